@@ -1,0 +1,19 @@
+# The two commands a stranger needs: `make demo` and `make test`. Both set up what they need themselves.
+LATENCY ?= instant
+
+.PHONY: demo test test-all check setup
+
+demo: setup
+	.venv/bin/python scripts/demo.py --latency $(LATENCY)
+
+test: setup
+	.venv/bin/pytest -m "not slow"
+
+test-all: setup
+	.venv/bin/pytest
+
+check: setup
+	scripts/check
+
+setup:
+	scripts/setup

@@ -1,0 +1,63 @@
+"""The birth record in the labels of the cluster's resources (ARCHITECTURE §5): who carries it, reading, writing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from hetzner_k3s.act.context import Context, LabelChange
+from hetzner_k3s.act.waiting import together
+from hetzner_k3s.model import lookup, naming
+from hetzner_k3s.model.cloud import CloudView, Firewall, Network, PlacementGroup, Server
+from hetzner_k3s.model.errors import WrongCluster
+from hetzner_k3s.model.identity import BirthRecord, RecordConflict
+from hetzner_k3s.model.spec import ClusterSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Carrier:
+    """A resource whose labels carry the record; `kind` is as `Cloud.merge_labels` takes it."""
+
+    kind: str
+    resource: Server | Network | PlacementGroup | Firewall
+
+
+def carriers(spec: ClusterSpec, view: CloudView) -> tuple[Carrier, ...]:
+    """Give what carries the record: the masters' first group, our own network and firewall, and every master."""
+    shared: tuple[tuple[str, Network | PlacementGroup | Firewall | None], ...] = (
+        ("placement_group", lookup.placement_group(naming.birth_record_placement_group(spec.name), view)),
+        ("network", None if spec.network.existing_network_name else lookup.network(spec, view)),
+        ("firewall", lookup.firewall(spec, view)),
+    )
+    return (
+        *(Carrier(kind, resource) for kind, resource in shared if resource is not None),
+        *(Carrier("server", server) for server in lookup.owned_masters(spec.name, view)),
+    )
+
+
+def recorded(context: Context) -> BirthRecord:
+    """Read the record as the union of what all carriers say.
+
+    Raises:
+        WrongCluster: two carriers contradict each other; a gate refuses that before any step, so this is a late catch.
+    """
+    record = lookup.birth_record(context.spec, context.state.view)
+    if isinstance(record, RecordConflict):
+        raise WrongCluster(f"the birth record has two values of {record.field}: {', '.join(record.values)}")
+    return record
+
+
+async def write(context: Context, labels: Mapping[str, str]) -> tuple[LabelChange, ...]:
+    """Merge `labels` into every carrier and say what was changed.
+
+    The placement group comes first: it alone outlives every server, so a run that is killed here leaves the record
+    where the next one finds it.
+    """
+    found = carriers(context.spec, context.state.view)
+    first = [await _merge(context, carrier, labels) for carrier in found[:1]]
+    return (*first, *await together(*(_merge(context, carrier, labels) for carrier in found[1:])))
+
+
+async def _merge(context: Context, carrier: Carrier, labels: Mapping[str, str]) -> LabelChange:
+    await context.ports.cloud.merge_labels(carrier.kind, carrier.resource.id, labels)
+    return LabelChange(carrier.kind, carrier.resource.id, labels)

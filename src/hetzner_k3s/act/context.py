@@ -1,0 +1,81 @@
+"""What a handler is given, and what it gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hetzner_k3s.model import lookup
+from hetzner_k3s.model.cloud import CloudResource, Server
+from hetzner_k3s.model.contact import HostTarget, host_target
+from hetzner_k3s.model.spec import ClusterSpec, MasterSpec, WorkerSpec
+from hetzner_k3s.model.state import ClusterState
+from hetzner_k3s.ports import HostKeyPair, Ports
+
+
+@dataclass(slots=True)
+class HostKeyRing:
+    """The final host keys that this run made, by server name; lost with the run (ARCHITECTURE §5: `host-key-next`)."""
+
+    final: dict[str, HostKeyPair] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What a step is carried out with: `state` is the observation it was decided on, `fence` the operator lock's id."""
+
+    ports: Ports
+    spec: ClusterSpec
+    state: ClusterState
+    fence: int
+    key_ring: HostKeyRing
+    say: Callable[[str, str], None]
+    """Report progress: server or resource name, what happens to it."""
+
+    def network_id(self) -> int | None:
+        """Find the cluster's private network."""
+        return lookup.network_id(self.spec, self.state.view)
+
+    def server(self, server_id: int) -> Server:
+        """Find a server that the plan named."""
+        return next(s for s in self.state.view.servers if s.id == server_id)
+
+    def wanted(self, name: str) -> MasterSpec | WorkerSpec:
+        """Give what the file wants of the server of that name."""
+        return next(s for s in self.spec.servers() if s.name == name)
+
+    def target(self, server_id: int) -> HostTarget:
+        """Say how a server is reached."""
+        return self.target_of(self.server(server_id))
+
+    def target_of(self, server: Server) -> HostTarget:
+        """Say how a server with these labels is reached; one without an address is our bug: the plan waits for it."""
+        target = host_target(self.spec, server, self.network_id())
+        if target is None:
+            raise LookupError(f"{server.name} has no address")
+        return target
+
+
+@dataclass(frozen=True, slots=True)
+class LabelChange:
+    """Labels that were set (or with None removed) on a resource; `kind` is as `Cloud.merge_labels` takes it."""
+
+    kind: str
+    resource_id: int
+    labels: Mapping[str, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Facts that a step learned, folded into the state without another listing.
+
+    Labels come as changes, never as the whole resource: a step knows the others' labels from before it began, and
+    folding those would undo what steps beside it have learned (a host key that was replaced meanwhile, say).
+    """
+
+    resources: tuple[CloudResource, ...] = ()
+    labels: tuple[LabelChange, ...] = ()
+
+
+Handler = Callable[[Any, Context], Awaitable[Outcome]]

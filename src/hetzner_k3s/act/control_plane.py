@@ -1,0 +1,185 @@
+"""Carries out the steps about the control plane: birth, join, and the repair of a lost master."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+from hetzner_k3s.act import birth_record, journal, k3s
+from hetzner_k3s.act.context import Context, LabelChange, Outcome
+from hetzner_k3s.act.tokens import cluster_token
+from hetzner_k3s.act.waiting import together, until
+from hetzner_k3s.model import lookup, naming, operations
+from hetzner_k3s.model.cloud import Server
+from hetzner_k3s.model.contact import HostTarget
+from hetzner_k3s.model.errors import WrongCluster
+from hetzner_k3s.model.host import HostFacts, Member
+from hetzner_k3s.model.identity import Phase
+from hetzner_k3s.model.operations import K3sRole, Milestone, Probe, PromoteLearner, ReadMembers, ReadSecret, SecretKind
+from hetzner_k3s.model.secrets import Secret
+from hetzner_k3s.model.steps import (
+    InitControlPlane,
+    JoinControlPlane,
+    MarkMember,
+    RecordBirth,
+    RemoveMember,
+    SaveSnapshot,
+)
+
+_BIRTH_WITHIN = 300.0
+_JOIN_WITHIN = 300.0
+_NODE_WITHIN = 180.0
+_AGREE_WITHIN = 60.0
+_POLL = 0.5
+_PASSWORD_BYTES = 16
+_LINEAGE_BYTES = 8
+
+
+async def record_birth(step: RecordBirth, context: Context) -> Outcome:
+    """Write the birth record; a lineage is minted with `born`, once."""
+    record = step.record
+    if record.phase is Phase.BORN and record.lineage is None:
+        record = replace(record, lineage=context.ports.rng.token_hex(_LINEAGE_BYTES))
+    context.say(context.spec.name, f"recording the birth: {step.target}")
+    changes = await birth_record.write(context, record.labels())
+    # Only then: a run killed in between must find its own record, not a memory of a cluster that the project lacks.
+    journal.birth_opened(context.ports.local, context.spec.name)
+    return Outcome(labels=changes)
+
+
+async def init_control_plane(step: InitControlPlane, context: Context) -> Outcome:
+    """Start the first master, from wherever an earlier run left it, and wait until the cluster has its identity."""
+    server = context.server(step.server_id)
+    target = context.target_of(server)
+    facts = await context.ports.hosts.perform(target, Probe())
+    token = await _birth_token(context, target, facts)
+    await k3s.configure(context, server, token, server_url=None, facts=facts)
+    context.say(step.target, "giving birth to the cluster")
+    # With a WAL it was born already and the guard lets it go on; the permit would only be refused.
+    await k3s.start(context, target, K3sRole.SERVER, birth=not facts.disk.wal)
+    await k3s.reach(context, target, K3sRole.SERVER, Milestone.IDENTITY, _BIRTH_WITHIN)
+    return Outcome()
+
+
+async def _birth_token(context: Context, target: HostTarget, facts: HostFacts) -> Secret:
+    """Give the token that is on the host already: its data may be encrypted with that one; else a new password."""
+    if facts.disk.config_token_hash is None:
+        return Secret(context.ports.rng.token_hex(_PASSWORD_BYTES))
+    return await context.ports.hosts.perform(target, ReadSecret(kind=SecretKind.CONFIG_TOKEN))
+
+
+async def join_control_plane(step: JoinControlPlane, context: Context) -> Outcome:
+    """Have a master join, promote it the moment it has caught up, and see it as a voter on every living master."""
+    server = context.server(step.server_id)
+    target = context.target_of(server)
+    through = context.server(step.via)
+    await k3s.configure(context, server, await cluster_token(context, step.via), step.server_url)
+    context.say(step.target, f"joining through {through.name}")
+    address = k3s.peer_address(context, server)
+    await k3s.start(context, target, K3sRole.SERVER)
+    async with _promoting(context, through, address):
+        await k3s.reach(context, target, K3sRole.SERVER, Milestone.ACTIVE, _JOIN_WITHIN)
+    await _voter_everywhere(context, server, address)
+    context.say(step.target, "is a voter")
+    return Outcome()
+
+
+@asynccontextmanager
+async def _promoting(context: Context, voter: Server, address: str) -> AsyncIterator[None]:
+    """Promote the learner at `address` on `voter` meanwhile: 8 s instead of 22 s (K3S_RUN_FACTS.md, "Promotion").
+
+    Only an accelerator: when it fails, k3s' leader promotes on its own tick, so its failure is not the join's.
+    """
+    promote = PromoteLearner(peer_address=address, deadline=_JOIN_WITHIN)
+    promotion = asyncio.create_task(context.ports.hosts.perform(context.target_of(voter), promote))
+    try:
+        yield
+    finally:
+        promotion.cancel()
+        await asyncio.gather(promotion, return_exceptions=True)
+
+
+async def _voter_everywhere(context: Context, joined: Server, address: str) -> None:
+    witnesses = [joined, *_serving_masters(context, joined)]
+
+    async def look() -> bool | None:
+        lists = await together(*(_members(context, witness) for witness in witnesses))
+        return all(_is_voter(members, address) for members in lists) or None
+
+    what = f"{joined.name} is not a voter in the member list of {', '.join(w.name for w in witnesses)}"
+    await until(context.ports.clock, look, what=what, within=_AGREE_WITHIN, every=_POLL)
+
+
+def _serving_masters(context: Context, joined: Server) -> list[Server]:
+    masters = lookup.owned_masters(context.spec.name, context.state.view)
+    seen = ((s, context.state.facts(s.id)) for s in masters if s.id != joined.id)
+    return [server for server, facts in seen if facts is not None and facts.etcd.serving_voter]
+
+
+async def _members(context: Context, master: Server) -> tuple[Member, ...]:
+    return await context.ports.hosts.perform(context.target_of(master), ReadMembers())
+
+
+def _is_voter(members: Sequence[Member], address: str) -> bool:
+    return any(m.address == address and m.name and not m.learner for m in members)
+
+
+async def mark_member(step: MarkMember, context: Context) -> Outcome:
+    """Record that a master is a joined voter: in its labels (the API load balancer's selector) and on its Node."""
+    server = context.server(step.server_id)
+    via = context.target(step.via)
+    known = server.labels.get(naming.LABEL_STATE) == naming.STATE_MEMBER
+    context.say(step.target, "correcting its configuration" if known else "recording it as a member")
+    labels = {naming.LABEL_STATE: naming.STATE_MEMBER, **step.record.labels()}
+    await context.ports.cloud.merge_labels("server", server.id, labels)
+    if step.rewrite_server_url is not None:
+        point = operations.PointToServer(url=step.rewrite_server_url, fence=context.fence)
+        await context.ports.hosts.perform(context.target_of(server), point)
+    await _write_lineage(context, via, step)
+    await context.ports.kube.wait_node_ready(via, step.target, _NODE_WITHIN)
+    await context.ports.kube.annotate_node(via, step.target, {naming.ANNOTATION_SERVER_ID: str(server.id)})
+    return Outcome(labels=(LabelChange("server", server.id, labels),))
+
+
+async def _write_lineage(context: Context, via: HostTarget, step: MarkMember) -> None:
+    """Write the ConfigMap that tells a cluster from its own past; one of another lineage is never overwritten."""
+    lineage = step.record.lineage
+    if lineage is None:
+        return
+    found = (context.state.kube_of(step.via) or await context.ports.kube.view(via)).lineage
+    if found is None:
+        await context.ports.kube.apply(via, (_lineage_object(lineage),))
+    elif found != lineage:
+        raise WrongCluster(
+            f"{via.name} serves lineage {found}, the birth record says {lineage}",
+            hint="Two histories of one cluster; nothing more was written.",
+        )
+
+
+def _lineage_object(lineage: str) -> dict[str, object]:
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "hetzner-k3s", "namespace": "kube-system"},
+        "data": {"lineage": lineage},
+    }
+
+
+async def save_snapshot(step: SaveSnapshot, context: Context) -> Outcome:
+    """Save a snapshot before anything is removed; the host checks that it is there and not empty."""
+    target = context.target(step.via)
+    context.say(target.name, f"saving the snapshot {step.target}")
+    snapshot = await context.ports.hosts.perform(target, operations.SaveSnapshot(name=step.target, fence=context.fence))
+    context.say(target.name, f"saved {snapshot.size / 1e6:.1f} MB")
+    return Outcome()
+
+
+async def remove_member(step: RemoveMember, context: Context) -> Outcome:
+    """Remove a dead member through etcd's gateway, before its Node: Node deletion alone can wait 45 s for a lease."""
+    target = context.target(step.via)
+    context.say(step.target, f"removing its etcd member on {target.name}")
+    removal = operations.RemoveMember(member_id=step.member_id, basis=step.basis, fence=context.fence)
+    await context.ports.hosts.perform(target, removal)
+    return Outcome()

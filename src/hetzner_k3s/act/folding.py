@@ -1,0 +1,85 @@
+"""Puts what a step learned into a listing, so that nothing needs to be listed again for it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Protocol, TypeVar
+
+from hetzner_k3s.act.context import LabelChange, Outcome
+from hetzner_k3s.model.cloud import (
+    CloudResource,
+    CloudView,
+    Firewall,
+    LoadBalancer,
+    Network,
+    PlacementGroup,
+    Server,
+    SshKey,
+)
+
+
+class _Numbered(Protocol):
+    @property
+    def id(self) -> int: ...
+
+
+_Listed = TypeVar("_Listed", bound=_Numbered)
+_Labelled = TypeVar("_Labelled", Server, Network, PlacementGroup, Firewall)
+
+
+def fold(view: CloudView, outcome: Outcome) -> CloudView:
+    """Give the listing with the resources that a step made or changed, and the labels that it set."""
+    for resource in outcome.resources:
+        view = _put(view, resource)
+    for change in outcome.labels:
+        view = _relabel(view, change)
+    return view
+
+
+def _put(view: CloudView, resource: CloudResource) -> CloudView:
+    match resource:
+        case Server():
+            return replace(view, servers=_put_by_id(view.servers, resource))
+        case Network():
+            return replace(view, networks=_put_by_id(view.networks, resource))
+        case PlacementGroup():
+            return replace(view, placement_groups=_put_by_id(view.placement_groups, resource))
+        case Firewall():
+            return replace(view, firewalls=_put_by_id(view.firewalls, _with_learned_labels(view, resource)))
+        case LoadBalancer():
+            return replace(view, load_balancers=_put_by_id(view.load_balancers, resource))
+        case SshKey():
+            return replace(view, ssh_keys=_put_by_id(view.ssh_keys, resource))
+
+
+def _with_learned_labels(view: CloudView, changed: Firewall) -> Firewall:
+    """Keep the labels that were learned while the rules were being set: a birth may be recorded beside it."""
+    listed = next((f for f in view.firewalls if f.id == changed.id), changed)
+    return replace(changed, labels=listed.labels)
+
+
+def _put_by_id(old: tuple[_Listed, ...], new: _Listed) -> tuple[_Listed, ...]:
+    return tuple(sorted([*(r for r in old if r.id != new.id), new], key=lambda r: r.id))
+
+
+def _relabel(view: CloudView, change: LabelChange) -> CloudView:
+    match change.kind:
+        case "server":
+            return replace(view, servers=_relabelled(view.servers, change))
+        case "network":
+            return replace(view, networks=_relabelled(view.networks, change))
+        case "placement_group":
+            return replace(view, placement_groups=_relabelled(view.placement_groups, change))
+        case "firewall":
+            return replace(view, firewalls=_relabelled(view.firewalls, change))
+        case kind:
+            raise ValueError(f"a {kind} carries no labels of ours")
+
+
+def _relabelled(resources: tuple[_Labelled, ...], change: LabelChange) -> tuple[_Labelled, ...]:
+    return tuple(_with_labels(r, change) if r.id == change.resource_id else r for r in resources)
+
+
+def _with_labels(resource: _Labelled, change: LabelChange) -> _Labelled:
+    merged = {**resource.labels, **change.labels}
+    return replace(resource, labels={key: value for key, value in merged.items() if value is not None})

@@ -1,0 +1,54 @@
+"""Carries out the steps about the cloud resources around the servers; each effect is create-or-adopt."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hetzner_k3s.act.context import Context, Outcome
+from hetzner_k3s.model.steps import (
+    EnsureFirewall,
+    EnsureLoadBalancer,
+    EnsureNetwork,
+    EnsurePlacementGroup,
+    EnsureSshKey,
+)
+
+
+async def ensure_ssh_key(step: EnsureSshKey, context: Context) -> Outcome:
+    """Register the operator's public key."""
+    context.say(step.target, "registering the SSH key")
+    return Outcome((await context.ports.cloud.create_ssh_key(step.target, step.public_key),))
+
+
+async def ensure_network(step: EnsureNetwork, context: Context) -> Outcome:
+    """Make the private network."""
+    context.say(step.target, f"making the private network {step.ip_range}")
+    return Outcome((await context.ports.cloud.create_network(step.target, step.ip_range, step.zone, step.labels),))
+
+
+async def ensure_placement_group(step: EnsurePlacementGroup, context: Context) -> Outcome:
+    """Make a spread placement group."""
+    context.say(step.target, "making the placement group")
+    return Outcome((await context.ports.cloud.create_placement_group(step.target, step.labels),))
+
+
+async def ensure_firewall(step: EnsureFirewall, context: Context) -> Outcome:
+    """Make the firewall, or give an existing one its rules."""
+    cloud = context.ports.cloud
+    if step.existing is None:
+        context.say(step.target, "making the firewall")
+        return Outcome((await cloud.create_firewall(step.target, step.rules, step.selector, step.labels),))
+    context.say(step.target, "setting the firewall's rules")
+    await cloud.set_firewall_rules(step.existing, step.rules)
+    before = next(f for f in context.state.view.firewalls if f.id == step.existing)
+    return Outcome((replace(before, rules=step.rules),))
+
+
+async def ensure_load_balancer(step: EnsureLoadBalancer, context: Context) -> Outcome:
+    """Make the load balancer of the Kubernetes API."""
+    context.say(step.target, "making the API load balancer")
+    network = next(n.id for n in context.state.view.networks if n.name == step.network)
+    made = await context.ports.cloud.create_load_balancer(
+        step.target, step.location, network, step.selector, step.labels
+    )
+    return Outcome((made,))

@@ -1,0 +1,82 @@
+"""Configuring and starting k3s on a host: what birth, join of a master and join of a worker share."""
+
+from __future__ import annotations
+
+from hetzner_k3s.act.context import Context
+from hetzner_k3s.hosts.k3s_config import HostAddresses, render_agent, render_server
+from hetzner_k3s.model import lookup
+from hetzner_k3s.model.cloud import Server
+from hetzner_k3s.model.contact import HostTarget, private_ip
+from hetzner_k3s.model.host import HostFacts
+from hetzner_k3s.model.operations import AwaitK3s, K3sRole, Milestone, Probe, StartK3s, WriteConfig
+from hetzner_k3s.model.secrets import Secret
+from hetzner_k3s.model.spec import MasterSpec
+
+
+def peer_address(context: Context, server: Server) -> str:
+    """Give the address at which the other masters reach this one: private, or public without a private network."""
+    address = private_ip(server, context.network_id()) or server.public_ipv4
+    if address is None:
+        raise LookupError(f"{server.name} has no address")
+    return address
+
+
+async def configure(
+    context: Context, server: Server, token: Secret, server_url: str | None, *, facts: HostFacts | None = None
+) -> None:
+    """Write a host's `config.yaml`; nothing is started or restarted.
+
+    Args:
+        context: what the step is carried out with.
+        server: whose host it is.
+        token: the full K10 token, or at birth the new password.
+        server_url: what it joins through, None only for a birth.
+        facts: what the host told just now; without them it is asked.
+    """
+    target = context.target_of(server)
+    if facts is None:
+        facts = await context.ports.hosts.perform(target, Probe())
+    config = _render(context, server, facts, token, server_url)
+    await context.ports.hosts.perform(target, WriteConfig(config=config, fence=context.fence))
+
+
+def _render(context: Context, server: Server, facts: HostFacts, token: Secret, server_url: str | None) -> Secret:
+    wanted = context.wanted(server.name)
+    private = private_ip(server, context.network_id())
+    addresses = HostAddresses(
+        private_ip=private,
+        public_ip=server.public_ipv4,
+        private_interface=facts.interfaces.get(private) if private else None,
+        server_id=server.id,
+    )
+    if isinstance(wanted, MasterSpec):
+        return render_server(
+            context.spec,
+            wanted,
+            addresses,
+            token=token,
+            server_url=server_url,
+            api_addresses=_api_addresses(context),
+        )
+    if server_url is None:
+        raise ValueError(f"{server.name}: an agent needs a server to join through")
+    return render_agent(context.spec, wanted, addresses, token=token, server_url=server_url)
+
+
+def _api_addresses(context: Context) -> tuple[str, ...]:
+    balancer = lookup.load_balancer(context.spec, context.state.view)
+    if balancer is None:
+        return ()
+    public = (balancer.public_ipv4,) if balancer.public_ipv4 else ()
+    return (*public, *balancer.private_ips.values())
+
+
+async def start(context: Context, target: HostTarget, role: K3sRole, *, birth: bool = False) -> None:
+    """Start k3s without waiting for it; one that runs is left alone."""
+    await context.ports.hosts.perform(target, StartK3s(role=role, birth=birth, fence=context.fence))
+
+
+async def reach(context: Context, target: HostTarget, role: K3sRole, milestone: Milestone, within: float) -> HostFacts:
+    """Wait on the host until k3s has come that far (seconds); its fatal log lines end the wait with their reason."""
+    wait = AwaitK3s(role=role, milestone=milestone, deadline=within)
+    return await context.ports.hosts.perform(target, wait)

@@ -1,0 +1,71 @@
+"""Carries out the step on the operator's machine: the kubeconfig."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+from collections.abc import Mapping
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from hetzner_k3s.act.context import Context, Outcome
+from hetzner_k3s.act.tokens import cluster_token
+from hetzner_k3s.model.errors import WrongCluster
+from hetzner_k3s.model.identity import token_ca
+from hetzner_k3s.model.operations import ReadSecret, SecretKind
+from hetzner_k3s.model.secrets import Secret
+from hetzner_k3s.model.steps import WriteKubeconfig
+
+
+async def write_kubeconfig(step: WriteKubeconfig, context: Context) -> Outcome:
+    """Write a kubeconfig with a context for every way to the API, as the Crystal tool names them."""
+    token = await cluster_token(context, step.via)
+    target = context.target(step.via)
+    admin = await context.ports.hosts.perform(target, ReadSecret(kind=SecretKind.KUBECONFIG))
+    text = with_contexts(admin, context.spec.name, step.servers, step.current, token_ca(token.reveal()))
+    context.ports.local.write_kubeconfig(text)
+    context.say(context.spec.name, f"kubeconfig written to {step.target}")
+    return Outcome()
+
+
+def with_contexts(admin: Secret, cluster: str, servers: Mapping[str, str], current: str, ca_hash: str | None) -> Secret:
+    """Rewrite a master's own kubeconfig.
+
+    Args:
+        admin: `/etc/rancher/k3s/k3s.yaml` of a master, with one cluster and one user.
+        cluster: the cluster's name; the user is called so.
+        servers: context name -> API URL.
+        current: the context that is current.
+        ca_hash: what the CA certificate must hash to (the `K10` part of the token).
+
+    Raises:
+        WrongCluster: the CA in `admin` is another one.
+    """
+    source: dict[str, Any] = YAML(typ="safe").load(admin.reveal())
+    ca = source["clusters"][0]["cluster"]["certificate-authority-data"]
+    if hashlib.sha256(base64.b64decode(ca)).hexdigest() != ca_hash:
+        raise WrongCluster("the master's kubeconfig holds another CA than its token pins", hint="It was not written.")
+    return _dump(
+        {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [
+                {"name": name, "cluster": {"certificate-authority-data": ca, "server": url}}
+                for name, url in servers.items()
+            ],
+            "contexts": [{"name": name, "context": {"cluster": name, "user": cluster}} for name in servers],
+            "current-context": current,
+            "preferences": {},
+            "users": [{"name": cluster, "user": source["users"][0]["user"]}],
+        }
+    )
+
+
+def _dump(document: dict[str, Any]) -> Secret:
+    yaml = YAML()
+    yaml.width = 1 << 30  # ruamel folds long scalars otherwise, and base64 must stay on one line for humans' greps
+    text = io.StringIO()
+    yaml.dump(document, text)
+    return Secret(text.getvalue())

@@ -1,0 +1,212 @@
+"""The operator lock: an empty placement group whose unique name makes creating it a compare-and-set (ARCHITECTURE §5).
+
+Its labels name the holder, the run and an expiry that the holder renews. Operators' clocks differ, so an expiry is
+never compared with our clock: a lock is stale when its expiry was *seen* unchanged for as long as a lease lasts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from hetzner_k3s.act import journal
+from hetzner_k3s.model import lookup, naming
+from hetzner_k3s.model.cloud import CloudView, PlacementGroup
+from hetzner_k3s.model.errors import CloudConflict, CloudError, CloudRefused, Fate, LockHeld, LockLost, NoRoomForLock
+from hetzner_k3s.ports import Ports
+
+_LEASE = 60.0
+_RENEW_EVERY = 20.0
+_READ_BACK_WITHIN = 10.0
+_TAKER_WAITS = 30.0
+"""A holder that was overtaken may still start steps for as long as its last read-back counts, and then finish them."""
+_LOOK_EVERY = 5.0
+_ROUNDS = 5
+_NOT_IN_LABELS = re.compile(r"[^A-Za-z0-9._-]+")
+
+Say = Callable[[str, str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockRequest:
+    """Who wants the lock of `cluster`: `holder` is a person's words for it, `run` the id of this run's journal."""
+
+    cluster: str
+    holder: str
+    run: str
+
+    @property
+    def name(self) -> str:
+        """Give the name of the placement group that is the lock."""
+        return naming.operator_lock(self.cluster)
+
+
+@dataclass(slots=True)
+class OperatorLock:
+    """The lock, held; `fence` is its id, which hosts compare with the greatest they have seen."""
+
+    ports: Ports
+    request: LockRequest
+    fence: int
+    _seen_at: float = field(default=0.0)
+
+    async def check(self) -> None:
+        """Make sure that the lock was ours within the last ten seconds; called before every step.
+
+        Raises:
+            LockLost: another run took it over, or it was deleted.
+        """
+        if self.ports.clock.monotonic() - self._seen_at <= _READ_BACK_WITHIN:
+            return
+        asked_at = self.ports.clock.monotonic()
+        group = await self.ports.cloud.placement_group(self.fence)
+        if group is None or group.labels.get(naming.LABEL_LOCK_RUN) != self.request.run:
+            raise LockLost(
+                f"the operator lock {self.request.name} is no longer this run's",
+                hint="Another run works on the cluster; nothing more was started here.",
+            )
+        self._seen_at = asked_at
+
+    async def renew_for_ever(self) -> None:
+        """Move the expiry on, until cancelled. A failure is not told here: `check` finds out what it means."""
+        while True:
+            await self.ports.clock.sleep(_RENEW_EVERY)
+            with suppress(CloudError):
+                await self.ports.cloud.merge_labels("placement_group", self.fence, _expiry(self.ports))
+
+    async def release(self) -> None:
+        """Delete the lock by its id; one that is gone, or cannot be deleted now, expires by itself."""
+        with suppress(CloudError):
+            await self.ports.cloud.delete("placement_group", self.fence)
+
+
+@asynccontextmanager
+async def held(ports: Ports, request: LockRequest, say: Say) -> AsyncIterator[OperatorLock]:
+    """Hold the lock for the length of a block.
+
+    Raises:
+        LockHeld: a living run holds it.
+        NoRoomForLock: the project is at its limit of placement groups.
+    """
+    journal.run_began(ports.local, request.cluster)  # so that the lock of a killed run is never waited for here
+    lock = await _acquire(ports, request, say)
+    renewal = asyncio.create_task(lock.renew_for_ever())
+    try:
+        yield lock
+    finally:
+        renewal.cancel()
+        await asyncio.gather(renewal, return_exceptions=True)
+        await lock.release()
+
+
+async def forget_killed(ports: Ports, request: LockRequest, view: CloudView) -> None:
+    """Delete the lock of a run that was killed on this machine after its last step.
+
+    A run that has nothing to do takes no lock, so nobody else would; and after a deletion nobody ever comes again.
+    """
+    found = lookup.placement_group(request.name, view)
+    if found is not None and ports.local.run_is_dead(found.labels.get(naming.LABEL_LOCK_RUN, "")):
+        with suppress(CloudError):
+            await ports.cloud.delete("placement_group", found.id)
+
+
+async def _acquire(ports: Ports, request: LockRequest, say: Say) -> OperatorLock:
+    overtaken = False
+    for _ in range(_ROUNDS):
+        lock = await _create(ports, request)
+        if lock is not None:
+            if overtaken:
+                say(request.name, f"taken over; waiting {_TAKER_WAITS:.0f} s for what its last holder had started")
+                await ports.clock.sleep(_TAKER_WAITS)
+            return lock
+        found = lookup.placement_group(request.name, await ports.cloud.survey())
+        if found is None:
+            continue  # released between the two calls
+        if found.labels.get(naming.LABEL_LOCK_RUN) == request.run:
+            # Our own: only the answer to its creation was lost. Unread since, so the first check reads it back.
+            return OperatorLock(ports=ports, request=request, fence=found.id, _seen_at=float("-inf"))
+        overtaken |= await _clear_away(ports, request, found, say)
+    raise LockHeld(f"the operator lock {request.name} changed hands {_ROUNDS} times", hint="Run the command again.")
+
+
+async def _create(ports: Ports, request: LockRequest) -> OperatorLock | None:
+    """Make the lock, or give None where it may exist by now: the name is taken, or the answer was lost."""
+    labels = {
+        naming.LABEL_LOCK_HOLDER: _NOT_IN_LABELS.sub("-", request.holder).strip("-._")[: naming.MAX_NAME_LENGTH],
+        naming.LABEL_LOCK_RUN: request.run,
+        **_expiry(ports),
+    }
+    asked_at = ports.clock.monotonic()
+    try:
+        group = await ports.cloud.create_placement_group(request.name, labels)
+    except CloudConflict:
+        return None
+    except CloudRefused as refused:
+        if refused.code != "resource_limit_exceeded":
+            raise
+        raise await _no_room(ports, request) from refused
+    except CloudError as failure:
+        if failure.fate is Fate.DID_NOT_HAPPEN:
+            raise
+        return None
+    return OperatorLock(ports=ports, request=request, fence=group.id, _seen_at=asked_at)
+
+
+def _expiry(ports: Ports) -> dict[str, str]:
+    return {naming.LABEL_LOCK_EXPIRES: str(int(ports.clock.now() + _LEASE))}
+
+
+async def _clear_away(ports: Ports, request: LockRequest, found: PlacementGroup, say: Say) -> bool:
+    """Delete a lock whose holder is dead or stale, by its id; tell whether it was only stale, so may wake up.
+
+    Raises:
+        LockHeld: its holder renews it.
+    """
+    holder = found.labels.get(naming.LABEL_LOCK_HOLDER, "somebody")
+    died_here = ports.local.run_is_dead(found.labels.get(naming.LABEL_LOCK_RUN, ""))
+    if not died_here:
+        say(request.name, f"held by {holder}; watching for {_LEASE:.0f} s whether that run still lives")
+        if not await _seen_unchanged(ports, request, found):
+            return False
+    await ports.cloud.delete("placement_group", found.id)
+    return not died_here
+
+
+async def _seen_unchanged(ports: Ports, request: LockRequest, found: PlacementGroup) -> bool:
+    """Watch a lock for the length of a lease: True if it stood still, False if it went away."""
+    ends = ports.clock.monotonic() + _LEASE
+    while ports.clock.monotonic() < ends:
+        await ports.clock.sleep(_LOOK_EVERY)
+        now = await ports.cloud.placement_group(found.id)
+        if now is None:
+            return False
+        if now.labels.get(naming.LABEL_LOCK_EXPIRES) != found.labels.get(naming.LABEL_LOCK_EXPIRES):
+            raise _held_by(request, now)
+    return True
+
+
+def _held_by(request: LockRequest, group: PlacementGroup) -> LockHeld:
+    holder = group.labels.get(naming.LABEL_LOCK_HOLDER, "somebody")
+    return LockHeld(
+        f"{request.cluster} is being changed by {holder} (lock {group.id}, expires {_expires_at(group)})",
+        hint="Wait until that run has ended, then run the command again.",
+    )
+
+
+def _expires_at(group: PlacementGroup) -> str:
+    expires = group.labels.get(naming.LABEL_LOCK_EXPIRES, "")
+    return f"{datetime.fromtimestamp(int(expires), UTC):%H:%M:%S} UTC" if expires.isdecimal() else "at an unknown time"
+
+
+async def _no_room(ports: Ports, request: LockRequest) -> NoRoomForLock:
+    view = await ports.cloud.survey()
+    empty = sorted(group.name for group in view.placement_groups if not group.servers)
+    return NoRoomForLock(
+        f"this project holds {len(view.placement_groups)} placement groups, as many as it may, so the operator lock "
+        f"{request.name} cannot be made",
+        hint=f"Delete one that no server needs: {', '.join(empty) or 'all are in use'}.",
+    )

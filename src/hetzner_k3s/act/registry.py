@@ -1,0 +1,40 @@
+"""Which handler carries out which step: the seam at which `reconcile` turns a plan into deeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from hetzner_k3s.act import addons, control_plane, host_keys, infra, local, nodes, servers, teardown
+from hetzner_k3s.act.context import Context, Handler, Outcome
+from hetzner_k3s.model import steps
+
+HANDLERS: Final[Mapping[type, Handler]] = {
+    steps.EnsureSshKey: infra.ensure_ssh_key,
+    steps.EnsureNetwork: infra.ensure_network,
+    steps.EnsureFirewall: infra.ensure_firewall,
+    steps.EnsurePlacementGroup: infra.ensure_placement_group,
+    steps.EnsureLoadBalancer: infra.ensure_load_balancer,
+    steps.CreateServer: servers.create_server,
+    steps.SecureHost: host_keys.secure_host,
+    steps.InstallK3s: servers.install_k3s,
+    steps.RecordBirth: control_plane.record_birth,
+    steps.InitControlPlane: control_plane.init_control_plane,
+    steps.JoinControlPlane: control_plane.join_control_plane,
+    steps.MarkMember: control_plane.mark_member,
+    steps.SaveSnapshot: control_plane.save_snapshot,
+    steps.RemoveMember: control_plane.remove_member,
+    steps.DeleteNode: nodes.delete_node,
+    steps.JoinWorker: nodes.join_worker,
+    steps.ApplyAddons: addons.apply_addons,
+    steps.WriteKubeconfig: local.write_kubeconfig,
+    steps.MarkDeleting: teardown.mark_deleting,
+    steps.DeleteServer: teardown.delete_server,
+    steps.DeleteResource: teardown.delete_resource,
+    steps.CloseBirth: teardown.close_birth,
+}
+
+
+async def carry_out(step: steps.Step, context: Context) -> Outcome:
+    """Carry a step out; raises what its effects raise."""
+    return await HANDLERS[type(step)](step, context)

@@ -1,0 +1,122 @@
+"""Carries out the steps that bring a server to the point where k3s can be started on it."""
+
+from __future__ import annotations
+
+from hetzner_k3s.act.context import Context, Outcome
+from hetzner_k3s.act.waiting import until
+from hetzner_k3s.hosts import cloud_init
+from hetzner_k3s.hosts.k3s_config import render_registries
+from hetzner_k3s.model import lookup, naming
+from hetzner_k3s.model.cloud import Server, ServerOrder, ServerStatus
+from hetzner_k3s.model.errors import CloudConflict, CloudUnavailable, NameTaken
+from hetzner_k3s.model.operations import Install, Probe
+from hetzner_k3s.model.spec import MasterSpec, WorkerSpec
+from hetzner_k3s.model.steps import CreateServer, InstallK3s
+from hetzner_k3s.ports import HostKeyPair
+
+_RUNNING_WITHIN = 300.0
+_BOOT_WITHIN = 900.0
+"""A first boot may install packages and run the file's own commands."""
+_POLL = 1.0
+
+
+async def create_server(step: CreateServer, context: Context) -> Outcome:
+    """Ask for a server with both its host keys in its labels, or adopt the one that an earlier call made.
+
+    The final key's private half stays in the key ring until `SecureHost` sends it; the boot key's goes into user data.
+    """
+    context.say(step.target, "asking for the server")
+    boot, final = context.ports.host_keys.generate(), context.ports.host_keys.generate()
+    server = await _ask_or_adopt(_order(context.wanted(step.target), context, boot, final), context)
+    if server.labels.get(naming.LABEL_HOST_KEY) == final.label:
+        context.key_ring.final[step.target] = final
+    context.say(step.target, "is up")
+    return Outcome((server,))
+
+
+def _order(wanted: MasterSpec | WorkerSpec, context: Context, boot: HostKeyPair, final: HostKeyPair) -> ServerOrder:
+    view, spec = context.state.view, context.spec
+    keys = {naming.LABEL_BOOT_KEY: boot.label, naming.LABEL_HOST_KEY: final.label}
+    network, key = context.network_id(), lookup.ssh_key(spec, view)
+    group = lookup.placement_group(wanted.placement_group, view) if wanted.placement_group else None
+    if network is None or key is None:
+        raise LookupError(f"{wanted.name} was planned before its network and its SSH key")
+    return ServerOrder(
+        name=wanted.name,
+        server_type=wanted.instance_type,
+        image=wanted.image,
+        location=wanted.location,
+        labels={**naming.server_labels(spec.name, wanted.role), **keys},
+        ssh_key=key.id,
+        network=network,
+        placement_group=group.id if group else None,
+        user_data=cloud_init.user_data(spec, wanted, boot),
+        ipv4=spec.network.public_ipv4,
+        ipv6=spec.network.public_ipv6,
+    )
+
+
+async def _ask_or_adopt(order: ServerOrder, context: Context) -> Server:
+    try:
+        return await context.ports.cloud.create_server(order)
+    except CloudConflict as taken:
+        return await _adopt(order, context, taken)
+    except CloudUnavailable as failure:
+        if not failure.out_of_stock:
+            raise
+        raise _out_of_stock(order, failure) from failure
+
+
+def _out_of_stock(order: ServerOrder, failure: CloudUnavailable) -> CloudUnavailable:
+    what = f"Hetzner has no {order.server_type} for {order.name} in {order.location} now"
+    separate = " on a machine of its own" if failure.code == "placement_error" else ""
+    return CloudUnavailable(
+        f"{what}{separate} ({failure.code})",
+        code=failure.code,
+        correlation_id=failure.correlation_id,
+        fate=failure.fate,
+        hint="What there is stays as it is. Run the command again later, or with another type or location in the file.",
+    )
+
+
+async def _adopt(order: ServerOrder, context: Context, taken: CloudConflict) -> Server:
+    """Take the server of that name if it is the cluster's own: an earlier run asked for it, with keys of its own."""
+    found = await context.ports.cloud.find_server(order.name)
+    if found is None:
+        raise taken
+    ours = {k: v for k, v in order.labels.items() if not k.startswith(naming.LABEL_PREFIX)}
+    if not ours.items() <= found.labels.items():
+        raise NameTaken(
+            f"server {order.name} (id {found.id}) exists and does not carry the labels of this cluster",
+            hint="Rename or delete that server, or rename the cluster.",
+        )
+    return await _running(order, context)
+
+
+async def _running(order: ServerOrder, context: Context) -> Server:
+    async def look() -> Server | None:
+        server = await context.ports.cloud.find_server(order.name)
+        ready = server and server.status is ServerStatus.RUNNING and order.network in server.private_ips
+        return server if ready else None
+
+    what = f"{order.name} does not run with an address in the private network"
+    return await until(context.ports.clock, look, what=what, within=_RUNNING_WITHIN, every=_POLL)
+
+
+async def install_k3s(step: InstallK3s, context: Context) -> Outcome:
+    """Put k3s, its unit and its start guard on the host; cloud-init has started the download long before.
+
+    Then the first boot is waited for: the file's own commands run at its end, and k3s comes after them.
+    """
+    context.say(step.target, f"installing k3s {step.version}")
+    target = context.target(step.server_id)
+    registries = render_registries(context.spec).reveal()
+    install = Install(role=step.role, version=step.version, registries=registries, fence=context.fence)
+    await context.ports.hosts.perform(target, install)
+
+    async def boot_ended() -> bool | None:
+        return (await context.ports.hosts.perform(target, Probe())).boot_finished or None
+
+    what = f"cloud-init on {step.target} does not end"
+    await until(context.ports.clock, boot_ended, what=what, within=_BOOT_WITHIN, every=_POLL)
+    return Outcome()

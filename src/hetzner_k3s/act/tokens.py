@@ -1,0 +1,44 @@
+"""The cluster's token, read off a master that proves whose it is before the token is handed to anybody."""
+
+from __future__ import annotations
+
+from hetzner_k3s.act import birth_record
+from hetzner_k3s.act.context import Context
+from hetzner_k3s.model.errors import WrongCluster
+from hetzner_k3s.model.host import HostFacts
+from hetzner_k3s.model.identity import token_ca, token_hash
+from hetzner_k3s.model.operations import Probe, ReadSecret, SecretKind
+from hetzner_k3s.model.secrets import Secret
+
+
+async def cluster_token(context: Context, via: int) -> Secret:
+    """Read the full K10 token of the master `via` (a server id) over verified SSH.
+
+    The full token pins the CA; a bare password would be taken on trust (RECOVERY_FACTS.md 0.4).
+
+    Raises:
+        WrongCluster: it is not the token that the datastore knows (K3S_RUN_FACTS.md, "Token rotation"), or CA or
+            kube-system UID are not those of the birth record.
+    """
+    target = context.target(via)
+    token = await context.ports.hosts.perform(target, ReadSecret(kind=SecretKind.TOKEN))
+    facts = await context.ports.hosts.perform(target, Probe())
+    _prove(context, target.name, token, facts)
+    return token
+
+
+def _prove(context: Context, master: str, token: Secret, facts: HostFacts) -> None:
+    record = birth_record.recorded(context)
+    ca = token_ca(token.reveal())
+    if ca is None or (record.ca and not ca.startswith(record.ca)):
+        raise _stranger(master, "its CA is not the one of the birth record")
+    if record.uid and facts.etcd.uid != record.uid:
+        raise _stranger(master, f"its kube-system UID is {facts.etcd.uid}, not {record.uid} as recorded")
+    if token_hash(token.reveal()) not in facts.etcd.bootstrap_keys:
+        raise _stranger(master, "its token is not the one that its datastore knows (was it rotated?)")
+
+
+def _stranger(master: str, why: str) -> WrongCluster:
+    return WrongCluster(
+        f"{master}: {why}", hint="Nothing was handed out. Look at the masters with `hetzner-k3s status`."
+    )

@@ -1,0 +1,5 @@
+"""`ports.Cloud` over the official hcloud SDK, whose calls run in worker threads."""
+
+from hetzner_k3s.adapters.hetzner.cloud import DEFAULT_ENDPOINT, HetznerCloud
+
+__all__ = ["DEFAULT_ENDPOINT", "HetznerCloud"]

@@ -1,0 +1,119 @@
+"""Waiting for actions: one poller asks for everybody's, many ids a request (HETZNER_API.md 3 and 11.2)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import Final
+
+from hetzner_k3s.adapters.hetzner.api import Api, Json
+from hetzner_k3s.model.errors import CloudError, CloudUnavailable, Fate
+from hetzner_k3s.ports import Clock
+
+_IDS_PER_REQUEST: Final = 25
+_FIRST_INTERVAL: Final = 0.2
+_LONGEST_INTERVAL: Final = 1.0
+_SLOWER: Final = 1.25
+_UNSEEN_LOOKS: Final = 5
+"""An action just started may not be listed yet."""
+
+
+class Actions:
+    """All actions that anybody here waits for."""
+
+    def __init__(self, api: Api, clock: Clock) -> None:
+        self._api = api
+        self._clock = clock
+        self._waited: dict[int, asyncio.Future[None]] = {}
+        self._unseen: dict[int, int] = {}
+        self._interval = _FIRST_INTERVAL
+        self._poller: asyncio.Task[None] | None = None
+
+    async def finish(self, *actions: Json | None, within: float) -> None:
+        """Wait until actions, as an answer brought them, have succeeded.
+
+        Args:
+            actions: objects with `id` and `status`; None is skipped.
+            within: seconds.
+
+        Raises:
+            CloudUnavailable: one failed (its code is the action's), or they took too long.
+        """
+        begun = [action for action in actions if action is not None]
+        for action in begun:
+            _raise_if_failed(action)
+        running = [action["id"] for action in begun if action["status"] == "running"]
+        if not running:
+            return
+        try:
+            async with asyncio.timeout(within):
+                await asyncio.gather(*(self._wait(action_id) for action_id in running))
+        except TimeoutError:
+            raise _failed(f"Hetzner did not finish action {running} in {within:.0f} s", "action_timeout") from None
+
+    async def _wait(self, action_id: int) -> None:
+        future = self._waited.setdefault(action_id, asyncio.get_running_loop().create_future())
+        self._interval = _FIRST_INTERVAL
+        if self._poller is None or self._poller.done():
+            self._poller = asyncio.create_task(self._poll())
+        try:
+            await asyncio.shield(future)
+        finally:
+            self._forget(action_id)
+
+    async def _poll(self) -> None:
+        while self._waited:
+            await self._clock.sleep(self._interval)
+            self._interval = min(_LONGEST_INTERVAL, self._interval * _SLOWER)
+            ids = sorted(self._waited)
+            chunks = [ids[at : at + _IDS_PER_REQUEST] for at in range(0, len(ids), _IDS_PER_REQUEST)]
+            await asyncio.gather(*(self._look(chunk) for chunk in chunks))
+
+    async def _look(self, ids: Iterable[int]) -> None:
+        ids = list(ids)
+        try:
+            answer = await self._api.get("/actions", {"id": ids, "per_page": 50})
+        except CloudError as failure:
+            for action_id in ids:
+                self._resolve(action_id, failure)
+            return
+        seen = {action["id"]: action for action in answer["actions"]}
+        for action_id in ids:
+            self._note(action_id, seen.get(action_id))
+
+    def _note(self, action_id: int, action: Json | None) -> None:
+        if action is None:
+            self._unseen[action_id] = self._unseen.get(action_id, 0) + 1
+            if self._unseen[action_id] >= _UNSEEN_LOOKS:
+                self._resolve(action_id, _failed(f"Hetzner does not know action {action_id} any more", "not_found"))
+        elif action["status"] != "running":
+            try:
+                _raise_if_failed(action)
+            except CloudError as failure:
+                self._resolve(action_id, failure)
+            else:
+                self._resolve(action_id, None)
+
+    def _resolve(self, action_id: int, failure: CloudError | None) -> None:
+        future = self._waited.get(action_id)
+        if future is None or future.done():
+            return
+        if failure is None:
+            future.set_result(None)
+        else:
+            future.set_exception(failure)
+
+    def _forget(self, action_id: int) -> None:
+        self._waited.pop(action_id, None)
+        self._unseen.pop(action_id, None)
+
+
+def _raise_if_failed(action: Json) -> None:
+    if action["status"] == "error":
+        error = action.get("error") or {}
+        code = error.get("code", "action_failed")
+        raise _failed(f"Hetzner: {action['command']} failed: {error.get('message', 'no reason given')} ({code})", code)
+
+
+def _failed(message: str, code: str) -> CloudUnavailable:
+    return CloudUnavailable(message, code=code, fate=Fate.MAY_HAVE_HAPPENED, hint="Run the command again.")

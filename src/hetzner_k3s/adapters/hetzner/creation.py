@@ -1,0 +1,83 @@
+"""Create or adopt: a name is asked for once, and a lost answer is settled by looking the name up (law 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from hetzner_k3s.adapters.hetzner.api import Api, Json
+from hetzner_k3s.model.errors import CloudConflict, CloudError, CloudUnavailable, Fate
+
+_ASKED_AT_MOST: Final = 3
+_LOOKS: Final = 4
+"""How often a name is looked up after a lost answer before it is asked for again (names are unique: never twice)."""
+
+
+def carries(labels: Mapping[str, str]) -> Callable[[Json], bool]:
+    """Make the test whether a resource carries all labels that were asked for."""
+    return lambda found: labels.items() <= found["labels"].items()
+
+
+async def find(api: Api, kind: str, **exactly: str) -> Json | None:
+    """Look a resource up by name (or another unique field)."""
+    found: list[Json] = (await api.get(f"/{kind}", exactly))[kind]
+    return found[0] if found else None
+
+
+async def create_or_adopt(api: Api, kind: str, body: Json, is_ours: Callable[[Json], bool]) -> tuple[Json, Json | None]:
+    """Ask for a resource, or take the one of that name if it is ours.
+
+    Args:
+        kind: plural, as in the path and in the answer of a listing.
+        body: what is asked for, with its `name`.
+        is_ours: the test whether a resource of that name is the one that was asked for.
+
+    Returns:
+        The resource and the whole answer of the POST; None instead of the answer where the resource was adopted.
+
+    Raises:
+        CloudConflict: the name is taken by another.
+        CloudError: refused, or three answers were lost and the name is not there.
+    """
+    for _ in range(_ASKED_AT_MOST):
+        try:
+            answer = await api.post(f"/{kind}", body)
+        except CloudConflict as taken:
+            return await _adopt(api, kind, body["name"], is_ours, taken), None
+        except CloudUnavailable as failure:
+            if failure.fate is Fate.DID_NOT_HAPPEN:
+                raise
+            found, lost = await _look_up(api, kind, body["name"]), failure
+            if found is not None:
+                return _if_ours(found, is_ours, failure), None
+            continue
+        return answer[kind.removesuffix("s")], answer
+    raise lost
+
+
+async def _look_up(api: Api, kind: str, name: Any) -> Json | None:
+    for attempt in range(_LOOKS):
+        found = await find(api, kind, name=name)
+        if found is not None:
+            return found
+        await api.pause(attempt)
+    return None
+
+
+async def _adopt(api: Api, kind: str, name: str, is_ours: Callable[[Json], bool], taken: CloudConflict) -> Json:
+    found = await find(api, kind, name=name) if taken.code == "uniqueness_error" else None
+    if found is None:
+        raise taken
+    return _if_ours(found, is_ours, taken)
+
+
+def _if_ours(found: Json, is_ours: Callable[[Json], bool], failure: CloudError) -> Json:
+    if is_ours(found):
+        return found
+    raise CloudConflict(
+        f"the name {found['name']} is taken by id {found['id']}, which does not carry the labels asked for",
+        code="uniqueness_error",
+        correlation_id=failure.correlation_id,
+        fate=Fate.DID_NOT_HAPPEN,
+        hint="Another run may have made it; run the command again.",
+    ) from failure

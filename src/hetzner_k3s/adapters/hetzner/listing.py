@@ -1,0 +1,43 @@
+"""Complete listings: a page that is missing is not an absence (ARCHITECTURE §4)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from hetzner_k3s.adapters.hetzner.api import Api, Json
+from hetzner_k3s.model.errors import CloudUnavailable, Fate
+
+_PAGE: Final = 50
+_ATTEMPTS: Final = 4
+
+
+async def list_all(api: Api, kind: str) -> list[Json]:
+    """List every resource of a kind (`servers`, `networks`, …), sorted by id.
+
+    Raises:
+        CloudUnavailable: the pages never added up, because the project changes too fast or an answer is wrong.
+    """
+    for attempt in range(_ATTEMPTS):
+        pages = await _pages(api, kind)
+        entries = {entry["id"]: entry for page in pages for entry in page[kind]}
+        totals = {page["meta"]["pagination"]["total_entries"] for page in pages}
+        if totals == {len(entries)}:
+            return [entries[key] for key in sorted(entries)]
+        await api.pause(attempt)
+    raise CloudUnavailable(
+        f"of {' or '.join(map(str, sorted(totals)))} {kind.replace('_', ' ')} it showed {len(entries)}",
+        code="incomplete_listing",
+        fate=Fate.DID_NOT_HAPPEN,
+        hint="Run the command again.",
+    )
+
+
+async def _pages(api: Api, kind: str) -> list[Json]:
+    first = await _page(api, kind, 1)
+    last = first["meta"]["pagination"]["last_page"] or 1
+    return [first, *await asyncio.gather(*(_page(api, kind, number) for number in range(2, last + 1)))]
+
+
+async def _page(api: Api, kind: str, number: int) -> Json:
+    return await api.get(f"/{kind}", {"page": number, "per_page": _PAGE, "sort": "id"})

@@ -1,0 +1,110 @@
+"""From Hetzner's JSON to our nouns; unknown fields are ignored, fields that may be null or missing are treated so."""
+
+from __future__ import annotations
+
+from hetzner_k3s.adapters.hetzner.api import Json
+from hetzner_k3s.model.cloud import (
+    Firewall,
+    FirewallRule,
+    LoadBalancer,
+    Network,
+    PlacementGroup,
+    Server,
+    ServerStatus,
+    SshKey,
+)
+
+_STATUSES = {status.value: status for status in ServerStatus}
+
+
+def server(raw: Json) -> Server:
+    """Read a server; its location stood in `datacenter` until that was removed."""
+    location = raw.get("location") or (raw.get("datacenter") or {}).get("location") or {}
+    return Server(
+        id=raw["id"],
+        name=raw["name"],
+        status=_STATUSES.get(raw["status"], ServerStatus.OTHER),
+        location=location.get("name", ""),
+        server_type=raw["server_type"]["name"],
+        labels=raw["labels"],
+        public_ipv4=_public_ipv4(raw),
+        private_ips=_private_ips(raw),
+        placement_group=(raw.get("placement_group") or {}).get("id"),
+        protected=(raw.get("protection") or {}).get("delete", False),
+    )
+
+
+def network(raw: Json) -> Network:
+    """Read a network."""
+    subnets = tuple(subnet["ip_range"] for subnet in raw["subnets"])
+    return Network(id=raw["id"], name=raw["name"], ip_range=raw["ip_range"], subnets=subnets, labels=raw["labels"])
+
+
+def placement_group(raw: Json) -> PlacementGroup:
+    """Read a placement group."""
+    return PlacementGroup(id=raw["id"], name=raw["name"], labels=raw["labels"], servers=tuple(raw["servers"]))
+
+
+def firewall(raw: Json) -> Firewall:
+    """Read a firewall; `selectors` are its label selectors, resources that they match are left out."""
+    return Firewall(
+        id=raw["id"],
+        name=raw["name"],
+        rules=tuple(_rule(rule) for rule in raw["rules"]),
+        selectors=_selectors(raw["applied_to"]),
+        labels=raw["labels"],
+    )
+
+
+def firewall_rule(rule: FirewallRule) -> Json:
+    """Write a firewall rule as Hetzner takes it."""
+    inward = rule.direction == "in"
+    return {
+        "direction": rule.direction,
+        "protocol": rule.protocol,
+        "port": rule.port,
+        "source_ips": list(rule.networks) if inward else [],
+        "destination_ips": [] if inward else list(rule.networks),
+        "description": rule.description or None,
+    }
+
+
+def load_balancer(raw: Json) -> LoadBalancer:
+    """Read a load balancer."""
+    return LoadBalancer(
+        id=raw["id"],
+        name=raw["name"],
+        public_ipv4=_public_ipv4(raw),
+        private_ips=_private_ips(raw),
+        selectors=_selectors(raw["targets"]),
+        labels=raw["labels"],
+    )
+
+
+def ssh_key(raw: Json) -> SshKey:
+    """Read an SSH key."""
+    return SshKey(id=raw["id"], name=raw["name"], fingerprint=raw["fingerprint"])
+
+
+def _public_ipv4(raw: Json) -> str | None:
+    ipv4 = (raw.get("public_net") or {}).get("ipv4") or {}
+    address: str | None = ipv4.get("ip")
+    return address
+
+
+def _private_ips(raw: Json) -> dict[int, str]:
+    return {net["network"]: net["ip"] for net in raw.get("private_net", ())}
+
+
+def _selectors(entries: list[Json]) -> tuple[str, ...]:
+    return tuple(entry["label_selector"]["selector"] for entry in entries if entry["type"] == "label_selector")
+
+
+def _rule(raw: Json) -> FirewallRule:
+    return FirewallRule(
+        direction=raw["direction"],
+        protocol=raw["protocol"],
+        port=raw.get("port"),
+        networks=tuple(raw["source_ips"] if raw["direction"] == "in" else raw["destination_ips"]),
+        description=raw.get("description") or "",
+    )

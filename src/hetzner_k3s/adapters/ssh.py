@@ -1,0 +1,270 @@
+"""`ports.Hosts` over asyncssh: verified connections that are kept open, and host operations on them.
+
+A host is known by its ed25519 key alone, whose hash the server's labels carry; nothing is sent before it was checked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
+
+import asyncssh
+
+from hetzner_k3s.hosts import operations
+from hetzner_k3s.hosts.operations import Invocation
+from hetzner_k3s.model.contact import HostTarget, host_key_label
+from hetzner_k3s.model.errors import Fate, HostBusy, HostUnreachable, ProductError, SshStage
+from hetzner_k3s.model.host import HostKeyKind
+from hetzner_k3s.model.operations import Operation, RotateHostKey
+from hetzner_k3s.ports import Clock, Rng
+
+R = TypeVar("R")
+
+_CONNECT_SECONDS: Final = 5.0
+_LOGIN_SECONDS: Final = 15.0
+_KEEPALIVE_SECONDS: Final = 5.0
+_KEEPALIVES_LOST: Final = 3
+_HANDSHAKES_AT_ONCE: Final = 24
+_SESSIONS_PER_HOST: Final = 8
+"""OpenSSH's MaxSessions is 10 a connection."""
+_BUSY_SECONDS: Final = 60.0
+"""How long another operation on a host is waited for: what a killed run began may still be at it."""
+_SETTLE_SECONDS: Final = 60.0
+_POLL_SECONDS: Final = 0.2
+
+_LOST = (asyncssh.Error, OSError, asyncio.TimeoutError)
+
+
+class UnusableKey(ProductError):
+    """The operator's own SSH key cannot be used."""
+
+
+@dataclass(slots=True)
+class _Connection:
+    """An open connection: the label and kind of the host key that answered, and the forwards made through it."""
+
+    client: asyncssh.SSHClientConnection
+    label: str
+    sessions: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_SESSIONS_PER_HOST))
+    forwards: dict[int, asyncssh.SSHListener] = field(default_factory=dict)
+
+    @property
+    def alive(self) -> bool:
+        return not self.client.is_closed()
+
+
+class _KeyCheck(asyncssh.SSHClient):
+    """Accepts the host keys that a target names, and remembers which one answered."""
+
+    def __init__(self, target: HostTarget) -> None:
+        self._target = target
+        self.label = ""
+
+    def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:  # noqa: ARG002
+        self.label = host_key_label(key.public_data)
+        return self.label in self._target.keys
+
+
+class SshHosts:
+    """`ports.Hosts`: one connection a host, shared by all operations on it.
+
+    Args:
+        clock, rng: time between polls, ids of mutating operations.
+        private_key_path: OpenSSH private key of root's login; None to use the agent at SSH_AUTH_SOCK.
+        public_key: its public half, one line: the one key of the agent that is offered (sshd ends a login after six).
+    """
+
+    def __init__(self, *, clock: Clock, rng: Rng, private_key_path: str | None, public_key: str) -> None:
+        self._clock = clock
+        self._rng = rng
+        self._private_key_path = private_key_path
+        self._public_key = public_key
+        self._login: dict[str, Any] | None = None
+        self._connections: dict[tuple[int, str, int], _Connection] = {}
+        self._connecting: dict[tuple[int, str, int], asyncio.Lock] = {}
+        self._handshakes = asyncio.Semaphore(_HANDSHAKES_AT_ONCE)
+
+    async def perform(self, target: HostTarget, operation: Operation[R]) -> R:
+        """Run one host operation and give its typed result; see `ports.Hosts.perform` for what it raises."""
+        connection = await self._connect(target, boot_key_suffices=operation.boot_key_suffices)
+        try:
+            return await self._retry_while_busy(lambda: self._run_operation(connection, target, operation))
+        finally:
+            if isinstance(operation, RotateHostKey):
+                self._drop(target)  # the next connection must verify the new key
+
+    async def forward(self, target: HostTarget, port: int) -> int:
+        """Give a port of 127.0.0.1 here that leads to `port` of 127.0.0.1 there, as long as the connection lives.
+
+        Raises:
+            HostUnreachable: there is no verified connection, or only one by the boot key.
+        """
+        connection = await self._connect(target, boot_key_suffices=False)
+        if port not in connection.forwards:
+            try:
+                listener = await connection.client.forward_local_port("127.0.0.1", 0, "127.0.0.1", port)
+            except _LOST as lost:
+                raise _unreachable(target, SshStage.SESSION, f"no forward to port {port}: {lost}") from lost
+            connection.forwards[port] = listener
+        return connection.forwards[port].get_port()
+
+    async def close(self) -> None:
+        """Drop all connections."""
+        connections = [c for c in self._connections.values() if c.alive]
+        self._connections.clear()
+        for connection in connections:
+            connection.client.close()
+        await asyncio.gather(*(c.client.wait_closed() for c in connections), return_exceptions=True)
+
+    async def _retry_while_busy(self, attempt: Callable[[], Awaitable[R]]) -> R:
+        ends = self._clock.monotonic() + _BUSY_SECONDS
+        while True:
+            try:
+                return await attempt()
+            except HostBusy:
+                if self._clock.monotonic() >= ends:
+                    raise
+            await self._clock.sleep(_POLL_SECONDS)
+
+    async def _run_operation(self, connection: _Connection, target: HostTarget, operation: Operation[R]) -> R:
+        operation_id = self._rng.token_hex(8)
+        try:
+            printed = await _run(connection, operations.invocation(operation, operation_id))
+        except _LOST as lost:
+            self._drop(target)
+            if not operation.mutating:
+                raise _unreachable(target, SshStage.SESSION, f"connection lost: {lost}") from lost
+            printed = await self._settle(target, operation, operation_id)
+        return operations.read_result(operation, printed, target.keys[connection.label], target.name)
+
+    async def _settle(self, target: HostTarget, operation: Operation[Any], operation_id: str) -> str:
+        """Ask the host, over a new connection, how an operation ended that outlived the old one."""
+        try:
+            connection = await self._connect(target, boot_key_suffices=operation.boot_key_suffices)
+            return await _run(connection, operations.settlement(operation_id, _SETTLE_SECONDS))
+        except (HostUnreachable, *_LOST) as failure:
+            what = f"connection lost during {operations.name(operation)}, and its outcome could not be asked: {failure}"
+            raise _unreachable(target, SshStage.SESSION, what, fate=Fate.MAY_HAVE_HAPPENED) from failure
+
+    async def _connect(self, target: HostTarget, *, boot_key_suffices: bool) -> _Connection:
+        place = (target.server_id, target.address, target.port)
+        async with self._connecting.setdefault(place, asyncio.Lock()):
+            connection = self._connections.get(place)
+            if connection is None or not connection.alive or connection.label not in target.keys:
+                self._drop(target)
+                connection = await self._open(target)
+                self._connections[place] = connection
+        if target.keys[connection.label] is HostKeyKind.BOOT and not boot_key_suffices:
+            self._drop(target)
+            raise _unreachable(target, SshStage.HOST_KEY, "it answers with its boot host key, which is no secret")
+        return connection
+
+    async def _open(self, target: HostTarget) -> _Connection:
+        if not target.keys:
+            raise _unreachable(
+                target, SshStage.HOST_KEY, "its labels name no host key, so it cannot be told from another"
+            )
+        check = _KeyCheck(target)
+        async with self._handshakes:
+            try:
+                client = await asyncssh.connect(
+                    target.address, target.port, **self._options(), client_factory=lambda: check
+                )
+            except asyncssh.KeyExchangeFailed as failure:
+                raise _unreachable(target, SshStage.HOST_KEY, f"it offers no ed25519 host key ({failure})") from failure
+            except asyncssh.HostKeyNotVerifiable as failure:
+                what = "its host key is none of those that its labels name"
+                raise _unreachable(target, SshStage.HOST_KEY, what, hint=_OTHER_KEY) from failure
+            except asyncssh.PermissionDenied as failure:
+                raise _unreachable(target, SshStage.AUTH, "permission denied for root") from failure
+            except _LOST as failure:
+                raise _unreachable(target, SshStage.TCP, _no_answer(failure)) from failure
+        return _Connection(client, check.label)
+
+    def _options(self) -> dict[str, Any]:
+        if self._login is None:
+            self._login = self._login_options()
+        return {
+            **self._login,
+            "username": "root",
+            "config": None,
+            "known_hosts": ([], [], []),
+            "server_host_key_algs": ["ssh-ed25519"],
+            "preferred_auth": "publickey",
+            "gss_host": None,
+            "connect_timeout": _CONNECT_SECONDS,
+            "login_timeout": _LOGIN_SECONDS,
+            "keepalive_interval": _KEEPALIVE_SECONDS,
+            "keepalive_count_max": _KEEPALIVES_LOST,
+        }
+
+    def _login_options(self) -> dict[str, Any]:
+        """Say which key logs in: that of the file, or the one of the agent that Hetzner was given."""
+        if self._private_key_path is not None:
+            return {"client_keys": [_read_private_key(self._private_key_path)], "agent_path": None}
+        agent = os.environ.get("SSH_AUTH_SOCK")
+        if not agent:
+            raise UnusableKey(
+                "networking.ssh.use_agent is set, but no SSH agent is here (SSH_AUTH_SOCK is empty)",
+                hint="Start one (eval $(ssh-agent); ssh-add), or name the key by private_key_path.",
+            )
+        return {"agent_path": agent, "agent_identities": [asyncssh.import_public_key(self._public_key)]}
+
+    def _drop(self, target: HostTarget) -> None:
+        connection = self._connections.pop((target.server_id, target.address, target.port), None)
+        if connection is not None:
+            connection.client.close()
+
+
+_OTHER_KEY: Final = (
+    "If the server was rebuilt or replaced by hand, delete it and run create again; "
+    "if another machine answers on its address, wait until Hetzner's listing shows the right one."
+)
+
+
+async def _run(connection: _Connection, invocation: Invocation) -> str:
+    """Run a command and give its stdout; a connection that breaks on the way is an error, whatever was printed."""
+    text = invocation.stdin.reveal()
+    if invocation.tied:
+        stdin: dict[str, Any] = {}
+    else:  # an empty input alone would leave the session's stdin open for ever
+        stdin = {"input": text} if text else {"stdin": asyncssh.DEVNULL}
+    async with connection.sessions:
+        process = await connection.client.create_process(invocation.command, errors="replace", **stdin)
+        try:
+            ended = await process.wait(timeout=invocation.limit)
+        finally:
+            process.close()  # also when nobody waits any more: it ends a tied one on the host
+    if ended.exit_status is None or ended.exit_status < 0:
+        raise asyncssh.ConnectionLost("the session ended without an exit status")
+    return str(ended.stdout)
+
+
+def _read_private_key(path: str) -> asyncssh.SSHKey:
+    try:
+        return asyncssh.read_private_key(path)
+    except (OSError, asyncssh.KeyImportError) as failure:
+        if "passphrase" not in str(failure).lower():  # there is no type of its own for this
+            raise UnusableKey(f"the SSH private key {path} cannot be read: {failure}") from failure
+    raise UnusableKey(
+        f"the SSH private key {path} is encrypted",
+        hint="Load it into an SSH agent (ssh-add) and set networking.ssh.use_agent: true.",
+    )
+
+
+def _unreachable(
+    target: HostTarget, stage: SshStage, what: str, *, fate: Fate = Fate.DID_NOT_HAPPEN, hint: str = ""
+) -> HostUnreachable:
+    message = f"{target.name} ({target.address}:{target.port}): {what}"
+    return HostUnreachable(message, server=target.name, stage=stage, fate=fate, why=what, hint=hint)
+
+
+def _no_answer(failure: Exception) -> str:
+    if isinstance(failure, TimeoutError):
+        return f"no answer by SSH within {_CONNECT_SECONDS:.0f} s"
+    if isinstance(failure, ConnectionRefusedError):
+        return "nothing listens for SSH (connection refused)"
+    return f"no answer by SSH: {str(failure) or type(failure).__name__}"

@@ -1,0 +1,7 @@
+"""The operator's own machine: time, randomness, host keys, kubeconfig and run journal."""
+
+from hetzner_k3s.adapters.system.host_keys import Ed25519HostKeys
+from hetzner_k3s.adapters.system.operator import OperatorMachine
+from hetzner_k3s.adapters.system.sources import SystemClock, SystemRng
+
+__all__ = ["Ed25519HostKeys", "OperatorMachine", "SystemClock", "SystemRng"]

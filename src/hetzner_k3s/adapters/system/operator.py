@@ -1,0 +1,128 @@
+"""`ports.Local`: kubeconfig and run journal on the operator's machine.
+
+The journal lies in `$XDG_STATE_HOME/hetzner-k3s/<cluster>/`: `runs/<run>.jsonl`, locked as long as the run lives, and
+`births.jsonl`, the births that began here and the deletions that closed them.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Final
+
+from hetzner_k3s.adapters.system.files import append_private, write_private
+from hetzner_k3s.adapters.system.kubeconfig import read_kubeconfig
+from hetzner_k3s.model.secrets import Secret
+from hetzner_k3s.model.state import LocalEvidence
+from hetzner_k3s.ports import Clock
+
+_BIRTH_OPENED: Final = "birth opened"
+_BIRTH_CLOSED: Final = "birth closed"
+_RUN_ID: Final = re.compile(r"[0-9A-Za-z_-]+")
+_RUNS_KEPT: Final = 50
+_CA: Final = re.compile(r'"ca": "([0-9a-f]{64})"')
+
+
+def state_directory(cluster: str) -> Path:
+    """Give the folder where this machine remembers runs of a cluster."""
+    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(base) / "hetzner-k3s" / cluster
+
+
+class OperatorMachine:
+    """`ports.Local` for one run on one cluster.
+
+    Args:
+        cluster: its name.
+        kubeconfig: the configured path.
+        run: this run's id, as in the operator lock's labels.
+        clock: for the times in the journal.
+    """
+
+    def __init__(self, *, cluster: str, kubeconfig: Path, run: str, clock: Clock) -> None:
+        self._cluster = cluster
+        self._kubeconfig = kubeconfig
+        self._run = run
+        self._clock = clock
+        self._state = state_directory(cluster)
+        self._journal: IO[str] | None = None
+
+    def evidence(self) -> LocalEvidence:
+        """Read what this machine remembers of the cluster."""
+        found = read_kubeconfig(self._kubeconfig, self._cluster)
+        births = self._births()
+        if found.ca is not None and found.ca in _closed_cas(births):
+            return LocalEvidence(open_birth=_is_open(births))  # `delete --force` leaves the file, as 2.6 does
+        return LocalEvidence(
+            kubeconfig_ca=found.ca, kubeconfig_servers=dict(found.servers), open_birth=_is_open(births)
+        )
+
+    def write_kubeconfig(self, text: Secret) -> None:
+        """Replace the kubeconfig; contexts of other clusters that it held are kept beside it."""
+        if read_kubeconfig(self._kubeconfig, self._cluster).others:
+            kept = self._kubeconfig.with_name(f"{self._kubeconfig.name}.before-{self._cluster}")
+            write_private(kept, self._kubeconfig.read_text(encoding="utf-8"))
+        write_private(self._kubeconfig, text.reveal())
+
+    def remove_kubeconfig(self) -> None:
+        """Remove the kubeconfig if it is this cluster's alone."""
+        found = read_kubeconfig(self._kubeconfig, self._cluster)
+        if found.servers and not found.others:
+            self._kubeconfig.unlink(missing_ok=True)
+
+    def record(self, event: str, detail: Mapping[str, str]) -> None:
+        """Append a line to this run's journal; births and their ends are remembered beyond the run."""
+        line = json.dumps({"at": round(self._clock.now(), 3), "event": event, **detail}, ensure_ascii=False) + "\n"
+        if event in (_BIRTH_OPENED, _BIRTH_CLOSED):
+            append_private(self._state / "births.jsonl", line)
+        journal = self._opened_journal()
+        journal.write(line)
+        journal.flush()
+
+    def run_is_dead(self, run: str) -> bool:
+        """Tell whether that run's journal lies here and nobody holds its lock any more."""
+        if not _RUN_ID.fullmatch(run) or run == self._run:
+            return False
+        try:
+            with self._journal_path(run).open(encoding="utf-8") as journal:
+                fcntl.flock(journal, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True
+
+    def _journal_path(self, run: str) -> Path:
+        return self._state / "runs" / f"{run}.jsonl"
+
+    def _opened_journal(self) -> IO[str]:
+        if self._journal is None:
+            path = self._journal_path(self._run)
+            append_private(path, "")
+            self._journal = path.open("a", encoding="utf-8")
+            fcntl.flock(self._journal, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the kernel lets go of it when we die
+            self._forget_old_runs()
+        return self._journal
+
+    def _forget_old_runs(self) -> None:
+        journals = sorted((self._state / "runs").glob("*.jsonl"), key=lambda path: path.stat().st_mtime)
+        for path in journals[:-_RUNS_KEPT]:
+            path.unlink(missing_ok=True)
+
+    def _births(self) -> list[str]:
+        try:
+            return (self._state / "births.jsonl").read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError:
+            return []
+
+
+def _is_open(births: list[str]) -> bool:
+    # A last line that a crash cut off was a birth being opened or closed: only the latter would be harmless.
+    return bool(births) and f'"{_BIRTH_CLOSED}"' not in births[-1]
+
+
+def _closed_cas(births: list[str]) -> frozenset[str]:
+    """Give the CA hashes of the clusters that were deleted from here."""
+    return frozenset(ca[1] for line in births if _BIRTH_CLOSED in line and (ca := _CA.search(line)))

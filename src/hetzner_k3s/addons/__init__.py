@@ -1,0 +1,7 @@
+"""What runs in every cluster, as objects to apply: pure renderers."""
+
+from __future__ import annotations
+
+from hetzner_k3s.addons.manifests import ANNOTATION_DIGEST, digests, manifests
+
+__all__ = ["ANNOTATION_DIGEST", "digests", "manifests"]

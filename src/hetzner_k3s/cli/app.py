@@ -1,0 +1,46 @@
+"""The command `hetzner-k3s`. Nothing heavy is imported here: `bench/help.py` watches over it."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from hetzner_k3s.cli.exits import run
+from hetzner_k3s.cli.lazy import LazyCommand, LazyGroup
+
+_COMMANDS = {
+    "create": LazyCommand(
+        "hetzner_k3s.cli.commands.create:create", "Make the cluster, or bring it back to what the file says."
+    ),
+    "plan": LazyCommand("hetzner_k3s.cli.commands.plan:plan", "Show what `create` would do, and why."),
+    "status": LazyCommand("hetzner_k3s.cli.commands.status:status", "Show what is there and what would be done."),
+    "delete": LazyCommand("hetzner_k3s.cli.commands.delete:delete", "Delete the cluster's servers and resources."),
+    "lab": LazyCommand("hetzner_k3s.cli.commands.lab:lab", "Run an emulated Hetzner cloud on this machine."),
+}
+
+
+def _show_version(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:
+    if not wanted:
+        return
+    from importlib.metadata import version
+
+    click.echo(version("hetzner-k3s"))
+    ctx.exit()
+
+
+@click.group(cls=LazyGroup, lazy_commands=_COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Print the version."
+)
+def cli(**_options: Any) -> None:
+    """Make a highly available k3s cluster on Hetzner Cloud from one YAML file, and keep it so.
+
+    Whatever was lost, `hetzner-k3s create -c cluster.yaml` brings it back, or refuses and says why.
+    """
+
+
+def main() -> None:
+    """Run the program and end the process with its exit code."""
+    sys.exit(run(cli, sys.argv[1:]))

@@ -1,0 +1,69 @@
+"""`hetzner-k3s delete`: show what is the cluster's, ask, and delete it; the only command that asks."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from pathlib import Path
+
+import click
+
+from hetzner_k3s.cli import wiring
+from hetzner_k3s.cli.commands.options import config_option, load_spec, quiet_option
+from hetzner_k3s.cli.render.events import Teller
+from hetzner_k3s.model.errors import ExitCode
+from hetzner_k3s.model.plan import Forecast, Intent, Verb
+from hetzner_k3s.model.spec import ClusterSpec
+from hetzner_k3s.reconcile import Wish, converge
+
+
+@click.command()
+@config_option
+@quiet_option
+@click.option(
+    "--force", is_flag=True, help="Ask nothing, ignore protect_against_deletion and leave the kubeconfig, as 2.x does."
+)
+def delete(config: Path, quiet: bool, force: bool) -> ExitCode:
+    """Delete the cluster: its servers, load balancer, network, firewall, placement groups and SSH key.
+
+    Volumes and load balancers that Kubernetes made stay. What goes is shown first, and the cluster's name is asked for.
+    """
+    spec = load_spec(config)
+    if spec.protect_against_deletion and not force:
+        click.echo(f"refused: {config} protects the cluster: protect_against_deletion is true", err=True)
+        click.echo("you can: set it to false, or give --force", err=True)
+        return ExitCode.REFUSED
+    return asyncio.run(_delete(spec, quiet, force))
+
+
+async def _delete(spec: ClusterSpec, quiet: bool, force: bool) -> ExitCode:
+    async def confirm(_forecast: Forecast) -> bool:
+        return _name_is_typed(spec.name)
+
+    async with wiring.open_session(spec) as session:
+        # Whoever is asked must have seen what for.
+        teller = Teller(spec.name, quiet=quiet and force, now=session.ports.clock.monotonic, write=wiring.to_stderr)
+        wish = Wish(
+            spec=spec,
+            intent=Intent(verb=Verb.DELETE, keep_kubeconfig=force),
+            request=session.lock_request,
+            confirm=None if force else confirm,
+        )
+        verdict = await converge(wish, session.ports, teller)
+        if verdict is ExitCode.CONVERGED:
+            teller.say(spec.name, f"nothing of it is left; total time {teller.seconds:.1f} s")
+        return ExitCode.REFUSED if verdict is ExitCode.INTERRUPTED else verdict  # it was the user who did not agree
+
+
+def _name_is_typed(cluster: str) -> bool:
+    # While an event loop runs, asyncio only notes a Ctrl-C, and the prompt would go on waiting.
+    noted = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        typed = click.prompt(f"Type the cluster's name ({cluster}) to delete all this", err=True)
+    except click.Abort:
+        typed = ""
+    finally:
+        signal.signal(signal.SIGINT, noted)
+    if typed != cluster:
+        click.echo("Its name was not typed: nothing was deleted.", err=True)
+    return bool(typed == cluster)

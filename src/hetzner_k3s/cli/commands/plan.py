@@ -1,0 +1,45 @@
+"""`hetzner-k3s plan`: what `create` would do, wave by wave, on stdout. Nothing is changed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import click
+
+from hetzner_k3s import addons, decide
+from hetzner_k3s.cli import wiring
+from hetzner_k3s.cli.commands.options import config_option, load_spec
+from hetzner_k3s.cli.render.plan import forecast_lines, forecast_rows
+from hetzner_k3s.model.errors import ExitCode
+from hetzner_k3s.model.plan import Forecast, Intent, Verb
+from hetzner_k3s.model.spec import ClusterSpec
+from hetzner_k3s.observe import observe
+
+
+@click.command()
+@config_option
+@click.option("--json", "as_json", is_flag=True, help="Print the same rows as JSON.")
+@click.option("--check", is_flag=True, help="Exit with 3 when something is pending.")
+def plan(config: Path, as_json: bool, check: bool) -> ExitCode:
+    """Show what `create` would do, and why.
+
+    The exit code is 4 when it would refuse; with --check it is 3 when it would do something.
+    """
+    spec = load_spec(config)
+    forecast = asyncio.run(_look_ahead(spec))
+    if as_json:
+        click.echo(json.dumps(forecast_rows(forecast), indent=2))
+    else:
+        for line in forecast_lines(spec.name, forecast):
+            click.echo(line)
+    if forecast.refusals:
+        return ExitCode.REFUSED
+    return ExitCode.PENDING if check and (forecast.waves or forecast.waits) else ExitCode.CONVERGED
+
+
+async def _look_ahead(spec: ClusterSpec) -> Forecast:
+    async with wiring.open_session(spec) as session:
+        state = await observe(session.ports, spec, Verb.CREATE)
+    return decide.forecast(spec, state, Intent(verb=Verb.CREATE, addons=addons.digests(spec)))

@@ -1,0 +1,55 @@
+"""Turns whatever a command ends with into an exit code and a message (ARCHITECTURE §10)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from hetzner_k3s.model.errors import ExitCode, ProductError
+
+
+def run(command: click.Command, arguments: Sequence[str]) -> int:
+    """Run a command and give the exit code; no exception leaves it."""
+    try:
+        return int(command.main(args=list(arguments), prog_name="hetzner-k3s", standalone_mode=False) or 0)
+    except click.ClickException as usage:
+        usage.show()
+        return ExitCode.USAGE
+    except (KeyboardInterrupt, click.Abort):
+        _say("interrupted; run the command again to go on")
+        return ExitCode.INTERRUPTED
+    except ProductError as error:
+        return _known(error)
+    except BrokenPipeError:  # `hetzner-k3s status | head`: the reader has seen enough
+        return ExitCode.FAILED
+    except Exception as error:  # noqa: BLE001 - the last resort: a bug must not look like a traceback to the user
+        return _configuration(error) or _bug(error)
+
+
+def _known(error: ProductError) -> int:
+    _say(f"error: {error}")
+    if error.hint:
+        _say(f"       {error.hint}")
+    return error.exit_code
+
+
+def _configuration(error: Exception) -> int:
+    from hetzner_k3s.config.diagnostics import ConfigError
+
+    if not isinstance(error, ConfigError):
+        return 0
+    for diagnostic in error.diagnostics:
+        _say(str(diagnostic))
+    return ExitCode.USAGE
+
+
+def _bug(error: Exception) -> int:
+    from hetzner_k3s.cli.crash import write_report
+
+    _say(f"error: this is a bug in hetzner-k3s: {type(error).__name__}; the details are in {write_report(error)}")
+    return ExitCode.BUG
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)

@@ -1,0 +1,60 @@
+"""What a run tells its user on stderr while it goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hetzner_k3s.cli.render.plan import plan_lines, refusal_lines, wait_lines
+from hetzner_k3s.cli.render.progress import Progress
+from hetzner_k3s.cli.render.words import verb
+from hetzner_k3s.model.errors import ProductError
+from hetzner_k3s.model.plan import Forecast, PlannedStep, Refusal, Wait
+
+
+class Teller:
+    """Implements `reconcile.Events`; with `quiet` only what went wrong is told."""
+
+    def __init__(self, cluster: str, *, quiet: bool, now: Callable[[], float], write: Callable[[str], None]) -> None:
+        """Begin the run's clock; `now` gives seconds, `write` takes a line."""
+        self._cluster = cluster
+        self._quiet = quiet
+        self._write = write
+        self._progress = Progress(cluster, now, write)
+
+    @property
+    def seconds(self) -> float:
+        """Give the seconds since the run began."""
+        return self._progress.seconds
+
+    def shown(self, forecast: Forecast) -> None:
+        """Show notes, the way in waves, and refusals."""
+        if not self._quiet:
+            for note in forecast.notes:
+                self._write(f"note: {note}")
+            for line in (*plan_lines(self._cluster, forecast.waves), *wait_lines(forecast.waits)):
+                self._write(line)
+        self.refused(forecast.refusals)
+
+    def started(self, planned: PlannedStep) -> None:
+        """Say nothing: the step's handler has better words for what it does."""
+
+    def finished(self, planned: PlannedStep, seconds: float) -> None:
+        """Say nothing: the next line tells that it goes on, and the journal keeps the time."""
+
+    def failed(self, planned: PlannedStep, error: ProductError) -> None:
+        """Say what a step failed of; whether it is tried again is the run's to decide."""
+        self._progress.say(planned.step.target, f"failed ({verb(planned.step)}): {error}")
+
+    def waiting(self, wait: Wait) -> None:
+        """Say what has to come by itself."""
+        self.say(self._cluster, next(iter(wait_lines((wait,)))))
+
+    def refused(self, refusals: tuple[Refusal, ...]) -> None:
+        """Show why nothing is done."""
+        for line in refusal_lines(refusals):
+            self._write(line)
+
+    def say(self, name: str, what: str) -> None:
+        """Show that something happens to a server or resource."""
+        if not self._quiet:
+            self._progress.say(name, what)

@@ -1,0 +1,86 @@
+"""Renders plans: waves of steps with their reasons, what is waited for, and refusals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from hetzner_k3s.cli.render.words import short, verb
+from hetzner_k3s.model.plan import Forecast, PlannedStep, Refusal, Wait
+from hetzner_k3s.model.steps import Step
+
+_NAMED = 5
+"""How many targets of one kind are named; a wave of 500 workers is one line."""
+
+
+def forecast_lines(cluster: str, forecast: Forecast) -> Iterator[str]:
+    """Render a whole forecast: notes, waves, what is waited for, refusals; one line when nothing is to do."""
+    yield from (f"note: {note}" for note in forecast.notes)
+    yield from plan_lines(cluster, forecast.waves)
+    yield from wait_lines(forecast.waits)
+    yield from refusal_lines(forecast.refusals)
+    if not (forecast.waves or forecast.waits or forecast.refusals):
+        yield f"{cluster} is as the file says: nothing to do"
+
+
+def forecast_rows(forecast: Forecast) -> dict[str, object]:
+    """Give a forecast as JSON data: the same rows as `forecast_lines`, one a step."""
+    steps = [
+        {
+            "wave": number,
+            "step": planned.key[0],
+            "target": planned.step.target,
+            "scope": planned.scope.value,
+            "reason": planned.reason.value,
+            "because": planned.because,
+        }
+        for number, wave in enumerate(forecast.waves, start=1)
+        for planned in wave
+    ]
+    waits = [{"what": w.what, "because": w.because, "deadline": w.deadline} for w in forecast.waits]
+    refusals = [{"code": r.code, "saw": r.saw, "why": r.why, "you_can": r.you_can} for r in forecast.refusals]
+    return {"steps": steps, "waits": waits, "refusals": refusals, "notes": list(forecast.notes)}
+
+
+def plan_lines(cluster: str, waves: Sequence[Sequence[PlannedStep]]) -> Iterator[str]:
+    """Render waves: one line for all steps of a wave that do the same, then their reason."""
+    for number, wave in enumerate(waves, start=1):
+        mark = f"{number}."
+        for because, steps in _by_reason(wave).items():
+            for words in _sentences(cluster, steps):
+                yield f"{mark:>4} {words}"
+                mark = ""
+            yield f"       because {because}"
+
+
+def _by_reason(wave: Iterable[PlannedStep]) -> dict[str, list[Step]]:
+    groups: dict[str, list[Step]] = {}
+    for planned in wave:
+        groups.setdefault(planned.because, []).append(planned.step)
+    return groups
+
+
+def _sentences(cluster: str, steps: Iterable[Step]) -> Iterator[str]:
+    groups: dict[str, list[str]] = {}
+    for step in steps:
+        groups.setdefault(verb(step), []).append(short(step.target, cluster))
+    return (f"{words} {_listed(targets)}" for words, targets in groups.items())
+
+
+def _listed(targets: Sequence[str]) -> str:
+    more = len(targets) - _NAMED
+    return ", ".join(targets[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def wait_lines(waits: Iterable[Wait]) -> Iterator[str]:
+    """Render what has to come by itself."""
+    for wait in waits:
+        yield f"waiting for {wait.what} (up to {wait.deadline:.0f} s): {wait.because}"
+
+
+def refusal_lines(refusals: Iterable[Refusal]) -> Iterator[str]:
+    """Render refusals: what was seen, why nothing is done, what the user can do."""
+    for refusal in refusals:
+        yield f"refused: {refusal.saw}"
+        yield f"    why: {refusal.why}"
+        yield f"you can: {refusal.you_can}"
+        yield f"   code: {refusal.code}"

@@ -1,0 +1,46 @@
+"""What steps are called when a person reads of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from hetzner_k3s.model import steps
+
+VERBS: Final[Mapping[type, str]] = {
+    steps.EnsureSshKey: "register SSH key",
+    steps.EnsureNetwork: "make network",
+    steps.EnsureFirewall: "make firewall",
+    steps.EnsurePlacementGroup: "make placement group",
+    steps.EnsureLoadBalancer: "make load balancer",
+    steps.CreateServer: "create server",
+    steps.SecureHost: "replace boot host key of",
+    steps.InstallK3s: "install k3s on",
+    steps.RecordBirth: "record the cluster as",
+    steps.InitControlPlane: "start the cluster on",
+    steps.JoinControlPlane: "join master",
+    steps.MarkMember: "record as member",
+    steps.SaveSnapshot: "save snapshot",
+    steps.RemoveMember: "remove etcd member of",
+    steps.DeleteNode: "delete Node of",
+    steps.JoinWorker: "join worker",
+    steps.ApplyAddons: "apply",
+    steps.WriteKubeconfig: "write kubeconfig",
+    steps.MarkDeleting: "record the deletion of",
+    steps.DeleteServer: "delete server",
+    steps.CloseBirth: "close the record of",
+}
+
+
+def verb(step: steps.Step) -> str:
+    """Say what a step does to its target."""
+    if isinstance(step, steps.DeleteResource):
+        return f"delete {step.kind.replace('_', ' ')}"
+    if isinstance(step, steps.EnsureFirewall) and step.existing is not None:
+        return "set the rules of firewall"
+    return VERBS[type(step)]
+
+
+def short(name: str, cluster: str) -> str:
+    """Drop the cluster's name from the front of a resource's: `prod-master1` is `master1` to whoever runs `prod`."""
+    return name.removeprefix(f"{cluster}-") or name

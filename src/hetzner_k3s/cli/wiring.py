@@ -1,0 +1,84 @@
+"""The only place where adapters meet ports: opens what a command needs, and closes it whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from hetzner_k3s.act.lock import LockRequest
+from hetzner_k3s.adapters.hetzner import DEFAULT_ENDPOINT, HetznerCloud
+from hetzner_k3s.adapters.kube import K3sApi
+from hetzner_k3s.adapters.ssh import SshHosts
+from hetzner_k3s.adapters.system import Ed25519HostKeys, OperatorMachine, SystemClock, SystemRng
+from hetzner_k3s.model.spec import ClusterSpec
+from hetzner_k3s.ports import Ports
+
+_RUN_ID_BYTES = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What a command works with: the ports, and in whose name it would take the operator lock."""
+
+    ports: Ports
+    lock_request: LockRequest
+
+
+@asynccontextmanager
+async def open_session(spec: ClusterSpec) -> AsyncIterator[Session]:
+    """Open the ports to a cluster's world for the length of a block.
+
+    `HCLOUD_ENDPOINT` takes the place of Hetzner's API, as it does for the official command; the lab sets it.
+    """
+    clock, rng = SystemClock(), SystemRng()
+    run = rng.token_hex(_RUN_ID_BYTES)
+    ssh = spec.ssh
+    hosts = SshHosts(clock=clock, rng=rng, private_key_path=ssh.private_key_path, public_key=ssh.public_key)
+    kube = K3sApi(hosts=hosts, forwarder=hosts, clock=clock)
+    endpoint = os.environ.get("HCLOUD_ENDPOINT") or DEFAULT_ENDPOINT
+    ports = Ports(
+        cloud=HetznerCloud(spec.hetzner_token, clock=clock, rng=rng, endpoint=endpoint),
+        hosts=hosts,
+        kube=kube,
+        local=OperatorMachine(cluster=spec.name, kubeconfig=Path(spec.kubeconfig_path), run=run, clock=clock),
+        host_keys=Ed25519HostKeys(),
+        clock=clock,
+        rng=rng,
+    )
+    _end_orderly_on_sigterm()
+    try:
+        yield Session(ports, LockRequest(cluster=spec.name, holder=_holder(), run=run))
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+    finally:
+        await kube.close()
+        await hosts.close()
+
+
+def _end_orderly_on_sigterm() -> None:
+    """Treat SIGTERM as Ctrl-C: the operator lock is given back before the process ends."""
+    task = asyncio.current_task()
+    if task is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+
+
+def _holder() -> str:
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a user id without a name, as in many containers
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
+
+
+def to_stderr(line: str) -> None:
+    """Write a line of talk."""
+    click.echo(line, err=True)

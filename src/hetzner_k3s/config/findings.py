@@ -1,0 +1,40 @@
+"""What a check says about a setting, before it is known where in the file that setting stands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hetzner_k3s.config.diagnostics import Severity
+from hetzner_k3s.config.source import KeyPath
+
+if TYPE_CHECKING:
+    from hetzner_k3s.config.schema import Configuration
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A remark on the setting `key`.
+
+    `depends` are further settings the check read: when one of them is wrong by itself, the remark would be noise.
+    `of_key` places it at the key's name instead of its value.
+    """
+
+    key: KeyPath
+    message: str
+    severity: Severity = "error"
+    depends: tuple[KeyPath, ...] = ()
+    of_key: bool = False
+
+    def touches(self, broken: Iterable[KeyPath]) -> bool:
+        """Tell whether one of the `broken` settings is among those the check read."""
+        read = (self.key, *self.depends)
+        return any(_within(a, b) or _within(b, a) for a in read for b in broken)
+
+
+Check = Callable[["Configuration"], Iterator[Finding]]
+
+
+def _within(inner: KeyPath, outer: KeyPath) -> bool:
+    return inner[: len(outer)] == outer

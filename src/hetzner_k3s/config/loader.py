@@ -1,0 +1,76 @@
+"""The door of this room: a path in, a ClusterSpec out, or every mistake of the file at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from hetzner_k3s.config import machine, moved, source, support
+from hetzner_k3s.config.compile import compile_spec
+from hetzner_k3s.config.diagnostics import ConfigError, Diagnostic
+from hetzner_k3s.config.findings import Finding
+from hetzner_k3s.config.rules import RULES
+from hetzner_k3s.config.schema import Configuration
+from hetzner_k3s.config.source import Document
+from hetzner_k3s.config.validation import validate
+from hetzner_k3s.model.spec import ClusterSpec
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigFile:
+    """A file that was read: what it asks for, and what the user should know about it."""
+
+    path: Path
+    spec: ClusterSpec
+    warnings: tuple[Diagnostic, ...]
+
+
+def load(path: Path | str, environ: Mapping[str, str]) -> ConfigFile:
+    """Read a configuration file.
+
+    Args:
+        path: the file; shown in messages as it was given.
+        environ: environment variables (`HCLOUD_TOKEN`, `HOME`); nothing else is taken from the process.
+
+    Raises:
+        ConfigError: the file is of no use; it holds all findings.
+    """
+    document = source.read(Path(path), str(path))
+    _drop_private_keys(document)
+    diagnostics = list(document.diagnostics)
+    diagnostics += _placed(document, moved.take_out(document.root))
+    validated = validate(document.root)
+    diagnostics += _placed(document, validated.findings)
+    found, facts = _checks(validated.configuration, environ)
+    diagnostics += _placed(document, [finding for finding in found if not finding.touches(validated.broken)])
+    if any(diagnostic.severity == "error" for diagnostic in diagnostics):
+        raise ConfigError(diagnostics)
+    warnings = tuple(sorted(diagnostics, key=lambda diagnostic: diagnostic.position))
+    return ConfigFile(Path(path), compile_spec(validated.configuration, facts), warnings)
+
+
+def _drop_private_keys(document: Document) -> None:
+    """Forget top-level `x-…` keys: they are the user's own, a place for anchors (2.6 ignores every unknown key)."""
+    for key in [key for key in document.root if key.startswith("x-")]:
+        del document.root[key]
+
+
+def _checks(configuration: Configuration, environ: Mapping[str, str]) -> tuple[list[Finding], machine.Machine]:
+    facts, found = machine.look(configuration, environ)
+    for check in (*RULES, support.refusals, support.idle_settings):
+        found += check(configuration)
+    return found, facts
+
+
+def _placed(document: Document, findings: Iterable[Finding]) -> list[Diagnostic]:
+    return [
+        Diagnostic(
+            document.path,
+            document.position(finding.key, of_key=finding.of_key),
+            source.dotted(finding.key),
+            finding.message,
+            finding.severity,
+        )
+        for finding in findings
+    ]

@@ -1,0 +1,103 @@
+"""What the file refers to on the user's machine: environment variables, paths, SSH keys."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from hetzner_k3s.config.findings import Finding
+from hetzner_k3s.config.schema import Configuration
+from hetzner_k3s.config.source import KeyPath
+from hetzner_k3s.model.secrets import Secret
+
+_TOKEN: Final = re.compile(r"[\x20-\x7e]+")  # what an HTTP header can carry; whether it is right is Hetzner's to say
+_PUBLIC_KEY: Final = re.compile(r"(ssh-|ecdsa-|sk-)[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,3}( .*)?")
+_MAX_KEY_BYTES: Final = 16 * 1024
+_SSH: Final = ("networking", "ssh")
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """The values found; paths are absolute, `private_key_path` is None when an agent holds the key."""
+
+    hetzner_token: Secret
+    kubeconfig_path: str
+    private_key_path: str | None
+    public_key_path: str
+    public_key: str
+
+
+@dataclass(slots=True)
+class _Search:
+    environ: Mapping[str, str]
+    findings: list[Finding] = field(default_factory=list)
+
+    def complain(self, key: KeyPath, message: str) -> None:
+        self.findings.append(Finding(key, message))
+
+    def absolute(self, key: KeyPath, text: str) -> Path:
+        """Make a path absolute; `~` is `$HOME`, as in 2.6 (which knows no `~user`)."""
+        if text == "~" or text.startswith("~/"):
+            home = self.environ.get("HOME", "")
+            if not home:
+                self.complain(key, "starts with ~, but the environment variable HOME is not set")
+            text = f"{home}{text[1:]}"
+        if not text or "\0" in text:
+            self.complain(key, "is no path")
+            text = "."
+        return Path(text).absolute()
+
+
+def look(configuration: Configuration, environ: Mapping[str, str]) -> tuple[Machine, list[Finding]]:
+    """Read what the configuration refers to; what is missing is a finding."""
+    ssh = configuration.networking.ssh
+    search = _Search(environ)
+    public_key_path = search.absolute((*_SSH, "public_key_path"), ssh.public_key_path)
+    machine = Machine(
+        hetzner_token=_token(search, configuration),
+        kubeconfig_path=str(_kubeconfig_path(search, configuration.kubeconfig_path)),
+        private_key_path=None if ssh.use_agent else str(_private_key_path(search, ssh.private_key_path)),
+        public_key_path=str(public_key_path),
+        public_key=_public_key(search, public_key_path),
+    )
+    return machine, search.findings
+
+
+def _token(search: _Search, configuration: Configuration) -> Secret:
+    token: Secret = configuration.hetzner_token or Secret(search.environ.get("HCLOUD_TOKEN", "").strip())
+    if not token:
+        search.complain(("hetzner_token",), "is required: give it here or in the environment variable HCLOUD_TOKEN")
+    elif not _TOKEN.fullmatch(token.reveal()):
+        search.complain(("hetzner_token",), "is no API token: it has characters that no token has")
+    return token
+
+
+def _kubeconfig_path(search: _Search, text: str) -> Path:
+    path = search.absolute(("kubeconfig_path",), text)
+    if path.is_dir():
+        search.complain(("kubeconfig_path",), f"{path} is a directory; expected the path of a file to write")
+    return path
+
+
+def _private_key_path(search: _Search, text: str) -> Path:
+    key: KeyPath = (*_SSH, "private_key_path")
+    path = search.absolute(key, text)
+    if not path.is_file():
+        search.complain(key, f"there is no private key at {path} (use_agent: true takes it from the SSH agent)")
+    return path
+
+
+def _public_key(search: _Search, path: Path) -> str:
+    key: KeyPath = (*_SSH, "public_key_path")
+    try:
+        with path.open("rb") as file:
+            text = file.read(_MAX_KEY_BYTES).decode("ascii", errors="replace").strip()
+    except OSError as error:
+        search.complain(key, f"cannot read {path}: {error.strerror}")
+        return ""
+    if not _PUBLIC_KEY.fullmatch(text):
+        search.complain(key, f"{path} is no OpenSSH public key of one line")
+    return text

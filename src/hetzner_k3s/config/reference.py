@@ -1,0 +1,120 @@
+"""The reference of the configuration file as Markdown, made from the schema (`scripts/generate-config-reference`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from pydantic import TypeAdapter
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from hetzner_k3s.config.moved import GONE, MOVED
+from hetzner_k3s.config.schema import Configuration
+from hetzner_k3s.config.section import Section
+from hetzner_k3s.config.support import NOT_YET, PROGRAM
+from hetzner_k3s.config.validation import section_in
+from hetzner_k3s.model.secrets import Secret
+
+_HEAD: Final = f"""\
+<!-- Made by scripts/generate-config-reference from the schema. Do not edit. -->
+# Configuration file
+
+{PROGRAM} reads the configuration file of hetzner-k3s 2.x. Rules for the whole file:
+
+- An unknown key is an error, with a hint. All mistakes are shown at once, each with line and column.
+- A key with nothing after it counts as left out. Top-level keys that start with `x-` are yours, for anchors; merge
+  keys (`<<`) work.
+- `~` is your home directory (`$HOME`); other relative paths start at the current directory.
+- A value marked **not yet** is refused: its effect does not exist yet, and ignoring it would be worse.
+- A command is a line for the shell, or a list of arguments that is quoted into one.
+"""
+
+
+def walk(section: type[Section] = Configuration, prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    """Give every key of the file with its declaration, parents before children; `[]` marks entries of a list."""
+    for name, field in section.model_fields.items():
+        key = f"{prefix}{name}"
+        yield key, field
+        if child := section_in(field.annotation):
+            yield from walk(child, f"{key}[]." if _is_list(field) else f"{key}.")
+
+
+def render() -> str:
+    """Give the whole page."""
+    return "\n".join([_HEAD, *_keys(), *_old_keys(), ""])
+
+
+def _keys() -> Iterator[str]:
+    yield "## Keys"
+    yield ""
+    yield "| key | type | default | meaning |"
+    yield "|---|---|---|---|"
+    for key, field in walk():
+        yield f"| `{key}` | {_kind(field)} | {_default(field)} | {field.description}{_not_yet(key)} |"
+
+
+def _old_keys() -> Iterator[str]:
+    yield ""
+    yield "## Keys of older releases"
+    yield ""
+    yield "They have no effect, as in 2.6, and a warning says where the setting lives now."
+    yield ""
+    yield "| old key | now |"
+    yield "|---|---|"
+    yield from (f"| `{old}` | {_code(new)} |" for old, new in MOVED.items())
+    yield from (f"| `{old}` | gone: {why} |" for old, why in GONE.items())
+
+
+def _code(new: str) -> str:
+    key, _, remark = new.partition(" ")
+    return f"`{key}` {remark}".strip()
+
+
+def _is_list(field: FieldInfo) -> bool:
+    return "list[" in str(field.annotation)
+
+
+def _kind(field: FieldInfo) -> str:
+    if child := section_in(field.annotation):
+        return f"list of {_words(child)}s" if _is_list(field) else "section"
+    return _type_name(field)
+
+
+def _words(section: type[Section]) -> str:
+    return {"WorkerPool": "pool", "NodeLabel": "label", "NodeTaint": "taint", "ExternalNode": "machine"}.get(
+        section.__name__, "rule"
+    )
+
+
+def _type_name(field: FieldInfo) -> str:
+    schema = TypeAdapter[Any](field.rebuild_annotation()).json_schema()
+    schema = next((part for part in schema.get("anyOf", []) if part.get("type") != "null"), schema)
+    if schema.get("type") == "array":
+        return f"list of {schema['items']['type']}"
+    if "enum" in schema:
+        return ", ".join(f"`{value}`" for value in schema["enum"])
+    return str(schema["type"])
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    default = field.get_default(call_default_factory=False)
+    if default is None or default is PydanticUndefined:
+        return ""
+    if isinstance(default, Secret):
+        return "all registries mirrored"
+    if isinstance(default, bool):
+        return f"`{str(default).lower()}`"
+    if isinstance(default, list):
+        return f"`[{', '.join(default)}]`"
+    return f"`{default}`" if default != "" else ""
+
+
+def _not_yet(key: str) -> str:
+    return "".join(f" **Not yet**{_values(limit.values)}: {limit.instead}." for limit in NOT_YET if limit.key == key)
+
+
+def _values(values: tuple[object, ...] | None) -> str:
+    return "" if values is None else " " + ", ".join(f"`{str(value).lower()}`" for value in values)

@@ -1,0 +1,250 @@
+"""What settings ask of one another (DEMAND_AND_COMPATIBILITY.md 6.2-6.7): the general ones and those of pools.
+
+Rules of settings that are refused anyway (`support`) come with their support. What needs Hetzner's API (does the
+server type exist, the network, the key) is no matter of the file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from typing import Final
+
+from hetzner_k3s.config.findings import Check, Finding
+from hetzner_k3s.config.rules_networking import NETWORKING_RULES
+from hetzner_k3s.config.schema import Configuration
+from hetzner_k3s.config.schema_pools import NodeLabel, NodeTaint
+from hetzner_k3s.config.source import KeyPath
+from hetzner_k3s.model import naming
+
+RESERVED_LABELS: Final = frozenset(
+    {
+        "hetzner-k3s.io/external",
+        "hetzner-k3s.io/external-provider",
+        "node.kubernetes.io/exclude-from-external-load-balancers",
+    }
+)
+MAX_MASTERS: Final = 99
+MAX_WORKERS_A_POOL: Final = 5_000
+"""Far above what Hetzner and etcd bear; a slip of the finger must not fill the memory."""
+EFFECTS: Final = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+
+_CLUSTER_NAME: Final = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
+_POOL_NAME: Final = re.compile(r"[A-Za-z0-9_-]+")
+_HOST_PART: Final = re.compile(r"[a-z0-9-]+")
+_QUALIFIED_NAME: Final = re.compile(
+    r"([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
+)
+_LABEL_VALUE: Final = re.compile(r"([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?")
+_MASTERS: Final = "masters_pool"
+_WORKERS: Final = "worker_node_pools"
+
+
+def _format_version(configuration: Configuration) -> Iterator[Finding]:
+    if configuration.config_format_version not in (None, "1"):
+        yield Finding(("config_format_version",), 'must be "1"')
+
+
+def _cluster_name(configuration: Configuration) -> Iterator[Finding]:
+    if not _CLUSTER_NAME.fullmatch(configuration.cluster_name):
+        yield Finding(
+            ("cluster_name",),
+            "takes lower-case letters, digits and dashes, starts with a letter and ends with a letter or digit",
+        )
+
+
+def _name_lengths(configuration: Configuration) -> Iterator[Finding]:
+    """Kubernetes' node names end at 63 characters; k3s finds out only on the finished server."""
+    masters = configuration.masters_pool
+    with_type = configuration.include_instance_type_in_instance_name
+    longest = naming.master_name(
+        configuration.cluster_name, masters.instance_count, masters.instance_type if with_type else None
+    )
+    if len(longest) > naming.MAX_NAME_LENGTH:
+        yield Finding(("cluster_name",), _too_long(longest), depends=((_MASTERS,),))
+    for index, pool in enumerate(configuration.worker_node_pools):
+        name = naming.worker_name(
+            configuration.cluster_name,
+            pool.name or "",
+            max(pool.instance_count, 1),
+            pool.instance_type if with_type else None,
+        )
+        if len(name) > naming.MAX_NAME_LENGTH:
+            yield Finding((_WORKERS, index, "name"), _too_long(name), depends=(("cluster_name",), (_WORKERS, index)))
+
+
+def _too_long(name: str) -> str:
+    return f"makes names of more than {naming.MAX_NAME_LENGTH} characters ({len(name)}), such as {name[:80]}"
+
+
+def _upgrade_concurrency(configuration: Configuration) -> Iterator[Finding]:
+    if configuration.k3s_upgrade_concurrency < 1:
+        yield Finding(("k3s_upgrade_concurrency",), "must be at least 1")
+
+
+def _masters_count(configuration: Configuration) -> Iterator[Finding]:
+    count = configuration.masters_pool.instance_count
+    if count < 1 or (count % 2 == 0 and configuration.datastore.mode == "etcd"):
+        yield Finding(
+            (_MASTERS, "instance_count"),
+            f"etcd needs an odd number of masters, 1 or better 3; got {count}",
+            depends=(("datastore",),),
+        )
+    elif count > MAX_MASTERS:
+        yield Finding((_MASTERS, "instance_count"), f"at most {MAX_MASTERS}; got {count}")
+
+
+def _masters_locations(configuration: Configuration) -> Iterator[Finding]:
+    masters = configuration.masters_pool
+    key: KeyPath = (_MASTERS, "locations")
+    # A list of one for several masters: 2.6 refuses it although its own documentation shows it. Only if written
+    # down, though: with the default, masters would land in fsn1 unasked.
+    one_for_all = len(masters.locations) == 1 and "locations" in masters.model_fields_set
+    if len(masters.locations) != masters.instance_count and not one_for_all:
+        yield Finding(
+            key,
+            f"expected {masters.instance_count} locations, one for each master (or one for all), "
+            f"got {len(masters.locations)}",
+            depends=((_MASTERS, "instance_count"),),
+        )
+    zones = {network_zone(location) for location in masters.locations}
+    if len(zones) > 1:
+        yield Finding(key, f"masters must be in one network zone, got {', '.join(sorted(zones))}")
+
+
+def network_zone(location: str) -> str:
+    """Give the network zone of a Hetzner location; the mapping is 2.6's (DEMAND_AND_COMPATIBILITY.md 6.3)."""
+    return {"ash": "us-east", "hil": "us-west", "sin": "ap-southeast"}.get(location, "eu-central")
+
+
+def _masters_are_servers(configuration: Configuration) -> Iterator[Finding]:
+    if configuration.masters_pool.instance_type == "external":
+        yield Finding((_MASTERS, "instance_type"), "masters cannot be external")
+    if configuration.masters_pool.external is not None:
+        yield Finding((_MASTERS, "external"), "masters cannot be external", of_key=True)
+
+
+def _some_workers(configuration: Configuration) -> Iterator[Finding]:
+    if not configuration.worker_node_pools and not configuration.schedule_workloads_on_masters:
+        yield Finding(
+            (_WORKERS,),
+            "at least one pool is needed unless schedule_workloads_on_masters is true",
+            depends=(("schedule_workloads_on_masters",),),
+        )
+
+
+def _pool_names(configuration: Configuration) -> Iterator[Finding]:
+    times = Counter(pool.name for pool in configuration.worker_node_pools)
+    for index, pool in enumerate(configuration.worker_node_pools):
+        key: KeyPath = (_WORKERS, index, "name")
+        if pool.name is None:
+            yield Finding(key, "is required", of_key=True)
+        elif not _POOL_NAME.fullmatch(pool.name):
+            yield Finding(key, "takes letters, digits and dashes")
+        elif not _HOST_PART.fullmatch(pool.name):
+            # 2.6 lets them through; Hetzner then refuses underscores, and Kubernetes lower-cases the node's name.
+            yield Finding(key, "is part of host names: lower-case letters, digits and dashes")
+        elif times[pool.name] > 1:
+            yield Finding(key, f'"{pool.name[:40]}" is the name of {times[pool.name]} pools')
+
+
+def _workers_count(configuration: Configuration) -> Iterator[Finding]:
+    for index, pool in enumerate(configuration.worker_node_pools):
+        if pool.instance_count < 0:
+            yield Finding((_WORKERS, index, "instance_count"), "cannot be negative")
+        elif pool.instance_count > MAX_WORKERS_A_POOL:
+            yield Finding(
+                (_WORKERS, index, "instance_count"), f"at most {MAX_WORKERS_A_POOL}; got {pool.instance_count}"
+            )
+
+
+def _workers_location(configuration: Configuration) -> Iterator[Finding]:
+    if not configuration.masters_pool.locations:
+        return
+    zone = network_zone(configuration.masters_pool.locations[0])
+    for index, pool in enumerate(configuration.worker_node_pools):
+        if network_zone(pool.location) != zone:
+            yield Finding(
+                (_WORKERS, index, "location"),
+                f"is in network zone {network_zone(pool.location)}, the masters are in {zone}",
+                depends=((_MASTERS, "locations"),),
+            )
+
+
+def _autoscaling(configuration: Configuration) -> Iterator[Finding]:
+    for index, pool in enumerate(configuration.worker_node_pools):
+        scaling = pool.autoscaling
+        if scaling and scaling.enabled and scaling.max_instances <= scaling.min_instances:
+            yield Finding(
+                (_WORKERS, index, "autoscaling"), "max_instances must be more than min_instances", of_key=True
+            )
+
+
+def _labels_and_taints(configuration: Configuration) -> Iterator[Finding]:
+    """The kubelet ends on a malformed label or taint, on a server that was paid for already."""
+    workers = [((_WORKERS, index), pool) for index, pool in enumerate(configuration.worker_node_pools)]
+    for path, pool in ((_MASTERS,), configuration.masters_pool), *workers:
+        for index, label in enumerate(pool.labels):
+            yield from _label((*path, "labels", index), label)
+        for index, taint in enumerate(pool.taints):
+            yield from _taint((*path, "taints", index), taint)
+
+
+def _label(key: KeyPath, label: NodeLabel) -> Iterator[Finding]:
+    if label.key in RESERVED_LABELS:
+        yield Finding((*key, "key"), f"{label.key} is reserved: hetzner-k3s sets it itself")
+    elif not _QUALIFIED_NAME.fullmatch(label.key):
+        yield Finding((*key, "key"), "is no label key of Kubernetes (`name` or `domain/name`)")
+    if not _LABEL_VALUE.fullmatch(label.value):
+        yield Finding(
+            (*key, "value"), "is no label value of Kubernetes (63 letters, digits, dashes, dots, underscores)"
+        )
+
+
+def _taint(key: KeyPath, taint: NodeTaint) -> Iterator[Finding]:
+    value, effect = split_taint(taint.value)
+    if not _QUALIFIED_NAME.fullmatch(taint.key):
+        yield Finding((*key, "key"), "is no taint key of Kubernetes (`name` or `domain/name`)")
+    if not _LABEL_VALUE.fullmatch(value):
+        yield Finding((*key, "value"), "expected `value:Effect`, or a value alone")
+    if effect not in EFFECTS:
+        yield Finding((*key, "value"), f"{effect[:40]!r} is no effect: one of {', '.join(EFFECTS)}")
+
+
+def split_taint(text: str) -> tuple[str, str]:
+    """Split `value:Effect`; a value alone means `NoSchedule` (DEMAND_AND_COMPATIBILITY.md 6.3)."""
+    value, colon, effect = text.partition(":")
+    return value, effect if colon else "NoSchedule"
+
+
+def _etcd(configuration: Configuration) -> Iterator[Finding]:
+    etcd = configuration.datastore.etcd
+    if etcd.snapshot_retention < 0:
+        yield Finding(("datastore", "etcd", "snapshot_retention"), "cannot be negative")
+    schedule = etcd.snapshot_schedule_cron
+    # `0.hourly` is what 2.6 falls back to when the section lacks the key, and no cron line at all.
+    if schedule and not schedule.startswith("@") and len(schedule.split()) != 5:
+        yield Finding(
+            ("datastore", "etcd", "snapshot_schedule_cron"),
+            "expected five fields (minute hour day month weekday) or a word such as @hourly",
+        )
+
+
+RULES: Final[tuple[Check, ...]] = (
+    _format_version,
+    _cluster_name,
+    _name_lengths,
+    _upgrade_concurrency,
+    _masters_count,
+    _masters_locations,
+    _masters_are_servers,
+    _some_workers,
+    _pool_names,
+    _workers_count,
+    _workers_location,
+    _autoscaling,
+    _labels_and_taints,
+    _etcd,
+    *NETWORKING_RULES,
+)

@@ -1,0 +1,142 @@
+"""What the settings of `networking` (and the registries) ask of one another (DEMAND_AND_COMPATIBILITY.md 6.5)."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterator
+from itertools import product
+from typing import Final
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from hetzner_k3s.config.findings import Check, Finding
+from hetzner_k3s.config.schema import Configuration
+from hetzner_k3s.config.schema_networking import FirewallRule
+from hetzner_k3s.config.source import KeyPath
+
+MAX_FIREWALL_RULES: Final = 50
+OWN_FIREWALL_RULES: Final = 10
+"""What 2.6 keeps free for its own rules."""
+
+_DNS_NAME: Final = re.compile(
+    r"(?=.{1,253}\Z)[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*"
+)
+_Networks = list[ipaddress.IPv4Network | ipaddress.IPv6Network]
+
+
+def _encryption(configuration: Configuration) -> Iterator[Finding]:
+    networking = configuration.networking
+    if not networking.private_network.enabled and not networking.cni.encryption:
+        yield Finding(
+            ("networking", "cni", "encryption"),
+            "must be true without a private network: pods' traffic would cross the internet in the clear",
+            depends=(("networking", "private_network"),),
+        )
+
+
+def _ssh_port(configuration: Configuration) -> Iterator[Finding]:
+    if not 1 <= configuration.networking.ssh.port <= 65535:
+        yield Finding(("networking", "ssh", "port"), "must be between 1 and 65535")
+
+
+def _allowed_networks(configuration: Configuration) -> Iterator[Finding]:
+    allowed = configuration.networking.allowed_networks
+    for name, networks in (("ssh", allowed.ssh), ("api", allowed.api)):
+        if not networks:
+            yield Finding(
+                ("networking", "allowed_networks", name), "needs at least one network: you would be locked out"
+            )
+
+
+def _custom_rules(configuration: Configuration) -> Iterator[Finding]:
+    rules = configuration.networking.allowed_networks.custom_firewall_rules
+    key: KeyPath = ("networking", "allowed_networks", "custom_firewall_rules")
+    if len(rules) + OWN_FIREWALL_RULES > MAX_FIREWALL_RULES:
+        yield Finding(key, f"at most {MAX_FIREWALL_RULES - OWN_FIREWALL_RULES} rules fit, got {len(rules)}")
+    for index, rule in enumerate(rules):
+        yield from _custom_rule((*key, index), rule)
+
+
+def _custom_rule(key: KeyPath, rule: FirewallRule) -> Iterator[Finding]:
+    own, other = ("source_ips", "destination_ips") if rule.direction == "in" else ("destination_ips", "source_ips")
+    networks = getattr(rule, own)
+    if not 1 <= len(networks) <= 100:
+        yield Finding(
+            (*key, own), f"direction {rule.direction} needs 1 to 100 networks, got {len(networks)}", of_key=True
+        )
+    if getattr(rule, other):
+        yield Finding((*key, other), f"has no effect with direction {rule.direction}", "warning", of_key=True)
+    if rule.protocol not in ("tcp", "udp") and rule.port != "any":
+        yield Finding((*key, "port"), f"has no effect with protocol {rule.protocol}", "warning", of_key=True)
+
+
+def _pods_and_services(configuration: Configuration) -> Iterator[Finding]:
+    networking = configuration.networking
+    pods, services = _networks(networking.cluster_cidr), _networks(networking.service_cidr)
+    if _overlap(pods, services):
+        yield Finding(
+            ("networking", "service_cidr"),
+            f"overlaps cluster_cidr {networking.cluster_cidr}",
+            depends=(("networking", "cluster_cidr"),),
+        )
+    for name, networks in (("cluster_cidr", pods), ("service_cidr", services)):
+        if _overlap(networks, _networks(networking.private_network.subnet)):
+            # A warning: a subnet such as 10.0.0.0/8 may be the user's whole network of which little is in use.
+            yield Finding(
+                ("networking", name),
+                f"overlaps private_network.subnet {networking.private_network.subnet}",
+                "warning",
+                depends=(("networking", "private_network"),),
+            )
+
+
+def _cluster_dns(configuration: Configuration) -> Iterator[Finding]:
+    services = _networks(configuration.networking.service_cidr)
+    for text in configuration.networking.cluster_dns.split(","):
+        if not any(ipaddress.ip_address(text) in network for network in services):
+            yield Finding(
+                ("networking", "cluster_dns"),
+                f"{text} is not in service_cidr {configuration.networking.service_cidr}",
+                depends=(("networking", "service_cidr"),),
+            )
+
+
+def _networks(text: str) -> _Networks:
+    return [ipaddress.ip_network(part) for part in text.split(",")]
+
+
+def _overlap(some: _Networks, others: _Networks) -> bool:
+    return any(a.overlaps(b) for a, b in product(some, others))
+
+
+def _host_names(configuration: Configuration) -> Iterator[Finding]:
+    if (name := configuration.api_server_hostname) and not _DNS_NAME.fullmatch(name):
+        yield Finding(("api_server_hostname",), "is no host name")
+    if (domain := configuration.networking.cluster_domain) and not _DNS_NAME.fullmatch(domain):
+        yield Finding(("networking", "cluster_domain"), "is no domain name")
+
+
+def _registries(configuration: Configuration) -> Iterator[Finding]:
+    text = configuration.addons.embedded_registry_mirror.registries.reveal()
+    key: KeyPath = ("addons", "embedded_registry_mirror", "private_registry_config")
+    try:
+        value = YAML(typ="safe", pure=True).load(text)
+    except (YAMLError, ValueError, RecursionError, OverflowError, TypeError):
+        yield Finding(key, "is not valid YAML")  # without the parser's words: it quotes, and there may be a password
+    else:
+        if value is not None and not isinstance(value, dict):
+            yield Finding(key, "is no registries.yaml: expected `mirrors:` or `configs:`")
+
+
+NETWORKING_RULES: Final[tuple[Check, ...]] = (
+    _encryption,
+    _ssh_port,
+    _allowed_networks,
+    _custom_rules,
+    _pods_and_services,
+    _cluster_dns,
+    _host_names,
+    _registries,
+)

@@ -1,0 +1,135 @@
+"""The tree against the schema: every mistake in words, and a configuration to check further in spite of them."""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import types
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final, get_args
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from hetzner_k3s.config.findings import Finding
+from hetzner_k3s.config.scalars import describe
+from hetzner_k3s.config.schema import Configuration
+from hetzner_k3s.config.section import Section
+from hetzner_k3s.config.source import KeyPath, Scalar, Tree
+
+MAX_FINDINGS: Final = 100
+_ROUNDS: Final = 12
+"""How often a repaired tree is tried again: an example filled in may lack things itself, once a level of nesting."""
+
+
+@dataclass(frozen=True, slots=True)
+class Validated:
+    """`configuration` with defaults and examples in the place of the `broken` settings; `findings` are the mistakes."""
+
+    configuration: Configuration
+    findings: tuple[Finding, ...]
+    broken: tuple[KeyPath, ...]
+
+
+def validate(tree: Tree) -> Validated:
+    """Read the tree as a configuration; mistakes are findings, never exceptions."""
+    findings: list[Finding] = []
+    broken: list[KeyPath] = []
+    tree = copy.deepcopy(tree)
+    for attempt in range(_ROUNDS):
+        try:
+            return Validated(Configuration.model_validate(tree), tuple(findings), tuple(broken))
+        except ValidationError as failure:
+            errors = failure.errors(include_url=False)
+        if attempt == 0:
+            findings += _in_words(errors)
+        broken += [_repair(tree, error) for error in errors]
+        broken += [(*_path(error)[:-1], hint) for error in errors[:MAX_FINDINGS] if (hint := _hint(error))]
+    raise AssertionError("the schema's examples do not satisfy the schema")
+
+
+def _in_words(errors: list[ErrorDetails]) -> Iterator[Finding]:
+    for error in errors[:MAX_FINDINGS]:
+        of_key = error["type"] in ("missing", "extra_forbidden")
+        yield Finding(_path(error), _message(error), of_key=of_key)
+    if len(errors) > MAX_FINDINGS:
+        yield Finding((), f"and {len(errors) - MAX_FINDINGS} more mistakes")
+
+
+def _path(error: ErrorDetails) -> KeyPath:
+    return tuple(error["loc"])
+
+
+def _message(error: ErrorDetails) -> str:
+    context = error.get("ctx", {})
+    match error["type"]:
+        case "missing":
+            return "is required"
+        case "extra_forbidden":
+            hint = _hint(error)
+            return "unknown key" + (f' (did you mean "{hint}"?)' if hint else "")
+        case "value_error":
+            return str(context["error"])
+        case "literal_error":
+            return f"expected {context['expected']}, got {str(error['input'])[:40]!r}"
+        case "list_type":
+            return f"expected a list, got {describe(error['input'])}"
+        case "model_type" | "model_attributes_type":
+            return f"expected a section (`key: value`), got {describe(error['input'])}"
+        case _:
+            return error["msg"]
+
+
+def _hint(error: ErrorDetails) -> str | None:
+    if error["type"] != "extra_forbidden":
+        return None
+    *parents, unknown = _path(error)
+    section = section_at(Configuration, tuple(parents))
+    known = list(section.model_fields) if section else []
+    return next(iter(difflib.get_close_matches(str(unknown)[:60], known, n=1, cutoff=0.6)), None)
+
+
+def section_at(root: type[Section], path: KeyPath) -> type[Section] | None:
+    """Find the schema of the section that stands at a path."""
+    current: type[Section] | None = root
+    for part in path:
+        if isinstance(part, str) and current is not None:
+            field = current.model_fields.get(part)
+            current = section_in(field.annotation) if field else None
+    return current
+
+
+def section_in(annotation: Any) -> type[Section] | None:
+    """Find the section inside a type: `Section`, `Section | None`, `list[Section]`."""
+    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
+        return annotation if issubclass(annotation, Section) else None
+    return next(filter(None, map(section_in, get_args(annotation))), None)
+
+
+def _repair(tree: Tree, error: ErrorDetails) -> KeyPath:
+    """Take the setting out of the tree, or put an example in if it was missing; give the path of what was changed."""
+    path = _path(error)
+    parents: list[tuple[KeyPath, dict[str, Any]]] = []
+    node: Any = tree
+    for index, part in enumerate(path):
+        if isinstance(node, dict) and isinstance(part, str):
+            parents.append((path[: index + 1], node))
+        reachable = (isinstance(node, dict) and part in node) or (
+            isinstance(node, list) and isinstance(part, int) and part < len(node)
+        )
+        node = node[part] if reachable else None
+    changed, parent = parents[-1]
+    name = str(changed[-1])
+    if error["type"] == "missing":
+        parent[name] = _example(path)
+    else:
+        parent.pop(name, None)
+    return changed
+
+
+def _example(path: KeyPath) -> Any:
+    section = section_at(Configuration, path[:-1])
+    assert section is not None
+    (example,) = section.model_fields[str(path[-1])].examples or [""]
+    return Scalar(example) if isinstance(example, str) else copy.deepcopy(example)

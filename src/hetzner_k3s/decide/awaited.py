@@ -1,0 +1,82 @@
+"""What a plan waits for, come true: so that a forecast shows the way beyond it, and a run may go it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hetzner_k3s.decide.birth import found_servers
+from hetzner_k3s.decide.control_plane import labelled_member
+from hetzner_k3s.decide.predictions import PREDICTED_ADDRESS, map_members, map_peers
+from hetzner_k3s.model import lookup, naming
+from hetzner_k3s.model.cloud import Server, ServerStatus
+from hetzner_k3s.model.facts import Known
+from hetzner_k3s.model.host import HostFacts, HostKeyKind, Member
+from hetzner_k3s.model.kube import KubeNode, KubeView
+from hetzner_k3s.model.spec import ClusterSpec
+from hetzner_k3s.model.state import ClusterState
+
+
+def come_true(spec: ClusterSpec, state: ClusterState) -> ClusterState:
+    """Say what the world looks like when everything that comes by itself has come."""
+    return _api_read(
+        spec, _learners_promoted(_peers_given_up(_balancer_addressed(spec, _fresh_hosts_seen(spec, state))))
+    )
+
+
+def _fresh_hosts_seen(spec: ClusterSpec, state: ClusterState) -> ClusterState:
+    unseen = (s for s in found_servers(spec, state.view) if state.facts(s.id) is None)
+    fresh = {s.id: Known(HostFacts(key=HostKeyKind.BOOT)) for s in unseen if s.status is ServerStatus.RUNNING}
+    return replace(state, hosts={**state.hosts, **fresh})
+
+
+def _balancer_addressed(spec: ClusterSpec, state: ClusterState) -> ClusterState:
+    name = naming.api_load_balancer(spec.name)
+    balancers = tuple(
+        replace(b, public_ipv4=PREDICTED_ADDRESS) if b.name == name and b.public_ipv4 is None else b
+        for b in state.view.load_balancers
+    )
+    return state.with_view(replace(state.view, load_balancers=balancers))
+
+
+def _peers_given_up(state: ClusterState) -> ClusterState:
+    """Let etcd notice which peers are gone."""
+    answering = {f.value.etcd.member_id for f in state.hosts.values() if isinstance(f, Known)}
+    return map_peers(state, lambda peers: tuple(peer for peer in peers if peer in answering))
+
+
+def _learners_promoted(state: ClusterState) -> ClusterState:
+    return map_members(state, lambda members: tuple(replace(m, learner=False) for m in members))
+
+
+def _api_read(spec: ClusterSpec, state: ClusterState) -> ClusterState:
+    """Let the API answer through a voter; who has a Node is guessed from who has a member or runs an agent."""
+    masters = lookup.owned_masters(spec.name, state.view)
+    voters = [(s, f) for s in masters if (f := state.facts(s.id)) is not None and f.voter]
+    if not voters or any(state.kube_of(s.id) for s in masters):
+        return state
+    server, facts = voters[0]
+    view = KubeView(uid=facts.etcd.uid or "", nodes=(*_masters_nodes(spec, state, facts), *_agents_nodes(spec, state)))
+    return replace(state, kube={**state.kube, server.id: Known(view)})
+
+
+def _masters_nodes(spec: ClusterSpec, state: ClusterState, facts: HostFacts) -> tuple[KubeNode, ...]:
+    named = {name: _named_after(name, facts.etcd.members or ()) for name in spec.master_names}
+    return tuple(
+        KubeNode(name=name, uid="predicted", ready=True, control_plane=True, server_id=_recorded(state.server(name)))
+        for name, has_member in named.items()
+        if has_member
+    )
+
+
+def _named_after(name: str, members: tuple[Member, ...]) -> bool:
+    return any(m.name.rpartition("-")[0] == name for m in members)
+
+
+def _recorded(server: Server | None) -> int | None:
+    return server.id if server is not None and labelled_member(server) else None
+
+
+def _agents_nodes(spec: ClusterSpec, state: ClusterState) -> tuple[KubeNode, ...]:
+    seen = ((s, state.facts(s.id)) for worker in spec.workers() if (s := state.server(worker.name)) is not None)
+    running = [s for s, facts in seen if facts is not None and facts.agent_unit.active == "active"]
+    return tuple(KubeNode(name=s.name, uid="predicted", ready=True, server_id=s.id) for s in running)

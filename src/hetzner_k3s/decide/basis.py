@@ -1,0 +1,91 @@
+"""What every rule is given, and the shapes of what rules answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from hetzner_k3s.decide.control_plane import ControlPlane, look
+from hetzner_k3s.decide.members import DeadMember, StrayMember, sort_members
+from hetzner_k3s.model.cloud import CloudView, Server
+from hetzner_k3s.model.kube import KubeNode
+from hetzner_k3s.model.plan import Intent, PlannedStep, Refusal, StepKey, Wait
+from hetzner_k3s.model.spec import ClusterSpec
+from hetzner_k3s.model.state import ClusterState
+from hetzner_k3s.model.steps import JoinControlPlane, JoinWorker
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Basis:
+    """The wish, the observation, and what it means for the control plane; `in_flight` are the steps under way.
+
+    `servers` and `nodes` are keyed by name: a thousand workers look theirs up.
+    """
+
+    spec: ClusterSpec
+    state: ClusterState
+    intent: Intent
+    plane: ControlPlane
+    dead: tuple[DeadMember, ...]
+    stray: tuple[StrayMember, ...]
+    in_flight: frozenset[StepKey]
+    servers: Mapping[str, Server]
+    nodes: Mapping[str, KubeNode]
+
+    @property
+    def joining(self) -> frozenset[str]:
+        """Name the servers whose join is under way: looks at them and at the cluster are of different moments."""
+        return joining(self.in_flight)
+
+    @property
+    def view(self) -> CloudView:
+        """Give the listing."""
+        return self.state.view
+
+    def server(self, name: str) -> Server | None:
+        """Find a server by name."""
+        return self.servers.get(name)
+
+    @property
+    def replacing(self) -> bool:
+        """Tell whether a lost master's successor has yet to get its address: the lowest free one, so often the same."""
+        lost = bool(self.dead) or any(stray.transient for stray in self.stray)
+        return lost and any(master.server is None for master in self.plane.masters)
+
+    def node(self, name: str) -> KubeNode | None:
+        """Find a Node by name; None too where the API could not be read."""
+        return self.nodes.get(name)
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """What a move wants: steps that are safe now, and what it waits for."""
+
+    steps: tuple[PlannedStep, ...] = ()
+    waits: tuple[Wait, ...] = ()
+
+
+Gate = Callable[[Basis], tuple[Refusal, ...]]
+Move = Callable[[Basis], Opinion | None]
+
+
+def joining(in_flight: frozenset[StepKey]) -> frozenset[str]:
+    """Name the servers whose join is among these steps."""
+    return frozenset(target for verb, target in in_flight if verb in {JoinControlPlane.__name__, JoinWorker.__name__})
+
+
+def basis_of(spec: ClusterSpec, state: ClusterState, intent: Intent, in_flight: frozenset[StepKey]) -> Basis:
+    """Look once at an observation, for all rules."""
+    plane = look(spec, state)
+    dead, stray = sort_members(plane, state, joining(in_flight))
+    return Basis(
+        spec=spec,
+        state=state,
+        intent=intent,
+        plane=plane,
+        dead=dead,
+        stray=stray,
+        in_flight=in_flight,
+        servers={server.name: server for server in state.view.servers},
+        nodes={node.name: node for node in plane.kube.nodes} if plane.kube else {},
+    )

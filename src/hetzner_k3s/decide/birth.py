@@ -1,0 +1,255 @@
+"""Birth: the one place where a cluster may begin (ARCHITECTURE law 3 and §6)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hetzner_k3s.decide import predictions
+from hetzner_k3s.decide.basis import Basis, Opinion
+from hetzner_k3s.decide.control_plane import TROUBLED, MasterView, Stage, contact_stage, identity_of, labelled_member
+from hetzner_k3s.decide.identity import holds_ca
+from hetzner_k3s.decide.servers import api_address_known
+from hetzner_k3s.model import lookup, naming
+from hetzner_k3s.model.cloud import CloudView, Server
+from hetzner_k3s.model.facts import Unknown
+from hetzner_k3s.model.host import HostFacts
+from hetzner_k3s.model.identity import BirthRecord, Phase, RecordConflict
+from hetzner_k3s.model.plan import PlannedStep, Reason, Refusal, Scope, Wait
+from hetzner_k3s.model.spec import ClusterSpec
+from hetzner_k3s.model.state import ClusterState
+from hetzner_k3s.model.steps import InitControlPlane, RecordBirth, Step
+
+BOOT = 180.0
+"""Seconds given to what a birth waits for: the boot of a server, the address of a load balancer."""
+
+
+def birth_permitted(basis: Basis) -> tuple[Refusal, ...]:
+    """Refuse a birth beside anything that could be, or could have been, this cluster."""
+    if not _unborn(basis):
+        return ()
+    refusals = [_holds_data(server, why) for server, why in _not_empty(basis)]
+    if (why := _seed_missing(basis)) is not None:
+        refusals.append(_seed_unproven(basis, why))
+    if basis.state.local.kubeconfig_ca is not None:
+        refusals.append(_kubeconfig_exists(basis))
+    if basis.state.local.open_birth and basis.plane.record.phase is None:
+        refusals.append(_journal_remembers(basis))
+    return tuple(refusals)
+
+
+def _unborn(basis: Basis) -> bool:
+    """Tell whether the record says that no cluster was born; a record that contradicts itself says nothing."""
+    contradictory = isinstance(lookup.birth_record(basis.spec, basis.view), RecordConflict)
+    return basis.plane.record.phase in {None, Phase.BOOTSTRAPPING} and not contradictory
+
+
+def _not_empty(basis: Basis) -> list[tuple[Server, str]]:
+    """Name the servers of the cluster that are not proven empty and are not about to be."""
+    found = [(s, _obstacle(s, basis)) for s in _found(basis) if not _is_recorded_seed(s, basis)]
+    return [(server, why) for server, why in found if why is not None]
+
+
+def found_servers(spec: ClusterSpec, view: CloudView) -> tuple[Server, ...]:
+    """Find every server of the cluster: by label, by every name it can have, by our own network and placement groups.
+
+    An existing network of the user's may hold servers of others, so membership in it says nothing. Names alone cannot
+    tell a cluster `a` from a cluster `a-b`, so a server that carries another cluster's label is not found by its name.
+    """
+    own_network = lookup.network_id(spec, view) if not spec.network.existing_network_name else None
+    groups = {g.id for g in view.placement_groups if g.labels.get(naming.LABEL_CLUSTER) == spec.name}
+    names = {s.name for s in spec.servers()}
+    patterns = (naming.master_name_pattern(spec.name), naming.worker_name_pattern(spec.name))
+
+    def named(server: Server) -> bool:
+        unlabelled = naming.LABEL_CLUSTER not in server.labels
+        return server.name in names or (unlabelled and any(p.fullmatch(server.name) for p in patterns))
+
+    def belongs(server: Server) -> bool:
+        return (
+            server.labels.get(naming.LABEL_CLUSTER) == spec.name
+            or named(server)
+            or (own_network is not None and own_network in server.private_ips)
+            or server.placement_group in groups
+        )
+
+    return tuple(s for s in view.servers if belongs(s))
+
+
+def _found(basis: Basis) -> tuple[Server, ...]:
+    return found_servers(basis.spec, basis.view)
+
+
+def _is_recorded_seed(server: Server, basis: Basis) -> bool:
+    seed = _recorded_seed(basis)
+    return seed is not None and seed.server == server
+
+
+def _recorded_seed(basis: Basis) -> MasterView | None:
+    """Find the master that a birth was begun on; only under a master's name it is still that."""
+    record = basis.plane.record
+    return next((m for m in basis.plane.masters if m.server and m.server.id == record.seed), None)
+
+
+def _seed_missing(basis: Basis) -> str | None:
+    """Say why a recorded seed that is not among the masters is not proven gone: it may have been born meanwhile."""
+    seed = basis.plane.record.seed
+    if seed is None or _recorded_seed(basis) is not None:
+        return None
+    listed = next((s for s in basis.view.servers if s.id == seed), None)
+    if listed is not None:
+        return f"it exists under the name {listed.name}"
+    answer = basis.state.lookups.get(seed, Unknown("nobody asked yet"))
+    if isinstance(answer, Unknown):
+        return f"whether it exists could not be asked: {answer.why}"
+    return "it still exists although no listing shows it" if answer.value else None
+
+
+def _obstacle(server: Server, basis: Basis) -> str | None:
+    facts = basis.state.facts(server.id)
+    if facts is not None:
+        return None if facts.disk.empty else _data_found(facts)
+    stage, detail = contact_stage(server, basis.state, committed=labelled_member(server))
+    if stage in TROUBLED:
+        return f"{stage.value}: {detail}"
+    return None if naming.LABEL_BOOT_KEY in server.labels else "not made by this tool, so it cannot be looked at"
+
+
+def _data_found(facts: HostFacts) -> str:
+    ca = facts.disk.server_ca or facts.disk.agent_ca
+    return f"it holds data of a k3s cluster{f' with CA {ca[:8]}' if ca else ''}"
+
+
+def _holds_data(server: Server, why: str) -> Refusal:
+    return Refusal(
+        code="birth.not-empty",
+        saw=f"No birth is recorded as done, but {server.name} (id {server.id}) exists: {why}.",
+        why="A new cluster beside it could be a second one; only servers proven empty permit a birth.",
+        you_can="Restore access to that server, or delete it at Hetzner if its data may go.",
+    )
+
+
+def _seed_unproven(basis: Basis, why: str) -> Refusal:
+    return Refusal(
+        code="birth.seed",
+        saw=f"A birth of '{basis.spec.name}' was begun on server {basis.plane.record.seed}, which is no master now: "
+        f"{why}.",
+        why="It may hold the cluster that was born there, so no other master may begin one.",
+        you_can="Give that server its name back, or delete it at Hetzner, and run `create` again.",
+    )
+
+
+def _kubeconfig_exists(basis: Basis) -> Refusal:
+    return Refusal(
+        code="birth.kubeconfig",
+        saw=f"{basis.spec.kubeconfig_path} {holds_ca(basis.state.local.kubeconfig_ca or '')}, but this Hetzner project "
+        f"has no record of a birth of '{basis.spec.name}'.",
+        why="The cluster may live in another project: this token could be the wrong one.",
+        you_can="Check the Hetzner token. If that cluster is gone for good, move the kubeconfig away.",
+    )
+
+
+def _journal_remembers(basis: Basis) -> Refusal:
+    return Refusal(
+        code="birth.journal",
+        saw=f"The journal on this machine says that '{basis.spec.name}' was born and not deleted since, but this "
+        "Hetzner project has no record of it.",
+        why="The cluster may live in another project: this token could be the wrong one.",
+        you_can="Check the Hetzner token. If that cluster is gone for good, run `hetzner-k3s delete` with this file.",
+    )
+
+
+def give_birth(basis: Basis) -> Opinion | None:
+    """Lead an unborn cluster to its record `born`; has no opinion about a born one."""
+    record = basis.plane.record
+    if not _unborn(basis):
+        return None
+    seed = _recorded_seed(basis) or basis.plane.masters[0]
+    unseen = _unseen(basis)
+    if unseen or seed.server is None or not api_address_known(basis):
+        return Opinion(waits=_awaited(basis, unseen))
+    if record.phase is None or record.seed != seed.server.id:
+        return Opinion((_record_bootstrapping(seed, seed.server),)) if seed.stage is Stage.READY else Opinion()
+    return Opinion(_bring_up(seed, seed.server, record))
+
+
+def _unseen(basis: Basis) -> list[Server]:
+    return [s for s in _found(basis) if basis.state.facts(s.id) is None and not _is_recorded_seed(s, basis)]
+
+
+def _awaited(basis: Basis, unseen: list[Server]) -> tuple[Wait, ...]:
+    """Give what has to come by itself before a birth; what the file asks for is brought about by other moves."""
+    wanted = {s.name for s in basis.spec.servers()}
+    waits = [Wait(what=f"{s.name} to answer", because=_EMPTY, deadline=BOOT) for s in unseen if s.name not in wanted]
+    if lookup.load_balancer(basis.spec, basis.view) is not None and not api_address_known(basis):
+        waits.append(Wait(what="the API load balancer to get its address", because=_CERTIFICATE, deadline=BOOT))
+    return tuple(waits)
+
+
+_EMPTY = "it is of this cluster, and must be proven empty before another server may begin it"
+_CERTIFICATE = "that address goes into the API's certificate"
+
+
+def _record_bootstrapping(seed: MasterView, server: Server) -> PlannedStep:
+    return PlannedStep(
+        step=RecordBirth(
+            target=Phase.BOOTSTRAPPING.value, record=BirthRecord(phase=Phase.BOOTSTRAPPING, seed=server.id)
+        ),
+        scope=Scope.CONTROL_PLANE,
+        reason=Reason.BIRTH,
+        because=f"no cluster of this name exists anywhere, and every server is empty; {seed.name} will be the first",
+    )
+
+
+def _bring_up(seed: MasterView, server: Server, record: BirthRecord) -> tuple[PlannedStep, ...]:
+    identity = identity_of(seed.facts) if seed.facts else None
+    if identity is not None:
+        born = replace(record, phase=Phase.BORN, ca=identity.ca[: naming.CA_LABEL_DIGITS], uid=identity.uid)
+        return (
+            PlannedStep(
+                step=RecordBirth(target=Phase.BORN.value, record=born),
+                scope=Scope.CONTROL_PLANE,
+                reason=Reason.BIRTH,
+                because=f"{seed.name} answers as a cluster of its own",
+            ),
+        )
+    if seed.stage not in {Stage.READY, Stage.JOINING, Stage.UNMARKED}:
+        return ()
+    return (
+        PlannedStep(
+            step=InitControlPlane(target=seed.name, server_id=server.id),
+            scope=Scope.CONTROL_PLANE,
+            reason=Reason.BIRTH,
+            because="it is recorded as the seed of this cluster, which was not born yet",
+        ),
+    )
+
+
+def complete_record(basis: Basis) -> Opinion | None:
+    """Fill the record in where a killed run did not get to, or what carried it was made anew.
+
+    A master gets its share when it has joined. Without a lineage another one would be minted, so that is left alone.
+    """
+    record = basis.plane.record
+    if record.phase is not Phase.BORN or record.lineage is None:
+        return None
+    wanted = record.labels().items()
+    if all(wanted <= carrier.labels.items() for carrier in lookup.shared_carriers(basis.spec, basis.view)):
+        return None
+    step = PlannedStep(
+        step=RecordBirth(target=Phase.BORN.value, record=record),
+        scope=Scope.CONTROL_PLANE,
+        reason=Reason.UNFINISHED,
+        because="not everything that carries the record says so",
+    )
+    return Opinion((step,))
+
+
+def predict(spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
+    """Say what the world looks like after a step of birth."""
+    match step:
+        case RecordBirth():
+            return predictions.with_record(spec, state, step.record)
+        case InitControlPlane():
+            return predictions.with_first_voter(state, step.server_id)
+        case _:
+            return state

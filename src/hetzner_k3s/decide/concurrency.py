@@ -1,0 +1,55 @@
+"""What may start beside what is under way (ARCHITECTURE law 5: in-flight steps are counted).
+
+A probe can already show the traces of a step that has not ended, and the next one would trip over it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from hetzner_k3s.model.plan import PlannedStep, StepKey
+from hetzner_k3s.model.steps import (
+    CreateServer,
+    DeleteNode,
+    InitControlPlane,
+    InstallK3s,
+    JoinControlPlane,
+    JoinWorker,
+    MarkMember,
+    RecordBirth,
+    RemoveMember,
+    SecureHost,
+)
+
+
+def _verbs(*steps: type) -> frozenset[str]:
+    return frozenset(step.__name__ for step in steps)
+
+
+_ON_HOST: Final = _verbs(
+    CreateServer, SecureHost, InstallK3s, InitControlPlane, JoinControlPlane, JoinWorker, MarkMember
+)
+"""Steps that work on the host of their target: one after another."""
+
+_JOINS: Final = _verbs(JoinControlPlane, JoinWorker)
+_CLEARANCES: Final = _verbs(RemoveMember, DeleteNode)
+"""What clears the way for a successor of the same name."""
+
+_DISRUPTIVE: Final = _verbs(RecordBirth, InitControlPlane, JoinControlPlane, RemoveMember)
+"""Steps that change who the control plane is: one at a time, but for the joins of a birth."""
+
+
+def startable(steps: Iterable[PlannedStep], in_flight: frozenset[StepKey]) -> tuple[PlannedStep, ...]:
+    """Give the steps that may start now; those under way are not named again."""
+    return tuple(s for s in steps if s.key not in in_flight and not any(_collide(s, other) for other in in_flight))
+
+
+def _collide(planned: PlannedStep, other: StepKey) -> bool:
+    verb, target = planned.key
+    other_verb, other_target = other
+    if target == other_target and verb in _ON_HOST and other_verb in _ON_HOST:
+        return True
+    if target == other_target and verb in _JOINS and other_verb in _CLEARANCES:
+        return True
+    return verb in _DISRUPTIVE and other_verb in _DISRUPTIVE and not (verb == other_verb == JoinControlPlane.__name__)

@@ -1,0 +1,243 @@
+"""What an observation means for the control plane: the stage of each master, the seed, the members it lists.
+
+Nothing is decided here; gates and moves read this one view, so they cannot disagree about what was seen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from hetzner_k3s.decide.machines import NamedServer
+from hetzner_k3s.model import lookup, naming
+from hetzner_k3s.model.cloud import Server, ServerStatus
+from hetzner_k3s.model.contact import private_ip
+from hetzner_k3s.model.errors import SshStage
+from hetzner_k3s.model.facts import Known
+from hetzner_k3s.model.host import HostFacts, HostKeyKind, Member, Unreachable
+from hetzner_k3s.model.identity import BirthRecord, Identity, RecordConflict
+from hetzner_k3s.model.kube import KubeNode, KubeView
+from hetzner_k3s.model.spec import ClusterSpec, MasterSpec
+from hetzner_k3s.model.state import ClusterState
+
+
+class Stage(Enum):
+    """How far a server has come, or what is wrong with it."""
+
+    ABSENT = "absent"
+    BOOTING = "booting"
+    UNSECURED = "answers with its boot key"
+    BARE = "without k3s"
+    READY = "ready to join"
+    JOINING = "joining"
+    UNMARKED = "joined, not recorded yet"
+    MEMBER = "member"
+    OFF = "powered off"
+    SILENT = "unreachable"
+    KEY_CHANGED = "answers with another host key"
+    DENIED = "refuses our key"
+    REBUILT = "rebuilt"
+    SICK = "not ready"
+
+
+NEVER_STARTED = frozenset({Stage.ABSENT, Stage.BOOTING, Stage.UNSECURED, Stage.BARE, Stage.READY})
+"""Stages in which no k3s of ours ever ran on what has the name now."""
+
+TROUBLED = frozenset({Stage.OFF, Stage.SILENT, Stage.KEY_CHANGED, Stage.DENIED, Stage.REBUILT, Stage.SICK})
+"""Stages in which a server may hold data and we cannot, or must not, go on by ourselves."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MasterView(NamedServer):
+    """A wanted master and how far it has come; server, Node and (with a suffix) member share its name."""
+
+    spec: MasterSpec
+    stage: Stage
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlPlane:
+    """The masters as one; `seed` is the healthy master that everything else is done through."""
+
+    record: BirthRecord
+    masters: tuple[MasterView, ...]
+    seed: MasterView | None
+    members: tuple[Member, ...]
+    kube: KubeView | None
+    network_id: int | None
+
+    def master(self, name: str) -> MasterView | None:
+        """Find a wanted master by name."""
+        return next((m for m in self.masters if m.name == name), None)
+
+    @property
+    def seed_server(self) -> Server:
+        """Give the seed's server; asked for only where there is a seed."""
+        if self.seed is None or self.seed.server is None:
+            raise LookupError("no healthy master")
+        return self.seed.server
+
+
+def labelled_member(server: Server) -> bool:
+    """Tell whether we recorded that this server's master had joined."""
+    return server.labels.get(naming.LABEL_STATE) == naming.STATE_MEMBER
+
+
+def look(spec: ClusterSpec, state: ClusterState) -> ControlPlane:
+    """Put together what was seen of the control plane."""
+    record = lookup.birth_record(spec, state.view)
+    if isinstance(record, RecordConflict):
+        record = BirthRecord()  # its own gate refuses; nothing may be built on either side
+    network_id = lookup.network_id(spec, state.view)
+    kube = _kube_view(spec, state)
+    masters = tuple(_view_master(master, state, record, kube, network_id) for master in spec.masters)
+    seed = _choose_seed(masters, record)
+    members = seed.facts.etcd.members if seed and seed.facts else None
+    return ControlPlane(
+        record=record,
+        masters=masters,
+        seed=seed,
+        members=tuple(sorted(members or (), key=lambda m: (m.name, m.id))),
+        kube=kube,
+        network_id=network_id,
+    )
+
+
+def identity_of(facts: HostFacts) -> Identity | None:
+    """Give the identity a master's disk and datastore tell, None unless both halves are known."""
+    if facts.disk.server_ca is None or facts.etcd.uid is None:
+        return None
+    return Identity(facts.disk.server_ca, facts.etcd.uid)
+
+
+def _kube_view(spec: ClusterSpec, state: ClusterState) -> KubeView | None:
+    views = (state.kube_of(s.id) for s in lookup.owned_masters(spec.name, state.view))
+    return next((view for view in views if view is not None), None)
+
+
+def _view_master(
+    spec: MasterSpec, state: ClusterState, record: BirthRecord, kube: KubeView | None, network_id: int | None
+) -> MasterView:
+    server = state.server(spec.name)
+    if server is None:
+        return MasterView(name=spec.name, spec=spec, server=None, facts=None, stage=Stage.ABSENT)
+    node = kube.node(server.name) if kube else None
+    committed = _committed(server, record, node)
+    stage, detail = contact_stage(server, state, committed)
+    facts = state.facts(server.id)
+    if committed and private_ip(server, network_id) is None:
+        stage, detail = Stage.SICK, "it has no address in the cluster's network"
+    elif facts is not None and stage is Stage.BARE:
+        stage, detail = _k3s_stage(server, facts, node, api_read=kube is not None)
+    return MasterView(name=spec.name, spec=spec, server=server, facts=facts, stage=stage, detail=detail)
+
+
+def _committed(server: Server, record: BirthRecord, node: KubeNode | None) -> bool:
+    """Tell whether this very server was chosen as seed or has joined: label, birth record or Node says so."""
+    registered = node is not None and node.machine == server.id
+    return labelled_member(server) or record.seed == server.id or registered
+
+
+def contact_stage(server: Server, state: ClusterState, committed: bool) -> tuple[Stage, str]:
+    """Say how far we can reach a server; BARE means that it is reached by its final key.
+
+    `committed` tells that it joined (or was chosen as seed) before: then silence is an alarm, not a slow boot.
+    """
+    if server.status in {ServerStatus.OFF, ServerStatus.STOPPING} and committed:
+        return Stage.OFF, _shown_as(server)
+    if server.status is not ServerStatus.RUNNING:
+        return (Stage.SILENT, _shown_as(server)) if committed else (Stage.BOOTING, "")
+    reading = state.hosts.get(server.id)
+    if isinstance(reading, Known):
+        return _key_stage(reading.value.key, committed)
+    if isinstance(reading, Unreachable):
+        return _silence(reading, committed)
+    return Stage.SILENT if committed else Stage.BOOTING, "not looked at yet"
+
+
+def _shown_as(server: Server) -> str:
+    return f"Hetzner shows it as {server.status.value}"
+
+
+def _key_stage(key: HostKeyKind, committed: bool) -> tuple[Stage, str]:
+    match key:
+        case HostKeyKind.FINAL:
+            return Stage.BARE, ""
+        case HostKeyKind.NEXT:
+            return Stage.UNSECURED, "its host key is being replaced"
+        case HostKeyKind.BOOT if committed:
+            return Stage.REBUILT, "it answers with the key of its first boot, so its disk is new"
+        case HostKeyKind.BOOT:
+            return Stage.UNSECURED, ""
+
+
+def _silence(reading: Unreachable, committed: bool) -> tuple[Stage, str]:
+    match reading.stage:
+        case SshStage.HOST_KEY:
+            # A first boot answers with the image's key until cloud-init is done; SecureHost waits, and sends nothing.
+            return (Stage.KEY_CHANGED if committed else Stage.BOOTING), reading.why
+        case SshStage.AUTH:
+            return Stage.DENIED, reading.why
+        case SshStage.TCP | SshStage.SESSION:
+            return (Stage.SILENT if committed else Stage.BOOTING), reading.why
+
+
+def _k3s_stage(server: Server, facts: HostFacts, node: KubeNode | None, *, api_read: bool) -> tuple[Stage, str]:
+    if facts.voter:
+        return _voter_stage(server, facts, node, api_read=api_read)
+    if labelled_member(server):
+        return Stage.SICK, _sickness(facts)
+    if not (facts.boot_finished and facts.k3s_version and facts.server_unit.installed):
+        return Stage.BARE, ""
+    if facts.disk.empty and facts.server_unit.active in {"inactive", "failed"}:
+        return Stage.READY, ""
+    return Stage.JOINING, ""
+
+
+def _voter_stage(server: Server, facts: HostFacts, node: KubeNode | None, *, api_read: bool) -> tuple[Stage, str]:
+    if any("CORRUPT" in error for error in facts.etcd.errors):
+        return Stage.SICK, "its etcd reports that its data is corrupt"
+    if not labelled_member(server):
+        return Stage.UNMARKED, ""
+    if facts.server_unit.active != "active":
+        return Stage.SICK, f"its etcd is healthy, but its k3s unit is {facts.server_unit.active}"
+    if not api_read or (node and node.ready and node.server_id == server.id):
+        return Stage.MEMBER, ""
+    if node is None or node.server_id != server.id:
+        return Stage.UNMARKED, "its Node does not carry its server id"
+    return Stage.SICK, "its etcd is healthy, but its Node is NotReady"
+
+
+def _sickness(facts: HostFacts) -> str:
+    if not facts.disk.wal:
+        return f"its datastore is gone from its disk, k3s is {facts.server_unit.active}"
+    if facts.etcd.healthy is None:
+        return f"k3s is {facts.server_unit.active}, its etcd does not answer"
+    if not facts.etcd.healthy:
+        return f"its etcd says {facts.etcd.reason or 'unhealthy'}"
+    return "its etcd answers, but is no voter that sees a leader"
+
+
+def _choose_seed(masters: tuple[MasterView, ...], record: BirthRecord) -> MasterView | None:
+    """Choose by health, never by name or age: voter, leader seen, right identity and lineage, highest revision."""
+    healthy = [m for m in masters if _is_healthy(m, record)]
+
+    def rank(master: MasterView) -> tuple[bool, int, int]:
+        if master.facts is None or master.server is None:
+            return (False, 0, 0)
+        return (master.facts.server_unit.active == "active", master.facts.etcd.revision, -master.server.id)
+
+    return max(healthy, key=rank, default=None)
+
+
+def _is_healthy(master: MasterView, record: BirthRecord) -> bool:
+    if master.facts is None or master.stage not in {Stage.MEMBER, Stage.UNMARKED}:
+        return False
+    identity = identity_of(master.facts)
+    return identity is not None and _fits(identity, record)
+
+
+def _fits(identity: Identity, record: BirthRecord) -> bool:
+    ca_fits = record.ca is None or identity.ca.startswith(record.ca)
+    return ca_fits and record.uid in {None, identity.uid}

@@ -1,0 +1,56 @@
+"""The whole way, as predicted: `plan` and `predict` iterated until nothing is left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hetzner_k3s.decide import addons, birth, infra, join, kubeconfig, remediate, servers, teardown, workers
+from hetzner_k3s.decide.awaited import come_true
+from hetzner_k3s.decide.rules import plan
+from hetzner_k3s.model.plan import Forecast, Intent, Plan, PlannedStep
+from hetzner_k3s.model.spec import ClusterSpec
+from hetzner_k3s.model.state import ClusterState
+from hetzner_k3s.model.steps import Step
+
+WAVE_LIMIT = 60
+"""More waves than any way has; reaching it means that a prediction does not lead anywhere."""
+
+PREDICTORS: tuple[Callable[[ClusterSpec, ClusterState, Step], ClusterState], ...] = (
+    infra.predict,
+    servers.predict,
+    birth.predict,
+    remediate.predict,
+    join.predict,
+    workers.predict,
+    addons.predict,
+    kubeconfig.predict,
+    teardown.predict,
+)
+
+
+def predict(spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
+    """Say what the world should look like after a step."""
+    for predictor in PREDICTORS:
+        state = predictor(spec, state, step)
+    return state
+
+
+def forecast(spec: ClusterSpec, state: ClusterState, intent: Intent) -> Forecast:
+    """Show the way wave by wave, also beyond what has to be waited for.
+
+    The first wave's waits, refusals and notes are the plan's own.
+    """
+    first = plan(spec, state, intent)
+    waves: list[tuple[PlannedStep, ...]] = []
+    current = first
+    while (after := _next(spec, state, current)) != state and len(waves) < WAVE_LIMIT:
+        waves += [current.steps] if current.steps else []
+        state = after
+        current = plan(spec, state, intent)
+    return Forecast(waves=tuple(waves), waits=first.waits, refusals=first.refusals, notes=first.notes)
+
+
+def _next(spec: ClusterSpec, state: ClusterState, current: Plan) -> ClusterState:
+    for planned in current.steps:
+        state = predict(spec, state, planned.step)
+    return come_true(spec, state) if current.waits and not current.steps else state

@@ -1,0 +1,186 @@
+"""Gates about who answers: host keys, CA, UID and lineage (ARCHITECTURE law 4)."""
+
+from __future__ import annotations
+
+from hetzner_k3s.decide.basis import Basis
+from hetzner_k3s.decide.control_plane import MasterView, Stage, identity_of
+from hetzner_k3s.decide.machines import whereabouts
+from hetzner_k3s.model import lookup
+from hetzner_k3s.model.identity import BirthRecord, Identity
+from hetzner_k3s.model.plan import Refusal
+from hetzner_k3s.model.state import UNREADABLE
+
+
+def one_identity(basis: Basis) -> tuple[Refusal, ...]:
+    """Refuse when masters answer for two clusters, or for another one than the record says."""
+    sides = _sides(basis)
+    record = basis.plane.record
+    if len(sides) > 1:
+        return (_split(basis.spec.name, sides, record),)
+    for identity, names in sides.items():
+        if (record.ca and not identity.ca.startswith(record.ca)) or (record.uid and record.uid != identity.uid):
+            return (_other_cluster(basis, identity, names),)
+    return tuple(_other_ca(basis, master.name, ca) for master, ca in _silent_strangers(basis))
+
+
+def _silent_strangers(basis: Basis) -> list[tuple[MasterView, str]]:
+    """Give the masters whose etcd tells nothing and whose disk holds another cluster's CA: started, it would live."""
+    recorded = basis.plane.record.ca
+    told = [(m, m.facts.disk.server_ca) for m in basis.plane.masters if m.facts]
+    return [(m, ca) for m, ca in told if ca is not None and recorded is not None and not ca.startswith(recorded)]
+
+
+def _other_ca(basis: Basis, name: str, ca: str) -> Refusal:
+    return Refusal(
+        code="identity.other",
+        saw=f"The disk of {name} holds CA {ca[:8]}; the birth record says CA {(basis.plane.record.ca or '')[:8]}.",
+        why="It holds data of another cluster; started, it would go on with that one.",
+        you_can="Find out whose data it is. If it may go, delete the server at Hetzner and run `create` again.",
+    )
+
+
+def _sides(basis: Basis) -> dict[Identity, list[str]]:
+    sides: dict[Identity, list[str]] = {}
+    for master in basis.plane.masters:
+        identity = identity_of(master.facts) if master.facts else None
+        if identity is not None:
+            sides.setdefault(identity, []).append(master.name)
+    return sides
+
+
+def _split(cluster: str, sides: dict[Identity, list[str]], record: BirthRecord) -> Refusal:
+    told = "; ".join(
+        f"CA {identity.ca[:8]} with kube-system UID {identity.uid[:8]} on {', '.join(names)}"
+        for identity, names in sorted(sides.items(), key=lambda side: side[1])
+    )
+    recorded = [names for identity, names in sides.items() if _is_recorded(identity, record)]
+    known = f" The birth record names that of {', '.join(recorded[0])}." if recorded else ""
+    return Refusal(
+        code="identity.split",
+        saw=f"Two clusters answer for '{cluster}': {told}.{known}",
+        why="Both may hold data that the other does not; joining anything to either would choose for you.",
+        you_can="Save a snapshot on each side (`k3s etcd-snapshot save`). Delete the servers of the side that goes at "
+        "Hetzner, and run `create` again: they are then replaced like lost masters.",
+    )
+
+
+def _is_recorded(identity: Identity, record: BirthRecord) -> bool:
+    return record.uid == identity.uid and identity.ca.startswith(record.ca or "")
+
+
+def _other_cluster(basis: Basis, identity: Identity, names: list[str]) -> Refusal:
+    record = basis.plane.record
+    return Refusal(
+        code="identity.other",
+        saw=f"What answers on {', '.join(names)} has CA {identity.ca[:8]}, UID {identity.uid[:8]}; the record says CA "
+        f"{(record.ca or '-')[:8]}, UID {(record.uid or '-')[:8]}.",
+        why="It is another cluster than the one that was born here.",
+        you_can="Find out who made it. The servers of the recorded cluster may be in another project.",
+    )
+
+
+def one_member_list(basis: Basis) -> tuple[Refusal, ...]:
+    """Refuse when a master votes in a list that another master of the same identity does not know.
+
+    After a quorum reset both sides have one CA and one UID (K3S_RUN_FACTS.md, "A reset cluster and its past").
+    """
+    voters = [(m.name, m.facts) for m in basis.plane.masters if m.facts is not None and m.facts.voter]
+    unknown = [
+        (name, other)
+        for name, facts in voters
+        for other, its in voters
+        if identity_of(facts) == identity_of(its)
+        and its.etcd.member_id not in {member.id for member in facts.etcd.members or ()}
+    ]
+    return (_two_lists(basis.spec.name, *unknown[0]),) if unknown else ()
+
+
+def _two_lists(cluster: str, name: str, other: str) -> Refusal:
+    return Refusal(
+        code="identity.two-lists",
+        saw=f"Two control planes answer for '{cluster}': {other} is a voter of one, and {name} serves another one's "
+        "member list.",
+        why="One of them was reset or restored and the other is its past; both may hold data that the other does not.",
+        you_can="Nothing was changed. Save a snapshot of each side, then stop k3s on the masters you do not keep.",
+    )
+
+
+def one_lineage(basis: Basis) -> tuple[Refusal, ...]:
+    """Refuse when the cluster's own ConfigMap names another lineage than the labels do."""
+    kube, record = basis.plane.kube, basis.plane.record
+    if kube is None or kube.lineage is None or record.lineage in {None, kube.lineage}:
+        return ()
+    return (
+        Refusal(
+            code="identity.lineage",
+            saw=f"The cluster says it is of lineage {kube.lineage}, its servers' labels say {record.lineage}.",
+            why="It was reset or restored, or what answers is a cluster's own past.",
+            you_can="Find out which masters were reset; power off those of the older lineage.",
+        ),
+    )
+
+
+def hosts_are_known(basis: Basis) -> tuple[Refusal, ...]:
+    """Refuse when a host answers with a key that is not its own, or does not let us in."""
+    return tuple(
+        Refusal(
+            code="host.key-changed" if master.stage is Stage.KEY_CHANGED else "host.denied",
+            saw=f"Master {master.name} ({whereabouts(master.server)}) {master.stage.value}: {master.detail}.",
+            why="Another machine may answer at that address, so nothing was sent to it."
+            if master.stage is Stage.KEY_CHANGED
+            else "Without a session its state is unknown, and unknown is not absent.",
+            you_can="Look through Hetzner's console which machine it is, and give it its old host key back. If it is "
+            "lost, delete the server at Hetzner and run `create` again."
+            if master.stage is Stage.KEY_CHANGED
+            else "Give the key of networking.ssh that this server was made with, or let it in again (authorized_keys "
+            "of root).",
+        )
+        for master in basis.plane.masters
+        if master.server and master.stage in {Stage.KEY_CHANGED, Stage.DENIED}
+    )
+
+
+def kubeconfig_fits(basis: Basis) -> tuple[Refusal, ...]:
+    """Refuse to overwrite the kubeconfig of another cluster of the same name."""
+    have = basis.state.local.kubeconfig_ca
+    seed = basis.plane.seed
+    live = seed.facts.disk.server_ca if seed and seed.facts else None
+    if have is None or live is None or have == live:
+        return ()
+    return (
+        Refusal(
+            code="kubeconfig.other-cluster",
+            saw=f"{basis.spec.kubeconfig_path} {holds_ca(have)}; the cluster '{basis.spec.name}' that answers has CA "
+            f"{live[:8]}.",
+            why="Writing it would take away the access to the other cluster.",
+            you_can="Move that file away, or correct kubeconfig_path or the Hetzner token.",
+        ),
+    )
+
+
+def holds_ca(kubeconfig_ca: str) -> str:
+    """Say what a kubeconfig holds, in a clause that follows its path."""
+    if kubeconfig_ca == UNREADABLE:
+        return "is there and cannot be read as a kubeconfig"
+    return f"holds contexts of a cluster of this name with CA {kubeconfig_ca[:8]}"
+
+
+def agents_fit(basis: Basis) -> tuple[Refusal, ...]:
+    """Refuse when a worker belongs to another cluster's CA."""
+    recorded = basis.plane.record.ca
+    if recorded is None:
+        return ()
+    strangers = [
+        (server.name, ca)
+        for server in lookup.owned_servers(basis.spec.name, basis.view)
+        if (facts := basis.state.facts(server.id)) and (ca := facts.disk.agent_ca) and not ca.startswith(recorded)
+    ]
+    return tuple(
+        Refusal(
+            code="identity.agent",
+            saw=f"{name} holds the CA {ca[:8]} of another cluster; the birth record says {recorded[:8]}.",
+            why="It may run workloads of that cluster.",
+            you_can="Delete or rebuild that server if its cluster is gone.",
+        )
+        for name, ca in strangers
+    )

@@ -1,0 +1,143 @@
+"""Joining masters: at birth all at once (k3s queues learners itself), afterwards one at a time."""
+
+from __future__ import annotations
+
+from hetzner_k3s.decide import predictions, quorum
+from hetzner_k3s.decide.basis import Basis, Opinion
+from hetzner_k3s.decide.control_plane import MasterView, Stage, labelled_member
+from hetzner_k3s.decide.remediate import healthy_ids
+from hetzner_k3s.decide.servers import prepare
+from hetzner_k3s.model import lookup
+from hetzner_k3s.model.cloud import Server
+from hetzner_k3s.model.contact import private_ip
+from hetzner_k3s.model.identity import Phase
+from hetzner_k3s.model.plan import PlannedStep, Reason, Scope, Wait
+from hetzner_k3s.model.spec import API_PORT, ClusterSpec
+from hetzner_k3s.model.state import ClusterState
+from hetzner_k3s.model.steps import JoinControlPlane, MarkMember, Step
+
+_VOTING = frozenset({Stage.UNMARKED, Stage.MEMBER})
+
+SETTLE_DEADLINE = 120.0
+"""Seconds given to a learner, a sick voter or an apiserver to come to rest before a run gives up."""
+
+
+def prepare_masters(basis: Basis) -> Opinion | None:
+    """Make the masters' servers; beside a loss only look at those that are there, since a repair decides the rest."""
+    because = "the file asks for it"
+    steps = (prepare(basis, m.spec, m.server, m.stage, because) for m in basis.plane.masters if _free(m, basis))
+    return Opinion(tuple(step for planned in steps for step in planned))
+
+
+def _free(master: MasterView, basis: Basis) -> bool:
+    if master.name in {lost.master for lost in basis.dead}:
+        return False
+    settled = not basis.dead and not any(stray.transient for stray in basis.stray)
+    return settled or (master.server is not None and master.stage in {Stage.BOOTING, Stage.UNSECURED})
+
+
+def join_masters(basis: Basis) -> Opinion | None:
+    """Join what is ready, record what has joined."""
+    if basis.plane.record.phase is not Phase.BORN or basis.plane.seed is None:
+        return None
+    if basis.plane.kube is None:
+        return Opinion(waits=(_wait("the Kubernetes API", "Nodes left by lost machines must be seen first"),))
+    marks = tuple(step for m in basis.plane.masters if (step := _mark(basis, m)) is not None)
+    joins, waits = _joins(basis)
+    return Opinion(marks + joins, waits)
+
+
+def _wait(what: str, because: str) -> Wait:
+    return Wait(what=what, because=because, deadline=SETTLE_DEADLINE)
+
+
+def _joins(basis: Basis) -> tuple[tuple[PlannedStep, ...], tuple[Wait, ...]]:
+    joiners = [(m, m.server) for m in basis.plane.masters if m.server and m.stage in {Stage.READY, Stage.JOINING}]
+    if not joiners:
+        return (), ()
+    if _control_plane_is_being_born(basis):
+        return tuple(_join(basis, master, server) for master, server in joiners), ()
+    if _another_join_ends(basis, joiners):
+        return (), ()
+    first, server = min(joiners, key=lambda j: (j[0].stage is not Stage.JOINING, j[0].spec.index))
+    own = private_ip(server, basis.plane.network_id)
+    others = tuple(m for m in basis.plane.members if m.address != own)  # its own, unstarted one k3s adopts
+    verdict = quorum.can_add(others, healthy_ids(basis))
+    if first.stage is Stage.READY and not verdict.ok:
+        return (), (_wait(f"the control plane to settle before {first.name} joins", verdict.because),)
+    return (_join(basis, first, server),), ()
+
+
+def _another_join_ends(basis: Basis, joiners: list[tuple[MasterView, Server]]) -> bool:
+    """Tell whether a master that is a voter by now is still being joined: one joins at a time."""
+    waiting = {master.name for master, _ in joiners}
+    return any(verb == JoinControlPlane.__name__ and target not in waiting for verb, target in basis.in_flight)
+
+
+def _control_plane_is_being_born(basis: Basis) -> bool:
+    """Tell whether no master but the seed of the birth ever counted as joined."""
+    return not any(
+        labelled_member(m.server) and m.server.id != basis.plane.record.seed for m in basis.plane.masters if m.server
+    )
+
+
+def _join(basis: Basis, master: MasterView, server: Server) -> PlannedStep:
+    step = JoinControlPlane(
+        target=master.name,
+        server_id=server.id,
+        via=basis.plane.seed_server.id,
+        server_url=api_url(basis, basis.plane.seed_server),
+    )
+    reason = Reason.UNFINISHED if master.stage is Stage.JOINING else Reason.MISSING
+    because = f"its host is empty, and {basis.plane.seed_server.name} is a healthy voter"
+    return PlannedStep(step=step, scope=Scope.CONTROL_PLANE, reason=reason, because=because)
+
+
+def api_url(basis: Basis, server: Server) -> str:
+    """Give the supervisor's URL on a master's private address; one without it is sick, and no rule asks for its URL."""
+    return f"https://{server.private_ips[basis.plane.network_id or 0]}:{API_PORT}"
+
+
+def _mark(basis: Basis, master: MasterView) -> PlannedStep | None:
+    rewrite = _better_server_url(basis, master)
+    if master.server is None or (master.stage is not Stage.UNMARKED and rewrite is None):
+        return None
+    return PlannedStep(
+        step=MarkMember(
+            target=master.name,
+            server_id=master.server.id,
+            via=basis.plane.seed_server.id,
+            record=basis.plane.record,
+            rewrite_server_url=rewrite,
+        ),
+        scope=Scope.CONTROL_PLANE,
+        reason=Reason.UNFINISHED,
+        because="it is a voter now" if master.stage is Stage.UNMARKED else "its config.yaml names no living master",
+    )
+
+
+def _better_server_url(basis: Basis, master: MasterView) -> str | None:
+    """Give the `server:` line a voter should have (RECOVERY_FACTS.md 0.2): written without a restart.
+
+    Only when all masters vote: a successor often gets the address that the line names already.
+    """
+    if master.facts is None or any(m.stage not in _VOTING for m in basis.plane.masters):
+        return None
+    others = [m.server for m in basis.plane.masters if m.server and m.name != master.name]
+    balancer = lookup.load_balancer(basis.spec, basis.view)
+    addresses = balancer.private_ips.values() if balancer else ()
+    living = {api_url(basis, s) for s in others} | {f"https://{address}:{API_PORT}" for address in addresses}
+    if not others or master.facts.disk.config_server in living:
+        return None
+    return api_url(basis, others[0])
+
+
+def predict(_spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
+    """Say what the world looks like after a join or its record."""
+    match step:
+        case JoinControlPlane():
+            return predictions.with_voter(state, step.server_id, step.server_url)
+        case MarkMember():
+            return predictions.with_mark(state, step.server_id, step.rewrite_server_url)
+        case _:
+            return state

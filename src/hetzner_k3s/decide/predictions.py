@@ -1,0 +1,249 @@
+"""How a step changes a state, for the forecast. Values that only the world can give are made up and say so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TypeVar
+
+from hetzner_k3s.model import lookup, naming
+from hetzner_k3s.model.cloud import CloudView, Firewall, Network, PlacementGroup, Server, ServerStatus
+from hetzner_k3s.model.facts import Known
+from hetzner_k3s.model.host import DiskFacts, EtcdFacts, HostFacts, HostKeyKind, Member, Snapshot, UnitFacts
+from hetzner_k3s.model.identity import BirthRecord, Identity
+from hetzner_k3s.model.kube import KubeNode, KubeView
+from hetzner_k3s.model.operations import K3sRole
+from hetzner_k3s.model.spec import ClusterSpec
+from hetzner_k3s.model.state import ClusterState
+from hetzner_k3s.model.steps import CreateServer, InstallK3s
+
+_Labelled = TypeVar("_Labelled", Server, PlacementGroup, Network, Firewall)
+
+PREDICTED_CA = "0" * 64
+PREDICTED_UID = "00000000-0000-0000-0000-000000000000"
+PREDICTED_ADDRESS = "(its address)"
+PREDICTED_IDS = 10**15
+"""Server ids that are made up begin here: above any of Hetzner's, and readable in a label as theirs are."""
+
+
+def with_facts(state: ClusterState, server_id: int, change: Callable[[HostFacts], HostFacts]) -> ClusterState:
+    """Change what a host tells; a host that was never looked at starts as a fresh one."""
+    before = state.facts(server_id) or HostFacts(key=HostKeyKind.FINAL)
+    return replace(state, hosts={**state.hosts, server_id: Known(change(before))})
+
+
+def map_servers(state: ClusterState, change: Callable[[Server], Server]) -> ClusterState:
+    """Change every server of the listing."""
+    return state.with_view(replace(state.view, servers=tuple(change(s) for s in state.view.servers)))
+
+
+def map_kube(state: ClusterState, change: Callable[[KubeView], KubeView]) -> ClusterState:
+    """Change what every master's API tells."""
+    kube = {k: Known(change(v.value)) if isinstance(v, Known) else v for k, v in state.kube.items()}
+    return replace(state, kube=kube)
+
+
+def with_server(state: ClusterState, spec: ClusterSpec, step: CreateServer) -> ClusterState:
+    """Add a running server that nobody has spoken to yet."""
+    name = step.target
+    network = lookup.network_id(spec, state.view)
+    private = {} if network is None else {network: f"(address of {name})"}
+    if (existing := state.server(name)) is not None:
+        running = replace(
+            existing,
+            status=ServerStatus.RUNNING,
+            public_ipv4=existing.public_ipv4 or PREDICTED_ADDRESS,
+            private_ips={**private, **existing.private_ips},
+        )
+        return map_servers(state, lambda s: running if s.id == existing.id else s)
+    role = naming.ROLE_MASTER if name in spec.master_names else naming.ROLE_WORKER
+    labels = {**naming.server_labels(spec.name, role), naming.LABEL_BOOT_KEY: "(made at boot)"}
+    server = Server(
+        id=PREDICTED_IDS + len(state.view.servers),
+        name=name,
+        status=ServerStatus.RUNNING,
+        labels=labels,
+        public_ipv4=PREDICTED_ADDRESS,
+        private_ips=private,
+    )
+    return state.with_view(replace(state.view, servers=(*state.view.servers, server)))
+
+
+def with_installed(state: ClusterState, step: InstallK3s) -> ClusterState:
+    """Put k3s on a host, not started."""
+    unit = UnitFacts(active="inactive")
+
+    def change(facts: HostFacts) -> HostFacts:
+        base = replace(facts, boot_finished=True, k3s_version=step.version)
+        return replace(base, server_unit=unit) if step.role is K3sRole.SERVER else replace(base, agent_unit=unit)
+
+    return with_facts(state, step.server_id, change)
+
+
+def with_record(spec: ClusterSpec, state: ClusterState, record: BirthRecord) -> ClusterState:
+    """Write a birth record on everything that carries it."""
+    labels = record.labels()
+    view = state.view
+    group = naming.birth_record_placement_group(spec.name)
+    network = None if spec.network.existing_network_name else spec.network_name
+    masters = {s.name for s in lookup.owned_masters(spec.name, view)}
+    return state.with_view(
+        replace(
+            view,
+            placement_groups=tuple(_labelled(g, labels) if g.name == group else g for g in view.placement_groups),
+            networks=tuple(_labelled(n, labels) if n.name == network else n for n in view.networks),
+            firewalls=tuple(
+                _labelled(f, labels) if f.name == naming.firewall(spec.name) else f for f in view.firewalls
+            ),
+            servers=tuple(_labelled(s, labels) if s.name in masters else s for s in view.servers),
+        )
+    )
+
+
+def _labelled(resource: _Labelled, labels: Mapping[str, str]) -> _Labelled:
+    return replace(resource, labels={**resource.labels, **labels})
+
+
+def with_first_voter(state: ClusterState, server_id: int) -> ClusterState:
+    """Start the first master."""
+    server = _server(state, server_id)
+    member = _member(server)
+    facts = _voting(state, server_id, (member,), Identity(PREDICTED_CA, PREDICTED_UID), None)
+    kube = KubeView(uid=PREDICTED_UID, nodes=(_node(server),), node_passwords=(server.name,))
+    return replace(facts, kube={**facts.kube, server_id: Known(kube)})
+
+
+def with_voter(state: ClusterState, server_id: int, server_url: str) -> ClusterState:
+    """Have another master join the list that the others serve."""
+    server = _server(state, server_id)
+    model = next(f.value for f in state.hosts.values() if isinstance(f, Known) and f.value.etcd.members)
+    own = _member(server)
+    members = (*(m for m in model.etcd.members or () if not _of_one_host(m, own)), own)
+    identity = Identity(model.disk.server_ca or PREDICTED_CA, model.etcd.uid or PREDICTED_UID)
+    joined = _voting(map_members(state, lambda _: members), server_id, members, identity, server_url)
+    return map_kube(joined, lambda kube: _with_node(kube, _node(server)))
+
+
+def _voting(
+    state: ClusterState, server_id: int, members: tuple[Member, ...], identity: Identity, server_url: str | None
+) -> ClusterState:
+    me = f"predicted-{server_id}"
+
+    def change(facts: HostFacts) -> HostFacts:
+        return replace(
+            facts,
+            server_unit=UnitFacts(active="active"),
+            disk=DiskFacts(
+                wal=True, server_ca=identity.ca, token_hash="0" * 12, config_server=server_url, config_present=True
+            ),
+            etcd=EtcdFacts(healthy=True, member_id=me, leader=me, members=members, uid=identity.uid),
+        )
+
+    return with_facts(state, server_id, change)
+
+
+def _server(state: ClusterState, server_id: int) -> Server:
+    return next(s for s in state.view.servers if s.id == server_id)
+
+
+def _member(server: Server) -> Member:
+    address = next(iter(server.private_ips.values()), "")
+    return Member(
+        id=f"predicted-{server.id}",
+        name=f"{server.name}-predicted",
+        peer_urls=(f"https://{address}:2380",),
+        learner=False,
+    )
+
+
+def _node(server: Server) -> KubeNode:
+    control_plane = server.labels.get(naming.LABEL_ROLE) == naming.ROLE_MASTER
+    return KubeNode(name=server.name, uid="predicted", ready=True, control_plane=control_plane)
+
+
+def _of_one_host(listed: Member, own: Member) -> bool:
+    """Tell whether a listed member is the one that the host had become before its join was cut off."""
+    return listed.address == own.address or listed.name.rpartition("-")[0] == own.name.rpartition("-")[0]
+
+
+def _with_node(kube: KubeView, node: KubeNode) -> KubeView:
+    return replace(kube, nodes=(*[n for n in kube.nodes if n.name != node.name], node))
+
+
+def map_members(state: ClusterState, change: Callable[[tuple[Member, ...]], tuple[Member, ...]]) -> ClusterState:
+    """Change every member list that is served."""
+    return _map_etcd(state, lambda etcd: replace(etcd, members=change(etcd.members or ())))
+
+
+def map_peers(state: ClusterState, change: Callable[[tuple[str, ...]], tuple[str, ...]]) -> ClusterState:
+    """Change which peers (member ids) each etcd is connected to."""
+    return _map_etcd(state, lambda etcd: replace(etcd, active_peers=change(etcd.active_peers)))
+
+
+def _map_etcd(state: ClusterState, change: Callable[[EtcdFacts], EtcdFacts]) -> ClusterState:
+    hosts = {
+        key: Known(replace(f.value, etcd=change(f.value.etcd))) if isinstance(f, Known) and f.value.etcd.members else f
+        for key, f in state.hosts.items()
+    }
+    return replace(state, hosts=hosts)
+
+
+def without_member(state: ClusterState, member_id: str) -> ClusterState:
+    """Take a member off every list."""
+    return map_members(state, lambda members: tuple(m for m in members if m.id != member_id))
+
+
+def with_snapshot(state: ClusterState, server_id: int, name: str) -> ClusterState:
+    """Lay a snapshot on a master's disk."""
+    snapshot = Snapshot(name=f"{name}-predicted", size=1, created=state.observed_at)
+    return with_facts(state, server_id, lambda f: replace(f, snapshots=(*f.snapshots, snapshot)))
+
+
+def with_mark(state: ClusterState, server_id: int, server_url: str | None) -> ClusterState:
+    """Record that a master is a member, which ends when its k3s is active and its Node is Ready."""
+    server = _server(state, server_id)
+    label = {naming.LABEL_STATE: naming.STATE_MEMBER}
+    marked = map_servers(state, lambda s: replace(s, labels={**s.labels, **label}) if s.id == server_id else s)
+
+    def settled(facts: HostFacts) -> HostFacts:
+        unit = replace(facts.server_unit, active="active")
+        return replace(
+            facts, server_unit=unit, disk=replace(facts.disk, config_server=server_url or facts.disk.config_server)
+        )
+
+    return map_kube(with_facts(marked, server_id, settled), lambda kube: _with_recorded_node(kube, server))
+
+
+def _with_recorded_node(kube: KubeView, server: Server) -> KubeView:
+    node = kube.node(server.name) or _node(server)
+    return _with_node(kube, replace(node, ready=True, server_id=server.id))
+
+
+def with_worker(state: ClusterState, server_id: int) -> ClusterState:
+    """Have a worker join and be recorded."""
+    server = _server(state, server_id)
+    active = with_facts(state, server_id, lambda f: replace(f, agent_unit=UnitFacts(active="active")))
+    return map_kube(active, lambda kube: _with_node(kube, replace(_node(server), server_id=server_id)))
+
+
+def without_resource(state: ClusterState, kind: str, resource_id: int) -> ClusterState:
+    """Take a resource off the listing."""
+    return state.with_view(_without(state.view, kind, resource_id))
+
+
+def _without(view: CloudView, kind: str, resource_id: int) -> CloudView:
+    match kind:
+        case "server":
+            return replace(view, servers=tuple(r for r in view.servers if r.id != resource_id))
+        case "load_balancer":
+            return replace(view, load_balancers=tuple(r for r in view.load_balancers if r.id != resource_id))
+        case "firewall":
+            return replace(view, firewalls=tuple(r for r in view.firewalls if r.id != resource_id))
+        case "network":
+            return replace(view, networks=tuple(r for r in view.networks if r.id != resource_id))
+        case "placement_group":
+            return replace(view, placement_groups=tuple(r for r in view.placement_groups if r.id != resource_id))
+        case "ssh_key":
+            return replace(view, ssh_keys=tuple(r for r in view.ssh_keys if r.id != resource_id))
+        case _:
+            return view

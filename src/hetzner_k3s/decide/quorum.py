@@ -1,0 +1,53 @@
+"""Quorum arithmetic for the worst case (ARCHITECTURE law 5; RECOVERY_FACTS.md 1.4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hetzner_k3s.model.host import Member
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a change is safe, and the sentence that says why."""
+
+    ok: bool
+    because: str
+
+
+def majority(voters: int) -> int:
+    """Give how many of `voters` make a quorum."""
+    return voters // 2 + 1
+
+
+def voters(members: tuple[Member, ...]) -> tuple[Member, ...]:
+    """Give the members that vote; learners do not count."""
+    return tuple(m for m in members if not m.learner)
+
+
+def can_remove(members: tuple[Member, ...], healthy: frozenset[str], member_id: str) -> Verdict:
+    """Say whether a member may be removed: quorum must hold before, so after too, with nobody half joined.
+
+    `healthy` are the ids of members whose own host answered that they are voters and see a leader.
+    """
+    if not any(m.id == member_id for m in members):
+        return Verdict(False, "it is not in the member list")
+    if member_id in healthy:
+        return Verdict(False, "it is a healthy voter")
+    if any(m.learner and m.id != member_id for m in members):
+        return Verdict(False, "another member is still a learner")
+    before, after = voters(members), voters(tuple(m for m in members if m.id != member_id))
+    alive = sum(m.id in healthy for m in after)
+    if alive < majority(len(before)):
+        return Verdict(False, f"only {alive} of {len(before)} voters are healthy: no quorum")
+    return Verdict(True, f"{alive} of {len(before)} voters are healthy, {len(after)} voters would be left")
+
+
+def can_add(members: tuple[Member, ...], healthy: frozenset[str]) -> Verdict:
+    """Say whether a learner may be added: all voters healthy (etcd itself refuses otherwise), no learner pending."""
+    if any(m.learner for m in members):
+        return Verdict(False, "another member is still a learner")
+    sick = [m.name for m in voters(members) if m.id not in healthy]
+    if sick:
+        return Verdict(False, f"not healthy: {', '.join(sick)}")
+    return Verdict(True, f"all {len(members)} voters are healthy")

@@ -1,0 +1,169 @@
+"""Repair of a lost master: gates that hold still where a member's end is not proven, and the one repair we do.
+
+The order is ARCHITECTURE §6: snapshot, replacement server proven empty, dead member removed, Node and secret gone;
+joining is `join`'s. Everything is planned from facts alone, so a run that was killed halfway is simply gone on with.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hetzner_k3s.decide import predictions, quorum
+from hetzner_k3s.decide.basis import Basis, Opinion
+from hetzner_k3s.decide.control_plane import NEVER_STARTED, Stage
+from hetzner_k3s.decide.members import DeadMember
+from hetzner_k3s.decide.nodes import stale_node
+from hetzner_k3s.decide.servers import prepare
+from hetzner_k3s.model.host import Member
+from hetzner_k3s.model.kube import KubeView
+from hetzner_k3s.model.operations import MembersBasis
+from hetzner_k3s.model.plan import PlannedStep, Reason, Refusal, Scope, Wait
+from hetzner_k3s.model.spec import ClusterSpec
+from hetzner_k3s.model.state import ClusterState
+from hetzner_k3s.model.steps import DeleteNode, RemoveMember, SaveSnapshot, Step
+
+SETTLE_DEADLINE = 60.0
+"""Seconds given to the survivors' etcd to notice that a peer's machine is gone, and to the API to name that machine."""
+
+
+def members_explained(basis: Basis) -> tuple[Refusal, ...]:
+    """Refuse while the member list holds somebody whose fate is not proven, or more than one who is dead."""
+    stray = tuple(
+        Refusal(
+            code="member.unexplained",
+            saw=f"etcd lists the member {s.member.name or s.member.id} ({s.member.address or 'no address'}): {s.why}.",
+            why="Whether its machine still lives is not proven, so it is not removed.",
+            you_can=_find_it(s.member),
+        )
+        for s in basis.stray
+        if not s.transient
+    )
+    return stray + _two_lost(basis) + _unsafe_removal(basis)
+
+
+def _find_it(member: Member) -> str:
+    node = member.name.rpartition("-")[0]
+    how = f"delete its Node (`kubectl delete node {node}`): that removes the member" if node else "remove the member"
+    return (
+        "Find that machine; another server that has its address now can leave the network. If it is gone for good, "
+        f"{how}. Then run `create` again."
+    )
+
+
+def _two_lost(basis: Basis) -> tuple[Refusal, ...]:
+    going = tuple(s.member for s in basis.stray if s.transient)
+    lost = sorted(m.name.rpartition("-")[0] for m in (*(d.member for d in basis.dead), *going))
+    if len(lost) < 2:
+        return ()
+    return (
+        Refusal(
+            code="masters.two-lost",
+            saw=f"Of {len(lost)} members the machines are gone, or seem to be: {', '.join(lost)}.",
+            why="With more than one master lost a mistake costs quorum; that repair is not supported yet.",
+            you_can="Delete the Node of one of them (`kubectl delete node`): that removes its member. Then run "
+            "`create` again.",
+        ),
+    )
+
+
+def _unsafe_removal(basis: Basis) -> tuple[Refusal, ...]:
+    refusals = []
+    for lost in basis.dead[:1]:
+        verdict = quorum.can_remove(basis.plane.members, healthy_ids(basis), lost.member.id)
+        if not verdict.ok:
+            refusals.append(
+                Refusal(
+                    code="member.removal-unsafe",
+                    saw=f"The member of {lost.master} is dead, but {verdict.because}.",
+                    why="Removing it now could cost quorum.",
+                    you_can="Wait until the other masters are healthy voters, then run `create` again.",
+                    passing=True,
+                )
+            )
+    return tuple(refusals)
+
+
+def healthy_ids(basis: Basis) -> frozenset[str]:
+    """Give the member ids of the masters whose own hosts say that they are voters and see a leader."""
+    facts = [m.facts for m in basis.plane.masters if m.facts is not None]
+    return frozenset(f.etcd.member_id for f in facts if f.etcd.member_id is not None and f.voter)
+
+
+def repair(basis: Basis) -> Opinion | None:
+    """Lead one lost master to the point where its replacement may join; no opinion when nobody is lost."""
+    if basis.plane.seed is None:
+        return None
+    waiting = tuple(_unsettled(s.member.name, s.why) for s in basis.stray if s.transient)
+    if waiting:
+        return Opinion(waits=waiting)
+    if basis.dead:
+        return Opinion(_replace(basis, basis.dead[0]))
+    renewed = [master for master in basis.plane.masters if master.stage in NEVER_STARTED]
+    stale = [step for master in renewed if (step := stale_node(basis, master)) is not None]
+    return Opinion(tuple(stale[:1])) if stale else None
+
+
+def _unsettled(member: str, why: str) -> Wait:
+    return Wait(what=f"the fate of member {member} to be known", because=why, deadline=SETTLE_DEADLINE)
+
+
+def _replace(basis: Basis, lost: DeadMember) -> tuple[PlannedStep, ...]:
+    if not _snapshot_saved(basis, lost):
+        return (_planned(_snapshot(basis, lost), f"the member of {lost.master} will be removed"),)
+    owner = basis.plane.master(lost.master)
+    if owner is None:
+        return ()
+    because = f"{lost.master} is gone: complete listing, no server of its id, no peer connected to it"
+    if owner.stage is not Stage.READY:
+        return prepare(basis, owner.spec, owner.server, owner.stage, because, lost=True)
+    return (_planned(_removal(basis, lost), because),)
+
+
+def _snapshot_saved(basis: Basis, lost: DeadMember) -> bool:
+    prefix = f"{_snapshot_name(lost)}-"
+    facts = [m.facts for m in basis.plane.masters if m.facts is not None]
+    return any(s.name.startswith(prefix) and s.size > 0 for f in facts for s in f.snapshots)
+
+
+def _snapshot_name(lost: DeadMember) -> str:
+    return f"pre-repair-{lost.member.id}"
+
+
+def _snapshot(basis: Basis, lost: DeadMember) -> Step:
+    return SaveSnapshot(target=_snapshot_name(lost), via=basis.plane.seed_server.id)
+
+
+def _removal(basis: Basis, lost: DeadMember) -> Step:
+    seed = basis.plane.seed
+    uid = seed.facts.etcd.uid if seed and seed.facts else None
+    return RemoveMember(
+        target=lost.master,
+        member_id=lost.member.id,
+        via=basis.plane.seed_server.id,
+        basis=MembersBasis(ids=tuple(sorted(m.id for m in basis.plane.members)), uid=uid or ""),
+    )
+
+
+def _planned(step: Step, because: str) -> PlannedStep:
+    return PlannedStep(step=step, scope=Scope.CONTROL_PLANE, reason=Reason.LOST, because=because)
+
+
+def predict(_spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
+    """Say what the world looks like after a step of repair."""
+    match step:
+        case SaveSnapshot():
+            return predictions.with_snapshot(state, step.via, step.target)
+        case RemoveMember():
+            return predictions.without_member(state, step.member_id)
+        case DeleteNode():
+            return predictions.map_kube(state, lambda kube: _without_node(kube, step.target))
+        case _:
+            return state
+
+
+def _without_node(kube: KubeView, name: str) -> KubeView:
+    return replace(
+        kube,
+        nodes=tuple(n for n in kube.nodes if n.name != name),
+        node_passwords=tuple(n for n in kube.node_passwords if n != name),
+    )

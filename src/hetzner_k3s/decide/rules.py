@@ -1,0 +1,96 @@
+"""The product's table of contents: what forbids acting, and what is done, in order.
+
+All gates are evaluated and any refusal stops every scope: no server is bought, no worker deleted beside a control plane
+that we do not understand. Then come the moves. Of CONTROL_PLANE the first with an opinion decides; the others are
+scopes of their own.
+"""
+
+from __future__ import annotations
+
+from hetzner_k3s.decide import (
+    addons,
+    birth,
+    identity,
+    infra,
+    join,
+    kubeconfig,
+    listing,
+    masters,
+    nodes,
+    remediate,
+    teardown,
+    workers,
+)
+from hetzner_k3s.decide.basis import Basis, Gate, Move, Opinion, basis_of
+from hetzner_k3s.decide.concurrency import startable
+from hetzner_k3s.model.facts import Known
+from hetzner_k3s.model.plan import Intent, Plan, Refusal, StepKey, Verb
+from hetzner_k3s.model.spec import ClusterSpec
+from hetzner_k3s.model.state import ClusterState
+
+GATES: tuple[Gate, ...] = (
+    listing.listing_complete,
+    listing.record_agrees,
+    listing.not_deleting,
+    listing.names_are_ours,
+    listing.resources_are_ours,
+    listing.network_exists,
+    listing.ssh_key_is_ours,
+    identity.hosts_are_known,
+    identity.one_identity,
+    identity.one_member_list,
+    identity.one_lineage,
+    identity.kubeconfig_fits,
+    identity.agents_fit,
+    birth.birth_permitted,
+    masters.healthy_master_left,
+    masters.masters_explained,
+    remediate.members_explained,
+    nodes.nodes_explained,
+    workers.workers_explained,
+)
+
+CONTROL_PLANE: tuple[Move, ...] = (
+    birth.give_birth,
+    birth.complete_record,
+    remediate.repair,
+    join.join_masters,
+)
+
+MOVES: tuple[Move, ...] = (
+    infra.lay_infrastructure,
+    join.prepare_masters,
+    workers.bring_up_workers,
+    addons.apply_addons,
+    kubeconfig.write_kubeconfig,
+)
+
+DELETE_GATES: tuple[Gate, ...] = (
+    listing.listing_complete,
+    listing.record_agrees,
+    teardown.deletion_is_of_this_cluster,
+)
+
+
+def plan(spec: ClusterSpec, state: ClusterState, intent: Intent, in_flight: frozenset[StepKey] = frozenset()) -> Plan:
+    """Decide what may be started now, beside the steps in flight."""
+    basis = basis_of(spec, state, intent, in_flight)
+    create = intent.verb is Verb.CREATE
+    notes = (*spec.not_yet, *workers.surplus(basis)) if create else teardown.kept(basis)
+    refusals = _refusals(basis, GATES if create else DELETE_GATES)
+    if refusals:
+        return Plan(refusals=refusals, notes=notes)
+    opinions = _opinions(basis) if create else (teardown.tear_down(basis),)
+    steps = startable((step for opinion in opinions for step in opinion.steps), in_flight)
+    return Plan(steps=steps, waits=tuple(w for o in opinions for w in o.waits), notes=notes)
+
+
+def _refusals(basis: Basis, gates: tuple[Gate, ...]) -> tuple[Refusal, ...]:
+    """Ask every gate; of a listing that failed only the first one speaks, since to the others it looks like nothing."""
+    asked = gates if isinstance(basis.state.cloud, Known) else (listing.listing_complete,)
+    return tuple(refusal for gate in asked for refusal in gate(basis))
+
+
+def _opinions(basis: Basis) -> tuple[Opinion, ...]:
+    first = next((opinion for move in CONTROL_PLANE if (opinion := move(basis)) is not None), Opinion())
+    return (*(opinion for move in MOVES if (opinion := move(basis)) is not None), first)

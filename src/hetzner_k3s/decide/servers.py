@@ -1,0 +1,108 @@
+"""What brings any server, master or worker, to the point where k3s can be started on it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hetzner_k3s.decide import predictions
+from hetzner_k3s.decide.basis import Basis
+from hetzner_k3s.decide.control_plane import Stage
+from hetzner_k3s.model import lookup
+from hetzner_k3s.model.cloud import Server, ServerStatus
+from hetzner_k3s.model.contact import host_target, private_ip
+from hetzner_k3s.model.host import HostKeyKind
+from hetzner_k3s.model.identity import Phase
+from hetzner_k3s.model.operations import K3sRole
+from hetzner_k3s.model.plan import PlannedStep, Reason, Scope
+from hetzner_k3s.model.spec import ClusterSpec, MasterSpec, WorkerSpec
+from hetzner_k3s.model.state import ClusterState
+from hetzner_k3s.model.steps import CreateServer, InstallK3s, SecureHost, Step
+
+
+def api_address_known(basis: Basis) -> bool:
+    """Tell whether every address that goes into the API's certificate is known."""
+    if not basis.spec.api_load_balancer:
+        return True
+    balancer = lookup.load_balancer(basis.spec, basis.view)
+    return balancer is not None and bool(balancer.public_ipv4 or balancer.private_ips)
+
+
+def can_order(basis: Basis, spec: MasterSpec | WorkerSpec) -> bool:
+    """Tell whether everything that a server's order names is there: network, key, placement group, firewall."""
+    return (
+        lookup.network(basis.spec, basis.view) is not None
+        and lookup.ssh_key(basis.spec, basis.view) is not None
+        and (spec.placement_group is None or lookup.placement_group(spec.placement_group, basis.view) is not None)
+        and lookup.firewall(basis.spec, basis.view) is not None
+    )
+
+
+def prepare(
+    basis: Basis,
+    spec: MasterSpec | WorkerSpec,
+    server: Server | None,
+    stage: Stage,
+    because: str,
+    *,
+    lost: bool = False,
+) -> tuple[PlannedStep, ...]:
+    """Plan the next step that makes a server ready, if it is one of these: order, secure, install.
+
+    `lost` says that it takes the place of a lost one.
+    """
+    step = _next_step(basis, spec, server, stage)
+    if step is None:
+        return ()
+    scope = Scope.CONTROL_PLANE if isinstance(spec, MasterSpec) else Scope.WORKER
+    reason = Reason.LOST if lost else Reason.MISSING if server is None else Reason.UNFINISHED
+    return (PlannedStep(step=step, scope=scope, reason=reason, because=because),)
+
+
+def _next_step(basis: Basis, spec: MasterSpec | WorkerSpec, server: Server | None, stage: Stage) -> Step | None:
+    if server is None or server.status is not ServerStatus.RUNNING or not _addressed(basis, server):
+        # One that is there already is adopted, and waited for until it runs.
+        may_order = server is not None or can_order(basis, spec)
+        return CreateServer(target=spec.name) if may_order and _understood(basis) else None
+    if stage in {Stage.BOOTING, Stage.UNSECURED}:
+        return SecureHost(target=server.name, server_id=server.id)
+    if stage is Stage.BARE:
+        return InstallK3s(target=server.name, server_id=server.id, role=_role(spec), version=running_version(basis))
+    return None
+
+
+def _understood(basis: Basis) -> bool:
+    """Tell whether it is known whose Nodes there are: nothing is asked for beside a silent API."""
+    return basis.plane.kube is not None or basis.plane.record.phase is not Phase.BORN
+
+
+def _addressed(basis: Basis, server: Server) -> bool:
+    """Tell whether a server has the address we reach it by and the one its peers do."""
+    network = basis.plane.network_id
+    return private_ip(server, network) is not None and host_target(basis.spec, server, network) is not None
+
+
+def _role(spec: MasterSpec | WorkerSpec) -> K3sRole:
+    return K3sRole.SERVER if isinstance(spec, MasterSpec) else K3sRole.AGENT
+
+
+def running_version(basis: Basis) -> str:
+    """Give the version to install: the one the seed runs where there is one, else the file's.
+
+    A replacement that is newer than the rest would be an upgrade in disguise (RECOVERY_FACTS.md 1.10).
+    """
+    seed = basis.plane.seed
+    live = seed.facts.k3s_version if seed and seed.facts else None
+    return live or str(basis.spec.k3s_version)
+
+
+def predict(spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
+    """Say what the world looks like after a server was ordered, secured or given k3s."""
+    match step:
+        case CreateServer():
+            return predictions.with_server(state, spec, step)
+        case SecureHost():
+            return predictions.with_facts(state, step.server_id, lambda f: replace(f, key=HostKeyKind.FINAL))
+        case InstallK3s():
+            return predictions.with_installed(state, step)
+        case _:
+            return state

@@ -1,0 +1,172 @@
+"""Workers: each a scope of its own, a pure function of that worker and of what the control plane offers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hetzner_k3s.decide import predictions
+from hetzner_k3s.decide.basis import Basis, Opinion
+from hetzner_k3s.decide.control_plane import NEVER_STARTED, TROUBLED, Stage, contact_stage
+from hetzner_k3s.decide.join import api_url
+from hetzner_k3s.decide.machines import NamedServer, whereabouts
+from hetzner_k3s.decide.nodes import stale_node
+from hetzner_k3s.decide.servers import prepare
+from hetzner_k3s.model import lookup, naming
+from hetzner_k3s.model.cloud import Server
+from hetzner_k3s.model.host import HostFacts
+from hetzner_k3s.model.identity import Phase
+from hetzner_k3s.model.kube import KubeNode
+from hetzner_k3s.model.plan import PlannedStep, Reason, Refusal, Scope
+from hetzner_k3s.model.spec import ClusterSpec, WorkerSpec
+from hetzner_k3s.model.state import ClusterState
+from hetzner_k3s.model.steps import JoinWorker, Step
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerView(NamedServer):
+    """A wanted worker and how far it has come; server and Node share its name."""
+
+    spec: WorkerSpec
+    node: KubeNode | None
+    stage: Stage
+    detail: str
+
+
+def view_worker(basis: Basis, spec: WorkerSpec) -> WorkerView:
+    """Say how far a worker has come."""
+    server, node = basis.server(spec.name), basis.node(spec.name)
+    if server is None:
+        return WorkerView(name=spec.name, spec=spec, server=None, facts=None, node=node, stage=Stage.ABSENT, detail="")
+    registered = node is not None and node.machine == server.id
+    stage, detail = contact_stage(server, basis.state, committed=registered)
+    facts = basis.state.facts(server.id)
+    if facts is not None and stage is Stage.BARE:
+        recorded = node is not None and node.server_id == server.id
+        stage, detail = _agent_stage(facts, node if recorded else None)
+    return WorkerView(name=spec.name, spec=spec, server=server, facts=facts, node=node, stage=stage, detail=detail)
+
+
+def _agent_stage(facts: HostFacts, node: KubeNode | None) -> tuple[Stage, str]:
+    if node is not None:
+        return (Stage.MEMBER, "") if node.ready else (Stage.SICK, "its Node is NotReady")
+    if not (facts.boot_finished and facts.k3s_version and facts.agent_unit.installed):
+        return Stage.BARE, ""
+    if facts.disk.agent_ca is None and facts.agent_unit.active in {"inactive", "failed"}:
+        return Stage.READY, ""
+    return Stage.JOINING, ""
+
+
+def workers_explained(basis: Basis) -> tuple[Refusal, ...]:
+    """Refuse while a worker is in a state that only its owner can judge.
+
+    Masters come first: a worker may be NotReady because the one API server that it knows is lost, and only the repair
+    that this would stop brings it back.
+    """
+    if basis.plane.record.phase is not Phase.BORN or _masters_are_under_way(basis):
+        return ()
+    views = [view_worker(basis, spec) for spec in basis.spec.workers()]
+    return tuple(_troubled(v, v.server) for v in views if v.server is not None and v.stage in TROUBLED)
+
+
+_UNDER_WAY = NEVER_STARTED | {Stage.JOINING, Stage.UNMARKED}
+
+
+def _masters_are_under_way(basis: Basis) -> bool:
+    """Tell whether the control plane is being repaired or completed, with nothing that stops it."""
+    stages = {master.stage for master in basis.plane.masters}
+    return basis.plane.seed is not None and bool(stages & _UNDER_WAY) and not stages & TROUBLED
+
+
+_CODE = {
+    Stage.OFF: "worker.off",
+    Stage.SILENT: "worker.unreachable",
+    Stage.KEY_CHANGED: "worker.key-changed",
+    Stage.DENIED: "worker.denied",
+    Stage.REBUILT: "worker.rebuilt",
+    Stage.SICK: "worker.not-ready",
+}
+
+_ADVICE = {
+    Stage.OFF: "Power it on, and it rejoins by itself",
+    Stage.SILENT: "Restore SSH access to it",
+    Stage.KEY_CHANGED: "Look through Hetzner's console which machine it is, and give it its old host key back",
+    Stage.DENIED: "Let the key of networking.ssh in again (authorized_keys of root)",
+    Stage.REBUILT: "If it is to stay as it is, rename it",
+    Stage.SICK: "Look at it: `journalctl -u k3s-agent` on its host",
+}
+
+
+def _troubled(worker: WorkerView, server: Server) -> Refusal:
+    return Refusal(
+        code=_CODE[worker.stage],
+        saw=f"Worker {worker.name} ({whereabouts(server)}) {_clause(worker.stage)}: {worker.detail}.",
+        why="The server exists and may run workloads or hold local volumes; it is neither replaced nor restarted.",
+        you_can=f"{_ADVICE[worker.stage]}; or delete the server at Hetzner and run `create` again to have it made "
+        "anew.",
+        passing=worker.stage is Stage.SICK and worker.facts is not None and worker.facts.agent_unit.runs,
+    )
+
+
+def _clause(stage: Stage) -> str:
+    return stage.value if stage in {Stage.KEY_CHANGED, Stage.DENIED} else f"is {stage.value}"
+
+
+def bring_up_workers(basis: Basis) -> Opinion | None:
+    """Plan each worker by itself."""
+    steps = [step for spec in basis.spec.workers() for step in _next(basis, view_worker(basis, spec))]
+    return Opinion(tuple(steps))
+
+
+def _next(basis: Basis, worker: WorkerView) -> tuple[PlannedStep, ...]:
+    because = "the file asks for it" if worker.node is None else "its server is gone: no listing and no id shows it"
+    # A new worker must not take the address that the dead member's successor will get.
+    held_back = worker.server is None and basis.replacing
+    steps = () if held_back else prepare(basis, worker.spec, worker.server, worker.stage, because)
+    if basis.plane.seed is None or basis.plane.kube is None or basis.plane.record.phase is not Phase.BORN:
+        return steps
+    stale = stale_node(basis, worker) if _has_anothers_node(worker) else None
+    if stale is not None:
+        return (*steps, stale)
+    if worker.server is not None and worker.stage in {Stage.READY, Stage.JOINING}:
+        return (*steps, _join(basis, worker, worker.server))
+    return steps
+
+
+def _has_anothers_node(worker: WorkerView) -> bool:
+    """Tell whether a Node of the worker's name is, or may be, of an earlier machine.
+
+    An agent that was started beside its predecessor's Node is refused until that is gone (K3S_RUN_FACTS.md).
+    """
+    if worker.stage in NEVER_STARTED:
+        return True
+    machine = worker.node.machine if worker.node else None
+    return worker.stage is Stage.JOINING and machine is not None
+
+
+def _join(basis: Basis, worker: WorkerView, server: Server) -> PlannedStep:
+    return PlannedStep(
+        step=JoinWorker(
+            target=worker.name,
+            server_id=server.id,
+            via=basis.plane.seed_server.id,
+            server_url=api_url(basis, basis.plane.seed_server),
+        ),
+        scope=Scope.WORKER,
+        reason=Reason.UNFINISHED if worker.stage is Stage.JOINING else Reason.MISSING,
+        because=f"its host is empty, and the API of {basis.plane.seed_server.name} answers",
+    )
+
+
+def surplus(basis: Basis) -> tuple[str, ...]:
+    """Name the workers that exist beyond the file: they are left alone."""
+    wanted = {s.name for s in basis.spec.servers()}
+    return tuple(
+        f"{server.name} is beyond the file and is left as it is"
+        for server in lookup.owned_servers(basis.spec.name, basis.view)
+        if server.labels.get(naming.LABEL_ROLE) == naming.ROLE_WORKER and server.name not in wanted
+    )
+
+
+def predict(_spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
+    """Say what the world looks like after a worker joined."""
+    return predictions.with_worker(state, step.server_id) if isinstance(step, JoinWorker) else state

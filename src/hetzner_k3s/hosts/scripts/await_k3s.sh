@@ -1,0 +1,43 @@
+# await_k3s UNIT MILESTONE SECONDS: waits on the host, looks, and ends early at a line after which k3s cannot start.
+unit=$1 milestone=$2 seconds=$3
+began=$(date +%s)
+end_with_session
+
+# The exits that waiting does not heal (K3S_RUN_FACTS.md, "Exact lines"); a server that is not there yet is none.
+fatal='duplicate node name found|: not authorized|token CA hash does not match|critical configuration value mismatch'
+fatal="$fatal|encrypted with different token|newer than datastore|hetzner-k3s start guard"
+
+etcd_is_healthy() {
+    case $(curl -s -m 1 http://127.0.0.1:2381/health) in *'"health":"true"'*) return 0 ;; esac
+    return 1
+}
+
+reached() {
+    case $milestone in
+        active) systemctl -q is-active "$unit" ;;
+        datastore) [ -s "$k3s_data/server/token" ] && etcd_is_healthy ;;
+        identity) etcd_is_healthy && gateway kv/range "{\"key\":\"$kube_system_key\",\"count_only\":true}" &&
+            [ "$status" = 200 ] && [ "${answer#*\"count\"}" != "$answer" ] ;;
+    esac
+}
+
+last_lines() {
+    journalctl -q -u "$unit" --since "@$began" -n 60 -o cat --no-pager 2>/dev/null | grep -E "$1" | tail -n 1
+}
+
+is_between_two_starts() {
+    case $(systemctl show -p SubState --value "$unit") in auto-restart* | failed | dead) return 0 ;; esac
+    return 1
+}
+
+while ! reached; do
+    if is_between_two_starts; then
+        why=$(last_lines "$fatal")
+        [ -z "$why" ] || fail "$unit cannot start: $why"
+    fi
+    if [ $(($(date +%s) - began)) -gt "$seconds" ]; then
+        fail "$unit is not $milestone after $seconds s; its last complaint: $(last_lines 'level=(warning|error|fatal)|rejected')"
+    fi
+    sleep 0.2
+done
+done_with "$(print_facts)"

@@ -1,0 +1,102 @@
+# Before every operation: where things are, how to answer, how to ask etcd.
+# An operation prints one JSON document: {"result":…}, or {"error":KIND,"message":…} with an exit status of that kind.
+set -u
+PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+LC_ALL=C
+export PATH LC_ALL
+umask 077
+
+k3s_data=/var/lib/rancher/k3s
+k3s_config=/etc/rancher/k3s/config.yaml
+our_state=/var/lib/hetzner-k3s
+our_run=/run/hetzner-k3s
+
+# json_string TEXT: a JSON string on one line. The pipe is only for texts that need it: a look must stay cheap.
+json_string() {
+    case $1 in
+        *[!\ -~]* | *[\"\\]*) printf '"%s"' "$(printf %s "$1" | tr '\000-\037\177' ' ' | sed 's/[\\"]/\\&/g')" ;;
+        *) printf '"%s"' "$1" ;;
+    esac
+}
+
+json_or_null() {
+    if [ -n "$1" ]; then json_string "$1"; else printf null; fi
+}
+
+# done_with JSON
+done_with() {
+    printf '{"result":%s}\n' "$1"
+    exit 0
+}
+
+# refuse STATUS KIND MESSAGE
+refuse() {
+    printf '{"error":"%s","message":%s}\n' "$2" "$(json_string "$3")"
+    exit "$1"
+}
+
+fail() { refuse 1 failed "$1"; }
+precondition_changed() { refuse 3 precondition_changed "$1"; }
+
+# gateway PATH BODY: one call to etcd's JSON gateway (K3S_RUN_FACTS.md: 2382, ids are decimal text).
+# Sets `answer` and `status` (000: no answer). Without quorum the gateway accepts and then answers nothing.
+gateway() {
+    answer=$(curl -s -m "${gateway_seconds:-5}" -w '\n%{http_code}' --cacert "$k3s_data/server/tls/etcd/server-ca.crt" \
+        --cert "$k3s_data/server/tls/etcd/client.crt" --key "$k3s_data/server/tls/etcd/client.key" \
+        -d "$2" "https://127.0.0.1:2382/v3/$1" 2>&1)
+    status=${answer##*
+}
+    answer=${answer%
+*}
+}
+
+# Reads the member list that a quorum agrees on into `answer`.
+read_members() {
+    gateway cluster/member/list '{"linearizable":true}'
+    [ "$status" = 200 ] || fail "etcd did not give its member list (HTTP $status): $answer"
+}
+
+# Prints the ids in a member list, one a line; the header says "member_id", so "ID" is a member's alone.
+member_ids() {
+    printf %s "$1" | grep -o '"ID": *"[0-9]*"' | tr -dc '0-9\n' | sort
+}
+
+# Prints the entry of a member list that holds the text $2 (an id or a peer URL with its quotes).
+member_entry() {
+    printf %s "$1" | tr -d '\n' | sed 's/{ *"ID"/\n&/g' | grep -F -- "$2" | head -n 1
+}
+
+kube_system_key=L3JlZ2lzdHJ5L25hbWVzcGFjZXMva3ViZS1zeXN0ZW0=
+
+# Reads the UID of the namespace kube-system out of etcd into `uid`: the first UUID of the value, protobuf or JSON.
+read_uid() {
+    gateway kv/range "{\"key\":\"$kube_system_key\"}"
+    [ "$status" = 200 ] || fail "etcd did not give the namespace kube-system (HTTP $status): $answer"
+    uid=$(printf %s "$answer" | sed -n 's/.*"value": *"\([^"]*\)".*/\1/p' | base64 -d 2>/dev/null |
+        grep -aoE '[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}' | head -n 1)
+}
+
+# write_atomically MODE PATH <content: the file is old or new, whole, whatever happens; unchanged content is left alone.
+write_atomically() {
+    (umask 022 && mkdir -p "${2%/*}") || return 1
+    cat >"$2.new" && chmod "$1" "$2.new" || return 1
+    if cmp -s "$2.new" "$2" && [ "$(stat -c %a "$2")" = "${1#0}" ]; then
+        rm -f "$2.new"
+    else
+        sync "$2.new" && mv -f "$2.new" "$2"
+    fi
+}
+
+# Ends this script when its SSH session is closed: nobody would hear the answer of a wait. Stdin must be left open.
+end_with_session() {
+    exec 3<&0
+    (cat <&3 && kill $$) >/dev/null 2>&1 &
+    exec </dev/null
+}
+
+has_wal() {
+    for log in "$k3s_data"/server/db/etcd/member/wal/*.wal; do
+        [ -e "$log" ] && return 0
+    done
+    return 1
+}

@@ -1,0 +1,1 @@
+done_with "$(print_facts)"

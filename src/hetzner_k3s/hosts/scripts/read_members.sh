@@ -1,0 +1,2 @@
+read_members
+done_with "$answer"

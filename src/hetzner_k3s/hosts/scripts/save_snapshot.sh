@@ -1,0 +1,11 @@
+# save_snapshot NAME: k3s names the file NAME-<node>-<UNIX seconds>; its warnings about flags on stderr are harmless.
+directory=$k3s_data/server/db/snapshots
+touch "$our_run/before-snapshot"
+said=$(timeout 100 /usr/local/bin/k3s etcd-snapshot save --name "$1" 2>&1) ||
+    fail "k3s did not save the snapshot: $(printf %s "$said" | tail -n 1)"
+
+for file in "$directory/$1"-*; do
+    [ -s "$file" ] && [ ! "$file" -ot "$our_run/before-snapshot" ] && newest=$file
+done
+[ -n "${newest:-}" ] || fail "k3s reported success, but $directory holds no new snapshot of that name that is not empty"
+done_with "$(stat -c '{"name":"'"${newest##*/}"'","size":%s,"created":%Y}' "$newest")"

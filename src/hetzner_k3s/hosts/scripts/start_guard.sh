@@ -1,0 +1,16 @@
+#!/bin/sh
+# Refuses to start k3s as a server where that start would make a new cluster (ARCHITECTURE §6): no etcd data and no
+# `server:` to join, unless the one-time permit of a birth is there. A removed member (tombstone) needs `server:` too.
+etcd=/var/lib/rancher/k3s/server/db/etcd
+for config in /etc/rancher/k3s/config.yaml /etc/rancher/k3s/config.yaml.d/*.yaml; do
+    grep -qsE "^server: *[\"']?https://" "$config" && exit 0
+done
+if [ ! -e "$etcd/tombstone" ]; then
+    for wal in "$etcd"/member/wal/*.wal; do
+        [ -e "$wal" ] && exit 0
+    done
+    [ -e /run/hetzner-k3s/birth ] && exit 0
+fi
+echo 'hetzner-k3s start guard: no etcd data and no server: in config.yaml; starting would make a new, empty cluster.' >&2
+echo 'hetzner-k3s start guard: run "hetzner-k3s create" to have this master join its cluster again.' >&2
+exit 1

@@ -1,0 +1,24 @@
+"""The scripts in `scripts/`, as texts: static POSIX sh that a stock Debian or Ubuntu runs.
+
+What differs between two runs of an operation are its positional arguments and its stdin, never the script.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+
+_LOOKS_AT_THE_HOST = frozenset({"probe", "await_k3s"})
+
+
+@cache
+def script(name: str) -> str:
+    """Give the file `scripts/<name>.sh` as it is."""
+    return files(__package__).joinpath("scripts", f"{name}.sh").read_text(encoding="utf-8")
+
+
+@cache
+def operation_script(name: str) -> str:
+    """Give an operation's complete script: what all share, then its own lines."""
+    facts = (script("facts"),) if name in _LOOKS_AT_THE_HOST else ()
+    return "\n".join((script("prelude"), *facts, script(name)))

@@ -1,0 +1,237 @@
+"""The nouns of a project: what each resource is, without what can be done to it."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from hetzner_k3s.lab.cloud.catalogue import Image, LoadBalancerType, Location, ServerType
+from hetzner_k3s.lab.cloud.labels import Selector
+from hetzner_k3s.lab.cloud.machines import BalancerSpec, FirewallRule
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Resource:
+    """What all resources have; `created` in UNIX seconds."""
+
+    id: int
+    name: str
+    created: float
+    labels: dict[str, str]
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class SshKey(Resource):
+    """A public key that new servers let in."""
+
+    public_key: str
+    fingerprint: str
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class PlacementGroup(Resource):
+    """A spread group; its members are the servers that name it."""
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class PrimaryIp(Resource):
+    """A public address (IPv4, or an IPv6 /64)."""
+
+    type: str
+    ip: str
+    location: Location
+    assignee: int | None = None
+    auto_delete: bool = False
+    protected: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Subnet:
+    """A part of a network in one network zone."""
+
+    ip_range: ipaddress.IPv4Network
+    network_zone: str
+    type: str = "cloud"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A route inside a network."""
+
+    destination: ipaddress.IPv4Network
+    gateway: ipaddress.IPv4Address
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Network(Resource):
+    """A private network; `busy_until` (monotonic seconds) is the end of its queue of attachments."""
+
+    ip_range: ipaddress.IPv4Network
+    subnets: list[Subnet]
+    routes: list[Route]
+    protected: bool = False
+    expose_routes_to_vswitch: bool = False
+    busy_until: float = 0.0
+
+
+@dataclass(slots=True, eq=False)
+class Attachment:
+    """A place in a network: reserved when asked for, visible (`ready`) when its action has succeeded."""
+
+    network: Network
+    subnet: Subnet
+    ip: ipaddress.IPv4Address
+    mac: str
+    alias_ips: tuple[str, ...] = ()
+    ready: bool = False
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Server(Resource):
+    """A server; `firewalls` maps a firewall's id to `pending` or `applied`."""
+
+    server_type: ServerType
+    location: Location
+    image: Image
+    status: str
+    ipv4: PrimaryIp | None
+    ipv6: PrimaryIp | None
+    ssh_keys: tuple[str, ...]
+    user_data: str
+    placement_group: PlacementGroup | None = None
+    attachments: list[Attachment] = field(default_factory=list)
+    firewalls: dict[int, str] = field(default_factory=dict)
+    delete_protected: bool = False
+    rebuild_protected: bool = False
+
+    def attachment(self, network: Network) -> Attachment | None:
+        """Give the place in a network, None when there is none."""
+        return next((a for a in self.attachments if a.network is network), None)
+
+    @property
+    def has_machine(self) -> bool:
+        """Tell whether there is a machine behind the server that is to stay."""
+        return self.status not in ("initializing", "deleting", "unknown")
+
+    @property
+    def is_public(self) -> bool:
+        """Tell whether the server has a public interface."""
+        return self.ipv4 is not None or self.ipv6 is not None
+
+
+@dataclass(slots=True, eq=False)
+class SelectorMatch:
+    """A label selector and the ids of the servers that were found to match when it was last evaluated."""
+
+    text: str
+    selector: Selector
+    matched: set[int] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class DescribedRule:
+    """A firewall rule with its description."""
+
+    rule: FirewallRule
+    description: str | None
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Firewall(Resource):
+    """Rules and what they are applied to."""
+
+    rules: list[DescribedRule]
+    servers: list[int] = field(default_factory=list)
+    selectors: list[SelectorMatch] = field(default_factory=list)
+
+    def covers(self, server_id: int) -> bool:
+        """Tell whether the firewall is to be applied to a server, directly or by a selector."""
+        return server_id in self.servers or any(server_id in match.matched for match in self.selectors)
+
+
+@dataclass(slots=True, eq=False)
+class ServerTarget:
+    """A server a load balancer sends to."""
+
+    server: Server
+    use_private_ip: bool
+
+
+@dataclass(slots=True, eq=False)
+class SelectorTarget:
+    """The servers with matching labels as targets of a load balancer."""
+
+    match: SelectorMatch
+    use_private_ip: bool
+
+
+Target = ServerTarget | SelectorTarget
+
+
+@dataclass(frozen=True, slots=True)
+class HttpCheck:
+    """The options of an HTTP health check."""
+
+    domain: str | None = None
+    path: str = "/"
+    response: str = ""
+    status_codes: tuple[str, ...] = ("2??", "3??")
+    tls: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthCheck:
+    """How a load balancer checks a target (seconds), with the vendor's defaults; `http` for HTTP checks only."""
+
+    port: int
+    protocol: str = "tcp"
+    interval: int = 15
+    timeout: int = 10
+    retries: int = 3
+    http: HttpCheck | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HttpOptions:
+    """The options of an http or https service, with the vendor's defaults."""
+
+    cookie_name: str = "HCLBSTICKY"
+    cookie_lifetime: int = 300
+    timeout_idle: int = 50
+    sticky_sessions: bool = False
+    redirect_http: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A port of a load balancer; `http` is None for tcp."""
+
+    protocol: str
+    listen_port: int
+    destination_port: int
+    proxyprotocol: bool
+    health_check: HealthCheck
+    http: HttpOptions | None = None
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class LoadBalancer(Resource):
+    """A load balancer; it has addresses while it is `made`, and `pushed` is what the machines were last told."""
+
+    type: LoadBalancerType
+    location: Location
+    algorithm: str
+    services: list[Service]
+    targets: list[Target]
+    ipv4: str | None = None
+    ipv6: str | None = None
+    public_interface: bool = True
+    attachment: Attachment | None = None
+    protected: bool = False
+    made: bool = False
+    pushed: BalancerSpec | None = None
+
+    def selector_targets(self) -> Iterator[SelectorTarget]:
+        """Give the targets that are label selectors."""
+        return (target for target in self.targets if isinstance(target, SelectorTarget))

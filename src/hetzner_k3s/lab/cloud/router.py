@@ -1,0 +1,65 @@
+"""From method and path to the endpoint that answers."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+
+from hetzner_k3s.lab.cloud import (
+    assortment,
+    attaching,
+    firewalls,
+    load_balancers,
+    networks,
+    placement_groups,
+    primary_ips,
+    servers,
+    ssh_keys,
+)
+from hetzner_k3s.lab.cloud.endpoint import Endpoint, Handler
+from hetzner_k3s.lab.cloud.errors import ApiError
+
+ENDPOINTS: tuple[Endpoint, ...] = (
+    *assortment.ENDPOINTS,
+    *ssh_keys.ENDPOINTS,
+    *placement_groups.ENDPOINTS,
+    *networks.ENDPOINTS,
+    *firewalls.ENDPOINTS,
+    *primary_ips.ENDPOINTS,
+    *servers.ENDPOINTS,
+    *attaching.ENDPOINTS,
+    *load_balancers.ENDPOINTS,
+)
+
+_ID = re.compile(r"\d{1,16}\Z", re.ASCII)
+
+
+class UnknownPathError(ApiError):
+    """A path the API does not have; answered before the token is looked at (HETZNER_API.md 2)."""
+
+    def __init__(self) -> None:
+        super().__init__("not_found", "api route not found")
+
+
+class Router:
+    """Finds endpoints by path."""
+
+    def __init__(self) -> None:
+        self._by_path: defaultdict[tuple[str, ...], dict[str, Handler]] = defaultdict(dict)
+        for endpoint in ENDPOINTS:
+            self._by_path[tuple(endpoint.path.strip("/").split("/"))][endpoint.method] = endpoint.handler
+
+    def resolve(self, path: str) -> tuple[dict[str, Handler], tuple[int, ...]]:
+        """Give the handlers of a path by method, and the ids in it.
+
+        Args:
+            path: without `/v1`, with a leading slash.
+
+        Raises:
+            UnknownPathError: no endpoint has this path.
+        """
+        parts = path.strip("/").split("/")
+        shape = tuple("{id}" if _ID.match(part) else part for part in parts)
+        if shape not in self._by_path:
+            raise UnknownPathError
+        return self._by_path[shape], tuple(int(part) for part in parts if _ID.match(part))

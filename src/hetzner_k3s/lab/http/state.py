@@ -1,0 +1,57 @@
+"""The whole state of the cloud as JSON, for people and tests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hetzner_k3s.lab.cloud import (
+    actions,
+    firewalls,
+    load_balancers,
+    networks,
+    placement_groups,
+    primary_ips,
+    server_view,
+    ssh_keys,
+)
+from hetzner_k3s.lab.cloud.cloud import Cloud
+from hetzner_k3s.lab.cloud.endpoint import Kind
+from hetzner_k3s.lab.cloud.project import Project
+
+_KINDS: tuple[Kind[Any], ...] = (
+    server_view.KIND,
+    networks.KIND,
+    firewalls.KIND,
+    load_balancers.KIND,
+    placement_groups.KIND,
+    ssh_keys.KIND,
+    primary_ips.KIND,
+)
+
+
+def dump(cloud: Cloud) -> dict[str, Any]:
+    """Give every resource and action of every project as the API would show it."""
+    return {
+        "now": cloud.world.clock.now(),
+        "next_event_in": _next_event(cloud),
+        "projects": {name: _project(project) for name, project in cloud.projects.items()},
+    }
+
+
+def listing(cloud: Cloud, project: str, plural: str) -> list[dict[str, Any]] | None:
+    """Give the resources of one kind as the API would show them, None for a kind or project that there is not."""
+    kind = next((kind for kind in _KINDS if kind.plural == plural), None)
+    opened = cloud.projects.get(project)
+    if kind is None or opened is None:
+        return None
+    return [kind.view(opened, item) for item in kind.store(opened).values()]
+
+
+def _next_event(cloud: Cloud) -> float | None:
+    due = cloud.world.timeline.next_due()
+    return None if due is None else due - cloud.world.clock.monotonic()
+
+
+def _project(project: Project) -> dict[str, Any]:
+    state = {kind.plural: [kind.view(project, item) for item in kind.store(project).values()] for kind in _KINDS}
+    return {**state, "actions": [actions.view(action) for action in project.actions.all()]}

@@ -1,0 +1,1 @@
+"""A small Kubernetes API on etcd: resources, patches, selectors, storage rules (pure) and their HTTP face."""

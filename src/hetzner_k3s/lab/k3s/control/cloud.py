@@ -1,0 +1,77 @@
+"""The cloud controller as far as Nodes show it: Hetzner's when its HelmChart is there, else k3s' own."""
+
+from __future__ import annotations
+
+import asyncio
+
+from hetzner_k3s.lab.k3s import logfmt
+from hetzner_k3s.lab.k3s.api.resources import NODES, SECRETS, Obj, Resource
+from hetzner_k3s.lab.k3s.api.status import ApiError
+from hetzner_k3s.lab.k3s.api.store import Store
+from hetzner_k3s.lab.k3s.etcd_port import EtcdError
+from hetzner_k3s.lab.k3s.node import INSTANCE_ANNOTATION, UNINITIALIZED
+
+HELM_CHARTS = Resource("helm.cattle.io", "v1", "helmcharts", "HelmChart", True, custom=True)
+HCLOUD_CHART = "hcloud-cloud-controller-manager"
+_LOOK_EVERY = 1.0
+
+
+def is_installed(charts: list[Obj], secret: Obj | None) -> bool:
+    """Tell whether Hetzner's cloud controller runs: its chart is there and so is what it needs to log in."""
+    keys = (secret or {}).get("data") or {}
+    return any(chart["metadata"]["name"] == HCLOUD_CHART for chart in charts) and {"token", "network"} <= set(keys)
+
+
+def initialized(node: Obj, provider_id: str) -> Obj:
+    """Give a Node as a cloud controller leaves it: provider id set, taint gone."""
+    spec = node.get("spec") or {}
+    taints = [taint for taint in spec.get("taints", ()) if taint["key"] != UNINITIALIZED]
+    return node | {"spec": spec | {"providerID": spec.get("providerID") or provider_id, "taints": taints}}
+
+
+def is_waiting(node: Obj) -> bool:
+    """Tell whether a Node waits for a cloud controller."""
+    return any(taint["key"] == UNINITIALIZED for taint in node.get("spec", {}).get("taints", ()))
+
+
+class CloudController:
+    """Initializes Nodes, under the lease `kube-controller-manager`.
+
+    Args:
+        store: the objects.
+        built_in: k3s' own controller is not disabled.
+    """
+
+    def __init__(self, store: Store, built_in: bool) -> None:
+        self._store, self._built_in = store, built_in
+
+    async def run(self) -> None:
+        """Look every second."""
+        while True:
+            try:
+                await self._look()
+            except (ApiError, EtcdError) as problem:
+                logfmt.error(f"error in cloud controller: {problem}")
+            await asyncio.sleep(_LOOK_EVERY)
+
+    async def _look(self) -> None:
+        nodes, _ = await self._store.list(NODES)
+        waiting = [node for node in nodes if is_waiting(node)]
+        if not waiting:
+            return
+        hetzner = not self._built_in and await self._hetzner_runs()
+        for node in waiting:
+            name = node["metadata"]["name"]
+            server_id = (node["metadata"].get("annotations") or {}).get(INSTANCE_ANNOTATION)
+            if self._built_in:
+                await self._initialize(name, f"k3s://{name}")
+            elif hetzner and server_id:
+                await self._initialize(name, f"hcloud://{server_id}")
+
+    async def _hetzner_runs(self) -> bool:
+        charts, _ = await self._store.list(HELM_CHARTS)
+        return is_installed(charts, await self._store.find(SECRETS, "hcloud", "kube-system"))
+
+    async def _initialize(self, name: str, provider_id: str) -> None:
+        await self._store.change(NODES, name, "", lambda old: initialized(old, provider_id))
+        logfmt.info(f"Successfully initialized node {name} with cloud provider")

@@ -1,0 +1,32 @@
+"""A controller's loop: look at all objects, then at every change, and look again when the watch breaks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from hetzner_k3s.lab.k3s import logfmt
+from hetzner_k3s.lab.k3s.api.resources import Obj, Resource
+from hetzner_k3s.lab.k3s.api.status import ApiError
+from hetzner_k3s.lab.k3s.api.store import Store
+from hetzner_k3s.lab.k3s.etcd_port import EtcdError
+
+_AGAIN = 1.0
+
+
+async def each(store: Store, resource: Resource, handle: Callable[[Obj], Awaitable[None]]) -> None:
+    """Call `handle` with every object and again after each of its changes, never for what is gone. Never returns.
+
+    A handler that fails is called again a second later with a fresh look at everything.
+    """
+    while True:
+        try:
+            objects, revision = await store.list(resource)
+            for obj in objects:
+                await handle(obj)
+            async for change in store.watch(resource, "", revision):
+                if change.kind != "DELETED":
+                    await handle(change.obj)
+        except (ApiError, EtcdError) as problem:
+            logfmt.error(f"error syncing {resource.plural}: {problem}, requeuing")
+        await asyncio.sleep(_AGAIN)

@@ -1,0 +1,187 @@
+"""The Node object a kubelet registers and keeps, as an object: fixture kube/nodes.json. Pure."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from hetzner_k3s.lab.k3s.api.resources import Obj
+
+UNINITIALIZED = "node.cloudprovider.kubernetes.io/uninitialized"
+INSTANCE_ANNOTATION = "lab.hetzner-k3s/instance-id"
+READY = ("Ready", "True", "KubeletReady", "kubelet is posting ready status")
+_HEALTHY = (
+    ("MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
+    ("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
+    ("PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
+    READY,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What a kubelet knows about its machine."""
+
+    cpus: int
+    memory_kib: int
+    kernel: str
+    os_image: str
+    machine_id: str
+    boot_id: str
+    architecture: str = "amd64"
+    instance_id: str = ""
+    region: str = ""
+    zone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What a node registers with.
+
+    Args:
+        name: node name.
+        addresses: `node-ip`, the first one is the node's.
+        version: kubelet version.
+        server: it is a control-plane node.
+        external_cloud: it is tainted until a cloud controller has seen it.
+        labels, taints: `node-label`, `node-taint` (`key=value:effect`).
+        provider_id: `kubelet-arg: provider-id=…`.
+        arguments: for the annotation `k3s.io/node-args`.
+    """
+
+    name: str
+    addresses: tuple[str, ...]
+    version: str
+    server: bool
+    external_cloud: bool
+    host: Host
+    labels: tuple[str, ...] = ()
+    taints: tuple[str, ...] = ()
+    provider_id: str = ""
+    arguments: Sequence[str] = field(default_factory=tuple)
+
+
+def labels(registration: Registration) -> dict[str, str]:
+    """Give the labels a kubelet and k3s put on the Node."""
+    architecture = registration.host.architecture
+    found = {
+        "beta.kubernetes.io/arch": architecture,
+        "beta.kubernetes.io/os": "linux",
+        "kubernetes.io/arch": architecture,
+        "kubernetes.io/hostname": registration.name,
+        "kubernetes.io/os": "linux",
+    }
+    if registration.server:
+        found["node-role.kubernetes.io/control-plane"] = "true"
+    return found | {key: value for key, _, value in (text.partition("=") for text in registration.labels)}
+
+
+def notes(registration: Registration) -> dict[str, str]:
+    """Give the annotations of a Node (flannel's and the lab's own among them)."""
+    arguments = json.dumps(list(registration.arguments), separators=(",", ":"))
+    digest = base64.b32encode(hashlib.sha256(arguments.encode()).digest()).decode()
+    found = {
+        "alpha.kubernetes.io/provided-node-ip": ",".join(registration.addresses),
+        "flannel.alpha.coreos.com/public-ip": registration.addresses[0],
+        "k3s.io/node-args": arguments,
+        "k3s.io/node-config-hash": digest,
+        "k3s.io/node-env": "{}",
+        "node.alpha.kubernetes.io/ttl": "0",
+        "volumes.kubernetes.io/controller-managed-attach-detach": "true",
+    }
+    return found | ({INSTANCE_ANNOTATION: registration.host.instance_id} if registration.host.instance_id else {})
+
+
+def _taint(text: str) -> Obj:
+    body, _, effect = text.rpartition(":")
+    key, _, value = body.partition("=")
+    return {"key": key, "effect": effect} | ({"value": value} if value else {})
+
+
+def new(registration: Registration) -> Obj:
+    """Make the Node a kubelet registers for the first time."""
+    taints = [_taint(text) for text in registration.taints]
+    if registration.external_cloud and not registration.provider_id:
+        taints.append({"key": UNINITIALIZED, "value": "true", "effect": "NoSchedule"})
+    spec: Obj = {"taints": taints} if taints else {}
+    spec |= {"providerID": registration.provider_id} if registration.provider_id else {}
+    metadata = {"name": registration.name, "labels": labels(registration), "annotations": notes(registration)}
+    return {"metadata": metadata, "spec": spec}
+
+
+def again(registration: Registration, old: Obj) -> Obj:
+    """Update the Node a kubelet finds under its name: uid, taints and providerID stay (K3S_RUN_FACTS.md)."""
+    node = copy.deepcopy(old)
+    node["metadata"]["labels"] = (old["metadata"].get("labels") or {}) | labels(registration)
+    node["metadata"]["annotations"] = (old["metadata"].get("annotations") or {}) | notes(registration)
+    return node
+
+
+def status(registration: Registration, old: Obj, now: str) -> Obj:
+    """Give the status a kubelet posts; conditions of others (EtcdIsVoter) and unchanged transition times stay."""
+    host = registration.host
+    capacity = {
+        "cpu": str(host.cpus),
+        "memory": f"{host.memory_kib}Ki",
+        "pods": "110",
+        "ephemeral-storage": "41943040Ki",
+    }
+    addresses = [{"address": address, "type": "InternalIP"} for address in registration.addresses]
+    posted = {
+        "addresses": old.get("status", {}).get("addresses") if _cloud_knows(old) else None,
+        "capacity": capacity,
+        "allocatable": capacity,
+        "daemonEndpoints": {"kubeletEndpoint": {"Port": 10250}},
+        "nodeInfo": _node_info(registration),
+    }
+    posted["addresses"] = posted["addresses"] or [*addresses, {"address": registration.name, "type": "Hostname"}]
+    conditions = old.get("status", {}).get("conditions", [])
+    for healthy in _HEALTHY:
+        conditions = with_condition(conditions, healthy, now)
+    return (old.get("status") or {}) | posted | {"conditions": conditions}
+
+
+def _cloud_knows(node: Obj) -> bool:
+    return bool(node.get("spec", {}).get("providerID"))
+
+
+def _node_info(registration: Registration) -> Obj:
+    host = registration.host
+    return {
+        "architecture": host.architecture,
+        "bootID": host.boot_id,
+        "containerRuntimeVersion": "containerd://2.3.2-k3s2",
+        "kernelVersion": host.kernel,
+        "kubeProxyVersion": "",
+        "kubeletVersion": registration.version,
+        "machineID": host.machine_id,
+        "operatingSystem": "linux",
+        "osImage": host.os_image,
+        "systemUUID": host.machine_id,
+    }
+
+
+def with_condition(conditions: list[Obj], wanted: tuple[str, str, str, str], now: str) -> list[Obj]:
+    """Set a condition (type, status, reason, message) in a list; its transition time moves only with its status."""
+    kind, value, reason, message = wanted
+    old = next((row for row in conditions if row["type"] == kind), None)
+    changed = old is None or old["status"] != value
+    row = {
+        "type": kind,
+        "status": value,
+        "reason": reason,
+        "message": message,
+        "lastHeartbeatTime": now,
+        "lastTransitionTime": now if changed or old is None else old["lastTransitionTime"],
+    }
+    return [row if entry["type"] == kind else entry for entry in conditions] if old else [*conditions, row]
+
+
+def condition(node: Obj, kind: str) -> str:
+    """Give a condition's status, or the empty string."""
+    rows = node.get("status", {}).get("conditions", ())
+    return next((str(row["status"]) for row in rows if row["type"] == kind), "")

@@ -1,0 +1,285 @@
+"""`ports.Cloud` on the emulated cloud, without a wire: create or adopt, complete listings, actions waited for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, cast
+
+from hetzner_k3s.lab.simulated import translate
+from hetzner_k3s.lab.simulated.api import Api
+from hetzner_k3s.lab.simulated.translate import Json
+from hetzner_k3s.model.cloud import (
+    CloudView,
+    Firewall,
+    FirewallRule,
+    LoadBalancer,
+    Network,
+    PlacementGroup,
+    Server,
+    ServerOrder,
+    ServerStatus,
+    SshKey,
+)
+from hetzner_k3s.model.errors import CloudConflict, CloudError, CloudUnavailable, Fate
+from hetzner_k3s.model.lookup import fingerprint
+
+_PAGE: Final = 50
+_LISTINGS: Final = 4
+_ASKED_AT_MOST: Final = 3
+_LOOKS: Final = 4
+_IN_USE: Final = 8
+_POLL: Final = 0.5
+_LONGEST_POLL: Final = 2.0
+_SLOWER: Final = 1.3
+_ACTION_WITHIN: Final = 300.0
+_PLURALS: Final = {kind: f"{kind}s" for kind in translate.READERS}
+
+
+class SimulatedCloud:
+    """One operator's view of the emulated cloud; see `ports.Cloud` for what each method does."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self._label_writers: dict[str, asyncio.Lock] = {}
+
+    async def survey(self) -> CloudView:
+        """List the project."""
+        found = [await self._listing(kind) for kind in _PLURALS]
+        return CloudView(**{f"{kind}s": rows for kind, rows in zip(_PLURALS, found, strict=True)})
+
+    async def _listing(self, kind: str) -> tuple[Any, ...]:
+        for attempt in range(_LISTINGS):
+            rows, totals = await self._pages(kind)
+            if totals == {len(rows)}:
+                return tuple(translate.read(kind, rows[number]) for number in sorted(rows))
+            await self._api.pause(attempt)
+        raise CloudUnavailable(
+            f"Hetzner's listing of {kind}s is incomplete", code="incomplete_listing", fate=Fate.DID_NOT_HAPPEN
+        )
+
+    async def _pages(self, kind: str) -> tuple[dict[int, Json], set[int]]:
+        rows: dict[int, Json] = {}
+        totals, page, last = set(), 1, 1
+        while page <= last:
+            query = {"page": str(page), "per_page": str(_PAGE), "sort": "id"}
+            answer = await self._api.get(f"/{_PLURALS[kind]}", query)
+            pagination = answer["meta"]["pagination"]
+            rows |= {row["id"]: row for row in answer[_PLURALS[kind]]}
+            totals.add(pagination["total_entries"])
+            page, last = page + 1, pagination["last_page"] or 1
+        return rows, totals
+
+    async def server_exists(self, server_id: int) -> bool:
+        """Ask for one server by id."""
+        return await self._read("server", server_id) is not None
+
+    async def create_ssh_key(self, name: str, public_key: str) -> SshKey:
+        """Register a key; the same key under another name is as good."""
+        wanted = fingerprint(public_key)
+        body = {"name": name, "public_key": public_key}
+        try:
+            key, _ = await self._create_or_adopt("ssh_key", body, lambda found: found["fingerprint"] == wanted)
+        except CloudConflict:
+            same = (await self._api.get("/ssh_keys", {"fingerprint": wanted or ""}))["ssh_keys"]
+            if not same:
+                raise
+            key = same[0]
+        return translate.ssh_key(key)
+
+    async def create_network(self, name: str, ip_range: str, zone: str, labels: Mapping[str, str]) -> Network:
+        """Make a network with one cloud subnet of the same range."""
+        subnet = {"type": "cloud", "ip_range": ip_range, "network_zone": zone}
+        body = {"name": name, "ip_range": ip_range, "subnets": [subnet], "labels": dict(labels)}
+        network, _ = await self._create_or_adopt("network", body, _carries(labels))
+        return translate.network(network)
+
+    async def create_placement_group(self, name: str, labels: Mapping[str, str]) -> PlacementGroup:
+        """Make a spread group."""
+        body = {"name": name, "type": "spread", "labels": dict(labels)}
+        group, _ = await self._create_or_adopt("placement_group", body, _carries(labels))
+        return translate.placement_group(group)
+
+    async def create_firewall(
+        self, name: str, rules: Sequence[FirewallRule], selector: str, labels: Mapping[str, str]
+    ) -> Firewall:
+        """Make a firewall that is applied to a label selector."""
+        body = {
+            "name": name,
+            "rules": [translate.firewall_rule(rule) for rule in rules],
+            "apply_to": [{"type": "label_selector", "label_selector": {"selector": selector}}],
+            "labels": dict(labels),
+        }
+        firewall, answer = await self._create_or_adopt("firewall", body, _carries(labels))
+        await self._finish((answer or {}).get("actions", ()))
+        return translate.firewall(firewall)
+
+    async def set_firewall_rules(self, firewall_id: int, rules: Sequence[FirewallRule]) -> None:
+        """Replace all rules of a firewall."""
+        body = {"rules": [translate.firewall_rule(rule) for rule in rules]}
+        answer = await self._api.repeatable_post(f"/firewalls/{firewall_id}/actions/set_rules", body)
+        await self._finish(answer["actions"])
+
+    async def create_load_balancer(
+        self, name: str, location: str, network_id: int, selector: str, labels: Mapping[str, str]
+    ) -> LoadBalancer:
+        """Make the API load balancer."""
+        service = {"protocol": "tcp", "listen_port": 6443, "destination_port": 6443, "proxyprotocol": False}
+        check = {"protocol": "tcp", "port": 6443, "interval": 5, "timeout": 3, "retries": 3}
+        body = {
+            "name": name,
+            "load_balancer_type": "lb11",
+            "location": location,
+            "network": network_id,
+            "algorithm": {"type": "round_robin"},
+            "services": [{**service, "health_check": check}],
+            "targets": [{"type": "label_selector", "label_selector": {"selector": selector}, "use_private_ip": True}],
+            "labels": dict(labels),
+        }
+        balancer, answer = await self._create_or_adopt("load_balancer", body, _carries(labels))
+        await self._finish([answer["action"]] if answer else ())
+        return translate.load_balancer(await self._until("load_balancer", balancer["id"], _addressed))
+
+    async def create_server(self, order: ServerOrder) -> Server:
+        """Ask for a server, and return it once it runs and has its private address."""
+        raw, answer = await self._create_or_adopt("server", translate.order(order), _carries(order.labels))
+        await self._finish([answer["action"], *answer["next_actions"]] if answer else ())
+        return translate.server(await self._until("server", raw["id"], lambda found: _runs(found, order.network)))
+
+    async def find_server(self, name: str) -> Server | None:
+        """Look a server up by its exact name."""
+        found = await self._find("server", name)
+        return None if found is None else translate.server(found)
+
+    async def merge_labels(self, kind: str, resource_id: int, changes: Mapping[str, str | None]) -> None:
+        """Change labels on a fresh GET, one writer a resource; nothing is written where they are right already."""
+        path = f"/{_PLURALS[kind]}/{resource_id}"
+        async with self._label_writers.setdefault(path, asyncio.Lock()):
+            present: dict[str, str] = (await self._api.get(path))[kind]["labels"]
+            merged = {key: value for key, value in {**present, **changes}.items() if value is not None}
+            if merged != present:
+                await self._api.put(path, {"labels": merged})
+
+    async def placement_group(self, group_id: int) -> PlacementGroup | None:
+        """Read one placement group by id."""
+        group = await self._read("placement_group", group_id)
+        return None if group is None else translate.placement_group(group)
+
+    async def delete(self, kind: str, resource_id: int) -> None:
+        """Delete by kind and id, and wait until it is done."""
+        path = f"/{_PLURALS[kind]}/{resource_id}"
+        if kind == "firewall":
+            await self._unapply(path)
+        for attempt in range(_IN_USE):
+            try:
+                answer = await self._api.delete(path)
+            except CloudConflict:
+                if attempt == _IN_USE - 1:
+                    raise
+            except CloudError as failure:
+                if failure.code != "not_found":
+                    raise
+                return
+            else:
+                await self._finish([answer["action"]] if answer.get("action") else ())
+                return
+            await self._api.pause(attempt)
+
+    async def _unapply(self, path: str) -> None:
+        """Take a firewall off its selectors, which the API demands before it can be deleted."""
+        try:
+            applied = (await self._api.get(path))["firewall"]["applied_to"]
+            targets = [{"type": a["type"], a["type"]: a[a["type"]]} for a in applied if a["type"] == "label_selector"]
+            if targets:
+                answer = await self._api.repeatable_post(
+                    f"{path}/actions/remove_from_resources", {"remove_from": targets}
+                )
+                await self._finish(answer["actions"])
+        except CloudError as failure:
+            if failure.code not in {"not_found", "firewall_already_removed"}:
+                raise
+
+    async def _read(self, kind: str, resource_id: int) -> Json | None:
+        try:
+            return cast(Json, (await self._api.get(f"/{_PLURALS[kind]}/{resource_id}"))[kind])
+        except CloudError as failure:
+            if failure.code == "not_found":
+                return None
+            raise
+
+    async def _find(self, kind: str, name: str) -> Json | None:
+        found: list[Json] = (await self._api.get(f"/{_PLURALS[kind]}", {"name": name}))[_PLURALS[kind]]
+        return found[0] if found else None
+
+    async def _until(self, kind: str, number: int, ready: Callable[[Json], bool]) -> Json:
+        """Read a resource until it is as it should be: the first look suffices unless it was adopted."""
+        ends = asyncio.get_running_loop().time() + _ACTION_WITHIN
+        while (raw := await self._read(kind, number)) is not None:
+            if ready(raw):
+                return raw
+            if asyncio.get_running_loop().time() >= ends:
+                break
+            await asyncio.sleep(_POLL)
+        raise CloudUnavailable(f"{kind} {number} did not become ready", code="not_ready", fate=Fate.MAY_HAVE_HAPPENED)
+
+    async def _finish(self, actions: Sequence[Json]) -> None:
+        """Wait until actions have succeeded."""
+        ends = asyncio.get_running_loop().time() + _ACTION_WITHIN
+        for action in actions:
+            last, pause = action, _POLL
+            while last["status"] == "running":
+                if asyncio.get_running_loop().time() >= ends:
+                    raise _failed(f"action {action['id']} did not end", "action_timeout")
+                await asyncio.sleep(pause)
+                pause = min(_LONGEST_POLL, pause * _SLOWER)
+                last = (await self._api.get(f"/actions/{action['id']}"))["action"]
+            if last["status"] == "error":
+                raise _failed(f"{last['command']}: {last['error']['message']}", last["error"]["code"])
+
+    async def _create_or_adopt(
+        self, kind: str, body: Json, is_ours: Callable[[Json], bool]
+    ) -> tuple[Json, Json | None]:
+        """Ask for a resource, or take the one of that name if it is ours; a lost answer is settled by the name."""
+        lost: CloudError | None = None
+        for _ in range(_ASKED_AT_MOST):
+            try:
+                answer = await self._api.post(f"/{_PLURALS[kind]}", body)
+                return answer[kind], answer
+            except CloudConflict as taken:
+                found = await self._find(kind, body["name"]) if taken.code == "uniqueness_error" else None
+                if found is None or not is_ours(found):
+                    raise
+                return found, None
+            except CloudUnavailable as failure:
+                if failure.fate is Fate.DID_NOT_HAPPEN:
+                    raise
+                found, lost = await self._look_up(kind, body["name"]), failure
+                if found is not None and is_ours(found):
+                    return found, None
+        assert lost is not None
+        raise lost
+
+    async def _look_up(self, kind: str, name: str) -> Json | None:
+        for attempt in range(_LOOKS):
+            found = await self._find(kind, name)
+            if found is not None:
+                return found
+            await self._api.pause(attempt)
+        return None
+
+
+def _carries(labels: Mapping[str, str]) -> Callable[[Json], bool]:
+    return lambda found: labels.items() <= found["labels"].items()
+
+
+def _addressed(balancer: Json) -> bool:
+    return balancer["public_net"]["ipv4"]["ip"] is not None
+
+
+def _runs(server: Json, network: int) -> bool:
+    private = {net["network"] for net in server["private_net"]}
+    return server["status"] == ServerStatus.RUNNING.value and network in private
+
+
+def _failed(message: str, code: str) -> CloudUnavailable:
+    return CloudUnavailable(f"Hetzner: {message} ({code})", code=code, fate=Fate.MAY_HAVE_HAPPENED)

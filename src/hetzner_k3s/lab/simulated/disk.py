@@ -1,0 +1,94 @@
+"""A simulated host's disk: what outlives a reboot, and what a rebuild takes away."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from hetzner_k3s.lab.k3s import tokens
+from hetzner_k3s.lab.k3s.bootstrap import File
+from hetzner_k3s.lab.k3s.model_etcd_data import Snapshot as Backend
+from hetzner_k3s.lab.k3s.model_etcd_peers import Drive
+from hetzner_k3s.lab.simulated import config_file
+from hetzner_k3s.model.host import DiskFacts, OperationRecord, Snapshot
+from hetzner_k3s.model.operations import K3sRole
+
+
+@dataclass(frozen=True, slots=True)
+class SavedSnapshot:
+    """A snapshot file: its entry and what is in it."""
+
+    entry: Snapshot
+    backend: Backend
+
+
+@dataclass(slots=True, kw_only=True)
+class Disk:
+    """The files that matter.
+
+    `server` are the authorities and passwords below `server/tls` and `server/cred` by their name in the bootstrap
+    data; `host_key` is the label of the key that sshd offers; `units` are installed, True where enabled.
+    """
+
+    machine_id: str
+    host_key: str
+    initialized: bool = False
+    k3s_version: str | None = None
+    units: dict[K3sRole, bool] = field(default_factory=dict)
+    config: str | None = None
+    server: dict[str, File] = field(default_factory=dict)
+    token: str | None = None
+    kubeconfig: str | None = None
+    drive: Drive = field(default_factory=Drive)
+    member_name: str | None = None
+    tombstone: bool = False
+    reset_flag: bool = False
+    snapshots: dict[str, SavedSnapshot] = field(default_factory=dict)
+    agent_ca: bytes | None = None
+    agent_servers: list[str] = field(default_factory=list)
+    node_password: str | None = None
+    fence: int = 0
+    operation: OperationRecord | None = None
+
+    @property
+    def server_ca(self) -> bytes | None:
+        """Give `server/tls/server-ca.crt`."""
+        file = self.server.get("ServerCA")
+        return file.content if file else None
+
+    @property
+    def peer_trust(self) -> str:
+        """Give what tells the authority of etcd's peers from another's."""
+        file = self.server.get("ETCDPeerCA")
+        return file.content.decode() if file else ""
+
+    def remove_database(self) -> None:
+        """Delete `server/db`; `server/tls` and the token stay."""
+        self.drive.data, self.member_name = None, None
+        self.tombstone = self.reset_flag = False
+        self.snapshots.clear()
+
+    def facts(self) -> DiskFacts:
+        """Give what a look at the disk tells."""
+        ca = self.server_ca
+        document = config_file.read(self.config or "")
+        configured = str(document.get("token") or "")
+        return DiskFacts(
+            wal=self.drive.data is not None,
+            tombstone=self.tombstone,
+            reset_flag=self.reset_flag,
+            server_ca=tokens.ca_hash(ca) if ca else None,
+            agent_ca=tokens.ca_hash(self.agent_ca) if self.agent_ca else None,
+            token_hash=_password_hash(self.token),
+            config_token_hash=_password_hash(configured),
+            config_server=str(document["server"]) if document.get("server") else None,
+            config_present=self.config is not None,
+        )
+
+    def note_operation(self, *, running: bool) -> None:
+        """Say whether the last operation still runs."""
+        if self.operation is not None:
+            self.operation = replace(self.operation, running=running)
+
+
+def _password_hash(token: str | None) -> str | None:
+    return tokens.short_hash(tokens.parse(token).password) if token else None

@@ -1,0 +1,80 @@
+"""What one look at a simulated host tells: the operation `Probe`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+from hetzner_k3s.lab.k3s import etcd_port
+from hetzner_k3s.lab.k3s.api.resources import NAMESPACES
+from hetzner_k3s.lab.k3s.model_etcd import ModelEtcd
+from hetzner_k3s.lab.simulated import k3s_files
+from hetzner_k3s.lab.simulated.host import Host
+from hetzner_k3s.model.host import EtcdFacts, HostFacts, HostKeyKind, Member, UnitFacts
+from hetzner_k3s.model.operations import K3sRole
+
+_KUBE_SYSTEM = NAMESPACES.key("", "kube-system")
+
+
+def look(host: Host, key: HostKeyKind) -> HostFacts:
+    """Look at a host; `key` is the host key that answered."""
+    units = {role: unit.facts() for role, unit in host.units.items()}
+    return HostFacts(
+        key=key,
+        machine_id=host.disk.machine_id,
+        hostname=host.name,
+        clock=host.site.clock.now() + host.site.skew.get(host.name, 0.0),
+        boot_finished=host.disk.initialized,
+        interfaces=host.interfaces,
+        k3s_version=host.disk.k3s_version,
+        server_unit=units.get(K3sRole.SERVER, UnitFacts()),
+        agent_unit=units.get(K3sRole.AGENT, UnitFacts()),
+        disk=host.disk.facts(),
+        etcd=etcd_facts(host),
+        snapshots=tuple(saved.entry for _, saved in sorted(host.disk.snapshots.items())),
+        operation=host.disk.operation,
+    )
+
+
+def etcd_facts(host: Host) -> EtcdFacts:
+    """Ask the local etcd, as far as it answers."""
+    server = host.server
+    if server is None or server.etcd is None:
+        return EtcdFacts()
+    if not server.etcd.healthy:
+        return EtcdFacts(healthy=False, reason="RAFT NO LEADER")
+    etcd = server.etcd
+    data = etcd.leader.data if etcd.leader else etcd.data
+    return EtcdFacts(
+        healthy=True,
+        member_id=str(etcd.data.member_id),
+        leader=str(data.member_id),
+        learner=etcd.data.me.learner,
+        term=etcd.data.term,
+        index=etcd.data.index,
+        revision=etcd.data.revision,
+        errors=tuple(f"memberID:{etcd.data.member_id} alarm:{alarm}" for alarm in host.site.alarms.get(host.name, ())),
+        members=member_list(data.members.values()),
+        bootstrap_keys=_bootstrap_keys(etcd),
+        uid=_uid(etcd),
+        active_peers=tuple(str(number) for number in etcd.active_peers()),
+    )
+
+
+def member_list(members: Iterable[etcd_port.Member]) -> tuple[Member, ...]:
+    """Give etcd's members in the product's words, by id."""
+    return tuple(_member(member) for member in sorted(members, key=lambda m: m.id))
+
+
+def _member(member: etcd_port.Member) -> Member:
+    return Member(id=str(member.id), name=member.name, peer_urls=member.peer_urls, learner=member.learner)
+
+
+def _bootstrap_keys(etcd: ModelEtcd) -> tuple[str, ...]:
+    keys = sorted(key for key in etcd.data.keys if key.startswith(k3s_files.PREFIX))
+    return tuple(key.removeprefix(k3s_files.PREFIX) for key in keys)
+
+
+def _uid(etcd: ModelEtcd) -> str | None:
+    found = etcd.data.keys.get(_KUBE_SYSTEM)
+    return str(json.loads(found.value)["metadata"]["uid"]) if found else None

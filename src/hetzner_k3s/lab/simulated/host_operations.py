@@ -1,0 +1,258 @@
+"""The host operations on simulated hosts: each does what its script in `hosts/scripts` does."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from hetzner_k3s.lab.k3s.etcd_port import EtcdError, Member
+from hetzner_k3s.lab.k3s.model_etcd import ModelEtcd
+from hetzner_k3s.lab.simulated import config_file, host_facts, host_keys
+from hetzner_k3s.lab.simulated.disk import SavedSnapshot
+from hetzner_k3s.lab.simulated.host import Host
+from hetzner_k3s.lab.simulated.refusal import failed, precondition_changed
+from hetzner_k3s.model.host import HostFacts, HostKeyKind, Snapshot
+from hetzner_k3s.model.operations import (
+    AwaitK3s,
+    Done,
+    Install,
+    K3sRole,
+    Milestone,
+    Operation,
+    PointToServer,
+    Probe,
+    PromoteLearner,
+    ReadJournal,
+    ReadMembers,
+    ReadSecret,
+    RemoveMember,
+    RotateHostKey,
+    SaveSnapshot,
+    SecretKind,
+    StartK3s,
+    WriteConfig,
+)
+from hetzner_k3s.model.secrets import Secret
+
+_FATAL = re.compile(
+    "duplicate node name found|: not authorized|token CA hash does not match|critical configuration value mismatch|"
+    "encrypted with different token|newer than datastore|hetzner-k3s start guard"
+)
+_COMPLAINT = re.compile("level=(warning|error|fatal)|rejected")
+_QUICK = (0.05, 0.2)
+_DOWNLOAD_WITHIN = 280.0
+_SNAPSHOT_WITHIN = 100.0
+
+Handler = Callable[[Host, Any, HostKeyKind], Awaitable[Any]]
+
+
+async def carry_out(host: Host, operation: Operation[Any], key: HostKeyKind) -> Any:
+    """Carry out an operation on a host that answered with this key.
+
+    Raises:
+        OperationRefused: as the script would print.
+    """
+    await host.takes(_QUICK)
+    return await HANDLERS[type(operation)](host, operation, key)
+
+
+async def _probe(host: Host, _: Probe, key: HostKeyKind) -> HostFacts:
+    return host_facts.look(host, key)
+
+
+async def _rotate_host_key(host: Host, operation: RotateHostKey, _: HostKeyKind) -> Done:
+    host.disk.host_key = host_keys.label_of(operation.public_key)
+    await host.takes(_QUICK)
+    return Done()
+
+
+async def _install(host: Host, operation: Install, _: HostKeyKind) -> Done:
+    host.disk.units.setdefault(operation.role, False)
+    host.install_unit(operation.role)
+    ends = host.site.now() + _DOWNLOAD_WITHIN
+    while host.disk.k3s_version is None and host.site.now() < ends:
+        await host.changed(ends - host.site.now())
+    host.disk.k3s_version = operation.version
+    return Done()
+
+
+async def _write_config(host: Host, operation: WriteConfig, _: HostKeyKind) -> Done:
+    host.disk.config = operation.config.reveal()
+    return Done()
+
+
+async def _point_to_server(host: Host, operation: PointToServer, _: HostKeyKind) -> Done:
+    if not host.disk.config:
+        raise failed("there is no /etc/rancher/k3s/config.yaml")
+    kept = [line for line in host.disk.config.splitlines() if not line.startswith("server:")]
+    host.disk.config = "\n".join([*kept, f'server: "{operation.url}"', ""])
+    return Done()
+
+
+async def _start_k3s(host: Host, operation: StartK3s, _: HostKeyKind) -> Done:
+    unit = host.units.get(operation.role)
+    if unit is None:
+        raise failed("systemd: Unit not found")
+    if not unit.running:
+        if operation.birth:
+            if not host.disk.facts().empty:
+                raise precondition_changed("this host holds data of a cluster, so none is born here")
+            host.permit = True
+        unit.start()
+    host.disk.units[operation.role] = True
+    return Done()
+
+
+async def _await_k3s(host: Host, operation: AwaitK3s, key: HostKeyKind) -> HostFacts:
+    began = host.site.now()
+    ends = began + operation.deadline
+    while not _reached(host, operation):
+        unit = host.units.get(operation.role)
+        if unit is None or unit.facts().sub in {"auto-restart", "failed", "dead"}:
+            why = _last_line(host, operation.role, _FATAL, began)
+            if why:
+                raise failed(f"{operation.role.value} cannot start: {why}")
+        if host.site.now() >= ends:
+            complaint = _last_line(host, operation.role, _COMPLAINT, began)
+            raise failed(f"not {operation.milestone.value} after {operation.deadline:.0f} s; last: {complaint}")
+        await _something(host, ends)
+    return host_facts.look(host, key)
+
+
+async def _something(host: Host, ends: float) -> None:
+    """Wait for a change on the host or in etcd, but look now and then: systemd's own changes tell nobody."""
+    await host.changed(min(1.0, max(0.01, ends - host.site.now())))
+
+
+def _reached(host: Host, operation: AwaitK3s) -> bool:
+    unit = host.units.get(operation.role)
+    etcd = host.server.etcd if host.server else None
+    match operation.milestone:
+        case Milestone.ACTIVE:
+            return unit is not None and unit.facts().active == "active"
+        case Milestone.DATASTORE:
+            return host.disk.token is not None and etcd is not None and etcd.healthy
+        case Milestone.IDENTITY:
+            return etcd is not None and etcd.healthy and host_facts.etcd_facts(host).uid is not None
+
+
+def _last_line(host: Host, role: K3sRole, pattern: re.Pattern[str], since: float) -> str:
+    lines = (line.text for line in reversed(host.journal) if line.role is role and line.at >= since)
+    return next((text for text in lines if pattern.search(text)), "")
+
+
+def _etcd(host: Host) -> ModelEtcd:
+    server = host.server
+    if server is None or server.etcd is None or server.removed:
+        raise failed("etcd did not answer (HTTP 000)")
+    return server.etcd
+
+
+async def _members(host: Host) -> tuple[Member, ...]:
+    try:
+        return await _etcd(host).members()
+    except EtcdError as problem:
+        raise failed(f"etcd did not give its member list: {problem.message}") from problem
+
+
+async def _read_members(host: Host, _: ReadMembers, __: HostKeyKind) -> Any:
+    return host_facts.member_list(await _members(host))
+
+
+async def _remove_member(host: Host, operation: RemoveMember, _: HostKeyKind) -> Done:
+    uid = host_facts.etcd_facts(host).uid
+    if uid != operation.basis.uid:
+        raise precondition_changed(f"kube-system has UID {uid or 'none'}, not {operation.basis.uid}")
+    victim = int(operation.member_id)
+    members = await _members(host)
+    if all(member.id != victim for member in members):
+        return Done()
+    if sorted(str(member.id) for member in members) != sorted(operation.basis.ids):
+        raise precondition_changed("etcd has other members than decided on")
+    if any(member.learner and member.id != victim for member in members):
+        raise precondition_changed("a learner is in the cluster")
+    etcd = _etcd(host)
+    leader = (await etcd.status()).leader
+    if not leader:
+        raise precondition_changed("etcd has no leader")
+    if leader == victim or victim in etcd.active_peers():
+        raise precondition_changed(f"member {victim} is alive, so it is not dead")
+    try:
+        await etcd.remove(victim)
+    except EtcdError as problem:
+        if problem.code != 5:
+            raise failed(f"etcd did not remove member {victim}: {problem.message}") from problem
+    return Done()
+
+
+async def _promote_learner(host: Host, operation: PromoteLearner, _: HostKeyKind) -> Done:
+    ends = host.site.now() + operation.deadline
+    url = f"https://{operation.peer_address}:2380"
+    seen = "it is not in the member list"
+    while host.site.now() < ends:
+        try:
+            found = next((m for m in await _etcd(host).members() if url in m.peer_urls), None)
+            if found is not None and not found.learner:
+                return Done()
+            if found is not None:
+                await _etcd(host).promote(found.id)
+                return Done()
+        except EtcdError as problem:
+            seen = problem.message
+        await asyncio.wait([host.site.peers.changed()], timeout=min(1.0, max(0.05, ends - host.site.now())))
+    raise failed(f"the member at {operation.peer_address} is no voter after {operation.deadline:.0f} s: {seen}")
+
+
+async def _save_snapshot(host: Host, operation: SaveSnapshot, _: HostKeyKind) -> Snapshot:
+    server = host.server
+    if server is None or not server.api_ready:
+        raise failed("k3s did not save the snapshot: runtime core not ready")
+    try:
+        async with asyncio.timeout(_SNAPSHOT_WITHIN):
+            await server.member().members()
+    except (EtcdError, TimeoutError) as problem:
+        raise failed(f"k3s did not save the snapshot: {problem}") from problem
+    backend = server.member().photograph()
+    await host.takes((0.3, 0.9))
+    now = host.site.clock.now()
+    size = 4096 + sum(len(entry.value) for entry in backend.keys)
+    entry = Snapshot(name=f"{operation.name}-{server.name}-{int(now)}", size=size, created=now)
+    host.disk.snapshots[entry.name] = SavedSnapshot(entry, backend)
+    return entry
+
+
+async def _read_secret(host: Host, operation: ReadSecret, _: HostKeyKind) -> Secret:
+    match operation.kind:
+        case SecretKind.TOKEN:
+            text = host.disk.token
+        case SecretKind.KUBECONFIG:
+            text = host.disk.kubeconfig
+        case SecretKind.CONFIG_TOKEN:
+            text = str(config_file.read(host.disk.config or "").get("token") or "")
+    if not text:
+        raise failed(f"this host has no {operation.kind.value}")
+    return Secret(text)
+
+
+async def _read_journal(host: Host, operation: ReadJournal, _: HostKeyKind) -> str:
+    lines = [line.text for line in host.journal if line.role is operation.role]
+    return "\n".join(lines[-operation.lines :])
+
+
+HANDLERS: Mapping[type[Operation[Any]], Handler] = {
+    Probe: _probe,
+    RotateHostKey: _rotate_host_key,
+    Install: _install,
+    WriteConfig: _write_config,
+    PointToServer: _point_to_server,
+    StartK3s: _start_k3s,
+    AwaitK3s: _await_k3s,
+    RemoveMember: _remove_member,
+    PromoteLearner: _promote_learner,
+    SaveSnapshot: _save_snapshot,
+    ReadSecret: _read_secret,
+    ReadMembers: _read_members,
+    ReadJournal: _read_journal,
+}

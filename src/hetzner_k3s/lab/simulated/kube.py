@@ -1,0 +1,220 @@
+"""`ports.Kube` on the objects of the simulated k3s, one master at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final, TypeVar
+
+from hetzner_k3s.lab.k3s import node as node_objects
+from hetzner_k3s.lab.k3s import node_password
+from hetzner_k3s.lab.k3s.api import patch
+from hetzner_k3s.lab.k3s.api.resources import CONFIGMAPS, NAMESPACES, NODES, SECRETS, Obj, Resource
+from hetzner_k3s.lab.k3s.api.status import ApiError
+from hetzner_k3s.lab.k3s.api.store import Store
+from hetzner_k3s.lab.k3s.control.cloud import HELM_CHARTS
+from hetzner_k3s.lab.k3s.etcd_port import EtcdError
+from hetzner_k3s.lab.simulated.chance import Chance
+from hetzner_k3s.lab.simulated.hosts import SimulatedHosts
+from hetzner_k3s.lab.simulated.moments import Moments
+from hetzner_k3s.model import naming
+from hetzner_k3s.model.contact import HostTarget
+from hetzner_k3s.model.errors import DeadlineExceeded, Fate, HostError, KubeError
+from hetzner_k3s.model.kube import KubeNode, KubeView
+
+T = TypeVar("T")
+
+_NAMESPACE: Final = "kube-system"
+_OURS: Final = "hetzner-k3s"
+_CREDENTIALS: Final = "hcloud"
+_DIGEST: Final = "hetzner-k3s/digest"
+_TIMEOUT: Final = 10.0
+_PERSIST: Final = 60.0
+_GONE_WITHIN: Final = 90.0
+_POLL: Final = 0.5
+_ANSWER: Final = (0.005, 0.03)
+_KINDS: Final[Mapping[str, Resource]] = {"Secret": SECRETS, "ConfigMap": CONFIGMAPS, "HelmChart": HELM_CHARTS}
+
+
+class SimulatedKube:
+    """One operator's way to each master's API; see `ports.Kube` for what each method does.
+
+    Args:
+        hosts: the same operator's SSH.
+        moments, chance: of the run.
+    """
+
+    def __init__(self, hosts: SimulatedHosts, moments: Moments, chance: Chance) -> None:
+        self._hosts, self._moments, self._chance = hosts, moments, chance
+        self.writes: list[str] = []
+        """Every call of this run that could change something."""
+
+    async def view(self, master: HostTarget) -> KubeView:
+        """Read everything."""
+        return await self._call(master, _view, "read the cluster", fate=Fate.DID_NOT_HAPPEN)
+
+    async def delete_node(self, master: HostTarget, name: str, uid: str) -> None:
+        """Delete a Node if it still has this UID, and wait until it is gone."""
+
+        async def delete(store: Store) -> None:
+            try:
+                await store.delete(NODES, name, uid=uid)
+            except ApiError as problem:
+                if problem.code not in (404, 409):
+                    raise
+
+        async def gone(store: Store) -> bool:
+            found = await store.find(NODES, name)
+            return found is None or found["metadata"]["uid"] != uid
+
+        await self._write(master, delete, f"delete Node {name}")
+        await self._until(master, gone, f"Node {name} is still there, so its finalizers are", _GONE_WITHIN)
+
+    async def delete_node_password(self, master: HostTarget, name: str) -> None:
+        """Delete the Secret that ties a node's name to its password."""
+
+        async def delete(store: Store) -> None:
+            try:
+                await store.delete(SECRETS, node_password.secret_name(name), _NAMESPACE)
+            except ApiError as problem:
+                if problem.code != 404:
+                    raise
+
+        await self._write(master, delete, f"delete the node password of {name}")
+
+    async def annotate_node(self, master: HostTarget, name: str, annotations: Mapping[str, str]) -> None:
+        """Set annotations on a Node."""
+
+        async def annotate(store: Store) -> None:
+            change = {"metadata": {"annotations": dict(annotations)}}
+            await store.change(NODES, name, "", lambda old: _without_version(patch.merge(old, change)))
+
+        await self._write(master, annotate, f"annotate Node {name}")
+
+    async def wait_node_ready(self, master: HostTarget, name: str, deadline: float) -> None:
+        """Look at a Node until it is Ready."""
+
+        async def ready(store: Store) -> bool:
+            found = await store.find(NODES, name)
+            return found is not None and node_objects.condition(found, "Ready") == "True"
+
+        await self._until(master, ready, f"Node {name} is not Ready", deadline)
+
+    async def apply(self, master: HostTarget, manifests: Sequence[Mapping[str, object]]) -> None:
+        """Server-side apply objects, in order."""
+        for manifest in manifests:
+            await self._write(master, _applying(dict(manifest)), f"apply {manifest['kind']}")
+
+    async def close(self) -> None:
+        """Drop all connections."""
+
+    async def _write(self, master: HostTarget, write: Callable[[Store], Awaitable[None]], what: str) -> None:
+        """Do a write that may be done twice, again for a while where the API does not answer."""
+        self.writes.append(what)
+        self._moments.pass_by(f"before {what}")
+        ends = asyncio.get_running_loop().time() + _PERSIST
+        while True:
+            try:
+                await self._call(master, write, what, fate=Fate.MAY_HAVE_HAPPENED)
+                break
+            except KubeError:
+                if asyncio.get_running_loop().time() >= ends:
+                    raise
+            await asyncio.sleep(_POLL)
+        self._moments.pass_by(f"after {what}")
+
+    async def _until(
+        self, master: HostTarget, look: Callable[[Store], Awaitable[bool]], what: str, within: float
+    ) -> None:
+        ends = asyncio.get_running_loop().time() + within
+        complaint = ""
+        while True:
+            try:
+                if await self._call(master, look, "look", fate=Fate.DID_NOT_HAPPEN):
+                    return
+            except KubeError as failure:
+                complaint = f" ({failure})"
+            if asyncio.get_running_loop().time() >= ends:
+                raise DeadlineExceeded(f"{what} after {within:.0f} s, as {master.name} sees it{complaint}")
+            await asyncio.sleep(_POLL)
+
+    async def _call(self, master: HostTarget, call: Callable[[Store], Awaitable[T]], what: str, *, fate: Fate) -> T:
+        try:
+            host = await self._hosts.reach(master)
+        except HostError as failure:
+            raise KubeError(f"cannot {what}: {failure}", server=master.name, fate=Fate.DID_NOT_HAPPEN) from failure
+        await asyncio.sleep(self._chance.uniform(*_ANSWER))
+        self._moments.check()
+        server = host.server
+        if server is None or server.store is None or not server.api_ready:
+            raise KubeError(f"{master.name}: cannot {what}: 503", server=master.name, fate=Fate.DID_NOT_HAPPEN)
+        try:
+            async with asyncio.timeout(_TIMEOUT):
+                return await call(server.store)
+        except (TimeoutError, EtcdError, ApiError) as failure:
+            refused = isinstance(failure, ApiError) and failure.code < 500
+            raise KubeError(
+                f"{master.name}: cannot {what}: {failure or 'timed out'}",
+                server=master.name,
+                fate=Fate.DID_NOT_HAPPEN if refused else fate,
+            ) from failure
+
+
+async def _view(store: Store) -> KubeView:
+    namespace = await store.get(NAMESPACES, _NAMESPACE)
+    nodes, _ = await store.list(NODES)
+    secrets, _ = await store.list(SECRETS, _NAMESPACE)
+    charts, _ = await store.list(HELM_CHARTS, _NAMESPACE)
+    ours = await store.find(CONFIGMAPS, _OURS, _NAMESPACE)
+    suffix = node_password.secret_name("")
+    names = (secret["metadata"]["name"] for secret in secrets)
+    return KubeView(
+        uid=namespace["metadata"]["uid"],
+        nodes=tuple(_node(found) for found in nodes),
+        node_passwords=tuple(name.removesuffix(suffix) for name in names if name.endswith(suffix)),
+        lineage=(ours.get("data") or {}).get("lineage") if ours else None,
+        addons=_digests([*(s for s in secrets if s["metadata"]["name"] == _CREDENTIALS), *charts]),
+    )
+
+
+def _node(found: Obj) -> KubeNode:
+    metadata = found["metadata"]
+    labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
+    addresses = {row["type"]: row["address"] for row in found.get("status", {}).get("addresses", ())}
+    number = annotations.get(naming.ANNOTATION_SERVER_ID, "")
+    voter = node_objects.condition(found, "EtcdIsVoter")
+    return KubeNode(
+        name=metadata["name"],
+        uid=metadata["uid"],
+        ready=node_objects.condition(found, "Ready") == "True",
+        control_plane="node-role.kubernetes.io/control-plane" in labels,
+        server_id=int(number) if number.isdecimal() else None,
+        provider_id=found.get("spec", {}).get("providerID") or None,
+        internal_ip=addresses.get("InternalIP"),
+        voter=voter == "True" if voter else None,
+        deleting="deletionTimestamp" in metadata,
+        labels=labels,
+    )
+
+
+def _digests(objects: Sequence[Obj]) -> dict[str, str]:
+    digests = {o["metadata"]["name"]: (o["metadata"].get("annotations") or {}).get(_DIGEST) for o in objects}
+    return {name: digest for name, digest in digests.items() if digest is not None}
+
+
+def _applying(manifest: dict[str, Any]) -> Callable[[Store], Awaitable[None]]:
+    resource = _KINDS[manifest["kind"]]
+    name, namespace = manifest["metadata"]["name"], manifest["metadata"].get("namespace", "")
+
+    async def apply(store: Store) -> None:
+        if await store.find(resource, name, namespace) is None:
+            await store.create(resource, manifest, namespace)
+        else:
+            await store.change(resource, name, namespace, lambda old: _without_version(patch.apply(old, manifest)))
+
+    return apply
+
+
+def _without_version(obj: Obj) -> Obj:
+    """Let a patch fit whatever version the object has by now."""
+    return obj | {"metadata": {key: value for key, value in obj["metadata"].items() if key != "resourceVersion"}}

@@ -1,0 +1,95 @@
+"""`ports.Local` in memory: what an operator's machine remembers, and what a run's death leaves there."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from hetzner_k3s.lab.simulated.moments import Moments
+from hetzner_k3s.model import naming
+from hetzner_k3s.model.secrets import Secret
+from hetzner_k3s.model.state import LocalEvidence
+
+_BIRTHS = ("birth opened", "birth closed")
+_MOMENTOUS = (*_BIRTHS, "run began")
+"""Lines that something depends on; the others only explain, so being killed beside one differs in nothing."""
+
+
+@dataclass(slots=True)
+class OperatorMachine:
+    """A laptop: its kubeconfig, its journals, and which of the runs started on it still live."""
+
+    name: str = "laptop"
+    kubeconfig: str | None = None
+    births: list[str] = field(default_factory=list)
+    journal: list[tuple[str, Mapping[str, str]]] = field(default_factory=list)
+    runs: dict[str, bool] = field(default_factory=dict)
+
+
+@lru_cache(maxsize=64)
+def _contexts(text: str, cluster: str) -> tuple[str | None, tuple[tuple[str, str], ...]]:
+    document: dict[str, Any] = YAML(typ="safe", pure=True).load(text)
+    clusters = {entry["name"]: entry["cluster"] for entry in document["clusters"]}
+    contexts = {entry["name"]: clusters[entry["context"]["cluster"]] for entry in document["contexts"]}
+    pattern = naming.master_name_pattern(cluster)
+    ours = {name: where for name, where in contexts.items() if name == cluster or pattern.fullmatch(name)}
+    authorities = {base64.b64decode(where["certificate-authority-data"]) for where in ours.values()}
+    hashes = sorted(hashlib.sha256(ca).hexdigest() for ca in authorities)
+    return next(iter(hashes), None), tuple((name, where["server"]) for name, where in ours.items())
+
+
+class SimulatedLocal:
+    """`ports.Local` of one run on one machine.
+
+    Args:
+        machine: where it runs.
+        cluster, run: of which cluster, and its id.
+        moments: of the run.
+    """
+
+    def __init__(self, machine: OperatorMachine, cluster: str, run: str, moments: Moments) -> None:
+        self._machine, self._cluster, self._run, self._moments = machine, cluster, run, moments
+
+    def evidence(self) -> LocalEvidence:
+        """Read what this machine remembers of the cluster."""
+        self._moments.check()
+        text = self._machine.kubeconfig
+        ca, servers = _contexts(text, self._cluster) if text else (None, ())
+        births = self._machine.births
+        return LocalEvidence(
+            kubeconfig_ca=ca, kubeconfig_servers=dict(servers), open_birth=bool(births) and births[-1] != _BIRTHS[1]
+        )
+
+    def write_kubeconfig(self, text: Secret) -> None:
+        """Replace the kubeconfig."""
+        self._moments.pass_by("before write_kubeconfig")
+        self._machine.kubeconfig = text.reveal()
+        self._moments.pass_by("after write_kubeconfig")
+
+    def remove_kubeconfig(self) -> None:
+        """Remove the kubeconfig if it is there."""
+        self._moments.pass_by("before remove_kubeconfig")
+        self._machine.kubeconfig = None
+        self._moments.pass_by("after remove_kubeconfig")
+
+    def record(self, event: str, detail: Mapping[str, str]) -> None:
+        """Append a line to the run journal."""
+        self._moments.check()
+        if event in _MOMENTOUS:
+            self._moments.pass_by(f"before record '{event}'")
+        self._machine.journal.append((event, dict(detail)))
+        self._machine.runs.setdefault(self._run, True)
+        if event in _BIRTHS:
+            self._machine.births.append(event)
+        if event in _MOMENTOUS:
+            self._moments.pass_by(f"after record '{event}'")
+
+    def run_is_dead(self, run: str) -> bool:
+        """Tell whether that run began here and lives no more."""
+        return run != self._run and self._machine.runs.get(run) is False

@@ -1,0 +1,86 @@
+"""What all simulated hosts share: time, chance, the network between them, and the count of births."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from hetzner_k3s.lab.cloud.machines import BalancerSpec
+from hetzner_k3s.lab.k3s.model_etcd_peers import Peers
+from hetzner_k3s.lab.k3s.timing import TYPICAL, Timing
+from hetzner_k3s.lab.simulated.chance import Chance
+from hetzner_k3s.ports import Clock
+
+if TYPE_CHECKING:
+    from hetzner_k3s.lab.simulated.host import Host
+
+
+@dataclass(frozen=True, slots=True)
+class Birth:
+    """A start of etcd for a new cluster: what invariant I9 counts."""
+
+    at: float
+    host: str
+    ca: str
+
+
+@dataclass(slots=True, eq=False)
+class Site:
+    """The place where hosts stand.
+
+    Args:
+        clock, chance: the world's.
+        server_exists: asks the cloud about a server id, as its controller in the cluster does.
+        timing: how long k3s takes.
+    """
+
+    clock: Clock
+    chance: Chance
+    server_exists: Callable[[int], bool]
+    timing: Timing = TYPICAL
+    hosts: dict[int, Host] = field(default_factory=dict)
+    balancers: dict[int, BalancerSpec] = field(default_factory=dict)
+    births: list[Birth] = field(default_factory=list)
+    bugs: list[BaseException] = field(default_factory=list)
+    """What ended a task of a host and should not have: faults of the simulation, never of what it simulates."""
+    cut: set[frozenset[int]] = field(default_factory=set)
+    """Pairs of server ids between which no packet passes."""
+    alarms: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Server name -> what its etcd complains of (`NOSPACE`, `CORRUPT`)."""
+    skew: dict[str, float] = field(default_factory=dict)
+    """Server name -> seconds by which its host's clock is ahead."""
+    crash_on_start: dict[str, str] = field(default_factory=dict)
+    """Server name -> the last words of every k3s that is started there."""
+    peers: Peers = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.peers = Peers(self.reaches, self.chance.fork("etcd"))
+
+    def host_at(self, address: str) -> Host | None:
+        """Give the host that holds an address now, private or public."""
+        return next((host for host in self.hosts.values() if address in host.addresses), None)
+
+    def reaches(self, one: str, other: str) -> bool:
+        """Tell whether packets pass from one address to another."""
+        a, b = self.host_at(one), self.host_at(other)
+        return a is not None and b is not None and self.connected(a, b)
+
+    def connected(self, one: Host, other: Host) -> bool:
+        """Tell whether two hosts reach each other now."""
+        alive = one.awake and other.awake
+        return alive and frozenset((one.server_id, other.server_id)) not in self.cut
+
+    def network_changed(self) -> None:
+        """Let etcd find out what has become of its links."""
+        self.peers.settle()
+
+    def utc_now(self) -> datetime.datetime:
+        """Give the clock that objects are stamped with."""
+        return datetime.datetime.fromtimestamp(self.clock.now(), datetime.UTC)
+
+    def now(self) -> float:
+        """Give the loop's seconds."""
+        return asyncio.get_running_loop().time()

@@ -1,0 +1,139 @@
+"""A whole world: cloud, hosts, k3s, and the machines of those who operate it, on one virtual clock and one seed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from hetzner_k3s.lab.cloud.cloud import Cloud
+from hetzner_k3s.lab.cloud.project import Project
+from hetzner_k3s.lab.cloud.records import Server
+from hetzner_k3s.lab.simulated.api import Api
+from hetzner_k3s.lab.simulated.chance import Chance
+from hetzner_k3s.lab.simulated.cloud import SimulatedCloud
+from hetzner_k3s.lab.simulated.host import Host
+from hetzner_k3s.lab.simulated.host_keys import SimulatedHostKeys
+from hetzner_k3s.lab.simulated.hosts import SimulatedHosts
+from hetzner_k3s.lab.simulated.kube import SimulatedKube
+from hetzner_k3s.lab.simulated.machines import SimulatedMachines
+from hetzner_k3s.lab.simulated.moments import Moments
+from hetzner_k3s.lab.simulated.operator_machine import OperatorMachine, SimulatedLocal
+from hetzner_k3s.lab.simulated.site import Site
+from hetzner_k3s.lab.simulated.virtual_time import LoopClock
+from hetzner_k3s.ports import Ports
+
+TOKEN = "simulated-token"
+OTHER_TOKEN = "token-of-another-project"
+_PROJECT = "main"
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One run's way into the world: its ports, its id, and what it tried to change."""
+
+    ports: Ports
+    run: str
+    moments: Moments
+    api: Api
+    hosts: SimulatedHosts
+    kube: SimulatedKube
+    machine: OperatorMachine
+
+    def end(self) -> None:
+        """Let the kernel drop the lock on the run's journal, as it does however a process ends."""
+        self.machine.runs[self.run] = False
+
+    @property
+    def writes(self) -> list[str]:
+        """Everything this run did that could change something outside the operator's machine."""
+        return [*self.api.writes, *self.hosts.writes, *self.kube.writes]
+
+
+@dataclass(slots=True, eq=False)
+class World:
+    """Everything outside the product; made inside a running virtual-time loop, by `world`."""
+
+    chance: Chance
+    clock: LoopClock
+    cloud: Cloud
+    machines: SimulatedMachines
+    site: Site
+    laptop: OperatorMachine = field(default_factory=OperatorMachine)
+    runs: int = 0
+
+    @property
+    def project(self) -> Project:
+        """Give the cluster's project at the emulated Hetzner."""
+        return self.cloud.projects[_PROJECT]
+
+    def server(self, name: str) -> Server | None:
+        """Find a server by name."""
+        return next((s for s in self.project.servers.values() if s.name == name), None)
+
+    def host(self, name: str) -> Host:
+        """Give the host of a server that exists."""
+        server = self.server(name)
+        if server is None or server.id not in self.site.hosts:
+            raise LookupError(f"{name} has no host")
+        return self.site.hosts[server.id]
+
+    def session(
+        self,
+        cluster: str,
+        *,
+        machine: OperatorMachine | None = None,
+        kill_at: int | str | None = None,
+        token: str = TOKEN,
+        skew: float = 0.0,
+    ) -> Session:
+        """Open the ports for one run of the tool.
+
+        Args:
+            cluster: its name.
+            machine: where it runs; the world's laptop unless another one is given.
+            kill_at: number or name of the moment at which the run dies.
+            token: for which project.
+            skew: seconds by which that machine's clock is ahead.
+        """
+        self.runs += 1
+        chance = self.chance.fork(f"run-{self.runs}")
+        machine, run = machine or self.laptop, f"run{self.runs}-{chance.token_hex(4)}"
+        moments = Moments(kill_at=kill_at)
+        api = Api(self.cloud, token, moments, chance.fork("api"))
+        hosts = SimulatedHosts(self.site, moments, chance.fork("ssh"))
+        kube = SimulatedKube(hosts, moments, chance.fork("kube"))
+        ports = Ports(
+            cloud=SimulatedCloud(api),
+            hosts=hosts,
+            kube=kube,
+            local=SimulatedLocal(machine, cluster, run, moments),
+            host_keys=SimulatedHostKeys(chance.fork("keys")),
+            clock=LoopClock(skew),
+            rng=chance.fork("product"),
+        )
+        return Session(ports, run, moments, api, hosts, kube, machine)
+
+    def check(self) -> None:
+        """Raise what went wrong in the simulation itself."""
+        if self.site.bugs:
+            raise RuntimeError("the simulation has a bug") from self.site.bugs[0]
+
+
+@asynccontextmanager
+async def world(seed: int, latency: str = "typical") -> AsyncIterator[World]:
+    """Make a world for the length of a block; `latency` is a profile of the emulated cloud."""
+    chance, clock, machines = Chance(seed), LoopClock(), SimulatedMachines()
+    tokens = {TOKEN: _PROJECT, OTHER_TOKEN: "other"}
+    cloud = Cloud(clock, chance.fork("cloud"), machines, latency, tokens)
+    site = Site(clock, chance.fork("site"), lambda number: number in cloud.projects[_PROJECT].servers)
+    machines.site = site
+    driver = asyncio.create_task(cloud.run())
+    try:
+        yield World(chance.fork("world"), clock, cloud, machines, site)
+    finally:
+        for host in site.hosts.values():
+            host.power_off()
+        driver.cancel()
+        await asyncio.gather(driver, return_exceptions=True)

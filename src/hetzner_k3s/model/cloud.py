@@ -1,0 +1,133 @@
+"""What exists at Hetzner, as far as a cluster is concerned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+
+class ServerStatus(Enum):
+    """A server's status in Hetzner's words; OTHER is a word that we do not know."""
+
+    INITIALIZING = "initializing"
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    OFF = "off"
+    DELETING = "deleting"
+    REBUILDING = "rebuilding"
+    MIGRATING = "migrating"
+    OTHER = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """A cloud server. `private_ips` maps network id to address; addresses are None until Hetzner gave them."""
+
+    id: int
+    name: str
+    status: ServerStatus
+    location: str = ""
+    server_type: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    public_ipv4: str | None = None
+    private_ips: Mapping[int, str] = field(default_factory=dict)
+    placement_group: int | None = None
+    protected: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """A private network with the ranges of its subnets."""
+
+    id: int
+    name: str
+    ip_range: str
+    subnets: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlacementGroup:
+    """A spread placement group (at most ten servers)."""
+
+    id: int
+    name: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    servers: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirewallRule:
+    """One firewall rule in Hetzner's words; `port` is None for protocols without ports."""
+
+    direction: str
+    protocol: str
+    port: str | None
+    networks: tuple[str, ...]
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Firewall:
+    """A firewall with the label selectors it is applied to."""
+
+    id: int
+    name: str
+    rules: tuple[FirewallRule, ...] = ()
+    selectors: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadBalancer:
+    """A load balancer with the label selectors of its targets."""
+
+    id: int
+    name: str
+    public_ipv4: str | None = None
+    private_ips: Mapping[int, str] = field(default_factory=dict)
+    selectors: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SshKey:
+    """A project's SSH key; `fingerprint` is the colon-separated MD5 that Hetzner shows."""
+
+    id: int
+    name: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloudView:
+    """One complete listing of the project, each tuple sorted by id."""
+
+    servers: tuple[Server, ...] = ()
+    networks: tuple[Network, ...] = ()
+    placement_groups: tuple[PlacementGroup, ...] = ()
+    firewalls: tuple[Firewall, ...] = ()
+    load_balancers: tuple[LoadBalancer, ...] = ()
+    ssh_keys: tuple[SshKey, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerOrder:
+    """What a server is asked for with; one POST carries all of it."""
+
+    name: str
+    server_type: str
+    image: str
+    location: str
+    labels: Mapping[str, str]
+    ssh_key: int
+    network: int
+    placement_group: int | None
+    user_data: str
+    ipv4: bool
+    ipv6: bool
+
+
+CloudResource = Server | Network | PlacementGroup | Firewall | LoadBalancer | SshKey

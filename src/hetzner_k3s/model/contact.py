@@ -1,0 +1,63 @@
+"""Where a host is reached and by which keys it is known."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from hetzner_k3s.model import naming
+from hetzner_k3s.model.cloud import Server
+from hetzner_k3s.model.host import HostKeyKind
+from hetzner_k3s.model.secrets import Secret
+from hetzner_k3s.model.spec import ClusterSpec
+
+_KEY_LABELS = (
+    (naming.LABEL_BOOT_KEY, HostKeyKind.BOOT),
+    (naming.LABEL_HOST_KEY, HostKeyKind.FINAL),
+    (naming.LABEL_HOST_KEY_NEXT, HostKeyKind.NEXT),
+)
+
+
+def host_key_label(blob: bytes) -> str:
+    """Give the label value that stands for a public key blob: base32, lower case, unpadded, of its SHA-256."""
+    return base64.b32encode(hashlib.sha256(blob).digest()).decode().rstrip("=").lower()
+
+
+@dataclass(frozen=True, slots=True)
+class HostKeyPair:
+    """An SSH host key: private half in OpenSSH format, public line, and the label value of its blob's hash."""
+
+    private_key: Secret
+    public_key: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostTarget:
+    """A host to talk to: `keys` maps the label value of each acceptable host key to what it is.
+
+    The label values are those of `host_key_label`. `address` and `port` are
+    where its sshd listens.
+    """
+
+    server_id: int
+    name: str
+    address: str
+    port: int
+    keys: Mapping[str, HostKeyKind]
+
+
+def private_ip(server: Server, network_id: int | None) -> str | None:
+    """Give a server's address in the cluster's network."""
+    return server.private_ips.get(network_id) if network_id is not None else None
+
+
+def host_target(spec: ClusterSpec, server: Server, network_id: int | None) -> HostTarget | None:
+    """Say how a server is reached, or None while Hetzner has not given it an address."""
+    address = private_ip(server, network_id) if spec.ssh.use_private_ip else server.public_ipv4
+    if address is None:
+        return None
+    keys = {server.labels[label]: kind for label, kind in _KEY_LABELS if label in server.labels}
+    return HostTarget(server_id=server.id, name=server.name, address=address, port=spec.ssh.port, keys=keys)

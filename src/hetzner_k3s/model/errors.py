@@ -1,0 +1,180 @@
+"""The errors of the product and the exit codes they end in.
+
+ProductError                    hint, exit_code
+├── CloudError                  code, correlation_id, fate
+│   ├── CloudRefused            credentials, quota, read-only token, no capacity
+│   ├── CloudConflict           the name is taken
+│   └── CloudUnavailable        time-outs, 5xx, rate limit after the budget
+├── HostError                   server, fate
+│   ├── HostUnreachable         stage: tcp, host key, authentication, session
+│   ├── HostBusy                another operation runs on the host
+│   ├── OperationFailed         operation, exit status, message
+│   └── PreconditionChanged     the world moved between decision and act
+├── KubeError                   server, fate
+├── LockHeld                    another run holds the operator lock
+├── NameTaken                   a resource of another owner has a name that the cluster needs
+├── NoRoomForLock               the project holds as many placement groups as it may
+├── WrongCluster                a master or a kubeconfig is not of the cluster that the record names
+├── LockLost                    this run lost it
+└── DeadlineExceeded            what was waited for
+"""
+
+from __future__ import annotations
+
+from enum import Enum, IntEnum
+
+
+class ExitCode(IntEnum):
+    """What a command's exit status means (ARCHITECTURE §10)."""
+
+    CONVERGED = 0
+    FAILED = 1
+    USAGE = 2
+    PENDING = 3
+    REFUSED = 4
+    CLOUD_REFUSED = 5
+    BUG = 70
+    INTERRUPTED = 130
+
+
+class Fate(Enum):
+    """Whether a failed effect may have happened all the same (ARCHITECTURE law 6)."""
+
+    DID_NOT_HAPPEN = "did not happen"
+    MAY_HAVE_HAPPENED = "may have happened"
+
+
+class SshStage(Enum):
+    """Where an SSH connection failed."""
+
+    TCP = "no answer"
+    HOST_KEY = "host key"
+    AUTH = "authentication"
+    SESSION = "session"
+
+
+NO_CAPACITY = frozenset({"resource_unavailable", "placement_error"})
+"""Hetzner's codes for having no machine of a type, or none on other hardware (HETZNER_API.md 2)."""
+
+
+class ProductError(Exception):
+    """An error a person reads: the message says what was seen, `hint` what can be done."""
+
+    exit_code = ExitCode.FAILED
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class CloudError(ProductError):
+    """The Hetzner API did not do what was asked."""
+
+    def __init__(self, message: str, *, code: str, correlation_id: str = "", fate: Fate, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
+        self.correlation_id = correlation_id
+        self.fate = fate
+
+
+class CloudRefused(CloudError):
+    """Hetzner understood and said no: credentials, quota, read-only token."""
+
+    exit_code = ExitCode.CLOUD_REFUSED
+
+
+class CloudConflict(CloudError):
+    """The name is taken, or the resource is locked by a running action."""
+
+
+class CloudUnavailable(CloudError):
+    """No usable answer: time-out, 5xx, no capacity, rate limit after the retry budget."""
+
+    @property
+    def out_of_stock(self) -> bool:
+        """Tell whether Hetzner has no such server now: asking again at once does not help."""
+        return self.code in NO_CAPACITY
+
+
+class HostError(ProductError):
+    """A host did not do what was asked; `server` is its name."""
+
+    def __init__(self, message: str, *, server: str, fate: Fate, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.server = server
+        self.fate = fate
+
+
+class HostUnreachable(HostError):
+    """No verified SSH session; nothing was sent beyond `stage`. `why` is the message without the host's name."""
+
+    def __init__(
+        self, message: str, *, server: str, stage: SshStage, fate: Fate, why: str = "", hint: str = ""
+    ) -> None:
+        super().__init__(message, server=server, fate=fate, hint=hint)
+        self.stage = stage
+        self.why = why or message
+
+
+class HostBusy(HostError):
+    """Another mutating operation runs on the host and did not end in time, so ours was not begun."""
+
+    def __init__(self, message: str, *, server: str) -> None:
+        super().__init__(message, server=server, fate=Fate.DID_NOT_HAPPEN, hint="Run the command again.")
+
+
+class OperationFailed(HostError):
+    """A host operation ran and failed; the message carries its own words."""
+
+    def __init__(self, message: str, *, server: str, operation: str, status: int, fate: Fate) -> None:
+        super().__init__(message, server=server, fate=fate)
+        self.operation = operation
+        self.status = status
+
+
+class PreconditionChanged(HostError):
+    """The host saw another world than the decision was made on, so it did nothing."""
+
+    def __init__(self, message: str, *, server: str) -> None:
+        super().__init__(message, server=server, fate=Fate.DID_NOT_HAPPEN, hint="Run the command again.")
+
+
+class KubeError(ProductError):
+    """A Kubernetes API call failed; `server` is the master it went to."""
+
+    def __init__(self, message: str, *, server: str, fate: Fate) -> None:
+        super().__init__(message)
+        self.server = server
+        self.fate = fate
+
+
+class LockHeld(ProductError):
+    """Another run works on this cluster."""
+
+    exit_code = ExitCode.REFUSED
+
+
+class NameTaken(ProductError):
+    """A resource that is not the cluster's has a name that the cluster needs."""
+
+    exit_code = ExitCode.REFUSED
+
+
+class NoRoomForLock(ProductError):
+    """The operator lock cannot be made, so nothing was changed."""
+
+    exit_code = ExitCode.REFUSED
+
+
+class WrongCluster(ProductError):
+    """Something answered for another cluster than the birth record names, so it was handed nothing."""
+
+    exit_code = ExitCode.REFUSED
+
+
+class LockLost(ProductError):
+    """Another run took the operator lock over, so this one starts no further step."""
+
+
+class DeadlineExceeded(ProductError):
+    """Something that was waited for did not come in time."""

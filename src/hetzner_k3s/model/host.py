@@ -1,0 +1,162 @@
+"""What one look at a host tells (the result of the operation `Probe`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from hetzner_k3s.model.errors import SshStage
+from hetzner_k3s.model.facts import Known
+
+
+class HostKeyKind(Enum):
+    """Which of a server's two host keys answered (ARCHITECTURE §5)."""
+
+    BOOT = "boot"
+    FINAL = "final"
+    NEXT = "next"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitFacts:
+    """A systemd unit: `active` is systemd's ActiveState, "absent" where the unit is not installed."""
+
+    active: str = "absent"
+    sub: str = ""
+    restarts: int = 0
+    main_pid: int = 0
+
+    @property
+    def installed(self) -> bool:
+        """Tell whether the unit file is there."""
+        return self.active != "absent"
+
+    @property
+    def runs(self) -> bool:
+        """Tell whether it runs, or systemd is about to start it."""
+        return self.active in {"active", "activating", "reloading"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiskFacts:
+    """What k3s left on the disk. Hashes are hexadecimal; None where the file is not there.
+
+    `token_hash` and `config_token_hash` are the first 12 digits of sha256(password) of `server/token` and of
+    `config.yaml`; `config_server` is the `server:` line of `config.yaml` (RECOVERY_FACTS.md 1.7).
+    """
+
+    wal: bool = False
+    tombstone: bool = False
+    reset_flag: bool = False
+    server_ca: str | None = None
+    agent_ca: str | None = None
+    token_hash: str | None = None
+    config_token_hash: str | None = None
+    config_server: str | None = None
+    config_present: bool = False
+
+    @property
+    def empty(self) -> bool:
+        """Tell whether no cluster ever left anything here."""
+        return not (self.wal or self.tombstone or self.reset_flag or self.server_ca or self.agent_ca or self.token_hash)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """An etcd member. `id` is decimal text as the gateway prints it; an unstarted member has an empty name."""
+
+    id: str
+    name: str
+    peer_urls: tuple[str, ...]
+    learner: bool
+
+    @property
+    def address(self) -> str:
+        """Give the address of the first peer URL."""
+        return self.peer_urls[0].rpartition(":")[0].removeprefix("https://") if self.peer_urls else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EtcdFacts:
+    """A local etcd: `members` is the linearizable list, None when it could not be had (no quorum).
+
+    `healthy` is 2381/health (None: nothing listens); `reason` its words. `bootstrap_keys` are the 12-digit token
+    hashes the datastore knows; `uid` is the kube-system UID read from the store. `active_peers` are the decimal ids of
+    the members that this one is connected to (metric etcd_network_active_peers).
+    """
+
+    healthy: bool | None = None
+    reason: str = ""
+    member_id: str | None = None
+    leader: str | None = None
+    learner: bool = False
+    term: int = 0
+    index: int = 0
+    revision: int = 0
+    errors: tuple[str, ...] = ()
+    members: tuple[Member, ...] | None = None
+    bootstrap_keys: tuple[str, ...] = ()
+    uid: str | None = None
+    active_peers: tuple[str, ...] = ()
+
+    @property
+    def serving_voter(self) -> bool:
+        """Tell whether this member is a voter that sees a leader and answers linearizable reads."""
+        return bool(self.healthy and self.leader and self.leader != "0" and not self.learner and self.members)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """A snapshot file on a host; `created` is UNIX seconds, `size` bytes."""
+
+    name: str
+    size: int
+    created: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperationRecord:
+    """The running or the last mutating operation that a host knows of."""
+
+    id: str
+    name: str
+    running: bool
+    fence: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostFacts:
+    """One look at a host, taken in one SSH round trip; `interfaces` maps its IPv4 addresses to network interfaces."""
+
+    key: HostKeyKind
+    machine_id: str = ""
+    hostname: str = ""
+    clock: float = 0.0
+    boot_finished: bool = False
+    interfaces: Mapping[str, str] = field(default_factory=dict)
+    k3s_version: str | None = None
+    server_unit: UnitFacts = UnitFacts()
+    agent_unit: UnitFacts = UnitFacts()
+    disk: DiskFacts = DiskFacts()
+    etcd: EtcdFacts = EtcdFacts()
+    snapshots: tuple[Snapshot, ...] = ()
+    operation: OperationRecord | None = None
+
+    @property
+    def voter(self) -> bool:
+        """Tell whether this host's etcd is a voter of the list it serves and sees a leader."""
+        etcd = self.etcd
+        return etcd.serving_voter and any(m.id == etcd.member_id and not m.learner for m in etcd.members or ())
+
+
+@dataclass(frozen=True, slots=True)
+class Unreachable:
+    """A host that could not be looked at: where it failed, why, and since when (UNIX seconds)."""
+
+    stage: SshStage
+    why: str
+    since: float = 0.0
+
+
+HostReading = Known[HostFacts] | Unreachable

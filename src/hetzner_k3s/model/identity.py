@@ -1,0 +1,122 @@
+"""Who a cluster is: CA hash and kube-system UID, both, and the lineage that tells it from its own past.
+
+ARCHITECTURE law 4; K3S_RUN_FACTS.md shows two live clusters that share CA, token, etcd cluster id and member id.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from hetzner_k3s.model import naming
+
+_TOKEN = re.compile(r"\AK10([0-9a-f]{64})::([^:]+):(.+)\Z", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """CA hash (64 hexadecimal digits) and kube-system namespace UID."""
+
+    ca: str
+    uid: str
+
+
+class Phase(Enum):
+    """Where a cluster is in its life."""
+
+    BOOTSTRAPPING = "bootstrapping"
+    BORN = "born"
+    DELETING = "deleting"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BirthRecord:
+    """What the labels say of the cluster's birth; a field is None where no resource carries it.
+
+    `seed` is the server id of the first master, `ca` the first 40 hexadecimal digits of the CA hash.
+    """
+
+    phase: Phase | None = None
+    seed: int | None = None
+    ca: str | None = None
+    uid: str | None = None
+    lineage: str | None = None
+
+    def labels(self) -> dict[str, str]:
+        """Give the record as the labels that carry it."""
+        values = {
+            naming.LABEL_PHASE: self.phase.value if self.phase else None,
+            naming.LABEL_SEED: str(self.seed) if self.seed is not None else None,
+            naming.LABEL_CA: self.ca,
+            naming.LABEL_UID: self.uid,
+            naming.LABEL_LINEAGE: self.lineage,
+        }
+        return {key: value for key, value in values.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class RecordConflict:
+    """Two resources that carry different values of one field of the birth record."""
+
+    field: str
+    values: tuple[str, ...]
+
+
+def read_record(labels: Mapping[str, str]) -> BirthRecord:
+    """Read the part of a birth record that one resource's labels carry; unknown values count as missing."""
+    phase = labels.get(naming.LABEL_PHASE)
+    seed = labels.get(naming.LABEL_SEED, "")
+    return BirthRecord(
+        phase=Phase(phase) if phase in {p.value for p in Phase} else None,
+        seed=int(seed) if seed.isdecimal() else None,
+        ca=labels.get(naming.LABEL_CA),
+        uid=labels.get(naming.LABEL_UID),
+        lineage=labels.get(naming.LABEL_LINEAGE),
+    )
+
+
+def merge_records(records: tuple[BirthRecord, ...]) -> BirthRecord | RecordConflict:
+    """Join what several resources carry (ARCHITECTURE §5: `deleting` beats `born` beats `bootstrapping`).
+
+    A missing value is filled in; only two different values of seed, ca, uid or lineage are a conflict. Who carries a
+    CA or a UID was born, whatever became of the label that says so: without that, a lost label could permit a birth.
+    """
+    for field in ("seed", "ca", "uid", "lineage"):
+        values = tuple(sorted({str(v) for r in records if (v := getattr(r, field)) is not None}))
+        if len(values) > 1:
+            return RecordConflict(field, values)
+    phases = {r.phase for r in records} | {implied for r in records if (implied := _implied_phase(r)) is not None}
+    phase = next((p for p in (Phase.DELETING, Phase.BORN, Phase.BOOTSTRAPPING) if p in phases), None)
+    return BirthRecord(
+        phase=phase,
+        seed=next((r.seed for r in records if r.seed is not None), None),
+        ca=next((r.ca for r in records if r.ca), None),
+        uid=next((r.uid for r in records if r.uid), None),
+        lineage=next((r.lineage for r in records if r.lineage), None),
+    )
+
+
+def _implied_phase(record: BirthRecord) -> Phase | None:
+    if record.ca or record.uid:
+        return Phase.BORN
+    return Phase.BOOTSTRAPPING if record.seed is not None else None
+
+
+def token_ca(token: str) -> str | None:
+    """Give the CA hash that a full K10 token pins, or None for a bare password."""
+    match = _TOKEN.match(token)
+    return match[1] if match else None
+
+
+def token_password(token: str) -> str:
+    """Give the password of a token, full or bare."""
+    match = _TOKEN.match(token)
+    return match[3] if match else token
+
+
+def token_hash(token: str) -> str:
+    """Give the 12 digits under which the datastore keeps its bootstrap data (K3S_RUN_FACTS.md: `/bootstrap/<…>`)."""
+    return hashlib.sha256(token_password(token).encode()).hexdigest()[:12]

@@ -1,0 +1,77 @@
+"""Finds a cluster's own resources in a listing, by the names and labels of `naming`."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+
+from hetzner_k3s.model import naming
+from hetzner_k3s.model.cloud import CloudView, Firewall, LoadBalancer, Network, PlacementGroup, Server, SshKey
+from hetzner_k3s.model.identity import BirthRecord, RecordConflict, merge_records, read_record
+from hetzner_k3s.model.spec import ClusterSpec
+
+
+def network(spec: ClusterSpec, view: CloudView) -> Network | None:
+    """Find the cluster's private network, its own or the existing one that the file names."""
+    return next((n for n in view.networks if n.name == spec.network_name), None)
+
+
+def network_id(spec: ClusterSpec, view: CloudView) -> int | None:
+    """Give the id of the cluster's private network."""
+    found = network(spec, view)
+    return found.id if found else None
+
+
+def fingerprint(public_key: str) -> str | None:
+    """Give the colon-separated MD5 by which Hetzner shows a public key (HETZNER_API.md 4.7), None if it is no key."""
+    try:
+        blob = base64.b64decode(public_key.split()[1], validate=True)
+    except (IndexError, binascii.Error):
+        return None
+    digest = hashlib.md5(blob, usedforsecurity=False).hexdigest()
+    return ":".join(digest[i : i + 2] for i in range(0, 32, 2))
+
+
+def ssh_key(spec: ClusterSpec, view: CloudView) -> SshKey | None:
+    """Find the operator's key by fingerprint, as 2.6 does: under whatever name it was registered."""
+    wanted = fingerprint(spec.ssh.public_key)
+    return next((k for k in view.ssh_keys if k.fingerprint == wanted), None)
+
+
+def firewall(spec: ClusterSpec, view: CloudView) -> Firewall | None:
+    """Find the cluster's firewall."""
+    return next((f for f in view.firewalls if f.name == naming.firewall(spec.name)), None)
+
+
+def load_balancer(spec: ClusterSpec, view: CloudView) -> LoadBalancer | None:
+    """Find the load balancer of the Kubernetes API."""
+    return next((b for b in view.load_balancers if b.name == naming.api_load_balancer(spec.name)), None)
+
+
+def placement_group(name: str, view: CloudView) -> PlacementGroup | None:
+    """Find a placement group by name."""
+    return next((g for g in view.placement_groups if g.name == name), None)
+
+
+def owned_servers(cluster: str, view: CloudView) -> tuple[Server, ...]:
+    """Give the servers that carry the cluster's label."""
+    return tuple(s for s in view.servers if s.labels.get(naming.LABEL_CLUSTER) == cluster)
+
+
+def owned_masters(cluster: str, view: CloudView) -> tuple[Server, ...]:
+    """Give the servers labelled as masters of the cluster."""
+    return tuple(s for s in owned_servers(cluster, view) if s.labels.get(naming.LABEL_ROLE) == naming.ROLE_MASTER)
+
+
+def shared_carriers(spec: ClusterSpec, view: CloudView) -> tuple[PlacementGroup | Network | Firewall, ...]:
+    """Give what carries the birth record beside the masters: their first group, our own network, the firewall."""
+    group = placement_group(naming.birth_record_placement_group(spec.name), view)
+    own_network = None if spec.network.existing_network_name else network(spec, view)
+    return tuple(carrier for carrier in (group, own_network, firewall(spec, view)) if carrier is not None)
+
+
+def birth_record(spec: ClusterSpec, view: CloudView) -> BirthRecord | RecordConflict:
+    """Read the birth record from everything that may carry it (ARCHITECTURE §5), as the union."""
+    carriers = (*shared_carriers(spec, view), *owned_masters(spec.name, view))
+    return merge_records(tuple(read_record(carrier.labels) for carrier in carriers))

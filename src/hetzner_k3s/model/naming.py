@@ -1,0 +1,158 @@
+"""What things are called at Hetzner and in Kubernetes: the one place where names, labels and selectors are made.
+
+Names and the labels `cluster`, `role`, `pool` are exactly those of the Crystal tool 2.6
+(DEMAND_AND_COMPATIBILITY.md 6.8), so a cluster that it made can be taken over; labels of our own have a prefix.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+LABEL_CLUSTER: Final = "cluster"
+LABEL_ROLE: Final = "role"
+LABEL_POOL: Final = "pool"  # on placement groups only
+
+ROLE_MASTER: Final = "master"
+ROLE_WORKER: Final = "worker"
+ROLE_MASTERS_GROUP: Final = "masters"  # placement groups carry the plural
+ROLE_WORKERS_GROUP: Final = "workers"
+
+LABEL_PREFIX: Final = "hetzner-k3s/"
+LABEL_PHASE: Final = "hetzner-k3s/phase"
+LABEL_SEED: Final = "hetzner-k3s/seed"
+LABEL_CA: Final = "hetzner-k3s/ca"
+LABEL_UID: Final = "hetzner-k3s/uid"
+LABEL_LINEAGE: Final = "hetzner-k3s/lineage"
+LABEL_STATE: Final = "hetzner-k3s/state"
+LABEL_BOOT_KEY: Final = "hetzner-k3s/boot-key"
+LABEL_HOST_KEY: Final = "hetzner-k3s/host-key"
+LABEL_HOST_KEY_NEXT: Final = "hetzner-k3s/host-key-next"
+LABEL_LOCK_HOLDER: Final = "hetzner-k3s/holder"
+LABEL_LOCK_RUN: Final = "hetzner-k3s/run"
+LABEL_LOCK_EXPIRES: Final = "hetzner-k3s/expires"
+
+PHASE_BOOTSTRAPPING: Final = "bootstrapping"
+PHASE_BORN: Final = "born"
+PHASE_DELETING: Final = "deleting"
+STATE_MEMBER: Final = "member"
+
+BIRTH_RECORD_LABELS: Final = (LABEL_PHASE, LABEL_SEED, LABEL_CA, LABEL_UID, LABEL_LINEAGE)
+"""The labels that together are the birth record (ARCHITECTURE 5)."""
+
+CA_LABEL_DIGITS: Final = 40
+"""A label value holds 63 characters; the CA hash has 64 hex digits, so its first 40 stand for it."""
+
+ANNOTATION_SERVER_ID: Final = "hetzner-k3s/server-id"
+"""Node annotation: the Hetzner server id (without a cloud controller `providerID` is empty)."""
+
+PLACEMENT_GROUP_SIZE: Final = 10
+"""Servers a Hetzner spread placement group holds (HETZNER_API.md)."""
+
+MAX_PLACEMENT_GROUPS: Final = 49
+"""A project holds 50 (HETZNER_API.md); one is kept free for the operator lock."""
+
+MAX_NAME_LENGTH: Final = 63
+"""Node names and label values end here; a server's name is its node's name."""
+
+_INSTANCE_TYPE: Final = r"[a-z]+[0-9]+(?:-[a-z0-9]+)?"  # cpx22, cax41, ccx13; of old also cx11-ceph
+
+
+def master_name(cluster: str, index: int, instance_type: str | None = None) -> str:
+    """Name master number `index` (from 1); `instance_type` only with `include_instance_type_in_instance_name`."""
+    return f"{cluster}-{_type_part(instance_type)}master{index}"
+
+
+def worker_name(cluster: str, pool: str, index: int, instance_type: str | None = None) -> str:
+    """Name worker number `index` (from 1) of `pool`; `instance_type` as for masters."""
+    return f"{cluster}-{_type_part(instance_type)}pool-{pool}-worker{index}"
+
+
+def _type_part(instance_type: str | None) -> str:
+    return f"{instance_type}-" if instance_type else ""
+
+
+def masters_placement_group(cluster: str, index: int) -> str:
+    """Name the placement group of the masters that `placement_group_index` numbers `index`."""
+    return f"{cluster}-masters-pg{index}"
+
+
+def workers_placement_group(cluster: str, pool: str, index: int) -> str:
+    """Name placement group `index` (from 1) of a static worker pool."""
+    return f"{cluster}-pool-{pool}-workers-pg{index}"
+
+
+def placement_group_index(server_index: int) -> int:
+    """Say which group (from 1) the server number `server_index` (from 1) belongs to."""
+    return (server_index - 1) // PLACEMENT_GROUP_SIZE + 1
+
+
+def birth_record_placement_group(cluster: str) -> str:
+    """Name the placement group whose labels hold the birth record."""
+    return masters_placement_group(cluster, 1)
+
+
+def network(cluster: str) -> str:
+    """Name our own private network."""
+    return cluster
+
+
+def firewall(cluster: str) -> str:
+    """Name the firewall."""
+    return cluster
+
+
+def ssh_key(cluster: str) -> str:
+    """Name the SSH key we register when none is named in the file."""
+    return cluster
+
+
+def api_load_balancer(cluster: str) -> str:
+    """Name the load balancer of the Kubernetes API."""
+    return f"{cluster}-api"
+
+
+def operator_lock(cluster: str) -> str:
+    """Name the empty placement group whose existence is the operator lock (ARCHITECTURE 5)."""
+    return f"{cluster}-operator-lock"
+
+
+def server_labels(cluster: str, role: str) -> dict[str, str]:
+    """Give the labels 2.6 puts on a server; `role` is ROLE_MASTER or ROLE_WORKER."""
+    return {LABEL_CLUSTER: cluster, LABEL_ROLE: role}
+
+
+def placement_group_labels(cluster: str, pool: str | None = None) -> dict[str, str]:
+    """Give the labels 2.6 puts on a placement group: the masters' (`pool` is None) or a worker pool's."""
+    if pool is None:
+        return {LABEL_CLUSTER: cluster, LABEL_ROLE: ROLE_MASTERS_GROUP}
+    return {LABEL_CLUSTER: cluster, LABEL_ROLE: ROLE_WORKERS_GROUP, LABEL_POOL: pool}
+
+
+def cluster_selector(cluster: str) -> str:
+    """Select every labelled resource of the cluster; the firewall applies to it."""
+    return f"{LABEL_CLUSTER}={cluster}"
+
+
+def masters_selector(cluster: str) -> str:
+    """Select the masters: what 2.6 puts behind the API load balancer."""
+    return f"{LABEL_CLUSTER}={cluster},{LABEL_ROLE}={ROLE_MASTER}"
+
+
+def members_selector(cluster: str) -> str:
+    """Select the masters that joined: our API load balancer's targets (a booting master must get no traffic)."""
+    return f"{masters_selector(cluster)},{LABEL_STATE}={STATE_MEMBER}"
+
+
+def master_name_pattern(cluster: str) -> re.Pattern[str]:
+    """Match every name a master of this cluster can have: with or without an instance type, 1.x names included.
+
+    The first group is the master's number. A cluster `a-cpx22` and a cluster `a` with instance type `cpx22` cannot be
+    told apart by name; callers check the label `cluster` of what matches.
+    """
+    return re.compile(rf"{re.escape(cluster)}-(?:{_INSTANCE_TYPE}-)?master([1-9]\d*)")
+
+
+def worker_name_pattern(cluster: str) -> re.Pattern[str]:
+    """Match every name a static worker of this cluster can have; groups: pool, number."""
+    return re.compile(rf"{re.escape(cluster)}-(?:{_INSTANCE_TYPE}-)?pool-([A-Za-z0-9_-]+)-worker([1-9]\d*)")

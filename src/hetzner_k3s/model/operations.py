@@ -1,0 +1,192 @@
+"""Host operations: frozen arguments, typed results. One static script in `hosts/scripts` serves each (ARCHITECTURE §4).
+
+`mutating` operations run on the host as the one transient unit `hetzner-k3s-op.service`, outlive a cut connection and
+carry the operator lock's id as `fence`: a host refuses one lower than the greatest it has seen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import ClassVar, Generic, TypeVar
+
+from hetzner_k3s.model.host import HostFacts, Member, Snapshot
+from hetzner_k3s.model.secrets import Secret
+
+R_co = TypeVar("R_co", covariant=True)
+
+
+class K3sRole(Enum):
+    """Which of the two units a host runs."""
+
+    SERVER = "server"
+    AGENT = "agent"
+
+
+class SecretKind(Enum):
+    """What can be read off a verified host: the full K10 token and the admin kubeconfig of a master, or the token
+    that a `config.yaml` holds (a bare password where a birth was cut off before k3s wrote the full one).
+    """
+
+    TOKEN = "token"
+    CONFIG_TOKEN = "config-token"
+    KUBECONFIG = "kubeconfig"
+
+
+class Milestone(Enum):
+    """How far a starting k3s has come."""
+
+    DATASTORE = "datastore"
+    """Token file written and etcd healthy: further masters may start."""
+    IDENTITY = "identity"
+    """The kube-system namespace exists, so its UID can be read."""
+    ACTIVE = "active"
+    """systemd calls the unit active."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation(Generic[R_co]):
+    """An operation whose result is an `R_co`."""
+
+    mutating: ClassVar[bool] = False
+    boot_key_suffices: ClassVar[bool] = False
+    """Whether a host that answers with its boot key may be asked: that key's private half is in user data."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """An operation that has nothing to tell but that it is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probe(Operation[HostFacts]):
+    """Look at a host: one round trip, one JSON document."""
+
+    boot_key_suffices: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RotateHostKey(Operation[Done]):
+    """Install another SSH host key (OpenSSH private key text) and have sshd use it for new connections."""
+
+    mutating: ClassVar[bool] = True
+    boot_key_suffices: ClassVar[bool] = True
+    private_key: Secret
+    public_key: str
+    fence: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Install(Operation[Done]):
+    """Put the k3s binary of `version` (checksum verified), the unit, its start guard and `registries.yaml` in place.
+
+    Idempotent; waits for the download that cloud-init started. Nothing is started. `registries` is the text of
+    registries.yaml, which may hold passwords; None leaves the file as it is.
+    """
+
+    mutating: ClassVar[bool] = True
+    role: K3sRole
+    version: str
+    registries: str | None = field(repr=False)
+    fence: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteConfig(Operation[Done]):
+    """Write `/etc/rancher/k3s/config.yaml` (0600, atomically). Nothing is started or restarted."""
+
+    mutating: ClassVar[bool] = True
+    config: Secret
+    fence: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PointToServer(Operation[Done]):
+    """Set the `server:` line of an existing `config.yaml`, and leave every other line alone. Nothing is restarted."""
+
+    mutating: ClassVar[bool] = True
+    url: str
+    fence: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartK3s(Operation[Done]):
+    """Enable and start the unit without waiting for it; a unit that runs is left alone.
+
+    `birth` lays the one-time permit `/run/hetzner-k3s/birth` first. Refused on a host that holds data when `birth`.
+    """
+
+    mutating: ClassVar[bool] = True
+    role: K3sRole
+    birth: bool
+    fence: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AwaitK3s(Operation[HostFacts]):
+    """Wait on the host until a milestone is reached (seconds), then look; a known fatal log line ends the wait."""
+
+    role: K3sRole
+    milestone: Milestone
+    deadline: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MembersBasis:
+    """The member list a decision was made on; the script reads it again in the same call (ARCHITECTURE law 6)."""
+
+    ids: tuple[str, ...]
+    uid: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoveMember(Operation[Done]):
+    """Remove a dead etcd member through the local gateway; already gone is success.
+
+    Answers `precondition_changed` when the list, the leader, a learner or the kube-system UID is not as decided on.
+    """
+
+    mutating: ClassVar[bool] = True
+    member_id: str
+    basis: MembersBasis
+    fence: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromoteLearner(Operation[Done]):
+    """Promote the learner with this peer address, every 50 ms until it is in sync or is a voter; `deadline` in seconds.
+
+    Run on a healthy voter (K3S_RUN_FACTS.md, "Promotion").
+    """
+
+    peer_address: str
+    deadline: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaveSnapshot(Operation[Snapshot]):
+    """Have k3s save a snapshot under `name` and check that it is there and not empty."""
+
+    mutating: ClassVar[bool] = True
+    name: str
+    fence: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadSecret(Operation[Secret]):
+    """Read a secret of a host; `OperationFailed` where there is none."""
+
+    kind: SecretKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadMembers(Operation[tuple[Member, ...]]):
+    """Read the linearizable member list through the local gateway."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadJournal(Operation[str]):
+    """Read the last log lines of k3s."""
+
+    role: K3sRole
+    lines: int

@@ -1,0 +1,124 @@
+"""A plan is data: steps that are safe now, what is waited for, and what is refused, each with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from hetzner_k3s.model.steps import DeleteResource, Step
+
+
+class Verb(Enum):
+    """Which wish the loop works for."""
+
+    CREATE = "create"
+    DELETE = "delete"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """What the user asked for beside the file: the verb, and the add-ons as name of an object -> wanted digest."""
+
+    verb: Verb
+    addons: Mapping[str, str] = field(default_factory=dict)
+    keep_kubeconfig: bool = False
+
+
+class Reason(Enum):
+    """Why a step is taken."""
+
+    MISSING = "missing"
+    DIFFERS = "differs"
+    BIRTH = "birth"
+    UNFINISHED = "unfinished"
+    LOST = "lost"
+    GROW = "grow"
+    DELETE = "delete"
+
+
+class Scope(Enum):
+    """The independent parts of a plan; a worker's scope is keyed by its name besides."""
+
+    INFRASTRUCTURE = "infrastructure"
+    CONTROL_PLANE = "control plane"
+    WORKER = "worker"
+    ADDONS = "add-ons"
+    LOCAL = "this machine"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedStep:
+    """A step with the sentence that tells why it is taken."""
+
+    step: Step
+    scope: Scope
+    reason: Reason
+    because: str
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Give the step's idempotency key: verb and target.
+
+        Network, firewall and SSH key of a cluster have one name, so deleting each is a verb of its own.
+        """
+        verb = type(self.step).__name__
+        kind = f" {self.step.kind}" if isinstance(self.step, DeleteResource) else ""
+        return (verb + kind, self.step.target)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """Something that has to come by itself, with the seconds it is given."""
+
+    what: str
+    because: str
+    deadline: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """Why nothing is done; `code` is stable, the texts say what was seen, why we hold still, and what can be done.
+
+    `passing` says that an election or a restart under way may clear it up: a run looks again before it gives up.
+    """
+
+    code: str
+    saw: str
+    why: str
+    you_can: str
+    passing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What may be started now. With a refusal there are no steps."""
+
+    steps: tuple[PlannedStep, ...] = ()
+    waits: tuple[Wait, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+
+    notes: tuple[str, ...] = ()
+
+    @property
+    def settled(self) -> bool:
+        """Tell whether nothing is left to do or to wait for."""
+        return not (self.steps or self.waits or self.refusals)
+
+
+StepKey = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """The whole way as predicted, wave by wave; `refusals` are the first wave's."""
+
+    waves: tuple[tuple[PlannedStep, ...], ...]
+    waits: tuple[Wait, ...]
+    refusals: tuple[Refusal, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def keys(self) -> frozenset[StepKey]:
+        """Give the keys of all steps: what a run that was shown this may start."""
+        return frozenset(step.key for wave in self.waves for step in wave)

@@ -1,0 +1,72 @@
+"""Everything one observation saw; the only thing, beside the spec, that decisions are made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from hetzner_k3s.model.cloud import CloudView, Server
+from hetzner_k3s.model.facts import Known, Reading, Unknown
+from hetzner_k3s.model.host import HostFacts, HostReading
+from hetzner_k3s.model.kube import KubeView
+
+UNREADABLE: Final = "unreadable"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalEvidence:
+    """What this machine remembers of the cluster; it may forbid a birth, never permit anything (ARCHITECTURE §6).
+
+    `kubeconfig_ca` is the CA hash in the kubeconfig at the configured path where it has this cluster's context,
+    `UNREADABLE` where it cannot be parsed; `kubeconfig_servers` maps its contexts to API URLs;
+    `open_birth` is true when the journal here tells of a birth that no `delete` closed.
+    """
+
+    kubeconfig_ca: str | None = None
+    kubeconfig_servers: Mapping[str, str] = field(default_factory=dict)
+    open_birth: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterState:
+    """One observation: `observed_at` (UNIX seconds) is the only "now" a decision may use.
+
+    `hosts` and `kube` are keyed by server id; a server that was not looked at has no entry.
+    """
+
+    observed_at: float
+    cloud: Reading[CloudView]
+    hosts: Mapping[int, HostReading] = field(default_factory=dict)
+    kube: Mapping[int, Reading[KubeView]] = field(default_factory=dict)
+    local: LocalEvidence = LocalEvidence()
+    lookups: Mapping[int, Reading[bool]] = field(default_factory=dict)
+    """Whether a server id that a Node records still exists, asked by id (a page that is missing is no absence)."""
+
+    @property
+    def view(self) -> CloudView:
+        """Give the listing, empty when it is unknown (a gate refuses before anyone acts on that)."""
+        return self.cloud.value if isinstance(self.cloud, Known) else CloudView()
+
+    def server(self, name: str) -> Server | None:
+        """Find a server by name."""
+        return next((s for s in self.view.servers if s.name == name), None)
+
+    def facts(self, server_id: int) -> HostFacts | None:
+        """Give what a host told, None when it could not be looked at."""
+        reading = self.hosts.get(server_id)
+        return reading.value if isinstance(reading, Known) else None
+
+    def kube_of(self, server_id: int) -> KubeView | None:
+        """Give what a master's API told, None when it could not be read."""
+        reading = self.kube.get(server_id)
+        return reading.value if isinstance(reading, Known) else None
+
+    def with_view(self, view: CloudView) -> ClusterState:
+        """Give the same observation with another listing."""
+        return replace(self, cloud=Known(view))
+
+
+def unseen(why: str, at: float) -> ClusterState:
+    """Make the state of an observation that could not list anything."""
+    return ClusterState(observed_at=at, cloud=Unknown(why, at))

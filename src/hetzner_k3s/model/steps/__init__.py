@@ -1,0 +1,76 @@
+"""The steps a plan is made of, one module a concern. A step is data; `target` names what it is about.
+
+(verb, target) is a step's idempotency key: running it twice does nothing the second time.
+"""
+
+from hetzner_k3s.model.steps.addons import ApplyAddons
+from hetzner_k3s.model.steps.control_plane import (
+    InitControlPlane,
+    JoinControlPlane,
+    MarkMember,
+    RecordBirth,
+    RemoveMember,
+    SaveSnapshot,
+)
+from hetzner_k3s.model.steps.infra import (
+    EnsureFirewall,
+    EnsureLoadBalancer,
+    EnsureNetwork,
+    EnsurePlacementGroup,
+    EnsureSshKey,
+)
+from hetzner_k3s.model.steps.local import WriteKubeconfig
+from hetzner_k3s.model.steps.nodes import DeleteNode, JoinWorker
+from hetzner_k3s.model.steps.servers import CreateServer, InstallK3s, SecureHost
+from hetzner_k3s.model.steps.teardown import CloseBirth, DeleteResource, DeleteServer, MarkDeleting
+
+Step = (
+    EnsureSshKey
+    | EnsureNetwork
+    | EnsureFirewall
+    | EnsurePlacementGroup
+    | EnsureLoadBalancer
+    | CreateServer
+    | SecureHost
+    | InstallK3s
+    | RecordBirth
+    | InitControlPlane
+    | JoinControlPlane
+    | MarkMember
+    | SaveSnapshot
+    | RemoveMember
+    | DeleteNode
+    | JoinWorker
+    | ApplyAddons
+    | WriteKubeconfig
+    | MarkDeleting
+    | DeleteServer
+    | DeleteResource
+    | CloseBirth
+)
+
+__all__ = [
+    "ApplyAddons",
+    "CloseBirth",
+    "CreateServer",
+    "DeleteNode",
+    "DeleteResource",
+    "DeleteServer",
+    "EnsureFirewall",
+    "EnsureLoadBalancer",
+    "EnsureNetwork",
+    "EnsurePlacementGroup",
+    "EnsureSshKey",
+    "InitControlPlane",
+    "InstallK3s",
+    "JoinControlPlane",
+    "JoinWorker",
+    "MarkDeleting",
+    "MarkMember",
+    "RecordBirth",
+    "RemoveMember",
+    "SaveSnapshot",
+    "SecureHost",
+    "Step",
+    "WriteKubeconfig",
+]

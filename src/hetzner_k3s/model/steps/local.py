@@ -1,0 +1,16 @@
+"""Steps on the operator's machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteKubeconfig:
+    """Write the kubeconfig (0600) at the path `target` with one context a name in `servers` (name -> API URL)."""
+
+    target: str
+    via: int
+    servers: Mapping[str, str]
+    current: str

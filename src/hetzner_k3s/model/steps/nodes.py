@@ -1,0 +1,27 @@
+"""Steps about Kubernetes Nodes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteNode:
+    """Delete the Node of a server that is gone, by its UID, and its node-password secret.
+
+    `uid` is None when only the secret is left.
+    """
+
+    target: str
+    uid: str | None
+    via: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JoinWorker:
+    """Have the server `target` join as an agent, wait until its Node is Ready and record its server id there."""
+
+    target: str
+    server_id: int
+    via: int
+    server_url: str

@@ -1,0 +1,41 @@
+"""Steps of `delete`: identity checked, `phase=deleting` written first, the record removed last."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarkDeleting:
+    """Write `phase=deleting` into the birth record of the cluster `target`."""
+
+    target: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteServer:
+    """Delete the server `target` by its id."""
+
+    target: str
+    server_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteResource:
+    """Delete a resource by kind and id: load_balancer, firewall, network, placement_group or ssh_key."""
+
+    target: str
+    kind: str
+    resource_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloseBirth:
+    """Close the birth of the cluster `target` in the local journal and remove its kubeconfig if `kubeconfig`.
+
+    `ca` is the CA hash in a kubeconfig that stays: from then on it is known to be a deleted cluster's.
+    """
+
+    target: str
+    kubeconfig: bool
+    ca: str | None = None

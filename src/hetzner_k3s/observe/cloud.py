@@ -1,0 +1,35 @@
+"""Reads Hetzner."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from hetzner_k3s.model.cloud import CloudView
+from hetzner_k3s.model.errors import CloudError, CloudRefused
+from hetzner_k3s.model.facts import Known, Reading, Unknown
+from hetzner_k3s.ports import Ports
+
+
+async def survey(ports: Ports) -> Reading[CloudView]:
+    """List the project; refused credentials are raised, any other failure is an unknown listing."""
+    try:
+        return Known(await ports.cloud.survey())
+    except CloudRefused:
+        raise
+    except CloudError as error:
+        return Unknown(str(error), ports.clock.now())
+
+
+async def look_up(ports: Ports, server_ids: Iterable[int]) -> dict[int, Reading[bool]]:
+    """Ask for servers by id, all at once."""
+    wanted = sorted(server_ids)
+    answers = await asyncio.gather(*(_exists(ports, server_id) for server_id in wanted))
+    return dict(zip(wanted, answers, strict=True))
+
+
+async def _exists(ports: Ports, server_id: int) -> Reading[bool]:
+    try:
+        return Known(await ports.cloud.server_exists(server_id))
+    except CloudError as error:
+        return Unknown(str(error), ports.clock.now())

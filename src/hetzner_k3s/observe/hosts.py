@@ -1,0 +1,47 @@
+"""Probes hosts: one SSH round trip each, all at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from hetzner_k3s.model import lookup
+from hetzner_k3s.model.cloud import CloudView, Server, ServerStatus
+from hetzner_k3s.model.contact import host_target
+from hetzner_k3s.model.errors import HostError, HostUnreachable, SshStage
+from hetzner_k3s.model.facts import Known
+from hetzner_k3s.model.host import HostReading, Unreachable
+from hetzner_k3s.model.operations import Probe
+from hetzner_k3s.model.spec import ClusterSpec
+from hetzner_k3s.model.state import ClusterState
+from hetzner_k3s.ports import Ports
+
+
+def reachable(spec: ClusterSpec, view: CloudView) -> tuple[Server, ...]:
+    """Give the servers that carry the cluster's label and run: nobody else's host is ever spoken to."""
+    return tuple(s for s in lookup.owned_servers(spec.name, view) if s.status is ServerStatus.RUNNING)
+
+
+async def probe(
+    ports: Ports, spec: ClusterSpec, state: ClusterState, servers: Sequence[Server]
+) -> dict[int, HostReading]:
+    """Look at hosts; one that cannot be looked at keeps the second of its first silence."""
+    network = lookup.network_id(spec, state.view)
+    readings = await asyncio.gather(*(_look(ports, spec, network, server, state) for server in servers))
+    return {server.id: reading for server, reading in zip(servers, readings, strict=True)}
+
+
+async def _look(
+    ports: Ports, spec: ClusterSpec, network: int | None, server: Server, state: ClusterState
+) -> HostReading:
+    target = host_target(spec, server, network)
+    if target is None:
+        return Unreachable(SshStage.TCP, "it has no address yet", ports.clock.now())
+    before = state.hosts.get(server.id)
+    since = before.since if isinstance(before, Unreachable) else ports.clock.now()
+    try:
+        return Known(await ports.hosts.perform(target, Probe()))
+    except HostUnreachable as error:
+        return Unreachable(error.stage, error.why, since)
+    except HostError as error:
+        return Unreachable(SshStage.SESSION, str(error), since)

@@ -1,0 +1,41 @@
+"""Reads the Kubernetes API through one healthy master: the others serve the same store."""
+
+from __future__ import annotations
+
+from hetzner_k3s.model import lookup
+from hetzner_k3s.model.cloud import Server
+from hetzner_k3s.model.contact import host_target
+from hetzner_k3s.model.errors import HostError, KubeError
+from hetzner_k3s.model.facts import Known, Reading, Unknown
+from hetzner_k3s.model.kube import KubeView
+from hetzner_k3s.model.spec import ClusterSpec
+from hetzner_k3s.model.state import ClusterState
+from hetzner_k3s.ports import Ports
+
+
+async def read(ports: Ports, spec: ClusterSpec, state: ClusterState) -> dict[int, Reading[KubeView]]:
+    """Read through the first master that answers, those with an active unit first."""
+    readings: dict[int, Reading[KubeView]] = {}
+    for server in _candidates(spec, state):
+        reading = await _view(ports, spec, state, server)
+        readings[server.id] = reading
+        if isinstance(reading, Known):
+            break
+    return readings
+
+
+def _candidates(spec: ClusterSpec, state: ClusterState) -> list[Server]:
+    seen = ((s, state.facts(s.id)) for s in lookup.owned_masters(spec.name, state.view))
+    voters = [(server, facts) for server, facts in seen if facts is not None and facts.voter]
+    voters.sort(key=lambda pair: (pair[1].server_unit.active != "active", pair[0].id))
+    return [server for server, _ in voters]
+
+
+async def _view(ports: Ports, spec: ClusterSpec, state: ClusterState, server: Server) -> Reading[KubeView]:
+    target = host_target(spec, server, lookup.network_id(spec, state.view))
+    if target is None:
+        return Unknown("it has no address", ports.clock.now())
+    try:
+        return Known(await ports.kube.view(target))
+    except (KubeError, HostError) as error:
+        return Unknown(str(error), ports.clock.now())

@@ -1,0 +1,84 @@
+"""Joins the readings of cloud, hosts and Kubernetes into one `ClusterState`; all reads of a kind run at once.
+
+A read that fails is `Unknown`, never an exception; only refused credentials end the run, because without them there
+is nothing to look at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from hetzner_k3s.model import lookup
+from hetzner_k3s.model.facts import Known, Reading
+from hetzner_k3s.model.host import HostReading
+from hetzner_k3s.model.identity import Phase, RecordConflict
+from hetzner_k3s.model.kube import KubeView
+from hetzner_k3s.model.plan import Verb
+from hetzner_k3s.model.spec import ClusterSpec
+from hetzner_k3s.model.state import ClusterState
+from hetzner_k3s.observe import cloud, hosts, kube
+from hetzner_k3s.ports import Ports
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Focus:
+    """What to look at again: the listing, these hosts (server ids; None is all), the Kubernetes API."""
+
+    listing: bool = True
+    hosts: frozenset[int] | None = None
+    kube: bool = True
+
+
+EVERYTHING = Focus()
+NO_HOSTS = Focus(hosts=frozenset(), kube=False)
+
+
+async def observe(ports: Ports, spec: ClusterSpec, verb: Verb) -> ClusterState:
+    """Look at everything that the verb needs: a deletion needs no hosts.
+
+    Raises:
+        CloudRefused: Hetzner does not accept the token.
+    """
+    blank = ClusterState(observed_at=ports.clock.now(), cloud=await cloud.survey(ports))
+    rest = NO_HOSTS if verb is Verb.DELETE else EVERYTHING
+    return await observe_again(ports, spec, blank, replace(rest, listing=False))
+
+
+async def observe_again(ports: Ports, spec: ClusterSpec, state: ClusterState, focus: Focus) -> ClusterState:
+    """Look at a part again and keep the rest."""
+    listing = await cloud.survey(ports) if focus.listing else state.cloud
+    state = replace(state, observed_at=ports.clock.now(), cloud=listing, local=ports.local.evidence())
+    wanted = [s for s in hosts.reachable(spec, state.view) if focus.hosts is None or s.id in focus.hosts]
+    state = replace(state, hosts=_living({**state.hosts, **await hosts.probe(ports, spec, state, wanted)}, spec, state))
+    if not focus.kube:
+        return state
+    state = replace(state, kube=await kube.read(ports, spec, state))
+    return replace(state, lookups=await cloud.look_up(ports, _recorded(spec, state)))
+
+
+def _living(readings: Mapping[int, HostReading], spec: ClusterSpec, state: ClusterState) -> dict[int, HostReading]:
+    """Forget what hosts told whose servers are gone or no longer run.
+
+    A master that was powered off in the middle of a run would else go on voting for the member list it last served.
+    """
+    living = {server.id for server in hosts.reachable(spec, state.view)}
+    return {server_id: reading for server_id, reading in readings.items() if server_id in living}
+
+
+def _recorded(spec: ClusterSpec, state: ClusterState) -> frozenset[int]:
+    """Give the server ids that Nodes, or an unfinished birth, record and the listing does not show.
+
+    Their absence needs another proof than a listing.
+    """
+    listed = {s.id for s in state.view.servers}
+    views: list[Reading[KubeView]] = list(state.kube.values())
+    machines = {n.machine for v in views if isinstance(v, Known) for n in v.value.nodes if n.machine is not None}
+    return frozenset((machines | _unfinished_seed(spec, state)) - listed)
+
+
+def _unfinished_seed(spec: ClusterSpec, state: ClusterState) -> set[int]:
+    record = lookup.birth_record(spec, state.view)
+    if isinstance(record, RecordConflict) or record.phase is not Phase.BOOTSTRAPPING or record.seed is None:
+        return set()
+    return {record.seed}

@@ -1,0 +1,208 @@
+"""What the product needs from the outside, as small Protocols in our words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from hetzner_k3s.model.cloud import (
+    CloudView,
+    Firewall,
+    FirewallRule,
+    LoadBalancer,
+    Network,
+    PlacementGroup,
+    Server,
+    ServerOrder,
+    SshKey,
+)
+from hetzner_k3s.model.contact import HostKeyPair as HostKeyPair  # noqa: PLC0414  re-exported: HostKeys makes it
+from hetzner_k3s.model.contact import HostTarget
+from hetzner_k3s.model.kube import KubeView
+from hetzner_k3s.model.operations import Operation
+from hetzner_k3s.model.secrets import Secret
+from hetzner_k3s.model.state import LocalEvidence
+
+R = TypeVar("R")
+
+
+class Clock(Protocol):
+    """The only source of time."""
+
+    def now(self) -> float:
+        """Give the wall-clock time as UNIX seconds."""
+        ...
+
+    def monotonic(self) -> float:
+        """Give seconds that never run backwards and count while a laptop sleeps (CLOCK_BOOTTIME)."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait; used only between polls of a fact, never instead of one."""
+        ...
+
+
+class Rng(Protocol):
+    """The only source of randomness."""
+
+    def token_hex(self, nbytes: int) -> str:
+        """Give `nbytes` random bytes as lower-case hexadecimal digits."""
+        ...
+
+    def uniform(self, low: float, high: float) -> float:
+        """Give a number in [low, high], for jitter and modelled latencies."""
+        ...
+
+
+class Cloud(Protocol):
+    """Hetzner Cloud. Every method raises `CloudError`; its `fate` says whether the effect may have happened.
+
+    Creating methods answer the existing resource when one of that name is there already *and* carries the labels that
+    were asked for; otherwise a taken name raises `CloudConflict`. Deleting what is absent is success. Methods that
+    start an action return when the action has ended.
+    """
+
+    async def survey(self) -> CloudView:
+        """List the whole project; a listing whose distinct ids do not equal `total_entries` is listed again."""
+        ...
+
+    async def server_exists(self, server_id: int) -> bool:
+        """Ask for one server by id: False only for a 404."""
+        ...
+
+    async def create_ssh_key(self, name: str, public_key: str) -> SshKey: ...
+
+    async def create_network(self, name: str, ip_range: str, zone: str, labels: Mapping[str, str]) -> Network: ...
+
+    async def create_placement_group(self, name: str, labels: Mapping[str, str]) -> PlacementGroup:
+        """Make a spread group, or raise `CloudConflict` when the name is taken: the lock's compare-and-set."""
+        ...
+
+    async def create_firewall(
+        self, name: str, rules: Sequence[FirewallRule], selector: str, labels: Mapping[str, str]
+    ) -> Firewall: ...
+
+    async def set_firewall_rules(self, firewall_id: int, rules: Sequence[FirewallRule]) -> None: ...
+
+    async def create_load_balancer(
+        self, name: str, location: str, network_id: int, selector: str, labels: Mapping[str, str]
+    ) -> LoadBalancer:
+        """Make an lb11 with TCP 6443 -> 6443 to the private addresses of the servers that match `selector`."""
+        ...
+
+    async def create_server(self, order: ServerOrder) -> Server:
+        """Ask for a server and return it once it runs and has its private address."""
+        ...
+
+    async def find_server(self, name: str) -> Server | None:
+        """Look a server up by its exact name."""
+        ...
+
+    async def merge_labels(self, kind: str, resource_id: int, changes: Mapping[str, str | None]) -> None:
+        """Set (or with None remove) labels of a resource on a fresh GET, since PUT replaces them all.
+
+        `kind`: server, network, placement_group, firewall.
+        """
+        ...
+
+    async def placement_group(self, group_id: int) -> PlacementGroup | None:
+        """Read one placement group by id."""
+        ...
+
+    async def delete(self, kind: str, resource_id: int) -> None:
+        """Delete by kind (server, load_balancer, firewall, network, placement_group, ssh_key) and id."""
+        ...
+
+
+class Hosts(Protocol):
+    """Hosts by verified SSH."""
+
+    async def perform(self, target: HostTarget, operation: Operation[R]) -> R:
+        """Run one host operation; raises `HostError`, or `LockLost` when the host knows of a newer lock than ours.
+
+        A changed host key ends before anything is sent. A mutating operation whose connection is cut is settled by
+        asking the host for its outcome.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Drop all connections."""
+        ...
+
+
+class Kube(Protocol):
+    """The Kubernetes API of one master at a time, by an SSH forward to its own 127.0.0.1:6443; raises `KubeError`."""
+
+    async def view(self, master: HostTarget) -> KubeView:
+        """Read Nodes, node-password secrets, the lineage and what we applied."""
+        ...
+
+    async def delete_node(self, master: HostTarget, name: str, uid: str) -> None:
+        """Delete a Node if it still has this UID, and wait until it is gone."""
+        ...
+
+    async def delete_node_password(self, master: HostTarget, name: str) -> None:
+        """Delete the Secret `kube-system/<name>.node-password.k3s` if it is there."""
+        ...
+
+    async def annotate_node(self, master: HostTarget, name: str, annotations: Mapping[str, str]) -> None:
+        """Set annotations on a Node."""
+        ...
+
+    async def wait_node_ready(self, master: HostTarget, name: str, deadline: float) -> None:
+        """Watch a Node until it is Ready (seconds); raises `DeadlineExceeded`."""
+        ...
+
+    async def apply(self, master: HostTarget, manifests: Sequence[Mapping[str, object]]) -> None:
+        """Server-side apply objects, in order, with our field manager."""
+        ...
+
+    async def close(self) -> None:
+        """Drop all connections."""
+        ...
+
+
+class Local(Protocol):
+    """The operator's machine: kubeconfig and run journal."""
+
+    def evidence(self) -> LocalEvidence:
+        """Read what this machine remembers of the cluster."""
+        ...
+
+    def write_kubeconfig(self, text: Secret) -> None:
+        """Replace the kubeconfig atomically, mode 0600."""
+        ...
+
+    def remove_kubeconfig(self) -> None:
+        """Remove the kubeconfig if it is there."""
+        ...
+
+    def record(self, event: str, detail: Mapping[str, str]) -> None:
+        """Append a line to the run journal."""
+        ...
+
+    def run_is_dead(self, run: str) -> bool:
+        """Tell whether that run's journal lies here and nobody holds its lock any more."""
+        ...
+
+
+class HostKeys(Protocol):
+    """Makes SSH host keys."""
+
+    def generate(self) -> HostKeyPair:
+        """Make an ed25519 key pair."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Everything outside, passed down as one value."""
+
+    cloud: Cloud
+    hosts: Hosts
+    kube: Kube
+    local: Local
+    host_keys: HostKeys
+    clock: Clock
+    rng: Rng

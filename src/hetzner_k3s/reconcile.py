@@ -1,0 +1,310 @@
+"""The loop of ARCHITECTURE §4: the only place that observes, decides and acts.
+
+Continuous, without wave barriers: every completion is followed by a look at what it touched and a new plan. A step is
+started only if the forecast that was shown names it, only under the operator lock, and is never retried inside.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from hetzner_k3s import decide
+from hetzner_k3s.act import journal, lock
+from hetzner_k3s.act.context import Context, HostKeyRing, Outcome
+from hetzner_k3s.act.folding import fold
+from hetzner_k3s.act.registry import carry_out
+from hetzner_k3s.decide.predictions import without_resource
+from hetzner_k3s.model.errors import CloudUnavailable, ExitCode, HostError, KubeError, PreconditionChanged, ProductError
+from hetzner_k3s.model.facts import Known
+from hetzner_k3s.model.plan import Forecast, Intent, Plan, PlannedStep, Reason, Refusal, Scope, StepKey, Verb, Wait
+from hetzner_k3s.model.spec import ClusterSpec
+from hetzner_k3s.model.state import ClusterState
+from hetzner_k3s.model.steps import (
+    CreateServer,
+    DeleteResource,
+    DeleteServer,
+    InstallK3s,
+    JoinWorker,
+    SecureHost,
+)
+from hetzner_k3s.observe import Focus, observe, observe_again
+from hetzner_k3s.ports import Ports
+
+ATTEMPTS = 3
+"""How often a step may fail before the run gives up on it."""
+
+REPETITIONS = 8
+"""How often a step may be begun in a run: one that is still wanted then has no effect, and would go on for ever."""
+
+REFUSAL_GRACE = 20.0
+"""Seconds in which a refusal that comes up in the middle of a run may go away by itself (an election, a busy host)."""
+
+POLL = 0.5
+"""Seconds between two looks while nothing is under way but something is waited for."""
+
+
+class Events(Protocol):
+    """Who is told what happens."""
+
+    def shown(self, forecast: Forecast) -> None:
+        """Show the way before it is gone."""
+        ...
+
+    def started(self, planned: PlannedStep) -> None: ...
+
+    def finished(self, planned: PlannedStep, seconds: float) -> None: ...
+
+    def failed(self, planned: PlannedStep, error: ProductError) -> None: ...
+
+    def waiting(self, wait: Wait) -> None: ...
+
+    def refused(self, refusals: tuple[Refusal, ...]) -> None: ...
+
+    def say(self, name: str, what: str) -> None:
+        """Pass on what a handler says about a server or resource."""
+        ...
+
+
+Confirm = Callable[[Forecast], Awaitable[bool]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What a run is for: the file, the intent, who holds the lock, and whether the user must agree first."""
+
+    spec: ClusterSpec
+    intent: Intent
+    request: lock.LockRequest
+    confirm: Confirm | None = None
+
+
+async def converge(wish: Wish, ports: Ports, events: Events) -> ExitCode:
+    """Look, show the way, and go it until nothing is left to do.
+
+    Raises:
+        CloudRefused: Hetzner does not accept the token.
+        LockHeld: another run works on the cluster.
+    """
+    state, forecast = await _first_look(wish, ports, events)
+    events.shown(forecast)
+    if forecast.refusals:
+        return ExitCode.REFUSED
+    if not forecast.waves and not forecast.waits:
+        await lock.forget_killed(ports, wish.request, state.view)
+        return ExitCode.CONVERGED
+    if wish.confirm is not None and not await wish.confirm(forecast):
+        return ExitCode.INTERRUPTED
+    async with lock.held(ports, wish.request, events.say) as held:
+        state = await observe(ports, wish.spec, wish.intent.verb)
+        return await _Run(wish=wish, ports=ports, events=events, held=held, approved=forecast.keys).go(state)
+
+
+async def _first_look(wish: Wish, ports: Ports, events: Events) -> tuple[ClusterState, Forecast]:
+    """Look until nothing that may pass by itself stands in the way: right after a loss there is an election."""
+    state = await observe(ports, wish.spec, wish.intent.verb)
+    began, told = ports.clock.monotonic(), ""
+    while True:
+        forecast = decide.forecast(wish.spec, state, wish.intent)
+        passing = bool(forecast.refusals) and all(refusal.passing for refusal in forecast.refusals)
+        left = began + REFUSAL_GRACE - ports.clock.monotonic()
+        if not passing or left <= 0:
+            return state, forecast
+        if (why := forecast.refusals[0].saw) != told:
+            events.waiting(Wait(what="the cluster to come to rest", because=why, deadline=left))
+            told = why
+        await ports.clock.sleep(POLL)
+        state = await observe_again(ports, wish.spec, state, Focus(listing=False))
+
+
+@dataclass(slots=True, kw_only=True)
+class _Run:
+    """One run under the lock: what is under way, what failed how often, what was approved."""
+
+    wish: Wish
+    ports: Ports
+    events: Events
+    held: lock.OperatorLock
+    approved: frozenset[StepKey]
+    key_ring: HostKeyRing = field(default_factory=HostKeyRing)
+    in_flight: dict[StepKey, tuple[PlannedStep, asyncio.Task[Outcome]]] = field(default_factory=dict)
+    failures: Counter[StepKey] = field(default_factory=Counter)
+    launched: Counter[StepKey] = field(default_factory=Counter)
+    given_up: ProductError | None = None
+    quiet_since: float | None = None
+
+    async def go(self, state: ClusterState) -> ExitCode:
+        try:
+            return await self._loop(state)
+        finally:
+            for _, task in self.in_flight.values():
+                task.cancel()
+            await asyncio.gather(*(task for _, task in self.in_flight.values()), return_exceptions=True)
+
+    async def _loop(self, state: ClusterState) -> ExitCode:
+        while True:
+            plan = decide.plan(self.wish.spec, state, self.wish.intent, frozenset(self.in_flight))
+            await self._start(plan, state)
+            if self.in_flight:
+                state = await self._next_completion(state)
+                continue
+            if (verdict := self._verdict(plan)) is not None:
+                return verdict
+            await self.ports.clock.sleep(POLL)
+            state = await observe_again(self.ports, self.wish.spec, state, self._whole_focus(listing=_unlisted(state)))
+
+    async def _start(self, plan: Plan, state: ClusterState) -> None:
+        steps = () if self.given_up else plan.steps
+        self.given_up = next((why for planned in steps if (why := self._objection(planned))), self.given_up)
+        for planned in () if self.given_up else steps:
+            await self.held.check()
+            self._launch(planned, state)
+
+    def _objection(self, planned: PlannedStep) -> ProductError | None:
+        verb, target = planned.key
+        if planned.key not in self.approved:
+            self.events.say(target, f"{verb} was not in the plan that was shown")
+            return ProductError(
+                "the cluster changed while this run was under way, and more has to be done than was shown",
+                hint="Run the command again to see the new plan.",
+            )
+        if self.launched[planned.key] >= REPETITIONS:
+            return ProductError(
+                f"{verb} of {target} was carried out {REPETITIONS} times and is still wanted: {planned.because}",
+                hint="Something undoes it. Look at it, then run the command again.",
+            )
+        return None
+
+    def _launch(self, planned: PlannedStep, state: ClusterState) -> None:
+        context = Context(
+            ports=self.ports,
+            spec=self.wish.spec,
+            state=state,
+            fence=self.held.fence,
+            key_ring=self.key_ring,
+            say=self.events.say,
+        )
+        self.events.started(planned)
+        journal.started(self.ports.local, planned)
+        self.quiet_since = None
+        self.launched[planned.key] += 1
+        self.in_flight[planned.key] = (planned, asyncio.create_task(self._timed(planned, context)))
+
+    async def _timed(self, planned: PlannedStep, context: Context) -> Outcome:
+        began = self.ports.clock.monotonic()
+        outcome = await carry_out(planned.step, context)
+        seconds = self.ports.clock.monotonic() - began
+        self.events.finished(planned, seconds)
+        journal.finished(self.ports.local, planned, seconds)
+        return outcome
+
+    async def _next_completion(self, state: ClusterState) -> ClusterState:
+        await asyncio.wait([task for _, task in self.in_flight.values()], return_when=asyncio.FIRST_COMPLETED)
+        done = [(planned, task) for planned, task in self.in_flight.values() if task.done()]
+        for planned, task in done:
+            del self.in_flight[planned.key]
+            state = self._settle(planned, task, state)
+        focus = _focus([planned for planned, _ in done], state)
+        if any(task.exception() for _, task in done):
+            focus = replace(focus, listing=True)  # what a step did before it failed, only the listing tells
+        if _unlisted(state) or (self.wish.intent.verb is Verb.DELETE and not self.in_flight):
+            focus = self._whole_focus(listing=True)
+        return await observe_again(self.ports, self.wish.spec, state, focus)
+
+    def _whole_focus(self, *, listing: bool) -> Focus:
+        """Give the focus on everything that the verb needs: a deletion needs no hosts."""
+        if self.wish.intent.verb is Verb.DELETE:
+            return Focus(listing=listing, hosts=frozenset(), kube=False)
+        return Focus(listing=listing)
+
+    def _settle(self, planned: PlannedStep, task: asyncio.Task[Outcome], state: ClusterState) -> ClusterState:
+        error = task.exception()
+        if error is None:
+            return _learn(planned, task.result(), state)
+        if not isinstance(error, ProductError):
+            raise error
+        self.events.failed(planned, error)
+        journal.failed(self.ports.local, planned, error)
+        self.failures[planned.key] += 1
+        if not _worth_another_try(error) or self.failures[planned.key] >= ATTEMPTS:
+            self.given_up = self.given_up or error
+        return state
+
+    def _verdict(self, plan: Plan) -> ExitCode | None:
+        """Say how the run ends when nothing is under way; None means: look again."""
+        if self.given_up is not None:
+            raise self.given_up
+        if plan.settled:
+            return ExitCode.CONVERGED
+        if plan.steps:
+            return None
+        now = self.ports.clock.monotonic()
+        self.quiet_since = now if self.quiet_since is None else self.quiet_since
+        quiet = now - self.quiet_since
+        if plan.refusals:
+            if quiet < REFUSAL_GRACE:
+                return None
+            self.events.refused(plan.refusals)
+            return ExitCode.REFUSED
+        if quiet == 0:
+            for wait in plan.waits:
+                self.events.waiting(wait)
+        overdue = [wait for wait in plan.waits if quiet > wait.deadline]
+        if overdue:
+            raise ProductError(f"waited {quiet:.0f} s for {overdue[0].what}: {overdue[0].because}")
+        return None
+
+
+def _worth_another_try(error: ProductError) -> bool:
+    if isinstance(error, CloudUnavailable):
+        return not error.out_of_stock
+    return isinstance(error, HostError | KubeError | PreconditionChanged)
+
+
+def _focus(done: list[PlannedStep], state: ClusterState) -> Focus:
+    """Say what to look at after these steps: the host they were about; all masters and the listing for the control
+    plane's own (ARCHITECTURE §4).
+    """
+    hosts: set[int] = set()
+    listing = any(planned.reason is Reason.LOST for planned in done)
+    kube = False
+    for planned in done:
+        step = planned.step
+        if isinstance(step, SecureHost | InstallK3s):
+            hosts.add(step.server_id)
+        elif isinstance(step, JoinWorker):
+            hosts.add(step.server_id)
+            kube = True
+        elif planned.scope is Scope.CONTROL_PLANE and not isinstance(step, CreateServer):
+            hosts |= {s.id for s in state.view.servers if state.facts(s.id) and _runs_master(state, s.id)}
+            kube = True
+        elif planned.scope in {Scope.ADDONS, Scope.WORKER}:
+            kube = kube or not isinstance(step, CreateServer)
+    return Focus(listing=listing, hosts=frozenset(hosts), kube=kube)
+
+
+def _runs_master(state: ClusterState, server_id: int) -> bool:
+    facts = state.facts(server_id)
+    return facts is not None and facts.server_unit.installed
+
+
+def _unlisted(state: ClusterState) -> bool:
+    return not isinstance(state.cloud, Known)
+
+
+def _learn(planned: PlannedStep, outcome: Outcome, state: ClusterState) -> ClusterState:
+    """Fold what a step learned into the state; what was deleted is gone, whatever an older listing says.
+
+    A listing that failed stays unknown: with one server folded in, it would show all others as absent.
+    """
+    if _unlisted(state):
+        return state
+    step = planned.step
+    if isinstance(step, DeleteServer):
+        return without_resource(state, "server", step.server_id)
+    if isinstance(step, DeleteResource):
+        return without_resource(state, step.kind, step.resource_id)
+    return state.with_view(fold(state.view, outcome))

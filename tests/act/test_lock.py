@@ -1,0 +1,159 @@
+"""The operator lock: one holder, whatever happens to runs, clocks and answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+import pytest
+
+from hetzner_k3s.act import lock
+from hetzner_k3s.act.lock import LockRequest, OperatorLock
+from hetzner_k3s.model import naming
+from hetzner_k3s.model.cloud import PlacementGroup
+from hetzner_k3s.model.errors import LockHeld, LockLost, NoRoomForLock
+
+from .virtual_time import LoopClock, run
+from .world import World
+
+ALICE = LockRequest(cluster="c", holder="alice@laptop", run="a1")
+BOB = LockRequest(cluster="c", holder="bob@desk", run="b1")
+
+
+def hold(world: World, request: LockRequest, *, skew: float = 0.0) -> Any:
+    return lock.held(world.ports(LoopClock(skew)), request, lambda _name, _what: None)
+
+
+def abandoned(world: World) -> PlacementGroup:
+    """Leave Alice's lock as a killed run does."""
+    labels = {naming.LABEL_LOCK_HOLDER: "alice", naming.LABEL_LOCK_RUN: "a1", naming.LABEL_LOCK_EXPIRES: "1700000100"}
+    group = PlacementGroup(id=next(world.ids), name=naming.operator_lock("c"), labels=labels)
+    world.groups[group.id] = group
+    return group
+
+
+async def timed(work: Coroutine[Any, Any, None]) -> float:
+    began = asyncio.get_running_loop().time()
+    await work
+    return asyncio.get_running_loop().time() - began
+
+
+async def take(world: World, request: LockRequest, *, skew: float = 0.0) -> None:
+    async with hold(world, request, skew=skew) as held:
+        await held.check()
+
+
+def test_the_lock_is_gone_after_the_block() -> None:
+    world = World()
+
+    async def story() -> None:
+        async with hold(world, ALICE) as held:
+            assert world.groups[held.fence].labels[naming.LABEL_LOCK_HOLDER] == "alice-laptop"
+        assert world.groups == {}
+
+    run(story())
+
+
+@pytest.mark.parametrize("skew", [0.0, 86_400.0, -86_400.0])
+def test_a_living_run_is_never_overtaken_however_wrong_the_clocks_are(skew: float) -> None:
+    world = World()
+
+    async def story() -> None:
+        async with hold(world, ALICE) as held:
+            with pytest.raises(LockHeld, match=r"alice-laptop \(lock 1, expires "):
+                await take(world, BOB, skew=skew)
+            await held.check()
+
+    run(story())
+
+
+def test_a_stale_lock_is_overtaken_after_a_lease_and_a_wait() -> None:
+    world = World()
+    old = abandoned(world)
+
+    async def story() -> None:
+        assert await timed(take(world, BOB)) == pytest.approx(60 + 30, abs=6)
+        assert old.id not in world.groups
+
+    run(story())
+
+
+def test_the_lock_of_a_run_that_died_on_this_machine_is_overtaken_at_once() -> None:
+    world = World(dead_runs={"a1"})
+    abandoned(world)
+
+    async def story() -> None:
+        assert await timed(take(world, BOB)) < 1
+
+    run(story())
+
+
+def test_a_run_that_slept_too_long_starts_nothing_more() -> None:
+    world = World()
+
+    async def story() -> None:
+        async with hold(world, ALICE) as held:
+            world.groups.clear()
+            await asyncio.sleep(5)
+            await held.check()  # read back five seconds ago: still good
+            await asyncio.sleep(6)
+            with pytest.raises(LockLost):
+                await held.check()
+
+    run(story())
+
+
+def test_a_run_notices_that_another_holds_the_name_now() -> None:
+    world = World()
+
+    async def story() -> None:
+        async with hold(world, ALICE) as held:
+            stolen = world.groups[held.fence]
+            world.groups[held.fence] = PlacementGroup(id=stolen.id, name=stolen.name, labels={"hetzner-k3s/run": "b1"})
+            await asyncio.sleep(11)
+            with pytest.raises(LockLost):
+                await held.check()
+
+    run(story())
+
+
+def test_the_holder_moves_the_expiry_on() -> None:
+    world = World()
+
+    async def expiry(held: OperatorLock) -> int:
+        return int(world.groups[held.fence].labels[naming.LABEL_LOCK_EXPIRES])
+
+    async def story() -> None:
+        async with hold(world, ALICE) as held:
+            first = await expiry(held)
+            await asyncio.sleep(45)
+            assert await expiry(held) - first == 40
+
+    run(story())
+
+
+def test_a_lost_answer_to_the_creation_leaves_one_lock_and_its_holder_holds_it() -> None:
+    world = World(lose_next_answer=True)
+
+    async def story() -> None:
+        async with hold(world, ALICE) as held:
+            await held.check()
+            assert list(world.groups) == [held.fence]
+
+    async def story_and_its_length() -> None:
+        assert await timed(story()) < 1
+
+    run(story_and_its_length())
+
+
+def test_no_room_names_the_groups_that_could_go() -> None:
+    world = World(group_limit=2)
+    world.groups = {
+        1: PlacementGroup(id=1, name="in-use", servers=(7,)),
+        2: PlacementGroup(id=2, name="left-over"),
+    }
+    with pytest.raises(NoRoomForLock) as refused:
+        run(take(world, ALICE))
+    assert "left-over" in refused.value.hint
+    assert "in-use" not in refused.value.hint

@@ -1,0 +1,81 @@
+"""A token is handed out only after its master proved whose it is (ARCHITECTURE law 4)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hetzner_k3s.act.context import HostKeyRing
+from hetzner_k3s.act.tokens import cluster_token
+from hetzner_k3s.model import naming
+from hetzner_k3s.model.cloud import Server, ServerStatus
+from hetzner_k3s.model.contact import HostTarget
+from hetzner_k3s.model.errors import WrongCluster
+from hetzner_k3s.model.host import EtcdFacts, HostFacts, HostKeyKind
+from hetzner_k3s.model.identity import token_hash
+from hetzner_k3s.model.operations import ReadSecret
+from hetzner_k3s.model.secrets import Secret
+
+from .test_host_keys import SPEC
+from .virtual_time import LoopClock, run
+from .world import World
+
+CA, UID = "3f" * 32, "6c2170f8-0000-4000-8000-000000000000"
+TOKEN = f"K10{CA}::server:the-password"
+RECORD = {naming.LABEL_PHASE: "born", naming.LABEL_CA: CA[:40], naming.LABEL_UID: UID}
+
+
+class Masters(World):
+    """One master that tells a token and what its datastore knows."""
+
+    token = TOKEN
+    etcd = EtcdFacts(bootstrap_keys=(token_hash(TOKEN),), uid=UID)
+
+    async def perform(self, _target: HostTarget, operation: Any) -> Any:
+        if isinstance(operation, ReadSecret):
+            return Secret(self.token)
+        return HostFacts(key=HostKeyKind.FINAL, etcd=self.etcd)
+
+
+def masters(record: dict[str, str] = RECORD) -> Masters:
+    world = Masters()
+    labels = {**naming.server_labels("c", naming.ROLE_MASTER), **record}
+    world.servers[7] = Server(
+        id=7, name="c-master1", status=ServerStatus.RUNNING, labels=labels, public_ipv4="192.0.2.7"
+    )
+    return world
+
+
+def read(world: World) -> Secret:
+    async def story() -> Secret:
+        return await cluster_token(await world.context(SPEC, LoopClock(), HostKeyRing()), via=7)
+
+    return run(story())
+
+
+def test_the_token_of_the_recorded_cluster_is_read() -> None:
+    assert read(masters()).reveal() == TOKEN
+
+
+def test_a_cluster_without_a_record_of_its_identity_yet_is_taken_at_its_word() -> None:
+    assert read(masters({})).reveal() == TOKEN
+
+
+@pytest.mark.parametrize(
+    ("token", "etcd", "why"),
+    [
+        ("the-password", Masters.etcd, "CA"),
+        (f"K10{'00' * 32}::server:the-password", Masters.etcd, "CA"),
+        (TOKEN, EtcdFacts(bootstrap_keys=Masters.etcd.bootstrap_keys, uid="another"), "UID is another"),
+        (TOKEN, EtcdFacts(bootstrap_keys=Masters.etcd.bootstrap_keys, uid=None), "UID is None"),
+        (TOKEN, EtcdFacts(bootstrap_keys=("0123456789ab",), uid=UID), "rotated"),
+        (TOKEN, EtcdFacts(uid=UID), "rotated"),
+    ],
+)
+def test_whatever_does_not_fit_is_refused_without_telling_the_token(token: str, etcd: EtcdFacts, why: str) -> None:
+    world = masters()
+    world.token, world.etcd = token, etcd
+    with pytest.raises(WrongCluster, match=why) as refused:
+        read(world)
+    assert "the-password" not in str(refused.value) + refused.value.hint

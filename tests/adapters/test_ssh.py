@@ -1,0 +1,235 @@
+"""The SSH adapter against a real SSH server on loopback whose commands run in a shell of this machine."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import asyncssh
+import pytest
+
+from hetzner_k3s.adapters.ssh import SshHosts, UnusableKey
+from hetzner_k3s.adapters.system import SystemClock, SystemRng
+from hetzner_k3s.model.contact import HostTarget, host_key_label
+from hetzner_k3s.model.errors import Fate, HostUnreachable, OperationFailed, SshStage
+from hetzner_k3s.model.host import HostKeyKind
+from hetzner_k3s.model.operations import K3sRole, Probe, ReadJournal, ReadMembers
+
+HOST_KEY = asyncssh.generate_private_key("ssh-ed25519")
+LABEL = host_key_label(HOST_KEY.public_data)
+ENCRYPTED_KEY = """\
+-----BEGIN OPENSSH PRIVATE KEY-----
+b3BlbnNzaC1rZXktdjEAAAAACmFlczI1Ni1jdHIAAAAGYmNyeXB0AAAAGAAAABAwHKsC2W
+SEar7DIEMGS5TxAAAAEAAAAAEAAAAzAAAAC3NzaC1lZDI1NTE5AAAAIFZwvbWz9jsliYSE
+XAlQHnfnvk6XfqM+RQV4aHefm0u3AAAAkKWqpbDpi2300eJQs9/2fvR0aJQXZUqzhL27KE
+5pdKWmAL25qYEIpOtyT4dOZVbkW810ha9TKo77U6B/3UEG42R0WLvJMnIP867lppYk4u05
+zCjeRCrzRsKvrz5GtsG9vVRpvVdmrGAs5Y0yazJRsFoRc7cvI5mhk7kvzfwKOnnwujfOuz
+G4pkJxNRekbGWPiA==
+-----END OPENSSH PRIVATE KEY-----
+"""  # made for this test by ssh-keygen
+CLIENT_KEY = asyncssh.generate_private_key("ssh-ed25519")
+
+
+class Server:
+    """What the test server saw: logins, commands."""
+
+    def __init__(self) -> None:
+        self.connections = 0
+        self.commands: list[str] = []
+        self.answer = '{"result":{"members":[]}}'
+        self.hold: asyncio.Event | None = None
+        self.began = asyncio.Event()
+
+    def connected(self) -> asyncssh.SSHServer:
+        self.connections += 1
+        return asyncssh.SSHServer()
+
+    async def run(self, process: asyncssh.SSHServerProcess[str]) -> None:
+        self.commands.append(process.command or "")
+        self.began.set()
+        if self.hold is not None:
+            await self.hold.wait()
+        process.stdout.write(self.answer)
+        process.exit(0)
+
+
+@asynccontextmanager
+async def serving(tmp_path: Path, host_key: asyncssh.SSHKey = HOST_KEY) -> AsyncIterator[tuple[Server, HostTarget]]:
+    server = Server()
+    authorized = tmp_path / "authorized_keys"
+    CLIENT_KEY.write_public_key(str(authorized))
+    listener = await asyncssh.listen(
+        "127.0.0.1",
+        0,
+        server_host_keys=[host_key],
+        authorized_client_keys=str(authorized),
+        server_factory=server.connected,
+        process_factory=server.run,
+    )
+    target = HostTarget(
+        server_id=1, name="m1", address="127.0.0.1", port=listener.get_port(), keys={LABEL: HostKeyKind.FINAL}
+    )
+    try:
+        yield server, target
+    finally:
+        listener.close()
+        await listener.wait_closed()
+
+
+def hosts(tmp_path: Path, key: asyncssh.SSHKey = CLIENT_KEY) -> SshHosts:
+    path = tmp_path / "key"
+    key.write_private_key(str(path))
+    return with_key(str(path))
+
+
+def with_key(path: str | None) -> SshHosts:
+    public_key = CLIENT_KEY.export_public_key().decode()
+    return SshHosts(clock=SystemClock(), rng=SystemRng(), private_key_path=path, public_key=public_key)
+
+
+def with_server(tmp_path: Path, story: Callable[[Server, HostTarget, SshHosts], Awaitable[None]]) -> None:
+    async def run() -> None:
+        async with serving(tmp_path) as (server, target):
+            ssh = hosts(tmp_path)
+            try:
+                await asyncio.wait_for(story(server, target, ssh), 30)
+            finally:
+                await ssh.close()
+
+    asyncio.run(run())
+
+
+async def refusal(ssh: SshHosts, target: HostTarget) -> HostUnreachable:
+    with pytest.raises(HostUnreachable) as refused:
+        await ssh.perform(target, ReadMembers())
+    assert refused.value.fate is Fate.DID_NOT_HAPPEN
+    return refused.value
+
+
+def test_one_connection_serves_all_operations(tmp_path: Path) -> None:
+    async def story(server: Server, target: HostTarget, ssh: SshHosts) -> None:
+        assert await asyncio.gather(*(ssh.perform(target, ReadMembers()) for _ in range(20))) == [()] * 20
+        assert server.connections == 1
+        assert len(server.commands) == 20
+
+    with_server(tmp_path, story)
+
+
+def test_another_host_key_ends_it_before_anything_is_sent(tmp_path: Path) -> None:
+    async def story(server: Server, target: HostTarget, ssh: SshHosts) -> None:
+        failure = await refusal(ssh, replace(target, keys={"another": HostKeyKind.FINAL}))
+        assert failure.stage is SshStage.HOST_KEY
+        assert failure.hint
+        assert not server.commands
+
+    with_server(tmp_path, story)
+
+
+def test_a_key_that_is_no_longer_named_ends_a_connection_that_is_open(tmp_path: Path) -> None:
+    async def story(server: Server, target: HostTarget, ssh: SshHosts) -> None:
+        await ssh.perform(target, ReadMembers())
+        assert (await refusal(ssh, replace(target, keys={"next": HostKeyKind.FINAL}))).stage is SshStage.HOST_KEY
+        await ssh.perform(target, ReadMembers())
+        assert len(server.commands) == 2
+
+    with_server(tmp_path, story)
+
+
+def test_the_boot_key_suffices_for_few_operations(tmp_path: Path) -> None:
+    async def story(server: Server, target: HostTarget, ssh: SshHosts) -> None:
+        booting = replace(target, keys={LABEL: HostKeyKind.BOOT})
+        assert "boot host key" in str(await refusal(ssh, booting))
+        with pytest.raises(HostUnreachable):
+            await ssh.forward(booting, 6443)
+        assert not server.commands
+        server.answer = '{"error":"failed","message":"looked"}'
+        with pytest.raises(OperationFailed, match="looked"):
+            await ssh.perform(booting, Probe())
+
+    with_server(tmp_path, story)
+
+
+def test_a_host_that_offers_no_ed25519_key_is_not_spoken_to(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with serving(tmp_path, asyncssh.generate_private_key("ecdsa-sha2-nistp256")) as (_, target):
+            assert (await refusal(hosts(tmp_path), target)).stage is SshStage.HOST_KEY
+
+    asyncio.run(run())
+
+
+def test_a_refused_login_is_told_apart(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with serving(tmp_path) as (_, target):
+            stranger = hosts(tmp_path, asyncssh.generate_private_key("ssh-ed25519"))
+            assert (await refusal(stranger, target)).stage is SshStage.AUTH
+
+    asyncio.run(run())
+
+
+def test_nobody_listens(tmp_path: Path) -> None:
+    target = HostTarget(server_id=1, name="m1", address="127.0.0.1", port=9, keys={LABEL: HostKeyKind.FINAL})
+    failure = asyncio.run(refusal(hosts(tmp_path), target))
+    assert failure.stage is SshStage.TCP
+    assert "m1 (127.0.0.1:9)" in str(failure)
+
+
+def test_an_encrypted_key_is_refused_with_advice(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    path.write_text(ENCRYPTED_KEY)
+    ssh = with_key(str(path))
+    target = HostTarget(server_id=1, name="m1", address="127.0.0.1", port=9, keys={LABEL: HostKeyKind.FINAL})
+    with pytest.raises(UnusableKey, match="is encrypted") as refused:
+        asyncio.run(ssh.perform(target, ReadMembers()))
+    assert "ssh-add" in refused.value.hint
+
+
+def test_a_connection_that_breaks_during_a_read_did_nothing(tmp_path: Path) -> None:
+    async def story(server: Server, target: HostTarget, ssh: SshHosts) -> None:
+        server.hold = asyncio.Event()
+        reading = asyncio.create_task(ssh.perform(target, ReadJournal(role=K3sRole.SERVER, lines=1)))
+        await server.began.wait()
+        await ssh.close()
+        with pytest.raises(HostUnreachable) as lost:
+            await reading
+        assert lost.value.stage is SshStage.SESSION
+        assert lost.value.fate is Fate.DID_NOT_HAPPEN
+
+    with_server(tmp_path, story)
+
+
+def test_the_agent_logs_in_with_the_one_key_that_is_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run() -> None:
+        async with serving(tmp_path) as (server, target), agent(tmp_path / "agent.sock") as socket:
+            monkeypatch.setenv("SSH_AUTH_SOCK", str(socket))
+            ssh = with_key(None)
+            assert await ssh.perform(target, ReadMembers()) == ()
+            assert server.connections == 1
+            await ssh.close()
+
+    asyncio.run(asyncio.wait_for(run(), 30))
+
+
+def test_no_agent_is_said_before_anything_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    target = HostTarget(server_id=1, name="m1", address="127.0.0.1", port=9, keys={LABEL: HostKeyKind.FINAL})
+    with pytest.raises(UnusableKey, match="SSH_AUTH_SOCK"):
+        asyncio.run(with_key(None).perform(target, ReadMembers()))
+
+
+@asynccontextmanager
+async def agent(socket: Path) -> AsyncIterator[Path]:
+    """Run an ssh-agent that holds two other keys and the client's."""
+    process = await asyncio.create_subprocess_exec("ssh-agent", "-D", "-a", str(socket), stdout=asyncio.subprocess.PIPE)
+    try:
+        assert process.stdout is not None
+        await process.stdout.readline()
+        async with asyncssh.connect_agent(str(socket)) as client:
+            await client.add_keys([asyncssh.generate_private_key("ssh-ed25519") for _ in range(2)])
+            await client.add_keys([CLIENT_KEY])
+        yield socket
+    finally:
+        process.terminate()
+        await process.wait()

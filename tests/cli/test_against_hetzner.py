@@ -1,0 +1,111 @@
+"""Commands against an emulated Hetzner API that holds nothing, or little."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .conftest import CLUSTER, Invoke
+from .hetzner import TOKEN, Hetzner, running
+
+
+@pytest.fixture(scope="module")
+def emulated() -> Iterator[Hetzner]:
+    with running() as hetzner:
+        yield hetzner
+
+
+@pytest.fixture
+def hetzner(emulated: Hetzner, home: Path, monkeypatch: pytest.MonkeyPatch) -> Hetzner:
+    """Point the commands at an API whose project is empty again."""
+    for path in ("/networks", "/placement_groups"):
+        for resource in emulated.send("GET", path)[path[1:]]:
+            emulated.send("DELETE", f"{path}/{resource['id']}")
+    monkeypatch.setenv("HCLOUD_ENDPOINT", emulated.url)
+    monkeypatch.setenv("HCLOUD_TOKEN", TOKEN)
+    monkeypatch.setenv("XDG_STATE_HOME", str(home / "state"))
+    (home / "cluster.yaml").write_text(CLUSTER + "protect_against_deletion: false\n")
+    return emulated
+
+
+def typing(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+
+
+def remains(hetzner: Hetzner) -> list[str]:
+    paths = ("/networks", "/placement_groups", "/servers", "/firewalls", "/ssh_keys", "/load_balancers")
+    return [resource["name"] for path in paths for resource in hetzner.send("GET", path)[path[1:]]]
+
+
+@pytest.mark.usefixtures("hetzner")
+@pytest.mark.parametrize("command", ["create", "status", "delete"])
+def test_a_wrong_token_ends_in_5_and_says_so(invoke: Invoke, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    monkeypatch.setenv("HCLOUD_TOKEN", "w" * 64)
+    ended = invoke(command, "-c", "cluster.yaml")
+    assert ended.code == 5
+    assert "Check the Hetzner token" in ended.err
+    assert "w" * 64 not in ended.err + ended.out
+
+
+@pytest.mark.usefixtures("hetzner")
+def test_the_status_of_nothing_is_pending(invoke: Invoke) -> None:
+    ended = invoke("status", "-c", "cluster.yaml")
+    assert ended.code == 3
+    assert ended.out.splitlines()[0] == "prod: not born yet"
+    assert ended.out.count("absent") == 3
+    assert "create server master1, master2, master3" in ended.err
+
+
+@pytest.mark.usefixtures("hetzner")
+def test_deleting_nothing_asks_nothing(invoke: Invoke) -> None:
+    ended = invoke("delete", "-c", "cluster.yaml")
+    assert (ended.code, ended.out) == (0, "")
+
+
+def _with_a_group(hetzner: Hetzner) -> None:
+    labels = {"cluster": "prod", "role": "masters"}
+    hetzner.send("POST", "/placement_groups", name="prod-masters-pg1", type="spread", labels=labels)
+
+
+@pytest.mark.parametrize("typed", ["", "prof\n"], ids=["nothing", "another name"])
+@pytest.mark.parametrize("quiet", [[], ["-q"]])
+def test_delete_shows_what_goes_and_wants_the_name(
+    invoke: Invoke, hetzner: Hetzner, monkeypatch: pytest.MonkeyPatch, typed: str, quiet: list[str]
+) -> None:
+    _with_a_group(hetzner)
+    typing(monkeypatch, typed)
+    ended = invoke("delete", "-c", "cluster.yaml", *quiet)
+    assert (ended.code, ended.out) == (4, "")
+    assert "delete placement group masters-pg1" in ended.err
+    assert "nothing was deleted" in ended.err
+    assert remains(hetzner) == ["prod-masters-pg1"]
+
+
+def test_with_the_name_it_is_deleted(invoke: Invoke, hetzner: Hetzner, monkeypatch: pytest.MonkeyPatch) -> None:
+    _with_a_group(hetzner)
+    typing(monkeypatch, "prod\n")
+    ended = invoke("delete", "-c", "cluster.yaml")
+    assert ended.code == 0
+    assert remains(hetzner) == []
+
+
+def test_force_deletes_a_protected_cluster_without_a_word(
+    invoke: Invoke, hetzner: Hetzner, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home / "cluster.yaml").write_text(CLUSTER + "protect_against_deletion: true\n")
+    _with_a_group(hetzner)
+    typing(monkeypatch, "")
+    ended = invoke("delete", "-c", "cluster.yaml", "--force", "-q")
+    assert (ended.code, ended.out, ended.err) == (0, "", "")
+    assert remains(hetzner) == []
+
+
+def test_reading_needs_no_lock_and_takes_none(invoke: Invoke, hetzner: Hetzner) -> None:
+    labels = {"hetzner-k3s/holder": "alice", "hetzner-k3s/run": "a1", "hetzner-k3s/expires": "1"}
+    hetzner.send("POST", "/placement_groups", name="prod-operator-lock", type="spread", labels=labels)
+    ended = invoke("status", "-c", "cluster.yaml")
+    assert ended.code == 3
+    assert remains(hetzner) == ["prod-operator-lock"]

@@ -1,0 +1,214 @@
+"""What a user reads: the plan, refusals, progress, status."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import get_args
+
+from inline_snapshot import snapshot
+
+from hetzner_k3s.cli.render.events import Teller
+from hetzner_k3s.cli.render.plan import forecast_lines, forecast_rows, plan_lines
+from hetzner_k3s.cli.render.status import status_lines
+from hetzner_k3s.cli.render.words import VERBS
+from hetzner_k3s.model import naming, steps
+from hetzner_k3s.model.cloud import CloudView, PlacementGroup, Server, ServerStatus
+from hetzner_k3s.model.errors import ProductError, SshStage
+from hetzner_k3s.model.facts import Known
+from hetzner_k3s.model.host import EtcdFacts, HostFacts, HostKeyKind, Member, UnitFacts, Unreachable
+from hetzner_k3s.model.kube import KubeNode, KubeView
+from hetzner_k3s.model.operations import MembersBasis
+from hetzner_k3s.model.plan import Forecast, PlannedStep, Reason, Refusal, Scope, Wait
+from hetzner_k3s.model.secrets import Secret
+from hetzner_k3s.model.spec import ClusterSpec, MasterSpec, SshSpec
+from hetzner_k3s.model.state import ClusterState, unseen
+from hetzner_k3s.model.steps import Step
+from hetzner_k3s.model.version import K3sVersion
+
+
+def planned(step: Step, because: str, reason: Reason = Reason.LOST) -> PlannedStep:
+    return PlannedStep(step=step, scope=Scope.CONTROL_PLANE, reason=reason, because=because)
+
+
+REPAIR = (
+    (planned(steps.SaveSnapshot(target="pre-repair-1", via=2), "nothing is removed before a snapshot"),),
+    (
+        planned(steps.CreateServer(target="prod-master1"), "its server is gone"),
+        planned(steps.CreateServer(target="prod-pool-small-worker1"), "its server is gone"),
+    ),
+    (
+        planned(
+            steps.RemoveMember(
+                target="prod-master1", member_id="1", via=2, basis=MembersBasis(ids=("1", "2", "3"), uid="u")
+            ),
+            "its server is gone and two of three voters are healthy",
+        ),
+    ),
+)
+
+
+def test_the_plan_says_why() -> None:
+    assert "\n".join(plan_lines("prod", REPAIR)) == snapshot("""\
+  1. save snapshot pre-repair-1
+       because nothing is removed before a snapshot
+  2. create server master1, pool-small-worker1
+       because its server is gone
+  3. remove etcd member of master1
+       because its server is gone and two of three voters are healthy\
+""")
+
+
+def test_a_wave_of_many_is_one_line() -> None:
+    wave = [planned(steps.CreateServer(target=f"prod-pool-a-worker{i}"), "the file asks for it") for i in range(1, 501)]
+    assert "\n".join(plan_lines("prod", [wave])) == snapshot("""\
+  1. create server pool-a-worker1, pool-a-worker2, pool-a-worker3, pool-a-worker4, pool-a-worker5 and 495 more
+       because the file asks for it\
+""")
+
+
+def test_a_forecast_is_the_same_rows_in_words_and_in_json() -> None:
+    forecast = Forecast(waves=REPAIR, waits=(), refusals=(), notes=("a note",))
+    assert "\n".join(forecast_lines("prod", forecast)).startswith("note: a note\n  1. save snapshot")
+    rows = forecast_rows(forecast)
+    assert rows["notes"] == ["a note"]
+    assert [(row["wave"], row["step"], row["target"]) for row in rows["steps"]] == snapshot(
+        [
+            (1, "SaveSnapshot", "pre-repair-1"),
+            (2, "CreateServer", "prod-master1"),
+            (2, "CreateServer", "prod-pool-small-worker1"),
+            (3, "RemoveMember", "prod-master1"),
+        ]
+    )
+
+
+def test_nothing_to_do_is_said() -> None:
+    nothing = Forecast(waves=(), waits=(), refusals=(), notes=())
+    assert list(forecast_lines("prod", nothing)) == ["prod is as the file says: nothing to do"]
+
+
+def test_every_step_has_words() -> None:
+    assert {*VERBS, steps.DeleteResource} == set(get_args(Step))
+
+
+class Screen:
+    """Lines written, and a clock that the test moves."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.seconds = 100.0
+
+    def teller(self, *, quiet: bool = False) -> Teller:
+        return Teller("prod", quiet=quiet, now=lambda: self.seconds, write=self.lines.append)
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.lines)
+
+
+REFUSAL = Refusal(
+    code="master.unreachable",
+    saw="Master prod-master2 (id 4) is unreachable: no answer.",
+    why="The server exists and may hold data that no other master has.",
+    you_can="Bring it back, or delete it at Hetzner and run `create` again.",
+)
+
+
+def test_a_run_is_told() -> None:
+    screen = Screen()
+    teller = screen.teller()
+    wait = Wait(what="a learner", because="master3 is at 412 of 118000", deadline=120.0)
+    teller.shown(Forecast(waves=REPAIR[:1], waits=(), refusals=(), notes=("no autoscaler yet",)))
+    screen.seconds += 12.34
+    teller.say("prod-master1", "joining through prod-master2")
+    teller.waiting(wait)
+    screen.seconds += 100
+    teller.failed(REPAIR[1][0], ProductError("no capacity"))
+    assert screen.text == snapshot("""\
+note: no autoscaler yet
+  1. save snapshot pre-repair-1
+       because nothing is removed before a snapshot
+   12.3s master1              joining through prod-master2
+   12.3s prod                 waiting for a learner (up to 120 s): master3 is at 412 of 118000
+  112.3s master1              failed (create server): no capacity\
+""")
+
+
+def test_quiet_tells_only_what_went_wrong() -> None:
+    screen = Screen()
+    teller = screen.teller(quiet=True)
+    teller.shown(Forecast(waves=REPAIR, waits=(), refusals=(REFUSAL,), notes=("no autoscaler yet",)))
+    teller.say("prod-master1", "joining through prod-master2")
+    assert screen.text == snapshot("""\
+refused: Master prod-master2 (id 4) is unreachable: no answer.
+    why: The server exists and may hold data that no other master has.
+you can: Bring it back, or delete it at Hetzner and run `create` again.
+   code: master.unreachable\
+""")
+
+
+SPEC = ClusterSpec(
+    name="prod",
+    hetzner_token=Secret("t"),
+    kubeconfig_path="/nowhere",
+    k3s_version=K3sVersion.parse("v1.36.3+k3s1"),
+    masters=tuple(
+        MasterSpec(name=f"prod-master{i}", index=i, location="fsn1", instance_type="cpx22", image="debian-13")
+        for i in (1, 2, 3)
+    ),
+    ssh=SshSpec(private_key_path=None, public_key_path="/nowhere.pub", public_key="ssh-ed25519 AAAA"),
+)
+
+
+def _state() -> ClusterState:
+    record = {
+        naming.LABEL_PHASE: "born",
+        naming.LABEL_CA: "3f2a" * 10,
+        naming.LABEL_UID: "6c2170f8-0000",
+        naming.LABEL_LINEAGE: "9a",
+    }
+    labels = naming.server_labels("prod", naming.ROLE_MASTER)
+    servers = tuple(
+        Server(id=i, name=f"prod-master{i}", status=ServerStatus.RUNNING, labels=labels, public_ipv4=f"192.0.2.{i}")
+        for i in (2, 3)
+    )
+    groups = (PlacementGroup(id=9, name="prod-masters-pg1", labels=record),)
+    members = tuple(Member(id=str(i), name=f"prod-master{i}-x", peer_urls=(), learner=False) for i in (1, 2, 3))
+    facts = HostFacts(
+        key=HostKeyKind.FINAL,
+        k3s_version="v1.36.3+k3s1",
+        server_unit=UnitFacts(active="active"),
+        etcd=EtcdFacts(healthy=True, member_id="2", leader="2", members=members),
+    )
+    nodes = tuple(KubeNode(name=f"prod-master{i}", uid=str(i), ready=i == 2) for i in (1, 2, 3))
+    return ClusterState(
+        observed_at=0.0,
+        cloud=Known(CloudView(servers=servers, placement_groups=groups)),
+        hosts={2: Known(facts), 3: Unreachable(SshStage.TCP, "timed out")},
+        kube={2: Known(KubeView(uid="6c2170f8-0000", nodes=nodes))},
+    )
+
+
+def test_status_shows_what_each_witness_sees() -> None:
+    assert "\n".join(status_lines(SPEC, _state())) == snapshot("""\
+prod: born, ca 3f2a3f2a, uid 6c2170f8-0000, lineage 9a
+SERVER        ID  HETZNER  ADDRESS    HOST       K3S                  ETCD    NODE
+prod-master1  -   absent   -          -          -                    -       NotReady
+prod-master2  2   running  192.0.2.2  answers    v1.36.3+k3s1 active  leader  Ready
+prod-master3  3   running  192.0.2.3  no answer  -                    -       NotReady\
+""")
+
+
+def test_status_of_nothing() -> None:
+    assert "\n".join(status_lines(SPEC, replace(_state(), cloud=Known(CloudView())))) == snapshot("""\
+prod: not born yet
+SERVER        ID  HETZNER  ADDRESS  HOST  K3S  ETCD  NODE
+prod-master1  -   absent   -        -     -    -     -
+prod-master2  -   absent   -        -     -    -     -
+prod-master3  -   absent   -        -     -    -     -\
+""")
+
+
+def test_status_of_a_listing_that_failed_claims_nothing() -> None:
+    assert list(status_lines(SPEC, unseen("no answer", 0.0))) == [
+        "prod: what exists at Hetzner could not be listed",
+    ]

@@ -1,0 +1,92 @@
+"""What the file refers to on the user's machine: token, paths, keys."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from inline_snapshot import snapshot
+
+from hetzner_k3s.config.diagnostics import ConfigError
+from hetzner_k3s.config.loader import ConfigFile
+
+Load = Callable[..., ConfigFile]
+
+
+def _messages(load: Callable[[], object]) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        load()
+    return [f"{found.key}: {found.message}" for found in caught.value.diagnostics]
+
+
+def test_the_token_of_the_file_wins_over_the_environment(load_text: Load, minimal: dict[str, Any]) -> None:
+    assert load_text(minimal).spec.hetzner_token.reveal() == "token-of-the-environment"
+    assert load_text(minimal | {"hetzner_token": ""}).spec.hetzner_token.reveal() == "token-of-the-environment"
+    spec = load_text(minimal | {"hetzner_token": "token-of-the-file"}).spec
+    assert spec.hetzner_token.reveal() == "token-of-the-file"
+    assert "token-of-the-file" not in repr(spec)
+
+
+def test_no_token_at_all(load_text: Load, minimal: dict[str, Any]) -> None:
+    assert _messages(lambda: load_text(minimal, HCLOUD_TOKEN="  ")) == snapshot(
+        ["hetzner_token: is required: give it here or in the environment variable HCLOUD_TOKEN"]
+    )
+
+
+@pytest.mark.parametrize("token", ["a\nb", "caf\u00e9"])
+def test_a_token_that_no_request_could_carry(token: str, load_text: Load, minimal: dict[str, Any]) -> None:
+    (message,) = _messages(lambda: load_text(minimal | {"hetzner_token": token}))
+    assert message == "hetzner_token: is no API token: it has characters that no token has"
+
+
+def test_paths_start_at_home_or_here(
+    load_text: Load, minimal: dict[str, Any], home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    spec = load_text(minimal | {"kubeconfig_path": "~/a/kubeconfig"}).spec
+    assert spec.kubeconfig_path == f"{home}/a/kubeconfig"
+    assert spec.ssh.private_key_path == f"{home}/.ssh/id_rsa"
+    assert spec.ssh.public_key.startswith("ssh-ed25519 ")
+    assert load_text(minimal).spec.kubeconfig_path == f"{tmp_path}/kubeconfig"
+
+
+def test_a_tilde_without_a_home(load_text: Load, minimal: dict[str, Any]) -> None:
+    messages = _messages(lambda: load_text(minimal | {"kubeconfig_path": "~/k"}, HOME=""))
+    assert "kubeconfig_path: starts with ~, but the environment variable HOME is not set" in messages
+
+
+def test_keys_that_are_not_there(load_text: Load, minimal: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "no-key.pub").write_text("hello\n")
+    ssh = {"private_key_path": f"{tmp_path}/none", "public_key_path": f"{tmp_path}/none.pub"}
+    messages = _messages(lambda: load_text(minimal | {"networking": {"ssh": ssh}}))
+    assert messages == [
+        f"networking.ssh.private_key_path: there is no private key at {tmp_path}/none "
+        "(use_agent: true takes it from the SSH agent)",
+        f"networking.ssh.public_key_path: cannot read {tmp_path}/none.pub: No such file or directory",
+    ]
+    ssh = {"public_key_path": f"{tmp_path}/no-key.pub"}
+    (message,) = _messages(lambda: load_text(minimal | {"networking": {"ssh": ssh}}))
+    assert message.endswith("no-key.pub is no OpenSSH public key of one line")
+    ssh = {"public_key_path": str(tmp_path)}
+    (message,) = _messages(lambda: load_text(minimal | {"networking": {"ssh": ssh}}))
+    assert message.endswith("Is a directory")
+
+
+def test_an_agent_needs_no_private_key_file(load_text: Load, minimal: dict[str, Any]) -> None:
+    ssh = {"use_agent": True, "private_key_path": "/nowhere"}
+    assert load_text(minimal | {"networking": {"ssh": ssh}}).spec.ssh.private_key_path is None
+
+
+def test_a_kubeconfig_path_that_is_a_directory(load_text: Load, minimal: dict[str, Any], tmp_path: Path) -> None:
+    (message,) = _messages(lambda: load_text(minimal | {"kubeconfig_path": str(tmp_path)}))
+    assert message == f"kubeconfig_path: {tmp_path} is a directory; expected the path of a file to write"
+
+
+def test_nothing_is_taken_from_the_process_environment(
+    load_text: Load, minimal: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HCLOUD_TOKEN", "of-the-process")
+    assert os.environ["HCLOUD_TOKEN"] != load_text(minimal).spec.hetzner_token.reveal()

@@ -1,0 +1,1 @@
+"""Real clients against the embedded cloud, and the cloud against the official document."""

@@ -1,0 +1,326 @@
+"""The product's own adapter against the lab over HTTP: adoption, completeness, fates, waiting, deletion."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Coroutine
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import pytest
+
+from hetzner_k3s.adapters.hetzner import HetznerCloud
+from hetzner_k3s.model.cloud import FirewallRule, ServerOrder, ServerStatus
+from hetzner_k3s.model.errors import CloudConflict, CloudRefused, CloudUnavailable, Fate
+from hetzner_k3s.model.secrets import Secret
+
+from .running_lab import OTHER_TOKEN, PUBLIC_KEY, TOKEN, Lab, SeededRng, SystemClock
+
+T = TypeVar("T")
+
+LABELS = {"cluster": "demo", "role": "master", "hetzner-k3s/boot-key": "abc"}
+SSH_RULE = FirewallRule(direction="in", protocol="tcp", port="22", networks=("0.0.0.0/0",), description="ssh")
+
+
+class HastyClock(SystemClock):
+    """The machine's clock, on which waits take a twentieth."""
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds / 20)
+
+
+def cloud_of(lab: Lab, token: str = TOKEN) -> HetznerCloud:
+    return HetznerCloud(Secret(token), clock=HastyClock(), rng=SeededRng(7), endpoint=lab.api)
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    return asyncio.run(work)
+
+
+def fault(lab: Lab, **rule: Any) -> None:
+    assert lab.admin("POST", "/faults", json=rule).ok
+
+
+def requests_of(lab: Lab, method: str, path: str = "") -> list[str]:
+    return [e.path for e in lab.recorder.exchanges if e.method == method and e.path.startswith(path)]
+
+
+async def order_of(cloud: HetznerCloud, name: str = "demo-master1") -> ServerOrder:
+    key = await cloud.create_ssh_key("demo", PUBLIC_KEY)
+    network = await cloud.create_network("demo", "10.0.0.0/16", "eu-central", {})
+    group = await cloud.create_placement_group("demo-masters-pg1", {"cluster": "demo"})
+    return ServerOrder(
+        name=name,
+        server_type="cpx22",
+        image="debian-13",
+        location="fsn1",
+        labels=LABELS,
+        ssh_key=key.id,
+        network=network.id,
+        placement_group=group.id,
+        user_data="#cloud-config\n{}\n",
+        ipv4=True,
+        ipv6=True,
+    )
+
+
+def test_a_server_is_asked_for_once_and_comes_back_with_its_addresses(lab: Lab) -> None:
+    async def story() -> None:
+        cloud = cloud_of(lab)
+        order = await order_of(cloud)
+        server = await cloud.create_server(order)
+        assert server.status is ServerStatus.RUNNING
+        assert server.public_ipv4
+        assert server.private_ips == {order.network: "10.0.0.2"}
+        assert server.labels == LABELS
+        assert server.placement_group == order.placement_group
+        assert await cloud.find_server("demo-master1") == server
+
+    run(story())
+    assert requests_of(lab, "POST", "/servers") == ["/servers"]
+
+
+def test_a_lost_answer_leads_to_adoption_not_to_a_second_server(lab: Lab) -> None:
+    async def story() -> None:
+        cloud = cloud_of(lab)
+        order = await order_of(cloud)
+        fault(lab, effect="drop", method="POST", path="/servers")
+        server = await cloud.create_server(order)
+        assert server.status is ServerStatus.RUNNING
+        assert [s.id for s in (await cloud.survey()).servers] == [server.id]
+
+    run(story())
+
+
+def test_a_name_of_another_is_never_adopted(lab: Lab) -> None:
+    async def story() -> None:
+        cloud = cloud_of(lab)
+        order = await order_of(cloud)
+        first = await cloud.create_server(order)
+        assert (await cloud.create_server(order)).id == first.id
+        with pytest.raises(CloudConflict, match="does not carry the labels"):
+            await cloud.create_server(replace(order, labels={**LABELS, "hetzner-k3s/boot-key": "other"}))
+
+    run(story())
+
+
+def test_answers_that_stay_lost_end_after_bounded_tries(lab: Lab) -> None:
+    async def story() -> None:
+        cloud = cloud_of(lab)
+        order = await order_of(cloud)
+        fault(lab, effect="error", method="POST", path="/servers", code="server_error", always=True)
+        with pytest.raises(CloudUnavailable) as failed:
+            await cloud.create_server(order)
+        assert failed.value.fate is Fate.MAY_HAVE_HAPPENED
+
+    run(story())
+    assert len(requests_of(lab, "POST", "/servers")) == 3
+
+
+def test_no_capacity_is_told_by_its_code_and_did_not_happen(lab: Lab) -> None:
+    async def story() -> None:
+        cloud = cloud_of(lab)
+        order = await order_of(cloud)
+        fault(lab, effect="unavailable", server_type="cpx22", location="fsn1")
+        with pytest.raises(CloudUnavailable) as failed:
+            await cloud.create_server(order)
+        assert failed.value.code == "resource_unavailable"
+        assert failed.value.fate is Fate.DID_NOT_HAPPEN
+        assert failed.value.hint
+
+    run(story())
+
+
+@pytest.mark.parametrize("code", ["rate_limit_exceeded", "conflict"])
+def test_what_passes_is_retried(lab: Lab, code: str) -> None:
+    fault(lab, effect="error", method="POST", path="/placement_groups", code=code, times=2)
+    run(cloud_of(lab).create_placement_group("demo-masters-pg1", {}))
+    assert len(requests_of(lab, "POST", "/placement_groups")) == 3
+
+
+def test_a_rate_limit_is_never_slept_out_until_its_reset(lab: Lab) -> None:
+    fault(lab, effect="error", method="GET", path="/servers", code="rate_limit_exceeded", always=True)
+    began = time.monotonic()
+    with pytest.raises(CloudUnavailable) as failed:
+        run(cloud_of(lab).survey())
+    assert failed.value.code == "rate_limit_exceeded"
+    assert time.monotonic() - began < 10
+
+
+def test_a_wrong_token_is_refused(lab: Lab) -> None:
+    with pytest.raises(CloudRefused, match="unauthorized") as refused:
+        run(cloud_of(lab, "wrong").survey())
+    assert "token" in refused.value.hint
+    assert "wrong" not in str(refused.value)
+
+
+@pytest.mark.parametrize("token", ["abc\ndef", "geheim€", " padded"])
+def test_a_token_that_no_header_takes_is_refused_without_being_quoted(lab: Lab, token: str) -> None:
+    with pytest.raises(CloudRefused) as refused:
+        run(cloud_of(lab, token).survey())
+    assert token.strip() not in str(refused.value)
+
+
+def test_an_endpoint_that_is_no_url_is_refused() -> None:
+    nowhere = HetznerCloud(Secret(TOKEN), clock=HastyClock(), rng=SeededRng(7), endpoint="localhost")
+    with pytest.raises(CloudRefused) as refused:
+        run(nowhere.survey())
+    assert "HCLOUD_ENDPOINT" in refused.value.hint
+
+
+def test_another_project_is_empty(lab: Lab) -> None:
+    async def story() -> None:
+        await cloud_of(lab).create_placement_group("demo-masters-pg1", {})
+        assert not (await cloud_of(lab, OTHER_TOKEN).survey()).placement_groups
+
+    run(story())
+
+
+def test_nobody_answers(lab: Lab) -> None:
+    nowhere = HetznerCloud(Secret(TOKEN), clock=HastyClock(), rng=SeededRng(7), endpoint="http://127.0.0.1:9/v1")
+    with pytest.raises(CloudUnavailable) as failed:
+        run(nowhere.create_placement_group("demo-masters-pg1", {}))
+    assert failed.value.fate is Fate.DID_NOT_HAPPEN
+
+
+def test_a_survey_is_six_requests_and_complete_over_many_pages(lab: Lab) -> None:
+    async def story() -> None:
+        cloud = cloud_of(lab)
+        assert not (await cloud.survey()).servers
+        assert len(lab.recorder.exchanges) == 6
+        for number in range(51):
+            await asyncio.to_thread(lab.sdk().ssh_keys.create, f"key{number}", _public_key(number))
+        view = await cloud.survey()
+        assert [key.id for key in view.ssh_keys] == sorted(key.id for key in view.ssh_keys)
+        assert len(view.ssh_keys) == 51
+
+    run(story())
+
+
+def test_a_page_with_a_hole_is_listed_again(lab: Lab) -> None:
+    async def story() -> None:
+        cloud = cloud_of(lab)
+        await cloud.create_placement_group("a", {})
+        await cloud.create_placement_group("b", {})
+        fault(lab, effect="incomplete_page", method="GET", path="/placement_groups", times=2)
+        assert [g.name for g in (await cloud.survey()).placement_groups] == ["a", "b"]
+
+    run(story())
+
+
+def test_a_listing_that_stays_incomplete_is_an_error_not_an_absence(lab: Lab) -> None:
+    async def story() -> None:
+        cloud = cloud_of(lab)
+        await cloud.create_placement_group("a", {})
+        fault(lab, effect="incomplete_page", method="GET", path="/placement_groups", always=True)
+        with pytest.raises(CloudUnavailable, match="of 1 placement groups it showed 0"):
+            await cloud.survey()
+
+    run(story())
+
+
+def test_the_lock_is_a_compare_and_set(lab: Lab) -> None:
+    async def story() -> None:
+        cloud = cloud_of(lab)
+        group = await cloud.create_placement_group("demo-operator-lock", {"hetzner-k3s/run": "one"})
+        with pytest.raises(CloudConflict):
+            await cloud.create_placement_group("demo-operator-lock", {"hetzner-k3s/run": "two"})
+        await cloud.delete("placement_group", group.id)
+        fault(lab, effect="drop", method="POST", path="/placement_groups")
+        assert (await cloud.create_placement_group("demo-operator-lock", {"hetzner-k3s/run": "three"})).id > group.id
+
+    run(story())
+
+
+def test_labels_that_are_merged_side_by_side_are_all_kept(lab: Lab) -> None:
+    async def story() -> None:
+        cloud = cloud_of(lab)
+        group = await cloud.create_placement_group("demo-masters-pg1", {"cluster": "demo"})
+        parts = {f"part-{number}": "written" for number in range(5)}
+        await asyncio.gather(*(cloud.merge_labels("placement_group", group.id, {part: parts[part]}) for part in parts))
+        read = await cloud.placement_group(group.id)
+        assert read is not None
+        assert read.labels == {"cluster": "demo", **parts}
+
+    run(story())
+
+
+def test_labels_are_merged_on_a_fresh_reading_and_written_only_when_they_differ(lab: Lab) -> None:
+    async def story() -> None:
+        cloud = cloud_of(lab)
+        group = await cloud.create_placement_group("demo-masters-pg1", {"cluster": "demo", "old": "x"})
+        await cloud.merge_labels("placement_group", group.id, {"hetzner-k3s/phase": "born", "old": None})
+        await cloud.merge_labels("placement_group", group.id, {"hetzner-k3s/phase": "born", "old": None})
+        read = await cloud.placement_group(group.id)
+        assert read is not None
+        assert read.labels == {"cluster": "demo", "hetzner-k3s/phase": "born"}
+        assert await cloud.placement_group(group.id + 1000) is None
+
+    run(story())
+    assert len(requests_of(lab, "PUT")) == 1
+
+
+def test_the_same_ssh_key_under_another_name_is_taken(lab: Lab) -> None:
+    async def story() -> None:
+        cloud = cloud_of(lab)
+        first = await cloud.create_ssh_key("mine", PUBLIC_KEY)
+        assert await cloud.create_ssh_key("mine", PUBLIC_KEY) == first
+        assert await cloud.create_ssh_key("demo", PUBLIC_KEY) == first
+        with pytest.raises(CloudConflict):
+            await cloud.create_ssh_key("mine", _public_key(1))
+
+    run(story())
+
+
+def test_everything_of_a_cluster_is_made_and_deleted(lab: Lab) -> None:
+    async def story() -> None:
+        cloud = cloud_of(lab)
+        order = await order_of(cloud)
+        firewall = await cloud.create_firewall("demo", [SSH_RULE], "cluster=demo", {"a": "b"})
+        assert (firewall.rules, firewall.selectors) == ((SSH_RULE,), ("cluster=demo",))
+        await cloud.set_firewall_rules(firewall.id, [SSH_RULE, replace(SSH_RULE, port="80")])
+        balancer = await cloud.create_load_balancer("demo-api", "fsn1", order.network, "cluster=demo", {})
+        assert balancer.public_ipv4
+        assert balancer.selectors == ("cluster=demo",)
+        servers = await asyncio.gather(*(cloud.create_server(replace(order, name=f"demo-{n}")) for n in range(4)))
+        view = await cloud.survey()
+        assert view.servers == tuple(sorted(servers, key=lambda s: s.id))
+        assert len(view.firewalls[0].rules) == 2
+        assert await cloud.server_exists(servers[0].id)
+        for server in servers:
+            await cloud.delete("server", server.id)
+        assert not await cloud.server_exists(servers[0].id)
+        for kind, key in [("load_balancer", balancer.id), ("firewall", firewall.id), ("network", order.network)]:
+            await cloud.delete(kind, key)
+            await cloud.delete(kind, key)
+        assert order.placement_group is not None
+        await cloud.delete("placement_group", order.placement_group)
+        await cloud.delete("ssh_key", order.ssh_key)
+        left = await cloud.survey()
+        assert not (left.servers)
+        assert not (left.firewalls)
+        assert not (left.networks)
+        assert not (left.load_balancers)
+        assert not left.placement_groups
+
+    run(story())
+
+
+def test_all_waits_share_one_poller(lab: Lab) -> None:
+    async def story() -> None:
+        cloud = cloud_of(lab)
+        order = await order_of(cloud)
+        await asyncio.gather(*(cloud.create_server(replace(order, name=f"demo-{n}")) for n in range(8)))
+
+    run(story())
+    assert len(requests_of(lab, "GET", "/actions")) <= 8
+    assert not requests_of(lab, "GET", "/actions/")
+
+
+def _public_key(number: int) -> str:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    private = Ed25519PrivateKey.from_private_bytes(number.to_bytes(32, "big"))
+    return private.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()

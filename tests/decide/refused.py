@@ -1,0 +1,392 @@
+"""States that are not ours to repair, and what must be said about each: the names are sentences."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from tests.decide.world import (
+    CLUSTER,
+    CREATE,
+    DELETE,
+    FIRST_MASTER,
+    MASTER1,
+    MASTER2,
+    MASTER3,
+    NETWORK,
+    NO_RECORD,
+    NOW,
+    OTHER_CA,
+    OTHER_UID,
+    PUBLIC_KEY,
+    SPEC,
+    WORKER1,
+    a_spec,
+    born_record,
+    database_deleted,
+    edit_etcd,
+    edit_facts,
+    edit_kube,
+    edit_node,
+    edit_server,
+    forgetful,
+    healthy,
+    joining,
+    lose,
+    member_id_of,
+    not_ready,
+    nothing,
+    off,
+    other_identity,
+    ready,
+    rebuilt,
+    recorded,
+    replacement_of,
+    stopped,
+    surroundings,
+    unlistable,
+    unreachable,
+    with_listing,
+    with_server,
+    without_quorum,
+)
+
+from hetzner_k3s.model.cloud import CloudView, Server, ServerStatus
+from hetzner_k3s.model.errors import SshStage
+from hetzner_k3s.model.facts import Known, Unknown
+from hetzner_k3s.model.host import HostFacts, Member
+from hetzner_k3s.model.identity import BirthRecord, Phase
+from hetzner_k3s.model.plan import Intent
+from hetzner_k3s.model.spec import ClusterSpec, NetworkSpec, SshSpec
+from hetzner_k3s.model.state import UNREADABLE, ClusterState, LocalEvidence
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A state, and the codes of what must be said about it."""
+
+    state: ClusterState
+    codes: tuple[str, ...]
+    spec: ClusterSpec = SPEC
+    intent: Intent = CREATE
+
+
+def case(state: ClusterState, *codes: str, spec: ClusterSpec = SPEC, intent: Intent = CREATE) -> Case:
+    return Case(state, codes, spec, intent)
+
+
+FIVE = a_spec(5, 0)
+ONE = a_spec(1, 0)
+NO_BIRTH = forgetful(with_listing(nothing(), **{f: getattr(surroundings(SPEC), f) for f in CloudView.__slots__}))
+"""Everything but servers is there, and nobody remembers a birth."""
+UNFINISHED = recorded(NO_BIRTH, BirthRecord(phase=Phase.BOOTSTRAPPING, seed=FIRST_MASTER))
+"""A birth was begun on server 101, which is not there any more."""
+FOREIGN = Server(id=901, name=MASTER1, status=ServerStatus.RUNNING, public_ipv4="192.0.2.1")
+
+
+def fresh(state: ClusterState, name: str) -> ClusterState:
+    return ready(lose(state, name), SPEC, name, replacement_of(name))
+
+
+def all_lost(spec: ClusterSpec = SPEC) -> ClusterState:
+    state = healthy(spec)
+    for name in spec.master_names:
+        state = lose(state, name)
+    return without_quorum(state)
+
+
+def named(state: ClusterState, name: str, new: str) -> ClusterState:
+    return edit_server(state, name, lambda s: replace(s, name=new))
+
+
+def stray(state: ClusterState, member: Member) -> ClusterState:
+    return edit_etcd(state, lambda etcd: replace(etcd, members=(*(etcd.members or ()), member)))
+
+
+def kubeconfig(state: ClusterState, ca: str) -> ClusterState:
+    return replace(state, local=LocalEvidence(kubeconfig_ca=ca))
+
+
+def reset_on(state: ClusterState, name: str) -> ClusterState:
+    """`--cluster-reset` on one master: same CA, UID and member id, but a list of its own."""
+
+    def alone(facts: HostFacts) -> HostFacts:
+        me = tuple(m for m in facts.etcd.members or () if m.id == facts.etcd.member_id)
+        return replace(facts, etcd=replace(facts.etcd, members=me, active_peers=()))
+
+    return edit_facts(state, name, alone)
+
+
+MASTERS = {
+    "a master is powered off": case(off(healthy(), MASTER2), "master.off"),
+    "a master is stopping": case(
+        edit_server(off(healthy(), MASTER2), MASTER2, lambda s: replace(s, status=ServerStatus.STOPPING)), "master.off"
+    ),
+    "a master is being deleted": case(
+        edit_server(off(healthy(), MASTER2), MASTER2, lambda s: replace(s, status=ServerStatus.DELETING)),
+        "master.unreachable",
+    ),
+    "a master was rebuilt": case(rebuilt(healthy(), MASTER1), "master.rebuilt"),
+    "a master's Node is NotReady": case(not_ready(healthy(), MASTER3), "master.not-ready"),
+    "a master's SSH does not answer": case(unreachable(healthy(), MASTER2), "master.unreachable"),
+    "a master was not looked at": case(
+        replace(healthy(), hosts={k: v for k, v in healthy().hosts.items() if k != 103}), "master.unreachable"
+    ),
+    "a master's database was deleted": case(database_deleted(healthy(), MASTER1), "master.not-ready"),
+    "a master's k3s is stopped": case(stopped(healthy(), MASTER3), "master.not-ready"),
+    "a master's k3s starts while its etcd is well": case(
+        edit_facts(healthy(), MASTER3, lambda f: replace(f, server_unit=replace(f.server_unit, active="activating"))),
+        "master.not-ready",
+    ),
+    "a master's etcd is a learner": case(
+        edit_facts(healthy(), MASTER3, lambda f: replace(f, etcd=replace(f.etcd, learner=True))), "master.not-ready"
+    ),
+    "a master's data is corrupt": case(
+        edit_facts(healthy(), MASTER3, lambda f: replace(f, etcd=replace(f.etcd, errors=("alarm:CORRUPT",)))),
+        "master.not-ready",
+    ),
+    "a master left the network": case(
+        edit_server(healthy(), MASTER2, lambda s: replace(s, private_ips={})), "master.not-ready"
+    ),
+    "one lost and one off": case(off(lose(healthy(FIVE), MASTER1), MASTER2), "master.off", spec=FIVE),
+    "two masters lost, quorum lost": case(
+        without_quorum(lose(lose(healthy(), MASTER1), MASTER2)), "masters.none-healthy"
+    ),
+    "two masters lost, quorum held": case(lose(lose(healthy(FIVE), MASTER1), MASTER2), "masters.two-lost", spec=FIVE),
+    "all masters lost": case(all_lost(), "masters.all-lost"),
+    "the only master lost": case(all_lost(ONE), "masters.all-lost", spec=ONE),
+    "the only master off": case(off(healthy(ONE), MASTER1), "masters.none-healthy", spec=ONE),
+    "all survivors unreachable and one fresh replacement reachable": case(
+        unreachable(unreachable(fresh(healthy(), MASTER1), MASTER2), MASTER3),
+        "masters.none-healthy",
+    ),
+}
+
+KEYS = {
+    "a master answers with another host key": case(
+        unreachable(healthy(), MASTER2, SshStage.HOST_KEY, "it showed the key zzzz"), "host.key-changed"
+    ),
+    "a master refuses our key": case(
+        unreachable(healthy(), MASTER2, SshStage.AUTH, "Permission denied (publickey)"), "host.denied"
+    ),
+}
+
+IDENTITY = {
+    "split by CA": case(other_identity(healthy(), MASTER3), "identity.split"),
+    "split by UID alone": case(other_identity(healthy(), MASTER3, ca="ab12" * 16), "identity.split"),
+    "all masters are of another cluster than the record": case(
+        recorded(healthy(), replace(born_record(), ca=OTHER_CA[:40])),
+        "identity.other",
+        "identity.agent",
+        "identity.agent",
+        "masters.none-healthy",
+    ),
+    "the UID is another one than the record's": case(
+        recorded(healthy(), replace(born_record(), uid=OTHER_UID)), "identity.other", "masters.none-healthy"
+    ),
+    "a silent host holds another cluster's data": case(
+        edit_facts(
+            joining(lose(healthy(), MASTER3), SPEC, MASTER3, replacement_of(MASTER3)),
+            MASTER3,
+            lambda f: replace(f, disk=replace(f.disk, server_ca=OTHER_CA, wal=True)),
+        ),
+        "identity.other",
+    ),
+    "one master was reset and the others live on": case(reset_on(healthy(), MASTER1), "identity.two-lists"),
+    "the cluster's own lineage is another one": case(
+        edit_kube(healthy(), lambda v: replace(v, lineage="9999")), "identity.lineage"
+    ),
+    "a worker holds another cluster's CA": case(
+        edit_facts(healthy(), WORKER1, lambda f: replace(f, disk=replace(f.disk, agent_ca=OTHER_CA))), "identity.agent"
+    ),
+    "the kubeconfig is another cluster's": case(kubeconfig(healthy(), OTHER_CA), "kubeconfig.other-cluster"),
+    "the kubeconfig cannot be read": case(kubeconfig(healthy(), UNREADABLE), "kubeconfig.other-cluster"),
+    "two values of the CA are recorded": case(
+        edit_server(healthy(), MASTER3, lambda s: replace(s, labels={**s.labels, "hetzner-k3s/ca": OTHER_CA[:40]})),
+        "record.conflict",
+    ),
+}
+
+LISTING = {
+    "the listing is incomplete": case(unlistable(healthy()), "listing.incomplete"),
+    "the listing is incomplete and the file names existing resources": case(
+        unlistable(nothing()),
+        "listing.incomplete",
+        spec=replace(SPEC, network=NetworkSpec(existing_network_name="shared")),
+    ),
+    "the cluster is being deleted": case(
+        recorded(healthy(), replace(born_record(), phase=Phase.DELETING)), "cluster.deleting"
+    ),
+    "a foreign server has a master's name": case(with_server(lose(healthy(), MASTER1), FOREIGN), "server.foreign"),
+    "a server of ours has another role than the file says": case(
+        edit_server(healthy(), WORKER1, lambda s: replace(s, labels={"cluster": CLUSTER, "role": "master"})),
+        "server.foreign",
+    ),
+    "masters exist under other names": case(
+        named(healthy(), MASTER3, "prod-cpx22-master3"),
+        "masters.other-names",
+        "member.unexplained",
+        "node.unexplained",
+    ),
+    "an unlabelled server has a name that a master can have": case(
+        with_server(NO_BIRTH, replace(FOREIGN, name="prod-cpx11-master1")), "masters.other-names", "birth.not-empty"
+    ),
+    "a foreign network has our name": case(
+        with_listing(NO_BIRTH, networks=(replace(NO_BIRTH.view.networks[0], labels={}),)), "resource.foreign"
+    ),
+    "a foreign firewall has our name": case(
+        with_listing(NO_BIRTH, firewalls=(replace(NO_BIRTH.view.firewalls[0], labels={}),)), "resource.foreign"
+    ),
+    "the network that the file says exists does not": case(
+        nothing(), "network.missing", spec=replace(SPEC, network=NetworkSpec(existing_network_name="shared"))
+    ),
+    "the network of a born cluster is gone": case(
+        with_listing(healthy(), networks=()),
+        "network.gone",
+        "masters.none-healthy",
+    ),
+    "our key's name is taken by another key": case(
+        with_listing(NO_BIRTH, ssh_keys=(replace(NO_BIRTH.view.ssh_keys[0], fingerprint="00:11"),)), "ssh-key.other"
+    ),
+    "the key that the file names does not exist": case(
+        nothing(),
+        "ssh-key.other",
+        spec=replace(
+            SPEC,
+            ssh=SshSpec(
+                private_key_path=None, public_key_path="p", public_key=PUBLIC_KEY, existing_ssh_key_name="mine"
+            ),
+        ),
+    ),
+}
+
+BIRTH = {
+    "the token is another project's and the kubeconfig is here": case(
+        kubeconfig(nothing(), "ab12" * 16), "birth.kubeconfig"
+    ),
+    "the token is another project's and a file that cannot be read is here": case(
+        kubeconfig(nothing(), UNREADABLE), "birth.kubeconfig"
+    ),
+    "the token is another project's and the journal remembers a birth": case(
+        replace(nothing(), local=LocalEvidence(open_birth=True)), "birth.journal"
+    ),
+    "a server without a record holds data": case(
+        with_listing(recorded(forgetful(healthy(ONE)), NO_RECORD)), "birth.not-empty", spec=ONE
+    ),
+    "a worker without a record was joined": case(
+        edit_facts(
+            ready(NO_BIRTH, SPEC, WORKER1), WORKER1, lambda f: replace(f, disk=replace(f.disk, agent_ca=OTHER_CA))
+        ),
+        "birth.not-empty",
+    ),
+    "a master that joined is off and there is no record": case(
+        recorded(forgetful(off(healthy(ONE), MASTER1)), NO_RECORD), "birth.not-empty", "master.off", spec=ONE
+    ),
+    "a server stands in our network that nobody knows": case(
+        with_server(NO_BIRTH, replace(FOREIGN, name="db", private_ips={NETWORK: "10.0.0.2"})), "birth.not-empty"
+    ),
+    "another server holds data while a birth is unfinished": case(
+        edit_facts(
+            ready(
+                ready(recorded(NO_BIRTH, replace(NO_RECORD, phase=Phase.BOOTSTRAPPING, seed=101)), SPEC, MASTER1),
+                SPEC,
+                MASTER2,
+            ),
+            MASTER2,
+            lambda f: replace(f, disk=replace(f.disk, server_ca=OTHER_CA, wal=True)),
+        ),
+        "birth.not-empty",
+    ),
+    "the seed of an unfinished birth is not listed, and was not asked for": case(UNFINISHED, "birth.seed"),
+    "the seed of an unfinished birth could not be asked for": case(
+        replace(UNFINISHED, lookups={FIRST_MASTER: Unknown("500", NOW)}), "birth.seed"
+    ),
+    "the seed of an unfinished birth exists although no listing shows it": case(
+        replace(UNFINISHED, lookups={FIRST_MASTER: Known(True)}), "birth.seed"
+    ),
+    "the seed of an unfinished birth has another name": case(
+        with_server(UNFINISHED, replace(FOREIGN, id=FIRST_MASTER, name="keep-me", private_ips={NETWORK: "10.0.0.2"})),
+        "birth.not-empty",
+        "birth.seed",
+    ),
+    "the seed of an unfinished birth does not answer": case(
+        unreachable(ready(UNFINISHED, SPEC, MASTER1), MASTER1), "master.unreachable"
+    ),
+    "the phase's label was lost, not the CA's": case(
+        recorded(forgetful(NO_BIRTH), BirthRecord(ca="ab12" * 10)), "masters.all-lost"
+    ),
+}
+
+MEMBERS = {
+    "a member of no master of the file": case(
+        stray(
+            healthy(), Member(id="7", name="prod-master9-aaaa", peer_urls=("https://10.0.0.99:2380",), learner=False)
+        ),
+        "member.unexplained",
+    ),
+    "a member that never started, at nobody's address": case(
+        stray(healthy(), Member(id="7", name="", peer_urls=("https://10.0.0.99:2380",), learner=True)),
+        "member.unexplained",
+    ),
+    "a member without an address": case(
+        stray(healthy(), Member(id="7", name="", peer_urls=(), learner=True)), "member.unexplained"
+    ),
+    "the address of the dead member is held by a server we know nothing of": case(
+        with_server(lose(healthy(), MASTER1), replace(FOREIGN, name="db", private_ips={NETWORK: "10.0.0.101"})),
+        "member.unexplained",
+    ),
+    "the dead member's server still exists although no listing shows it": case(
+        replace(lose(healthy(), MASTER1), lookups={FIRST_MASTER: Known(True)}), "member.unexplained", "node.unexplained"
+    ),
+    "the dead member's server could not be asked for": case(
+        replace(lose(healthy(), MASTER1), lookups={FIRST_MASTER: Unknown("500", NOW)}),
+        "member.unexplained",
+        "node.unexplained",
+    ),
+    "a member is dead while another one is a learner": case(
+        edit_etcd(
+            lose(healthy(FIVE), MASTER1),
+            lambda e: replace(e, members=tuple(replace(m, learner=m.id == member_id_of(105)) for m in e.members or ())),
+        ),
+        "master.not-ready",
+        "member.removal-unsafe",
+        spec=FIVE,
+    ),
+    "a lost worker's server could not be asked for": case(
+        replace(lose(healthy(), WORKER1), lookups={}), "node.unexplained"
+    ),
+    "a worker's server has another name now": case(named(healthy(), WORKER1, "keep-me"), "node.unexplained"),
+    "a worker's Node carries no id and its address is held by another server": case(
+        named(
+            edit_node(healthy(), WORKER1, lambda n: replace(n, server_id=None, provider_id=None)), WORKER1, "keep-me"
+        ),
+        "node.unexplained",
+    ),
+}
+
+WORKERS = {
+    "a worker is off": case(off(healthy(), WORKER1), "worker.off"),
+    "a worker does not answer": case(unreachable(healthy(), WORKER1), "worker.unreachable"),
+    "a worker answers with another host key": case(
+        unreachable(healthy(), WORKER1, SshStage.HOST_KEY, "it showed the key zzzz"), "worker.key-changed"
+    ),
+    "a worker refuses our key": case(unreachable(healthy(), WORKER1, SshStage.AUTH, "denied"), "worker.denied"),
+    "a worker was rebuilt": case(rebuilt(healthy(), WORKER1), "worker.rebuilt"),
+    "a worker's Node is NotReady": case(not_ready(healthy(), WORKER1), "worker.not-ready"),
+}
+
+DELETION = {
+    "a deletion, but the kubeconfig is another cluster's": case(
+        kubeconfig(healthy(), OTHER_CA), "delete.other-cluster", intent=DELETE
+    ),
+    "a deletion, but the kubeconfig cannot be read": case(
+        kubeconfig(healthy(), UNREADABLE), "delete.other-cluster", intent=DELETE
+    ),
+    "a deletion, but the listing is incomplete": case(unlistable(healthy()), "listing.incomplete", intent=DELETE),
+    "a deletion, but two births are recorded": case(
+        edit_server(healthy(), MASTER3, lambda s: replace(s, labels={**s.labels, "hetzner-k3s/seed": "9"})),
+        "record.conflict",
+        intent=DELETE,
+    ),
+}
+
+CASES = {**MASTERS, **KEYS, **IDENTITY, **LISTING, **BIRTH, **MEMBERS, **WORKERS, **DELETION}

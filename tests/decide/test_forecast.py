@@ -1,0 +1,95 @@
+"""The forecast: every step that can be planned is predicted, and every way ends where nothing is left to do."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+from tests.decide.world import (
+    CREATE,
+    DELETE,
+    MASTER1,
+    NOW,
+    SPEC,
+    WORKER1,
+    a_spec,
+    forecast,
+    healthy,
+    lose,
+    nothing,
+    plan,
+)
+
+from hetzner_k3s.decide.forecast import WAVE_LIMIT, predict
+from hetzner_k3s.model.facts import Unknown
+from hetzner_k3s.model.plan import Forecast, Intent
+from hetzner_k3s.model.spec import ClusterSpec
+from hetzner_k3s.model.state import ClusterState
+from hetzner_k3s.model.steps import Step
+
+WAYS: dict[str, tuple[ClusterState, ClusterSpec, Intent]] = {
+    "a birth": (nothing(), SPEC, CREATE),
+    "a birth of five": (nothing(), a_spec(5, 3), CREATE),
+    "a repair": (lose(healthy(), MASTER1), SPEC, CREATE),
+    "a new worker": (lose(healthy(), WORKER1), SPEC, CREATE),
+    "a deletion": (healthy(), SPEC, DELETE),
+}
+
+
+def test_every_step_can_be_planned() -> None:
+    shown = (forecast(*way) for way in WAYS.values())
+    assert {type(p.step) for way in shown for wave in way.waves for p in wave} == set(get_args(Step))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_step_is_predicted_and_the_way_ends_settled(way: str) -> None:
+    state, spec, intent = WAYS[way]
+    for wave in forecast(state, spec, intent).waves:
+        for planned in wave:
+            after = predict(spec, state, planned.step)
+            assert after != state, planned.key
+            state = after
+    assert plan(state, spec, intent).settled
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_step_that_is_done_is_not_planned_again(way: str) -> None:
+    state, spec, intent = WAYS[way]
+    for wave in forecast(state, spec, intent).waves:
+        for planned in wave:
+            state = predict(spec, state, planned.step)
+            assert {p.key for p in plan(state, spec, intent).steps}.isdisjoint({planned.key} - REPEATED)
+
+
+REPEATED = {("MarkMember", MASTER1)}
+"""At birth the first master is marked at once, and again when there is another master that its config can name."""
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_step_says_why_it_is_taken(way: str) -> None:
+    for wave in forecast(*WAYS[way]).waves:
+        assert all(len(planned.because) > 10 for planned in wave)
+
+
+def test_the_forecast_names_every_key_that_it_shows() -> None:
+    way: Forecast = forecast(nothing())
+    assert len(way.waves) < WAVE_LIMIT
+    assert way.keys == {p.key for wave in way.waves for p in wave}
+
+
+def test_the_forecast_shows_what_comes_after_the_api_answers_again() -> None:
+    state = lose(healthy(), MASTER1)
+    silent = ClusterState(
+        observed_at=state.observed_at,
+        cloud=state.cloud,
+        hosts=state.hosts,
+        kube={102: Unknown("timed out", NOW)},
+        local=state.local,
+        lookups=state.lookups,
+    )
+    assert forecast(silent).keys >= {
+        ("CreateServer", MASTER1),
+        ("RemoveMember", MASTER1),
+        ("DeleteNode", MASTER1),
+        ("JoinControlPlane", MASTER1),
+    }

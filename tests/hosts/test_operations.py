@@ -1,0 +1,227 @@
+"""Operations as commands, and what hosts print as results."""
+
+from __future__ import annotations
+
+import json
+import shlex
+
+import pytest
+
+from hetzner_k3s.hosts import operations
+from hetzner_k3s.hosts.units import install_files, unit
+from hetzner_k3s.model.errors import Fate, HostBusy, LockLost, OperationFailed, PreconditionChanged
+from hetzner_k3s.model.host import EtcdFacts, HostKeyKind, Member, OperationRecord, Snapshot, UnitFacts
+from hetzner_k3s.model.operations import (
+    AwaitK3s,
+    Done,
+    Install,
+    K3sRole,
+    MembersBasis,
+    Milestone,
+    Operation,
+    PointToServer,
+    Probe,
+    PromoteLearner,
+    ReadJournal,
+    ReadMembers,
+    ReadSecret,
+    RemoveMember,
+    RotateHostKey,
+    SaveSnapshot,
+    SecretKind,
+    StartK3s,
+    WriteConfig,
+)
+from hetzner_k3s.model.secrets import Secret
+
+HIDDEN = "the-hidden-value"
+ALL: list[Operation[object]] = [
+    Probe(),
+    RotateHostKey(private_key=Secret(HIDDEN), public_key="ssh-ed25519 AAAA", fence=7),
+    Install(role=K3sRole.SERVER, version="v1.36.3+k3s1", registries=HIDDEN, fence=7),
+    WriteConfig(config=Secret(HIDDEN), fence=7),
+    PointToServer(url="https://10.0.0.3:6443", fence=7),
+    StartK3s(role=K3sRole.AGENT, birth=False, fence=7),
+    AwaitK3s(role=K3sRole.SERVER, milestone=Milestone.IDENTITY, deadline=60.0),
+    RemoveMember(member_id="1143524885326647474", basis=MembersBasis(ids=("1", "2"), uid="u"), fence=7),
+    PromoteLearner(peer_address="10.0.0.3", deadline=60.0),
+    SaveSnapshot(name="pre-repair", fence=7),
+    ReadSecret(kind=SecretKind.TOKEN),
+    ReadMembers(),
+    ReadJournal(role=K3sRole.SERVER, lines=20),
+]
+
+UNITS = (
+    "MainPID=361 NRestarts=0 Id=k3s.service LoadState=loaded ActiveState=active SubState=running  "
+    "MainPID=0 NRestarts=0 Id=k3s-agent.service LoadState=not-found ActiveState=inactive SubState=dead  "
+    "MainPID=9 NRestarts=0 Id=hetzner-k3s-op.service LoadState=loaded ActiveState=activating SubState=start"
+)
+DISK = {
+    "wal": True,
+    "tombstone": False,
+    "reset_flag": False,
+    "config_present": True,
+    "server_ca": "f0",
+    "agent_ca": "f0",
+    "token_hash": "f3c14dc8fcd7",
+    "config_token_hash": None,
+    "config_server": "https://10.0.0.3:6443",
+}
+MEMBER_LIST = {
+    "members": [
+        {"ID": "1143524885326647474", "name": "master1-473a3449", "peerURLs": ["https://10.0.0.2:2380"]},
+        {"ID": "9054383352403965534", "peerURLs": ["https://10.0.0.4:2380"], "isLearner": True},
+    ]
+}
+ETCD = {
+    "health": {"health": "true", "reason": ""},
+    "peers": "7da7a1afd43fb65e",
+    "status": {
+        "header": {"member_id": "1143524885326647474", "revision": "4636"},
+        "leader": "1143524885326647474",
+        "raftIndex": "6018",
+        "raftTerm": "5",
+    },
+    "members": MEMBER_LIST,
+    "bootstrap": {"kvs": [{"key": "L2Jvb3RzdHJhcC9mM2MxNGRjOGZjZDc="}]},
+    "kube_system": {"kvs": [{"value": "azhzAAoMIAokNmMyMTcwZjgtMDAwMC00MDAwLTgwMDAtMDAwMDAwMDAwMDAxEgA="}]},
+}
+LOOK = {
+    "machine_id": "abc",
+    "hostname": "m1",
+    "clock": "1795468755.123456789",
+    "boot_finished": True,
+    "interfaces": "eth0 198.51.100.2 enp7s0 10.0.0.2",
+    "k3s_version": "v1.36.3+k3s1",
+    "units": UNITS,
+    "operation": {"id": "ab", "name": "Install", "fence": 7},
+    "disk": DISK,
+    "etcd": ETCD,
+    "snapshots": "2572320 1795468755 pre-repair-m1-1795468755",
+}
+
+
+def member(member_id: str, name: str, address: str, *, learner: bool = False) -> Member:
+    return Member(id=member_id, name=name, peer_urls=(f"https://{address}:2380",), learner=learner)
+
+
+def read(operation: Operation[object], document: object) -> object:
+    return operations.read_result(operation, json.dumps(document), HostKeyKind.FINAL, "m1")
+
+
+@pytest.mark.parametrize("operation", ALL, ids=operations.name)
+def test_it_becomes_one_command_without_a_secret(operation: Operation[object]) -> None:
+    sent = operations.invocation(operation, "0123")
+    assert HIDDEN not in sent.command
+    assert HIDDEN not in repr(operation)
+    assert len(sent.command.encode()) < 100_000  # one argument of execve holds 128 KiB
+    words = shlex.split(sent.command)
+    assert words[:3] == ["exec", "/bin/sh", "-c"]
+    assert ("systemd-run" in words[3]) == operation.mutating
+    assert sent.limit > 0
+
+
+def test_every_operation_is_known() -> None:
+    assert {operations.name(operation) for operation in ALL} == {kind.__name__ for kind in Operation.__subclasses__()}
+
+
+def test_a_mutating_operation_carries_its_fence_and_id() -> None:
+    words = shlex.split(operations.invocation(WriteConfig(config=Secret("x"), fence=7), "0123").command)
+    assert words[5:8] == ["0123", "WriteConfig", "7"]
+
+
+def test_a_look_is_read() -> None:
+    facts = operations.read_result(Probe(), json.dumps({"result": LOOK}), HostKeyKind.FINAL, "m1")
+    assert facts.server_unit == UnitFacts(active="active", sub="running", restarts=0, main_pid=361)
+    assert not facts.agent_unit.installed
+    assert facts.operation == OperationRecord(id="ab", name="Install", running=True, fence=7)
+    assert facts.snapshots == (Snapshot(name="pre-repair-m1-1795468755", size=2572320, created=1795468755.0),)
+    assert facts.interfaces == {"198.51.100.2": "eth0", "10.0.0.2": "enp7s0"}
+    assert facts.disk.config_server == "https://10.0.0.3:6443"
+    assert not facts.disk.empty
+    assert facts.etcd == EtcdFacts(
+        healthy=True,
+        member_id="1143524885326647474",
+        leader="1143524885326647474",
+        term=5,
+        index=6018,
+        revision=4636,
+        members=(
+            member("1143524885326647474", "master1-473a3449", "10.0.0.2"),
+            member("9054383352403965534", "", "10.0.0.4", learner=True),
+        ),
+        bootstrap_keys=("f3c14dc8fcd7",),
+        uid="6c2170f8-0000-4000-8000-000000000001",
+        active_peers=("9054383352403965534",),
+    )
+
+
+def test_an_etcd_without_quorum_has_no_members() -> None:
+    silent = {"status": None, "members": None, "bootstrap": None, "kube_system": None}
+    etcd = {**ETCD, **silent, "health": {"health": "false", "reason": "RAFT NO LEADER"}}
+    facts = operations.read_result(Probe(), json.dumps({"result": {**LOOK, "etcd": etcd}}), HostKeyKind.FINAL, "m1")
+    assert (facts.etcd.healthy, facts.etcd.reason, facts.etcd.members) == (False, "RAFT NO LEADER", None)
+    assert not facts.etcd.serving_voter
+
+
+def test_no_etcd_at_all_is_unknown_health() -> None:
+    facts = operations.read_result(Probe(), json.dumps({"result": {**LOOK, "etcd": None}}), HostKeyKind.BOOT, "m1")
+    assert facts.etcd == EtcdFacts()
+    assert facts.key is HostKeyKind.BOOT
+
+
+@pytest.mark.parametrize(
+    ("kind", "error"),
+    [
+        ("precondition_changed", PreconditionChanged),
+        ("busy", HostBusy),
+        ("fenced", LockLost),
+        ("failed", OperationFailed),
+    ],
+)
+def test_refusals_are_typed(kind: str, error: type[Exception]) -> None:
+    with pytest.raises(error, match=r"m1: .*because"):
+        read(WriteConfig(config=Secret("x"), fence=1), {"error": kind, "message": "because"})
+
+
+def test_the_fate_of_a_failure() -> None:
+    write = WriteConfig(config=Secret("x"), fence=1)
+    for operation, kind, fate in [
+        (write, "failed", Fate.MAY_HAVE_HAPPENED),
+        (write, "never_ran", Fate.DID_NOT_HAPPEN),
+        (ReadMembers(), "failed", Fate.DID_NOT_HAPPEN),
+    ]:
+        with pytest.raises(OperationFailed) as failed:
+            read(operation, {"error": kind, "message": "because"})
+        assert failed.value.fate is fate
+
+
+def test_an_unreadable_answer_is_a_failure_not_a_traceback() -> None:
+    with pytest.raises(OperationFailed, match="unreadable"):
+        operations.read_result(Probe(), "bash: line 1: oops", HostKeyKind.FINAL, "m1")
+
+
+def test_secrets_and_texts_come_back() -> None:
+    assert read(ReadSecret(kind=SecretKind.TOKEN), {"result": {"base64": "SzEwYWI6OnNlcnZlcjpwdw=="}}) == Secret(
+        "K10ab::server:pw"
+    )
+    assert read(StartK3s(role=K3sRole.AGENT, birth=False, fence=1), {"result": {}}) == Done()
+
+
+def test_only_a_server_has_a_guard_and_takes_the_permit() -> None:
+    server, agent = unit(K3sRole.SERVER), unit(K3sRole.AGENT)
+    assert "EnvironmentFile=-/run/hetzner-k3s/birth" in server
+    assert server.index("start-guard") < server.index("ExecStart=")
+    assert "ExecStartPost=-/bin/rm -f /run/hetzner-k3s/birth" in server
+    assert "hetzner-k3s" not in agent
+    assert agent.rstrip().endswith("ExecStart=/usr/local/bin/k3s agent")
+    assert "EnvironmentFile=-/etc/systemd/system/k3s-agent.service.env" in agent
+
+
+def test_registry_passwords_are_for_root_alone() -> None:
+    install = Install(role=K3sRole.AGENT, version="v1.36.3+k3s1", registries=HIDDEN, fence=1)
+    files = {file.path: file for file in install_files(install)}
+    assert files["/etc/rancher/k3s/registries.yaml"].mode == "0600"
+    assert "/usr/local/lib/hetzner-k3s/start-guard" not in files
+    without = Install(role=K3sRole.AGENT, version="v1.36.3+k3s1", registries=None, fence=1)
+    assert "/etc/rancher/k3s/registries.yaml" not in {file.path for file in install_files(without)}

@@ -1,0 +1,189 @@
+"""What no plan may hold, told from raw facts: a second opinion, written without the rules it judges."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from hetzner_k3s.model import lookup, naming
+from hetzner_k3s.model.cloud import Server
+from hetzner_k3s.model.facts import Known
+from hetzner_k3s.model.identity import BirthRecord, Phase
+from hetzner_k3s.model.plan import Plan, PlannedStep, StepKey
+from hetzner_k3s.model.spec import ClusterSpec
+from hetzner_k3s.model.state import ClusterState
+from hetzner_k3s.model.steps import (
+    CreateServer,
+    DeleteNode,
+    InitControlPlane,
+    JoinControlPlane,
+    RecordBirth,
+    RemoveMember,
+)
+
+DANGEROUS: Final = (RemoveMember, DeleteNode, InitControlPlane, CreateServer)
+
+
+def dangers(plan: Plan) -> frozenset[StepKey]:
+    """Give the steps that destroy, that give birth or that buy."""
+    births = (p for p in plan.steps if isinstance(p.step, RecordBirth) and p.step.target == "bootstrapping")
+    return frozenset(p.key for p in (*(p for p in plan.steps if isinstance(p.step, DANGEROUS)), *births))
+
+
+def violations(spec: ClusterSpec, state: ClusterState, plan: Plan) -> list[str]:
+    """Say what is wrong with a plan, made on a state."""
+    found = [f"{p.key}: {why}" for p in plan.steps for why in _of_step(spec, state, p)]
+    disruptive = [p.key for p in plan.steps if isinstance(p.step, RemoveMember | InitControlPlane | RecordBirth)]
+    return found + ([f"at once: {disruptive}"] if len(disruptive) > 1 else [])
+
+
+def _of_step(spec: ClusterSpec, state: ClusterState, planned: PlannedStep) -> Iterator[str]:
+    step = planned.step
+    yield from _names_strangers(spec, state, step)
+    check = _CHECKS.get(type(step))
+    if check is not None:
+        yield from check(spec, state, step)
+
+
+def _names_strangers(spec: ClusterSpec, state: ClusterState, step: object) -> Iterator[str]:
+    for field in ("server_id", "via"):
+        number = getattr(step, field, None)
+        server = next((s for s in state.view.servers if s.id == number), None)
+        if number is not None and (server is None or server.labels.get(naming.LABEL_CLUSTER) != spec.name):
+            yield f"{field} {number} is not a server of ours"
+
+
+def _record(spec: ClusterSpec, state: ClusterState) -> BirthRecord:
+    record = lookup.birth_record(spec, state.view)
+    return record if isinstance(record, BirthRecord) else BirthRecord()
+
+
+def _removal(spec: ClusterSpec, state: ClusterState, step: RemoveMember) -> Iterator[str]:
+    seed = state.facts(step.via)
+    members = (seed.etcd.members or ()) if seed else ()
+    victim = next((m for m in members if m.id == step.member_id), None)
+    hosts = [f.value for f in state.hosts.values() if isinstance(f, Known)]
+    if victim is None or seed is None:
+        yield "the member is not in the list of the host that is to remove it"
+        return
+    if any(f.etcd.member_id == victim.id or victim.id in f.etcd.active_peers for f in hosts):
+        yield "the member lives"
+    voting = [m for m in members if not m.learner]
+    healthy = {f.etcd.member_id for f in hosts if f.voter}
+    left = [m for m in voting if m.id != victim.id]
+    alive = sum(m.id in healthy for m in left)
+    if alive * 2 <= len(left) or alive * 2 <= len(voting):
+        yield f"quorum: {alive} healthy of {len(voting)}, {len(left)} left"
+    if set(step.basis.ids) != {m.id for m in members} or step.basis.uid != seed.etcd.uid:
+        yield "its basis is not what the host sees"
+    if not any(victim.id in s.name and s.size for f in hosts for s in f.snapshots):
+        yield "no snapshot was saved"
+    yield from _name_in_use(state, step.target)
+    server = state.server(step.target)
+    if server is None or state.facts(server.id) is None:
+        yield "its successor was not seen ready"
+
+
+def _node_deletion(spec: ClusterSpec, state: ClusterState, step: DeleteNode) -> Iterator[str]:
+    yield from _name_in_use(state, step.target)
+    server = state.server(step.target)
+    live = [m.name for m in _members(state) if server is not None and _is_of(state, server, m.id)]
+    if live:
+        yield f"the master of that name votes: {live}"
+
+
+def _members(state: ClusterState) -> list[Any]:
+    return [m for f in state.hosts.values() if isinstance(f, Known) for m in f.value.etcd.members or ()]
+
+
+def _is_of(state: ClusterState, server: Server, member_id: str) -> bool:
+    facts = state.facts(server.id)
+    return facts is not None and facts.etcd.member_id == member_id
+
+
+def _name_in_use(state: ClusterState, name: str) -> Iterator[str]:
+    """Say why what has, or had, a name could still be the machine that is spoken of."""
+    views = [v for k in state.kube if (v := state.kube_of(k)) is not None]
+    if not views:
+        yield "the API was not read"
+        return
+    node, server = views[0].node(name), state.server(name)
+    machine = node.machine if node else None
+    facts = state.facts(server.id) if server else None
+    if machine is not None and (server is None or server.id != machine):
+        if any(s.id == machine for s in state.view.servers) or state.lookups.get(machine) != Known(False):
+            yield f"server {machine} is not proven gone"
+    elif server is not None and (facts is None or not facts.disk.empty):
+        yield "the server of its name was not seen empty"
+
+
+def _birth(spec: ClusterSpec, state: ClusterState, step: InitControlPlane) -> Iterator[str]:
+    record = _record(spec, state)
+    if record.phase is not Phase.BOOTSTRAPPING or record.seed != step.server_id:
+        yield "it is not the recorded seed"
+    yield from _signs_of_a_cluster(spec, state, step.server_id)
+
+
+def _begun(spec: ClusterSpec, state: ClusterState, step: RecordBirth) -> Iterator[str]:
+    if step.target == "bootstrapping":
+        yield from _signs_of_a_cluster(spec, state, None)
+        before = _record(spec, state)
+        if before.phase not in {None, Phase.BOOTSTRAPPING} or before.ca or before.uid:
+            yield "a birth is recorded"
+        if before.seed is not None and state.lookups.get(before.seed) != Known(False):
+            yield "the recorded seed is not proven gone"
+
+
+def _signs_of_a_cluster(spec: ClusterSpec, state: ClusterState, seed: int | None) -> Iterator[str]:
+    if not isinstance(state.cloud, Known):
+        yield "the listing is incomplete"
+    if state.local.kubeconfig_ca is not None:
+        yield "there is a kubeconfig"
+    for server in state.view.servers:
+        ours = server.labels.get(naming.LABEL_CLUSTER) == spec.name or server.name in {s.name for s in spec.servers()}
+        in_network = lookup.network_id(spec, state.view) in server.private_ips
+        facts = state.facts(server.id)
+        if server.id != seed and (ours or in_network) and (facts is None or not facts.disk.empty):
+            yield f"{server.name} was not seen empty"
+
+
+def _purchase(spec: ClusterSpec, state: ClusterState, step: CreateServer) -> Iterator[str]:
+    record = _record(spec, state)
+    if not isinstance(state.cloud, Known):
+        yield "the listing is incomplete"
+    if record.phase is Phase.BORN and not any(f.value.voter for f in state.hosts.values() if isinstance(f, Known)):
+        yield "no voter answers"
+    if record.phase is Phase.DELETING:
+        yield "the cluster is being deleted"
+
+
+def _join(spec: ClusterSpec, state: ClusterState, step: JoinControlPlane) -> Iterator[str]:
+    record, seed, joiner = _record(spec, state), state.facts(step.via), state.facts(step.server_id)
+    if record.phase is not Phase.BORN:
+        yield "the cluster is not recorded as born"
+    if seed is None or not seed.voter or not (seed.disk.server_ca or "").startswith(record.ca or "-"):
+        yield "the master it joins through is no healthy voter of the recorded cluster"
+        return
+    if seed.etcd.uid != record.uid:
+        yield "the master it joins through has another UID"
+    if joiner is None:
+        yield "its host was not looked at"
+    elif joiner.disk.server_ca not in {None, seed.disk.server_ca}:
+        yield "its host holds another cluster's data"
+    others = [m for m in seed.etcd.members or () if m.name.rpartition("-")[0] == step.target]
+    if (
+        any(joiner is None or m.id != joiner.etcd.member_id for m in others)
+        and joiner is not None
+        and joiner.disk.empty
+    ):
+        yield "its predecessor is still a member"
+
+
+_CHECKS: Final[dict[type, Callable[[ClusterSpec, ClusterState, Any], Iterator[str]]]] = {
+    RemoveMember: _removal,
+    DeleteNode: _node_deletion,
+    InitControlPlane: _birth,
+    RecordBirth: _begun,
+    CreateServer: _purchase,
+    JoinControlPlane: _join,
+}

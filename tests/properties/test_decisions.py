@@ -1,0 +1,133 @@
+"""What must hold of every decision, in every world."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+from hypothesis import HealthCheck, event, given, settings
+from hypothesis import strategies as st
+from tests.decide.world import CREATE, DELETE, NOW, forecast
+from tests.properties.safety import dangers, violations
+from tests.properties.walking import run, what_is_missing
+from tests.properties.worlds import World, anything, grown, unborn
+
+from hetzner_k3s import decide
+from hetzner_k3s.model.errors import SshStage
+from hetzner_k3s.model.facts import Known, Unknown
+from hetzner_k3s.model.host import HostReading, Unreachable
+from hetzner_k3s.model.plan import Plan
+from hetzner_k3s.model.state import ClusterState
+
+WALKS = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+QUICK = settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def _sorted(plan: Plan) -> tuple[list[str], list[str], list[str]]:
+    return sorted(map(repr, plan.steps)), sorted(map(repr, plan.waits)), sorted(map(repr, plan.refusals))
+
+
+@WALKS
+@given(anything(), st.randoms(use_true_random=False))
+def test_every_run_converges_or_was_refused(world: World, chance: random.Random) -> None:
+    first, *later = run(world.spec, world.state, chance)
+    event("refused" if first[1].refusals else "settled" if not later else "converged")
+    state, plan = later[-1] if later else first
+    if first[1].refusals:
+        assert not later
+        return
+    if plan.refusals:
+        # A sick worker is spoken of when the masters are well again; what a silent machine holds cannot be foreseen.
+        workers_only = all(refusal.code.startswith("worker.") for refusal in plan.refusals)
+        assert workers_only or "not recorded and silent" in world.told, (plan, world)
+        return
+    assert plan.settled, (plan, world)
+    assert what_is_missing(world.spec, state) == []
+
+
+@WALKS
+@given(anything(), st.randoms(use_true_random=False))
+def test_a_run_starts_only_what_the_forecast_showed(world: World, chance: random.Random) -> None:
+    shown = forecast(world.state, world.spec).keys
+    for _, plan in run(world.spec, world.state, chance):
+        assert {step.key for step in plan.steps} <= shown
+
+
+@WALKS
+@given(anything(), st.randoms(use_true_random=False))
+def test_no_step_of_any_run_is_unsafe(world: World, chance: random.Random) -> None:
+    for state, plan in run(world.spec, world.state, chance):
+        assert violations(world.spec, state, plan) == []
+
+
+@QUICK
+@given(anything())
+def test_a_refusal_empties_every_scope(world: World) -> None:
+    for intent in (CREATE, DELETE):
+        plan = decide.plan(world.spec, world.state, intent)
+        assert not plan.refusals or (plan.steps, plan.waits) == ((), ())
+
+
+@QUICK
+@given(anything(), st.randoms(use_true_random=False))
+def test_the_order_of_what_was_read_does_not_matter(world: World, chance: random.Random) -> None:
+    for intent in (CREATE, DELETE):
+        once = decide.plan(world.spec, world.state, intent)
+        again = decide.plan(world.spec, shuffled(world.state, chance), intent)
+        assert _sorted(once) == _sorted(again)
+
+
+def shuffled(state: ClusterState, chance: random.Random) -> ClusterState:
+    """Give the same observation in another order."""
+
+    def mixed(items: tuple[object, ...]) -> tuple[object, ...]:
+        return tuple(chance.sample(items, len(items)))
+
+    hosts: dict[int, HostReading] = {}
+    for server_id, reading in chance.sample(sorted(state.hosts.items()), len(state.hosts)):
+        if isinstance(reading, Known) and reading.value.etcd.members:
+            etcd = replace(reading.value.etcd, members=mixed(reading.value.etcd.members))  # type: ignore[arg-type]
+            hosts[server_id] = Known(replace(reading.value, etcd=etcd))
+        else:
+            hosts[server_id] = reading
+    kube = {
+        k: Known(replace(r.value, nodes=mixed(r.value.nodes))) if isinstance(r, Known) else r  # type: ignore[arg-type]
+        for k, r in state.kube.items()
+    }
+    state = replace(state, hosts=hosts, kube=kube)
+    if isinstance(state.cloud, Unknown):
+        return state
+    view = state.view
+    return state.with_view(replace(view, **{name: mixed(getattr(view, name)) for name in view.__slots__}))
+
+
+@QUICK
+@given(grown(), st.randoms(use_true_random=False))
+def test_what_is_forgotten_never_permits_what_was_not_permitted(world: World, chance: random.Random) -> None:
+    """ARCHITECTURE law 2: unknown is not absent."""
+    before = dangers(decide.plan(world.spec, world.state, CREATE))
+    after = dangers(decide.plan(world.spec, forgetting(world.state, chance), CREATE))
+    assert after <= before
+
+
+def forgetting(state: ClusterState, chance: random.Random) -> ClusterState:
+    """Let reads fail that succeeded: of masters that are recorded as members, of the API, of ids, of the listing."""
+    members = {s.id for s in state.view.servers if s.labels.get("hetzner-k3s/state") == "member"}
+    silence = Unreachable(SshStage.TCP, "no answer", NOW)
+    hosts: dict[int, HostReading] = {
+        k: silence if k in members and chance.random() < 0.3 else reading for k, reading in state.hosts.items()
+    }
+    state = replace(state, hosts=hosts)
+    if chance.random() < 0.4:
+        state = replace(state, kube={k: Unknown("timed out", NOW) for k in state.kube})
+    if chance.random() < 0.4:
+        state = replace(state, lookups={k: Unknown("500", NOW) for k in state.lookups if chance.random() < 0.5})
+    return replace(state, cloud=Unknown("page 2 answered 503", NOW)) if chance.random() < 0.1 else state
+
+
+@QUICK
+@given(unborn())
+def test_beside_any_sign_of_an_earlier_cluster_none_is_born(world: World) -> None:
+    seed = world.state.local.kubeconfig_ca
+    if seed is not None:
+        assert not {"InitControlPlane", "RecordBirth"} & {k[0] for k in forecast(world.state, world.spec).keys}

@@ -1,0 +1,184 @@
+"""What people, and other programs, do to a cluster by hand: each a few lines beside the tool."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+from hetzner_k3s.lab.k3s import node_password, tokens
+from hetzner_k3s.lab.k3s.api.resources import NODES, SECRETS, Obj
+from hetzner_k3s.lab.k3s.api.store import Store
+from hetzner_k3s.lab.k3s.control.nodes import NAME_ANNOTATION
+from hetzner_k3s.lab.k3s.model_etcd import ModelEtcd
+from hetzner_k3s.lab.k3s.model_etcd_data import forget_others
+from hetzner_k3s.lab.simulated import faults, k3s_files
+from hetzner_k3s.lab.simulated.host import Host
+from hetzner_k3s.lab.simulated.k3s_server import K3sServer
+from hetzner_k3s.lab.simulated.world import World
+from hetzner_k3s.model import naming
+from hetzner_k3s.model.operations import K3sRole
+
+from .clusters import CLUSTER
+
+
+def leading(world: World) -> K3sServer:
+    """Give the k3s whose etcd leads."""
+    servers = [host.server for host in world.site.hosts.values()]
+    return next(s for s in servers if s is not None and s.etcd is not None and s.etcd.leads)
+
+
+def leader(world: World) -> str:
+    """Name the server whose etcd leads."""
+    return leading(world).name
+
+
+def store(world: World) -> Store:
+    """Give the objects."""
+    found = leading(world).store
+    assert found is not None
+    return found
+
+
+def etcd(world: World) -> ModelEtcd:
+    """Give the leading etcd."""
+    found = leading(world).etcd
+    assert found is not None
+    return found
+
+
+async def election_over(world: World) -> None:
+    """Wait until somebody leads."""
+    await faults.until(lambda: any(peer.leads for peer in world.site.peers.members()), "an election")
+
+
+async def forget_node(world: World, name: str) -> None:
+    """Delete a Node at once, its finalizers notwithstanding; its member and its secret stay."""
+    key = NODES.key("", name)
+    found = await etcd(world).get(key)
+    await etcd(world).delete(key, found.entries[0].mod_revision)
+
+
+async def remove_member(world: World, name: str) -> None:
+    """Remove the member of a node; the Node stays."""
+    victim = next(m for m in await etcd(world).members() if m.name.startswith(f"{name}-"))
+    await etcd(world).remove(victim.id)
+
+
+async def stick_node(world: World, name: str) -> None:
+    """Have a Node that is being deleted wait for ever: it lacks the annotations that its finalizer needs."""
+
+    def unannotated(old: Obj) -> Obj:
+        kept = {key: value for key, value in old["metadata"]["annotations"].items() if key != NAME_ANNOTATION}
+        return old | {"metadata": old["metadata"] | {"annotations": kept}}
+
+    await store(world).change(NODES, name, "", unannotated)
+    await store(world).delete(NODES, name)
+
+
+async def leave_password(world: World, name: str) -> None:
+    """Leave a node password of another host behind."""
+    metadata = {"name": node_password.secret_name(name), "namespace": "kube-system"}
+    body = {"metadata": metadata, "type": "k3s.cattle.io/node-password", "data": {"hash": "b2xk"}}
+    await store(world).create(SECRETS, body, "kube-system")
+
+
+def make_server(world: World, name: str, labels: dict[str, str]) -> None:
+    """Make a server by hand, in the cluster's network."""
+    network = next(iter(world.project.networks))
+    body = {"name": name, "server_type": "cpx22", "image": "debian-13", "location": "fsn1"}
+    order = {**body, "networks": [network], "labels": labels}
+    assert "error" not in faults.ask(world, "POST", "/servers", json.dumps(order).encode())
+
+
+async def servers_run(world: World) -> None:
+    """Wait until every server runs."""
+    servers = world.project.servers.values()
+    await faults.until(
+        lambda: all(s.status == "running" and world.site.hosts[s.id].ssh_up for s in servers), "all servers"
+    )
+
+
+def master_labels() -> dict[str, str]:
+    """Give the labels of a master of the cluster, as somebody would copy them."""
+    return naming.server_labels(CLUSTER, naming.ROLE_MASTER)
+
+
+def server_unit_stopped(host: Host) -> None:
+    """Stop k3s."""
+    host.units[K3sRole.SERVER].stop()
+
+
+def start(host: Host) -> None:
+    """Start k3s."""
+    host.units[K3sRole.SERVER].start()
+
+
+def without_server_line(host: Host) -> None:
+    """Take the line `server:` out of `config.yaml`."""
+    lines = (host.disk.config or "").splitlines()
+    host.disk.config = "\n".join(line for line in lines if not line.startswith("server:")) + "\n"
+
+
+def reset_quorum(host: Host) -> None:
+    """Reset a stopped host's etcd to be its cluster's only member, as `k3s server --cluster-reset` does."""
+    assert host.disk.drive.data is not None
+    host.disk.member_name = f"{host.name}-{host.chance.token_hex(4)}"
+    forget_others(host.disk.drive.data, host.disk.member_name)
+
+
+def give_birth(host: Host, *, keep_tls: bool) -> None:
+    """Begin another cluster on a stopped host, as a careless hand does."""
+    host.disk.remove_database()
+    if not keep_tls:
+        host.disk.server.clear()
+        host.disk.token = None
+    without_server_line(host)
+    host.permit = True
+    start(host)
+
+
+async def reborn(world: World, host: Host) -> None:
+    """Wait until the other cluster serves."""
+    await faults.until(lambda: host.server is not None and host.server.api_ready, f"the cluster on {host.name}")
+    world.site.peers.settle()
+
+
+async def rotate_token(world: World, host: Host, password: str) -> None:
+    """Rotate the cluster's token on one master: datastore and that host follow, the other hosts do not."""
+    assert host.disk.token is not None
+    old = tokens.parse(host.disk.token).password
+    found = await etcd(world).get(tokens.storage_key(old))
+    k3s_files.write_passwd(host.disk, password, world.clock.now())
+    await etcd(world).put(tokens.storage_key(password), k3s_files.seal(host.disk.server, password), 0)
+    await etcd(world).delete(tokens.storage_key(old), found.entries[0].mod_revision)
+    host.disk.token = tokens.full(host.disk.server_ca or b"", password)
+
+
+def another_machine_answers(host: Host) -> None:
+    """Let a machine with another host key answer at a server's address."""
+    host.disk.host_key = "somebody-else"
+
+
+async def add_learner(world: World, address: str) -> None:
+    """Add a learner that never starts."""
+    await etcd(world).add_learner(f"https://{address}:2380")
+
+
+def break_api(world: World) -> None:
+    """Let every API server die while etcd goes on."""
+    for host in world.site.hosts.values():
+        if host.server is not None:
+            host.server.api_ready = False
+
+
+async def changed(world: World, seconds: float) -> None:
+    """Let time pass."""
+    await asyncio.sleep(seconds)
+    world.check()
+
+
+def with_labels(world: World, name: str, labels: dict[str, str]) -> None:
+    """Change a server's labels."""
+    server = world.server(name)
+    assert server is not None
+    server.labels = {**server.labels, **labels}

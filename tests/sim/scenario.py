@@ -1,0 +1,127 @@
+"""What a scenario of RECOVERY_FACTS.md 4 is: its number and name, what happens, how it ends today, and how later."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from hetzner_k3s.model.errors import ExitCode
+from hetzner_k3s.model.spec import ClusterSpec
+
+from . import invariants
+from .clusters import a_spec
+from .story import Story
+from .tool import Run
+
+Happening = Callable[[Story], Awaitable[Run | None]]
+
+
+@dataclass(frozen=True)
+class Converges:
+    """The next run ends with the cluster as the file says; `lost` are the servers that the story is about."""
+
+    lost: tuple[str, ...] = ()
+
+    async def check(self, story: Story, run: Run) -> None:
+        """Demand it."""
+        assert run.code is ExitCode.CONVERGED, run.story()
+        await story.is_converged(*self.lost)
+
+
+@dataclass(frozen=True)
+class Refuses:
+    """The next run refuses with these codes and changes nothing; `split`: a hand made a second cluster before."""
+
+    codes: tuple[str, ...]
+    split: bool = False
+
+    async def check(self, story: Story, run: Run) -> None:
+        """Demand it."""
+        assert run.code is ExitCode.REFUSED, run.story()
+        assert run.refused == self.codes, run.story()
+        assert not run.writes, run.story()
+        if not self.split:
+            assert not invariants.always(story.world, story.before)
+
+
+@dataclass(frozen=True)
+class Fails:
+    """The next run fails and says this; nothing is broken by it."""
+
+    says: str
+
+    async def check(self, story: Story, run: Run) -> None:
+        """Demand it."""
+        assert run.code not in (ExitCode.CONVERGED, None), run.story()
+        assert self.says in str(run.error), run.story()
+        broken = invariants.always(story.world, story.before)
+        assert not broken, f"{broken}\n{run.story()}"
+
+
+@dataclass(frozen=True)
+class Told:
+    """The scenario tells and checks its own end."""
+
+    async def check(self, story: Story, run: Run) -> None:
+        """Demand nothing more."""
+
+
+End = Converges | Refuses | Fails | Told
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One scenario.
+
+    Args:
+        number, name: as in RECOVERY_FACTS.md 4.
+        happens: what happens; gives the run that is looked at, or None to have `create` run.
+        today: how it ends with what the product can do now.
+        later: how it will end, where that is not yet so.
+        spec: the wish.
+    """
+
+    number: str
+    name: str
+    happens: Happening
+    today: End
+    later: str = ""
+    spec: ClusterSpec = field(default_factory=a_spec)
+
+    @property
+    def id(self) -> str:
+        """Give the name of its test."""
+        return f"{self.number}-{self.name}"
+
+    async def play(self, story: Story) -> None:
+        """Let it happen, run the tool, look at the end."""
+        run = await self.happens(story) or await story.create()
+        await self.today.check(story, run)
+
+
+def converges(*lost: str) -> Converges:
+    """The next run ends with the cluster as the file says."""
+    return Converges(lost)
+
+
+def refuses(*codes: str, split: bool = False) -> Refuses:
+    """The next run refuses with these codes."""
+    return Refuses(codes, split)
+
+
+class Collection:
+    """Scenarios as they are written down."""
+
+    def __init__(self) -> None:
+        self.scenarios: list[Scenario] = []
+
+    def add(
+        self, number: str, name: str, today: End, *, later: str = "", spec: ClusterSpec | None = None
+    ) -> Callable[[Happening], Happening]:
+        """Write a scenario down; its happening is decorated."""
+
+        def write(happens: Happening) -> Happening:
+            self.scenarios.append(Scenario(number, name, happens, today, later, spec or a_spec()))
+            return happens
+
+        return write

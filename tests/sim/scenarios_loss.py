@@ -1,0 +1,229 @@
+"""Scenarios 1-17, 32-47: servers, members, Nodes and disks that are lost, and how many masters there should be."""
+
+from __future__ import annotations
+
+import asyncio
+
+from hetzner_k3s.lab.simulated import faults
+from hetzner_k3s.lab.simulated.faults import DatabaseDeleted, PoweredOff, Rebuilt, ServerDeleted, SshSilent
+from hetzner_k3s.model.errors import ExitCode
+
+from . import invariants, mischief
+from .clusters import MASTER1, MASTER2, MASTER3, WORKER1, a_spec
+from .scenario import Collection, Fails, Told, converges, refuses
+from .story import Story
+from .tool import Run
+
+LOSS = Collection()
+_add = LOSS.add
+
+_NEEDS_CONSENT = "snapshot of the survivor saved, plan shown; with --reset-quorum-from three voters with its data"
+_NEEDS_RESTORE = "with --restore latest: restored from our own snapshot, masters joined, workers back"
+
+
+@_add("1", "master1-deleted", converges(MASTER1))
+async def _(story: Story) -> None:
+    await story.happens(ServerDeleted(MASTER1))
+
+
+@_add("2", "master2-deleted", converges(MASTER2))
+async def _(story: Story) -> None:
+    await story.happens(ServerDeleted(MASTER2))
+
+
+@_add("3", "master3-deleted", converges(MASTER3))
+async def _(story: Story) -> None:
+    await story.happens(ServerDeleted(MASTER3))
+
+
+@_add("4", "leader-deleted", converges(MASTER1, MASTER2, MASTER3))
+async def _(story: Story) -> None:
+    await story.happens(ServerDeleted(mischief.leader(story.world)))
+
+
+@_add("5", "deleted-CCM-cleaned", converges(MASTER1))
+async def _(story: Story) -> None:
+    await story.happens(ServerDeleted(MASTER1))
+    await asyncio.sleep(180)
+    data = invariants.leading_data(story.world)
+    assert data is not None
+    assert len(data.members) == 2, "the cloud controller has not cleaned up"
+
+
+@_add("6", "deleted-node-gone-member-stays", converges(MASTER1))
+async def _(story: Story) -> None:
+    await story.happens(ServerDeleted(MASTER1))
+    await mischief.election_over(story.world)
+    await mischief.forget_node(story.world, MASTER1)
+
+
+@_add("7", "deleted-member-gone-node-stays", converges(MASTER1))
+async def _(story: Story) -> None:
+    await story.happens(ServerDeleted(MASTER1))
+    await mischief.election_over(story.world)
+    await mischief.remove_member(story.world, MASTER1)
+
+
+@_add("8", "stale-node-terminating", Fails("its finalizers are"), later="finalizer cleared after proof, then converged")
+async def _(story: Story) -> None:
+    await story.happens(ServerDeleted(MASTER1))
+    await mischief.election_over(story.world)
+    await mischief.stick_node(story.world, MASTER1)
+
+
+@_add("9", "stale-node-password", converges(WORKER1))
+async def _(story: Story) -> None:
+    await story.happens(ServerDeleted(WORKER1))
+    await mischief.forget_node(story.world, WORKER1)
+
+
+@_add("10", "same-name-new-ip", Fails("a host key that its labels do not name"), later="joined, old member removed")
+async def _(story: Story) -> None:
+    await story.happens(ServerDeleted(MASTER1))
+    mischief.make_server(story.world, MASTER1, mischief.master_labels())
+    await mischief.servers_run(story.world)
+
+
+@_add("11", "same-ip-new-name", refuses("masters.other-names", "member.unexplained"))
+async def _(story: Story) -> None:
+    await story.happens(ServerDeleted(MASTER1))
+    mischief.make_server(story.world, "prod-master9", mischief.master_labels())
+    await mischief.servers_run(story.world)
+
+
+@_add("12", "private-ip-reused-by-worker", refuses("member.unexplained"), later="old member removed, worker untouched")
+async def _(story: Story) -> None:
+    await story.happens(ServerDeleted(MASTER1))
+    mischief.make_server(story.world, "somebodys-worker", {})
+    await mischief.servers_run(story.world)
+
+
+@_add("13", "public-ip-reused-foreign-host", refuses("host.key-changed"))
+async def _(story: Story) -> None:
+    mischief.another_machine_answers(story.world.host(MASTER2))
+
+
+@_add("14", "rebuilt-in-place", refuses("master.rebuilt"), later="rejoined, no new server")
+async def _(story: Story) -> None:
+    await story.happens(Rebuilt(MASTER1))
+    await asyncio.sleep(90)
+
+
+@_add("15", "db-dir-deleted-tls-kept", refuses("master.not-ready"), later="rejoins through `server:`")
+async def _(story: Story) -> None:
+    await story.happens(DatabaseDeleted(MASTER1))
+
+
+@_add("16", "powered-off-master", refuses("master.off"), later="powered on, not replaced")
+async def _(story: Story) -> None:
+    await story.happens(PoweredOff(MASTER2))
+
+
+@_add("17", "powered-off-quorum-lost", refuses("masters.none-healthy"), later="both powered on, no reset")
+async def _(story: Story) -> None:
+    await story.happens(PoweredOff(MASTER1), PoweredOff(MASTER2))
+
+
+@_add("18", "ssh-timeout-survivors-fresh-reachable", refuses("masters.none-healthy"))
+async def _(story: Story) -> None:
+    await story.happens(ServerDeleted(MASTER1))
+    await story.create(kill_at=8)
+    await mischief.servers_run(story.world)
+    await story.happens(SshSilent(MASTER2), SshSilent(MASTER3))
+
+
+@_add("32", "two-of-three-deleted", refuses("masters.none-healthy"), later=_NEEDS_CONSENT)
+async def _(story: Story) -> None:
+    await story.happens(ServerDeleted(MASTER1), ServerDeleted(MASTER2))
+
+
+@_add("33", "reset-refused-other-alive", refuses("masters.none-healthy"), later="refused: the other is not proven dead")
+async def _(story: Story) -> None:
+    await story.happens(ServerDeleted(MASTER1), faults.CutOff(MASTER2))
+
+
+@_add(
+    "34",
+    "reset-lower-index-survivor",
+    refuses("masters.none-healthy"),
+    later="refused, shows (term, index) of both",
+    spec=a_spec(5),
+)
+async def _(story: Story) -> None:
+    await story.happens(*(ServerDeleted(f"prod-master{index}") for index in (1, 2, 3)))
+
+
+@_add("35", "former-member-returns-after-reset", Told(), later="fenced, named in status, never counted")
+async def _(story: Story) -> Run:
+    """Two masters are off, the third is reset by hand; then one of the old ones returns."""
+    await story.happens(PoweredOff(MASTER1), PoweredOff(MASTER2))
+    survivor = story.world.host(MASTER3)
+    mischief.server_unit_stopped(survivor)
+    mischief.reset_quorum(survivor)
+    mischief.start(survivor)
+    await mischief.reborn(story.world, survivor)
+    await story.heals(PoweredOff(MASTER1))
+    await asyncio.sleep(60)
+    run = await story.create()
+    assert run.code is ExitCode.REFUSED, run.story()
+    assert not run.writes
+    assert not invariants.always(story.world, story.before), "the past lives again"
+    return run
+
+
+def _all_deleted(number: str, name: str, later: str) -> None:
+    """Write down a loss of all masters; what S3 holds is not looked at yet."""
+
+    @_add(number, name, refuses("masters.all-lost"), later=later)
+    async def _(story: Story) -> None:
+        await story.happens(*(ServerDeleted(master) for master in (MASTER1, MASTER2, MASTER3)))
+
+
+_all_deleted("36", "all-deleted-snapshot-token-on-worker", _NEEDS_RESTORE)
+_all_deleted("37", "all-deleted-snapshot-no-token", "refused, names the token hash; nothing made")
+_all_deleted("38", "all-deleted-snapshot-of-other-cluster-same-bucket", "not offered")
+_all_deleted("39", "all-deleted-no-snapshot", "refused: needs --new-cluster-over")
+_all_deleted("40", "all-deleted-s3-unreachable", "refused: unknown is not absent")
+_all_deleted("41", "restore-does-not-prune", "old snapshots are still there after a restore")
+
+
+@_add("42", "single-master-deleted", refuses("masters.all-lost"), later=_NEEDS_RESTORE, spec=a_spec(1))
+async def _(story: Story) -> None:
+    await story.happens(ServerDeleted(MASTER1))
+
+
+@_add("43", "single-master-off", refuses("masters.none-healthy"), later="powered on", spec=a_spec(1))
+async def _(story: Story) -> None:
+    await story.happens(PoweredOff(MASTER1))
+
+
+@_add("44", "scale-1-3", converges(), spec=a_spec(1))
+async def _(story: Story) -> None:
+    story.wish(a_spec(3))
+
+
+@_add("45", "scale-3-5", converges())
+async def _(story: Story) -> None:
+    story.wish(a_spec(5))
+
+
+@_add(
+    "46",
+    "scale-3-1",
+    refuses("masters.other-names", "member.unexplained", "member.unexplained"),
+    later="with --prune: one by one; else listed and left",
+)
+async def _(story: Story) -> None:
+    story.wish(a_spec(1))
+
+
+@_add(
+    "47",
+    "scale-5-3-with-one-dead",
+    refuses("masters.other-names", "member.unexplained", "member.unexplained"),
+    later="the dead one is removed first",
+    spec=a_spec(5),
+)
+async def _(story: Story) -> None:
+    await story.happens(ServerDeleted("prod-master5"))
+    story.wish(a_spec(3))

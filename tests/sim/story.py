@@ -1,0 +1,100 @@
+"""A cluster that was born and is at rest, ready for something to happen to it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+
+from hetzner_k3s.lab.k3s.api.resources import CONFIGMAPS
+from hetzner_k3s.lab.simulated.faults import Fault
+from hetzner_k3s.lab.simulated.operator_machine import OperatorMachine
+from hetzner_k3s.lab.simulated.world import World, world
+from hetzner_k3s.model.errors import ExitCode
+from hetzner_k3s.model.spec import ClusterSpec
+
+from . import invariants, tool
+from .clusters import a_spec
+from .invariants import Picture
+from .tool import Run
+
+_REST = 45.0
+"""Virtual seconds after which a new cluster's leases, conditions and provider ids have come."""
+_USER_OBJECTS = 5
+
+
+@dataclass
+class Story:
+    """What happens to one cluster: the world, the wish, how it was before, and every run so far."""
+
+    world: World
+    spec: ClusterSpec
+    before: Picture
+    runs: list[Run] = field(default_factory=list)
+
+    async def happens(self, *faults: Fault) -> None:
+        """Let faults strike, one after another."""
+        for fault in faults:
+            assert fault.possible(self.world), f"{fault} cannot happen"
+            await fault.strike(self.world)
+
+    async def heals(self, *faults: Fault) -> None:
+        """Let faults heal."""
+        for fault in faults:
+            await fault.heal(self.world)
+
+    async def create(
+        self, *, kill_at: int | str | None = None, machine: OperatorMachine | None = None, token: str | None = None
+    ) -> Run:
+        """Run `create`."""
+        more = {} if token is None else {"token": token}
+        run = await tool.create(self.world, self.spec, kill_at=kill_at, machine=machine, **more)
+        self.runs.append(run)
+        return run
+
+    def wish(self, spec: ClusterSpec) -> None:
+        """Change the file."""
+        self.spec = spec
+
+    def broken(self, *lost: str) -> list[str]:
+        """Name the invariants that a converged cluster breaks now."""
+        broken = invariants.converged(self.world, self.spec, self.before, lost=lost)
+        broken += invariants.snapshot_first(self.world, self.runs)
+        return broken + invariants.secrets_kept(self.world, self.runs)
+
+    async def is_converged(self, *lost: str) -> None:
+        """Demand a cluster that is as the file says, with nothing lost, and a next run that does nothing.
+
+        `lost` names the servers whose loss the story is about.
+        """
+        assert self.runs[-1].code is ExitCode.CONVERGED, self.runs[-1].story()
+        assert not self.broken(*lost), f"{self.broken(*lost)}\n{self.runs[-1].story()}"
+        assert not invariants.second_run(await self.create())
+
+
+@asynccontextmanager
+async def healthy(seed: int, spec: ClusterSpec | None = None) -> AsyncIterator[Story]:
+    """Give birth to a cluster, put some of a user's objects into it, and let it come to rest."""
+    spec = spec or a_spec()
+    async with world(seed) as place:
+        birth = await tool.create(place, spec)
+        assert birth.code is ExitCode.CONVERGED, birth.story()
+        await asyncio.sleep(_REST)
+        await write_user_objects(place)
+        yield Story(place, spec, invariants.picture(place), [birth])
+        place.check()
+
+
+async def write_user_objects(place: World) -> None:
+    """Write what a user would miss."""
+    store = next(h.server.store for h in place.site.hosts.values() if h.server and h.server.store)
+    for number in range(_USER_OBJECTS):
+        body = {"metadata": {"name": f"note-{number}"}, "data": {"text": json.dumps(f"kept {number}")}}
+        await store.create(CONFIGMAPS, body, "default")
+
+
+def with_version(spec: ClusterSpec, version: str) -> ClusterSpec:
+    """Ask for another k3s version."""
+    return replace(spec, k3s_version=type(spec.k3s_version).parse(version))

@@ -1,0 +1,115 @@
+"""Scenarios 29 and 74: the tool is killed before, after and within every single effect; the next run finishes."""
+
+from __future__ import annotations
+
+from hetzner_k3s.lab.simulated.faults import ServerDeleted
+from hetzner_k3s.lab.simulated.virtual_time import run
+from hetzner_k3s.lab.simulated.world import World, world
+from hetzner_k3s.model import naming
+from hetzner_k3s.model.errors import ExitCode
+
+from . import invariants, tool
+from .clusters import MASTER1, a_spec
+from .story import healthy
+
+_SEED = 1
+
+
+async def _birth_killed(kill_at: int | None) -> tuple[list[str], list[str]]:
+    """Kill a birth at a moment and run again; give the moments passed, and what is broken afterwards."""
+    spec = a_spec()
+    async with world(_SEED) as place:
+        first = await tool.create(place, spec, kill_at=kill_at)
+        if kill_at is None:
+            return first.session.moments.passed, invariants.converged(place, spec)
+        second = await tool.create(place, spec)
+        if second.code is not ExitCode.CONVERGED:
+            return first.session.moments.passed, [second.story()]
+        return first.session.moments.passed, invariants.converged(place, spec)
+
+
+async def _recovery_killed(kill_at: int | None) -> tuple[list[str], list[str]]:
+    async with healthy(_SEED) as story:
+        await story.happens(ServerDeleted(MASTER1))
+        first = await story.create(kill_at=kill_at)
+        passed = first.session.moments.passed
+        if kill_at is not None and (await story.create()).code is not ExitCode.CONVERGED:
+            return passed, [story.runs[-1].story()]
+        return passed, story.broken(MASTER1)
+
+
+def test_a_birth_killed_at_any_moment_is_finished_by_the_next_run() -> None:
+    moments, broken = run(_birth_killed(None))
+    assert not broken
+    for kill_at, moment in enumerate(moments, start=1):
+        passed, broken = run(_birth_killed(kill_at))
+        assert passed[-1] == moment, "the same seed took another way"
+        assert not broken, f"killed {moment} (moment {kill_at} of seed {_SEED}): {broken}"
+
+
+def test_a_recovery_of_master1_killed_at_any_moment_is_finished_by_the_next_run() -> None:
+    moments, broken = run(_recovery_killed(None))
+    assert not broken
+    for kill_at, moment in enumerate(moments, start=1):
+        passed, broken = run(_recovery_killed(kill_at))
+        assert passed[-1] == moment, "the same seed took another way"
+        assert not broken, f"killed {moment} (moment {kill_at} of seed {_SEED}): {broken}"
+
+
+_EVERY = 5
+"""Of the moments at which the seed is lost besides, every so-manieth: the others differ little."""
+
+
+async def _seed_lost(kill_at: int) -> list[str]:
+    """Kill a birth, delete its first master, and run again (scenario 74)."""
+    spec = a_spec()
+    async with world(_SEED) as place:
+        await tool.create(place, spec, kill_at=kill_at)
+        if place.server(MASTER1) is None or not ServerDeleted(MASTER1).possible(place):
+            return []
+        born, births = _recorded_as_born(place), len(place.site.births)
+        await ServerDeleted(MASTER1).strike(place)
+        lost = invariants.quorum_lost(place)
+        again = await tool.create(place, spec)
+        broken = invariants.always(place)
+        if born and len(place.site.births) > births:
+            broken.append("a cluster that was recorded as born was born again")
+        if born and lost:
+            return broken if again.code is ExitCode.REFUSED and not again.writes else [*broken, again.story()]
+        return broken if again.code is ExitCode.CONVERGED else [*broken, again.story()]
+
+
+def _recorded_as_born(place: World) -> bool:
+    """Tell whether any resource says that the cluster was born."""
+    carriers = (place.project.placement_groups, place.project.networks, place.project.firewalls, place.project.servers)
+    labels = [resource.labels for found in carriers for resource in found.values()]
+    return any(found.get(naming.LABEL_PHASE) == naming.PHASE_BORN for found in labels)
+
+
+def test_a_birth_whose_seed_is_lost_begins_anew_or_stands_still_once_it_was_recorded() -> None:
+    moments, _ = run(_birth_killed(None))
+    for kill_at in range(1, len(moments) + 1, _EVERY):
+        broken = run(_seed_lost(kill_at))
+        assert not broken, f"killed {moments[kill_at - 1]} (moment {kill_at} of seed {_SEED}): {broken}"
+
+
+async def _deletion_killed(kill_at: int | None) -> tuple[list[str], list[str]]:
+    async with healthy(_SEED) as story:
+        first = await tool.delete(story.world, story.spec, kill_at=kill_at)
+        passed = first.session.moments.passed
+        last = first if kill_at is None else await tool.delete(story.world, story.spec)
+        project = story.world.project
+        resources = (project.servers, project.networks, project.firewalls, project.placement_groups, project.ssh_keys)
+        left = [resource.name for found in resources for resource in found.values()]
+        forgotten = story.world.laptop.kubeconfig is None and story.world.laptop.births[-1] == "birth closed"
+        if last.code is not ExitCode.CONVERGED or not forgotten:
+            return passed, [last.story()]
+        return passed, left
+
+
+def test_a_deletion_killed_at_any_moment_is_finished_by_the_next_run() -> None:
+    moments, left = run(_deletion_killed(None))
+    assert not left
+    for kill_at, moment in enumerate(moments, start=1):
+        _, left = run(_deletion_killed(kill_at))
+        assert not left, f"killed {moment} (moment {kill_at} of seed {_SEED}): {left}"

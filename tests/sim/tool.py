@@ -1,0 +1,134 @@
+"""Runs the product in a simulated world, as a process would: with an exit code, killed at a moment, or too long."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from hetzner_k3s import addons
+from hetzner_k3s.act.lock import LockRequest
+from hetzner_k3s.lab.simulated.moments import Killed
+from hetzner_k3s.lab.simulated.operator_machine import OperatorMachine
+from hetzner_k3s.lab.simulated.world import TOKEN, Session, World
+from hetzner_k3s.model.errors import ExitCode, ProductError
+from hetzner_k3s.model.plan import Forecast, Intent, PlannedStep, Refusal, StepKey, Verb, Wait
+from hetzner_k3s.model.spec import ClusterSpec
+from hetzner_k3s.reconcile import Wish, converge
+
+LONGEST_RUN = 3600.0
+"""Virtual seconds after which a run counts as one that never ends."""
+
+
+class NeverEnds(AssertionError):
+    """A run that has no end: every wait has a deadline, so this is a bug of the product (ARCHITECTURE law 9)."""
+
+
+@dataclass
+class Told:
+    """What the product told while it ran (`reconcile.Events`)."""
+
+    session: Session
+    forecast: Forecast | None = None
+    refusals: tuple[Refusal, ...] = ()
+    lines: list[str] = field(default_factory=list)
+    steps: list[StepKey] = field(default_factory=list)
+    """The steps that were started: verb and target."""
+
+    def _note(self, text: str) -> None:
+        self.lines.append(f"{self.session.ports.clock.monotonic():8.1f} {text}")
+
+    def shown(self, forecast: Forecast) -> None:
+        self.forecast, self.refusals = forecast, forecast.refusals
+
+    def started(self, planned: PlannedStep) -> None:
+        self.steps.append(planned.key)
+        self._note(f"{planned.key[0]} {planned.key[1]}: {planned.because}")
+
+    def finished(self, planned: PlannedStep, seconds: float) -> None:
+        self._note(f"{planned.key[0]} {planned.key[1]} done after {seconds:.1f} s")
+
+    def failed(self, planned: PlannedStep, error: ProductError) -> None:
+        self._note(f"{planned.key[0]} {planned.key[1]} FAILED: {error}")
+
+    def waiting(self, wait: Wait) -> None:
+        self._note(f"waiting for {wait.what}: {wait.because}")
+
+    def refused(self, refusals: tuple[Refusal, ...]) -> None:
+        self.refusals = refusals
+
+    def say(self, name: str, what: str) -> None:
+        self._note(f"{name} {what}")
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a run ended: exit code (None: it was killed), what it told, what it did, how long it took (virtual s)."""
+
+    code: ExitCode | None
+    told: Told
+    session: Session
+    seconds: float
+    error: ProductError | None = None
+
+    @property
+    def refused(self) -> tuple[str, ...]:
+        """Give the codes of what it refused."""
+        return tuple(refusal.code for refusal in self.told.refusals)
+
+    @property
+    def writes(self) -> list[str]:
+        """Give everything it did that could change something outside the operator's machine."""
+        return self.session.writes
+
+    def story(self) -> str:
+        """Tell the run, for the message of a failing test."""
+        refusals = [f"refused {r.code}: {r.saw}" for r in self.told.refusals]
+        ended = f"exit {self.code!r} {self.error or ''} after {self.seconds:.1f} s"
+        return "\n".join([*self.told.lines, *refusals, ended])
+
+
+async def create(
+    world: World,
+    spec: ClusterSpec,
+    *,
+    kill_at: int | str | None = None,
+    machine: OperatorMachine | None = None,
+    token: str = TOKEN,
+) -> Run:
+    """Run `hetzner-k3s create`; see `World.session` for the arguments."""
+    session = world.session(spec.name, kill_at=kill_at, machine=machine, token=token)
+    return await run(world, spec, Intent(verb=Verb.CREATE, addons=addons.digests(spec)), session)
+
+
+async def delete(world: World, spec: ClusterSpec, *, kill_at: int | str | None = None) -> Run:
+    """Run `hetzner-k3s delete`, agreed to."""
+    return await run(world, spec, Intent(verb=Verb.DELETE), world.session(spec.name, kill_at=kill_at))
+
+
+async def run(world: World, spec: ClusterSpec, intent: Intent, session: Session) -> Run:
+    """Run the loop to its end, and let nothing of it live on."""
+    told, began = Told(session), world.clock.monotonic()
+    request = LockRequest(cluster=spec.name, holder="somebody@laptop", run=session.run)
+    work = asyncio.ensure_future(converge(Wish(spec=spec, intent=intent, request=request), session.ports, told))
+    session.moments.task = work
+    code, error = await _ended(work, session)
+    session.end()
+    world.check()
+    return Run(code, told, session, world.clock.monotonic() - began, error)
+
+
+async def _ended(work: asyncio.Future[ExitCode], session: Session) -> tuple[ExitCode | None, ProductError | None]:
+    done, _ = await asyncio.wait([work], timeout=LONGEST_RUN)
+    if not done:
+        session.moments.kill()
+        await asyncio.gather(work, return_exceptions=True)
+        raise NeverEnds(f"still runs after {LONGEST_RUN:.0f} virtual seconds")
+    if session.moments.dead:
+        await asyncio.gather(work, return_exceptions=True)
+        return None, None
+    try:
+        return work.result(), None
+    except ProductError as error:
+        return error.exit_code, error
+    except Killed:
+        return None, None
