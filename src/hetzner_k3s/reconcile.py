@@ -104,16 +104,19 @@ async def converge(wish: Wish, ports: Ports, events: Events) -> ExitCode:
 
 
 async def _first_look(wish: Wish, ports: Ports, events: Events) -> tuple[ClusterState, Forecast]:
-    """Look until nothing that may pass by itself stands in the way: right after a loss there is an election."""
+    """Look until nothing that may pass by itself stands in the way: right after a loss there is an election.
+
+    One passing refusal among lasting ones is waited for too: what is said must count the healthy voters as they are.
+    """
     state = await observe(ports, wish.spec, wish.intent.verb)
     began, told = ports.clock.monotonic(), ""
     while True:
         forecast = decide.forecast(wish.spec, state, wish.intent)
-        passing = bool(forecast.refusals) and all(refusal.passing for refusal in forecast.refusals)
+        passing = [refusal for refusal in forecast.refusals if refusal.passing]
         left = began + REFUSAL_GRACE - ports.clock.monotonic()
         if not passing or left <= 0:
             return state, forecast
-        if (why := forecast.refusals[0].saw) != told:
+        if (why := passing[0].saw) != told:
             events.waiting(Wait(what="the cluster to come to rest", because=why, deadline=left))
             told = why
         await ports.clock.sleep(POLL)
