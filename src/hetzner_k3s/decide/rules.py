@@ -10,6 +10,7 @@ from __future__ import annotations
 from hetzner_k3s.decide import (
     addons,
     birth,
+    consents,
     identity,
     infra,
     join,
@@ -48,6 +49,7 @@ GATES: tuple[Gate, ...] = (
     remediate.members_explained,
     nodes.nodes_explained,
     workers.workers_explained,
+    consents.consents_fit,
 )
 
 CONTROL_PLANE: tuple[Move, ...] = (

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.steps import DeleteResource, Step
 
 
@@ -18,11 +19,14 @@ class Verb(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intent:
-    """What the user asked for beside the file: the verb, and the add-ons as name of an object -> wanted digest."""
+    """What the user asked for beside the file: the verb, the consents given, and the add-ons as name of an object ->
+    wanted digest.
+    """
 
     verb: Verb
     addons: Mapping[str, str] = field(default_factory=dict)
     keep_kubeconfig: bool = False
+    consents: Consents = field(default_factory=Consents)
 
 
 class Reason(Enum):
@@ -49,12 +53,13 @@ class Scope(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedStep:
-    """A step with the sentence that tells why it is taken."""
+    """A step with the sentence that tells why it is taken, and the flag that permits it where it needs one."""
 
     step: Step
     scope: Scope
     reason: Reason
     because: str
+    consent: str | None = None
 
     @property
     def key(self) -> tuple[str, str]:

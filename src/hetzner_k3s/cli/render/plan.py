@@ -32,6 +32,7 @@ def forecast_rows(forecast: Forecast) -> dict[str, object]:
             "scope": planned.scope.value,
             "reason": planned.reason.value,
             "because": planned.because,
+            "consent": planned.consent,
         }
         for number, wave in enumerate(forecast.waves, start=1)
         for planned in wave
@@ -55,8 +56,12 @@ def plan_lines(cluster: str, waves: Sequence[Sequence[PlannedStep]]) -> Iterator
 def _by_reason(wave: Iterable[PlannedStep]) -> dict[str, list[Step]]:
     groups: dict[str, list[Step]] = {}
     for planned in wave:
-        groups.setdefault(planned.because, []).append(planned.step)
+        groups.setdefault(_reason(planned), []).append(planned.step)
     return groups
+
+
+def _reason(planned: PlannedStep) -> str:
+    return f"{planned.because} ({planned.consent} permits it)" if planned.consent else planned.because
 
 
 def _sentences(cluster: str, steps: Iterable[Step]) -> Iterator[str]:
