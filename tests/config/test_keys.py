@@ -166,7 +166,7 @@ KEYS: Final[dict[str, tuple[Any, str]]] = {
     "datastore.etcd": ({}, OK),
     "datastore.etcd.snapshot_retention": (48, OK),
     "datastore.etcd.snapshot_schedule_cron": ("@daily", OK),
-    "datastore.etcd.s3_enabled": (True, NOT_YET),
+    "datastore.etcd.s3_enabled": (False, OK),
     **{f"datastore.etcd.{key}": (value, IDLE) for key, value in S3.items()},
     "addons": ({}, OK),
     "addons.traefik": ({}, OK),

@@ -20,6 +20,7 @@ from hetzner_k3s.model.spec import (
     Label,
     MasterSpec,
     NetworkSpec,
+    S3Spec,
     SshSpec,
     Taint,
     WorkerSpec,
@@ -281,3 +282,35 @@ def test_registries_are_written_as_given() -> None:
 def test_urls() -> None:
     assert api_url("10.0.0.3") == "https://10.0.0.3:6443"
     assert api_url("fd00::3") == "https://[fd00::3]:6443"
+
+
+S3 = S3Spec(
+    endpoint="10.0.0.9:9000",
+    region="fsn1",
+    bucket="backups",
+    access_key=Secret("AK"),
+    secret_key=Secret("SK"),
+    folder="c",
+    path_style=True,
+    insecure=True,
+)
+
+
+def test_snapshots_are_copied_to_s3_with_keys_that_stand_in_this_file_only() -> None:
+    config = server(replace(SPEC, etcd=EtcdSpec(s3=S3)))
+    assert {key: value for key, value in config.items() if key.startswith("etcd-s3")} == {
+        "etcd-s3": True,
+        "etcd-s3-endpoint": "10.0.0.9:9000",
+        "etcd-s3-region": "fsn1",
+        "etcd-s3-bucket": "backups",
+        "etcd-s3-access-key": "AK",
+        "etcd-s3-secret-key": "SK",
+        "etcd-s3-folder": "c",
+        "etcd-s3-bucket-lookup-type": "path",
+        "etcd-s3-insecure": True,
+    }
+
+
+def test_plain_s3_says_no_more_than_it_must() -> None:
+    config = server(replace(SPEC, etcd=EtcdSpec(s3=replace(S3, path_style=False, insecure=False))))
+    assert not {"etcd-s3-bucket-lookup-type", "etcd-s3-insecure"} & config.keys()

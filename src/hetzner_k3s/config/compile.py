@@ -47,7 +47,7 @@ def compile_spec(configuration: Configuration, machine: Machine) -> ClusterSpec:
         network=_network(configuration),
         firewall=_firewall(configuration),
         kubernetes_network=_kubernetes_network(configuration),
-        etcd=_etcd(configuration),
+        etcd=_etcd(configuration, machine),
         addons=_addons(configuration),
         args=_args(configuration),
         api_server_hostname=configuration.api_server_hostname,
@@ -225,9 +225,13 @@ def _kubernetes_network(configuration: Configuration) -> KubernetesNetworkSpec:
     )
 
 
-def _etcd(configuration: Configuration) -> EtcdSpec:
+def _etcd(configuration: Configuration, machine: Machine) -> EtcdSpec:
     etcd = configuration.datastore.etcd
-    return EtcdSpec(snapshot_retention=etcd.snapshot_retention, snapshot_schedule_cron=etcd.snapshot_schedule_cron)
+    return EtcdSpec(
+        snapshot_retention=etcd.snapshot_retention,
+        snapshot_schedule_cron=etcd.snapshot_schedule_cron,
+        s3=machine.s3,
+    )
 
 
 def _addons(configuration: Configuration) -> AddonsSpec:

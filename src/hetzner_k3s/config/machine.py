@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from hetzner_k3s.config import object_storage
 from hetzner_k3s.config.findings import Finding
 from hetzner_k3s.config.schema import Configuration
 from hetzner_k3s.config.source import KeyPath
 from hetzner_k3s.model.secrets import Secret
+from hetzner_k3s.model.spec import S3Spec
 
 _TOKEN: Final = re.compile(r"[\x20-\x7e]+")  # what an HTTP header can carry; whether it is right is Hetzner's to say
 _PUBLIC_KEY: Final = re.compile(r"(ssh-|ecdsa-|sk-)[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,3}( .*)?")
@@ -28,6 +30,7 @@ class Machine:
     private_key_path: str | None
     public_key_path: str
     public_key: str
+    s3: S3Spec | None
 
 
 @dataclass(slots=True)
@@ -55,6 +58,8 @@ def look(configuration: Configuration, environ: Mapping[str, str]) -> tuple[Mach
     """Read what the configuration refers to; what is missing is a finding."""
     ssh = configuration.networking.ssh
     search = _Search(environ)
+    s3, remarks = object_storage.look(configuration, environ)
+    search.findings += remarks
     public_key_path = search.absolute((*_SSH, "public_key_path"), ssh.public_key_path)
     machine = Machine(
         hetzner_token=_token(search, configuration),
@@ -62,6 +67,7 @@ def look(configuration: Configuration, environ: Mapping[str, str]) -> tuple[Mach
         private_key_path=None if ssh.use_agent else str(_private_key_path(search, ssh.private_key_path)),
         public_key_path=str(public_key_path),
         public_key=_public_key(search, public_key_path),
+        s3=s3,
     )
     return machine, search.findings
 

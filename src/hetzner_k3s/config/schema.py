@@ -25,12 +25,14 @@ class Etcd(Section):
     snapshot_retention: WholeNumber = setting(24, "How many of its own snapshots k3s keeps.")
     snapshot_schedule_cron: Text = setting("0 * * * *", "When k3s makes them; empty for k3s' own schedule.")
     s3_enabled: Flag = setting(False, "Copy snapshots to S3.")
-    s3_endpoint: Text = setting("", "Host of the S3 service; `$ETCD_S3_ENDPOINT` unless given.")
+    s3_endpoint: Text = setting(
+        "", "Host of the S3 service, HTTPS unless it is `http://host:port`; `$ETCD_S3_ENDPOINT` unless given."
+    )
     s3_region: Text = setting("", "`$ETCD_S3_REGION` unless given.")
     s3_bucket: Text = setting("", "`$ETCD_S3_BUCKET` unless given.")
     s3_access_key: SecretText = setting(None, "`$ETCD_S3_ACCESS_KEY` unless given.")
     s3_secret_key: SecretText = setting(None, "`$ETCD_S3_SECRET_KEY` unless given.")
-    s3_folder: Text = setting("", "Folder in the bucket, without slashes at its ends.")
+    s3_folder: Text = setting("", "Folder in the bucket; `cluster_name` unless given.")
     s3_force_path_style: Flag = setting(False, "Put the bucket into the path, not the host name.")
 
 

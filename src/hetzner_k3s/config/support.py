@@ -64,7 +64,6 @@ NOT_YET: Final = (
     Limit("networking.public_network.ipv4", (False,), "servers have a public IPv4 address"),
     Limit("networking.public_network.use_local_firewall", (True,), "Hetzner's firewall is used"),
     Limit("datastore.mode", ("external",), "use etcd"),
-    Limit("datastore.etcd.s3_enabled", (True,), "snapshots stay on the masters"),
     Limit("snapshot_os", ("microos",), "use an image or snapshot of Debian or Ubuntu"),
     Limit("masters_pool.legacy_instance_type", None, "servers under 1.x names are not taken over"),
     Limit("worker_node_pools[].legacy_instance_type", None, "servers under 1.x names are not taken over"),

@@ -206,11 +206,31 @@ class KubernetesNetworkSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class S3Spec:
+    """Where snapshots are copied to: `endpoint` is a host, with a port where it has one of its own.
+
+    `folder` is where k3s writes, without slashes at its ends; `shared_root` says that the file named none, so that 2.6
+    wrote to the root of the bucket and older snapshots may lie there. `path_style` puts the bucket into the path.
+    """
+
+    endpoint: str
+    region: str
+    bucket: str
+    access_key: Secret
+    secret_key: Secret
+    folder: str
+    shared_root: bool = False
+    path_style: bool = False
+    insecure: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EtcdSpec:
     """The embedded etcd's own snapshots: `snapshot_retention` 0 leaves k3s' default; an empty schedule too."""
 
     snapshot_retention: int = 24
     snapshot_schedule_cron: str = "0 * * * *"
+    s3: S3Spec | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
