@@ -89,7 +89,7 @@ async def converge(wish: Wish, ports: Ports, events: Events) -> ExitCode:
         CloudRefused: Hetzner does not accept the token.
         LockHeld: another run works on the cluster.
     """
-    state, forecast = await _first_look(wish, ports, events)
+    state, forecast = await look_ahead(wish, ports, events)
     events.shown(forecast)
     if forecast.refusals:
         return ExitCode.REFUSED
@@ -103,7 +103,7 @@ async def converge(wish: Wish, ports: Ports, events: Events) -> ExitCode:
         return await _Run(wish=wish, ports=ports, events=events, held=held, approved=forecast.keys).go(state)
 
 
-async def _first_look(wish: Wish, ports: Ports, events: Events) -> tuple[ClusterState, Forecast]:
+async def look_ahead(wish: Wish, ports: Ports, events: Events) -> tuple[ClusterState, Forecast]:
     """Look until nothing that may pass by itself stands in the way: right after a loss there is an election.
 
     One passing refusal among lasting ones is waited for too: what is said must count the healthy voters as they are.

@@ -5,20 +5,31 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import get_args
 
+import pytest
 from inline_snapshot import snapshot
 
+from hetzner_k3s import decide
 from hetzner_k3s.cli.render.events import Teller
 from hetzner_k3s.cli.render.plan import forecast_lines, forecast_rows, plan_lines
-from hetzner_k3s.cli.render.status import status_lines
+from hetzner_k3s.cli.render.status import age, size, status_lines
 from hetzner_k3s.cli.render.words import VERBS
 from hetzner_k3s.model import naming, steps
 from hetzner_k3s.model.cloud import CloudView, PlacementGroup, Server, ServerStatus
 from hetzner_k3s.model.errors import ProductError, SshStage
 from hetzner_k3s.model.facts import Known
-from hetzner_k3s.model.host import EtcdFacts, HostFacts, HostKeyKind, Member, UnitFacts, Unreachable
+from hetzner_k3s.model.host import (
+    DiskFacts,
+    EtcdFacts,
+    HostFacts,
+    HostKeyKind,
+    Member,
+    Snapshot,
+    UnitFacts,
+    Unreachable,
+)
 from hetzner_k3s.model.kube import KubeNode, KubeView
 from hetzner_k3s.model.operations import MembersBasis
-from hetzner_k3s.model.plan import Forecast, PlannedStep, Reason, Refusal, Scope, Wait
+from hetzner_k3s.model.plan import Forecast, Intent, PlannedStep, Reason, Refusal, Scope, Verb, Wait
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.spec import ClusterSpec, MasterSpec, SshSpec
 from hetzner_k3s.model.state import ClusterState, unseen
@@ -177,7 +188,9 @@ def _state() -> ClusterState:
         key=HostKeyKind.FINAL,
         k3s_version="v1.36.3+k3s1",
         server_unit=UnitFacts(active="active"),
-        etcd=EtcdFacts(healthy=True, member_id="2", leader="2", members=members),
+        disk=DiskFacts(wal=True, server_ca="3f2a" * 16),
+        etcd=EtcdFacts(healthy=True, member_id="2", leader="2", members=members, uid="6c2170f8-0000"),
+        snapshots=(Snapshot(name="etcd-snapshot-prod-master2-1", size=7_340_000, created=-5400.0),),
     )
     nodes = tuple(KubeNode(name=f"prod-master{i}", uid=str(i), ready=i == 2) for i in (1, 2, 3))
     return ClusterState(
@@ -188,19 +201,43 @@ def _state() -> ClusterState:
     )
 
 
+def _told(state: ClusterState) -> str:
+    intent = Intent(verb=Verb.CREATE)
+    return "\n".join(status_lines(decide.report(SPEC, state, intent, decide.forecast(SPEC, state, intent))))
+
+
 def test_status_shows_what_each_witness_sees() -> None:
-    assert "\n".join(status_lines(SPEC, _state())) == snapshot("""\
+    assert _told(_state()) == snapshot("""\
 prod: born, ca 3f2a3f2a, uid 6c2170f8-0000, lineage 9a
+health  degraded
+        not as the file wants them: prod-master1, prod-master2, prod-master3
+        `create` would refuse: network.gone, masters.two-lost, member.removal-unsafe
+etcd    1 of 3 voters seen healthy, 2 needed
+k3s     v1.36.3+k3s1 on 1; the file says v1.36.3+k3s1
+
 SERVER        ID  HETZNER  ADDRESS    HOST       K3S                  ETCD    NODE
 prod-master1  -   absent   -          -          -                    -       NotReady
 prod-master2  2   running  192.0.2.2  answers    v1.36.3+k3s1 active  leader  Ready
-prod-master3  3   running  192.0.2.3  no answer  -                    -       NotReady\
+prod-master3  3   running  192.0.2.3  no answer  -                    -       NotReady
+
+MEMBER          ADDRESS  STATE        CONNECTED TO IT
+prod-master1-x           dead         -
+prod-master2-x           leader       -
+prod-master3-x           unreachable  -
+
+SNAPSHOT                      ON            AGE         SIZE
+etcd-snapshot-prod-master2-1  prod-master2  1 h 30 min  7.3 MB\
 """)
 
 
 def test_status_of_nothing() -> None:
-    assert "\n".join(status_lines(SPEC, replace(_state(), cloud=Known(CloudView())))) == snapshot("""\
+    assert _told(replace(_state(), cloud=Known(CloudView()))) == snapshot("""\
 prod: not born yet
+health  degraded
+        not as the file wants them: prod-master1, prod-master2, prod-master3
+        `create` would take 19 steps
+k3s     none runs; the file says v1.36.3+k3s1
+
 SERVER        ID  HETZNER  ADDRESS  HOST  K3S  ETCD  NODE
 prod-master1  -   absent   -        -     -    -     -
 prod-master2  -   absent   -        -     -    -     -
@@ -209,6 +246,24 @@ prod-master3  -   absent   -        -     -    -     -\
 
 
 def test_status_of_a_listing_that_failed_claims_nothing() -> None:
-    assert list(status_lines(SPEC, unseen("no answer", 0.0))) == [
-        "prod: what exists at Hetzner could not be listed",
-    ]
+    assert _told(unseen("no answer", 0.0)) == "prod: what exists at Hetzner could not be listed"
+
+
+def test_status_of_two_births_names_both() -> None:
+    state = _state()
+    other = replace(state.view.servers[0], labels={**state.view.servers[0].labels, naming.LABEL_UID: "other"})
+    told = _told(state.with_view(replace(state.view, servers=(other, state.view.servers[1]))))
+    assert told.startswith("prod: the birth record has two values of uid: 6c2170f8-0000, other\n")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(5.2, "5 s"), (60.0, "1 min"), (3599.0, "59 min"), (3660.0, "1 h 1 min"), (90000.0, "1 d 1 h")],
+)
+def test_ages_are_told_in_units_that_matter(seconds: float, words: str) -> None:
+    assert age(seconds) == words
+
+
+@pytest.mark.parametrize(("count", "words"), [(512, "0.5 kB"), (7_340_000, "7.3 MB")])
+def test_sizes_are_told_in_units_that_matter(count: int, words: str) -> None:
+    assert size(count) == words

@@ -1,6 +1,7 @@
 """Pure decisions: from a spec and an observation to a plan. No I/O, no clock, no randomness."""
 
 from hetzner_k3s.decide.forecast import forecast
+from hetzner_k3s.decide.report import report
 from hetzner_k3s.decide.rules import plan
 
-__all__ = ["forecast", "plan"]
+__all__ = ["forecast", "plan", "report"]

@@ -1,8 +1,10 @@
-"""`hetzner-k3s status`: what is there, on stdout; what `create` would do about it, on stderr. Nothing is changed."""
+"""`hetzner-k3s status`: how the cluster is, on stdout; what `create` would do about it, on stderr. Changes nothing."""
 
 from __future__ import annotations
 
 import asyncio
+import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -11,29 +13,47 @@ from hetzner_k3s import addons, decide
 from hetzner_k3s.cli import wiring
 from hetzner_k3s.cli.commands.options import config_option, load_spec
 from hetzner_k3s.cli.render.events import Teller
-from hetzner_k3s.cli.render.status import status_lines
+from hetzner_k3s.cli.render.status import status_document, status_lines
 from hetzner_k3s.model.errors import ExitCode
 from hetzner_k3s.model.plan import Intent, Verb
+from hetzner_k3s.model.report import Health, Report
 from hetzner_k3s.model.spec import ClusterSpec
-from hetzner_k3s.observe import observe
+from hetzner_k3s.reconcile import Wish, look_ahead
+
+EXITS: Mapping[Health, ExitCode] = {
+    Health.HEALTHY: ExitCode.CONVERGED,
+    Health.DEGRADED: ExitCode.PENDING,
+    Health.NO_QUORUM: ExitCode.REFUSED,
+    Health.SPLIT: ExitCode.REFUSED,
+    Health.UNKNOWN: ExitCode.FAILED,
+}
 
 
 @click.command()
 @config_option
-def status(config: Path) -> ExitCode:
-    """Show the cluster's servers as Hetzner, their hosts, etcd and Kubernetes see them.
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON (docs/reference/status.md).")
+def status(config: Path, as_json: bool) -> ExitCode:
+    """Show the cluster as Hetzner, its hosts, etcd and Kubernetes see it: servers, members, snapshots, drift.
 
-    The exit code is 0 when all is as the file says, and 3 when `create` would have something to do or to refuse.
+    The exit code is 0 when it is healthy and as the file says; 3 when it is degraded (something is pending, unwell or
+    drifted, and quorum is held); 4 when no quorum answers or two clusters do; 1 when Hetzner could not be listed.
     """
-    return asyncio.run(_status(load_spec(config)))
+    spec = load_spec(config)
+    report = asyncio.run(_look(spec, talk=not as_json))
+    if as_json:
+        click.echo(json.dumps(status_document(report), indent=2))
+    return EXITS[report.health]
 
 
-async def _status(spec: ClusterSpec) -> ExitCode:
+async def _look(spec: ClusterSpec, *, talk: bool) -> Report:
     async with wiring.open_session(spec) as session:
-        state = await observe(session.ports, spec, Verb.CREATE)
-        for line in status_lines(spec, state):
-            click.echo(line)
-        forecast = decide.forecast(spec, state, Intent(verb=Verb.CREATE, addons=addons.digests(spec)))
-        Teller(spec.name, quiet=False, now=session.ports.clock.monotonic, write=wiring.to_stderr).shown(forecast)
-    pending = forecast.waves or forecast.waits or forecast.refusals
-    return ExitCode.PENDING if pending else ExitCode.CONVERGED
+        teller = Teller(spec.name, quiet=not talk, now=session.ports.clock.monotonic, write=wiring.to_stderr)
+        intent = Intent(verb=Verb.CREATE, addons=addons.digests(spec))
+        wish = Wish(spec=spec, intent=intent, request=session.lock_request)
+        state, ahead = await look_ahead(wish, session.ports, teller)
+        report = decide.report(spec, state, intent, ahead)
+        if talk:
+            for line in status_lines(report):
+                click.echo(line)
+            teller.shown(ahead)
+    return report

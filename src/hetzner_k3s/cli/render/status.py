@@ -1,102 +1,144 @@
-"""Renders what was seen of a cluster, as a table for stdout."""
+"""Renders the report of a cluster: tables for stdout, and the same as JSON (docs/reference/status.md)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 
-from hetzner_k3s.model import lookup
-from hetzner_k3s.model.cloud import Server
-from hetzner_k3s.model.errors import SshStage
-from hetzner_k3s.model.facts import Known
-from hetzner_k3s.model.host import HostFacts, Unreachable
+from hetzner_k3s.cli.render.plan import forecast_rows
 from hetzner_k3s.model.identity import BirthRecord
-from hetzner_k3s.model.kube import KubeView
-from hetzner_k3s.model.spec import ClusterSpec
-from hetzner_k3s.model.state import ClusterState
+from hetzner_k3s.model.report import Health, Report, ServerReport
 
-_HEADINGS = ("SERVER", "ID", "HETZNER", "ADDRESS", "HOST", "K3S", "ETCD", "NODE")
+SCHEMA = 1
+"""Raised when a key of the JSON document changes its meaning or goes; new keys may come at any time."""
+
+_SERVER = ("SERVER", "ID", "HETZNER", "ADDRESS", "HOST", "K3S", "ETCD", "NODE")
+_MEMBER = ("MEMBER", "ADDRESS", "STATE", "CONNECTED TO IT")
+_SNAPSHOT = ("SNAPSHOT", "ON", "AGE", "SIZE")
 _NONE = "-"
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
-def status_lines(spec: ClusterSpec, state: ClusterState) -> Iterator[str]:
-    """Render one line for the cluster and a table of its servers, those that the file wants and those beyond it."""
-    if not isinstance(state.cloud, Known):
-        yield f"{spec.name}: what exists at Hetzner could not be listed"
+def status_lines(report: Report) -> Iterator[str]:
+    """Render who the cluster is, how well it is and why, then its servers, members and snapshots, and what drifted."""
+    if report.health is Health.UNKNOWN:
+        yield f"{report.cluster}: what exists at Hetzner could not be listed"
         return
-    yield identity_line(spec, state)
-    yield from _table([_HEADINGS, *(_row(name, state, _kube(spec, state)) for name in _names(spec, state))])
+    yield identity_line(report)
+    yield from _summary(report)
+    yield ""
+    yield from _table(_SERVER, [_server_row(server) for server in report.servers])
+    if report.members:
+        yield ""
+        yield from _table(_MEMBER, [_member_row(report, number) for number in range(len(report.members))])
+    if report.snapshots:
+        yield ""
+        rows = [(s.name, s.where, age(s.age), size(s.size)) for s in report.snapshots]
+        yield from _table(_SNAPSHOT, rows)
+    yield from _remarks(report)
 
 
-def identity_line(spec: ClusterSpec, state: ClusterState) -> str:
+def identity_line(report: Report) -> str:
     """Say which cluster it is: phase, CA, UID and lineage of the birth record."""
-    record = lookup.birth_record(spec, state.view)
+    name, record = report.cluster, report.record
     if not isinstance(record, BirthRecord):
-        return f"{spec.name}: the birth record has two values of {record.field}: {', '.join(record.values)}"
+        return f"{name}: the birth record has two values of {record.field}: {', '.join(record.values)}"
     if record.phase is None:
-        return f"{spec.name}: not born yet"
+        return f"{name}: not born yet"
     parts = (("ca", (record.ca or _NONE)[:8]), ("uid", record.uid or _NONE), ("lineage", record.lineage or _NONE))
-    return f"{spec.name}: {record.phase.value}, " + ", ".join(f"{key} {value}" for key, value in parts)
+    return f"{name}: {record.phase.value}, " + ", ".join(f"{key} {value}" for key, value in parts)
 
 
-def _names(spec: ClusterSpec, state: ClusterState) -> list[str]:
-    existing = (server.name for server in lookup.owned_servers(spec.name, state.view))
-    return list(dict.fromkeys((*(server.name for server in spec.servers()), *existing)))
+def _summary(report: Report) -> Iterator[str]:
+    yield f"health  {report.health.value}"
+    yield from (f"        {why}" for why in report.because)
+    if (quorum := report.quorum) is not None:
+        yield f"etcd    {quorum.healthy} of {quorum.voters} voters seen healthy, {quorum.needed} needed"
+    running = "; ".join(f"{version} on {len(names)}" for version, names in report.versions.items())
+    yield f"k3s     {running or 'none runs'}; the file says {report.file_version}"
 
 
-def _kube(spec: ClusterSpec, state: ClusterState) -> KubeView | None:
-    views = (state.kube_of(server.id) for server in lookup.owned_masters(spec.name, state.view))
-    return next((view for view in views if view is not None), None)
+def _remarks(report: Report) -> Iterator[str]:
+    known = {server.name for server in report.servers}
+    orphans = [node.name for node in report.nodes if node.name not in known]
+    remarks = [
+        *(f"drift: {one.subject}: {one.saw}" for one in report.drift),
+        *(f"another cluster's: {one.server}: {one.saw}" for one in report.strangers),
+        *(f"beyond the file: {name}" for name in report.beyond_file),
+        *(f"Node without a server of this cluster: {name}" for name in orphans),
+    ]
+    if remarks:
+        yield ""
+        yield from remarks
 
 
-def _row(name: str, state: ClusterState, kube: KubeView | None) -> tuple[str, ...]:
-    server = state.server(name)
-    if server is None:
-        return (name, _NONE, "absent", _NONE, _NONE, _NONE, _NONE, _node(name, kube))
-    facts = state.facts(server.id)
-    return (
-        name,
-        str(server.id),
-        server.status.value,
-        server.public_ipv4 or next(iter(server.private_ips.values()), _NONE),
-        _host(server, state),
-        _k3s(facts),
-        _etcd(facts),
-        _node(name, kube),
-    )
+def _server_row(server: ServerReport) -> tuple[str, ...]:
+    unit = f"{server.version or ''} {server.unit or ''}".strip()
+    number = None if server.id is None else str(server.id)
+    cells = (server.name, number, server.hetzner, server.address, server.host, unit, server.etcd, server.node)
+    return tuple(cell or _NONE for cell in cells)
 
 
-def _host(server: Server, state: ClusterState) -> str:
-    reading = state.hosts.get(server.id)
-    if isinstance(reading, Known):
-        return "answers"
-    if isinstance(reading, Unreachable):
-        return "no answer" if reading.stage is SshStage.TCP else reading.stage.value
-    return _NONE
+def _member_row(report: Report, number: int) -> tuple[str, ...]:
+    member = report.members[number]
+    return (member.name or _NONE, member.address, member.state.value, ", ".join(member.connected) or _NONE)
 
 
-def _k3s(facts: HostFacts | None) -> str:
-    if facts is None:
-        return _NONE
-    unit = facts.server_unit if facts.server_unit.installed else facts.agent_unit
-    return f"{facts.k3s_version or ''} {unit.active}".strip()
+def age(seconds: float) -> str:
+    """Say how old something is, in the largest two units that matter."""
+    if seconds < _MINUTE:
+        return f"{seconds:.0f} s"
+    if seconds < _HOUR:
+        return f"{seconds // _MINUTE:.0f} min"
+    if seconds < _DAY:
+        return f"{seconds // _HOUR:.0f} h {seconds % _HOUR // _MINUTE:.0f} min"
+    return f"{seconds // _DAY:.0f} d {seconds % _DAY // _HOUR:.0f} h"
 
 
-def _etcd(facts: HostFacts | None) -> str:
-    if facts is None or facts.etcd.healthy is None:
-        return _NONE
-    if not facts.etcd.serving_voter:
-        return "learner" if facts.etcd.learner else facts.etcd.reason or "unhealthy"
-    return "leader" if facts.etcd.leader == facts.etcd.member_id else "voter"
+def size(count: int) -> str:
+    """Say how many bytes something has."""
+    return f"{count / 1e6:.1f} MB" if count >= 100_000 else f"{count / 1e3:.1f} kB"
 
 
-def _node(name: str, kube: KubeView | None) -> str:
-    node = kube.node(name) if kube else None
-    if node is None:
-        return _NONE
-    return "Ready" if node.ready else "NotReady"
-
-
-def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
+def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
+    for row in (headings, *rows):
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def status_document(report: Report) -> dict[str, object]:
+    """Give the report as JSON data; docs/reference/status.md says what each key means."""
+    return {
+        "schema": SCHEMA,
+        "cluster": report.cluster,
+        "observed_at": report.observed_at,
+        "health": report.health.value,
+        "because": list(report.because),
+        "identity": _identity(report),
+        "strangers": [asdict(one) for one in report.strangers],
+        "quorum": asdict(report.quorum) if report.quorum else None,
+        "servers": [asdict(server) for server in report.servers],
+        "members": [{**asdict(member), "state": member.state.value} for member in report.members],
+        "nodes": [asdict(node) for node in report.nodes],
+        "versions": {"file": report.file_version, "running": dict(report.versions)},
+        "snapshots": [asdict(snapshot) for snapshot in report.snapshots],
+        "beyond_file": list(report.beyond_file),
+        "drift": [asdict(one) for one in report.drift],
+        "pending": forecast_rows(report.forecast),
+    }
+
+
+def _identity(report: Report) -> dict[str, object]:
+    record = report.record
+    if not isinstance(record, BirthRecord):
+        empty = dict.fromkeys(("phase", "seed", "ca", "uid", "lineage"))
+        return {**empty, "conflict": {"field": record.field, "values": list(record.values)}}
+    phase = record.phase.value if record.phase else None
+    return {
+        "phase": phase,
+        "seed": record.seed,
+        "ca": record.ca,
+        "uid": record.uid,
+        "lineage": record.lineage,
+        "conflict": None,
+    }

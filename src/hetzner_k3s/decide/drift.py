@@ -1,0 +1,74 @@
+"""What is no longer as the file, or the rest of the cluster, would have it; told, and nothing is done about it here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from hetzner_k3s.decide.basis import Basis
+from hetzner_k3s.model import lookup
+from hetzner_k3s.model.cloud import Server
+from hetzner_k3s.model.host import HostFacts
+from hetzner_k3s.model.report import Drift
+
+
+def versions(basis: Basis) -> Iterator[Drift]:
+    """Name the servers whose k3s is of another version than the file's."""
+    wanted = str(basis.spec.k3s_version)
+    for server, facts in told(basis):
+        if _runs_k3s(facts) and facts.k3s_version not in {None, wanted}:
+            saw = f"runs k3s {facts.k3s_version}, the file says {wanted}"
+            yield Drift(code="version", subject=server.name, saw=saw)
+
+
+def tokens(basis: Basis) -> Iterator[Drift]:
+    """Name the servers that would not start again: the token in their configuration is unknown to the datastore."""
+    seed = basis.plane.seed
+    known = seed.facts.etcd.bootstrap_keys if seed and seed.facts else ()
+    for server, facts in told(basis):
+        given = facts.disk.config_token_hash
+        if known and given is not None and given not in known:
+            saw = f"its config.yaml holds a token (hash {given}) that the datastore does not know"
+            yield Drift(code="token", subject=server.name, saw=saw)
+
+
+def server_lines(basis: Basis) -> Iterator[Drift]:
+    """Name the servers whose configuration points to a master that is no more."""
+    living = {address for server in basis.view.servers for address in _addresses(server)}
+    balancer = lookup.load_balancer(basis.spec, basis.view)
+    if balancer is not None:
+        living |= {*balancer.private_ips.values(), balancer.public_ipv4 or ""}
+    for server, facts in told(basis):
+        url = facts.disk.config_server
+        address = _host_of(url) if url else ""
+        if address.replace(".", "").isdecimal() and address not in living:
+            saw = f"its config.yaml says `server: {url}`, and no machine of the project has that address"
+            yield Drift(code="server-line", subject=server.name, saw=saw)
+
+
+DRIFTS: tuple[Callable[[Basis], Iterator[Drift]], ...] = (versions, tokens, server_lines)
+"""Every kind of drift that `status` tells, in this order."""
+
+
+def drifted(basis: Basis) -> tuple[Drift, ...]:
+    """Give everything that drifted."""
+    return tuple(drift for kind in DRIFTS for drift in kind(basis))
+
+
+def told(basis: Basis) -> Iterator[tuple[Server, HostFacts]]:
+    """Give the cluster's servers whose hosts answered, with what they told."""
+    for server in lookup.owned_servers(basis.spec.name, basis.view):
+        facts = basis.state.facts(server.id)
+        if facts is not None:
+            yield server, facts
+
+
+def _runs_k3s(facts: HostFacts) -> bool:
+    return facts.server_unit.runs or facts.agent_unit.runs
+
+
+def _addresses(server: Server) -> set[str]:
+    return {*server.private_ips.values(), *([server.public_ipv4] if server.public_ipv4 else [])}
+
+
+def _host_of(url: str) -> str:
+    return url.removeprefix("https://").rpartition(":")[0]

@@ -1,0 +1,231 @@
+"""The report that `status` shows: what every rule reads, told instead of decided upon."""
+
+from __future__ import annotations
+
+from hetzner_k3s.decide import quorum
+from hetzner_k3s.decide.basis import Basis, basis_of
+from hetzner_k3s.decide.control_plane import Stage, contact_stage, labelled_member
+from hetzner_k3s.decide.drift import drifted, told
+from hetzner_k3s.decide.remediate import healthy_ids
+from hetzner_k3s.decide.workers import view_worker
+from hetzner_k3s.model import lookup, naming
+from hetzner_k3s.model.cloud import Server
+from hetzner_k3s.model.errors import SshStage
+from hetzner_k3s.model.facts import Known
+from hetzner_k3s.model.host import HostFacts, Member, Unreachable
+from hetzner_k3s.model.identity import BirthRecord, Phase
+from hetzner_k3s.model.plan import Forecast, Intent
+from hetzner_k3s.model.report import (
+    Drift,
+    Health,
+    MemberReport,
+    MemberState,
+    NodeReport,
+    Quorum,
+    Report,
+    ServerReport,
+    SnapshotReport,
+    Stranger,
+)
+from hetzner_k3s.model.spec import ClusterSpec
+from hetzner_k3s.model.state import ClusterState
+
+NEWEST = 5
+"""How many snapshots are told of: `hetzner-k3s snapshots` lists them all."""
+
+SPLIT_CODES = frozenset({"identity.split", "identity.two-lists"})
+"""Refusals that say that two clusters answer for one name."""
+
+
+def report(spec: ClusterSpec, state: ClusterState, intent: Intent, ahead: Forecast) -> Report:
+    """Tell how a cluster is, from one observation and from what `create` would do about it."""
+    basis = basis_of(spec, state, intent, frozenset())
+    drift = drifted(basis)
+    servers = tuple(_server_reports(basis))
+    health, because = _health(basis, ahead, servers, drift)
+    return Report(
+        cluster=spec.name,
+        observed_at=state.observed_at,
+        health=health,
+        because=because,
+        record=lookup.birth_record(spec, state.view),
+        strangers=tuple(_strangers(basis)),
+        quorum=_quorum(basis),
+        servers=servers,
+        members=tuple(_member_report(member, basis) for member in basis.plane.members),
+        nodes=_nodes(basis),
+        file_version=str(spec.k3s_version),
+        versions=_versions(servers),
+        snapshots=_snapshots(basis),
+        beyond_file=tuple(server.name for server in servers if not server.in_file),
+        drift=drift,
+        forecast=ahead,
+    )
+
+
+def _health(
+    basis: Basis, ahead: Forecast, servers: tuple[ServerReport, ...], drift: tuple[Drift, ...]
+) -> tuple[Health, tuple[str, ...]]:
+    if not isinstance(basis.state.cloud, Known):
+        return Health.UNKNOWN, (f"the Hetzner listing is incomplete: {basis.state.cloud.why}",)
+    split = tuple(refusal.saw for refusal in ahead.refusals if refusal.code in SPLIT_CODES)
+    if split:
+        return Health.SPLIT, split
+    if basis.plane.record.phase is Phase.BORN and basis.plane.seed is None:
+        return Health.NO_QUORUM, ("no master answers as a healthy voter of the recorded cluster",)
+    because = tuple(_complaints(ahead, servers, drift))
+    return (Health.DEGRADED, because) if because else (Health.HEALTHY, ())
+
+
+def _complaints(ahead: Forecast, servers: tuple[ServerReport, ...], drift: tuple[Drift, ...]) -> list[str]:
+    """Say what keeps the cluster from being healthy; what is beyond the file does not."""
+    unwell = [server.name for server in servers if server.in_file and server.stage != Stage.MEMBER.value]
+    refused = ", ".join(dict.fromkeys(refusal.code for refusal in ahead.refusals))
+    pending = sum(map(len, ahead.waves))
+    drifted_names = ", ".join(dict.fromkeys(one.subject for one in drift))
+    told_of = (
+        (unwell, f"not as the file wants them: {', '.join(unwell)}"),
+        (refused, f"`create` would refuse: {refused}"),
+        (pending, f"`create` would take {pending} step{'' if pending == 1 else 's'}"),
+        (ahead.waits, f"waiting for {', '.join(wait.what for wait in ahead.waits)}"),
+        (drift, f"drifted: {drifted_names}"),
+    )
+    return [sentence for is_so, sentence in told_of if is_so]
+
+
+def _quorum(basis: Basis) -> Quorum | None:
+    voters = quorum.voters(basis.plane.members)
+    if not voters:
+        return None
+    healthy = healthy_ids(basis) & {member.id for member in voters}
+    return Quorum(voters=len(voters), healthy=len(healthy), needed=quorum.majority(len(voters)))
+
+
+def _server_reports(basis: Basis) -> list[ServerReport]:
+    """Tell of each server that the file wants, then of those beyond it."""
+    masters = {view.name: (view.stage, view.detail) for view in basis.plane.masters}
+    workers = {spec.name: view_worker(basis, spec) for spec in basis.spec.workers()}
+    wanted = masters | {name: (view.stage, view.detail) for name, view in workers.items()}
+    roles = {spec.name: spec.role for spec in basis.spec.servers()}
+    reports = [
+        _server_report(basis, name, roles[name], stage, detail, in_file=True)
+        for name, (stage, detail) in wanted.items()
+    ]
+    beyond = [s for s in lookup.owned_servers(basis.spec.name, basis.view) if s.name not in wanted]
+    return reports + [_beyond(basis, server) for server in beyond]
+
+
+def _beyond(basis: Basis, server: Server) -> ServerReport:
+    role = server.labels.get(naming.LABEL_ROLE, "")
+    stage, detail = contact_stage(server, basis.state, committed=labelled_member(server))
+    facts = basis.state.facts(server.id)
+    if facts is not None and (facts.voter or facts.agent_unit.active == "active"):
+        stage, detail = Stage.MEMBER, ""
+    return _server_report(basis, server.name, role, stage, detail, in_file=False)
+
+
+def _server_report(basis: Basis, name: str, role: str, stage: Stage, detail: str, *, in_file: bool) -> ServerReport:
+    node = basis.node(name)
+    ready = None if node is None else "Ready" if node.ready else "NotReady"
+    server = basis.server(name)
+    if server is None:
+        return ServerReport(name=name, role=role, in_file=in_file, stage=stage.value, detail=detail, node=ready)
+    facts = basis.state.facts(server.id)
+    return ServerReport(
+        name=name,
+        role=role,
+        in_file=in_file,
+        id=server.id,
+        hetzner=server.status.value,
+        address=server.public_ipv4 or next(iter(server.private_ips.values()), None),
+        host=_host(server, basis.state),
+        stage=stage.value,
+        detail=detail,
+        version=facts.k3s_version if facts else None,
+        unit=(facts.server_unit if facts.server_unit.installed else facts.agent_unit).active if facts else None,
+        etcd=_etcd(facts),
+        node=ready,
+    )
+
+
+def _host(server: Server, state: ClusterState) -> str | None:
+    reading = state.hosts.get(server.id)
+    if isinstance(reading, Unreachable):
+        return "no answer" if reading.stage is SshStage.TCP else reading.stage.value
+    return None if reading is None else "answers"
+
+
+def _etcd(facts: HostFacts | None) -> str | None:
+    if facts is None or facts.etcd.healthy is None:
+        return None
+    if not facts.etcd.serving_voter:
+        return "learner" if facts.etcd.learner else facts.etcd.reason or "unhealthy"
+    return "leader" if facts.etcd.leader == facts.etcd.member_id else "voter"
+
+
+def _member_report(member: Member, basis: Basis) -> MemberReport:
+    hosts = list(told(basis))
+    own = next((facts for _, facts in hosts if facts.etcd.member_id == member.id), None)
+    return MemberReport(
+        id=member.id,
+        name=member.name,
+        address=member.address,
+        state=_member_state(member, own, basis),
+        connected=tuple(server.name for server, facts in hosts if member.id in facts.etcd.active_peers),
+    )
+
+
+def _member_state(member: Member, own: HostFacts | None, basis: Basis) -> MemberState:
+    if member.learner:
+        return MemberState.LEARNER
+    if own is None:
+        gone = any(dead.member.id == member.id for dead in basis.dead)
+        return MemberState.DEAD if gone else MemberState.UNREACHABLE
+    if not own.voter:
+        return MemberState.UNHEALTHY
+    return MemberState.LEADER if own.etcd.leader == member.id else MemberState.VOTER
+
+
+def _nodes(basis: Basis) -> tuple[NodeReport, ...]:
+    return tuple(
+        NodeReport(name=node.name, ready=node.ready, control_plane=node.control_plane, server_id=node.machine)
+        for node in sorted(basis.nodes.values(), key=lambda node: node.name)
+    )
+
+
+def _strangers(basis: Basis) -> list[Stranger]:
+    """Name the servers with our labels that belong to another cluster, as far as their hosts told."""
+    record = basis.plane.record
+    found = [(server.name, why) for server, facts in told(basis) for why in _strange(facts, record)]
+    return [Stranger(server=name, saw=why) for name, why in found]
+
+
+def _strange(facts: HostFacts, record: BirthRecord) -> list[str]:
+    ca, uid = facts.disk.server_ca or facts.disk.agent_ca, facts.etcd.uid
+    return [
+        *([f"its disk holds CA {ca[:8]}"] if ca and record.ca and not ca.startswith(record.ca) else []),
+        *([f"its datastore has kube-system UID {uid}"] if uid and record.uid and uid != record.uid else []),
+    ]
+
+
+def _versions(servers: tuple[ServerReport, ...]) -> dict[str, tuple[str, ...]]:
+    running = [(server.version, server.name) for server in servers if server.version is not None]
+    return {
+        version: tuple(name for its, name in running if its == version)
+        for version in sorted({version for version, _ in running})
+    }
+
+
+def _snapshots(basis: Basis) -> tuple[SnapshotReport, ...]:
+    found = [
+        SnapshotReport(
+            name=snapshot.name,
+            where=server.name,
+            created=snapshot.created,
+            age=max(0.0, basis.state.observed_at - snapshot.created),
+            size=snapshot.size,
+        )
+        for server, facts in told(basis)
+        for snapshot in facts.snapshots
+    ]
+    return tuple(sorted(found, key=lambda one: (one.age, one.name, one.where))[:NEWEST])

@@ -1,0 +1,84 @@
+"""What `status` says of simulated clusters: the verdict, the members, and a document that fits its schema."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from hetzner_k3s import addons, decide
+from hetzner_k3s.act.lock import LockRequest
+from hetzner_k3s.cli.render.status import status_document, status_lines
+from hetzner_k3s.lab.simulated import faults, virtual_time
+from hetzner_k3s.model.plan import Intent, Verb
+from hetzner_k3s.model.report import Health, MemberState, Report
+from hetzner_k3s.reconcile import Wish, look_ahead
+
+from .clusters import MASTER1, MASTER2, MASTER3, WORKER1
+from .story import Story, healthy
+from .tool import Told
+
+SCHEMA = json.loads((Path(__file__).parents[2] / "docs/reference/status.schema.json").read_text())
+
+
+async def status(story: Story) -> Report:
+    """Look as `hetzner-k3s status` does; whatever it says fits the schema, and looking changes nothing."""
+    session = story.world.session(story.spec.name)
+    intent = Intent(verb=Verb.CREATE, addons=addons.digests(story.spec))
+    request = LockRequest(cluster=story.spec.name, holder="somebody@laptop", run=session.run)
+    wish = Wish(spec=story.spec, intent=intent, request=request)
+    state, ahead = await look_ahead(wish, session.ports, Told(session))
+    report = decide.report(story.spec, state, intent, ahead)
+    session.end()
+    jsonschema.validate(json.loads(json.dumps(status_document(report))), SCHEMA)
+    assert session.writes == []
+    return report
+
+
+def test_a_healthy_cluster() -> None:
+    async def tell() -> None:
+        async with healthy(1) as story:
+            report = await status(story)
+            assert (report.health, report.because) == (Health.HEALTHY, ())
+            assert sorted(m.state.value for m in report.members) == ["leader", "voter", "voter"]
+
+    virtual_time.run(tell())
+
+
+@pytest.mark.parametrize("lost", [MASTER1, WORKER1])
+def test_a_loss_is_degraded_until_it_is_repaired(lost: str) -> None:
+    async def tell() -> None:
+        async with healthy(2) as story:
+            await story.happens(faults.ServerDeleted(lost))
+            report = await status(story)
+            assert report.health is Health.DEGRADED
+            assert lost in report.because[0]
+            await story.create()
+            assert (await status(story)).health is Health.HEALTHY
+
+    virtual_time.run(tell())
+
+
+def test_a_lost_quorum() -> None:
+    async def tell() -> None:
+        async with healthy(3) as story:
+            await story.happens(faults.ServerDeleted(MASTER1), faults.ServerDeleted(MASTER2))
+            report = await status(story)
+            assert report.health is Health.NO_QUORUM
+            assert report.quorum is None
+            assert "health  no-quorum" in "\n".join(status_lines(report))
+
+    virtual_time.run(tell())
+
+
+def test_an_unreachable_master_is_told_apart_from_a_dead_one() -> None:
+    async def tell() -> None:
+        async with healthy(4) as story:
+            await story.happens(faults.SshSilent(MASTER3))
+            (silent,) = [m for m in (await status(story)).members if m.name.startswith(MASTER3)]
+            assert silent.state is MemberState.UNREACHABLE
+            assert set(silent.connected) == {MASTER1, MASTER2}
+
+    virtual_time.run(tell())
