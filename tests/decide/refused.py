@@ -76,6 +76,8 @@ def case(state: ClusterState, *codes: str, spec: ClusterSpec = SPEC, intent: Int
 
 FIVE = a_spec(5, 0)
 ONE = a_spec(1, 0)
+MOVED_ON = (*FIVE.masters[:2], replace(FIVE.masters[2], name="prod-master6", index=6))
+"""The masters of a file that wants a sixth and neither the third, nor the fourth, nor the fifth."""
 NO_BIRTH = forgetful(with_listing(nothing(), **{f: getattr(surroundings(SPEC), f) for f in CloudView.__slots__}))
 """Everything but servers is there, and nobody remembers a birth."""
 UNFINISHED = recorded(NO_BIRTH, BirthRecord(phase=Phase.BOOTSTRAPPING, seed=FIRST_MASTER))
@@ -319,9 +321,12 @@ BIRTH = {
 MEMBERS = {
     "a member of no master of the file": case(
         stray(
-            healthy(), Member(id="7", name="prod-master9-aaaa", peer_urls=("https://10.0.0.99:2380",), learner=False)
+            healthy(), Member(id="7", name="kept-master9-aaaa", peer_urls=("https://10.0.0.99:2380",), learner=False)
         ),
         "member.unexplained",
+    ),
+    "a master must join while one beyond the file is dead": case(
+        lose(healthy(FIVE), "prod-master5"), "surplus.in-the-way", spec=replace(a_spec(5, 0), masters=MOVED_ON)
     ),
     "a member that never started, at nobody's address": case(
         stray(healthy(), Member(id="7", name="", peer_urls=("https://10.0.0.99:2380",), learner=True)),

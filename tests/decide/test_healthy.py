@@ -23,6 +23,7 @@ from tests.decide.world import (
     forgetful,
     healthy,
     in_order,
+    lose,
     plan,
     recorded,
     server_of,
@@ -125,3 +126,14 @@ def test_the_builders_give_each_server_its_own_address() -> None:
     addresses = {a for s in spec.servers() for a in server_of(spec, s.name).private_ips.values()}
     assert len(addresses) == 605
     assert server_of(spec, WORKER1).id == FIRST_WORKER
+
+
+def test_masters_beyond_the_file_are_noted_and_left_alone() -> None:
+    state = lose(healthy(a_spec(5)), "prod-master4")
+    decided = plan(state, SPEC)
+    assert not decided.refusals
+    assert [step.key[0] for step in decided.steps] == ["WriteKubeconfig"]
+    assert decided.notes == (
+        "prod-master5 is beyond the file and is left as it is: a healthy voter",
+        "prod-master4 is beyond the file and is left as it is: its server is gone, its etcd member is not",
+    )

@@ -19,6 +19,7 @@ from hetzner_k3s.model.steps import JoinControlPlane, JoinWorker
 class Basis:
     """The wish, the observation, and what it means for the control plane; `in_flight` are the steps under way.
 
+    `dead` are the dead members of masters that the file wants, `dead_beyond` those of masters that it does not.
     `servers` and `nodes` are keyed by name: a thousand workers look theirs up.
     """
 
@@ -27,6 +28,7 @@ class Basis:
     intent: Intent
     plane: ControlPlane
     dead: tuple[DeadMember, ...]
+    dead_beyond: tuple[DeadMember, ...] = ()
     stray: tuple[StrayMember, ...]
     in_flight: frozenset[StepKey]
     servers: Mapping[str, Server]
@@ -83,7 +85,8 @@ def basis_of(spec: ClusterSpec, state: ClusterState, intent: Intent, in_flight: 
         state=state,
         intent=intent,
         plane=plane,
-        dead=dead,
+        dead=tuple(d for d in dead if plane.master(d.master)),
+        dead_beyond=tuple(d for d in dead if not plane.master(d.master)),
         stray=stray,
         in_flight=in_flight,
         servers={server.name: server for server in state.view.servers},

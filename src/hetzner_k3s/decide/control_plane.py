@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from hetzner_k3s.decide import beyond
 from hetzner_k3s.decide.machines import NamedServer
 from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import Server, ServerStatus
@@ -15,7 +16,7 @@ from hetzner_k3s.model.contact import private_ip
 from hetzner_k3s.model.errors import SshStage
 from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.host import HostFacts, HostKeyKind, Member, Unreachable
-from hetzner_k3s.model.identity import BirthRecord, Identity, RecordConflict
+from hetzner_k3s.model.identity import BirthRecord, Identity, Phase, RecordConflict
 from hetzner_k3s.model.kube import KubeNode, KubeView
 from hetzner_k3s.model.spec import ClusterSpec, MasterSpec
 from hetzner_k3s.model.state import ClusterState
@@ -49,7 +50,10 @@ TROUBLED = frozenset({Stage.OFF, Stage.SILENT, Stage.KEY_CHANGED, Stage.DENIED, 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MasterView(NamedServer):
-    """A wanted master and how far it has come; server, Node and (with a suffix) member share its name."""
+    """A master and how far it has come; server, Node and (with a suffix) member share its name.
+
+    `spec` is what the file wants of it; of one beyond the file, what it would want.
+    """
 
     spec: MasterSpec
     stage: Stage
@@ -58,10 +62,14 @@ class MasterView(NamedServer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControlPlane:
-    """The masters as one; `seed` is the healthy master that everything else is done through."""
+    """The masters as one; `seed` is the healthy master that everything else is done through.
+
+    `masters` are those of the file; `surplus` are those beyond it, with a server, a member or a Node left.
+    """
 
     record: BirthRecord
     masters: tuple[MasterView, ...]
+    surplus: tuple[MasterView, ...] = ()
     seed: MasterView | None
     members: tuple[Member, ...]
     kube: KubeView | None
@@ -70,6 +78,11 @@ class ControlPlane:
     def master(self, name: str) -> MasterView | None:
         """Find a wanted master by name."""
         return next((m for m in self.masters if m.name == name), None)
+
+    @property
+    def all_masters(self) -> tuple[MasterView, ...]:
+        """Give every master there is, wanted or not: whoever votes counts."""
+        return (*self.masters, *self.surplus)
 
     @property
     def seed_server(self) -> Server:
@@ -91,14 +104,22 @@ def look(spec: ClusterSpec, state: ClusterState) -> ControlPlane:
         record = BirthRecord()  # its own gate refuses; nothing may be built on either side
     network_id = lookup.network_id(spec, state.view)
     kube = _kube_view(spec, state)
-    masters = tuple(_view_master(master, state, record, kube, network_id) for master in spec.masters)
-    seed = _choose_seed(masters, record)
-    members = seed.facts.etcd.members if seed and seed.facts else None
+    born = record.phase is Phase.BORN
+    beyond_file = beyond.surplus_masters(spec, state.view) if born else ()
+
+    def view(master: MasterSpec) -> MasterView:
+        return _view_master(master, state, record, kube, network_id)
+
+    masters, surplus = tuple(map(view, spec.masters)), tuple(map(view, beyond_file))
+    seed = _choose_seed(masters, record) or _choose_seed(surplus, record)
+    members = (seed.facts.etcd.members if seed and seed.facts else None) or ()
+    gone = beyond.gone_masters(spec, state.view, members, kube) if born else ()
     return ControlPlane(
         record=record,
         masters=masters,
+        surplus=(*surplus, *map(view, gone)),
         seed=seed,
-        members=tuple(sorted(members or (), key=lambda m: (m.name, m.id))),
+        members=tuple(sorted(members, key=lambda m: (m.name, m.id))),
         kube=kube,
         network_id=network_id,
     )

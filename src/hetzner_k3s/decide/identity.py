@@ -26,7 +26,7 @@ def one_identity(basis: Basis) -> tuple[Refusal, ...]:
 def _silent_strangers(basis: Basis) -> list[tuple[MasterView, str]]:
     """Give the masters whose etcd tells nothing and whose disk holds another cluster's CA: started, it would live."""
     recorded = basis.plane.record.ca
-    told = [(m, m.facts.disk.server_ca) for m in basis.plane.masters if m.facts]
+    told = [(m, m.facts.disk.server_ca) for m in basis.plane.all_masters if m.facts]
     return [(m, ca) for m, ca in told if ca is not None and recorded is not None and not ca.startswith(recorded)]
 
 
@@ -41,7 +41,7 @@ def _other_ca(basis: Basis, name: str, ca: str) -> Refusal:
 
 def _sides(basis: Basis) -> dict[Identity, list[str]]:
     sides: dict[Identity, list[str]] = {}
-    for master in basis.plane.masters:
+    for master in basis.plane.all_masters:
         identity = identity_of(master.facts) if master.facts else None
         if identity is not None:
             sides.setdefault(identity, []).append(master.name)
@@ -84,7 +84,7 @@ def one_member_list(basis: Basis) -> tuple[Refusal, ...]:
 
     After a quorum reset both sides have one CA and one UID (K3S_RUN_FACTS.md, "A reset cluster and its past").
     """
-    voters = [(m.name, m.facts) for m in basis.plane.masters if m.facts is not None and m.facts.voter]
+    voters = [(m.name, m.facts) for m in basis.plane.all_masters if m.facts is not None and m.facts.voter]
     unknown = [
         (name, other)
         for name, facts in voters

@@ -77,7 +77,9 @@ def _another_join_ends(basis: Basis, joiners: list[tuple[MasterView, Server]]) -
 def _control_plane_is_being_born(basis: Basis) -> bool:
     """Tell whether no master but the seed of the birth ever counted as joined."""
     return not any(
-        labelled_member(m.server) and m.server.id != basis.plane.record.seed for m in basis.plane.masters if m.server
+        labelled_member(m.server) and m.server.id != basis.plane.record.seed
+        for m in basis.plane.all_masters
+        if m.server
     )
 
 

@@ -61,6 +61,8 @@ def names_are_ours(basis: Basis) -> tuple[Refusal, ...]:
     foreign = [s for s in basis.view.servers if s.name in wanted and not _ours(basis, s, roles[s.name])]
     others = {s.id: s for s in lookup.owned_masters(basis.spec.name, basis.view) if s.name not in wanted}
     others |= {s.id: s for s in basis.view.servers if s.name not in wanted and _named_like_a_master(basis, s)}
+    surplus = {m.server.id for m in basis.plane.surplus if m.server}  # of our own naming: `surplus` tells of them
+    others = {number: s for number, s in others.items() if number not in surplus}
     return (*map(_foreign, foreign), *_renamed(others))
 
 

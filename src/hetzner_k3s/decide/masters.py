@@ -14,7 +14,7 @@ from hetzner_k3s.model.plan import Refusal
 
 def healthy_master_left(basis: Basis) -> tuple[Refusal, ...]:
     """Refuse when a cluster was born and no healthy master answers: silence is not death."""
-    record, masters = basis.plane.record, basis.plane.masters
+    record, masters = basis.plane.record, basis.plane.all_masters
     if not _none_is_healthy(basis):
         return ()
     born = f"The birth record says that '{basis.spec.name}' was born (CA {(record.ca or '-')[:8]}, UID "
@@ -131,11 +131,11 @@ def _second_witness(basis: Basis, master: MasterView) -> str:
     member = next((m for m in basis.plane.members if m.name.rpartition("-")[0] == master.name), None)
     if master.stage is not Stage.SILENT or member is None:
         return ""
-    peers = [m.name for m in basis.plane.masters if m.facts and member.id in m.facts.etcd.active_peers]
+    peers = [m.name for m in basis.plane.all_masters if m.facts and member.id in m.facts.etcd.active_peers]
     return f" Its etcd is alive: connected to it are {', '.join(peers)}." if peers else ""
 
 
 def _healthy_voters(basis: Basis) -> str:
     healthy, voters = healthy_ids(basis), quorum.voters(basis.plane.members)
-    names = [m.name for m in basis.plane.masters if m.facts and m.facts.etcd.member_id in healthy]
+    names = [m.name for m in basis.plane.all_masters if m.facts and m.facts.etcd.member_id in healthy]
     return f" Healthy voters: {len(names)} of {len(voters)} ({', '.join(names)})." if names else ""

@@ -15,7 +15,7 @@ from hetzner_k3s.model.state import ClusterState
 
 @dataclass(frozen=True, slots=True)
 class DeadMember:
-    """A member of the list whose machine is proven gone; `master` is the wanted master it belonged to."""
+    """A member of the list whose machine is proven gone; `master` is the master it belonged to."""
 
     member: Member
     master: str
@@ -51,12 +51,12 @@ def _is_one_of(member: Member, names: frozenset[str]) -> bool:
 
 
 def _judge(member: Member, plane: ControlPlane, state: ClusterState) -> Verdict:
-    if any(m.facts and m.facts.etcd.member_id == member.id for m in plane.masters):
+    if any(m.facts and m.facts.etcd.member_id == member.id for m in plane.all_masters):
         return None  # its own host speaks for it
     holder = next((s for s in state.view.servers if private_ip(s, plane.network_id) == member.address), None)
     if not member.name:
         return _judge_unstarted(member, holder, plane)
-    owner = next((m for m in plane.masters if _named_after(member, m.name)), None)
+    owner = next((m for m in plane.all_masters if _named_after(member, m.name)), None)
     if owner is None:
         return StrayMember(member, "no master of the file has its name")
     if holder is not None and holder.name != owner.name and (why := _judge_holder(holder, state)) is not None:
@@ -71,7 +71,7 @@ def _named_after(member: Member, server: str) -> bool:
 
 
 def _judge_unstarted(member: Member, holder: Server | None, plane: ControlPlane) -> Verdict:
-    if holder is not None and plane.master(holder.name) is not None:
+    if holder is not None and any(m.name == holder.name for m in plane.all_masters):
         return None  # k3s adopts the unstarted member of its own address (RECOVERY_FACTS.md 1.2)
     return StrayMember(member, "it never started, and no master holds its address")
 
@@ -122,7 +122,7 @@ def _proof(member: Member, owner: MasterView, plane: ControlPlane, state: Cluste
     node = plane.kube.node(owner.name)
     if node is not None and (why := doubt(node, owner, state, plane.network_id)) is not None:
         return StrayMember(member, why)
-    connected = [m.name for m in plane.masters if m.facts and member.id in m.facts.etcd.active_peers]
+    connected = [m.name for m in plane.all_masters if m.facts and member.id in m.facts.etcd.active_peers]
     if connected:
         return StrayMember(member, f"the etcd of {', '.join(connected)} is still connected to it", transient=True)
     return DeadMember(member, owner.name)

@@ -85,7 +85,7 @@ def _unsafe_removal(basis: Basis) -> tuple[Refusal, ...]:
 
 def healthy_ids(basis: Basis) -> frozenset[str]:
     """Give the member ids of the masters whose own hosts say that they are voters and see a leader."""
-    facts = [m.facts for m in basis.plane.masters if m.facts is not None]
+    facts = [m.facts for m in basis.plane.all_masters if m.facts is not None]
     return frozenset(f.etcd.member_id for f in facts if f.etcd.member_id is not None and f.voter)
 
 
@@ -121,7 +121,7 @@ def _replace(basis: Basis, lost: DeadMember) -> tuple[PlannedStep, ...]:
 
 def _snapshot_saved(basis: Basis, lost: DeadMember) -> bool:
     prefix = f"{_snapshot_name(lost)}-"
-    facts = [m.facts for m in basis.plane.masters if m.facts is not None]
+    facts = [m.facts for m in basis.plane.all_masters if m.facts is not None]
     return any(s.name.startswith(prefix) and s.size > 0 for f in facts for s in f.snapshots)
 
 

@@ -19,6 +19,7 @@ from hetzner_k3s.decide import (
     masters,
     nodes,
     remediate,
+    surplus,
     teardown,
     workers,
 )
@@ -47,6 +48,7 @@ GATES: tuple[Gate, ...] = (
     masters.healthy_master_left,
     masters.masters_explained,
     remediate.members_explained,
+    surplus.surplus_out_of_the_way,
     nodes.nodes_explained,
     workers.workers_explained,
     consents.consents_fit,
@@ -78,7 +80,7 @@ def plan(spec: ClusterSpec, state: ClusterState, intent: Intent, in_flight: froz
     """Decide what may be started now, beside the steps in flight."""
     basis = basis_of(spec, state, intent, in_flight)
     create = intent.verb is Verb.CREATE
-    notes = (*spec.not_yet, *workers.surplus(basis)) if create else teardown.kept(basis)
+    notes = (*spec.not_yet, *surplus.notes(basis)) if create else teardown.kept(basis)
     refusals = _refusals(basis, GATES if create else DELETE_GATES)
     if refusals:
         return Plan(refusals=refusals, notes=notes)

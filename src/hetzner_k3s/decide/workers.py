@@ -11,7 +11,6 @@ from hetzner_k3s.decide.join import api_url
 from hetzner_k3s.decide.machines import NamedServer, whereabouts
 from hetzner_k3s.decide.nodes import stale_node
 from hetzner_k3s.decide.servers import prepare
-from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.host import HostFacts
 from hetzner_k3s.model.identity import Phase
@@ -154,16 +153,6 @@ def _join(basis: Basis, worker: WorkerView, server: Server) -> PlannedStep:
         scope=Scope.WORKER,
         reason=Reason.UNFINISHED if worker.stage is Stage.JOINING else Reason.MISSING,
         because=f"its host is empty, and the API of {basis.plane.seed_server.name} answers",
-    )
-
-
-def surplus(basis: Basis) -> tuple[str, ...]:
-    """Name the workers that exist beyond the file: they are left alone."""
-    wanted = {s.name for s in basis.spec.servers()}
-    return tuple(
-        f"{server.name} is beyond the file and is left as it is"
-        for server in lookup.owned_servers(basis.spec.name, basis.view)
-        if server.labels.get(naming.LABEL_ROLE) == naming.ROLE_WORKER and server.name not in wanted
     )
 
 

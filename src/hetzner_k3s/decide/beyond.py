@@ -1,0 +1,60 @@
+"""What exists beyond the file, told by names: masters of a higher number, workers that no pool of the file has.
+
+A name counts only under the file's own naming, so that masters under other names (another cluster_name, instance types
+in names) are never taken for surplus ones. What the cluster autoscaler makes is not ours to name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Final
+
+from hetzner_k3s.model import lookup, naming
+from hetzner_k3s.model.cloud import CloudView, Server
+from hetzner_k3s.model.host import Member
+from hetzner_k3s.model.kube import KubeView
+from hetzner_k3s.model.spec import ClusterSpec, MasterSpec
+
+_LABEL_NODE_GROUP: Final = "hcloud/node-group"
+"""What the cluster autoscaler labels its servers with (DEMAND_AND_COMPATIBILITY.md 6.8)."""
+
+
+def surplus_master(spec: ClusterSpec, name: str) -> MasterSpec | None:
+    """Give what the file would say of a master of this name if it had more; None for any other name."""
+    if name in spec.master_names:
+        return None
+    for master in spec.masters:
+        prefix = master.name.removesuffix(str(master.index))
+        number = name.removeprefix(prefix)
+        if name.startswith(prefix) and number.isdecimal() and not number.startswith("0"):
+            return replace(spec.masters[-1], name=name, index=int(number), placement_group=None)
+    return None
+
+
+def surplus_masters(spec: ClusterSpec, view: CloudView) -> tuple[MasterSpec, ...]:
+    """Name the servers of ours that are masters beyond the file, by number."""
+    return _in_order(surplus_master(spec, server.name) for server in lookup.owned_masters(spec.name, view))
+
+
+def gone_masters(
+    spec: ClusterSpec, view: CloudView, members: Iterable[Member], kube: KubeView | None
+) -> tuple[MasterSpec, ...]:
+    """Name the masters beyond the file that have a member or a Node and no server any more, by number."""
+    nodes = (node.name for node in kube.nodes if node.control_plane) if kube else ()
+    names = {*(member.name.rpartition("-")[0] for member in members), *nodes} - {s.name for s in view.servers}
+    return _in_order(surplus_master(spec, name) for name in names)
+
+
+def _in_order(found: Iterable[MasterSpec | None]) -> tuple[MasterSpec, ...]:
+    return tuple(sorted((m for m in found if m is not None), key=lambda m: (m.index, m.name)))
+
+
+def surplus_workers(spec: ClusterSpec, view: CloudView) -> Iterator[Server]:
+    """Give the servers of ours that are static workers by label and by name, and that the file does not have."""
+    wanted = {worker.name for worker in spec.workers()}
+    pattern = naming.worker_name_pattern(spec.name)
+    for server in lookup.owned_servers(spec.name, view):
+        ours = server.labels.get(naming.LABEL_ROLE) == naming.ROLE_WORKER and _LABEL_NODE_GROUP not in server.labels
+        if ours and server.name not in wanted and pattern.fullmatch(server.name):
+            yield server
