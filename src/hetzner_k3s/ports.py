@@ -22,6 +22,7 @@ from hetzner_k3s.model.contact import HostTarget
 from hetzner_k3s.model.kube import KubeView
 from hetzner_k3s.model.operations import Operation
 from hetzner_k3s.model.secrets import Secret
+from hetzner_k3s.model.snapshots import StoredSnapshot
 from hetzner_k3s.model.state import LocalEvidence
 
 R = TypeVar("R")
@@ -163,6 +164,22 @@ class Kube(Protocol):
         ...
 
 
+class Objects(Protocol):
+    """The S3 bucket that the file names; raises `StorageError`."""
+
+    async def snapshots(self, folder: str) -> tuple[StoredSnapshot, ...]:
+        """List the objects that lie directly in a folder ("" is the bucket's root), with what k3s wrote beside them."""
+        ...
+
+    async def copy(self, snapshot: StoredSnapshot, folder: str, name: str) -> None:
+        """Copy a snapshot within the bucket, with what k3s wrote beside it; a copy under that name is replaced."""
+        ...
+
+    async def fetch(self, snapshot: StoredSnapshot, path: str) -> None:
+        """Download a snapshot into a new file (0600)."""
+        ...
+
+
 class Local(Protocol):
     """The operator's machine: kubeconfig and run journal."""
 
@@ -206,3 +223,5 @@ class Ports:
     host_keys: HostKeys
     clock: Clock
     rng: Rng
+    objects: Objects | None = None
+    """None where the file names no S3."""

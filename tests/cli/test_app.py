@@ -36,11 +36,12 @@ Options:
   -h, --help  Show this message and exit.
 
 Commands:
-  create  Make the cluster, or bring it back to what the file says.
-  plan    Show what `create` would do, and why.
-  status  Show what is there and what would be done.
-  delete  Delete the cluster's servers and resources.
-  lab     Run an emulated Hetzner cloud on this machine.
+  create     Make the cluster, or bring it back to what the file says.
+  plan       Show what `create` would do, and why.
+  status     Show what is there and what would be done.
+  snapshots  Show which snapshots there are, and where.
+  delete     Delete the cluster's servers and resources.
+  lab        Run an emulated Hetzner cloud on this machine.
 """
     )
 

@@ -16,6 +16,9 @@ _COMMANDS = {
     ),
     "plan": LazyCommand("hetzner_k3s.cli.commands.plan:plan", "Show what `create` would do, and why."),
     "status": LazyCommand("hetzner_k3s.cli.commands.status:status", "Show what is there and what would be done."),
+    "snapshots": LazyCommand(
+        "hetzner_k3s.cli.commands.snapshots:snapshots", "Show which snapshots there are, and where."
+    ),
     "delete": LazyCommand("hetzner_k3s.cli.commands.delete:delete", "Delete the cluster's servers and resources."),
     "lab": LazyCommand("hetzner_k3s.cli.commands.lab:lab", "Run an emulated Hetzner cloud on this machine."),
 }

@@ -17,10 +17,11 @@ import click
 from hetzner_k3s.act.lock import LockRequest
 from hetzner_k3s.adapters.hetzner import DEFAULT_ENDPOINT, HetznerCloud
 from hetzner_k3s.adapters.kube import K3sApi
+from hetzner_k3s.adapters.s3 import S3Objects
 from hetzner_k3s.adapters.ssh import SshHosts
 from hetzner_k3s.adapters.system import Ed25519HostKeys, OperatorMachine, SystemClock, SystemRng
-from hetzner_k3s.model.spec import ClusterSpec
-from hetzner_k3s.ports import Ports
+from hetzner_k3s.model.spec import ClusterSpec, S3Spec
+from hetzner_k3s.ports import Objects, Ports
 
 _RUN_ID_BYTES = 6
 
@@ -53,6 +54,7 @@ async def open_session(spec: ClusterSpec) -> AsyncIterator[Session]:
         host_keys=Ed25519HostKeys(),
         clock=clock,
         rng=rng,
+        objects=_objects(spec.etcd.s3),
     )
     _end_orderly_on_sigterm()
     try:
@@ -62,6 +64,11 @@ async def open_session(spec: ClusterSpec) -> AsyncIterator[Session]:
     finally:
         await kube.close()
         await hosts.close()
+
+
+def _objects(s3: S3Spec | None) -> Objects | None:
+    """Open the bucket that the file names; its library is loaded by the first call only."""
+    return None if s3 is None else S3Objects(s3)
 
 
 def _end_orderly_on_sigterm() -> None:

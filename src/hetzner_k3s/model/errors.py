@@ -11,6 +11,7 @@ ProductError                    hint, exit_code
 │   ├── OperationFailed         operation, exit status, message
 │   └── PreconditionChanged     the world moved between decision and act
 ├── KubeError                   server, fate
+├── StorageError                fate
 ├── LockHeld                    another run holds the operator lock
 ├── NameTaken                   a resource of another owner has a name that the cluster needs
 ├── NoRoomForLock               the project holds as many placement groups as it may
@@ -145,6 +146,14 @@ class KubeError(ProductError):
     def __init__(self, message: str, *, server: str, fate: Fate) -> None:
         super().__init__(message)
         self.server = server
+        self.fate = fate
+
+
+class StorageError(ProductError):
+    """The S3 service did not do what was asked; `fate` says whether an effect may have happened."""
+
+    def __init__(self, message: str, *, fate: Fate = Fate.DID_NOT_HAPPEN, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
         self.fate = fate
 
 

@@ -10,6 +10,7 @@ from hetzner_k3s.model.cloud import CloudView, Server
 from hetzner_k3s.model.facts import Known, Reading, Unknown
 from hetzner_k3s.model.host import HostFacts, HostReading
 from hetzner_k3s.model.kube import KubeView
+from hetzner_k3s.model.snapshots import StoredSnapshot
 
 UNREADABLE: Final = "unreadable"
 
@@ -42,6 +43,9 @@ class ClusterState:
     local: LocalEvidence = LocalEvidence()
     lookups: Mapping[int, Reading[bool]] = field(default_factory=dict)
     """Whether a server id that a Node records still exists, asked by id (a page that is missing is no absence)."""
+
+    snapshots: Reading[tuple[StoredSnapshot, ...]] | None = None
+    """What lies in S3; None where nobody looked: the file names no S3, or nothing depends on it."""
 
     @property
     def view(self) -> CloudView:

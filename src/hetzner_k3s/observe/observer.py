@@ -17,7 +17,7 @@ from hetzner_k3s.model.kube import KubeView
 from hetzner_k3s.model.plan import Verb
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
-from hetzner_k3s.observe import cloud, hosts, kube
+from hetzner_k3s.observe import cloud, hosts, kube, snapshots
 from hetzner_k3s.ports import Ports
 
 
@@ -54,6 +54,7 @@ async def observe_again(ports: Ports, spec: ClusterSpec, state: ClusterState, fo
     if not focus.kube:
         return state
     state = replace(state, kube=await kube.read(ports, spec, state))
+    state = replace(state, snapshots=await snapshots.look(ports, spec, state))
     return replace(state, lookups=await cloud.look_up(ports, _recorded(spec, state)))
 
 

@@ -1,0 +1,46 @@
+"""`hetzner-k3s snapshots`: which snapshots of the datastore there are, and where. Nothing is changed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from hetzner_k3s.cli import wiring
+from hetzner_k3s.cli.commands.options import config_option, load_spec
+from hetzner_k3s.cli.render.snapshots import snapshot_json, snapshot_lines
+from hetzner_k3s.model.errors import ExitCode
+from hetzner_k3s.model.facts import Unknown
+from hetzner_k3s.model.plan import Verb
+from hetzner_k3s.model.spec import ClusterSpec
+from hetzner_k3s.model.state import ClusterState
+from hetzner_k3s.observe import observe
+from hetzner_k3s.observe.snapshots import read
+
+
+@click.command()
+@config_option
+@click.option("--json", "as_json", is_flag=True, help="Print the same rows as JSON.")
+def snapshots(config: Path, as_json: bool) -> ExitCode:
+    """Show the snapshots in S3 and on the masters: age, size, and whether they are this cluster's.
+
+    A snapshot can be restored with `create --restore NAME` when all masters are lost. The exit code is 3 when S3 did
+    not answer.
+    """
+    spec = load_spec(config)
+    state = asyncio.run(_look(spec))
+    if as_json:
+        click.echo(json.dumps(snapshot_json(spec, state), indent=2))
+    else:
+        for line in snapshot_lines(spec, state):
+            click.echo(line)
+    return ExitCode.PENDING if isinstance(state.snapshots, Unknown) else ExitCode.CONVERGED
+
+
+async def _look(spec: ClusterSpec) -> ClusterState:
+    async with wiring.open_session(spec) as session:
+        state = await observe(session.ports, spec, Verb.CREATE)
+        return replace(state, snapshots=state.snapshots or await read(session.ports, spec))

@@ -1,0 +1,109 @@
+"""Renders which snapshots there are and where, as a table or as JSON rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+
+from hetzner_k3s.model import lookup
+from hetzner_k3s.model.facts import Known, Unknown
+from hetzner_k3s.model.identity import BirthRecord
+from hetzner_k3s.model.snapshots import StoredSnapshot
+from hetzner_k3s.model.spec import ClusterSpec
+from hetzner_k3s.model.state import ClusterState
+
+_HEADINGS = ("SNAPSHOT", "WHERE", "AGE", "SIZE", "OF")
+OURS, ANOTHERS, UNTOLD = "this cluster", "another cluster", "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One snapshot; `created` is UNIX seconds, `age` seconds, `size` bytes."""
+
+    name: str
+    where: str
+    created: float
+    age: float
+    size: int
+    of: str
+    token_hash: str | None = None
+
+
+def snapshot_rows(spec: ClusterSpec, state: ClusterState) -> tuple[Row, ...]:
+    """Give every snapshot that was seen, newest first: in S3, and on hosts that answered."""
+    record = lookup.birth_record(spec, state.view)
+    uid = record.uid if isinstance(record, BirthRecord) else None
+    stored = state.snapshots.value if isinstance(state.snapshots, Known) else ()
+    rows = [_stored(snapshot, uid, state.observed_at) for snapshot in stored]
+    rows += _local(spec, state)
+    return tuple(sorted(rows, key=lambda row: (-row.created, row.where, row.name)))
+
+
+def _stored(snapshot: StoredSnapshot, uid: str | None, now: float) -> Row:
+    whose = UNTOLD if snapshot.cluster_uid is None or uid is None else OURS if snapshot.cluster_uid == uid else ANOTHERS
+    return Row(
+        name=snapshot.name,
+        where=f"S3 {snapshot.folder}/" if snapshot.folder else "S3 /",
+        created=snapshot.created,
+        age=max(0.0, now - snapshot.created),
+        size=snapshot.size,
+        of=whose,
+        token_hash=snapshot.token_hash,
+    )
+
+
+def _local(spec: ClusterSpec, state: ClusterState) -> Iterator[Row]:
+    for server in lookup.owned_masters(spec.name, state.view):
+        facts = state.facts(server.id)
+        for found in facts.snapshots if facts else ():
+            age = max(0.0, state.observed_at - found.created)
+            yield Row(
+                name=found.name, where=server.name, created=found.created, age=age, size=found.size, of="its host"
+            )
+
+
+def snapshot_lines(spec: ClusterSpec, state: ClusterState) -> Iterator[str]:
+    """Render a table, and a line for what could not be looked at."""
+    rows = snapshot_rows(spec, state)
+    if rows:
+        yield from _table([_HEADINGS, *((r.name, r.where, age(r.age), size(r.size), r.of) for r in rows)])
+    else:
+        yield f"{spec.name}: no snapshot was found"
+    yield from blind_spots(spec, state)
+
+
+def snapshot_json(spec: ClusterSpec, state: ClusterState) -> dict[str, object]:
+    """Give the same rows, and what could not be looked at, for `--json`."""
+    rows = [asdict(row) for row in snapshot_rows(spec, state)]
+    return {"cluster": spec.name, "snapshots": rows, "not_seen": list(blind_spots(spec, state))}
+
+
+def blind_spots(spec: ClusterSpec, state: ClusterState) -> Iterator[str]:
+    """Say where snapshots may lie that nobody saw: unknown is not absent."""
+    if isinstance(state.snapshots, Unknown):
+        yield f"not seen: S3 ({state.snapshots.why})"
+    if spec.etcd.s3 is None:
+        yield "not looked at: S3 (datastore.etcd.s3_enabled is not true)"
+    for server in lookup.owned_masters(spec.name, state.view):
+        if state.facts(server.id) is None:
+            yield f"not seen: {server.name} does not answer"
+
+
+def age(seconds: float) -> str:
+    """Write an age as people say it."""
+    minutes = int(seconds // 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    hours = minutes // 60
+    return f"{hours} h {minutes % 60:02} min" if hours < 48 else f"{hours // 24} days"
+
+
+def size(count: int) -> str:
+    """Write a number of bytes as people say it."""
+    return f"{count / 1e6:.1f} MB" if count >= 100_000 else f"{count / 1e3:.1f} kB"
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -1,0 +1,58 @@
+"""Snapshots of the datastore, wherever they lie, and how one is told from another cluster's before it is restored."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+KEPT: Final = "kept-"
+"""Begins the name of a copy that a restore makes first: k3s prunes by the prefix `etcd-snapshot` alone."""
+
+_MADE = re.compile(r"-(\d{9,11})(?:\.zip)?\Z")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredSnapshot:
+    """A snapshot in S3.
+
+    `name` is without its `folder`; `modified` is UNIX seconds. `cluster_uid` (the kube-system UID), `token_hash` (12
+    digits) and `node` are what k3s wrote beside it (K3S_RUN_FACTS.md, "S3"), None where it did not.
+    """
+
+    name: str
+    folder: str
+    size: int
+    modified: float
+    cluster_uid: str | None = None
+    token_hash: str | None = None
+    node: str | None = None
+
+    @property
+    def created(self) -> float:
+        """Give when it was made: k3s ends the name with it, and a copy keeps the name but not the object's time."""
+        made = _MADE.search(self.name)
+        return float(made[1]) if made else self.modified
+
+    @property
+    def original(self) -> str:
+        """Give the name under which k3s saved it."""
+        return self.name.removeprefix(KEPT)
+
+    @property
+    def kept(self) -> bool:
+        """Tell whether it is a copy that no retention takes away."""
+        return self.name.startswith(KEPT)
+
+
+def of_cluster(snapshots: tuple[StoredSnapshot, ...], uid: str | None) -> tuple[StoredSnapshot, ...]:
+    """Give the snapshots of the cluster with that kube-system UID, newest first, each once: a kept copy before it."""
+    ours = [s for s in snapshots if uid is not None and s.cluster_uid == uid and s.size > 0]
+    ours.sort(key=lambda s: (-s.created, s.original, not s.kept))
+    seen: set[str] = set()
+    once = []
+    for snapshot in ours:
+        if snapshot.original not in seen:
+            seen.add(snapshot.original)
+            once.append(snapshot)
+    return tuple(once)
