@@ -41,12 +41,14 @@ from tests.decide.world import (
     rebuilt,
     recorded,
     replacement_of,
+    server_id_of,
     stopped,
     surroundings,
     unlistable,
     unreachable,
     with_listing,
     with_server,
+    without_node,
     without_quorum,
 )
 
@@ -118,6 +120,16 @@ def reset_on(state: ClusterState, name: str) -> ClusterState:
     return edit_facts(state, name, alone)
 
 
+def alarmed(state: ClusterState, name: str, alarm: str) -> ClusterState:
+    """A member raises an alarm, and every etcd tells of it."""
+    error = f"memberID:{member_id_of(server_id_of(name))} alarm:{alarm}"
+    return edit_etcd(state, lambda etcd: replace(etcd, errors=(error,)))
+
+
+def clock_off(state: ClusterState, name: str, seconds: float) -> ClusterState:
+    return edit_facts(state, name, lambda f: replace(f, ahead=seconds))
+
+
 MASTERS = {
     "a master is powered off": case(off(healthy(), MASTER2), "master.off"),
     "a master is stopping": case(
@@ -143,7 +155,7 @@ MASTERS = {
         edit_facts(healthy(), MASTER3, lambda f: replace(f, etcd=replace(f.etcd, learner=True))), "master.not-ready"
     ),
     "a master's data is corrupt": case(
-        edit_facts(healthy(), MASTER3, lambda f: replace(f, etcd=replace(f.etcd, errors=("alarm:CORRUPT",)))),
+        alarmed(healthy(), MASTER3, "CORRUPT"),
         "master.not-ready",
     ),
     "a master left the network": case(
@@ -379,6 +391,28 @@ WORKERS = {
     "a worker's Node is NotReady": case(not_ready(healthy(), WORKER1), "worker.not-ready"),
 }
 
+BEFORE_A_JOIN = {
+    "the clock of a master that is to join is far ahead": case(
+        clock_off(fresh(healthy(), MASTER3), MASTER3, 94.2), "clock.skew"
+    ),
+    "the clock of a master that is to join is far behind": case(
+        clock_off(joining(lose(healthy(), MASTER3), SPEC, MASTER3, replacement_of(MASTER3)), MASTER3, -300.0),
+        "clock.skew",
+    ),
+    "the datastore is full and a master is lost": case(
+        alarmed(lose(healthy(), MASTER3), MASTER1, "NOSPACE"), "etcd.no-space"
+    ),
+    "the datastore is full and a worker is new": case(
+        without_node(lose(alarmed(healthy(), MASTER3, "NOSPACE"), WORKER1), WORKER1), "etcd.no-space"
+    ),
+    "a member that nobody knows has a full datastore and a master is lost": case(
+        edit_etcd(
+            lose(healthy(), MASTER3), lambda etcd: replace(etcd, errors=("memberID:77 alarm:NOSPACE alarm:ODD",))
+        ),
+        "etcd.no-space",
+    ),
+}
+
 DELETION = {
     "a deletion, but the kubeconfig is another cluster's": case(
         kubeconfig(healthy(), OTHER_CA), "delete.other-cluster", intent=DELETE
@@ -394,4 +428,4 @@ DELETION = {
     ),
 }
 
-CASES = {**MASTERS, **KEYS, **IDENTITY, **LISTING, **BIRTH, **MEMBERS, **WORKERS, **DELETION}
+CASES = {**MASTERS, **KEYS, **IDENTITY, **LISTING, **BIRTH, **MEMBERS, **WORKERS, **BEFORE_A_JOIN, **DELETION}

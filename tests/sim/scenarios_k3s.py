@@ -178,13 +178,19 @@ async def _(story: Story) -> None:
     await story.happens(ServerDeleted(MASTER1))
 
 
-@_add("63", "etcd-nospace", converges(), later="reported")
+@_add("63", "etcd-nospace", refuses("etcd.no-space"))
 async def _(story: Story) -> None:
+    """Told where nothing is to be done; nothing is bought where something has yet to join."""
     story.world.site.alarms[MASTER2] = ("NOSPACE",)
+    run = await story.create()
+    assert run.code is ExitCode.CONVERGED, run.story()
+    assert any(f"NOSPACE for {MASTER2}" in note for note in run.notes), run.notes
+    await story.happens(ServerDeleted(MASTER1))
 
 
-@_add("64", "etcd-corrupt-member", refuses("master.not-ready"), later="treated as dead, never seed")
+@_add("64", "etcd-corrupt-member", refuses("master.not-ready"), later="replaced with --replace")
 async def _(story: Story) -> None:
+    """Every member tells of the one that is corrupt: only that one is out, and never seed."""
     story.world.site.alarms[MASTER1] = ("CORRUPT",)
 
 
@@ -202,10 +208,21 @@ async def _(story: Story) -> None:
     await faults.until(lambda: host.disk.tombstone, "the tombstone")
 
 
-@_add("67", "clock-skew-300s", converges(MASTER1), later="refused: NTP first")
+@_add("67", "clock-skew-5s / 300s", converges(MASTER1))
 async def _(story: Story) -> None:
+    """Seconds are told. With minutes the replacement, once made, does not join until somebody sets its clock."""
+    story.world.site.skew[MASTER1] = 6.0
+    run = await story.create()
+    assert run.code is ExitCode.CONVERGED, run.story()
+    assert any(f"{MASTER1} is 6 s ahead" in note for note in run.notes), run.notes
     await story.happens(ServerDeleted(MASTER1))
     story.world.site.skew[MASTER1] = 300.0
+    run = await story.create()
+    assert run.code is ExitCode.REFUSED, run.story()
+    assert run.refused == ("clock.skew",), run.story()
+    assert ("JoinControlPlane", MASTER1) not in run.told.steps
+    assert ("RemoveMember", MASTER1) not in run.told.steps
+    del story.world.site.skew[MASTER1]
 
 
 @_add("68", "version-drift", converges(MASTER1))
@@ -214,6 +231,7 @@ async def _(story: Story) -> Run:
     story.wish(with_version(story.spec, _NEWER))
     run = await story.create()
     assert story.world.host(MASTER1).disk.k3s_version == VERSION, "a replacement was an upgrade in disguise"
+    assert any(f"runs k3s {VERSION}, the file says {_NEWER}" in note for note in run.notes), run.notes
     return run
 
 

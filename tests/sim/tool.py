@@ -76,6 +76,11 @@ class Run:
         return tuple(refusal.code for refusal in self.told.refusals)
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """Give what it told beside what it did."""
+        return self.told.forecast.notes if self.told.forecast else ()
+
+    @property
     def writes(self) -> list[str]:
         """Give everything it did that could change something outside the operator's machine."""
         return self.session.writes

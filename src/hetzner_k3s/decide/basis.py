@@ -68,6 +68,8 @@ class Opinion:
 
 
 Gate = Callable[[Basis], tuple[Refusal, ...]]
+Note = Callable[[Basis], tuple[str, ...]]
+"""What a plan says beside its steps: one sentence each, without a full stop."""
 Move = Callable[[Basis], Opinion | None]
 
 

@@ -217,7 +217,7 @@ def _k3s_stage(server: Server, facts: HostFacts, node: KubeNode | None, *, api_r
 
 
 def _voter_stage(server: Server, facts: HostFacts, node: KubeNode | None, *, api_read: bool) -> tuple[Stage, str]:
-    if any("CORRUPT" in error for error in facts.etcd.errors):
+    if facts.etcd.corrupt:
         return Stage.SICK, "its etcd reports that its data is corrupt"
     if not labelled_member(server):
         return Stage.UNMARKED, ""

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from hetzner_k3s.decide import (
     addons,
+    alarms,
     birth,
+    clocks,
     consents,
     identity,
     infra,
@@ -21,9 +23,10 @@ from hetzner_k3s.decide import (
     remediate,
     surplus,
     teardown,
+    versions,
     workers,
 )
-from hetzner_k3s.decide.basis import Basis, Gate, Move, Opinion, basis_of
+from hetzner_k3s.decide.basis import Basis, Gate, Move, Note, Opinion, basis_of
 from hetzner_k3s.decide.concurrency import startable
 from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.plan import Intent, Plan, Refusal, StepKey, Verb
@@ -50,8 +53,17 @@ GATES: tuple[Gate, ...] = (
     remediate.members_explained,
     surplus.surplus_out_of_the_way,
     nodes.nodes_explained,
+    clocks.clocks_agree,
+    alarms.datastore_takes_writes,
     workers.workers_explained,
     consents.consents_fit,
+)
+
+NOTES: tuple[Note, ...] = (
+    surplus.notes,
+    versions.versions_told,
+    clocks.clocks_told,
+    alarms.alarms_told,
 )
 
 CONTROL_PLANE: tuple[Move, ...] = (
@@ -80,7 +92,7 @@ def plan(spec: ClusterSpec, state: ClusterState, intent: Intent, in_flight: froz
     """Decide what may be started now, beside the steps in flight."""
     basis = basis_of(spec, state, intent, in_flight)
     create = intent.verb is Verb.CREATE
-    notes = (*spec.not_yet, *surplus.notes(basis)) if create else teardown.kept(basis)
+    notes = (*spec.not_yet, *(told for note in NOTES for told in note(basis))) if create else teardown.kept(basis)
     refusals = _refusals(basis, GATES if create else DELETE_GATES)
     if refusals:
         return Plan(refusals=refusals, notes=notes)

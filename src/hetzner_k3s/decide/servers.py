@@ -7,6 +7,7 @@ from dataclasses import replace
 from hetzner_k3s.decide import predictions
 from hetzner_k3s.decide.basis import Basis
 from hetzner_k3s.decide.control_plane import Stage
+from hetzner_k3s.decide.versions import running_version
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.cloud import Server, ServerStatus
 from hetzner_k3s.model.contact import host_target, private_ip
@@ -83,16 +84,6 @@ def _addressed(basis: Basis, server: Server) -> bool:
 
 def _role(spec: MasterSpec | WorkerSpec) -> K3sRole:
     return K3sRole.SERVER if isinstance(spec, MasterSpec) else K3sRole.AGENT
-
-
-def running_version(basis: Basis) -> str:
-    """Give the version to install: the one the seed runs where there is one, else the file's.
-
-    A replacement that is newer than the rest would be an upgrade in disguise (RECOVERY_FACTS.md 1.10).
-    """
-    seed = basis.plane.seed
-    live = seed.facts.k3s_version if seed and seed.facts else None
-    return live or str(basis.spec.k3s_version)
 
 
 def predict(spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Final
 
 from hetzner_k3s.model.errors import SshStage
 from hetzner_k3s.model.facts import Known
+
+NOSPACE: Final = "NOSPACE"
+CORRUPT: Final = "CORRUPT"
+_ALARM: Final = re.compile(r"memberID:(\d+) alarm:([A-Z]+)")
 
 
 class HostKeyKind(Enum):
@@ -105,6 +111,16 @@ class EtcdFacts:
         """Tell whether this member is a voter that sees a leader and answers linearizable reads."""
         return bool(self.healthy and self.leader and self.leader != "0" and not self.learner and self.members)
 
+    @property
+    def alarms(self) -> frozenset[tuple[str, str]]:
+        """Give the alarms that are raised, as (member id, alarm): every member tells of those of all members."""
+        return frozenset((found[1], found[2]) for error in self.errors for found in _ALARM.finditer(error))
+
+    @property
+    def corrupt(self) -> bool:
+        """Tell whether this very member's data is known to be corrupt."""
+        return (self.member_id or "", CORRUPT) in self.alarms
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
@@ -127,12 +143,16 @@ class OperationRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostFacts:
-    """One look at a host, taken in one SSH round trip; `interfaces` maps its IPv4 addresses to network interfaces."""
+    """One look at a host, taken in one SSH round trip; `interfaces` maps its IPv4 addresses to network interfaces.
+
+    `ahead` are the seconds by which its `clock` is for certain ahead of the looker's (negative: behind).
+    """
 
     key: HostKeyKind
     machine_id: str = ""
     hostname: str = ""
     clock: float = 0.0
+    ahead: float = 0.0
     boot_finished: bool = False
     interfaces: Mapping[str, str] = field(default_factory=dict)
     k3s_version: str | None = None

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.cloud import CloudView, Server, ServerStatus
 from hetzner_k3s.model.contact import host_target
 from hetzner_k3s.model.errors import HostError, HostUnreachable, SshStage
 from hetzner_k3s.model.facts import Known
-from hetzner_k3s.model.host import HostReading, Unreachable
+from hetzner_k3s.model.host import HostFacts, HostReading, Unreachable
 from hetzner_k3s.model.operations import Probe
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
@@ -39,9 +40,16 @@ async def _look(
         return Unreachable(SshStage.TCP, "it has no address yet", ports.clock.now())
     before = state.hosts.get(server.id)
     since = before.since if isinstance(before, Unreachable) else ports.clock.now()
+    asked = ports.clock.now()
     try:
-        return Known(await ports.hosts.perform(target, Probe()))
+        return Known(_timed(await ports.hosts.perform(target, Probe()), asked, ports.clock.now()))
     except HostUnreachable as error:
         return Unreachable(error.stage, error.why, since)
     except HostError as error:
         return Unreachable(SshStage.SESSION, str(error), since)
+
+
+def _timed(facts: HostFacts, asked: float, answered: float) -> HostFacts:
+    """Say how far a host's clock is off: it was read at some moment between question and answer."""
+    early, late = facts.clock - asked, facts.clock - answered
+    return replace(facts, ahead=min(early, 0.0) + max(late, 0.0))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from hetzner_k3s.lab.k3s import etcd_port
 from hetzner_k3s.lab.k3s.api.resources import NAMESPACES
@@ -53,12 +53,20 @@ def etcd_facts(host: Host) -> EtcdFacts:
         term=etcd.data.term,
         index=etcd.data.index,
         revision=etcd.data.revision,
-        errors=tuple(f"memberID:{etcd.data.member_id} alarm:{alarm}" for alarm in host.site.alarms.get(host.name, ())),
+        errors=tuple(_alarms(host)),
         members=member_list(data.members.values()),
         bootstrap_keys=_bootstrap_keys(etcd),
         uid=_uid(etcd),
         active_peers=tuple(str(number) for number in etcd.active_peers()),
     )
+
+
+def _alarms(host: Host) -> Iterator[str]:
+    """Give the alarms of all members, as every etcd tells of them."""
+    for other in host.site.hosts.values():
+        data = other.disk.drive.data
+        if data is not None:
+            yield from (f"memberID:{data.member_id} alarm:{alarm}" for alarm in host.site.alarms.get(other.name, ()))
 
 
 def member_list(members: Iterable[etcd_port.Member]) -> tuple[Member, ...]:

@@ -1,0 +1,40 @@
+"""Which k3s is installed: what the cluster runs, never what the file has moved on to (RECOVERY_FACTS.md 1.10)."""
+
+from __future__ import annotations
+
+from hetzner_k3s.decide.basis import Basis
+from hetzner_k3s.model.version import K3sVersion
+
+
+def running_version(basis: Basis) -> str:
+    """Give the version to install: the lowest that a healthy voter runs where there is one, else the file's.
+
+    A replacement that is newer than the rest would be an upgrade in disguise; one that is newer than some of them, in
+    the middle of an upgrade, an upgrade out of turn.
+    """
+    return str(_live(basis) or basis.spec.k3s_version)
+
+
+def _live(basis: Basis) -> K3sVersion | None:
+    if basis.plane.seed is None:
+        return None
+    told = (m.facts.k3s_version for m in basis.plane.masters if m.facts and m.facts.voter)
+    return min((parsed for tag in told if (parsed := _parsed(tag)) is not None), default=None)
+
+
+def _parsed(tag: str | None) -> K3sVersion | None:
+    try:
+        return K3sVersion.parse(tag or "")
+    except ValueError:
+        return None
+
+
+def versions_told(basis: Basis) -> tuple[str, ...]:
+    """Tell that the file asks for another version than the cluster runs."""
+    live, wanted = _live(basis), basis.spec.k3s_version
+    if live is None or live == wanted:
+        return ()
+    return (
+        f"the cluster runs k3s {live}, the file says {wanted}: what is installed now gets {live}; `create` changes no "
+        "version of what runs",
+    )
