@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from tests.decide.world import (
@@ -55,7 +56,7 @@ from tests.decide.world import (
 from hetzner_k3s.model.cloud import CloudView, Server, ServerStatus
 from hetzner_k3s.model.errors import SshStage
 from hetzner_k3s.model.facts import Known, Unknown
-from hetzner_k3s.model.host import HostFacts, Member
+from hetzner_k3s.model.host import HostFacts, Member, SupervisorFacts
 from hetzner_k3s.model.identity import BirthRecord, Phase
 from hetzner_k3s.model.plan import Intent
 from hetzner_k3s.model.spec import ClusterSpec, NetworkSpec, SshSpec
@@ -124,6 +125,16 @@ def alarmed(state: ClusterState, name: str, alarm: str) -> ClusterState:
     """A member raises an alarm, and every etcd tells of it."""
     error = f"memberID:{member_id_of(server_id_of(name))} alarm:{alarm}"
     return edit_etcd(state, lambda etcd: replace(etcd, errors=(error,)))
+
+
+def running_with(state: ClusterState, critical: Mapping[str, str]) -> ClusterState:
+    """The masters tell the critical arguments that they run with."""
+    told = SupervisorFacts(token_accepted=True, critical=critical, api_answers=True)
+    for name in SPEC.master_names:
+        server = state.server(name)
+        if server is not None and state.facts(server.id) is not None:
+            state = edit_facts(state, name, lambda f: replace(f, supervisor=told))
+    return state
 
 
 def clock_off(state: ClusterState, name: str, seconds: float) -> ClusterState:
@@ -392,6 +403,10 @@ WORKERS = {
 }
 
 BEFORE_A_JOIN = {
+    "the file asks for another network of pods and a master is lost": case(
+        running_with(lose(healthy(), MASTER3), {"cluster-cidr": "10.42.0.0/16", "secrets-encryption": "true"}),
+        "config.drift",
+    ),
     "the clock of a master that is to join is far ahead": case(
         clock_off(fresh(healthy(), MASTER3), MASTER3, 94.2), "clock.skew"
     ),

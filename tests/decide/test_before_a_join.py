@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.decide.refused import alarmed, clock_off, fresh
+from tests.decide.refused import alarmed, clock_off, fresh, running_with
 from tests.decide.world import (
     MASTER1,
     MASTER2,
@@ -24,7 +24,9 @@ from tests.decide.world import (
     with_snapshot,
 )
 
+from hetzner_k3s.model.critical import critical_config, wanted_arguments
 from hetzner_k3s.model.plan import Plan
+from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import InstallK3s
 
@@ -108,6 +110,52 @@ def test_a_replacement_gets_the_lowest_version_of_the_healthy(others: tuple[str 
 
 def with_snapshot_of_the_repair(state: ClusterState) -> ClusterState:
     return with_snapshot(state, MASTER1, server_id_of(MASTER3))
+
+
+def asking(**changes: object) -> ClusterSpec:
+    return replace(SPEC, kubernetes_network=replace(SPEC.kubernetes_network, **changes))  # type: ignore[arg-type]
+
+
+def running_with_what_the_file_says(state: ClusterState) -> ClusterState:
+    return running_with(state, wanted_arguments(SPEC))
+
+
+def test_a_file_that_the_masters_agree_with_gives_no_occasion_for_a_word() -> None:
+    assert told(running_with_what_the_file_says(healthy())) == ()
+
+
+def test_a_file_with_which_no_master_could_join_is_told() -> None:
+    planned = plan(running_with_what_the_file_says(healthy()), asking(cluster_cidr="10.99.0.0/16,fd00::1/64"))
+    assert planned.settled
+    assert planned.notes == (
+        "cluster-cidr (networking.cluster_cidr): live=10.244.0.0/16, file=10.99.0.0/16,fd00::/64; it cannot change in "
+        "a cluster's life, and no master could join with it",
+    )
+
+
+def test_what_no_master_tells_is_not_compared() -> None:
+    state = running_with(lose(healthy(), MASTER3), {"flannel-backend": "wireguard-native"})
+    assert codes(state, asking(cluster_cidr="10.99.0.0/16")) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "flag", "value"),
+    [
+        ({"encryption": False}, "flannel-backend", "vxlan"),
+        ({"cluster_domain": "example.org"}, "cluster-domain", "example.org"),
+        ({"cluster_dns": "10.43.0.11"}, "cluster-dns", "10.43.0.11"),
+    ],
+)
+def test_what_the_file_asks_for_in_k3s_words(changes: dict[str, object], flag: str, value: str) -> None:
+    assert wanted_arguments(asking(**changes))[flag] == value
+
+
+def test_addons_that_masters_must_agree_on() -> None:
+    addons = replace(SPEC.addons, servicelb=True, embedded_registry_mirror=False)
+    wanted = wanted_arguments(replace(SPEC, addons=addons))
+    assert (wanted["disable=servicelb"], wanted["embedded-registry"]) == ("false", "false")
+    everything = replace(addons, traefik=True, metrics_server=True, local_path_storage_class=True)
+    assert "disable" not in critical_config(replace(SPEC, addons=everything))
 
 
 def test_nothing_is_told_of_clocks_while_no_master_is_healthy() -> None:

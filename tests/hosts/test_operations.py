@@ -10,7 +10,7 @@ import pytest
 from hetzner_k3s.hosts import operations
 from hetzner_k3s.hosts.units import install_files, unit
 from hetzner_k3s.model.errors import Fate, HostBusy, LockLost, OperationFailed, PreconditionChanged
-from hetzner_k3s.model.host import EtcdFacts, HostKeyKind, Member, OperationRecord, Snapshot, UnitFacts
+from hetzner_k3s.model.host import EtcdFacts, HostKeyKind, Member, OperationRecord, Snapshot, SupervisorFacts, UnitFacts
 from hetzner_k3s.model.operations import (
     AwaitK3s,
     Done,
@@ -65,6 +65,7 @@ DISK = {
     "agent_ca": "f0",
     "token_hash": "f3c14dc8fcd7",
     "config_token_hash": None,
+    "config_token_ca": None,
     "config_server": "https://10.0.0.3:6443",
 }
 MEMBER_LIST = {
@@ -86,6 +87,18 @@ ETCD = {
     "bootstrap": {"kvs": [{"key": "L2Jvb3RzdHJhcC9mM2MxNGRjOGZjZDc="}]},
     "kube_system": {"kvs": [{"value": "azhzAAoMIAokNmMyMTcwZjgtMDAwMC00MDAwLTgwMDAtMDAwMDAwMDAwMDAxEgA="}]},
 }
+SUPERVISOR = {
+    "config_status": "200",
+    "api_status": "401",
+    "config": {
+        "ClusterIPRanges": [{"IP": "10.42.0.0", "Mask": "//8AAA=="}],
+        "ClusterDNSs": ["10.43.0.10"],
+        "FlannelBackend": "vxlan",
+        "DisableCCM": True,
+        "EmbeddedRegistry": False,
+    },
+    "complaint": None,
+}
 LOOK = {
     "machine_id": "abc",
     "hostname": "m1",
@@ -97,6 +110,7 @@ LOOK = {
     "operation": {"id": "ab", "name": "Install", "fence": 7},
     "disk": DISK,
     "etcd": ETCD,
+    "supervisor": SUPERVISOR,
     "snapshots": "2572320 1795468755 pre-repair-m1-1795468755",
 }
 
@@ -154,6 +168,37 @@ def test_a_look_is_read() -> None:
         uid="6c2170f8-0000-4000-8000-000000000001",
         active_peers=("9054383352403965534",),
     )
+
+
+def test_what_the_supervisor_answers_is_read_in_k3s_words() -> None:
+    facts = operations.read_result(Probe(), json.dumps({"result": LOOK}), HostKeyKind.FINAL, "m1")
+    assert facts.supervisor == SupervisorFacts(
+        token_accepted=True,
+        critical={
+            "cluster-cidr": "10.42.0.0/16",
+            "cluster-dns": "10.43.0.10",
+            "flannel-backend": "vxlan",
+            "disable-cloud-controller": "true",
+            "embedded-registry": "false",
+        },
+        api_answers=True,
+    )
+
+
+@pytest.mark.parametrize(("status", "accepted"), [("401", False), ("403", False), ("503", None), ("000", None)])
+def test_a_supervisor_that_does_not_tell_its_arguments(status: str, accepted: bool | None) -> None:
+    answer = {"config_status": status, "api_status": "503", "config": {}, "complaint": "level=fatal oops"}
+    facts = operations.read_result(
+        Probe(), json.dumps({"result": {**LOOK, "supervisor": answer}}), HostKeyKind.FINAL, "m1"
+    )
+    assert facts.supervisor == SupervisorFacts(token_accepted=accepted, complaint="level=fatal oops")
+
+
+def test_a_host_without_a_k3s_server_has_no_supervisor() -> None:
+    facts = operations.read_result(
+        Probe(), json.dumps({"result": {**LOOK, "supervisor": None}}), HostKeyKind.FINAL, "m1"
+    )
+    assert facts.supervisor == SupervisorFacts()
 
 
 def test_an_etcd_without_quorum_has_no_members() -> None:

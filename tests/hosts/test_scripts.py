@@ -80,3 +80,49 @@ def test_files_are_replaced_whole_and_left_alone_when_they_are_right(tmp_path: P
     sh('write_atomically 0644 "$1"', str(path), stdin="token: x\n")
     assert path.stat().st_mode & 0o777 == 0o644
     assert [entry.name for entry in path.parent.iterdir()] == ["config.yaml"]
+
+
+# Cut from what a real k3s v1.36.3 answers (fixture http/local_node_v1-k3s_config.txt); it holds a key.
+CONFIG = (
+    '{"ClusterDNSs":["10.43.0.10"],"ClusterIPRanges":[{"IP":"10.42.0.0","Mask":"//8AAA=="}],"ClusterDNS":"10.43.0.10",'
+    '"ClusterDomain":"cluster.local","DisableCCM":true,"FlannelBackend":"vxlan","AdvertiseIP":"10.0.0.2",'
+    '"DisableServiceLB":true,"Skips":{"ccm":true},"IPSECPSK":"1dca52450471","SANs":["10.0.0.2"]}'
+)
+ANSWERING = """
+k3s_data=$1/data
+mkdir -p "$k3s_data/server/tls"
+: >"$k3s_data/server/tls/server-ca.crt"
+printf 'K10%s::server:pass"word' "$(printf %064d 0)" >"$k3s_data/server/token"
+curl() { cat >"$asked"; printf '%s\n\nconfig %s\n\napi %s\n' "$config" "$status" "$api"; }
+journalctl() { printf 'level=info msg=a\nlevel=error msg="bäd"\nlevel=info msg=b\n'; }
+asked=$1/asked config=$2 status=$3 api=$4
+supervisor_facts
+"""
+
+
+def supervisor(tmp_path: Path, config: str, status: str, api: str) -> dict[str, object]:
+    answer: dict[str, object] = json.loads(sh(script("facts") + ANSWERING, str(tmp_path), config, status, api))
+    return answer
+
+
+def test_of_the_supervisors_document_only_what_masters_must_agree_on_leaves_the_host(tmp_path: Path) -> None:
+    assert supervisor(tmp_path, CONFIG, "200", "401") == {
+        "config_status": "200",
+        "api_status": "401",
+        "config": {
+            "ClusterDNSs": ["10.43.0.10"],
+            "ClusterIPRanges": [{"IP": "10.42.0.0", "Mask": "//8AAA=="}],
+            "ClusterDomain": "cluster.local",
+            "DisableCCM": True,
+            "FlannelBackend": "vxlan",
+            "DisableServiceLB": True,
+        },
+        "complaint": None,
+    }
+    assert 'user = "node:pass\\"word"' in (tmp_path / "asked").read_text()
+
+
+def test_an_api_that_is_down_comes_with_the_last_complaint(tmp_path: Path) -> None:
+    answer = supervisor(tmp_path, "", "401", "503")
+    assert (answer["config"], answer["config_status"]) == ({}, "401")
+    assert answer["complaint"] == 'level=error msg="bd"'

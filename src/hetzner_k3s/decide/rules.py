@@ -13,6 +13,7 @@ from hetzner_k3s.decide import (
     birth,
     clocks,
     consents,
+    critical,
     identity,
     infra,
     join,
@@ -53,6 +54,7 @@ GATES: tuple[Gate, ...] = (
     remediate.members_explained,
     surplus.surplus_out_of_the_way,
     nodes.nodes_explained,
+    critical.configuration_agrees,
     clocks.clocks_agree,
     alarms.datastore_takes_writes,
     workers.workers_explained,
@@ -62,6 +64,7 @@ GATES: tuple[Gate, ...] = (
 NOTES: tuple[Note, ...] = (
     surplus.notes,
     versions.versions_told,
+    critical.drift_told,
     clocks.clocks_told,
     alarms.alarms_told,
 )

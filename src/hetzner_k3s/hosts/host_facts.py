@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from hetzner_k3s.hosts.supervisor_facts import supervisor_facts
 from hetzner_k3s.model.host import (
     DiskFacts,
     EtcdFacts,
@@ -39,6 +40,7 @@ def host_facts(document: Document, key: HostKeyKind) -> HostFacts:
         agent_unit=units.get("k3s-agent.service", UnitFacts()),
         disk=DiskFacts(**document["disk"]),
         etcd=_etcd(document["etcd"]),
+        supervisor=supervisor_facts(document["supervisor"]),
         snapshots=_snapshots(document["snapshots"]),
         operation=_operation(document["operation"], units.get("hetzner-k3s-op.service", UnitFacts())),
     )

@@ -20,9 +20,9 @@ from typing import Final
 from ruamel.yaml import YAML
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
+from hetzner_k3s.model.critical import critical_config
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.spec import API_PORT, ClusterSpec, MasterSpec, S3Spec, WorkerSpec
-from hetzner_k3s.model.version import K3sVersion
 
 CONFIG_PATH: Final = "/etc/rancher/k3s/config.yaml"
 REGISTRIES_PATH: Final = "/etc/rancher/k3s/registries.yaml"
@@ -34,8 +34,6 @@ RESOLV_CONF: Final = "nameserver 8.8.8.8\n"
 """As in 2.6: the host's own file may name a local stub that pods cannot reach."""
 
 MASTER_TAINT: Final = "CriticalAddonsOnly=true:NoExecute"
-
-_WIREGUARD_NATIVE_SINCE: Final = K3sVersion.parse("v1.23.6+k3s1")
 
 Value = str | bool | int | list[str]
 
@@ -97,7 +95,7 @@ def render_server(
         "advertise-address": addresses.node_ip,
         "tls-san": _tls_sans(spec, addresses, api_addresses),
         "write-kubeconfig-mode": "0600",
-        **_critical(spec),
+        **critical_config(spec),
         **_etcd(spec),
         **_component_args(spec),
     }
@@ -165,41 +163,6 @@ def _tls_sans(spec: ClusterSpec, addresses: HostAddresses, api_addresses: tuple[
     """
     sans = {addresses.node_ip, addresses.public_ip, "127.0.0.1", spec.api_server_hostname, *api_addresses}
     return sorted(san for san in sans if san)
-
-
-def _critical(spec: ClusterSpec) -> dict[str, Value]:
-    """Give the arguments on which all masters must agree; none may change in a cluster's life."""
-    network = spec.kubernetes_network
-    config: dict[str, Value] = {
-        "cluster-cidr": network.cluster_cidr,
-        "service-cidr": network.service_cidr,
-        "cluster-dns": network.cluster_dns,
-    }
-    if network.cluster_domain:
-        config["cluster-domain"] = network.cluster_domain
-    if network.encryption:
-        config["flannel-backend"] = _encrypted_backend(spec.k3s_version)
-    config["disable-cloud-controller"] = True
-    if disabled := _disabled(spec):
-        config["disable"] = disabled
-    if spec.addons.embedded_registry_mirror:
-        config["embedded-registry"] = True
-    return config
-
-
-def _encrypted_backend(version: K3sVersion) -> str:
-    return "wireguard-native" if version >= _WIREGUARD_NATIVE_SINCE else "wireguard"
-
-
-def _disabled(spec: ClusterSpec) -> list[str]:
-    addons = spec.addons
-    packaged = {
-        "traefik": addons.traefik,
-        "servicelb": addons.servicelb,
-        "metrics-server": addons.metrics_server,
-        "local-storage": addons.local_path_storage_class,
-    }
-    return [name for name, wanted in packaged.items() if not wanted]
 
 
 def _etcd(spec: ClusterSpec) -> dict[str, Value]:

@@ -49,7 +49,8 @@ class DiskFacts:
     """What k3s left on the disk. Hashes are hexadecimal; None where the file is not there.
 
     `token_hash` and `config_token_hash` are the first 12 digits of sha256(password) of `server/token` and of
-    `config.yaml`; `config_server` is the `server:` line of `config.yaml` (RECOVERY_FACTS.md 1.7).
+    `config.yaml`; `config_token_ca` is the CA hash that the latter pins (None: a bare password); `config_server` is the
+    `server:` line of `config.yaml` (RECOVERY_FACTS.md 1.7).
     """
 
     wal: bool = False
@@ -59,6 +60,7 @@ class DiskFacts:
     agent_ca: str | None = None
     token_hash: str | None = None
     config_token_hash: str | None = None
+    config_token_ca: str | None = None
     config_server: str | None = None
     config_present: bool = False
 
@@ -123,6 +125,21 @@ class EtcdFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SupervisorFacts:
+    """What the k3s server that runs on a host answers on its own port (RECOVERY_FACTS.md 1.8).
+
+    `token_accepted` tells whether it takes the password of this host's `server/token` (a running server goes on with
+    the one it was started with); None: it did not answer that. `critical` are the critical arguments it runs with, as
+    far as it told them. `api_answers` tells whether its Kubernetes API serves; where not, `complaint` is k3s' last one.
+    """
+
+    token_accepted: bool | None = None
+    critical: Mapping[str, str] = field(default_factory=dict)
+    api_answers: bool = False
+    complaint: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """A snapshot file on a host; `created` is UNIX seconds, `size` bytes."""
 
@@ -160,6 +177,7 @@ class HostFacts:
     agent_unit: UnitFacts = UnitFacts()
     disk: DiskFacts = DiskFacts()
     etcd: EtcdFacts = EtcdFacts()
+    supervisor: SupervisorFacts = SupervisorFacts()
     snapshots: tuple[Snapshot, ...] = ()
     operation: OperationRecord | None = None
 

@@ -53,9 +53,11 @@ disk_facts() {
         "$(is_there "$k3s_config")"
     printf '"server_ca":%s,"agent_ca":%s,' "$(json_or_null "$server_ca")" \
         "$(json_or_null "$(file_hash "$k3s_data/agent/server-ca.crt")")"
-    printf '"token_hash":%s,"config_token_hash":%s,"config_server":%s}' \
+    config_token_ca=''
+    case $config_token in K10*::*) config_token_ca=${config_token#K10} && config_token_ca=${config_token_ca%%::*} ;; esac
+    printf '"token_hash":%s,"config_token_hash":%s,"config_token_ca":%s,"config_server":%s}' \
         "$(json_or_null "$(password_hash "$token")")" "$(json_or_null "$(password_hash "$config_token")")" \
-        "$(json_or_null "$config_server")"
+        "$(json_or_null "$config_token_ca")" "$(json_or_null "$config_server")"
 }
 
 # The version that our download noted, as long as the binary is that very file; else k3s is asked, which is dear.
@@ -119,6 +121,55 @@ etcd_facts() {
     printf '}'
 }
 
+# Answers by label: the file that curl is told with has the password, so it is in no argument list.
+ask_supervisor() {
+    password=$token
+    case $token in K10*::*:*) password=${token#*::} && password=${password#*:} ;; esac
+    case $password in *[\"\\]*) password=$(printf %s "$password" | sed 's/[\\"]/\\&/g') ;; esac
+    printf '%s\n' 'url = https://127.0.0.1:6443/v1-k3s/config' "user = \"node:$password\"" \
+        "cacert = $k3s_data/server/tls/server-ca.crt" 'max-time = 2' 'fail' 'silent' \
+        'write-out = "\nconfig %{http_code}\n"' 'next' 'url = https://127.0.0.1:6443/readyz' \
+        "cacert = $k3s_data/server/tls/server-ca.crt" 'max-time = 2' 'fail' 'silent' \
+        'write-out = "\napi %{http_code}\n"' | curl --config - 2>/dev/null
+}
+
+# Only the fields that masters must agree on leave the host: the document holds a key, too.
+critical_fields='ClusterIPRanges|ServiceIPRanges|ClusterDNSs|ClusterDomain|FlannelBackend|EgressSelectorMode|DisableCCM'
+critical_fields="$critical_fields|DisableHelmController|DisableNPC|DisableServiceLB|EmbeddedRegistry|EncryptSecrets"
+critical_fields="$critical_fields|FlannelExternalIP|SupervisorMetrics"
+
+# critical_only JSON
+critical_only() {
+    chosen=$(printf %s "$1" | grep -oE "\"($critical_fields)\": ?(\"[^\"]*\"|true|false|\\[[^]]*\\])" | tr '\n' ',')
+    printf '{%s}' "${chosen%,}"
+}
+
+last_complaint() {
+    journalctl -q -u k3s -n 300 -o cat --no-pager 2>/dev/null | grep -E 'level=(error|fatal)' | tail -n 1 |
+        tr -cd '\40-\176' | cut -c -300
+}
+
+# Of the k3s server that runs here: whether it takes the token in its file, what it was started with, its API.
+supervisor_facts() {
+    [ -r "$k3s_data/server/tls/server-ca.crt" ] && first_line "$k3s_data/server/token" token && [ -n "$token" ] || {
+        printf null
+        return 0
+    }
+    ask_supervisor | {
+        config='' config_status='' api_status='' complaint=''
+        while IFS= read -r line; do
+            case $line in
+                'config '*) config_status=${line#* } ;;
+                'api '*) api_status=${line#* } ;;
+                '{'*) config=$line ;;
+            esac
+        done
+        case $api_status in 200 | 401 | 403) ;; *) complaint=$(last_complaint) ;; esac
+        printf '{"config_status":"%s","api_status":"%s","config":%s,"complaint":%s}' "$config_status" "$api_status" \
+            "$(critical_only "$config")" "$(json_or_null "$complaint")"
+    }
+}
+
 snapshots() {
     cd "$k3s_data/server/db/snapshots" 2>/dev/null && stat -c '%s %Y %n' -- * 2>/dev/null
 }
@@ -142,6 +193,6 @@ print_facts() {
         "$(is_there /var/lib/cloud/instance/boot-finished)" "$(json_or_null "$(k3s_version)")"
     printf '"interfaces":%s,' "$(json_string "$(interfaces)")"
     printf '"units":%s,"operation":%s,' "$(json_string "$(units)")" "${last_operation:-null}"
-    printf '"disk":%s,"etcd":%s,' "$(disk_facts)" "$(etcd_facts)"
+    printf '"disk":%s,"etcd":%s,"supervisor":%s,' "$(disk_facts)" "$(etcd_facts)" "$(supervisor_facts)"
     printf '"snapshots":%s}' "$(json_string "$(snapshots)")"
 }

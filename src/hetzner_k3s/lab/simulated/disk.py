@@ -80,6 +80,7 @@ class Disk:
             agent_ca=tokens.ca_hash(self.agent_ca) if self.agent_ca else None,
             token_hash=_password_hash(self.token),
             config_token_hash=_password_hash(configured),
+            config_token_ca=tokens.parse(configured).ca_hash or None if configured else None,
             config_server=str(document["server"]) if document.get("server") else None,
             config_present=self.config is not None,
         )

@@ -10,6 +10,7 @@ from hetzner_k3s.lab.k3s.api.resources import NAMESPACES
 from hetzner_k3s.lab.k3s.model_etcd import ModelEtcd
 from hetzner_k3s.lab.simulated import k3s_files
 from hetzner_k3s.lab.simulated.host import Host
+from hetzner_k3s.lab.simulated.supervisor_facts import supervisor_facts
 from hetzner_k3s.model.host import EtcdFacts, HostFacts, HostKeyKind, Member, UnitFacts
 from hetzner_k3s.model.operations import K3sRole
 
@@ -31,6 +32,7 @@ def look(host: Host, key: HostKeyKind) -> HostFacts:
         agent_unit=units.get(K3sRole.AGENT, UnitFacts()),
         disk=host.disk.facts(),
         etcd=etcd_facts(host),
+        supervisor=supervisor_facts(host),
         snapshots=tuple(saved.entry for _, saved in sorted(host.disk.snapshots.items())),
         operation=host.disk.operation,
     )

@@ -1,0 +1,66 @@
+"""What masters must agree on, held against the file before a master is bought (RECOVERY_FACTS.md 2.2, row 45)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hetzner_k3s.decide.basis import Basis
+from hetzner_k3s.decide.due import masters_due
+from hetzner_k3s.model.critical import SERVICELB, wanted_arguments
+from hetzner_k3s.model.plan import Refusal
+
+_SETTING = {
+    "cluster-cidr": "networking.cluster_cidr",
+    "service-cidr": "networking.service_cidr",
+    "cluster-dns": "networking.cluster_dns",
+    "cluster-domain": "networking.cluster_domain",
+    "flannel-backend": "networking.cni.encryption",
+    "embedded-registry": "addons.embedded_registry_mirror.enabled",
+    SERVICELB: "addons.servicelb.enabled",
+}
+"""Where the file says it; the other arguments can only have been changed on the masters."""
+
+
+def configuration_agrees(basis: Basis) -> tuple[Refusal, ...]:
+    """Refuse to let a master join that would run with other critical arguments: k3s itself refuses it, but late."""
+    due, drift = masters_due(basis), _drift(basis)
+    if not due or not drift:
+        return ()
+    return (
+        Refusal(
+            code="config.drift",
+            saw=f"{', '.join(m.name for m in due)} would be made with other values than the masters that run: "
+            f"{'; '.join(drift)}.",
+            why="All masters must agree on these for the whole life of a cluster; k3s lets no other one join.",
+            you_can="Put the live values into the file, and run `create` again.",
+        ),
+    )
+
+
+def drift_told(basis: Basis) -> tuple[str, ...]:
+    """Tell of a file with which no lost master could be replaced."""
+    return tuple(
+        f"{difference}; it cannot change in a cluster's life, and no master could join with it"
+        for difference in _drift(basis)
+    )
+
+
+def _drift(basis: Basis) -> list[str]:
+    """Name each argument that is told and differs."""
+    wanted = wanted_arguments(basis.spec)
+    live = _live(basis)
+    return [
+        f"{flag}{_where(flag)}: live={live[flag]}, file={value}"
+        for flag, value in sorted(wanted.items())
+        if flag in live and live[flag] != value
+    ]
+
+
+def _where(flag: str) -> str:
+    return f" ({_SETTING[flag]})" if flag in _SETTING else ""
+
+
+def _live(basis: Basis) -> Mapping[str, str]:
+    """Give what the first healthy master that tells runs with: k3s lets none run with other values."""
+    told = (m.facts.supervisor.critical for m in basis.plane.masters if m.facts and m.facts.voter)
+    return next((critical for critical in told if critical), {})
