@@ -12,9 +12,9 @@ from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import Server, ServerStatus
 from hetzner_k3s.model.contact import HostTarget
 from hetzner_k3s.model.errors import WrongCluster
-from hetzner_k3s.model.host import EtcdFacts, HostFacts, HostKeyKind
+from hetzner_k3s.model.host import DiskFacts, EtcdFacts, HostFacts, HostKeyKind
 from hetzner_k3s.model.identity import token_hash
-from hetzner_k3s.model.operations import ReadSecret
+from hetzner_k3s.model.operations import ReadSecret, SecretKind
 from hetzner_k3s.model.secrets import Secret
 
 from .test_host_keys import SPEC
@@ -30,12 +30,13 @@ class Masters(World):
     """One master that tells a token and what its datastore knows."""
 
     token = TOKEN
+    ca: str | None = None
     etcd = EtcdFacts(bootstrap_keys=(token_hash(TOKEN),), uid=UID)
 
     async def perform(self, _target: HostTarget, operation: Any) -> Any:
         if isinstance(operation, ReadSecret):
             return Secret(self.token)
-        return HostFacts(key=HostKeyKind.FINAL, etcd=self.etcd)
+        return HostFacts(key=HostKeyKind.FINAL, disk=DiskFacts(server_ca=self.ca), etcd=self.etcd)
 
 
 def masters(record: dict[str, str] = RECORD) -> Masters:
@@ -79,3 +80,17 @@ def test_whatever_does_not_fit_is_refused_without_telling_the_token(token: str, 
     with pytest.raises(WrongCluster, match=why) as refused:
         read(world)
     assert "the-password" not in str(refused.value) + refused.value.hint
+
+
+def test_a_bare_token_of_a_config_yaml_is_completed_with_the_ca_that_its_master_serves() -> None:
+    world = masters()
+    world.token, world.ca = "the-password", CA
+
+    async def story() -> Secret:
+        context = await world.context(SPEC, LoopClock(), HostKeyRing())
+        return await cluster_token(context, via=7, kind=SecretKind.CONFIG_TOKEN)
+
+    assert run(story()).reveal() == TOKEN
+    world.ca = "00" * 32
+    with pytest.raises(WrongCluster, match="CA"):
+        run(story())

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from tests.decide.world import (
+    CA,
     CLUSTER,
     CREATE,
     DELETE,
@@ -135,6 +136,51 @@ def running_with(state: ClusterState, critical: Mapping[str, str]) -> ClusterSta
         if server is not None and state.facts(server.id) is not None:
             state = edit_facts(state, name, lambda f: replace(f, supervisor=told))
     return state
+
+
+OLD_TOKEN, NEW_TOKEN = "0" * 12, "1" * 12
+"""What tokens are known by: the first digits of their passwords' hashes."""
+
+
+def with_tokens(state: ClusterState, name: str, *, config: str, pinned: str | None = CA) -> ClusterState:
+    """The config.yaml of a master holds this token."""
+
+    def change(facts: HostFacts) -> HostFacts:
+        return replace(facts, disk=replace(facts.disk, config_token_hash=config, config_token_ca=pinned))
+
+    return edit_facts(state, name, change)
+
+
+def holding(state: ClusterState, name: str, token: str, *, accepted: bool = False) -> ClusterState:
+    """The file `server/token` of a master holds this token; the k3s that runs may have been started with it."""
+
+    def change(facts: HostFacts) -> HostFacts:
+        supervisor = replace(facts.supervisor, token_accepted=accepted)
+        return replace(facts, disk=replace(facts.disk, token_hash=token), supervisor=supervisor)
+
+    return edit_facts(state, name, change)
+
+
+def rotated(state: ClusterState, config: str = OLD_TOKEN) -> ClusterState:
+    """The datastore knows a new token only; every master runs with the old one, and has it in its files."""
+    for name in SPEC.master_names:
+        server = state.server(name)
+        if server is not None and state.facts(server.id) is not None:
+            state = with_tokens(holding(state, name, OLD_TOKEN, accepted=True), name, config=config)
+    return edit_etcd(state, lambda etcd: replace(etcd, bootstrap_keys=(NEW_TOKEN,)))
+
+
+def kept_out(
+    state: ClusterState, name: str, *, config: str = OLD_TOKEN, token: str = OLD_TOKEN, restarts: int = 4
+) -> ClusterState:
+    """A master was restarted with the token from before a rotation: its k3s ends at each start."""
+    state = with_tokens(stopped(not_ready(state, name), name), name, config=config)
+
+    def change(facts: HostFacts) -> HostFacts:
+        unit = replace(facts.server_unit, active="activating", restarts=restarts)
+        return replace(facts, server_unit=unit, disk=replace(facts.disk, token_hash=token))
+
+    return edit_facts(state, name, change)
 
 
 def clock_off(state: ClusterState, name: str, seconds: float) -> ClusterState:
@@ -403,6 +449,19 @@ WORKERS = {
 }
 
 BEFORE_A_JOIN = {
+    "the token is being rotated and a master is lost": case(
+        edit_etcd(lose(healthy(), MASTER3), lambda e: replace(e, bootstrap_keys=(NEW_TOKEN, OLD_TOKEN))),
+        "token.rotating",
+    ),
+    "the token was rotated, nobody has the new one, and a master is lost": case(
+        lose(rotated(healthy()), MASTER3), "token.unknown"
+    ),
+    "the token was rotated, no master was restarted, and a master is lost": case(
+        lose(rotated(healthy(), config=NEW_TOKEN), MASTER3), "token.not-accepted"
+    ),
+    "the token was rotated, no master was restarted, and a worker is new": case(
+        without_node(lose(rotated(healthy(), config=NEW_TOKEN), WORKER1), WORKER1), "token.not-accepted"
+    ),
     "the file asks for another network of pods and a master is lost": case(
         running_with(lose(healthy(), MASTER3), {"cluster-cidr": "10.42.0.0/16", "secrets-encryption": "true"}),
         "config.drift",

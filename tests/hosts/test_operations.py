@@ -29,6 +29,7 @@ from hetzner_k3s.model.operations import (
     RotateHostKey,
     SaveSnapshot,
     SecretKind,
+    SetToken,
     StartK3s,
     WriteConfig,
 )
@@ -41,6 +42,7 @@ ALL: list[Operation[object]] = [
     Install(role=K3sRole.SERVER, version="v1.36.3+k3s1", registries=HIDDEN, fence=7),
     WriteConfig(config=Secret(HIDDEN), fence=7),
     PointToServer(url="https://10.0.0.3:6443", fence=7),
+    SetToken(token=Secret(HIDDEN), revive=True, fence=7),
     StartK3s(role=K3sRole.AGENT, birth=False, fence=7),
     AwaitK3s(role=K3sRole.SERVER, milestone=Milestone.IDENTITY, deadline=60.0),
     RemoveMember(member_id="1143524885326647474", basis=MembersBasis(ids=("1", "2"), uid="u"), fence=7),

@@ -9,6 +9,7 @@ from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.identity import BirthRecord, Phase
+from hetzner_k3s.model.operations import SecretKind
 from hetzner_k3s.model.plan import Plan, PlannedStep, StepKey
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
@@ -19,6 +20,7 @@ from hetzner_k3s.model.steps import (
     JoinControlPlane,
     RecordBirth,
     RemoveMember,
+    RenewToken,
 )
 
 DANGEROUS: Final = (RemoveMember, DeleteNode, InitControlPlane, CreateServer)
@@ -179,11 +181,26 @@ def _join(spec: ClusterSpec, state: ClusterState, step: JoinControlPlane) -> Ite
         yield "its predecessor is still a member"
 
 
+def _renewal(spec: ClusterSpec, state: ClusterState, step: RenewToken) -> Iterator[str]:
+    giver, taker = state.facts(step.via), state.facts(step.server_id)
+    if giver is None or not giver.voter or taker is None:
+        yield "its giver is no healthy voter, or its taker was not looked at"
+        return
+    held = giver.disk.token_hash if step.kind is SecretKind.TOKEN else giver.disk.config_token_hash
+    if giver.etcd.bootstrap_keys != (held,):
+        yield "its giver does not hold the one token that the datastore knows"
+    if taker.disk.server_ca != giver.disk.server_ca:
+        yield "its taker serves another CA"
+    if step.revive and (taker.etcd.healthy is not None or taker.server_unit.active == "active"):
+        yield "it would restart a k3s that runs"
+
+
 _CHECKS: Final[dict[type, Callable[[ClusterSpec, ClusterState, Any], Iterator[str]]]] = {
     RemoveMember: _removal,
     DeleteNode: _node_deletion,
     InitControlPlane: _birth,
     RecordBirth: _begun,
+    RenewToken: _renewal,
     CreateServer: _purchase,
     JoinControlPlane: _join,
 }

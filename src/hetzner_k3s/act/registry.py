@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from hetzner_k3s.act import addons, control_plane, host_keys, infra, local, nodes, servers, teardown
+from hetzner_k3s.act import addons, control_plane, host_keys, infra, local, nodes, servers, teardown, tokens
 from hetzner_k3s.act.context import Context, Handler, Outcome
 from hetzner_k3s.model import steps
 
@@ -22,6 +22,7 @@ HANDLERS: Final[Mapping[type, Handler]] = {
     steps.InitControlPlane: control_plane.init_control_plane,
     steps.JoinControlPlane: control_plane.join_control_plane,
     steps.MarkMember: control_plane.mark_member,
+    steps.RenewToken: tokens.renew_token,
     steps.SaveSnapshot: control_plane.save_snapshot,
     steps.RemoveMember: control_plane.remove_member,
     steps.DeleteNode: nodes.delete_node,

@@ -2,27 +2,45 @@
 
 from __future__ import annotations
 
-from hetzner_k3s.act import birth_record
-from hetzner_k3s.act.context import Context
+from hetzner_k3s.act import birth_record, k3s
+from hetzner_k3s.act.context import Context, Outcome
 from hetzner_k3s.model.errors import WrongCluster
 from hetzner_k3s.model.host import HostFacts
-from hetzner_k3s.model.identity import token_ca, token_hash
-from hetzner_k3s.model.operations import Probe, ReadSecret, SecretKind
+from hetzner_k3s.model.identity import token_ca, token_hash, token_password
+from hetzner_k3s.model.operations import K3sRole, Milestone, Probe, ReadSecret, SecretKind, SetToken
 from hetzner_k3s.model.secrets import Secret
+from hetzner_k3s.model.steps import RenewToken
+
+_REVIVED_WITHIN = 300.0
+"""Seconds given to a master that was kept from starting; its peers wait for nothing."""
 
 
-async def cluster_token(context: Context, via: int) -> Secret:
+async def renew_token(step: RenewToken, context: Context) -> Outcome:
+    """Write the current token on a master whose `config.yaml` holds another, or no full one."""
+    token = await cluster_token(context, step.via, step.kind)
+    target = context.target(step.server_id)
+    context.say(step.target, "writing the cluster's current token into its config.yaml")
+    await context.ports.hosts.perform(target, SetToken(token=token, revive=step.revive, fence=context.fence))
+    if step.revive:
+        await k3s.reach(context, target, K3sRole.SERVER, Milestone.ACTIVE, _REVIVED_WITHIN)
+    return Outcome()
+
+
+async def cluster_token(context: Context, via: int, kind: SecretKind = SecretKind.TOKEN) -> Secret:
     """Read the full K10 token of the master `via` (a server id) over verified SSH.
 
-    The full token pins the CA; a bare password would be taken on trust (RECOVERY_FACTS.md 0.4).
+    The full token pins the CA; a bare password would be taken on trust (RECOVERY_FACTS.md 0.4). One that lies bare in
+    `config.yaml` is completed with the CA that its master serves.
 
     Raises:
         WrongCluster: it is not the token that the datastore knows (K3S_RUN_FACTS.md, "Token rotation"), or CA or
             kube-system UID are not those of the birth record.
     """
     target = context.target(via)
-    token = await context.ports.hosts.perform(target, ReadSecret(kind=SecretKind.TOKEN))
+    token = await context.ports.hosts.perform(target, ReadSecret(kind=kind))
     facts = await context.ports.hosts.perform(target, Probe())
+    if kind is SecretKind.CONFIG_TOKEN:
+        token = Secret(f"K10{facts.disk.server_ca}::server:{token_password(token.reveal())}")
     _prove(context, target.name, token, facts)
     return token
 

@@ -38,6 +38,6 @@ def alarms_told(basis: Basis) -> tuple[str, ...]:
 
 def _full(basis: Basis) -> tuple[str, ...]:
     """Name the masters (or give the ids of the members) whose datastore is full, as every healthy etcd tells."""
-    alarms = {alarm for m in basis.plane.masters if m.facts for alarm in m.facts.etcd.alarms}
-    names = {m.facts.etcd.member_id: m.name for m in basis.plane.masters if m.facts}
+    alarms = {alarm for m in basis.plane.all_masters if m.facts for alarm in m.facts.etcd.alarms}
+    names = {m.facts.etcd.member_id: m.name for m in basis.plane.all_masters if m.facts}
     return tuple(sorted(names.get(member, f"member {member}") for member, alarm in alarms if alarm == NOSPACE))

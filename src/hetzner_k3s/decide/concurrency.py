@@ -19,6 +19,7 @@ from hetzner_k3s.model.steps import (
     MarkMember,
     RecordBirth,
     RemoveMember,
+    RenewToken,
     SecureHost,
 )
 
@@ -28,7 +29,7 @@ def _verbs(*steps: type) -> frozenset[str]:
 
 
 _ON_HOST: Final = _verbs(
-    CreateServer, SecureHost, InstallK3s, InitControlPlane, JoinControlPlane, JoinWorker, MarkMember
+    CreateServer, SecureHost, InstallK3s, InitControlPlane, JoinControlPlane, JoinWorker, MarkMember, RenewToken
 )
 """Steps that work on the host of their target: one after another."""
 

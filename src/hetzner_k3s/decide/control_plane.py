@@ -5,7 +5,7 @@ Nothing is decided here; gates and moves read this one view, so they cannot disa
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from hetzner_k3s.decide import beyond
@@ -39,6 +39,7 @@ class Stage(Enum):
     DENIED = "refuses our key"
     REBUILT = "rebuilt"
     SICK = "not ready"
+    LOCKED_OUT = "kept from starting by a token that was rotated"
 
 
 NEVER_STARTED = frozenset({Stage.ABSENT, Stage.BOOTING, Stage.UNSECURED, Stage.BARE, Stage.READY})
@@ -112,6 +113,7 @@ def look(spec: ClusterSpec, state: ClusterState) -> ControlPlane:
 
     masters, surplus = tuple(map(view, spec.masters)), tuple(map(view, beyond_file))
     seed = _choose_seed(masters, record) or _choose_seed(surplus, record)
+    masters = tuple(_unless_locked_out(master, seed) for master in masters)
     members = (seed.facts.etcd.members if seed and seed.facts else None) or ()
     gone = beyond.gone_masters(spec, state.view, members, kube) if born else ()
     return ControlPlane(
@@ -240,14 +242,44 @@ def _sickness(facts: HostFacts) -> str:
     return "its etcd answers, but is no voter that sees a leader"
 
 
+def current_token(facts: HostFacts) -> str | None:
+    """Give the hash of the one token that a master's datastore knows, None while that is not told or not one."""
+    keys = facts.etcd.bootstrap_keys
+    return keys[0] if len(keys) == 1 else None
+
+
+def accepts_joins(facts: HostFacts) -> bool:
+    """Tell whether a master holds the token that its datastore knows and, as far as it is told, runs with it."""
+    return facts.disk.token_hash in facts.etcd.bootstrap_keys and facts.supervisor.token_accepted is not False
+
+
+def _unless_locked_out(master: MasterView, seed: MasterView | None) -> MasterView:
+    """Tell a master apart whose k3s ends at each start because it holds an earlier token than the seed's datastore.
+
+    With the current one in its `config.yaml` and an earlier one in `server/token` it may just be starting: only one
+    that systemd has started again is meant (K3S_RUN_FACTS.md, "Token rotation").
+    """
+    facts, current = master.facts, current_token(seed.facts) if seed and seed.facts else None
+    if facts is None or current is None or master.stage is not Stage.SICK or facts.etcd.healthy is not None:
+        return master
+    unit, disk = facts.server_unit, facts.disk
+    ours = disk.wal and seed is not None and seed.facts is not None and disk.server_ca == seed.facts.disk.server_ca
+    stale = disk.config_token_hash not in {None, current}
+    half_renewed = disk.token_hash not in {None, current} and unit.restarts > 0
+    if ours and unit.active == "activating" and (stale or half_renewed):
+        return replace(master, stage=Stage.LOCKED_OUT)
+    return master
+
+
 def _choose_seed(masters: tuple[MasterView, ...], record: BirthRecord) -> MasterView | None:
     """Choose by health, never by name or age: voter, leader seen, right identity and lineage, highest revision."""
     healthy = [m for m in masters if _is_healthy(m, record)]
 
-    def rank(master: MasterView) -> tuple[bool, int, int]:
+    def rank(master: MasterView) -> tuple[bool, bool, int, int]:
         if master.facts is None or master.server is None:
-            return (False, 0, 0)
-        return (master.facts.server_unit.active == "active", master.facts.etcd.revision, -master.server.id)
+            return (False, False, 0, 0)
+        active = master.facts.server_unit.active == "active"
+        return (active, accepts_joins(master.facts), master.facts.etcd.revision, -master.server.id)
 
     return max(healthy, key=rank, default=None)
 

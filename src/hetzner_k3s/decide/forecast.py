@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hetzner_k3s.decide import addons, birth, infra, join, kubeconfig, remediate, servers, teardown, workers
+from hetzner_k3s.decide import addons, birth, infra, join, kubeconfig, remediate, servers, teardown, tokens, workers
 from hetzner_k3s.decide.awaited import come_true
 from hetzner_k3s.decide.rules import plan
 from hetzner_k3s.model.plan import Forecast, Intent, Plan, PlannedStep
@@ -21,6 +21,7 @@ PREDICTORS: tuple[Callable[[ClusterSpec, ClusterState, Step], ClusterState], ...
     birth.predict,
     remediate.predict,
     join.predict,
+    tokens.predict,
     workers.predict,
     addons.predict,
     kubeconfig.predict,

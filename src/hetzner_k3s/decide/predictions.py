@@ -22,6 +22,7 @@ _Labelled = TypeVar("_Labelled", Server, PlacementGroup, Network, Firewall)
 PREDICTED_CA = "0" * 64
 PREDICTED_UID = "00000000-0000-0000-0000-000000000000"
 PREDICTED_ADDRESS = "(its address)"
+PREDICTED_TOKEN = "0" * 12
 PREDICTED_IDS = 10**15
 """Server ids that are made up begin here: above any of Hetzner's, and readable in a label as theirs are."""
 
@@ -108,7 +109,10 @@ def with_first_voter(state: ClusterState, server_id: int) -> ClusterState:
     """Start the first master."""
     server = _server(state, server_id)
     member = _member(server)
-    facts = _voting(state, server_id, (member,), Identity(PREDICTED_CA, PREDICTED_UID), None)
+    facts = _voting(
+        state, server_id, (member,), Identity(PREDICTED_CA, PREDICTED_UID), server_url=None, tokens=(PREDICTED_TOKEN,)
+    )
+    facts = with_facts(facts, server_id, lambda f: replace(f, disk=replace(f.disk, config_token_ca=None)))
     kube = KubeView(uid=PREDICTED_UID, nodes=(_node(server),), node_passwords=(server.name,))
     return replace(facts, kube={**facts.kube, server_id: Known(kube)})
 
@@ -120,13 +124,22 @@ def with_voter(state: ClusterState, server_id: int, server_url: str) -> ClusterS
     own = _member(server)
     members = (*(m for m in model.etcd.members or () if not _of_one_host(m, own)), own)
     identity = Identity(model.disk.server_ca or PREDICTED_CA, model.etcd.uid or PREDICTED_UID)
-    joined = _voting(map_members(state, lambda _: members), server_id, members, identity, server_url)
+    listed = map_members(state, lambda _: members)
+    joined = _voting(listed, server_id, members, identity, server_url=server_url, tokens=model.etcd.bootstrap_keys)
     return map_kube(joined, lambda kube: _with_node(kube, _node(server)))
 
 
 def _voting(
-    state: ClusterState, server_id: int, members: tuple[Member, ...], identity: Identity, server_url: str | None
+    state: ClusterState,
+    server_id: int,
+    members: tuple[Member, ...],
+    identity: Identity,
+    *,
+    server_url: str | None,
+    tokens: tuple[str, ...],
 ) -> ClusterState:
+    """Have a master vote, with the token that the datastore knows in its files."""
+    token = next(iter(tokens), None)
     me = f"predicted-{server_id}"
 
     def change(facts: HostFacts) -> HostFacts:
@@ -134,9 +147,17 @@ def _voting(
             facts,
             server_unit=UnitFacts(active="active"),
             disk=DiskFacts(
-                wal=True, server_ca=identity.ca, token_hash="0" * 12, config_server=server_url, config_present=True
+                wal=True,
+                server_ca=identity.ca,
+                token_hash=token,
+                config_token_hash=token,
+                config_token_ca=identity.ca,
+                config_server=server_url,
+                config_present=True,
             ),
-            etcd=EtcdFacts(healthy=True, member_id=me, leader=me, members=members, uid=identity.uid),
+            etcd=EtcdFacts(
+                healthy=True, member_id=me, leader=me, members=members, bootstrap_keys=tokens, uid=identity.uid
+            ),
         )
 
     return with_facts(state, server_id, change)
@@ -217,6 +238,11 @@ def with_mark(state: ClusterState, server_id: int, server_url: str | None) -> Cl
 def _with_recorded_node(kube: KubeView, server: Server) -> KubeView:
     node = kube.node(server.name) or _node(server)
     return _with_node(kube, replace(node, ready=True, server_id=server.id))
+
+
+def with_ready_node(kube: KubeView, name: str) -> KubeView:
+    """Let the Node of this name be Ready."""
+    return replace(kube, nodes=tuple(replace(n, ready=True) if n.name == name else n for n in kube.nodes))
 
 
 def with_worker(state: ClusterState, server_id: int) -> ClusterState:

@@ -24,6 +24,7 @@ from hetzner_k3s.decide import (
     remediate,
     surplus,
     teardown,
+    tokens,
     versions,
     workers,
 )
@@ -56,6 +57,7 @@ GATES: tuple[Gate, ...] = (
     nodes.nodes_explained,
     critical.configuration_agrees,
     clocks.clocks_agree,
+    tokens.joins_are_accepted,
     alarms.datastore_takes_writes,
     workers.workers_explained,
     consents.consents_fit,
@@ -66,12 +68,14 @@ NOTES: tuple[Note, ...] = (
     versions.versions_told,
     critical.drift_told,
     clocks.clocks_told,
+    tokens.tokens_told,
     alarms.alarms_told,
 )
 
 CONTROL_PLANE: tuple[Move, ...] = (
     birth.give_birth,
     birth.complete_record,
+    tokens.renew_tokens,
     remediate.repair,
     join.join_masters,
 )
@@ -81,6 +85,7 @@ MOVES: tuple[Move, ...] = (
     join.prepare_masters,
     workers.bring_up_workers,
     addons.apply_addons,
+    tokens.pin_tokens,
     kubeconfig.write_kubeconfig,
 )
 

@@ -47,7 +47,7 @@ def _told_keys(basis: Basis) -> tuple[str, ...]:
 
 
 def _voters(basis: Basis) -> list[HostFacts]:
-    return [m.facts for m in basis.plane.masters if m.facts and m.stage in _VOTING]
+    return [m.facts for m in basis.plane.all_masters if m.facts and m.stage in _VOTING]
 
 
 def _rotating(keys: tuple[str, ...]) -> Refusal:
@@ -72,7 +72,7 @@ def _nobody_holds_it(basis: Basis, key: str) -> Refusal:
 
 
 def _nobody_accepts_it(basis: Basis) -> Refusal:
-    voting = [m.name for m in basis.plane.masters if m.stage in _VOTING]
+    voting = [m.name for m in basis.plane.all_masters if m.stage in _VOTING]
     return Refusal(
         code="token.not-accepted",
         saw=f"The token was rotated, and something has yet to join; but k3s on {', '.join(voting)} still runs with the "
@@ -91,7 +91,7 @@ def renew_tokens(basis: Basis) -> Opinion | None:
 
 def pin_tokens(basis: Basis) -> Opinion | None:
     """Complete a current token that does not pin the CA: who loses its disk must not take any CA on trust."""
-    loose = [m for m in basis.plane.masters if _is_loose(m)] if _holder(basis) else []
+    loose = [m for m in basis.plane.all_masters if _is_loose(m)] if _holder(basis) else []
     return Opinion(tuple(_renewal(basis, m, _BARE) for m in loose)) if loose else None
 
 
@@ -104,7 +104,7 @@ def _outdated(basis: Basis) -> list[MasterView]:
     if _holder(basis) is None:
         return []
     key = _told_keys(basis)[0]
-    return [m for m in basis.plane.masters if m.stage is Stage.LOCKED_OUT or _is_stale(m, key)]
+    return [m for m in basis.plane.all_masters if m.stage is Stage.LOCKED_OUT or _is_stale(m, key)]
 
 
 def _is_stale(master: MasterView, key: str) -> bool:
@@ -125,7 +125,7 @@ def _holder(basis: Basis) -> tuple[MasterView, SecretKind] | None:
     keys = _told_keys(basis)
     if len(keys) != 1 or basis.plane.seed is None:
         return None
-    masters = [basis.plane.seed, *(m for m in basis.plane.masters if m.stage in _VOTING)]
+    masters = [basis.plane.seed, *(m for m in basis.plane.all_masters if m.stage in _VOTING)]
     holding = [(m, SecretKind.TOKEN) for m in masters if m.facts and m.facts.disk.token_hash == keys[0]]
     holding += [(m, SecretKind.CONFIG_TOKEN) for m in masters if m.facts and m.facts.disk.config_token_hash == keys[0]]
     return next(iter(holding), None)

@@ -67,7 +67,7 @@ def workers_explained(basis: Basis) -> tuple[Refusal, ...]:
     return tuple(_troubled(v, v.server) for v in views if v.server is not None and v.stage in TROUBLED)
 
 
-_UNDER_WAY = NEVER_STARTED | {Stage.JOINING, Stage.UNMARKED}
+_UNDER_WAY = NEVER_STARTED | {Stage.JOINING, Stage.UNMARKED, Stage.LOCKED_OUT}
 
 
 def _masters_are_under_way(basis: Basis) -> bool:

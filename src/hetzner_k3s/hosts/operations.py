@@ -36,6 +36,7 @@ from hetzner_k3s.model.operations import (
     RemoveMember,
     RotateHostKey,
     SaveSnapshot,
+    SetToken,
     StartK3s,
     WriteConfig,
 )
@@ -103,6 +104,9 @@ _PROCEDURES: Mapping[type[Operation[Any]], _Procedure] = {
     ),
     PointToServer: _procedure("point_to_server", arguments=lambda op: (op.url,)),
     WriteConfig: _procedure("write_config", stdin=lambda op: op.config.reveal()),
+    SetToken: _procedure(
+        "set_token", arguments=lambda op: ("yes" if op.revive else "no",), stdin=lambda op: f"{op.token.reveal()}\n"
+    ),
     StartK3s: _procedure("start_k3s", arguments=lambda op: (UNIT_NAMES[op.role], "yes" if op.birth else "no")),
     AwaitK3s: _procedure(
         "await_k3s", arguments=_awaiting, limit=lambda op: op.deadline + _GRACE, read=host_facts, tied=True

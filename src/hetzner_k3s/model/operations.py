@@ -110,6 +110,20 @@ class PointToServer(Operation[Done]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SetToken(Operation[Done]):
+    """Set the `token:` line of an existing `config.yaml` (0600), and leave every other line alone.
+
+    Nothing is restarted. With `revive` the k3s of a master that cannot start for want of that token loses its stale
+    password file and is started; one that runs is left alone (precondition_changed).
+    """
+
+    mutating: ClassVar[bool] = True
+    token: Secret
+    revive: bool
+    fence: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StartK3s(Operation[Done]):
     """Enable and start the unit without waiting for it; a unit that runs is left alone.
 

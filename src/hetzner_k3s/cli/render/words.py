@@ -20,6 +20,7 @@ VERBS: Final[Mapping[type, str]] = {
     steps.InitControlPlane: "start the cluster on",
     steps.JoinControlPlane: "join master",
     steps.MarkMember: "record as member",
+    steps.RenewToken: "write the current token on",
     steps.SaveSnapshot: "save snapshot",
     steps.RemoveMember: "remove etcd member of",
     steps.DeleteNode: "delete Node of",

@@ -13,6 +13,7 @@ from hetzner_k3s.lab.simulated import config_file, host_facts, host_keys
 from hetzner_k3s.lab.simulated.disk import SavedSnapshot
 from hetzner_k3s.lab.simulated.host import Host
 from hetzner_k3s.lab.simulated.refusal import failed, precondition_changed
+from hetzner_k3s.lab.simulated.token_operations import set_token
 from hetzner_k3s.model.host import HostFacts, HostKeyKind, Snapshot
 from hetzner_k3s.model.operations import (
     AwaitK3s,
@@ -31,6 +32,7 @@ from hetzner_k3s.model.operations import (
     RotateHostKey,
     SaveSnapshot,
     SecretKind,
+    SetToken,
     StartK3s,
     WriteConfig,
 )
@@ -247,6 +249,7 @@ HANDLERS: Mapping[type[Operation[Any]], Handler] = {
     Install: _install,
     WriteConfig: _write_config,
     PointToServer: _point_to_server,
+    SetToken: set_token,
     StartK3s: _start_k3s,
     AwaitK3s: _await_k3s,
     RemoveMember: _remove_member,

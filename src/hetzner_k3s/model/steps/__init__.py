@@ -23,6 +23,7 @@ from hetzner_k3s.model.steps.local import WriteKubeconfig
 from hetzner_k3s.model.steps.nodes import DeleteNode, JoinWorker
 from hetzner_k3s.model.steps.servers import CreateServer, InstallK3s, SecureHost
 from hetzner_k3s.model.steps.teardown import CloseBirth, DeleteResource, DeleteServer, MarkDeleting
+from hetzner_k3s.model.steps.tokens import RenewToken
 
 Step = (
     EnsureSshKey
@@ -37,6 +38,7 @@ Step = (
     | InitControlPlane
     | JoinControlPlane
     | MarkMember
+    | RenewToken
     | SaveSnapshot
     | RemoveMember
     | DeleteNode
@@ -69,6 +71,7 @@ __all__ = [
     "MarkMember",
     "RecordBirth",
     "RemoveMember",
+    "RenewToken",
     "SaveSnapshot",
     "SecureHost",
     "Step",
