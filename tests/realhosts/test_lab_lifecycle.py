@@ -149,9 +149,23 @@ def test_signals_reach_a_command_under_lab_run(folder: Path) -> None:
         assert running.wait(timeout=10) == 9
 
 
-def test_interrupted_up_cleans_up(folder: Path) -> None:
-    with subprocess.Popen(_cli("up", folder), stderr=subprocess.PIPE, text=True) as starting:
-        wait_until((folder / "lab.json").exists, seconds=10)
+_HELD_DAEMON = """
+import sys
+if "hetzner_k3s.lab.realhosts.daemon" in sys.orig_argv:
+    open({gate!r}).read()
+"""
+"""What Python runs before anything else: the lab's daemon then waits until somebody has opened and closed the gate."""
+
+
+def test_interrupted_up_cleans_up(folder: Path, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    (tmp_path / "sitecustomize.py").write_text(_HELD_DAEMON.format(gate=str(gate)))
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    with (
+        subprocess.Popen(_cli("up", folder), stderr=subprocess.PIPE, text=True, env=environment) as starting,
+        gate.open("w"),  # opens when the daemon has come to wait for it, so `up` waits for the daemon
+    ):
         starting.send_signal(signal.SIGINT)
         assert starting.wait(timeout=30) == 130
     assert remains(folder) == []
