@@ -19,7 +19,7 @@ from hetzner_k3s.model.cloud import (
 )
 from hetzner_k3s.model.contact import HostKeyPair as HostKeyPair  # noqa: PLC0414  re-exported: HostKeys makes it
 from hetzner_k3s.model.contact import HostTarget
-from hetzner_k3s.model.kube import KubeView
+from hetzner_k3s.model.kube import KubeView, Leaving, NodeLoad, Pod
 from hetzner_k3s.model.operations import Operation
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.snapshots import StoredSnapshot
@@ -153,6 +153,18 @@ class Kube(Protocol):
 
     async def wait_node_ready(self, master: HostTarget, name: str, deadline: float) -> None:
         """Watch a Node until it is Ready (seconds); raises `DeadlineExceeded`."""
+        ...
+
+    async def mark_leaving(self, master: HostTarget, name: str, stage: Leaving | None) -> None:
+        """Cordon a Node and note that it leaves and how far that has come; None: uncordon it and take the note away."""
+        ...
+
+    async def load_of(self, master: HostTarget, node: str) -> NodeLoad:
+        """Read what a Node carries."""
+        ...
+
+    async def evict(self, master: HostTarget, pod: Pod) -> bool:
+        """Ask a pod to end, if it is still this one; False while its disruption budget does not allow that."""
         ...
 
     async def apply(self, master: HostTarget, manifests: Sequence[Mapping[str, object]]) -> None:

@@ -19,6 +19,7 @@ from tests.decide.world import (
     NOW,
     OTHER_CA,
     OTHER_UID,
+    PRUNE,
     PUBLIC_KEY,
     SPEC,
     WORKER1,
@@ -396,6 +397,19 @@ MEMBERS = {
     ),
     "a master must join while one beyond the file is dead": case(
         lose(healthy(FIVE), "prod-master5"), "surplus.in-the-way", spec=replace(a_spec(5, 0), masters=MOVED_ON)
+    ),
+    "a master beyond the file is to go and does not answer": case(
+        unreachable(healthy(FIVE), "prod-master5"), "surplus.unwell", spec=a_spec(3, 0), intent=PRUNE
+    ),
+    "a master beyond the file is to go and is off": case(
+        off(healthy(FIVE), "prod-master4"), "surplus.unwell", spec=a_spec(3, 0), intent=PRUNE
+    ),
+    "a master beyond the file is to go while a voter is sick": case(
+        edit_facts(healthy(FIVE), MASTER2, lambda f: replace(f, etcd=replace(f.etcd, leader="0", members=None))),
+        "master.not-ready",
+        "surplus.quorum",
+        spec=a_spec(3, 0),
+        intent=PRUNE,
     ),
     "a member that never started, at nobody's address": case(
         stray(healthy(), Member(id="7", name="", peer_urls=("https://10.0.0.99:2380",), learner=True)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import get_args
 
 import pytest
@@ -10,9 +11,11 @@ from tests.decide.world import (
     DELETE,
     MASTER1,
     NOW,
+    PRUNE,
     SPEC,
     WORKER1,
     a_spec,
+    edit_node,
     forecast,
     healthy,
     lose,
@@ -22,16 +25,25 @@ from tests.decide.world import (
 
 from hetzner_k3s.decide.forecast import WAVE_LIMIT, predict
 from hetzner_k3s.model.facts import Unknown
+from hetzner_k3s.model.kube import Leaving
 from hetzner_k3s.model.plan import Forecast, Intent
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import Step
+
+
+def half_gone() -> ClusterState:
+    """Let an unfinished `--prune` have cordoned a worker that the file wants again."""
+    return edit_node(healthy(), WORKER1, lambda node: replace(node, leaving=Leaving.CORDONED))
+
 
 WAYS: dict[str, tuple[ClusterState, ClusterSpec, Intent]] = {
     "a birth": (nothing(), SPEC, CREATE),
     "a birth of five": (nothing(), a_spec(5, 3), CREATE),
     "a repair": (lose(healthy(), MASTER1), SPEC, CREATE),
     "a new worker": (lose(healthy(), WORKER1), SPEC, CREATE),
+    "a prune": (healthy(a_spec(5, 2)), a_spec(3, 1), PRUNE),
+    "a prune taken back": (half_gone(), SPEC, CREATE),
     "a deletion": (healthy(), SPEC, DELETE),
 }
 

@@ -24,6 +24,7 @@ from hetzner_k3s.model.cloud import (
     ServerStatus,
     SshKey,
 )
+from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.errors import SshStage
 from hetzner_k3s.model.facts import Known, Reading, Unknown
 from hetzner_k3s.model.host import (
@@ -57,6 +58,7 @@ NETWORK: Final = 7
 PUBLIC_KEY: Final = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDeUdLJrxLYw0tZ1xkV8fJ3Q1y0x3bJfGmZkR2w9kq3S someone"
 ADDONS: Final = {"hcloud-ccm": "digest-1"}
 CREATE: Final = Intent(verb=Verb.CREATE, addons=ADDONS)
+PRUNE: Final = Intent(verb=Verb.CREATE, addons=ADDONS, consents=Consents(prune=True))
 DELETE: Final = Intent(verb=Verb.DELETE)
 NO_RECORD: Final = BirthRecord()
 

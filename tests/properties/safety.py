@@ -8,22 +8,29 @@ from typing import Any, Final
 from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.facts import Known
+from hetzner_k3s.model.host import HostFacts
 from hetzner_k3s.model.identity import BirthRecord, Phase
+from hetzner_k3s.model.kube import Leaving
 from hetzner_k3s.model.operations import SecretKind
-from hetzner_k3s.model.plan import Plan, PlannedStep, StepKey
+from hetzner_k3s.model.plan import Plan, PlannedStep, Reason, StepKey
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import (
+    CordonNode,
     CreateServer,
     DeleteNode,
+    DeleteServer,
+    DrainNode,
     InitControlPlane,
     JoinControlPlane,
     RecordBirth,
     RemoveMember,
     RenewToken,
+    RetireMember,
+    UnmarkMember,
 )
 
-DANGEROUS: Final = (RemoveMember, DeleteNode, InitControlPlane, CreateServer)
+DANGEROUS: Final = (RemoveMember, RetireMember, DeleteNode, DeleteServer, InitControlPlane, CreateServer)
 
 
 def dangers(plan: Plan) -> frozenset[StepKey]:
@@ -35,8 +42,20 @@ def dangers(plan: Plan) -> frozenset[StepKey]:
 def violations(spec: ClusterSpec, state: ClusterState, plan: Plan) -> list[str]:
     """Say what is wrong with a plan, made on a state."""
     found = [f"{p.key}: {why}" for p in plan.steps for why in _of_step(spec, state, p)]
-    disruptive = [p.key for p in plan.steps if isinstance(p.step, RemoveMember | InitControlPlane | RecordBirth)]
+    found += [f"{p.key}: it was not consented to" for p in plan.steps if _is_unasked(spec, p)]
+    disruptive = [
+        p.key for p in plan.steps if isinstance(p.step, RemoveMember | RetireMember | InitControlPlane | RecordBirth)
+    ]
     return found + ([f"at once: {disruptive}"] if len(disruptive) > 1 else [])
+
+
+def _is_unasked(spec: ClusterSpec, planned: PlannedStep) -> bool:
+    """Tell whether a step lets go what is beyond the file without the flag."""
+    step = planned.step
+    beyond = isinstance(step, RemoveMember) and step.target not in spec.master_names
+    way_out = isinstance(step, UnmarkMember | RetireMember | CordonNode | DrainNode)
+    shrinks = planned.reason is Reason.SHRINK
+    return (beyond or way_out or shrinks) and planned.consent != "--prune"
 
 
 def _of_step(spec: ClusterSpec, state: ClusterState, planned: PlannedStep) -> Iterator[str]:
@@ -81,17 +100,77 @@ def _removal(spec: ClusterSpec, state: ClusterState, step: RemoveMember) -> Iter
     if not any(victim.id in s.name and s.size for f in hosts for s in f.snapshots):
         yield "no snapshot was saved"
     yield from _name_in_use(state, step.target)
+    if step.target not in spec.master_names:
+        return  # nobody is to take its place; that this was consented to is asked of every plan
     server = state.server(step.target)
     if server is None or state.facts(server.id) is None:
         yield "its successor was not seen ready"
 
 
+def _retirement(spec: ClusterSpec, state: ClusterState, step: RetireMember) -> Iterator[str]:
+    seed, leaver = state.facts(step.via), state.facts(step.server_id)
+    members = (seed.etcd.members or ()) if seed else ()
+    if seed is None or leaver is None or leaver.etcd.member_id != step.member_id:
+        yield "the host that is to go did not say that this is its member"
+        return
+    if step.target in spec.master_names or seed.etcd.member_id == step.member_id:
+        yield "it is wanted, or removes itself"
+    healthy = {f.value.etcd.member_id for f in state.hosts.values() if isinstance(f, Known) and f.value.voter}
+    left = {m.id for m in members} - {step.member_id}
+    if not left or not left <= healthy or any(m.learner for m in members):
+        yield "not all who would be left are healthy voters"
+    if set(step.basis.ids) != {m.id for m in members} or step.basis.uid != seed.etcd.uid:
+        yield "its basis is not what the host sees"
+    if step.heir not in left:
+        yield "its heir does not stay"
+    server = state.server(step.target)
+    if server is None or server.id != step.server_id or server.labels.get("hetzner-k3s/state") == "member":
+        yield "the API load balancer still sends clients there"
+    if not any(step.member_id in s.name and s.size for f in _hosts(state) for s in f.snapshots):
+        yield "no snapshot was saved"
+
+
+def _hosts(state: ClusterState) -> list[HostFacts]:
+    return [f.value for f in state.hosts.values() if isinstance(f, Known)]
+
+
+def _server_deletion(spec: ClusterSpec, state: ClusterState, step: DeleteServer) -> Iterator[str]:
+    """Ask that nothing of a server that goes is in use, where the cluster itself is not being deleted."""
+    if _record(spec, state).phase is Phase.DELETING:
+        return
+    server = next(s for s in state.view.servers if s.id == step.server_id)
+    if server.name in {s.name for s in spec.servers()}:
+        yield "the file wants it"
+    views = [v for k in state.kube if (v := state.kube_of(k)) is not None]
+    if not views or views[0].node(server.name) is not None:
+        yield "its Node is there, or the API was not read"
+    if any(m.name.rpartition("-")[0] == server.name or _is_of(state, server, m.id) for m in _members(state)):
+        yield "it has a member"
+    master = server.labels.get(naming.LABEL_ROLE) == naming.ROLE_MASTER
+    if master and state.facts(server.id) is None:
+        yield "its host was not looked at"
+
+
 def _node_deletion(spec: ClusterSpec, state: ClusterState, step: DeleteNode) -> Iterator[str]:
-    yield from _name_in_use(state, step.target)
+    if step.target in {s.name for s in spec.servers()} or state.server(step.target) is None:
+        yield from _name_in_use(state, step.target)
+    else:
+        yield from _not_drained(state, step)
     server = state.server(step.target)
     live = [m.name for m in _members(state) if server is not None and _is_of(state, server, m.id)]
     if live:
         yield f"the master of that name votes: {live}"
+
+
+def _not_drained(state: ClusterState, step: DeleteNode) -> Iterator[str]:
+    node = next((n for k in state.kube if (v := state.kube_of(k)) and (n := v.node(step.target))), None)
+    server = state.server(step.target)
+    if node is not None and server is not None and node.machine not in {None, server.id}:
+        yield from _name_in_use(state, step.target)
+        return
+    worker = server is not None and server.labels.get(naming.LABEL_ROLE) == naming.ROLE_WORKER
+    if node is not None and worker and node.leaving is not Leaving.DRAINED:
+        yield "pods may run on it"
 
 
 def _members(state: ClusterState) -> list[Any]:
@@ -197,6 +276,8 @@ def _renewal(spec: ClusterSpec, state: ClusterState, step: RenewToken) -> Iterat
 
 _CHECKS: Final[dict[type, Callable[[ClusterSpec, ClusterState, Any], Iterator[str]]]] = {
     RemoveMember: _removal,
+    RetireMember: _retirement,
+    DeleteServer: _server_deletion,
     DeleteNode: _node_deletion,
     InitControlPlane: _birth,
     RecordBirth: _begun,

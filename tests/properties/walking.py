@@ -12,7 +12,7 @@ from hetzner_k3s.decide.awaited import come_true
 from hetzner_k3s.decide.forecast import predict
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.identity import BirthRecord, Phase
-from hetzner_k3s.model.plan import Plan, PlannedStep, StepKey
+from hetzner_k3s.model.plan import Intent, Plan, PlannedStep, StepKey
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
 
@@ -20,11 +20,13 @@ LIMIT = 600
 """More turns than any run of the small clusters of these tests takes."""
 
 
-def run(spec: ClusterSpec, state: ClusterState, chance: random.Random) -> Iterator[tuple[ClusterState, Plan]]:
+def run(
+    spec: ClusterSpec, state: ClusterState, chance: random.Random, intent: Intent = CREATE
+) -> Iterator[tuple[ClusterState, Plan]]:
     """Go on until nothing is planned, in flight or waited for; yields each observation with its plan."""
     in_flight: dict[StepKey, PlannedStep] = {}
     for _ in range(LIMIT):
-        plan = decide.plan(spec, state, CREATE, frozenset(in_flight))
+        plan = decide.plan(spec, state, intent, frozenset(in_flight))
         yield state, plan
         if plan.steps and (not in_flight or chance.random() < 0.6):
             started = chance.choice(plan.steps)

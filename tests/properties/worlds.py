@@ -213,7 +213,7 @@ def grown(draw: st.DrawFn) -> World:
         table = MASTER if name in spec.master_names else WORKER
         what = draw(st.sampled_from(list(table)))
         state, told = table[what](state, spec, name), [*told, f"{name} {what}"]
-    state = w.without_quorum(state) if _quorum_lost(state) else state
+    state = w.without_quorum(state) if quorum_lost(state) else state
     for around in (RECORDS, MEMORIES, READINGS):
         what = draw(_mostly(around))
         state = around[what](state)
@@ -223,7 +223,7 @@ def grown(draw: st.DrawFn) -> World:
     return World(spec, state, f"{len(spec.masters)} masters: {', '.join(told) or 'well'}")
 
 
-def _quorum_lost(state: ClusterState) -> bool:
+def quorum_lost(state: ClusterState) -> bool:
     """Let etcd behave as etcd does: the living voters of a list must be its majority."""
     facts = [f.value for f in state.hosts.values() if isinstance(f, Known) and f.value.etcd.members]
     connected = {peer for f in facts for peer in f.etcd.active_peers}

@@ -191,9 +191,9 @@ def half_begun_births(world: World, spec: ClusterSpec) -> list[str]:
 
 def snapshot_first(world: World, runs: Iterable[Run]) -> list[str]:
     """Ask that nothing was removed before a snapshot was saved and found not to be empty (ARCHITECTURE 6)."""
-    removals = [write for run in runs for write in run.writes if write.startswith("RemoveMember")]
+    removals = [w for run in runs for w in run.writes if w.startswith(("RemoveMember", "RetireMember"))]
     snapshots = [s for host in world.site.hosts.values() for s in host.disk.snapshots.values()]
-    saved = any(s.entry.name.startswith("pre-repair-") and s.entry.size > 0 for s in snapshots)
+    saved = any(s.entry.name.startswith(("pre-repair-", "pre-prune-")) and s.entry.size > 0 for s in snapshots)
     return ["a member was removed, and no snapshot was saved before"] if removals and not saved else []
 
 

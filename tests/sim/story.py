@@ -12,6 +12,7 @@ from hetzner_k3s.lab.k3s.api.resources import CONFIGMAPS
 from hetzner_k3s.lab.simulated.faults import Fault
 from hetzner_k3s.lab.simulated.operator_machine import OperatorMachine
 from hetzner_k3s.lab.simulated.world import World, world
+from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.errors import ExitCode
 from hetzner_k3s.model.spec import ClusterSpec
 
@@ -46,11 +47,16 @@ class Story:
             await fault.heal(self.world)
 
     async def create(
-        self, *, kill_at: int | str | None = None, machine: OperatorMachine | None = None, token: str | None = None
+        self,
+        *,
+        kill_at: int | str | None = None,
+        machine: OperatorMachine | None = None,
+        token: str | None = None,
+        consents: Consents = tool.NONE_GIVEN,
     ) -> Run:
         """Run `create`."""
         more = {} if token is None else {"token": token}
-        run = await tool.create(self.world, self.spec, kill_at=kill_at, machine=machine, **more)
+        run = await tool.create(self.world, self.spec, kill_at=kill_at, machine=machine, consents=consents, **more)
         self.runs.append(run)
         return run
 
@@ -72,6 +78,12 @@ class Story:
         assert self.runs[-1].code is ExitCode.CONVERGED, self.runs[-1].story()
         assert not self.broken(*lost), f"{self.broken(*lost)}\n{self.runs[-1].story()}"
         assert not invariants.second_run(await self.create())
+
+    async def is_pruned(self, *gone: str) -> None:
+        """Demand a cluster that is as the file says, without those that were beyond it and whose names are given."""
+        left = {name: number for name, number in self.before.servers.items() if name not in gone}
+        self.before = replace(self.before, servers=left)
+        await self.is_converged()
 
 
 @asynccontextmanager

@@ -10,11 +10,13 @@ from hetzner_k3s.act.lock import LockRequest
 from hetzner_k3s.lab.simulated.moments import Killed
 from hetzner_k3s.lab.simulated.operator_machine import OperatorMachine
 from hetzner_k3s.lab.simulated.world import TOKEN, Session, World
+from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.errors import ExitCode, ProductError
 from hetzner_k3s.model.plan import Forecast, Intent, PlannedStep, Refusal, StepKey, Verb, Wait
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.reconcile import Wish, converge
 
+NONE_GIVEN = Consents()
 LONGEST_RUN = 3600.0
 """Virtual seconds after which a run counts as one that never ends."""
 
@@ -99,10 +101,11 @@ async def create(
     kill_at: int | str | None = None,
     machine: OperatorMachine | None = None,
     token: str = TOKEN,
+    consents: Consents = NONE_GIVEN,
 ) -> Run:
-    """Run `hetzner-k3s create`; see `World.session` for the arguments."""
+    """Run `hetzner-k3s create`, with consents; see `World.session` for the other arguments."""
     session = world.session(spec.name, kill_at=kill_at, machine=machine, token=token)
-    return await run(world, spec, Intent(verb=Verb.CREATE, addons=addons.digests(spec)), session)
+    return await run(world, spec, Intent(verb=Verb.CREATE, addons=addons.digests(spec), consents=consents), session)
 
 
 async def delete(world: World, spec: ClusterSpec, *, kill_at: int | str | None = None) -> Run:

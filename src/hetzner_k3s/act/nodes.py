@@ -20,7 +20,7 @@ async def delete_node(step: DeleteNode, context: Context) -> Outcome:
     where it stays a new agent of that name is refused for ever.
     """
     via = context.target(step.via)
-    context.say(step.target, "deleting the Node of the lost server")
+    context.say(step.target, "deleting its Node")
     if step.uid is not None:
         await context.ports.kube.delete_node(via, step.target, step.uid)
     await context.ports.kube.delete_node_password(via, step.target)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from hetzner_k3s.act import addons, control_plane, host_keys, infra, local, nodes, servers, teardown, tokens
+from hetzner_k3s.act import addons, control_plane, host_keys, infra, local, nodes, scale, servers, teardown, tokens
 from hetzner_k3s.act.context import Context, Handler, Outcome
 from hetzner_k3s.model import steps
 
@@ -27,6 +27,11 @@ HANDLERS: Final[Mapping[type, Handler]] = {
     steps.RemoveMember: control_plane.remove_member,
     steps.DeleteNode: nodes.delete_node,
     steps.JoinWorker: nodes.join_worker,
+    steps.UnmarkMember: scale.unmark_member,
+    steps.RetireMember: scale.retire_member,
+    steps.CordonNode: scale.cordon_node,
+    steps.DrainNode: scale.drain_node,
+    steps.UncordonNode: scale.uncordon_node,
     steps.ApplyAddons: addons.apply_addons,
     steps.WriteKubeconfig: local.write_kubeconfig,
     steps.MarkDeleting: teardown.mark_deleting,

@@ -18,14 +18,15 @@ from lightkube.config.client_adapter import AsyncClient as HttpClient
 from lightkube.config.client_adapter import ConnectionParams
 from lightkube.core.exceptions import LoadResourceError
 from lightkube.generic_resource import create_namespaced_resource
-from lightkube.resources.core_v1 import ConfigMap, Namespace, Node, Secret
+from lightkube.resources.core_v1 import ConfigMap, Namespace, Node, PersistentVolume, Pod, Secret
 from lightkube.types import PatchType
 from ruamel.yaml import YAML
 
+from hetzner_k3s.model import kube as model
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.contact import HostTarget
 from hetzner_k3s.model.errors import DeadlineExceeded, Fate, HostError, KubeError
-from hetzner_k3s.model.kube import KubeNode, KubeView
+from hetzner_k3s.model.kube import KubeNode, KubeView, Leaving, NodeLoad, leaving_of
 from hetzner_k3s.model.operations import ReadSecret, SecretKind
 from hetzner_k3s.ports import Clock, Hosts
 
@@ -39,6 +40,8 @@ _OURS: Final = "hetzner-k3s"
 """The field manager, and the name of the ConfigMap with the lineage."""
 _CREDENTIALS: Final = "hcloud"
 _ANNOTATION_DIGEST: Final = "hetzner-k3s/digest"
+_MIRROR: Final = "kubernetes.io/config.mirror"
+_HOSTNAME: Final = "kubernetes.io/hostname"
 _NODE_PASSWORD: Final = ".node-password.k3s"
 _TIMEOUT: Final = 10.0
 _PERSIST: Final = 60.0
@@ -143,6 +146,49 @@ class K3sApi:
 
         await self._until(master, ready, f"Node {name} is not Ready", deadline)
 
+    async def mark_leaving(self, master: HostTarget, name: str, stage: Leaving | None) -> None:
+        """Cordon a Node with our note on it, or take both away."""
+        note = {naming.ANNOTATION_LEAVING: stage.value if stage else None}
+        patch = {"metadata": {"annotations": note}, "spec": {"unschedulable": True if stage else None}}
+
+        async def mark(session: _Session) -> None:
+            await session.client.patch(Node, name, patch, patch_type=PatchType.MERGE)
+
+        await self._persist(master, mark, f"{'cordon' if stage else 'uncordon'} Node {name}")
+
+    async def load_of(self, master: HostTarget, node: str) -> NodeLoad:
+        """Read a Node's pods, and the bound volumes that no other Node can reach."""
+
+        async def read(session: _Session) -> NodeLoad:
+            pods, volumes = await asyncio.gather(
+                _listed(session.client, Pod, namespace="*", fields={"spec.nodeName": node}),
+                _listed(session.client, PersistentVolume),
+            )
+            return NodeLoad(pods=tuple(map(_pod, pods)), local_claims=_local_claims(volumes, node))
+
+        return await self._call(master, read, f"read the pods of {node}", fate=Fate.DID_NOT_HAPPEN)
+
+    async def evict(self, master: HostTarget, pod: model.Pod) -> bool:
+        """Ask a pod to end; an API that is too busy counts as a budget that says no: it is asked again."""
+        path = f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}/eviction"
+        body = {
+            "apiVersion": "policy/v1",
+            "kind": "Eviction",
+            "metadata": {"name": pod.name, "namespace": pod.namespace},
+            "deleteOptions": {"preconditions": {"uid": pod.uid}},
+        }
+
+        async def ask(session: _Session) -> bool:
+            answer = await session.http.request("POST", path, json=body)
+            if answer.status_code in (404, 409):  # gone, or another pod has the name by now
+                return True
+            if answer.status_code == 429:
+                return False
+            answer.raise_for_status()
+            return True
+
+        return await self._call(master, ask, f"evict {pod.namespace}/{pod.name}", fate=Fate.MAY_HAVE_HAPPENED)
+
     async def apply(self, master: HostTarget, manifests: Sequence[Mapping[str, object]]) -> None:
         """Server-side apply objects, in order."""
         for manifest in manifests:
@@ -231,8 +277,8 @@ def _open(kubeconfig: str, port: int) -> _Session:
     return _Session(port, client, HttpClient(config, ConnectionParams(timeout=timeout, trust_env=False)))
 
 
-async def _listed(client: AsyncClient, kind: Any, namespace: str | None = None) -> list[Any]:
-    return [item async for item in client.list(kind, namespace=namespace)]
+async def _listed(client: AsyncClient, kind: Any, namespace: str | None = None, **more: Any) -> list[Any]:
+    return [item async for item in client.list(kind, namespace=namespace, **more)]
 
 
 async def _or_none(read: Awaitable[T]) -> T | None:
@@ -269,8 +315,39 @@ def _node(node: Any) -> KubeNode:
         internal_ip=addresses.get("InternalIP"),
         voter=conditions.get("EtcdIsVoter"),
         deleting=metadata.deletionTimestamp is not None,
+        leaving=leaving_of(
+            annotations.get(naming.ANNOTATION_LEAVING), unschedulable=bool(node.spec and node.spec.unschedulable)
+        ),
         labels=labels,
     )
+
+
+def _pod(pod: Any) -> model.Pod:
+    metadata = pod.metadata
+    owners = [owner.kind for owner in metadata.ownerReferences or () if owner.controller]
+    return model.Pod(
+        namespace=metadata.namespace,
+        name=metadata.name,
+        uid=metadata.uid,
+        controller=owners[0] if owners else None,
+        mirror=_MIRROR in (metadata.annotations or {}),
+        finished=bool(pod.status) and pod.status.phase in ("Succeeded", "Failed"),
+        ending=metadata.deletionTimestamp is not None,
+    )
+
+
+def _local_claims(volumes: Sequence[Any], node: str) -> tuple[str, ...]:
+    """Name the claims bound to volumes that only this Node can mount (k3s' local-path makes such)."""
+    bound = (v.spec for v in volumes if v.spec and v.spec.claimRef and v.status and v.status.phase == "Bound")
+    own = [spec.claimRef for spec in bound if _only_on(spec, node)]
+    return tuple(sorted(f"{claim.namespace}/{claim.name}" for claim in own))
+
+
+def _only_on(spec: Any, node: str) -> bool:
+    required = spec.nodeAffinity.required if spec.nodeAffinity else None
+    terms = required.nodeSelectorTerms if required else ()
+    rules = [rule for term in terms for rule in term.matchExpressions or () if rule.key == _HOSTNAME]
+    return any(rule.operator == "In" and list(rule.values or ()) == [node] for rule in rules)
 
 
 def _node_passwords(secrets: Sequence[Any]) -> tuple[str, ...]:

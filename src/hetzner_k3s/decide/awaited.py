@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from hetzner_k3s.decide import beyond
 from hetzner_k3s.decide.birth import found_servers
 from hetzner_k3s.decide.control_plane import labelled_member
 from hetzner_k3s.decide.predictions import PREDICTED_ADDRESS, map_members, map_peers
@@ -60,7 +61,8 @@ def _api_read(spec: ClusterSpec, state: ClusterState) -> ClusterState:
 
 
 def _masters_nodes(spec: ClusterSpec, state: ClusterState, facts: HostFacts) -> tuple[KubeNode, ...]:
-    named = {name: _named_after(name, facts.etcd.members or ()) for name in spec.master_names}
+    names = (*spec.master_names, *(m.name for m in beyond.surplus_masters(spec, state.view)))
+    named = {name: _named_after(name, facts.etcd.members or ()) for name in names}
     return tuple(
         KubeNode(name=name, uid="predicted", ready=True, control_plane=True, server_id=_recorded(state.server(name)))
         for name, has_member in named.items()
@@ -77,6 +79,7 @@ def _recorded(server: Server | None) -> int | None:
 
 
 def _agents_nodes(spec: ClusterSpec, state: ClusterState) -> tuple[KubeNode, ...]:
-    seen = ((s, state.facts(s.id)) for worker in spec.workers() if (s := state.server(worker.name)) is not None)
+    wanted = (s for worker in spec.workers() if (s := state.server(worker.name)) is not None)
+    seen = ((s, state.facts(s.id)) for s in (*wanted, *beyond.surplus_workers(spec, state.view)))
     running = [s for s, facts in seen if facts is not None and facts.agent_unit.active == "active"]
     return tuple(KubeNode(name=s.name, uid="predicted", ready=True, server_id=s.id) for s in running)

@@ -10,8 +10,11 @@ from typing import Final
 
 from hetzner_k3s.model.plan import PlannedStep, StepKey
 from hetzner_k3s.model.steps import (
+    CordonNode,
     CreateServer,
     DeleteNode,
+    DeleteServer,
+    DrainNode,
     InitControlPlane,
     InstallK3s,
     JoinControlPlane,
@@ -20,7 +23,10 @@ from hetzner_k3s.model.steps import (
     RecordBirth,
     RemoveMember,
     RenewToken,
+    RetireMember,
     SecureHost,
+    UncordonNode,
+    UnmarkMember,
 )
 
 
@@ -37,7 +43,10 @@ _JOINS: Final = _verbs(JoinControlPlane, JoinWorker)
 _CLEARANCES: Final = _verbs(RemoveMember, DeleteNode)
 """What clears the way for a successor of the same name."""
 
-_DISRUPTIVE: Final = _verbs(RecordBirth, InitControlPlane, JoinControlPlane, RemoveMember)
+_DEPARTURE: Final = _verbs(UnmarkMember, CordonNode, DrainNode, UncordonNode, RetireMember, DeleteNode, DeleteServer)
+"""The way out of what has one name: a step at a time."""
+
+_DISRUPTIVE: Final = _verbs(RecordBirth, InitControlPlane, JoinControlPlane, RemoveMember, RetireMember)
 """Steps that change who the control plane is: one at a time, but for the joins of a birth."""
 
 
@@ -52,5 +61,7 @@ def _collide(planned: PlannedStep, other: StepKey) -> bool:
     if target == other_target and verb in _ON_HOST and other_verb in _ON_HOST:
         return True
     if target == other_target and verb in _JOINS and other_verb in _CLEARANCES:
+        return True
+    if target == other_target and verb in _DEPARTURE and other_verb in _DEPARTURE:
         return True
     return verb in _DISRUPTIVE and other_verb in _DISRUPTIVE and not (verb == other_verb == JoinControlPlane.__name__)

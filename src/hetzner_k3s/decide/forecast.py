@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hetzner_k3s.decide import addons, birth, infra, join, kubeconfig, remediate, servers, teardown, tokens, workers
+from hetzner_k3s.decide import (
+    addons,
+    birth,
+    infra,
+    join,
+    kubeconfig,
+    remediate,
+    servers,
+    shrink,
+    teardown,
+    tokens,
+    workers,
+)
 from hetzner_k3s.decide.awaited import come_true
 from hetzner_k3s.decide.rules import plan
 from hetzner_k3s.model.plan import Forecast, Intent, Plan, PlannedStep
@@ -23,6 +35,7 @@ PREDICTORS: tuple[Callable[[ClusterSpec, ClusterState, Step], ClusterState], ...
     join.predict,
     tokens.predict,
     workers.predict,
+    shrink.predict,
     addons.predict,
     kubeconfig.predict,
     teardown.predict,

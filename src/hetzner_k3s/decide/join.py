@@ -44,7 +44,7 @@ def join_masters(basis: Basis) -> Opinion | None:
         return Opinion(waits=(_wait("the Kubernetes API", "Nodes left by lost machines must be seen first"),))
     marks = tuple(step for m in basis.plane.masters if (step := _mark(basis, m)) is not None)
     joins, waits = _joins(basis)
-    return Opinion(marks + joins, waits)
+    return Opinion(marks + joins, waits) if marks or joins or waits else None
 
 
 def _wait(what: str, because: str) -> Wait:

@@ -193,15 +193,16 @@ def _with_node(kube: KubeView, node: KubeNode) -> KubeView:
 
 def map_members(state: ClusterState, change: Callable[[tuple[Member, ...]], tuple[Member, ...]]) -> ClusterState:
     """Change every member list that is served."""
-    return _map_etcd(state, lambda etcd: replace(etcd, members=change(etcd.members or ())))
+    return map_etcd(state, lambda etcd: replace(etcd, members=change(etcd.members or ())))
 
 
 def map_peers(state: ClusterState, change: Callable[[tuple[str, ...]], tuple[str, ...]]) -> ClusterState:
     """Change which peers (member ids) each etcd is connected to."""
-    return _map_etcd(state, lambda etcd: replace(etcd, active_peers=change(etcd.active_peers)))
+    return map_etcd(state, lambda etcd: replace(etcd, active_peers=change(etcd.active_peers)))
 
 
-def _map_etcd(state: ClusterState, change: Callable[[EtcdFacts], EtcdFacts]) -> ClusterState:
+def map_etcd(state: ClusterState, change: Callable[[EtcdFacts], EtcdFacts]) -> ClusterState:
+    """Change what every etcd tells that serves a member list."""
     hosts = {
         key: Known(replace(f.value, etcd=change(f.value.etcd))) if isinstance(f, Known) and f.value.etcd.members else f
         for key, f in state.hosts.items()

@@ -43,6 +43,18 @@ def can_remove(members: tuple[Member, ...], healthy: frozenset[str], member_id: 
     return Verdict(True, f"{alive} of {len(before)} voters are healthy, {len(after)} voters would be left")
 
 
+def can_retire(members: tuple[Member, ...], healthy: frozenset[str], member_id: str) -> Verdict:
+    """Say whether a living member may be let go: all others must be healthy voters, since fewer can then fail."""
+    if any(m.learner for m in members):
+        return Verdict(False, "a member is still a learner")
+    left = tuple(m for m in members if m.id != member_id)
+    sick = [m.name for m in left if m.id not in healthy]
+    if sick or not left:
+        return Verdict(False, f"not healthy: {', '.join(sick)}" if sick else "it is the only member")
+    spare = len(left) - majority(len(left))
+    return Verdict(True, f"the {len(left)} others are healthy voters; {spare} of them may then fail")
+
+
 def can_add(members: tuple[Member, ...], healthy: frozenset[str]) -> Verdict:
     """Say whether a learner may be added: all voters healthy (etcd itself refuses otherwise), no learner pending."""
     if any(m.learner for m in members):

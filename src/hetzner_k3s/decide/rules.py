@@ -22,6 +22,7 @@ from hetzner_k3s.decide import (
     masters,
     nodes,
     remediate,
+    shrink,
     surplus,
     teardown,
     tokens,
@@ -54,6 +55,7 @@ GATES: tuple[Gate, ...] = (
     masters.masters_explained,
     remediate.members_explained,
     surplus.surplus_out_of_the_way,
+    surplus.surplus_may_go,
     nodes.nodes_explained,
     critical.configuration_agrees,
     clocks.clocks_agree,
@@ -77,13 +79,17 @@ CONTROL_PLANE: tuple[Move, ...] = (
     birth.complete_record,
     tokens.renew_tokens,
     remediate.repair,
+    shrink.let_the_dead_go,
     join.join_masters,
+    shrink.let_masters_go,
 )
 
 MOVES: tuple[Move, ...] = (
     infra.lay_infrastructure,
     join.prepare_masters,
     workers.bring_up_workers,
+    shrink.let_workers_go,
+    shrink.take_back,
     addons.apply_addons,
     tokens.pin_tokens,
     kubeconfig.write_kubeconfig,

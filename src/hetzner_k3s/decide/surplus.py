@@ -1,32 +1,75 @@
-"""What is beyond the file: named and left alone, unless it stands in the way of what the file wants."""
+"""What is beyond the file: named and left alone without `--prune`, and with it let go only where that is safe."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hetzner_k3s.decide import beyond
+from hetzner_k3s.decide import beyond, quorum
 from hetzner_k3s.decide.basis import Basis
-from hetzner_k3s.decide.control_plane import NEVER_STARTED, MasterView, Stage
+from hetzner_k3s.decide.control_plane import NEVER_STARTED, TROUBLED, MasterView, Stage, labelled_member
+from hetzner_k3s.decide.machines import NamedServer, doubt, whereabouts
 from hetzner_k3s.decide.remediate import healthy_ids
+from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.host import Member
 from hetzner_k3s.model.plan import Refusal
 
-_UNDER_WAY = NEVER_STARTED | {Stage.JOINING}
+_JOINING = NEVER_STARTED | {Stage.JOINING}
 
 
 def notes(basis: Basis) -> tuple[str, ...]:
-    """Name what is beyond the file, and how it is found."""
+    """Name what is beyond the file and stays, and what an unfinished `--prune` has done to it."""
+    if basis.intent.consents.prune:
+        return tuple(_kept_back(basis))
     return (*_master_notes(basis), *_worker_notes(basis))
 
 
 def _master_notes(basis: Basis) -> Iterator[str]:
     for master in basis.plane.surplus:
-        yield f"{master.name} is beyond the file and is left as it is: {_found(basis, master)}"
+        found = _found(basis, master)
+        yield f"{master.name} is beyond the file and is left as it is: {found}{_half_gone(basis, master.server)}"
 
 
 def _worker_notes(basis: Basis) -> Iterator[str]:
     for server in beyond.surplus_workers(basis.spec, basis.view):
-        yield f"{server.name} is beyond the file and is left as it is"
+        yield f"{server.name} is beyond the file and is left as it is{_half_gone(basis, server)}"
+
+
+def _kept_back(basis: Basis) -> Iterator[str]:
+    """Name what even `--prune` leaves: whose Node may stand for a machine that lives elsewhere."""
+    servers = [m.server for m in basis.plane.surplus if m.server is not None]
+    for server in (*servers, *beyond.surplus_workers(basis.spec, basis.view)):
+        if (why := anothers_node(basis, server)) is not None:
+            yield f"{server.name} is beyond the file and stays all the same: its Node is of another machine, and {why}"
+    for master in basis.plane.surplus:
+        node = basis.node(master.name)
+        if master.server is None and node is not None:
+            why = doubt(node, master, basis.state, basis.plane.network_id)
+            yield from (f"the Node {master.name} is beyond the file and stays all the same: {why}",) if why else ()
+
+
+def anothers_node(basis: Basis, server: Server) -> str | None:
+    """Say why the Node of a server's name may be that of another machine which is not proven gone."""
+    node = basis.node(server.name)
+    if node is None or node.machine in {None, server.id}:
+        return None
+    named = NamedServer(name=server.name, server=server, facts=basis.state.facts(server.id))
+    return doubt(node, named, basis.state, basis.plane.network_id)
+
+
+def _half_gone(basis: Basis, server: Server | None) -> str:
+    """Say what an unfinished `--prune` left behind, and how it is ended."""
+    node = basis.node(server.name) if server else None
+    marks = {
+        "taken off the API load balancer": server is not None and _is_taken_off(basis, server),
+        "cordoned": node is not None and node.leaving is not None,
+    }
+    told = [mark for mark, there in marks.items() if there]
+    return f"; an unfinished --prune left it {' and '.join(told)}: run it again to let it go" if told else ""
+
+
+def _is_taken_off(basis: Basis, server: Server) -> bool:
+    voter = any(m.server is server and m.stage is Stage.UNMARKED for m in basis.plane.surplus)
+    return voter and not labelled_member(server)
 
 
 def member_of(basis: Basis, master: MasterView) -> Member | None:
@@ -44,7 +87,7 @@ def _found(basis: Basis, master: MasterView) -> str:
         return "its server is gone, its etcd member is not"
     if member.id in healthy_ids(basis):
         return "a healthy voter"
-    return f"its etcd member is not healthy: {master.stage.value}"
+    return f"its etcd member is not healthy ({master.stage.value})"
 
 
 def surplus_out_of_the_way(basis: Basis) -> tuple[Refusal, ...]:
@@ -52,8 +95,8 @@ def surplus_out_of_the_way(basis: Basis) -> tuple[Refusal, ...]:
     healthy = healthy_ids(basis)
     told = ((m, member_of(basis, m)) for m in basis.plane.surplus)
     sick = [(m, member) for m, member in told if member is not None and member.id not in healthy]
-    joining = [m.name for m in basis.plane.masters if m.stage in _UNDER_WAY]
-    if basis.plane.seed is None or not joining:
+    joining = [m.name for m in basis.plane.masters if m.stage in _JOINING]
+    if basis.plane.seed is None or not joining or basis.intent.consents.prune:
         return ()
     return tuple(_in_the_way(basis, master, joining) for master, _ in sick)
 
@@ -66,4 +109,62 @@ def _in_the_way(basis: Basis, master: MasterView, joining: list[str]) -> Refusal
         "with your consent.",
         you_can="Run `create --prune` to let go what is beyond the file, or raise masters_pool.instance_count again.",
         passing=master.server is not None,
+    )
+
+
+def surplus_may_go(basis: Basis) -> tuple[Refusal, ...]:
+    """Refuse `--prune` while a master beyond the file may hold data, or while the others are not all healthy voters."""
+    if not basis.intent.consents.prune or basis.plane.seed is None:
+        return ()
+    unwell = ((m, m.server, cannot_go(basis, m)) for m in basis.plane.surplus)
+    told = tuple(_unwell(m, server, why) for m, server, why in unwell if server is not None and why is not None)
+    return told or _unsafe(basis)
+
+
+def cannot_go(basis: Basis, master: MasterView) -> str | None:
+    """Say why a server beyond the file is not deleted though `--prune` was given: what it holds is not known."""
+    if master.server is None:
+        return None
+    if master.facts is None:
+        return f"it is {master.stage.value}{f' ({master.detail})' if master.detail else ''}"
+    member = member_of(basis, master)
+    if master.stage in TROUBLED:
+        return f"it is {master.stage.value} ({master.detail})"
+    if member is not None and member.id not in healthy_ids(basis):
+        return "its host does not say that it is a healthy voter"
+    return None
+
+
+def _unwell(master: MasterView, server: Server, why: str) -> Refusal:
+    return Refusal(
+        code="surplus.unwell",
+        saw=f"--prune was given. {master.name} ({whereabouts(server)}) is beyond the file, and {why}.",
+        why="Only a master that is well, or whose server is gone, is let go: silence is not death.",
+        you_can="Bring it back; or, if what it holds may go, delete the server at Hetzner and run the command again.",
+        passing=True,
+    )
+
+
+def _unsafe(basis: Basis) -> tuple[Refusal, ...]:
+    """Refuse when a member that is to go could cost quorum; masters that are about to join come first."""
+    if basis.dead_beyond:
+        lost = basis.dead_beyond[0]
+        verdict = quorum.can_remove(basis.plane.members, healthy_ids(basis), lost.member.id)
+        return () if verdict.ok else (_costly(lost.master, verdict.because),)
+    going = [(m.name, member) for m in basis.plane.surplus if (member := member_of(basis, m)) is not None]
+    coming = _JOINING | {Stage.UNMARKED}
+    if not going or any(m.stage in coming for m in basis.plane.masters):
+        return ()
+    name, member = going[-1]
+    verdict = quorum.can_retire(basis.plane.members, healthy_ids(basis), member.id)
+    return () if verdict.ok else (_costly(name, verdict.because),)
+
+
+def _costly(name: str, why: str) -> Refusal:
+    return Refusal(
+        code="surplus.quorum",
+        saw=f"--prune was given. {name} is beyond the file, but {why}.",
+        why="Every master that goes leaves fewer that may fail, so the others must all be healthy voters first.",
+        you_can="Bring the others back to health, then run the command again.",
+        passing=True,
     )

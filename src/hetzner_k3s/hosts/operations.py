@@ -26,6 +26,7 @@ from hetzner_k3s.model.operations import (
     AwaitK3s,
     Done,
     Install,
+    MoveLeader,
     Operation,
     PointToServer,
     Probe,
@@ -34,10 +35,12 @@ from hetzner_k3s.model.operations import (
     ReadMembers,
     ReadSecret,
     RemoveMember,
+    RetireMember,
     RotateHostKey,
     SaveSnapshot,
     SetToken,
     StartK3s,
+    StopK3s,
     WriteConfig,
 )
 from hetzner_k3s.model.secrets import Secret
@@ -72,9 +75,13 @@ def _procedure(
     return _Procedure(script, arguments, stdin, limit, read, tied)
 
 
-def _removal(operation: RemoveMember) -> tuple[str, ...]:
+def _removal(operation: RemoveMember | RetireMember) -> tuple[str, ...]:
     victim = operation.member_id
     return (victim, format(int(victim), "x"), operation.basis.uid, *operation.basis.ids)
+
+
+def _handover(operation: MoveLeader) -> tuple[str, ...]:
+    return (operation.heir, format(int(operation.heir), "x"))
 
 
 def _awaiting(operation: AwaitK3s) -> tuple[str, ...]:
@@ -112,6 +119,9 @@ _PROCEDURES: Mapping[type[Operation[Any]], _Procedure] = {
         "await_k3s", arguments=_awaiting, limit=lambda op: op.deadline + _GRACE, read=host_facts, tied=True
     ),
     RemoveMember: _procedure("remove_member", arguments=_removal, limit=lambda _: 60.0),
+    RetireMember: _procedure("retire_member", arguments=_removal, limit=lambda _: 60.0),
+    MoveLeader: _procedure("move_leader", arguments=_handover, limit=lambda _: 60.0),
+    StopK3s: _procedure("stop_k3s", limit=lambda _: 120.0),
     PromoteLearner: _procedure(
         "promote_learner",
         arguments=lambda op: (op.peer_address, _whole(op.deadline)),

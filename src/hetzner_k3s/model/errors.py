@@ -185,5 +185,9 @@ class LockLost(ProductError):
     """Another run took the operator lock over, so this one starts no further step."""
 
 
+class DrainRefused(ProductError):
+    """A Node cannot be emptied without a loss, or was not in time."""
+
+
 class DeadlineExceeded(ProductError):
     """Something that was waited for did not come in time."""

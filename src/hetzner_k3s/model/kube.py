@@ -4,14 +4,51 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Final
 
 _PROVIDER: Final = "hcloud://"
 
 
+class Leaving(Enum):
+    """How far a Node has come on its way out: our annotation `hetzner-k3s/leaving`."""
+
+    CORDONED = "cordoned"
+    DRAINED = "drained"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pod:
+    """A pod on a Node: `controller` is the kind of what would start it elsewhere, `ending` that it was told to end."""
+
+    namespace: str
+    name: str
+    uid: str
+    controller: str | None
+    mirror: bool = False
+    finished: bool = False
+    ending: bool = False
+
+    @property
+    def stays(self) -> bool:
+        """Tell whether it goes with its Node: a DaemonSet's, the kubelet's own, or one that has ended."""
+        return self.controller == "DaemonSet" or self.mirror or self.finished
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeLoad:
+    """What a Node carries: its pods, and the claims (`namespace/name`) whose volumes no other Node can mount."""
+
+    pods: tuple[Pod, ...] = ()
+    local_claims: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KubeNode:
-    """A Node. `server_id` is our annotation `hetzner-k3s/server-id`; `voter` the condition EtcdIsVoter."""
+    """A Node. `server_id` is our annotation `hetzner-k3s/server-id`; `voter` the condition EtcdIsVoter.
+
+    `leaving` is our mark on one that is cordoned because it goes; without it a cordoned one is the user's affair.
+    """
 
     name: str
     uid: str
@@ -22,6 +59,7 @@ class KubeNode:
     internal_ip: str | None = None
     voter: bool | None = None
     deleting: bool = False
+    leaving: Leaving | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -50,3 +88,9 @@ class KubeView:
     def node(self, name: str) -> KubeNode | None:
         """Find a Node by name."""
         return next((n for n in self.nodes if n.name == name), None)
+
+
+def leaving_of(annotation: str | None, *, unschedulable: bool) -> Leaving | None:
+    """Read our mark off a Node; one that somebody uncordoned is not leaving any more."""
+    known = annotation in {stage.value for stage in Leaving}
+    return Leaving(annotation) if known and unschedulable else None

@@ -46,6 +46,9 @@ CA_LABEL_DIGITS: Final = 40
 ANNOTATION_SERVER_ID: Final = "hetzner-k3s/server-id"
 """Node annotation: the Hetzner server id (without a cloud controller `providerID` is empty)."""
 
+ANNOTATION_LEAVING: Final = "hetzner-k3s/leaving"
+"""Node annotation: we cordoned it because it goes; the value says how far that has come."""
+
 PLACEMENT_GROUP_SIZE: Final = 10
 """Servers a Hetzner spread placement group holds (HETZNER_API.md)."""
 

@@ -167,6 +167,43 @@ class RemoveMember(Operation[Done]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RetireMember(Operation[Done]):
+    """Remove a living etcd member through the gateway of another one; already gone is success.
+
+    Answers `precondition_changed` when the list or the kube-system UID is not as decided on, a learner is in it, the
+    member leads or is this host's own, or any voter that would be left is not connected: they are all that is left.
+    """
+
+    mutating: ClassVar[bool] = True
+    member_id: str
+    basis: MembersBasis
+    fence: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MoveLeader(Operation[Done]):
+    """Hand leadership over to the voter `heir` (a member id) if this host's member leads; if it does not, all is well.
+
+    Answers `precondition_changed` when the heir is no voter, or not connected.
+    """
+
+    mutating: ClassVar[bool] = True
+    heir: str
+    fence: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopK3s(Operation[Done]):
+    """Stop and disable k3s as a server where its etcd was removed: started anew, it would join again by itself.
+
+    Answers `precondition_changed` where its etcd still follows a leader.
+    """
+
+    mutating: ClassVar[bool] = True
+    fence: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PromoteLearner(Operation[Done]):
     """Promote the learner with this peer address, every 50 ms until it is in sync or is a voter; `deadline` in seconds.
 

@@ -38,6 +38,7 @@ class Reason(Enum):
     UNFINISHED = "unfinished"
     LOST = "lost"
     GROW = "grow"
+    SHRINK = "shrink"
     DELETE = "delete"
 
 

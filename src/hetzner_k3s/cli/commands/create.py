@@ -9,8 +9,9 @@ import click
 
 from hetzner_k3s import addons
 from hetzner_k3s.cli import wiring
-from hetzner_k3s.cli.commands.options import config_option, load_spec, quiet_option
+from hetzner_k3s.cli.commands.options import config_option, consent_options, load_spec, quiet_option
 from hetzner_k3s.cli.render.events import Teller
+from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.errors import ExitCode
 from hetzner_k3s.model.plan import Intent, Verb
 from hetzner_k3s.model.spec import ClusterSpec
@@ -20,27 +21,28 @@ from hetzner_k3s.reconcile import Wish, converge
 @click.command()
 @config_option
 @quiet_option
+@consent_options
 @click.option(
     "--skip-current-ip-validation",
     is_flag=True,
     expose_value=False,
     help="Accepted as hetzner-k3s 2.x does; there is no such validation here.",
 )
-def create(config: Path, quiet: bool) -> ExitCode:
+def create(config: Path, quiet: bool, consents: Consents) -> ExitCode:
     """Make the cluster that the file describes, or bring it back to that.
 
     Running it again is always safe: a healthy cluster is left alone, an unfinished run is gone on with, a lost master
-    or worker is replaced. What cannot be done safely is refused, with exit code 4 and the reason.
+    or worker is replaced. What cannot be done safely is refused, with exit code 4 and the reason. What exists beyond
+    the file is named and left alone, unless --prune is given.
     """
-    return asyncio.run(_create(load_spec(config), quiet))
+    return asyncio.run(_create(load_spec(config), quiet, consents))
 
 
-async def _create(spec: ClusterSpec, quiet: bool) -> ExitCode:
+async def _create(spec: ClusterSpec, quiet: bool, consents: Consents) -> ExitCode:
     async with wiring.open_session(spec) as session:
         teller = Teller(spec.name, quiet=quiet, now=session.ports.clock.monotonic, write=wiring.to_stderr)
-        wish = Wish(
-            spec=spec, intent=Intent(verb=Verb.CREATE, addons=addons.digests(spec)), request=session.lock_request
-        )
+        intent = Intent(verb=Verb.CREATE, addons=addons.digests(spec), consents=consents)
+        wish = Wish(spec=spec, intent=intent, request=session.lock_request)
         verdict = await converge(wish, session.ports, teller)
         if verdict is ExitCode.CONVERGED:
             teller.say(spec.name, f"is as the file says; total time {teller.seconds:.1f} s")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import click
 
+from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.spec import ClusterSpec
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -25,6 +27,23 @@ def config_option(command: _Command) -> _Command:
 def quiet_option(command: _Command) -> _Command:
     """Add `-q/--quiet`."""
     return click.option("-q", "--quiet", is_flag=True, help="Tell only what went wrong.")(command)
+
+
+_CONSENTS: Final = (
+    click.option("--prune", is_flag=True, help="Let go what exists beyond the file: drained, removed, deleted."),
+)
+
+
+def consent_options(command: _Command) -> _Command:
+    """Add the flags that permit what is never done unasked; the command is given them as `consents`."""
+
+    @functools.wraps(command)
+    def gathered(*, prune: bool, **others: Any) -> Any:
+        return command(consents=Consents(prune=prune), **others)
+
+    for option in reversed(_CONSENTS):
+        gathered = option(gathered)
+    return cast(_Command, gathered)
 
 
 def load_spec(path: Path) -> ClusterSpec:

@@ -10,8 +10,9 @@ import click
 
 from hetzner_k3s import addons, decide
 from hetzner_k3s.cli import wiring
-from hetzner_k3s.cli.commands.options import config_option, load_spec
+from hetzner_k3s.cli.commands.options import config_option, consent_options, load_spec
 from hetzner_k3s.cli.render.plan import forecast_lines, forecast_rows
+from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.errors import ExitCode
 from hetzner_k3s.model.plan import Forecast, Intent, Verb
 from hetzner_k3s.model.spec import ClusterSpec
@@ -20,15 +21,16 @@ from hetzner_k3s.observe import observe
 
 @click.command()
 @config_option
+@consent_options
 @click.option("--json", "as_json", is_flag=True, help="Print the same rows as JSON.")
 @click.option("--check", is_flag=True, help="Exit with 3 when something is pending.")
-def plan(config: Path, as_json: bool, check: bool) -> ExitCode:
+def plan(config: Path, as_json: bool, check: bool, consents: Consents) -> ExitCode:
     """Show what `create` would do, and why.
 
     The exit code is 4 when it would refuse; with --check it is 3 when it would do something.
     """
     spec = load_spec(config)
-    forecast = asyncio.run(_look_ahead(spec))
+    forecast = asyncio.run(_look_ahead(spec, consents))
     if as_json:
         click.echo(json.dumps(forecast_rows(forecast), indent=2))
     else:
@@ -39,7 +41,8 @@ def plan(config: Path, as_json: bool, check: bool) -> ExitCode:
     return ExitCode.PENDING if check and (forecast.waves or forecast.waits) else ExitCode.CONVERGED
 
 
-async def _look_ahead(spec: ClusterSpec) -> Forecast:
+async def _look_ahead(spec: ClusterSpec, consents: Consents) -> Forecast:
     async with wiring.open_session(spec) as session:
         state = await observe(session.ports, spec, Verb.CREATE)
-    return decide.forecast(spec, state, Intent(verb=Verb.CREATE, addons=addons.digests(spec)))
+    intent = Intent(verb=Verb.CREATE, addons=addons.digests(spec), consents=consents)
+    return decide.forecast(spec, state, intent)

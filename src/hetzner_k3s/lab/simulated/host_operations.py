@@ -9,7 +9,7 @@ from typing import Any
 
 from hetzner_k3s.lab.k3s.etcd_port import EtcdError, Member
 from hetzner_k3s.lab.k3s.model_etcd import ModelEtcd
-from hetzner_k3s.lab.simulated import config_file, host_facts, host_keys
+from hetzner_k3s.lab.simulated import config_file, host_facts, host_keys, retirement
 from hetzner_k3s.lab.simulated.disk import SavedSnapshot
 from hetzner_k3s.lab.simulated.host import Host
 from hetzner_k3s.lab.simulated.refusal import failed, precondition_changed
@@ -258,4 +258,5 @@ HANDLERS: Mapping[type[Operation[Any]], Handler] = {
     ReadSecret: _read_secret,
     ReadMembers: _read_members,
     ReadJournal: _read_journal,
+    **retirement.HANDLERS,
 }

@@ -9,18 +9,29 @@ from typing import Any, Final, TypeVar
 from hetzner_k3s.lab.k3s import node as node_objects
 from hetzner_k3s.lab.k3s import node_password
 from hetzner_k3s.lab.k3s.api import patch
-from hetzner_k3s.lab.k3s.api.resources import CONFIGMAPS, NAMESPACES, NODES, SECRETS, Obj, Resource
+from hetzner_k3s.lab.k3s.api.eviction import evict
+from hetzner_k3s.lab.k3s.api.resources import (
+    CONFIGMAPS,
+    NAMESPACES,
+    NODES,
+    PERSISTENT_VOLUMES,
+    PODS,
+    SECRETS,
+    Obj,
+    Resource,
+)
 from hetzner_k3s.lab.k3s.api.status import ApiError
 from hetzner_k3s.lab.k3s.api.store import Store
 from hetzner_k3s.lab.k3s.control.cloud import HELM_CHARTS
 from hetzner_k3s.lab.k3s.etcd_port import EtcdError
+from hetzner_k3s.lab.simulated import node_load
 from hetzner_k3s.lab.simulated.chance import Chance
 from hetzner_k3s.lab.simulated.hosts import SimulatedHosts
 from hetzner_k3s.lab.simulated.moments import Moments
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.contact import HostTarget
 from hetzner_k3s.model.errors import DeadlineExceeded, Fate, HostError, KubeError
-from hetzner_k3s.model.kube import KubeNode, KubeView
+from hetzner_k3s.model.kube import KubeNode, KubeView, Leaving, NodeLoad, Pod, leaving_of
 
 T = TypeVar("T")
 
@@ -99,6 +110,42 @@ class SimulatedKube:
             return found is not None and node_objects.condition(found, "Ready") == "True"
 
         await self._until(master, ready, f"Node {name} is not Ready", deadline)
+
+    async def mark_leaving(self, master: HostTarget, name: str, stage: Leaving | None) -> None:
+        """Cordon a Node with our note on it, or take both away."""
+        note = {naming.ANNOTATION_LEAVING: stage.value if stage else None}
+        change = {"metadata": {"annotations": note}, "spec": {"unschedulable": True if stage else None}}
+
+        async def mark(store: Store) -> None:
+            await store.change(NODES, name, "", lambda old: _without_version(patch.merge(old, change)))
+
+        await self._write(master, mark, f"{'cordon' if stage else 'uncordon'} Node {name}")
+
+    async def load_of(self, master: HostTarget, node: str) -> NodeLoad:
+        """Read what a Node carries."""
+
+        async def read(store: Store) -> NodeLoad:
+            pods, _ = await store.list(PODS)
+            volumes, _ = await store.list(PERSISTENT_VOLUMES)
+            return node_load.load(pods, volumes, node)
+
+        return await self._call(master, read, f"read the pods of {node}", fate=Fate.DID_NOT_HAPPEN)
+
+    async def evict(self, master: HostTarget, pod: Pod) -> bool:
+        """Ask a pod to end, if it is still this one; False while its disruption budget does not allow that."""
+        what, allowed = f"evict {pod.namespace}/{pod.name}", True
+
+        async def ask(store: Store) -> None:
+            nonlocal allowed
+            try:
+                await evict(store, pod.namespace, pod.name, pod.uid)
+            except ApiError as problem:
+                allowed = problem.code != 429
+                if problem.code not in (404, 409, 429):
+                    raise
+
+        await self._write(master, ask, what)
+        return allowed
 
     async def apply(self, master: HostTarget, manifests: Sequence[Mapping[str, object]]) -> None:
         """Server-side apply objects, in order."""
@@ -193,6 +240,10 @@ def _node(found: Obj) -> KubeNode:
         internal_ip=addresses.get("InternalIP"),
         voter=voter == "True" if voter else None,
         deleting="deletionTimestamp" in metadata,
+        leaving=leaving_of(
+            annotations.get(naming.ANNOTATION_LEAVING),
+            unschedulable=bool(found.get("spec", {}).get("unschedulable")),
+        ),
         labels=labels,
     )
 

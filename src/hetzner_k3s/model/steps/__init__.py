@@ -21,6 +21,13 @@ from hetzner_k3s.model.steps.infra import (
 )
 from hetzner_k3s.model.steps.local import WriteKubeconfig
 from hetzner_k3s.model.steps.nodes import DeleteNode, JoinWorker
+from hetzner_k3s.model.steps.scale import (
+    CordonNode,
+    DrainNode,
+    RetireMember,
+    UncordonNode,
+    UnmarkMember,
+)
 from hetzner_k3s.model.steps.servers import CreateServer, InstallK3s, SecureHost
 from hetzner_k3s.model.steps.teardown import CloseBirth, DeleteResource, DeleteServer, MarkDeleting
 from hetzner_k3s.model.steps.tokens import RenewToken
@@ -43,6 +50,11 @@ Step = (
     | RemoveMember
     | DeleteNode
     | JoinWorker
+    | UnmarkMember
+    | RetireMember
+    | CordonNode
+    | DrainNode
+    | UncordonNode
     | ApplyAddons
     | WriteKubeconfig
     | MarkDeleting
@@ -54,10 +66,12 @@ Step = (
 __all__ = [
     "ApplyAddons",
     "CloseBirth",
+    "CordonNode",
     "CreateServer",
     "DeleteNode",
     "DeleteResource",
     "DeleteServer",
+    "DrainNode",
     "EnsureFirewall",
     "EnsureLoadBalancer",
     "EnsureNetwork",
@@ -72,8 +86,11 @@ __all__ = [
     "RecordBirth",
     "RemoveMember",
     "RenewToken",
+    "RetireMember",
     "SaveSnapshot",
     "SecureHost",
     "Step",
+    "UncordonNode",
+    "UnmarkMember",
     "WriteKubeconfig",
 ]

@@ -11,6 +11,7 @@ from typing import Any
 from aiohttp import web
 
 from hetzner_k3s.lab.k3s.api import discovery, requests, selectors, status, tables
+from hetzner_k3s.lab.k3s.api.eviction import evict
 from hetzner_k3s.lab.k3s.api.requests import Target
 from hetzner_k3s.lab.k3s.api.resources import Obj, Resource
 from hetzner_k3s.lab.k3s.api.status import ApiError
@@ -165,10 +166,12 @@ class ApiFace:
             return json_response(body, 201)
         return self._answer(request, resource, await self._store.create(resource, body, target.namespace), 201)
 
-    async def _post_subresource(self, _request: web.BaseRequest, resource: Resource, target: Target) -> Response:
+    async def _post_subresource(self, request: web.BaseRequest, resource: Resource, target: Target) -> Response:
         if (resource.plural, target.subresource) != ("pods", "eviction"):
             raise ApiError(404, "the server could not find the requested resource")
-        await self._store.delete(resource, target.name, target.namespace)
+        body = requests.parse_body(await request.read(), request.content_type)
+        conditions = (body.get("deleteOptions") or {}).get("preconditions") or {}
+        await evict(self._store, target.namespace, target.name, conditions.get("uid", ""))
         return json_response(status.success({"name": target.name, "kind": "pods"}), 201)
 
     async def _replace(self, request: web.BaseRequest, resource: Resource, target: Target) -> Response:

@@ -142,6 +142,9 @@ EVENTS = _BY_PLURAL["events"]
 ENDPOINT_SLICES = _BY_PLURAL["endpointslices"]
 CUSTOM_RESOURCE_DEFINITIONS = _BY_PLURAL["customresourcedefinitions"]
 DEPLOYMENTS = _BY_PLURAL["deployments"]
+PODS = _BY_PLURAL["pods"]
+PERSISTENT_VOLUMES = _BY_PLURAL["persistentvolumes"]
+POD_DISRUPTION_BUDGETS = _BY_PLURAL["poddisruptionbudgets"]
 
 
 def from_definition(definition: Mapping[str, Any]) -> list[Resource]:

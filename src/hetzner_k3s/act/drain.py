@@ -1,0 +1,85 @@
+"""Empties a Node as `kubectl drain --ignore-daemonsets --delete-emptydir-data` does, and stricter where data would go.
+
+Disruption budgets are respected until a deadline. A pod that nothing would start elsewhere, and a volume that lies on
+this Node's disk and nowhere else, stop it before anything is evicted: whether they may go, only their owner knows.
+"""
+
+from __future__ import annotations
+
+from hetzner_k3s.act.context import Context
+from hetzner_k3s.model.contact import HostTarget
+from hetzner_k3s.model.errors import DrainRefused
+from hetzner_k3s.model.kube import NodeLoad, Pod
+
+DRAIN_WITHIN = 300.0
+"""Seconds in which all pods of a Node must have gone."""
+
+_AGAIN = 5.0
+"""Seconds until a pod is asked again that its disruption budget held back, as kubectl does."""
+
+_NAMED = 5
+"""How many pods an error names."""
+
+
+async def drained(context: Context, via: HostTarget, node: str, *, answers: bool) -> None:
+    """Evict until nothing is left but what goes with the Node.
+
+    Args:
+        context: what the step is carried out with.
+        via: the master that is asked.
+        node: whose pods.
+        answers: whether its kubelet does; if not, a pod that was told to end counts as ended.
+
+    Raises:
+        DrainRefused: something on it would be lost, or did not go in time.
+    """
+    _refuse_losses(node, await context.ports.kube.load_of(via, node))
+    ends = context.ports.clock.monotonic() + DRAIN_WITHIN
+    told: list[str] = []
+    while left := await _evict(context, via, node, answers=answers):
+        if context.ports.clock.monotonic() >= ends:
+            raise DrainRefused(
+                f"{node} is not empty after {DRAIN_WITHIN:.0f} s: {_listed(left)}",
+                hint="Its Node stays cordoned. See to these pods (`kubectl get pdb -A`), then run the command again.",
+            )
+        if left != told:
+            context.say(node, f"still runs {_listed(left)}")
+            told = left
+        await context.ports.clock.sleep(_AGAIN)
+
+
+def _refuse_losses(node: str, load: NodeLoad) -> None:
+    lonely = [_name(pod) for pod in load.pods if pod.controller is None and not (pod.stays or pod.ending)]
+    if lonely:
+        raise DrainRefused(
+            f"{node} runs pods that nothing would start elsewhere: {_listed(lonely)}",
+            hint="Delete them or give them a controller, then run the command again. Its Node stays cordoned.",
+        )
+    if load.local_claims:
+        raise DrainRefused(
+            f"{node} holds the only copy of the volumes of these claims: {_listed(list(load.local_claims))}",
+            hint="Move their data and delete the claims, then run the command again. Its Node stays cordoned.",
+        )
+
+
+async def _evict(context: Context, via: HostTarget, node: str, *, answers: bool) -> list[str]:
+    """Ask every pod to end that has not been asked, and say which are left and why."""
+    load = await context.ports.kube.load_of(via, node)
+    left = []
+    for pod in load.pods:
+        if pod.stays or (pod.ending and not answers):
+            continue
+        if pod.ending or await context.ports.kube.evict(via, pod):
+            left.append(f"{_name(pod)} (ends)")
+        else:
+            left.append(f"{_name(pod)} (its disruption budget does not let it go)")
+    return left
+
+
+def _name(pod: Pod) -> str:
+    return f"{pod.namespace}/{pod.name}"
+
+
+def _listed(names: list[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,87 @@
+"""Carries out the steps that let go what is beyond the file."""
+
+from __future__ import annotations
+
+from hetzner_k3s.act.context import Context, LabelChange, Outcome
+from hetzner_k3s.act.drain import drained
+from hetzner_k3s.act.waiting import together, until
+from hetzner_k3s.model import lookup, naming, operations
+from hetzner_k3s.model.cloud import Server
+from hetzner_k3s.model.errors import HostUnreachable
+from hetzner_k3s.model.host import Member
+from hetzner_k3s.model.kube import Leaving
+from hetzner_k3s.model.operations import MoveLeader, ReadMembers, StopK3s
+from hetzner_k3s.model.steps import CordonNode, DrainNode, RetireMember, UncordonNode, UnmarkMember
+
+_AGREE_WITHIN = 60.0
+_POLL = 0.5
+
+
+async def unmark_member(step: UnmarkMember, context: Context) -> Outcome:
+    """Take the API load balancer's label off a server, before its apiserver goes."""
+    context.say(step.target, "taking it off the API load balancer's targets")
+    labels: dict[str, str | None] = {naming.LABEL_STATE: None}
+    await context.ports.cloud.merge_labels("server", step.server_id, labels)
+    return Outcome(labels=(LabelChange("server", step.server_id, labels),))
+
+
+async def retire_member(step: RetireMember, context: Context) -> Outcome:
+    """Remove a living member, see it gone on every other master, and stop its k3s, which would else join again.
+
+    Only the leader itself can hand leadership over, so its own host is asked, whether it leads or not.
+    """
+    via, leaver = context.target(step.via), context.target(step.server_id)
+    await context.ports.hosts.perform(leaver, MoveLeader(heir=step.heir, fence=context.fence))
+    context.say(step.target, f"removing its etcd member on {via.name}")
+    removal = operations.RetireMember(member_id=step.member_id, basis=step.basis, fence=context.fence)
+    await context.ports.hosts.perform(via, removal)
+    try:
+        await context.ports.hosts.perform(leaver, StopK3s(fence=context.fence))
+    except HostUnreachable:
+        context.say(step.target, "does not answer any more; its server goes next")
+    await _gone_everywhere(step, context)
+    return Outcome()
+
+
+async def _gone_everywhere(step: RetireMember, context: Context) -> None:
+    witnesses = [server for server in _serving_masters(context) if server.id != step.server_id]
+
+    async def look() -> bool | None:
+        lists = await together(*(_members(context, witness) for witness in witnesses))
+        return all(step.member_id not in {m.id for m in members} for members in lists) or None
+
+    what = f"{step.target} is still in the member list of {', '.join(w.name for w in witnesses)}"
+    await until(context.ports.clock, look, what=what, within=_AGREE_WITHIN, every=_POLL)
+
+
+def _serving_masters(context: Context) -> list[Server]:
+    masters = lookup.owned_masters(context.spec.name, context.state.view)
+    seen = ((server, context.state.facts(server.id)) for server in masters)
+    return [server for server, facts in seen if facts is not None and facts.etcd.serving_voter]
+
+
+async def _members(context: Context, master: Server) -> tuple[Member, ...]:
+    return await context.ports.hosts.perform(context.target_of(master), ReadMembers())
+
+
+async def cordon_node(step: CordonNode, context: Context) -> Outcome:
+    """Let nothing new be scheduled on a Node."""
+    context.say(step.target, "cordoning its Node")
+    await context.ports.kube.mark_leaving(context.target(step.via), step.target, Leaving.CORDONED)
+    return Outcome()
+
+
+async def drain_node(step: DrainNode, context: Context) -> Outcome:
+    """Evict what runs on a Node, then note on it that nothing is left."""
+    context.say(step.target, "evicting its pods")
+    via = context.target(step.via)
+    await drained(context, via, step.target, answers=step.answers)
+    await context.ports.kube.mark_leaving(via, step.target, Leaving.DRAINED)
+    return Outcome()
+
+
+async def uncordon_node(step: UncordonNode, context: Context) -> Outcome:
+    """Take back what an unfinished `--prune` began on a Node that the file wants again."""
+    context.say(step.target, "uncordoning its Node")
+    await context.ports.kube.mark_leaving(context.target(step.via), step.target, None)
+    return Outcome()

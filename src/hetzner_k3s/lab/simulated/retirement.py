@@ -1,0 +1,104 @@
+"""The host operations by which a living member leaves its cluster, on simulated hosts."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from hetzner_k3s.lab.k3s.etcd_port import EtcdError, Member
+from hetzner_k3s.lab.k3s.model_etcd import ModelEtcd
+from hetzner_k3s.lab.simulated import host_facts
+from hetzner_k3s.lab.simulated.host import Host
+from hetzner_k3s.lab.simulated.refusal import failed, precondition_changed
+from hetzner_k3s.model.host import HostKeyKind
+from hetzner_k3s.model.operations import Done, K3sRole, MoveLeader, Operation, RetireMember, StopK3s
+
+_END = 15.0
+
+
+def _etcd(host: Host) -> ModelEtcd:
+    server = host.server
+    if server is None or server.etcd is None or server.removed:
+        raise failed("etcd did not answer (HTTP 000)")
+    return server.etcd
+
+
+async def _members(etcd: ModelEtcd) -> tuple[Member, ...]:
+    try:
+        return await etcd.members()
+    except EtcdError as problem:
+        raise failed(f"etcd did not give its member list: {problem.message}") from problem
+
+
+async def _retire_member(host: Host, operation: RetireMember, _: HostKeyKind) -> Done:
+    uid = host_facts.etcd_facts(host).uid
+    if uid != operation.basis.uid:
+        raise precondition_changed(f"kube-system has UID {uid or 'none'}, not {operation.basis.uid}")
+    victim, etcd = int(operation.member_id), _etcd(host)
+    members = await _members(etcd)
+    if all(member.id != victim for member in members):
+        return Done()
+    if sorted(str(member.id) for member in members) != sorted(operation.basis.ids):
+        raise precondition_changed("etcd has other members than decided on")
+    if any(member.learner for member in members):
+        raise precondition_changed("a learner is in the cluster")
+    status = await etcd.status()
+    if status.leader in {0, victim}:
+        raise precondition_changed(f"member {victim} leads the cluster" if status.leader else "etcd has no leader")
+    if status.member_id == victim:
+        raise precondition_changed("a member does not remove itself")
+    others = {member.id for member in members} - {victim, status.member_id}
+    if not others <= set(etcd.active_peers()):
+        raise precondition_changed("not all other voters are connected")
+    try:
+        await etcd.remove(victim)
+    except EtcdError as problem:
+        if problem.code != 5:
+            raise failed(f"etcd did not remove member {victim}: {problem.message}") from problem
+    return Done()
+
+
+async def _move_leader(host: Host, operation: MoveLeader, _: HostKeyKind) -> Done:
+    heir, etcd = int(operation.heir), _etcd(host)
+    status = await etcd.status()
+    if status.leader != status.member_id:
+        return Done()
+    if all(member.id != heir or member.learner for member in await _members(etcd)):
+        raise precondition_changed(f"member {heir} is no voter in the list")
+    if heir not in etcd.active_peers():
+        raise precondition_changed(f"member {heir} is not connected")
+    try:
+        await etcd.move_leader(heir)
+    except EtcdError as problem:
+        raise failed(f"this host still leads etcd after the hand-over: {problem.message}") from problem
+    return Done()
+
+
+async def _stop_k3s(host: Host, _: StopK3s, __: HostKeyKind) -> Done:
+    ends = host.site.now() + _END
+    while (leader := await _followed(host)) is not None:
+        if host.site.now() >= ends:
+            raise precondition_changed(f"its etcd follows the leader {leader}, so it is a member")
+        await host.changed(1.0)
+    unit = host.units.get(K3sRole.SERVER)
+    if unit is not None:
+        unit.stop()
+    host.disk.units[K3sRole.SERVER] = False
+    return Done()
+
+
+async def _followed(host: Host) -> int | None:
+    server = host.server
+    if server is None or server.etcd is None or server.removed:
+        return None
+    try:
+        return (await server.etcd.status()).leader or None
+    except EtcdError:
+        return None
+
+
+HANDLERS: Mapping[type[Operation[Any]], Callable[[Host, Any, HostKeyKind], Awaitable[Any]]] = {
+    RetireMember: _retire_member,
+    MoveLeader: _move_leader,
+    StopK3s: _stop_k3s,
+}

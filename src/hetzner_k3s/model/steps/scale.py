@@ -1,0 +1,58 @@
+"""Steps that let go what is beyond the file: all by consent, each naming ids that are never given twice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hetzner_k3s.model.operations import MembersBasis
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnmarkMember:
+    """Take the label off the server of the master `target` by which the API load balancer finds it."""
+
+    target: str
+    server_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetireMember:
+    """Remove the living etcd member of the master `target` through the healthy master `via`, and stop its k3s.
+
+    If it leads by then, it hands leadership over to the voter `heir` (a member id) first: who leads changes by itself.
+    """
+
+    target: str
+    server_id: int
+    member_id: str
+    via: int
+    heir: str
+    basis: MembersBasis
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CordonNode:
+    """Let nothing new be scheduled on the Node `target`, and note there that it is leaving."""
+
+    target: str
+    via: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrainNode:
+    """Evict the pods of the Node `target` as its disruption budgets allow, and note there that it is drained.
+
+    `answers` tells that its kubelet does: of a silent one nobody will ever confirm that a pod has ended.
+    """
+
+    target: str
+    via: int
+    answers: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UncordonNode:
+    """Let pods be scheduled again on the Node `target`, which was leaving and is wanted again."""
+
+    target: str
+    via: int
