@@ -51,7 +51,7 @@ ALL: list[Operation[object]] = [
     RemoveMember(member_id="1143524885326647474", basis=MembersBasis(ids=("1", "2"), uid="u"), fence=7),
     RetireMember(member_id="1143524885326647474", basis=MembersBasis(ids=("1", "2"), uid="u"), fence=7),
     MoveLeader(heir="1143524885326647474", fence=7),
-    StopK3s(fence=7),
+    StopK3s(role=K3sRole.SERVER, fence=7),
     PromoteLearner(peer_address="10.0.0.3", deadline=60.0),
     SaveSnapshot(name="pre-repair", fence=7),
     ReadSecret(kind=SecretKind.TOKEN),

@@ -10,6 +10,7 @@ from hetzner_k3s.model.errors import ExitCode
 
 from . import invariants, tool
 from .clusters import MASTER1, a_spec
+from .killing import killed_at_every_moment
 from .story import healthy
 
 _SEED = 1
@@ -39,21 +40,11 @@ async def _recovery_killed(kill_at: int | None) -> tuple[list[str], list[str]]:
 
 
 def test_a_birth_killed_at_any_moment_is_finished_by_the_next_run() -> None:
-    moments, broken = run(_birth_killed(None))
-    assert not broken
-    for kill_at, moment in enumerate(moments, start=1):
-        passed, broken = run(_birth_killed(kill_at))
-        assert passed[-1] == moment, "the same seed took another way"
-        assert not broken, f"killed {moment} (moment {kill_at} of seed {_SEED}): {broken}"
+    killed_at_every_moment(_birth_killed, _SEED)
 
 
 def test_a_recovery_of_master1_killed_at_any_moment_is_finished_by_the_next_run() -> None:
-    moments, broken = run(_recovery_killed(None))
-    assert not broken
-    for kill_at, moment in enumerate(moments, start=1):
-        passed, broken = run(_recovery_killed(kill_at))
-        assert passed[-1] == moment, "the same seed took another way"
-        assert not broken, f"killed {moment} (moment {kill_at} of seed {_SEED}): {broken}"
+    killed_at_every_moment(_recovery_killed, _SEED)
 
 
 _EVERY = 5
@@ -108,8 +99,4 @@ async def _deletion_killed(kill_at: int | None) -> tuple[list[str], list[str]]:
 
 
 def test_a_deletion_killed_at_any_moment_is_finished_by_the_next_run() -> None:
-    moments, left = run(_deletion_killed(None))
-    assert not left
-    for kill_at, moment in enumerate(moments, start=1):
-        _, left = run(_deletion_killed(kill_at))
-        assert not left, f"killed {moment} (moment {kill_at} of seed {_SEED}): {left}"
+    killed_at_every_moment(_deletion_killed, _SEED)

@@ -78,12 +78,20 @@ async def join_control_plane(step: JoinControlPlane, context: Context) -> Outcom
     await k3s.configure(context, server, await cluster_token(context, step.via), step.server_url)
     context.say(step.target, f"joining through {through.name}")
     address = k3s.peer_address(context, server)
+    if _was_removed(step, context):
+        await context.ports.hosts.perform(target, operations.StopK3s(role=K3sRole.SERVER, fence=context.fence))
     await k3s.start(context, target, K3sRole.SERVER)
     async with _promoting(context, through, address):
         await k3s.reach(context, target, K3sRole.SERVER, Milestone.ACTIVE, _JOIN_WITHIN)
     await _voter_everywhere(context, server, address)
     context.say(step.target, "is a voter")
     return Outcome()
+
+
+def _was_removed(step: JoinControlPlane, context: Context) -> bool:
+    """Tell whether its k3s runs on after its etcd was removed: it joins again only when it starts anew (tombstone)."""
+    facts = context.state.facts(step.server_id)
+    return facts is not None and facts.disk.tombstone and facts.server_unit.active == "active"
 
 
 @asynccontextmanager

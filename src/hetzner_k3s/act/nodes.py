@@ -6,7 +6,7 @@ from hetzner_k3s.act import k3s
 from hetzner_k3s.act.context import Context, Outcome
 from hetzner_k3s.act.tokens import cluster_token
 from hetzner_k3s.model import naming
-from hetzner_k3s.model.operations import K3sRole, Milestone
+from hetzner_k3s.model.operations import K3sRole, Milestone, StopK3s
 from hetzner_k3s.model.steps import DeleteNode, JoinWorker
 
 _AGENT_WITHIN = 300.0
@@ -27,12 +27,21 @@ async def delete_node(step: DeleteNode, context: Context) -> Outcome:
     return Outcome()
 
 
+def _runs_without_a_node(step: JoinWorker, context: Context) -> bool:
+    """Tell whether an agent runs whose Node somebody deleted: it registers one only when it starts."""
+    facts, kube = context.state.facts(step.server_id), context.state.kube_of(step.via)
+    runs = facts is not None and facts.agent_unit.active == "active"
+    return runs and kube is not None and kube.node(step.target) is None
+
+
 async def join_worker(step: JoinWorker, context: Context) -> Outcome:
     """Have a worker join, and see its Node Ready."""
     server = context.server(step.server_id)
     target, via = context.target_of(server), context.target(step.via)
     await k3s.configure(context, server, await cluster_token(context, step.via), step.server_url)
     context.say(step.target, f"joining through {via.name}")
+    if _runs_without_a_node(step, context):
+        await context.ports.hosts.perform(target, StopK3s(role=K3sRole.AGENT, fence=context.fence))
     await k3s.start(context, target, K3sRole.AGENT)
     await k3s.reach(context, target, K3sRole.AGENT, Milestone.ACTIVE, _AGENT_WITHIN)
     await context.ports.kube.wait_node_ready(via, step.target, _READY_WITHIN)

@@ -10,7 +10,7 @@ from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.errors import HostUnreachable
 from hetzner_k3s.model.host import Member
 from hetzner_k3s.model.kube import Leaving
-from hetzner_k3s.model.operations import MoveLeader, ReadMembers, StopK3s
+from hetzner_k3s.model.operations import K3sRole, MoveLeader, ReadMembers, StopK3s
 from hetzner_k3s.model.steps import CordonNode, DrainNode, RetireMember, UncordonNode, UnmarkMember
 
 _AGREE_WITHIN = 60.0
@@ -36,7 +36,7 @@ async def retire_member(step: RetireMember, context: Context) -> Outcome:
     removal = operations.RetireMember(member_id=step.member_id, basis=step.basis, fence=context.fence)
     await context.ports.hosts.perform(via, removal)
     try:
-        await context.ports.hosts.perform(leaver, StopK3s(fence=context.fence))
+        await context.ports.hosts.perform(leaver, StopK3s(role=K3sRole.SERVER, fence=context.fence))
     except HostUnreachable:
         context.say(step.target, "does not answer any more; its server goes next")
     await _gone_everywhere(step, context)

@@ -17,7 +17,7 @@ from hetzner_k3s.decide.remediate import healthy_ids
 from hetzner_k3s.decide.surplus import anothers_node, cannot_go, member_of
 from hetzner_k3s.decide.workers import view_worker
 from hetzner_k3s.model import naming
-from hetzner_k3s.model.cloud import Server
+from hetzner_k3s.model.cloud import Server, ServerStatus
 from hetzner_k3s.model.host import EtcdFacts, Member
 from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.kube import KubeNode, Leaving
@@ -75,6 +75,8 @@ def _next(basis: Basis, master: MasterView) -> PlannedStep | None:
         return None if member else _node_of_nobody(basis, master, node)
     if cannot_go(basis, master) is not None:
         return None
+    if member is not None and master.server.status is ServerStatus.DELETING:
+        return None  # somebody deletes it at this moment: then it is a dead one
     if member is None:
         return _remains(basis, master.server, node, Scope.CONTROL_PLANE)
     if labelled_member(master.server):

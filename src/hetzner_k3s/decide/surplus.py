@@ -9,7 +9,7 @@ from hetzner_k3s.decide.basis import Basis
 from hetzner_k3s.decide.control_plane import NEVER_STARTED, TROUBLED, MasterView, Stage, labelled_member
 from hetzner_k3s.decide.machines import NamedServer, doubt, whereabouts
 from hetzner_k3s.decide.remediate import healthy_ids
-from hetzner_k3s.model.cloud import Server
+from hetzner_k3s.model.cloud import Server, ServerStatus
 from hetzner_k3s.model.host import Member
 from hetzner_k3s.model.plan import Refusal
 
@@ -123,7 +123,7 @@ def surplus_may_go(basis: Basis) -> tuple[Refusal, ...]:
 
 def cannot_go(basis: Basis, master: MasterView) -> str | None:
     """Say why a server beyond the file is not deleted though `--prune` was given: what it holds is not known."""
-    if master.server is None:
+    if master.server is None or master.server.status is ServerStatus.DELETING:
         return None
     if master.facts is None:
         return f"it is {master.stage.value}{f' ({master.detail})' if master.detail else ''}"

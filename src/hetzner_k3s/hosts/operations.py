@@ -121,7 +121,7 @@ _PROCEDURES: Mapping[type[Operation[Any]], _Procedure] = {
     RemoveMember: _procedure("remove_member", arguments=_removal, limit=lambda _: 60.0),
     RetireMember: _procedure("retire_member", arguments=_removal, limit=lambda _: 60.0),
     MoveLeader: _procedure("move_leader", arguments=_handover, limit=lambda _: 60.0),
-    StopK3s: _procedure("stop_k3s", limit=lambda _: 120.0),
+    StopK3s: _procedure("stop_k3s", arguments=lambda op: (UNIT_NAMES[op.role],), limit=lambda _: 120.0),
     PromoteLearner: _procedure(
         "promote_learner",
         arguments=lambda op: (op.peer_address, _whole(op.deadline)),

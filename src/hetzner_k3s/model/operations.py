@@ -194,12 +194,14 @@ class MoveLeader(Operation[Done]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopK3s(Operation[Done]):
-    """Stop and disable k3s as a server where its etcd was removed: started anew, it would join again by itself.
+    """Stop and disable k3s: as a server where its etcd was removed, as an agent where its Node was deleted.
 
-    Answers `precondition_changed` where its etcd still follows a leader.
+    A removed server that is started anew joins again by itself; an agent registers its Node only when it starts.
+    Answers `precondition_changed` where a server's etcd still follows a leader.
     """
 
     mutating: ClassVar[bool] = True
+    role: K3sRole
     fence: int
 
 

@@ -74,16 +74,16 @@ async def _move_leader(host: Host, operation: MoveLeader, _: HostKeyKind) -> Don
     return Done()
 
 
-async def _stop_k3s(host: Host, _: StopK3s, __: HostKeyKind) -> Done:
+async def _stop_k3s(host: Host, operation: StopK3s, _: HostKeyKind) -> Done:
     ends = host.site.now() + _END
-    while (leader := await _followed(host)) is not None:
+    while operation.role is K3sRole.SERVER and (leader := await _followed(host)) is not None:
         if host.site.now() >= ends:
             raise precondition_changed(f"its etcd follows the leader {leader}, so it is a member")
         await host.changed(1.0)
-    unit = host.units.get(K3sRole.SERVER)
+    unit = host.units.get(operation.role)
     if unit is not None:
         unit.stop()
-    host.disk.units[K3sRole.SERVER] = False
+    host.disk.units[operation.role] = False
     return Done()
 
 
