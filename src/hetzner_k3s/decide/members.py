@@ -62,7 +62,7 @@ def _judge(member: Member, plane: ControlPlane, state: ClusterState) -> Verdict:
     if holder is not None and holder.name != owner.name and (why := _judge_holder(holder, state)) is not None:
         return StrayMember(member, why, transient=_not_looked_at(holder, state))
     if not _may_be_replaced(owner, plane, state):
-        return _judge_by_server(member, owner)
+        return _judge_by_server(member, owner) if plane.master(owner.name) else None
     return _proof(member, owner, plane, state)
 
 
