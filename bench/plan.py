@@ -30,14 +30,14 @@ T = TypeVar("T")
 def main() -> None:
     """Measure and print."""
     for nodes in (10, 100, 1000):
-        whole, once, waves = _measure(_spec(nodes))
+        whole, once, waves = measure(a_spec(nodes))
         sys.stdout.write(
             f"{nodes:5} nodes   plan of a finished cluster {1000 * once:7.1f} ms ({once / _BUDGET:4.0%} of budget)"
-            f"   forecast from nothing {1000 * whole:7.1f} ms in {waves} waves\n"
+            f"   forecast from nothing {1000 * whole:7.1f} ms ({whole / _BUDGET:4.0%}) in {waves} waves\n"
         )
 
 
-def _measure(spec: ClusterSpec) -> tuple[float, float, int]:
+def measure(spec: ClusterSpec) -> tuple[float, float, int]:
     """Give the seconds of a forecast from nothing, of a plan of what it ends in, and the number of waves."""
     intent = Intent(verb=Verb.CREATE, addons=addons.digests(spec))
     state = ClusterState(observed_at=0.0, cloud=Known(CloudView()))
@@ -50,12 +50,17 @@ def _measure(spec: ClusterSpec) -> tuple[float, float, int]:
 
 
 def _timed(work: Callable[[], T]) -> tuple[T, float]:
-    began = time.perf_counter()
-    result = work()
-    return result, time.perf_counter() - began
+    """Give a result and the seconds of processor time that it took: the best of three, on a machine that is shared."""
+    best = float("inf")
+    for _ in range(3):
+        began = time.process_time()
+        result = work()
+        best = min(best, time.process_time() - began)
+    return result, best
 
 
-def _spec(nodes: int) -> ClusterSpec:
+def a_spec(nodes: int) -> ClusterSpec:
+    """Make the wish for a cluster of so many nodes, three of them masters."""
     workers = tuple(_worker(index) for index in range(1, nodes - _MASTERS + 1))
     pool = PoolSpec(
         name="a", instance_type="cpx22", location="fsn1", image="debian-13", count=len(workers), workers=workers

@@ -45,7 +45,7 @@ def _unborn(basis: Basis) -> bool:
 
 def _not_empty(basis: Basis) -> list[tuple[Server, str]]:
     """Name the servers of the cluster that are not proven empty and are not about to be."""
-    found = [(s, _obstacle(s, basis)) for s in _found(basis) if not _is_recorded_seed(s, basis)]
+    found = [(s, _obstacle(s, basis)) for s in _found_beside_the_seed(basis)]
     return [(server, why) for server, why in found if why is not None]
 
 
@@ -79,9 +79,9 @@ def _found(basis: Basis) -> tuple[Server, ...]:
     return found_servers(basis.spec, basis.view)
 
 
-def _is_recorded_seed(server: Server, basis: Basis) -> bool:
+def _found_beside_the_seed(basis: Basis) -> tuple[Server, ...]:
     seed = _recorded_seed(basis)
-    return seed is not None and seed.server == server
+    return tuple(server for server in _found(basis) if seed is None or seed.server != server)
 
 
 def _recorded_seed(basis: Basis) -> MasterView | None:
@@ -173,7 +173,7 @@ def give_birth(basis: Basis) -> Opinion | None:
 
 
 def _unseen(basis: Basis) -> list[Server]:
-    return [s for s in _found(basis) if basis.state.facts(s.id) is None and not _is_recorded_seed(s, basis)]
+    return [s for s in _found_beside_the_seed(basis) if basis.state.facts(s.id) is None]
 
 
 def _awaited(basis: Basis, unseen: list[Server]) -> tuple[Wait, ...]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
 
 from hetzner_k3s.decide import (
     addons,
@@ -22,7 +23,7 @@ from hetzner_k3s.decide.rules import plan
 from hetzner_k3s.model.plan import Forecast, Intent, Plan, PlannedStep
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
-from hetzner_k3s.model.steps import Step
+from hetzner_k3s.model.steps import CreateServer, InstallK3s, JoinWorker, SecureHost, Step
 
 WAVE_LIMIT = 60
 """More waves than any way has; reaching it means that a prediction does not lead anywhere."""
@@ -41,11 +42,30 @@ PREDICTORS: tuple[Callable[[ClusterSpec, ClusterState, Step], ClusterState], ...
     teardown.predict,
 )
 
+TOGETHER: Mapping[type[Step], Callable[[ClusterSpec, ClusterState, Sequence[Step]], ClusterState]] = {
+    CreateServer: servers.predict_together,
+    SecureHost: servers.predict_together,
+    InstallK3s: servers.predict_together,
+    JoinWorker: workers.predict_together,
+}
+"""For steps that come by the thousand: what they lead to together is what they lead to one after another."""
+
 
 def predict(spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
     """Say what the world should look like after a step."""
     for predictor in PREDICTORS:
         state = predictor(spec, state, step)
+    return state
+
+
+def predict_together(spec: ClusterSpec, state: ClusterState, steps: Sequence[Step]) -> ClusterState:
+    """Say what the world should look like after steps that were carried out one after another."""
+    for kind, group in groupby(steps, type):
+        if kind in TOGETHER:
+            state = TOGETHER[kind](spec, state, tuple(group))
+            continue
+        for step in group:
+            state = predict(spec, state, step)
     return state
 
 
@@ -65,6 +85,5 @@ def forecast(spec: ClusterSpec, state: ClusterState, intent: Intent) -> Forecast
 
 
 def _next(spec: ClusterSpec, state: ClusterState, current: Plan) -> ClusterState:
-    for planned in current.steps:
-        state = predict(spec, state, planned.step)
+    state = predict_together(spec, state, [planned.step for planned in current.steps])
     return come_true(spec, state) if current.waits and not current.steps else state

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -15,7 +15,6 @@ from hetzner_k3s.model.kube import KubeNode, KubeView
 from hetzner_k3s.model.operations import K3sRole
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
-from hetzner_k3s.model.steps import CreateServer, InstallK3s
 
 _Labelled = TypeVar("_Labelled", Server, PlacementGroup, Network, Firewall)
 
@@ -33,6 +32,15 @@ def with_facts(state: ClusterState, server_id: int, change: Callable[[HostFacts]
     return replace(state, hosts={**state.hosts, server_id: Known(change(before))})
 
 
+def with_facts_of(
+    state: ClusterState, server_ids: Sequence[int], change: Callable[[HostFacts], HostFacts]
+) -> ClusterState:
+    """Change what many hosts tell: as `with_facts` one after another, but a thousand hosts are copied once."""
+    fresh = HostFacts(key=HostKeyKind.FINAL)
+    changed = {number: Known(change(state.facts(number) or fresh)) for number in server_ids}
+    return replace(state, hosts={**state.hosts, **changed})
+
+
 def map_servers(state: ClusterState, change: Callable[[Server], Server]) -> ClusterState:
     """Change every server of the listing."""
     return state.with_view(replace(state.view, servers=tuple(change(s) for s in state.view.servers)))
@@ -44,41 +52,50 @@ def map_kube(state: ClusterState, change: Callable[[KubeView], KubeView]) -> Clu
     return replace(state, kube=kube)
 
 
-def with_server(state: ClusterState, spec: ClusterSpec, step: CreateServer) -> ClusterState:
-    """Add a running server that nobody has spoken to yet."""
-    name = step.target
-    network = lookup.network_id(spec, state.view)
-    private = {} if network is None else {network: f"(address of {name})"}
-    if (existing := state.server(name)) is not None:
-        running = replace(
-            existing,
-            status=ServerStatus.RUNNING,
-            public_ipv4=existing.public_ipv4 or PREDICTED_ADDRESS,
-            private_ips={**private, **existing.private_ips},
-        )
-        return map_servers(state, lambda s: running if s.id == existing.id else s)
+def with_servers(state: ClusterState, spec: ClusterSpec, names: Sequence[str]) -> ClusterState:
+    """Let servers run that nobody has spoken to yet; those that are there already are adopted."""
+    network, servers = lookup.network_id(spec, state.view), list(state.view.servers)
+    at = {server.name: place for place, server in reversed(list(enumerate(servers)))}
+    for name in names:
+        private = {} if network is None else {network: f"(address of {name})"}
+        if name in at:
+            servers[at[name]] = _running(servers[at[name]], private)
+        else:
+            at[name] = len(servers)
+            servers.append(_ordered(spec, name, PREDICTED_IDS + len(servers), private))
+    return state.with_view(replace(state.view, servers=tuple(servers)))
+
+
+def _running(server: Server, private: Mapping[int, str]) -> Server:
+    return replace(
+        server,
+        status=ServerStatus.RUNNING,
+        public_ipv4=server.public_ipv4 or PREDICTED_ADDRESS,
+        private_ips={**private, **server.private_ips},
+    )
+
+
+def _ordered(spec: ClusterSpec, name: str, server_id: int, private: Mapping[int, str]) -> Server:
     role = naming.ROLE_MASTER if name in spec.master_names else naming.ROLE_WORKER
-    labels = {**naming.server_labels(spec.name, role), naming.LABEL_BOOT_KEY: "(made at boot)"}
-    server = Server(
-        id=PREDICTED_IDS + len(state.view.servers),
+    return Server(
+        id=server_id,
         name=name,
         status=ServerStatus.RUNNING,
-        labels=labels,
+        labels={**naming.server_labels(spec.name, role), naming.LABEL_BOOT_KEY: "(made at boot)"},
         public_ipv4=PREDICTED_ADDRESS,
         private_ips=private,
     )
-    return state.with_view(replace(state.view, servers=(*state.view.servers, server)))
 
 
-def with_installed(state: ClusterState, step: InstallK3s) -> ClusterState:
-    """Put k3s on a host, not started."""
+def installed(role: K3sRole, version: str) -> Callable[[HostFacts], HostFacts]:
+    """Give the change that puts k3s on a host, not started."""
     unit = UnitFacts(active="inactive")
 
     def change(facts: HostFacts) -> HostFacts:
-        base = replace(facts, boot_finished=True, k3s_version=step.version)
-        return replace(base, server_unit=unit) if step.role is K3sRole.SERVER else replace(base, agent_unit=unit)
+        base = replace(facts, boot_finished=True, k3s_version=version)
+        return replace(base, server_unit=unit) if role is K3sRole.SERVER else replace(base, agent_unit=unit)
 
-    return with_facts(state, step.server_id, change)
+    return change
 
 
 def with_record(spec: ClusterSpec, state: ClusterState, record: BirthRecord) -> ClusterState:
@@ -188,7 +205,7 @@ def _of_one_host(listed: Member, own: Member) -> bool:
 
 
 def _with_node(kube: KubeView, node: KubeNode) -> KubeView:
-    return replace(kube, nodes=(*[n for n in kube.nodes if n.name != node.name], node))
+    return _with_nodes(kube, (node,))
 
 
 def map_members(state: ClusterState, change: Callable[[tuple[Member, ...]], tuple[Member, ...]]) -> ClusterState:
@@ -246,11 +263,18 @@ def with_ready_node(kube: KubeView, name: str) -> KubeView:
     return replace(kube, nodes=tuple(replace(n, ready=True) if n.name == name else n for n in kube.nodes))
 
 
-def with_worker(state: ClusterState, server_id: int) -> ClusterState:
-    """Have a worker join and be recorded."""
-    server = _server(state, server_id)
-    active = with_facts(state, server_id, lambda f: replace(f, agent_unit=UnitFacts(active="active")))
-    return map_kube(active, lambda kube: _with_node(kube, replace(_node(server), server_id=server_id)))
+def with_workers(state: ClusterState, server_ids: Sequence[int]) -> ClusterState:
+    """Have workers join and be recorded."""
+    joined = set(server_ids)
+    servers = {s.id: s for s in state.view.servers if s.id in joined}
+    nodes = tuple(replace(_node(servers[number]), server_id=number) for number in server_ids)
+    active = with_facts_of(state, server_ids, lambda f: replace(f, agent_unit=UnitFacts(active="active")))
+    return map_kube(active, lambda kube: _with_nodes(kube, nodes))
+
+
+def _with_nodes(kube: KubeView, nodes: tuple[KubeNode, ...]) -> KubeView:
+    names = {node.name for node in nodes}
+    return replace(kube, nodes=(*[n for n in kube.nodes if n.name not in names], *nodes))
 
 
 def without_resource(state: ClusterState, kind: str, resource_id: int) -> ClusterState:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hetzner_k3s.decide import predictions
@@ -156,6 +157,11 @@ def _join(basis: Basis, worker: WorkerView, server: Server) -> PlannedStep:
     )
 
 
-def predict(_spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
+def predict(spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
     """Say what the world looks like after a worker joined."""
-    return predictions.with_worker(state, step.server_id) if isinstance(step, JoinWorker) else state
+    return predict_together(spec, state, (step,)) if isinstance(step, JoinWorker) else state
+
+
+def predict_together(_spec: ClusterSpec, state: ClusterState, steps: Sequence[Step]) -> ClusterState:
+    """Say what the world looks like after many workers joined."""
+    return predictions.with_workers(state, [step.server_id for step in steps if isinstance(step, JoinWorker)])

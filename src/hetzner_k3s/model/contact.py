@@ -54,9 +54,14 @@ def private_ip(server: Server, network_id: int | None) -> str | None:
     return server.private_ips.get(network_id) if network_id is not None else None
 
 
+def ssh_address(spec: ClusterSpec, server: Server, network_id: int | None) -> str | None:
+    """Give the address at which a server's sshd is reached, or None while Hetzner has not given it one."""
+    return private_ip(server, network_id) if spec.ssh.use_private_ip else server.public_ipv4
+
+
 def host_target(spec: ClusterSpec, server: Server, network_id: int | None) -> HostTarget | None:
     """Say how a server is reached, or None while Hetzner has not given it an address."""
-    address = private_ip(server, network_id) if spec.ssh.use_private_ip else server.public_ipv4
+    address = ssh_address(spec, server, network_id)
     if address is None:
         return None
     keys = {server.labels[label]: kind for label, kind in _KEY_LABELS if label in server.labels}
