@@ -421,6 +421,14 @@ def _read_elsewhere(state: ClusterState, server_id: int) -> ClusterState:
     return replace(state, kube={answering[0]: reading} if answering else {})
 
 
+def read_through_a_voter(state: ClusterState) -> ClusterState:
+    """Let the API be read through a master that votes, or through none where none does."""
+    for server_id in list(state.kube):
+        facts = state.facts(server_id)
+        state = state if facts is not None and facts.voter else _read_elsewhere(state, server_id)
+    return state
+
+
 def without_member(state: ClusterState, server_id: int) -> ClusterState:
     """Take a member off every list."""
     gone = member_id_of(server_id)

@@ -9,7 +9,7 @@ from tests.decide.world import ADDONS, CREATE
 
 from hetzner_k3s import decide
 from hetzner_k3s.decide.awaited import come_true
-from hetzner_k3s.decide.forecast import predict
+from hetzner_k3s.decide.forecast import WAVE_LIMIT, predict, predict_together
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.identity import BirthRecord, Phase
 from hetzner_k3s.model.plan import Intent, Plan, PlannedStep, StepKey
@@ -39,6 +39,19 @@ def run(
         else:
             return
     raise AssertionError("the run does not end")
+
+
+def waves(spec: ClusterSpec, state: ClusterState) -> Iterator[tuple[ClusterState, Plan]]:
+    """Go the way of a forecast; yields each observation with its plan."""
+    for _ in range(WAVE_LIMIT):
+        plan = decide.plan(spec, state, CREATE)
+        yield state, plan
+        after = predict_together(spec, state, [planned.step for planned in plan.steps])
+        after = come_true(spec, after) if plan.waits and not plan.steps else after
+        if after == state:
+            return
+        state = after
+    raise AssertionError("the way does not end")
 
 
 def what_is_missing(spec: ClusterSpec, state: ClusterState) -> list[str]:

@@ -1,0 +1,74 @@
+"""The start guard on a disk of a test's own: k3s never starts as a server where that would make a new cluster."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hetzner_k3s.hosts.shell import script
+
+
+def _write(path: Path, text: str = "") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def _wal(root: Path) -> None:
+    _write(root / "var/lib/rancher/k3s/server/db/etcd/member/wal/0000000000000000-0000000000000000.wal")
+
+
+def _server(root: Path) -> None:
+    _write(root / "etc/rancher/k3s/config.yaml", 'token: x\nserver: "https://10.0.0.3:6443"\n')
+
+
+def _config(root: Path) -> None:
+    _write(root / "etc/rancher/k3s/config.yaml", "token: x\ntls-san:\n- server.example\n")
+
+
+def _permit(root: Path) -> None:
+    _write(root / "run/hetzner-k3s/birth", "K3S_CLUSTER_INIT=true\n")
+
+
+def _tombstone(root: Path) -> None:
+    _write(root / "var/lib/rancher/k3s/server/db/etcd/tombstone")
+
+
+Disk = tuple[Callable[[Path], None], ...]
+
+STARTS: dict[str, Disk] = {
+    "it has data": (_config, _wal),
+    "it has a master to join": (_server,),
+    "it was removed and has a master to join": (_server, _wal, _tombstone),
+    "a birth is permitted": (_config, _permit),
+}
+
+REFUSES: dict[str, Disk] = {
+    "the disk is empty": (),
+    "there is a configuration without a master to join": (_config,),
+    "it was removed, and has no master to join": (_config, _wal, _tombstone),
+    "it was removed, and a birth is permitted": (_config, _tombstone, _permit),
+}
+
+
+def _guard(root: Path, disk: Disk) -> subprocess.CompletedProcess[str]:
+    for write in disk:
+        write(root)
+    text = script("start_guard")
+    for place in ("/var/lib/rancher", "/etc/rancher", "/run/hetzner-k3s", "/var/lib/hetzner-k3s"):
+        text = text.replace(place, f"{root}{place}")
+    return subprocess.run(["sh", "-c", text], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("case", STARTS)
+def test_it_lets_k3s_start_when(case: str, tmp_path: Path) -> None:
+    assert _guard(tmp_path, STARTS[case]).returncode == 0
+
+
+@pytest.mark.parametrize("case", REFUSES)
+def test_it_refuses_when(case: str, tmp_path: Path) -> None:
+    done = _guard(tmp_path, REFUSES[case])
+    assert done.returncode == 1
+    assert "would make a new, empty cluster" in done.stderr

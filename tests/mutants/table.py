@@ -1,0 +1,269 @@
+"""Each law of ARCHITECTURE §2 broken on purpose: which text becomes which, and the tests that must notice.
+
+A text that is no longer in its file is an error, not a kill: whoever changes that line decides how it is broken now.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mutation:
+    """One way to break a law.
+
+    Args:
+        law: its number in ARCHITECTURE §2.
+        what: what the product does now that it must not.
+        file: below `src/hetzner_k3s`.
+        old: text that is in the file once.
+        new: what takes its place.
+        tests: arguments for pytest, the smallest tests that should notice.
+    """
+
+    law: int
+    what: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+
+_HOUSE: Final = "tests/architecture/test_house.py"
+_BIRTH: Final = "tests/decide/test_birth.py"
+_REPAIR: Final = "tests/decide/test_repair.py"
+_REFUSALS: Final = "tests/decide/test_refusals.py"
+_QUORUM: Final = "tests/decide/test_quorum.py"
+_SCENARIOS: Final = "tests/sim/test_scenarios.py"
+
+
+def _scenarios(*numbers: str) -> tuple[str, ...]:
+    """Choose scenarios of RECOVERY_FACTS.md 4 by number."""
+    return (_SCENARIOS, "-k", " or ".join(f"[{number}-" for number in numbers))
+
+
+MUTATIONS: Final[tuple[Mutation, ...]] = (
+    Mutation(
+        law=1,
+        what="a rule reads the clock",
+        file="decide/quorum.py",
+        old="from dataclasses import dataclass\n",
+        new="import time\nfrom dataclasses import dataclass\n",
+        tests=(_HOUSE, "-k", "import_contracts"),
+    ),
+    Mutation(
+        law=1,
+        what="looking imports acting",
+        file="observe/kube.py",
+        old="from hetzner_k3s.model import lookup\n",
+        new="from hetzner_k3s.act import waiting  # noqa: F401\nfrom hetzner_k3s.model import lookup\n",
+        tests=(_HOUSE, "-k", "import_contracts"),
+    ),
+    Mutation(
+        law=2,
+        what="a server id that could not be asked for counts as gone",
+        file="decide/machines.py",
+        old='return Unknown(f"whether server {machine} still exists could not be asked ({answer.why})")',
+        new="return Absent(_GONE)",
+        tests=(_REFUSALS,),
+    ),
+    Mutation(
+        law=2,
+        what="an incomplete listing counts as a complete one",
+        file="decide/listing.py",
+        old="    if not isinstance(basis.state.cloud, Unknown):\n        return ()\n",
+        new="    if isinstance(basis.state.cloud, Unknown):\n        return ()\n    if True:\n        return ()\n",
+        tests=(_REFUSALS,),
+    ),
+    Mutation(
+        law=2,
+        what="a listing that failed counts as an empty project",
+        file="observe/cloud.py",
+        old="        return Unknown(str(error), ports.clock.now())\n\n\nasync def look_up",
+        new="        return Known(CloudView()) if error else Unknown('')\n\n\nasync def look_up",
+        tests=_scenarios("23", "24"),
+    ),
+    Mutation(
+        law=3,
+        what="a birth beside servers that hold data",
+        file="decide/birth.py",
+        old="    refusals = [_holds_data(server, why) for server, why in _not_empty(basis)]\n",
+        new="    refusals: list[Refusal] = []\n",
+        tests=(_REFUSALS,),
+    ),
+    Mutation(
+        law=3,
+        what="a record that says `born` does not forbid a birth",
+        file="decide/birth.py",
+        old="return basis.plane.record.phase in {None, Phase.BOOTSTRAPPING} and not contradictory",
+        new="return not contradictory",
+        tests=(_BIRTH, _REPAIR),
+    ),
+    Mutation(
+        law=3,
+        what="every configuration permits a birth",
+        file="hosts/k3s_config.py",
+        old='        "write-kubeconfig-mode": "0600",\n',
+        new='        "write-kubeconfig-mode": "0600",\n        "cluster-init": True,\n',
+        tests=("tests/hosts/test_k3s_config.py",),
+    ),
+    Mutation(
+        law=3,
+        what="the guard of the simulated host lets one without data begin a cluster",
+        file="lab/simulated/host.py",
+        old="        raise Fatal(GUARD)\n",
+        new="        self.permit = True\n",
+        tests=("tests/sim/test_laws.py",),
+    ),
+    Mutation(
+        law=3,
+        what="the start guard lets a host without data begin a cluster",
+        file="hosts/scripts/start_guard.sh",
+        old="    [ -e /run/hetzner-k3s/birth ] && exit 0\n",
+        new="    exit 0\n",
+        tests=("tests/hosts/test_start_guard.py",),
+    ),
+    Mutation(
+        law=4,
+        what="identity is the CA alone",
+        file="decide/identity.py",
+        old="            sides.setdefault(identity, []).append(master.name)\n",
+        new='            sides.setdefault(Identity(identity.ca, ""), []).append(master.name)\n',
+        tests=(_REFUSALS,),
+    ),
+    Mutation(
+        law=4,
+        what="the lineage is ignored",
+        file="decide/identity.py",
+        old="    if kube is None or kube.lineage is None or record.lineage in {None, kube.lineage}:\n",
+        new="    if kube is None or kube.lineage is None or record.phase is not None:\n",
+        tests=(_REFUSALS,),
+    ),
+    Mutation(
+        law=5,
+        what="the quorum after a removal is not projected",
+        file="decide/quorum.py",
+        old="    if alive < majority(len(before)):\n",
+        new="    if alive < 0:\n",
+        tests=(_QUORUM,),
+    ),
+    Mutation(
+        law=5,
+        what="two disruptive steps at once",
+        file="decide/concurrency.py",
+        old="    return verb in _DISRUPTIVE and other_verb in _DISRUPTIVE and not",
+        new="    return False and verb in _DISRUPTIVE and other_verb in _DISRUPTIVE and not",
+        tests=("tests/decide/test_concurrency.py",),
+    ),
+    Mutation(
+        law=5,
+        what="a worker's scope runs past a gate",
+        file="decide/rules.py",
+        old="    if refusals:\n        return Plan(refusals=refusals, notes=notes)\n",
+        new="    if refusals:\n"
+        "        runs_on = workers.bring_up_workers(basis) or Opinion()\n"
+        "        return Plan(steps=runs_on.steps, refusals=refusals, notes=notes)\n",
+        tests=("tests/properties/test_decisions.py", "-k", "refusal_empties"),
+    ),
+    Mutation(
+        law=6,
+        what="the host does not read the member list again before it removes one",
+        file="lab/simulated/host_operations.py",
+        old="    if sorted(str(member.id) for member in members) != sorted(operation.basis.ids):\n",
+        new="    if False:\n",
+        tests=("tests/sim/test_laws.py",),
+    ),
+    Mutation(
+        law=6,
+        what="the script removes a member that is connected",
+        file="hosts/scripts/remove_member.sh",
+        old="is_connected && precondition_changed",
+        new="false && precondition_changed",
+        tests=("tests/hosts/test_removal.py",),
+    ),
+    Mutation(
+        law=6,
+        what="a removal names no list that it was decided on",
+        file="decide/remediate.py",
+        old="ids=tuple(sorted(m.id for m in basis.plane.members))",
+        new="ids=()",
+        tests=(_REPAIR,),
+    ),
+    Mutation(
+        law=6,
+        what="a server whose creation was answered too late is not adopted",
+        file="act/servers.py",
+        old="    except CloudConflict as taken:\n        return await _adopt(order, context, taken)\n",
+        new="    except CloudConflict:\n        raise\n",
+        tests=("tests/sim/test_kill.py", "-k", "recovery"),
+    ),
+    Mutation(
+        law=6,
+        what="a step is tried again inside",
+        file="act/registry.py",
+        old="    return await HANDLERS[type(step)](step, context)\n",
+        new="    try:\n"
+        "        return await HANDLERS[type(step)](step, context)\n"
+        "    except Exception:\n"
+        "        return await HANDLERS[type(step)](step, context)\n",
+        tests=("tests/sim/test_laws.py",),
+    ),
+    Mutation(
+        law=7,
+        what="every run corrects every master's configuration",
+        file="decide/join.py",
+        old="    if not others or master.facts.disk.config_server in living:\n        return None\n",
+        new="    if not others:\n        return None\n",
+        tests=("tests/decide/test_healthy.py",),
+    ),
+    Mutation(
+        law=7,
+        what="a configuration that is corrected is followed by a restart",
+        file="lab/simulated/host_operations.py",
+        old='    kept = [line for line in host.disk.config.splitlines() if not line.startswith("server:")]\n',
+        new="    host.units[K3sRole.SERVER].stop()\n    host.units[K3sRole.SERVER].start()\n"
+        '    kept = [line for line in host.disk.config.splitlines() if not line.startswith("server:")]\n',
+        tests=_scenarios("75"),
+    ),
+    Mutation(
+        law=8,
+        what="the configuration with the token goes into argv",
+        file="hosts/operations.py",
+        old='WriteConfig: _procedure("write_config", stdin=lambda op: op.config.reveal()),',
+        new='WriteConfig: _procedure("write_config", arguments=lambda op: (op.config.reveal(),)),',
+        tests=("tests/hosts/test_operations.py",),
+    ),
+    Mutation(
+        law=8,
+        what="a secret shows itself in a log",
+        file="model/secrets.py",
+        old='        return f"Secret({MASK!r})"\n',
+        new='        return f"Secret({self._value!r})"\n',
+        tests=("tests/model/test_secrets.py",),
+    ),
+    Mutation(
+        law=9,
+        what="a wait has no deadline",
+        file="act/waiting.py",
+        old="        if clock.monotonic() >= ends:\n",
+        new="        if clock.monotonic() >= ends and False:\n",
+        tests=("tests/act/test_waiting.py",),
+    ),
+    Mutation(
+        law=9,
+        what="a step that fails does not reach the exit code",
+        file="reconcile.py",
+        old="        if self.given_up is not None:\n            raise self.given_up\n",
+        new="        if self.given_up is not None:\n            return ExitCode.CONVERGED\n",
+        tests=_scenarios("27"),
+    ),
+    Mutation(
+        law=10,
+        what="what was not shown is run",
+        file="reconcile.py",
+        old="        if planned.key not in self.approved:\n",
+        new="        if planned.key not in self.approved and False:\n",
+        tests=("tests/sim/test_laws.py",),
+    ),
+)
