@@ -101,6 +101,19 @@ def test_in_another_empty_project_the_kubeconfig_stays_and_goes_on_forbidding_a_
     ]
 
 
+def test_in_another_empty_project_nobody_is_asked_so_the_journal_stays_too() -> None:
+    state = replace(nothing(), local=LocalEvidence(open_birth=True))
+    decided = plan(state, intent=replace(DELETE, unasked=True))
+    assert decided.steps == ()
+    (note,) = decided.notes
+    assert "delete without --force" in note
+    assert [r.code for r in plan(state).refusals] == ["birth.journal"]
+
+
+def test_where_the_record_tells_of_the_birth_nobody_need_be_asked() -> None:
+    assert "CloseBirth" in {verb for verb, _ in in_order(DELETING, intent=replace(DELETE, unasked=True))}
+
+
 def test_the_kubeconfig_goes_with_the_cluster_unless_it_is_to_be_kept() -> None:
     steps = [p.step for wave in forecast(healthy(), intent=DELETE).waves for p in wave]
     assert CloseBirth(target=CLUSTER, kubeconfig=True) in steps

@@ -114,17 +114,22 @@ def _record_group(basis: Basis) -> tuple[PlannedStep, ...]:
 def _close(basis: Basis) -> tuple[PlannedStep, ...]:
     """Forget the cluster on this machine, while the record can still tell whose kubeconfig lies here.
 
-    In a project without a record the kubeconfig stays: with the token of another project it is the only thing left
-    that forbids a second cluster.
+    In a project without a record the kubeconfig stays, and so does the journal where nobody is asked: with the token
+    of another project they are all that forbids a second cluster.
     """
     local = basis.state.local
     its = _kubeconfig_is_its(basis)
-    if not (local.open_birth or its):
+    if not (local.open_birth or its) or _journal_stays(basis):
         return ()
     remove = its and not basis.intent.keep_kubeconfig
     kept_ca = local.kubeconfig_ca if its and not remove else None
     step = CloseBirth(target=basis.spec.name, kubeconfig=remove, ca=kept_ca)
     return (PlannedStep(step=step, scope=Scope.LOCAL, reason=Reason.DELETE, because="the cluster is gone"),)
+
+
+def _journal_stays(basis: Basis) -> bool:
+    """Tell whether the journal here tells of a birth that no record in this project does, and nobody is asked."""
+    return basis.state.local.open_birth and basis.plane.record.phase is None and basis.intent.unasked
 
 
 def _kubeconfig_is_its(basis: Basis) -> bool:
@@ -134,7 +139,16 @@ def _kubeconfig_is_its(basis: Basis) -> bool:
 
 def kept(basis: Basis) -> tuple[str, ...]:
     """Name what a deletion leaves, and why."""
-    return (*_kept_network(basis), *_kept_kubeconfig(basis))
+    return (*_kept_network(basis), *_kept_kubeconfig(basis), *_kept_journal(basis))
+
+
+def _kept_journal(basis: Basis) -> tuple[str, ...]:
+    if not _journal_stays(basis):
+        return ()
+    return (
+        f"this machine still remembers a birth of '{basis.spec.name}' that nothing in this project tells of: the token "
+        "may be another project's. If that cluster is gone for good, delete without --force and type its name",
+    )
 
 
 def _kept_network(basis: Basis) -> tuple[str, ...]:

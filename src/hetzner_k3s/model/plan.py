@@ -20,12 +20,13 @@ class Verb(Enum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intent:
     """What the user asked for beside the file: the verb, the consents given, and the add-ons as name of an object ->
-    wanted digest.
+    wanted digest; `unasked` says that a deletion is not shown to anybody who could say no.
     """
 
     verb: Verb
     addons: Mapping[str, str] = field(default_factory=dict)
     keep_kubeconfig: bool = False
+    unasked: bool = False
     consents: Consents = field(default_factory=Consents)
 
 

@@ -28,6 +28,8 @@ class OperatorMachine:
     name: str = "laptop"
     kubeconfig: str | None = None
     births: list[str] = field(default_factory=list)
+    given_up: set[str] = field(default_factory=set)
+    """CA hashes of clusters that were deleted from here: a kubeconfig with one is no evidence (`delete --force`)."""
     journal: list[tuple[str, Mapping[str, str]]] = field(default_factory=list)
     runs: dict[str, bool] = field(default_factory=dict)
 
@@ -62,6 +64,8 @@ class SimulatedLocal:
         text = self._machine.kubeconfig
         ca, servers = _contexts(text, self._cluster) if text else (None, ())
         births = self._machine.births
+        if ca in self._machine.given_up:
+            ca, servers = None, ()
         return LocalEvidence(
             kubeconfig_ca=ca, kubeconfig_servers=dict(servers), open_birth=bool(births) and births[-1] != _BIRTHS[1]
         )
@@ -87,6 +91,7 @@ class SimulatedLocal:
         self._machine.runs.setdefault(self._run, True)
         if event in _BIRTHS:
             self._machine.births.append(event)
+            self._machine.given_up |= {detail["ca"]} if "ca" in detail else set()
         if event in _MOMENTOUS:
             self._moments.pass_by(f"after record '{event}'")
 
