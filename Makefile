@@ -1,10 +1,11 @@
 # The two commands a stranger needs: `make demo` and `make test`. Both set up what they need themselves.
 LATENCY ?= instant
+SIMULATED ?=
 
 .PHONY: demo test test-all check setup
 
 demo: setup
-	.venv/bin/python scripts/demo.py --latency $(LATENCY)
+	.venv/bin/python scripts/demo.py --latency $(LATENCY) $(if $(SIMULATED),--simulated)
 
 test: setup
 	.venv/bin/pytest -m "not slow"

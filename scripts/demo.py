@@ -1,14 +1,13 @@
 """`make demo`: a cluster is made on the embedded cloud, loses master1, and is brought back with nothing lost.
 
 Every command is one that a user could type; what is claimed at the end is asserted, and any difference ends it with
-exit code 1. Whatever happens, Ctrl-C too, the lab and everything that it made is taken down.
+exit code 1. Whatever happens, Ctrl-C too, the lab and everything that it made is taken down. Where real hosts cannot
+run (not root, no namespaces, macOS), the same commands tell the same story on the simulation; the first line says so.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import shutil
 import subprocess
 import sys
@@ -17,22 +16,45 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Protocol
+
+from demo_hosts import HostsStage
+
+from hetzner_k3s.lab.realhosts.requirements import missing
 
 ROOT = Path(__file__).resolve().parent.parent
-PROGRAM = str(ROOT / ".venv/bin/hetzner-k3s")
-PYTHON = str(ROOT / ".venv/bin/python")
-INSIDE = str(ROOT / "scripts/demo_cluster.py")
+LOST = "demo-master1"
 
-T = TypeVar("T")
+
+class Stage(Protocol):
+    """Where the story is told; `place` and `pace` say where that is and whose seconds are counted."""
+
+    place: str
+    pace: str
+
+    def seconds(self) -> float: ...
+
+    def up(self) -> None: ...
+
+    def down(self) -> None: ...
+
+    def command(self, *words: str) -> None: ...
+
+    def facts(self, config: Path) -> dict[str, Any]: ...
+
+    def write_objects(self, kubeconfig: Path) -> None: ...
+
+    def digest(self, kubeconfig: Path) -> str: ...
+
+    def lose(self, name: str, server_id: str) -> None: ...
 
 
 @dataclass(slots=True)
 class Story:
-    """The demo under way: its folder, its lab, and how long each part took."""
+    """The demo under way: its stage, its folder, and how long each part took."""
 
+    stage: Stage
     folder: Path
-    latency: str
     times: list[tuple[str, float]] = field(default_factory=list)
 
     @property
@@ -41,50 +63,36 @@ class Story:
         return self.folder / "cluster.yaml"
 
     @property
-    def kubeconfig(self) -> str:
+    def kubeconfig(self) -> Path:
         """Give the path of the kubeconfig that `create` writes."""
-        return str(self.folder / "kubeconfig")
+        return self.folder / "kubeconfig"
 
-    def lab(self, *command: str) -> None:
-        """Run a command of the lab."""
-        self.show(f"hetzner-k3s lab {' '.join(command)}")
-        subprocess.run([PROGRAM, "lab", command[0], "--state", str(self.folder / "lab"), *command[1:]], check=True)
+    def run(self, verb: str, *options: str) -> None:
+        """Run a command on the cluster's file, shown as a user would type it."""
+        show(f"hetzner-k3s {' '.join((verb, '--config', 'cluster.yaml', *options))}")
+        self.stage.command(verb, "--config", str(self.config), *options)
 
-    def run(self, *command: str, quiet: bool = False) -> str:
-        """Run a command at the operator's place in the lab and give what it says on stdout."""
-        if not quiet:
-            self.show(" ".join(command).replace(PROGRAM, "hetzner-k3s").replace(f"{self.folder}/", ""))
-        line = [PROGRAM, "lab", "run", "--state", str(self.folder / "lab"), "--", *command]
-        environment = {**os.environ, "XDG_STATE_HOME": str(self.folder / "state")}
-        done = subprocess.run(line, stdout=subprocess.PIPE, text=True, check=True, cwd=self.folder, env=environment)
-        return done.stdout
-
-    def look(self, verb: str, path: str) -> str:
-        """Look at the cluster from the operator's place."""
-        return self.run(PYTHON, INSIDE, verb, path, quiet=True).strip()
-
-    def facts(self) -> dict[str, dict[str, object]]:
-        """Look at the whole cluster."""
-        facts: dict[str, dict[str, object]] = json.loads(self.look("facts", str(self.config)))
-        return facts
-
-    def show(self, command: str) -> None:
-        """Show a command as a user would type it."""
-        print(f"\n\033[1m$ {command}\033[0m" if sys.stdout.isatty() else f"\n$ {command}", flush=True)
-
-    def timed(self, what: str, part: Callable[[], T]) -> T:
+    def timed(self, what: str, part: Callable[[], None]) -> None:
         """Take the time of a part."""
-        began = time.monotonic()
-        try:
-            return part()
-        finally:
-            self.times.append((what, time.monotonic() - began))
+        began = self.stage.seconds()
+        part()
+        self.times.append((what, self.stage.seconds() - began))
+
+
+def show(command: str) -> None:
+    """Show a command as a user would type it."""
+    print(f"\n\033[1m$ {command}\033[0m" if sys.stdout.isatty() else f"\n$ {command}", flush=True)
 
 
 def write_files(folder: Path) -> None:
     """Take the example that the README shows, with a key and paths of the demo's own."""
+    import asyncssh
+
     key = folder / "id_ed25519"
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    pair = asyncssh.generate_private_key("ssh-ed25519")
+    pair.write_private_key(str(key))
+    pair.write_public_key(f"{key}.pub")
+    key.chmod(0o600)
     example = (ROOT / "examples/cluster-ha.yaml").read_text()
     (folder / "cluster.yaml").write_text(
         example.replace("~/.ssh/id_ed25519", str(key)).replace("./kubeconfig", str(folder / "kubeconfig"))
@@ -93,77 +101,81 @@ def write_files(folder: Path) -> None:
 
 def tell(story: Story) -> None:
     """Tell the whole story."""
-    create = (PROGRAM, "create", "--config", str(story.config))
-    story.timed("lab up", lambda: story.lab("up", "--latency", story.latency))
-    story.timed("create: 3 masters, 2 workers, load balancer", lambda: story.run(*create))
-    before = story.facts()
-    print(story.run(PROGRAM, "status", "--config", str(story.config)), end="")
-    story.look("write", story.kubeconfig)
-    objects = story.look("digest", story.kubeconfig)
-    print(f"\nwritten through the kubeconfig: {objects}")
+    stage = story.stage
+    story.timed("create: 3 masters, 2 workers, load balancer", lambda: story.run("create"))
+    before = stage.facts(story.config)
+    story.run("status")
+    stage.write_objects(story.kubeconfig)
+    objects = stage.digest(story.kubeconfig)
+    print(f"\nwritten into the cluster: {objects}", flush=True)
 
-    lost = str(before["servers"]["demo-master1"])
-    story.timed("master1 deleted at Hetzner", lambda: delete_server(story, lost))
-    story.timed("create again: the recovery", lambda: story.run(*create))
-    after = story.facts()
-    print(story.run(PROGRAM, "status", "--config", str(story.config)), end="")
-    prove(before, after, objects, story.look("digest", story.kubeconfig))
-
-    delete = (PROGRAM, "delete", "--config", str(story.config), "--force")
-    story.timed("delete", lambda: story.run(*delete))
+    show(f"hcloud server delete {LOST}")
+    lost = str(before["servers"][LOST])
+    story.timed("master1 deleted at Hetzner", lambda: stage.lose(LOST, lost))
+    story.timed("create again: the recovery", lambda: story.run("create"))
+    after = stage.facts(story.config)
+    story.run("status")
+    prove(before, after, objects, stage.digest(story.kubeconfig))
+    story.timed("delete", lambda: story.run("delete", "--force"))
 
 
-def delete_server(story: Story, server_id: str) -> None:
-    """Delete a server with Hetzner's own command, as an accident would, and see it gone: old versions do not wait."""
-    story.run("hcloud", "server", "delete", server_id)
-    deadline = time.monotonic() + 60
-    while server_id in story.run("hcloud", "server", "list", "-o", "noheader", "-o", "columns=id", quiet=True).split():
-        if time.monotonic() > deadline:
-            sys.exit(f"demo: server {server_id} is still listed a minute after its deletion")
-        time.sleep(0.2)
-
-
-def prove(before: dict[str, dict[str, object]], after: dict[str, dict[str, object]], was: str, now: str) -> None:
+def prove(before: dict[str, Any], after: dict[str, Any], was: str, now: str) -> None:
     """Hold what is there against what was there; any difference ends the demo."""
-    survivors = [name for name in before["k3s"] if name != "demo-master1"]
+    survivors = [name for name in before["k3s"] if name != LOST]
     claims = {
         "the same CA": before["ca"] == after["ca"],
         "the same kube-system UID": before["uid"] == after["uid"],
         f"the same objects ({now})": was == now,
         f"three voters ({', '.join(map(str, after['voters']))})": len(after["voters"]) == 3 and not after["learners"],
-        "another server": before["servers"]["demo-master1"] != after["servers"]["demo-master1"],
+        "another server": before["servers"][LOST] != after["servers"][LOST],
         "all five nodes Ready": list(after["nodes"].values()) == ["Ready"] * 5,
         "k3s of the survivors not restarted": all(before["k3s"][n] == after["k3s"][n] for n in survivors),
     }
     print("\nAfter the loss of master1:")
     for claim, holds in claims.items():
         print(f"  {'yes' if holds else 'NO '}  {claim}")
+    sys.stdout.flush()
     if not all(claims.values()):
         sys.exit(f"the demo found a difference:\nbefore {before}\nafter  {after}")
+
+
+def choose(*, simulated: bool, folder: Path, latency: str) -> tuple[Stage, str]:
+    """Give the stage, and the first line that says which one it is and why."""
+    lacking = missing()
+    if not simulated and not lacking:
+        return HostsStage(folder, latency), f"hetzner-k3s demo on {HostsStage.place}"
+    from demo_simulated import SimulatedStage
+
+    why = "asked for with --simulated" if simulated else f"real hosts cannot run here, missing: {', '.join(lacking)}"
+    return SimulatedStage(folder, latency), f"hetzner-k3s demo on {SimulatedStage.place}; {why}"
 
 
 def main() -> None:
     """Tell the story, take everything down, print the times."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--latency", choices=["instant", "typical"], default="instant")
-    latency = parser.parse_args().latency
-    print(f"hetzner-k3s demo on the embedded cloud, latency profile: {latency}", flush=True)
-    story = Story(Path(tempfile.mkdtemp(prefix="hetzner-k3s-demo-")), latency)
-    began = time.monotonic()
+    parser.add_argument("--simulated", action="store_true", help="without real hosts, although they could run")
+    given = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="hetzner-k3s-demo-"))
+    stage, title = choose(simulated=given.simulated, folder=folder, latency=given.latency)
+    print(title, flush=True)
+    print(f"latency profile: {given.latency}", flush=True)
+    story, began = Story(stage, folder), time.monotonic()
     try:
-        write_files(story.folder)
+        write_files(folder)
+        story.timed("lab up", stage.up)
         tell(story)
     except subprocess.CalledProcessError as failure:
         sys.exit(f"demo: the last command above failed with exit code {failure.returncode}")
     except KeyboardInterrupt:
         sys.exit("demo: interrupted, the lab is taken down")
     finally:
-        story.timed("lab down", lambda: story.lab("down"))
-        shutil.rmtree(story.folder, ignore_errors=True)
-    print(f"\nLatency profile: {latency}")
+        stage.down()
+        shutil.rmtree(folder, ignore_errors=True)
+    print(f"\nLatency profile: {given.latency}; {stage.pace}:")
     for what, seconds in story.times:
         print(f"  {seconds:6.1f} s  {what}")
-    print(f"  {time.monotonic() - began:6.1f} s  in all")
+    print(f"  {time.monotonic() - began:6.1f} s  in all, by this machine's clock")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Looks at the demo's cluster from the operator's place; run by `demo.py` through `hetzner-k3s lab run`.
+"""Looks at the demo's cluster from the operator's place; run by `demo_hosts.py` through `hetzner-k3s lab run`.
 
 demo_cluster.py facts  CONFIG     CA, UID, members, nodes and the start of each master's k3s, as JSON
 demo_cluster.py write  KUBECONFIG twenty ConfigMaps, two Secrets and a Deployment
@@ -42,7 +42,9 @@ async def facts(config: str) -> dict[str, object]:
     }
 
 
-def _objects() -> list[dict[str, object]]:
+def objects() -> list[dict[str, object]]:
+    """Give what a user would miss: twenty ConfigMaps, two Secrets and a Deployment."""
+
     def meta(name: str) -> dict[str, str]:
         return {"name": name, "namespace": NAMESPACE}
 
@@ -77,7 +79,7 @@ def write(kubeconfig: str) -> None:
 
     client = Client(config=KubeConfig.from_file(kubeconfig), field_manager="demo")
     client.apply(Namespace(metadata=ObjectMeta(name=NAMESPACE)))
-    for entry in _objects():
+    for entry in objects():
         client.apply(codecs.from_dict(entry))
 
 

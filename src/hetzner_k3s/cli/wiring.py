@@ -7,10 +7,12 @@ import getpass
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -23,7 +25,14 @@ from hetzner_k3s.adapters.system import Ed25519HostKeys, OperatorMachine, System
 from hetzner_k3s.model.spec import ClusterSpec, S3Spec
 from hetzner_k3s.ports import Objects, Ports
 
+if TYPE_CHECKING:
+    from hetzner_k3s.lab.simulated.place import Place
+
+T = TypeVar("T")
+
 _RUN_ID_BYTES = 6
+_PLACE: ContextVar[Place | None] = ContextVar("_PLACE", default=None)
+"""The simulation that commands of this process work in; None: the world outside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +43,54 @@ class Session:
     lock_request: LockRequest
 
 
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run a command's work to its end: every command ends in this one call."""
+    place = _PLACE.get()
+    return asyncio.run(work) if place is None else place.run(work)
+
+
+@contextmanager
+def simulation(seed: int, latency: str) -> Iterator[Place]:
+    """Let the commands of a block work in a simulated world: same commands, same files, other ports.
+
+    Args:
+        seed: decides every draw, so the same commands tell the same story.
+        latency: profile of the emulated cloud, `instant` or `typical`.
+    """
+    from hetzner_k3s.lab.simulated.place import Place
+
+    with Place(seed, latency) as place:
+        before = _PLACE.set(place)
+        try:
+            yield place
+        finally:
+            _PLACE.reset(before)
+
+
 @asynccontextmanager
 async def open_session(spec: ClusterSpec) -> AsyncIterator[Session]:
-    """Open the ports to a cluster's world for the length of a block.
+    """Open the ports to a cluster's world for the length of a block."""
+    place = _PLACE.get()
+    opened = _open_outside(spec) if place is None else _open_simulated(spec, place)
+    async with opened as session:
+        yield session
 
-    `HCLOUD_ENDPOINT` takes the place of Hetzner's API, as it does for the official command; the lab sets it.
-    """
+
+@asynccontextmanager
+async def _open_simulated(spec: ClusterSpec, place: Place) -> AsyncIterator[Session]:
+    session = place.world.session(spec.name, token=spec.hetzner_token.reveal())
+    try:
+        yield Session(session.ports, LockRequest(cluster=spec.name, holder=_holder(), run=session.run))
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+    finally:
+        session.end()
+        place.world.check()
+
+
+@asynccontextmanager
+async def _open_outside(spec: ClusterSpec) -> AsyncIterator[Session]:
+    """Open the ports to Hetzner; `HCLOUD_ENDPOINT` takes its place, as for the official command (the lab sets it)."""
     clock, rng = SystemClock(), SystemRng()
     run = rng.token_hex(_RUN_ID_BYTES)
     ssh = spec.ssh

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 import click
@@ -35,7 +34,7 @@ def create(config: Path, quiet: bool, consents: Consents) -> ExitCode:
     or worker is replaced. What cannot be done safely is refused, with exit code 4 and the reason. What exists beyond
     the file is named and left alone, unless --prune is given.
     """
-    return asyncio.run(_create(load_spec(config), quiet, consents))
+    return wiring.run(_create(load_spec(config), quiet, consents))
 
 
 async def _create(spec: ClusterSpec, quiet: bool, consents: Consents) -> ExitCode:

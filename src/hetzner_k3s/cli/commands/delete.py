@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 from pathlib import Path
 
@@ -33,7 +32,7 @@ def delete(config: Path, quiet: bool, force: bool) -> ExitCode:
         click.echo(f"refused: {config} protects the cluster: protect_against_deletion is true", err=True)
         click.echo("you can: set it to false, or give --force", err=True)
         return ExitCode.REFUSED
-    return asyncio.run(_delete(spec, quiet, force))
+    return wiring.run(_delete(spec, quiet, force))
 
 
 async def _delete(spec: ClusterSpec, quiet: bool, force: bool) -> ExitCode:
@@ -45,7 +44,7 @@ async def _delete(spec: ClusterSpec, quiet: bool, force: bool) -> ExitCode:
         teller = Teller(spec.name, quiet=quiet and force, now=session.ports.clock.monotonic, write=wiring.to_stderr)
         wish = Wish(
             spec=spec,
-            intent=Intent(verb=Verb.DELETE, keep_kubeconfig=force),
+            intent=Intent(verb=Verb.DELETE, keep_kubeconfig=force, unasked=force),
             request=session.lock_request,
             confirm=None if force else confirm,
         )

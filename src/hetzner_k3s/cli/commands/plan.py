@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from pathlib import Path
 
@@ -30,7 +29,7 @@ def plan(config: Path, as_json: bool, check: bool, consents: Consents) -> ExitCo
     The exit code is 4 when it would refuse; with --check it is 3 when it would do something.
     """
     spec = load_spec(config)
-    forecast = asyncio.run(_look_ahead(spec, consents))
+    forecast = wiring.run(_look_ahead(spec, consents))
     if as_json:
         click.echo(json.dumps(forecast_rows(forecast), indent=2))
     else:

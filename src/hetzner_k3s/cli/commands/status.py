@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,7 +38,7 @@ def status(config: Path, as_json: bool) -> ExitCode:
     drifted, and quorum is held); 4 when no quorum answers or two clusters do; 1 when Hetzner could not be listed.
     """
     spec = load_spec(config)
-    report = asyncio.run(_look(spec, talk=not as_json))
+    report = wiring.run(_look(spec, talk=not as_json))
     if as_json:
         click.echo(json.dumps(status_document(report), indent=2))
     return EXITS[report.health]

@@ -17,12 +17,16 @@ _PROGRAMS = {
     "mount": "mount",
 }
 
+# A container's root may lack these; bits of CapEff in /proc/self/status (linux/capability.h).
+_CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_SYS_ADMIN": 21}
+
 
 def missing() -> tuple[str, ...]:
     """Say what this machine lacks, one readable entry each; empty when hosts can run here."""
     if not sys.platform.startswith("linux"):
         return ("Linux",)
     lacking = [] if os.geteuid() == 0 else ["root"]
+    lacking += _lacking_capabilities() if os.geteuid() == 0 else []
     lacking += [program for program in _PROGRAMS if not shutil.which(program)]
     lacking += [] if "\toverlay" in Path("/proc/filesystems").read_text() else ["overlayfs in the kernel"]
     lacking += [f"{kind} namespaces" for kind in ("net", "mnt", "pid") if not Path(f"/proc/self/ns/{kind}").exists()]
@@ -34,3 +38,9 @@ def advice(lacking: tuple[str, ...]) -> str:
     """Say what to do about what is missing; empty when nothing but another machine helps."""
     packages = sorted({_PROGRAMS[name] for name in lacking if name in _PROGRAMS})
     return f"on Debian: apt-get install {' '.join(packages)}" if packages else ""
+
+
+def _lacking_capabilities() -> list[str]:
+    status = Path("/proc/self/status").read_text().splitlines()
+    held = next((int(line.split()[1], 16) for line in status if line.startswith("CapEff:")), 0)
+    return [name for name, bit in _CAPABILITIES.items() if not held >> bit & 1]

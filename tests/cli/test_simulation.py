@@ -1,0 +1,107 @@
+"""The commands themselves on the simulation: what they print and how they end, on any machine."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hetzner_k3s.cli import wiring
+from hetzner_k3s.lab.simulated import faults
+from hetzner_k3s.lab.simulated.place import Place
+from hetzner_k3s.lab.simulated.world import OTHER_TOKEN, TOKEN
+
+from .conftest import CLUSTER, Invoke
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def place(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    """Let the commands of a test work in a simulated world."""
+    monkeypatch.setenv("HCLOUD_TOKEN", TOKEN)
+    (home / "cluster.yaml").write_text(CLUSTER + "protect_against_deletion: false\n")
+    with wiring.simulation(7, "instant") as opened:
+        yield opened
+
+
+def test_a_cluster_is_made_lost_in_part_and_brought_back(invoke: Invoke, place: Place) -> None:
+    made = invoke("create", "-c", "cluster.yaml")
+    assert (made.code, made.out) == (0, "")
+    assert "is as the file says" in made.err
+    assert invoke("status", "-c", "cluster.yaml").code == 0
+    place.delete_server("prod-master1")
+    pending = invoke("plan", "-c", "cluster.yaml", "--check")
+    assert pending.code in {3, 4}  # 4 while the others elect a leader
+    assert invoke("create", "-c", "cluster.yaml").code == 0
+    told = invoke("status", "-c", "cluster.yaml")
+    assert told.code == 0
+    assert re.search(r"^health +healthy$", told.out, re.MULTILINE)
+    assert invoke("delete", "-c", "cluster.yaml", "--force").code == 0
+    assert not place.world.project.servers
+
+
+def test_status_ends_in_3_for_what_is_pending_and_in_4_for_a_lost_quorum(invoke: Invoke, place: Place) -> None:
+    nothing = invoke("status", "-c", "cluster.yaml", "--json")
+    assert (nothing.code, nothing.err) == (3, "")
+    assert json.loads(nothing.out)["health"] == "degraded"
+    invoke("create", "-c", "cluster.yaml")
+    place.delete_server("prod-master2")
+    assert invoke("status", "-c", "cluster.yaml").code == 3
+    place.delete_server("prod-master3")
+    lost = invoke("status", "-c", "cluster.yaml", "--json")
+    assert lost.code == 4
+    assert json.loads(lost.out)["health"] == "no-quorum"
+
+
+def test_status_claims_nothing_when_hetzner_cannot_be_listed(invoke: Invoke, place: Place) -> None:
+    place.run(faults.ApiFault("error", times=None).strike(place.world))
+    ended = invoke("status", "-c", "cluster.yaml", "--json")
+    assert ended.code == 1
+    assert json.loads(ended.out)["health"] == "unknown"
+
+
+@pytest.mark.usefixtures("place")
+def test_another_projects_token_finds_nothing_and_permits_nothing(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert invoke("create", "-c", "cluster.yaml").code == 0
+    monkeypatch.setenv("HCLOUD_TOKEN", OTHER_TOKEN)
+    gone = invoke("delete", "-c", "cluster.yaml", "--force")
+    assert gone.code == 0
+    assert "still remembers a birth" in gone.err
+    refused = invoke("create", "-c", "cluster.yaml")
+    assert refused.code == 4
+    assert "birth.kubeconfig" in refused.err
+    assert "birth.journal" in refused.err
+
+
+def test_outside_a_simulation_the_world_is_the_real_one() -> None:
+    async def look() -> str:
+        import asyncio
+
+        return type(asyncio.get_running_loop()).__name__
+
+    with wiring.simulation(1, "instant"):
+        assert wiring.run(look()) == "VirtualTimeLoop"
+    assert wiring.run(look()) != "VirtualTimeLoop"
+
+
+def test_no_command_runs_a_loop_of_its_own() -> None:
+    """It would leave the simulation, and miss what `wiring.run` does for all."""
+    commands = (ROOT / "src/hetzner_k3s/cli/commands").glob("*.py")
+    assert [path.name for path in commands if "asyncio.run(" in path.read_text()] == []
+
+
+def test_the_demo_tells_its_story_without_hosts() -> None:
+    demo = [sys.executable, str(ROOT / "scripts/demo.py"), "--simulated"]
+    told = subprocess.run(demo, capture_output=True, text=True, timeout=120, check=False)
+    assert told.returncode == 0, told.stderr
+    assert "on the simulation" in told.stdout.splitlines()[0]
+    claims = re.findall(r"^  (yes|NO )  (.*)$", told.stdout, re.MULTILINE)
+    assert [verdict for verdict, _ in claims] == ["yes"] * 7
