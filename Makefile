@@ -5,16 +5,16 @@ SIMULATED ?=
 .PHONY: demo test test-all check setup
 
 demo: setup
-	.venv/bin/python scripts/demo.py --latency $(LATENCY) $(if $(SIMULATED),--simulated)
+	@.venv/bin/python scripts/demo.py --latency $(LATENCY) $(if $(SIMULATED),--simulated)
 
 test: setup
-	.venv/bin/pytest -m "not slow"
+	@.venv/bin/pytest -m "not slow"
 
 test-all: setup
-	.venv/bin/pytest
+	@.venv/bin/pytest
 
 check: setup
-	scripts/check
+	@scripts/check
 
 setup:
-	scripts/setup
+	@scripts/setup

@@ -7,14 +7,13 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from hetzner_k3s.model import naming
-
-UNREADABLE: Final = "unreadable"
+from hetzner_k3s.model.state import UNREADABLE
 
 
 @dataclass(frozen=True, slots=True)

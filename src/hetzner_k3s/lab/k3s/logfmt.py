@@ -6,8 +6,13 @@ import json
 import re
 import sys
 import time
+from collections.abc import Callable
 
 _BARE = re.compile(r"[A-Za-z0-9\-._/@^+]+")
+
+
+Log = Callable[[str, str], None]
+"""Takes a text and logrus' word for its level: this process' stderr, or a simulated host's journal."""
 
 
 class Fatal(Exception):
@@ -39,6 +44,11 @@ def _quote(value: str) -> str:
 def _write(level: str, message: str, fields: dict[str, str]) -> None:
     sys.stderr.write(render(level, message, fields, time.time()) + "\n")
     sys.stderr.flush()
+
+
+def write(message: str, level: str = "info") -> None:
+    """Print a line without fields (a `Log`)."""
+    _write(level, message, {})
 
 
 def info(message: str, **fields: str) -> None:

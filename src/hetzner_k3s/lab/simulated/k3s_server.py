@@ -10,6 +10,7 @@ from hetzner_k3s.lab.k3s import bootstrap, critical, membership, startup, tokens
 from hetzner_k3s.lab.k3s.api.resources import NAMESPACES
 from hetzner_k3s.lab.k3s.api.status import ApiError
 from hetzner_k3s.lab.k3s.api.store import Store
+from hetzner_k3s.lab.k3s.control.nodes import MemberFinalizer, PasswordFinalizer
 from hetzner_k3s.lab.k3s.etcd_port import EtcdError, EtcdUnavailable, Launch
 from hetzner_k3s.lab.k3s.flags import Flags
 from hetzner_k3s.lab.k3s.logfmt import Fatal, ShutdownRequested
@@ -20,7 +21,7 @@ from hetzner_k3s.lab.simulated import k3s_files
 from hetzner_k3s.lab.simulated.kubelet import Kubelet
 from hetzner_k3s.lab.simulated.leadership import lead
 from hetzner_k3s.lab.simulated.learners import LearnerTicks
-from hetzner_k3s.lab.simulated.node_control import CloudControllers, MemberFinalizer, PasswordFinalizer
+from hetzner_k3s.lab.simulated.node_control import CloudControllers
 from hetzner_k3s.lab.simulated.site import Birth
 from hetzner_k3s.lab.simulated.supervisor import SupervisorClient, SupervisorError, dial, trusted_cacerts
 from hetzner_k3s.model.operations import K3sRole
@@ -337,7 +338,7 @@ class K3sServer:
 
     def _control(self, store: Store, etcd: ModelEtcd) -> None:
         """Run for the two leases whose loss ends a server: k3s' own, and the controller manager's."""
-        finalizers = (MemberFinalizer(self, store, etcd).run, PasswordFinalizer(self, store).run)
+        finalizers = (MemberFinalizer(store, etcd, self.log).run, PasswordFinalizer(store, self.log).run)
         self._spawn(lead(self, etcd, "k3s-etcd", self.timing.etcd_lease, finalizers))
         clouds = CloudControllers(self, store, built_in=not self._flags.on("disable-cloud-controller"))
         self._spawn(lead(self, etcd, "kube-controller-manager", self.timing.controller_lease, (clouds.run,)))

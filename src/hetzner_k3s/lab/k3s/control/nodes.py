@@ -13,6 +13,7 @@ from hetzner_k3s.lab.k3s.api.store import Store
 from hetzner_k3s.lab.k3s.api.strategy import timestamp
 from hetzner_k3s.lab.k3s.control.watching import each
 from hetzner_k3s.lab.k3s.etcd_port import Etcd, EtcdError
+from hetzner_k3s.lab.k3s.logfmt import Log
 
 ETCD_FINALIZER = "wrangler.cattle.io/managed-etcd-controller"
 NODE_FINALIZER = "wrangler.cattle.io/node"
@@ -35,14 +36,20 @@ def without_finalizer(obj: Obj, name: str) -> Obj:
 
 
 class Finalizer:
-    """Holds every Node by one finalizer and does something before it lets a deleted one go."""
+    """Holds every Node by one finalizer and does something before it lets a deleted one go.
 
-    def __init__(self, store: Store, finalizer: str) -> None:
-        self._store, self._finalizer = store, finalizer
+    Args:
+        store: the objects.
+        finalizer: its name.
+        log: takes what it has to say.
+    """
+
+    def __init__(self, store: Store, finalizer: str, log: Log) -> None:
+        self._store, self._finalizer, self._log = store, finalizer, log
 
     async def run(self) -> None:
         """Follow the Nodes."""
-        await each(self._store, NODES, self._handle)
+        await each(self._store, NODES, self._handle, self._log)
 
     async def _handle(self, found: Obj) -> None:
         held = self._finalizer in (found["metadata"].get("finalizers") or [])
@@ -68,8 +75,8 @@ class Finalizer:
 class MemberFinalizer(Finalizer):
     """Removes the etcd member of a deleted Node: `managed-etcd-controller`, under the lease `k3s-etcd`."""
 
-    def __init__(self, store: Store, etcd: Etcd) -> None:
-        super().__init__(store, ETCD_FINALIZER)
+    def __init__(self, store: Store, etcd: Etcd, log: Log = logfmt.write) -> None:
+        super().__init__(store, ETCD_FINALIZER, log)
         self._etcd = etcd
 
     async def before_release(self, found: Obj) -> None:
@@ -81,15 +88,15 @@ class MemberFinalizer(Finalizer):
         name, address = annotations.get(NAME_ANNOTATION), annotations.get(ADDRESS_ANNOTATION)
         if not name or not address:
             raise EtcdError(f"node {metadata['name']} does not have etcd annotations")
-        await remove_member(self._etcd, name, address)
+        await remove_member(self._etcd, name, address, self._log)
 
 
-async def remove_member(etcd: Etcd, name: str, address: str) -> None:
+async def remove_member(etcd: Etcd, name: str, address: str, log: Log) -> None:
     """Remove a member by name and address; one that is gone is success."""
     victim = membership.to_remove(await etcd.members(), name, address)
     if victim is None:
         return
-    logfmt.info(f"Removing name={name} id={victim.id} address={address} from etcd")
+    log(f"Removing name={name} id={victim.id} address={address} from etcd", "info")
     try:
         await etcd.remove(victim.id)
     except EtcdError as problem:
@@ -100,8 +107,8 @@ async def remove_member(etcd: Etcd, name: str, address: str) -> None:
 class PasswordFinalizer(Finalizer):
     """Removes the node password of a deleted Node: `wrangler.cattle.io/node`, under the lease `k3s`."""
 
-    def __init__(self, store: Store) -> None:
-        super().__init__(store, NODE_FINALIZER)
+    def __init__(self, store: Store, log: Log = logfmt.write) -> None:
+        super().__init__(store, NODE_FINALIZER, log)
 
     async def before_release(self, found: Obj) -> None:
         """Delete the Node's password secret."""
@@ -126,6 +133,36 @@ async def announce_member(store: Store, name: str, member_name: str, address: st
     await store.change(NODES, name, "", edit)
 
 
+class Heartbeats:
+    """Remembers when each node's heartbeat was last seen to change, on the own clock.
+
+    Args:
+        grace: seconds without a change after which a node counts as silent.
+    """
+
+    def __init__(self, grace: float) -> None:
+        self._grace = grace
+        self._seen: dict[str, tuple[str, float]] = {}
+
+    def silent(self, name: str, beat: str, now: float) -> bool:
+        """Take a look at a node's heartbeat, and tell whether it has been silent for too long."""
+        last, since = self._seen.get(name, (None, now))
+        if last != beat:
+            since = now
+        self._seen[name] = (beat, since)
+        return now - since >= self._grace
+
+
+def declared_unknown(found: Obj, stamp: str) -> Obj:
+    """Give a Node whose kubelet is silent with the conditions that say so."""
+    status = found.get("status") or {}
+    conditions = status.get("conditions", [])
+    for kind in ("MemoryPressure", "DiskPressure", "PIDPressure", "Ready"):
+        text = "Kubelet stopped posting node status."
+        conditions = node.with_condition(conditions, (kind, "Unknown", "NodeStatusUnknown", text), stamp)
+    return found | {"status": status | {"conditions": conditions}}
+
+
 class SilenceWatch:
     """Declares nodes unknown whose Lease is not renewed: the node lifecycle controller (kube-controller-manager).
 
@@ -136,7 +173,7 @@ class SilenceWatch:
 
     def __init__(self, store: Store, grace: float) -> None:
         self._store, self._grace = store, grace
-        self._seen: dict[str, tuple[str, float]] = {}
+        self._heartbeats = Heartbeats(grace)
 
     async def run(self) -> None:
         """Look every few seconds."""
@@ -154,10 +191,7 @@ class SilenceWatch:
         now = time.monotonic()
         for found in nodes:
             name = found["metadata"]["name"]
-            renewed = renewals.get(name, "")
-            if self._seen.get(name, ("?", 0.0))[0] != renewed:
-                self._seen[name] = (renewed, now)
-            silent = now - self._seen[name][1] >= self._grace
+            silent = self._heartbeats.silent(name, renewals.get(name, ""), now)
             ready = node.condition(found, "Ready")
             if silent and ready not in ("", "Unknown"):
                 await self._set_unknown(name)
@@ -165,17 +199,8 @@ class SilenceWatch:
                 await self._clear_taints(name)
 
     async def _set_unknown(self, name: str) -> None:
-        now = timestamp(self._store.now())
-
-        def edit(old: Obj) -> Obj:
-            status = old.get("status") or {}
-            conditions = status.get("conditions", [])
-            for kind in ("MemoryPressure", "DiskPressure", "PIDPressure", "Ready"):
-                text = "Kubelet stopped posting node status."
-                conditions = node.with_condition(conditions, (kind, "Unknown", "NodeStatusUnknown", text), now)
-            return old | {"status": status | {"conditions": conditions}}
-
-        await self._store.change(NODES, name, "", edit, "status")
+        stamp = timestamp(self._store.now())
+        await self._store.change(NODES, name, "", lambda old: declared_unknown(old, stamp), "status")
         await self._store.change(NODES, name, "", _with_unreachable_taints)
 
     async def _clear_taints(self, name: str) -> None:

@@ -10,11 +10,14 @@ from hetzner_k3s.lab.k3s.api.resources import Obj, Resource
 from hetzner_k3s.lab.k3s.api.status import ApiError
 from hetzner_k3s.lab.k3s.api.store import Store
 from hetzner_k3s.lab.k3s.etcd_port import EtcdError
+from hetzner_k3s.lab.k3s.logfmt import Log
 
 _AGAIN = 1.0
 
 
-async def each(store: Store, resource: Resource, handle: Callable[[Obj], Awaitable[None]]) -> None:
+async def each(
+    store: Store, resource: Resource, handle: Callable[[Obj], Awaitable[None]], log: Log = logfmt.write
+) -> None:
     """Call `handle` with every object and again after each of its changes, never for what is gone. Never returns.
 
     A handler that fails is called again a second later with a fresh look at everything.
@@ -28,5 +31,5 @@ async def each(store: Store, resource: Resource, handle: Callable[[Obj], Awaitab
                 if change.kind != "DELETED":
                     await handle(change.obj)
         except (ApiError, EtcdError) as problem:
-            logfmt.error(f"error syncing {resource.plural}: {problem}, requeuing")
+            log(f"error syncing {resource.plural}: {problem}, requeuing", "error")
         await asyncio.sleep(_AGAIN)
