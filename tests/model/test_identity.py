@@ -59,8 +59,21 @@ def test_what_one_carrier_lacks_another_one_tells() -> None:
 
 @pytest.mark.parametrize("field", ["seed", "ca", "uid", "lineage"])
 def test_two_values_of_a_field_are_a_conflict(field: str) -> None:
-    one, two = BirthRecord(**{field: 1}), BirthRecord(**{field: 2})  # type: ignore[arg-type]
+    one = BirthRecord(phase=Phase.BORN, **{field: 1})  # type: ignore[arg-type]
+    two = BirthRecord(phase=Phase.BORN, **{field: 2})  # type: ignore[arg-type]
     assert merge_records((one, two)) == RecordConflict(field, ("1", "2"))
+
+
+@pytest.mark.parametrize("phase", [None, Phase.BOOTSTRAPPING, Phase.DELETING])
+def test_before_a_birth_the_seed_that_was_written_first_is_the_newer_one(phase: Phase | None) -> None:
+    merged = merge_records((BirthRecord(phase=phase, seed=2), BirthRecord(phase=Phase.BOOTSTRAPPING, seed=1)))
+    assert isinstance(merged, BirthRecord)
+    assert merged.seed == 2
+
+
+@pytest.mark.parametrize("told", [BirthRecord(phase=Phase.BORN), BirthRecord(ca="ab"), BirthRecord(uid="u")])
+def test_after_a_birth_two_seeds_are_two_births(told: BirthRecord) -> None:
+    assert merge_records((BirthRecord(seed=2), BirthRecord(seed=1), told)) == RecordConflict("seed", ("1", "2"))
 
 
 @pytest.mark.parametrize(

@@ -28,8 +28,7 @@ def birth_permitted(basis: Basis) -> tuple[Refusal, ...]:
     if not _unborn(basis):
         return ()
     refusals = [_holds_data(server, why) for server, why in _not_empty(basis)]
-    if (why := _seed_missing(basis)) is not None:
-        refusals.append(_seed_unproven(basis, why))
+    refusals += [_seed_unproven(basis, seed, why) for seed, why in _seeds_missing(basis)]
     if basis.state.local.kubeconfig_ca is not None:
         refusals.append(_kubeconfig_exists(basis))
     if basis.state.local.open_birth and basis.plane.record.phase is None:
@@ -90,11 +89,17 @@ def _recorded_seed(basis: Basis) -> MasterView | None:
     return next((m for m in basis.plane.masters if m.server and m.server.id == record.seed), None)
 
 
-def _seed_missing(basis: Basis) -> str | None:
-    """Say why a recorded seed that is not among the masters is not proven gone: it may have been born meanwhile."""
-    seed = basis.plane.record.seed
-    if seed is None or _recorded_seed(basis) is not None:
-        return None
+def _seeds_missing(basis: Basis) -> list[tuple[int, str]]:
+    """Give the recorded seeds that are no masters and not proven gone, and why: one may have been born meanwhile.
+
+    There are two where a birth was begun anew on another seed and the run that wrote so was killed.
+    """
+    masters = {m.server.id for m in basis.plane.masters if m.server}
+    seeds = sorted(lookup.recorded_seeds(basis.spec, basis.view) - masters)
+    return [(seed, why) for seed in seeds if (why := _seed_missing(basis, seed)) is not None]
+
+
+def _seed_missing(basis: Basis, seed: int) -> str | None:
     listed = next((s for s in basis.view.servers if s.id == seed), None)
     if listed is not None:
         return f"it exists under the name {listed.name}"
@@ -128,11 +133,10 @@ def _holds_data(server: Server, why: str) -> Refusal:
     )
 
 
-def _seed_unproven(basis: Basis, why: str) -> Refusal:
+def _seed_unproven(basis: Basis, seed: int, why: str) -> Refusal:
     return Refusal(
         code="birth.seed",
-        saw=f"A birth of '{basis.spec.name}' was begun on server {basis.plane.record.seed}, which is no master now: "
-        f"{why}.",
+        saw=f"A birth of '{basis.spec.name}' was begun on server {seed}, which is no master now: {why}.",
         why="It may hold the cluster that was born there, so no other master may begin one.",
         you_can="Give that server its name back, or delete it at Hetzner, and run `create` again.",
     )
@@ -167,7 +171,7 @@ def give_birth(basis: Basis) -> Opinion | None:
     unseen = _unseen(basis)
     if unseen or seed.server is None or not api_address_known(basis):
         return Opinion(waits=_awaited(basis, unseen))
-    if record.phase is None or record.seed != seed.server.id:
+    if record.phase is None or lookup.recorded_seeds(basis.spec, basis.view) != {seed.server.id}:
         return Opinion((_record_bootstrapping(seed, seed.server),)) if seed.stage is Stage.READY else Opinion()
     return Opinion(_bring_up(seed, seed.server, record))
 

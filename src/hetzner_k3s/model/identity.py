@@ -83,8 +83,11 @@ def merge_records(records: tuple[BirthRecord, ...]) -> BirthRecord | RecordConfl
 
     A missing value is filled in; only two different values of seed, ca, uid or lineage are a conflict. Who carries a
     CA or a UID was born, whatever became of the label that says so: without that, a lost label could permit a birth.
+    Before that a birth may begin anew on another seed, and a run may be killed while it writes so: the first carrier is
+    written first, so its seed is the newer one (`decide/birth.py` asks that the other is gone).
     """
-    for field in ("seed", "ca", "uid", "lineage"):
+    born = any(record.phase is Phase.BORN or record.ca or record.uid for record in records)
+    for field in ("seed", "ca", "uid", "lineage") if born else ("ca", "uid", "lineage"):
         values = tuple(sorted({str(v) for r in records if (v := getattr(r, field)) is not None}))
         if len(values) > 1:
             return RecordConflict(field, values)

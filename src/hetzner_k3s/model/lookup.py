@@ -73,5 +73,15 @@ def shared_carriers(spec: ClusterSpec, view: CloudView) -> tuple[PlacementGroup 
 
 def birth_record(spec: ClusterSpec, view: CloudView) -> BirthRecord | RecordConflict:
     """Read the birth record from everything that may carry it (ARCHITECTURE §5), as the union."""
+    return merge_records(_told_records(spec, view))
+
+
+def recorded_seeds(spec: ClusterSpec, view: CloudView) -> frozenset[int]:
+    """Give the server ids that any carrier of the record names as seed: two, where beginning anew was cut off."""
+    return frozenset(record.seed for record in _told_records(spec, view) if record.seed is not None)
+
+
+def _told_records(spec: ClusterSpec, view: CloudView) -> tuple[BirthRecord, ...]:
+    """Read what each carrier tells; what is written first comes first."""
     carriers = (*shared_carriers(spec, view), *owned_masters(spec.name, view))
-    return merge_records(tuple(read_record(carrier.labels) for carrier in carriers))
+    return tuple(read_record(carrier.labels) for carrier in carriers)

@@ -80,6 +80,5 @@ def _recorded(spec: ClusterSpec, state: ClusterState) -> frozenset[int]:
 
 def _unfinished_seed(spec: ClusterSpec, state: ClusterState) -> set[int]:
     record = lookup.birth_record(spec, state.view)
-    if isinstance(record, RecordConflict) or record.phase is not Phase.BOOTSTRAPPING or record.seed is None:
-        return set()
-    return {record.seed}
+    unfinished = not isinstance(record, RecordConflict) and record.phase is Phase.BOOTSTRAPPING
+    return set(lookup.recorded_seeds(spec, state.view)) if unfinished else set()
