@@ -14,6 +14,12 @@ _REVIEWS = {
     "authentication.k8s.io/v1": (("selfsubjectreviews", "SelfSubjectReview"),),
 }
 
+OPENAPI_V2 = b"\x0a\x032.0"
+"""The protobuf document `swagger: "2.0"` without definitions: kubectl asks for it before it applies a `kind: List`, and
+does not validate what it has no definition of.
+"""
+OPENAPI_V2_TYPE = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+
 HEALTH_CHECKS = (
     "ping",
     "log",

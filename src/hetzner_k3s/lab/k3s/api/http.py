@@ -93,6 +93,8 @@ class ApiFace:
             return await self._health(path, "verbose" in request.query)
         if path == "version":
             return json_response(_version(self._version))
+        if path == "openapi/v2":
+            return web.Response(body=discovery.OPENAPI_V2, headers={"Content-Type": discovery.OPENAPI_V2_TYPE})
         if path.startswith(("apis", "openapi")):
             await self._store.refresh_definitions()
         document = self._discover(path)
