@@ -18,9 +18,9 @@ INTRODUCTION = """\
 
 <!-- Written by tests/decide/test_refusal_reference.py: pytest tests/decide --inline-snapshot=fix -->
 
-A run that refuses changes nothing and ends with exit code 4. It shows what was seen, why nothing was done, what you can do,
-and a code that stays the same when the words change. Below, for each code, the situations that our tests know it in, as a
-cluster `prod` would see them. All that is to be refused is shown at once; `hetzner-k3s plan` shows the same without a run.
+A run that refuses changes nothing and ends with exit code 4. It shows what was seen, why nothing was done, what you can
+do, and a code that stays the same when the words change. Below, for each code, the situations that our tests know it
+in, as a cluster `prod` would see them. All that is to be refused is shown at once; `hetzner-k3s plan` shows it too.
 What `create` does by itself is in [the recovery guide](../guides/recovery.md).
 """
 

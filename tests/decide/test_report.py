@@ -29,6 +29,7 @@ from tests.decide.world import (
     forecast,
     healthy,
     lose,
+    member_id_of,
     nothing,
     other_identity,
     plan,
@@ -44,11 +45,13 @@ from hetzner_k3s import decide
 from hetzner_k3s.decide.report import NEWEST, SPLIT_CODES
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.errors import SshStage
-from hetzner_k3s.model.host import Member, Snapshot, UnitFacts
+from hetzner_k3s.model.host import HostFacts, Member, Snapshot, UnitFacts
 from hetzner_k3s.model.identity import RecordConflict
 from hetzner_k3s.model.report import Health, MemberState, Quorum, Report
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
+
+FULL = f"memberID:{member_id_of(FIRST_MASTER)} alarm:NOSPACE "
 
 
 def report(state: ClusterState, spec: ClusterSpec = SPEC) -> Report:
@@ -177,7 +180,33 @@ def test_what_is_beyond_the_file_is_named_and_no_harm() -> None:
 
 def test_a_silent_server_beyond_the_file_is_told_as_such() -> None:
     told = report(unreachable(healthy(a_spec(3, 2)), WORKER2), a_spec(3, 1))
-    assert [s.stage for s in told.servers if s.name == WORKER2] == ["booting"]
+    assert [s.stage for s in told.servers if s.name == WORKER2] == ["unreachable"]
+
+
+def test_a_master_beyond_the_file_is_a_member_like_the_others() -> None:
+    told = report(healthy(a_spec(5)), a_spec(3))
+    assert [(s.name, s.stage) for s in told.servers if not s.in_file] == [
+        ("prod-master4", "member"),
+        ("prod-master5", "member"),
+    ]
+    assert told.quorum == Quorum(voters=5, healthy=5, needed=3)
+
+
+@pytest.mark.parametrize(
+    ("code", "change"),
+    [
+        ("clock", lambda facts: replace(facts, ahead=12.0)),
+        (
+            "critical",
+            lambda f: replace(f, supervisor=replace(f.supervisor, critical={"cluster-cidr": "10.99.0.0/16"})),
+        ),
+        ("alarm", lambda f: replace(f, etcd=replace(f.etcd, errors=(FULL,)))),
+    ],
+)
+def test_what_every_join_would_be_refused_for_is_drift(code: str, change: Callable[[HostFacts], HostFacts]) -> None:
+    told = report(edit_facts(healthy(), MASTER1, change))
+    assert code in {drift.code for drift in told.drift}
+    assert told.health is Health.DEGRADED
 
 
 def test_another_version_is_drift() -> None:

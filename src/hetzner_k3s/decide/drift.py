@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from hetzner_k3s.decide import alarms, clocks, critical
 from hetzner_k3s.decide.basis import Basis
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.cloud import Server
@@ -45,7 +46,33 @@ def server_lines(basis: Basis) -> Iterator[Drift]:
             yield Drift(code="server-line", subject=server.name, saw=saw)
 
 
-DRIFTS: tuple[Callable[[Basis], Iterator[Drift]], ...] = (versions, tokens, server_lines)
+def critical_arguments(basis: Basis) -> Iterator[Drift]:
+    """Name what the file says and no master could join with."""
+    return _of_the_cluster(basis, "critical", critical.drift_told(basis))
+
+
+def wrong_clocks(basis: Basis) -> Iterator[Drift]:
+    """Name the clocks that went wrong."""
+    return _of_the_cluster(basis, "clock", clocks.clocks_told(basis))
+
+
+def raised_alarms(basis: Basis) -> Iterator[Drift]:
+    """Name etcd's alarms."""
+    return _of_the_cluster(basis, "alarm", alarms.alarms_told(basis))
+
+
+def _of_the_cluster(basis: Basis, code: str, sentences: tuple[str, ...]) -> Iterator[Drift]:
+    return (Drift(code=code, subject=basis.spec.name, saw=sentence) for sentence in sentences)
+
+
+DRIFTS: tuple[Callable[[Basis], Iterator[Drift]], ...] = (
+    versions,
+    tokens,
+    server_lines,
+    critical_arguments,
+    wrong_clocks,
+    raised_alarms,
+)
 """Every kind of drift that `status` tells, in this order."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hetzner_k3s.decide import quorum
 from hetzner_k3s.decide.basis import Basis, basis_of
-from hetzner_k3s.decide.control_plane import Stage, contact_stage, labelled_member
+from hetzner_k3s.decide.control_plane import Stage, contact_stage
 from hetzner_k3s.decide.drift import drifted, told
 from hetzner_k3s.decide.remediate import healthy_ids
 from hetzner_k3s.decide.workers import view_worker
@@ -117,9 +117,12 @@ def _server_reports(basis: Basis) -> list[ServerReport]:
 
 def _beyond(basis: Basis, server: Server) -> ServerReport:
     role = server.labels.get(naming.LABEL_ROLE, "")
-    stage, detail = contact_stage(server, basis.state, committed=labelled_member(server))
+    master = next((m for m in basis.plane.all_masters if m.name == server.name), None)
+    if master is not None:
+        return _server_report(basis, server.name, role, master.stage, master.detail, in_file=False)
+    stage, detail = contact_stage(server, basis.state, committed=True)
     facts = basis.state.facts(server.id)
-    if facts is not None and (facts.voter or facts.agent_unit.active == "active"):
+    if facts is not None and facts.agent_unit.active == "active":
         stage, detail = Stage.MEMBER, ""
     return _server_report(basis, server.name, role, stage, detail, in_file=False)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -31,7 +30,7 @@ def snapshots(config: Path, as_json: bool) -> ExitCode:
     not answer.
     """
     spec = load_spec(config)
-    state = asyncio.run(_look(spec))
+    state = wiring.run(_look(spec))
     if as_json:
         click.echo(json.dumps(snapshot_json(spec, state), indent=2))
     else:
