@@ -32,7 +32,7 @@ def rootfs() -> Path:
     if lacking:
         if os.environ.get("CI") == "true":
             pytest.fail(f"hosts cannot run here: {', '.join(lacking)}")
-        pytest.skip(f"hosts cannot run here: {', '.join(lacking)}")
+        pytest.skip(f"real hosts cannot run here, missing: {', '.join(lacking)}")
     return ensure_rootfs()
 
 

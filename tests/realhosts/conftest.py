@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,11 +28,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say in one line what was left out."""
-    skipped = terminalreporter.getreports("skipped")
-    left_out = sum("real hosts cannot run" in report.longreprtext for report in skipped)
-    if left_out:
-        terminalreporter.write_line(f"{left_out} tests left out: {_lacking_text(missing())}")
+    """Say what was left out, a line a reason."""
+    reports = terminalreporter.getreports("skipped")
+    reasons = Counter(report.longrepr[2] for report in reports if isinstance(report.longrepr, tuple))
+    for reason, count in reasons.most_common():
+        terminalreporter.write_line(f"{count} tests left out: {reason.removeprefix('Skipped: ')}")
 
 
 @pytest.fixture(scope="session")
