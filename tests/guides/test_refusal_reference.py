@@ -1,6 +1,6 @@
 """docs/reference/refusals.md is written from the refusals themselves, so what it says stays true.
 
-After a change of words: `pytest tests/decide --inline-snapshot=fix`, which rewrites it with refusals.txt.
+After a change of words: `pytest tests/guides --inline-snapshot=fix`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from hetzner_k3s.model.plan import Refusal
 INTRODUCTION = """\
 # What each refusal means
 
-<!-- Written by tests/decide/test_refusal_reference.py: pytest tests/decide --inline-snapshot=fix -->
+<!-- Written by tests/guides/test_refusal_reference.py: pytest tests/guides --inline-snapshot=fix -->
 
 A run that refuses changes nothing and ends with exit code 4. It shows what was seen, why nothing was done, what you can
 do, and a code that stays the same when the words change. Below, for each code, the situations that our tests know it
