@@ -11,7 +11,8 @@ from inline_snapshot import snapshot
 from hetzner_k3s import decide
 from hetzner_k3s.cli.render.events import Teller
 from hetzner_k3s.cli.render.plan import forecast_lines, forecast_rows, plan_lines
-from hetzner_k3s.cli.render.status import age, size, status_lines
+from hetzner_k3s.cli.render.status import status_lines
+from hetzner_k3s.cli.render.tables import age, size
 from hetzner_k3s.cli.render.words import VERBS
 from hetzner_k3s.model import naming, steps
 from hetzner_k3s.model.cloud import CloudView, PlacementGroup, Server, ServerStatus
@@ -225,7 +226,7 @@ prod-master1-x           dead         -
 prod-master2-x           leader       -
 prod-master3-x           unreachable  -
 
-SNAPSHOT                      ON            AGE         SIZE
+SNAPSHOT                      WHERE         AGE         SIZE
 etcd-snapshot-prod-master2-1  prod-master2  1 h 30 min  7.3 MB\
 """)
 
@@ -258,7 +259,7 @@ def test_status_of_two_births_names_both() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "words"),
-    [(5.2, "5 s"), (60.0, "1 min"), (3599.0, "59 min"), (3660.0, "1 h 1 min"), (90000.0, "1 d 1 h")],
+    [(5.2, "0 min"), (60.0, "1 min"), (3599.0, "59 min"), (3660.0, "1 h 01 min"), (172_800.0, "2 days")],
 )
 def test_ages_are_told_in_units_that_matter(seconds: float, words: str) -> None:
     assert age(seconds) == words

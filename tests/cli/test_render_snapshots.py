@@ -8,7 +8,8 @@ from inline_snapshot import snapshot
 from tests.decide import world
 from tests.decide.world import NOW, OTHER_UID, SPEC, UID
 
-from hetzner_k3s.cli.render.snapshots import age, snapshot_json, snapshot_lines
+from hetzner_k3s.cli.render.snapshots import snapshot_json, snapshot_lines
+from hetzner_k3s.cli.render.tables import age
 from hetzner_k3s.model.facts import Known, Unknown
 from hetzner_k3s.model.snapshots import StoredSnapshot
 from hetzner_k3s.model.spec import ClusterSpec, EtcdSpec, S3Spec

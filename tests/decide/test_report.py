@@ -18,6 +18,7 @@ from tests.decide.world import (
     OTHER_CA,
     OTHER_UID,
     SPEC,
+    UID,
     VERSION,
     WORKER1,
     WORKER2,
@@ -45,9 +46,11 @@ from hetzner_k3s import decide
 from hetzner_k3s.decide.report import NEWEST, SPLIT_CODES
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.errors import SshStage
+from hetzner_k3s.model.facts import Known, Unknown
 from hetzner_k3s.model.host import HostFacts, Member, Snapshot, UnitFacts
 from hetzner_k3s.model.identity import RecordConflict
 from hetzner_k3s.model.report import Health, MemberState, Quorum, Report
+from hetzner_k3s.model.snapshots import StoredSnapshot
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
 
@@ -270,6 +273,18 @@ def test_the_newest_snapshots_come_first() -> None:
     taken = tuple(Snapshot(name=f"s{n}", size=n, created=NOW - 60 * n) for n in range(NEWEST + 3, 0, -1))
     told = report(edit_facts(healthy(), MASTER2, lambda f: replace(f, snapshots=taken))).snapshots
     assert [(s.name, s.where, s.age) for s in told] == [(f"s{n}", MASTER2, 60.0 * n) for n in range(1, NEWEST + 1)]
+
+
+def test_what_lies_in_s3_counts_where_it_is_this_clusters() -> None:
+    ours = StoredSnapshot(name="s-1799999940", folder="prod", size=9, modified=NOW, cluster_uid=UID)
+    others = replace(ours, name="s-1799999941", cluster_uid=OTHER_UID)
+    told = report(replace(healthy(), snapshots=Known((ours, others))))
+    assert [(s.name, s.where, s.age) for s in told.snapshots] == [("s-1799999940", "S3 prod/", 60.0)]
+    assert told.not_seen == ()
+
+
+def test_a_bucket_that_could_not_be_listed_is_said() -> None:
+    assert report(replace(healthy(), snapshots=Unknown("no answer"))).not_seen == ("S3 (no answer)",)
 
 
 def test_a_clock_that_is_behind_makes_no_snapshot_younger_than_now() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from hetzner_k3s.decide import quorum
 from hetzner_k3s.decide.basis import Basis, basis_of
 from hetzner_k3s.decide.control_plane import Stage, contact_stage
@@ -11,7 +13,7 @@ from hetzner_k3s.decide.workers import view_worker
 from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.errors import SshStage
-from hetzner_k3s.model.facts import Known
+from hetzner_k3s.model.facts import Known, Unknown
 from hetzner_k3s.model.host import HostFacts, Member, Unreachable
 from hetzner_k3s.model.identity import BirthRecord, Phase
 from hetzner_k3s.model.plan import Forecast, Intent
@@ -27,6 +29,7 @@ from hetzner_k3s.model.report import (
     SnapshotReport,
     Stranger,
 )
+from hetzner_k3s.model.snapshots import of_cluster
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
 
@@ -57,6 +60,7 @@ def report(spec: ClusterSpec, state: ClusterState, intent: Intent, ahead: Foreca
         file_version=str(spec.k3s_version),
         versions=_versions(servers),
         snapshots=_snapshots(basis),
+        not_seen=_not_seen(basis),
         beyond_file=tuple(server.name for server in servers if not server.in_file),
         drift=drift,
         forecast=ahead,
@@ -220,15 +224,29 @@ def _versions(servers: tuple[ServerReport, ...]) -> dict[str, tuple[str, ...]]:
 
 
 def _snapshots(basis: Basis) -> tuple[SnapshotReport, ...]:
-    found = [
-        SnapshotReport(
-            name=snapshot.name,
-            where=server.name,
-            created=snapshot.created,
-            age=max(0.0, basis.state.observed_at - snapshot.created),
-            size=snapshot.size,
-        )
-        for server, facts in told(basis)
-        for snapshot in facts.snapshots
-    ]
-    return tuple(sorted(found, key=lambda one: (one.age, one.name, one.where))[:NEWEST])
+    found = [*_local_snapshots(basis), *_stored_snapshots(basis)]
+    return tuple(sorted(found, key=lambda one: (-one.created, one.name, one.where))[:NEWEST])
+
+
+def _local_snapshots(basis: Basis) -> Iterator[SnapshotReport]:
+    for server, facts in told(basis):
+        for found in facts.snapshots:
+            yield _snapshot(basis, found.name, server.name, found.created, found.size)
+
+
+def _stored_snapshots(basis: Basis) -> Iterator[SnapshotReport]:
+    """Give those in S3 that carry the cluster's UID."""
+    listed = basis.state.snapshots
+    stored = listed.value if isinstance(listed, Known) else ()
+    for found in of_cluster(stored, basis.plane.record.uid):
+        yield _snapshot(basis, found.name, f"S3 {found.folder}/", found.created, found.size)
+
+
+def _snapshot(basis: Basis, name: str, where: str, created: float, size: int) -> SnapshotReport:
+    age = max(0.0, basis.state.observed_at - created)
+    return SnapshotReport(name=name, where=where, created=created, age=age, size=size)
+
+
+def _not_seen(basis: Basis) -> tuple[str, ...]:
+    listed = basis.state.snapshots
+    return (f"S3 ({listed.why})",) if isinstance(listed, Unknown) else ()

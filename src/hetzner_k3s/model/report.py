@@ -130,6 +130,8 @@ class Report:
     versions: Mapping[str, tuple[str, ...]]
     """Each k3s version that runs, with the names of the servers that run it."""
     snapshots: tuple[SnapshotReport, ...]
+    not_seen: tuple[str, ...]
+    """Where snapshots may lie that could not be looked at."""
     beyond_file: tuple[str, ...]
     drift: tuple[Drift, ...]
     forecast: Forecast

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -17,6 +18,7 @@ from hetzner_k3s.model.errors import ExitCode
 from hetzner_k3s.model.plan import Intent, Verb
 from hetzner_k3s.model.report import Health, Report
 from hetzner_k3s.model.spec import ClusterSpec
+from hetzner_k3s.observe import snapshots
 from hetzner_k3s.reconcile import Wish, look_ahead
 
 EXITS: Mapping[Health, ExitCode] = {
@@ -50,6 +52,7 @@ async def _look(spec: ClusterSpec, *, talk: bool) -> Report:
         intent = Intent(verb=Verb.CREATE, addons=addons.digests(spec))
         wish = Wish(spec=spec, intent=intent, request=session.lock_request)
         state, ahead = await look_ahead(wish, session.ports, teller)
+        state = replace(state, snapshots=state.snapshots or await snapshots.read(session.ports, spec))
         report = decide.report(spec, state, intent, ahead)
         if talk:
             for line in status_lines(report):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
+from hetzner_k3s.cli.render.tables import age, size, table
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.facts import Known, Unknown
 from hetzner_k3s.model.identity import BirthRecord
@@ -66,7 +67,7 @@ def snapshot_lines(spec: ClusterSpec, state: ClusterState) -> Iterator[str]:
     """Render a table, and a line for what could not be looked at."""
     rows = snapshot_rows(spec, state)
     if rows:
-        yield from _table([_HEADINGS, *((r.name, r.where, age(r.age), size(r.size), r.of) for r in rows)])
+        yield from table([_HEADINGS, *((r.name, r.where, age(r.age), size(r.size), r.of) for r in rows)])
     else:
         yield f"{spec.name}: no snapshot was found"
     yield from blind_spots(spec, state)
@@ -87,23 +88,3 @@ def blind_spots(spec: ClusterSpec, state: ClusterState) -> Iterator[str]:
     for server in lookup.owned_masters(spec.name, state.view):
         if state.facts(server.id) is None:
             yield f"not seen: {server.name} does not answer"
-
-
-def age(seconds: float) -> str:
-    """Write an age as people say it."""
-    minutes = int(seconds // 60)
-    if minutes < 60:
-        return f"{minutes} min"
-    hours = minutes // 60
-    return f"{hours} h {minutes % 60:02} min" if hours < 48 else f"{hours // 24} days"
-
-
-def size(count: int) -> str:
-    """Write a number of bytes as people say it."""
-    return f"{count / 1e6:.1f} MB" if count >= 100_000 else f"{count / 1e3:.1f} kB"
-
-
-def _table(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

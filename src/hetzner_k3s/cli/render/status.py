@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict
 
 from hetzner_k3s.cli.render.plan import forecast_rows
+from hetzner_k3s.cli.render.tables import age, size, table
 from hetzner_k3s.model.identity import BirthRecord
-from hetzner_k3s.model.report import Health, Report, ServerReport
+from hetzner_k3s.model.report import Health, MemberReport, Report, ServerReport
 
 SCHEMA = 1
 """Raised when a key of the JSON document changes its meaning or goes; new keys may come at any time."""
 
 _SERVER = ("SERVER", "ID", "HETZNER", "ADDRESS", "HOST", "K3S", "ETCD", "NODE")
 _MEMBER = ("MEMBER", "ADDRESS", "STATE", "CONNECTED TO IT")
-_SNAPSHOT = ("SNAPSHOT", "ON", "AGE", "SIZE")
+_SNAPSHOT = ("SNAPSHOT", "WHERE", "AGE", "SIZE")
 _NONE = "-"
-_MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
 def status_lines(report: Report) -> Iterator[str]:
@@ -27,14 +27,13 @@ def status_lines(report: Report) -> Iterator[str]:
     yield identity_line(report)
     yield from _summary(report)
     yield ""
-    yield from _table(_SERVER, [_server_row(server) for server in report.servers])
+    yield from table([_SERVER, *(_server_row(server) for server in report.servers)])
     if report.members:
         yield ""
-        yield from _table(_MEMBER, [_member_row(report, number) for number in range(len(report.members))])
+        yield from table([_MEMBER, *(_member_row(member) for member in report.members)])
     if report.snapshots:
         yield ""
-        rows = [(s.name, s.where, age(s.age), size(s.size)) for s in report.snapshots]
-        yield from _table(_SNAPSHOT, rows)
+        yield from table([_SNAPSHOT, *((s.name, s.where, age(s.age), size(s.size)) for s in report.snapshots)])
     yield from _remarks(report)
 
 
@@ -65,6 +64,7 @@ def _remarks(report: Report) -> Iterator[str]:
         *(f"drift: {one.subject}: {one.saw}" for one in report.drift),
         *(f"another cluster's: {one.server}: {one.saw}" for one in report.strangers),
         *(f"beyond the file: {name}" for name in report.beyond_file),
+        *(f"not seen: {what}" for what in report.not_seen),
         *(f"Node without a server of this cluster: {name}" for name in orphans),
     ]
     if remarks:
@@ -79,31 +79,8 @@ def _server_row(server: ServerReport) -> tuple[str, ...]:
     return tuple(cell or _NONE for cell in cells)
 
 
-def _member_row(report: Report, number: int) -> tuple[str, ...]:
-    member = report.members[number]
+def _member_row(member: MemberReport) -> tuple[str, ...]:
     return (member.name or _NONE, member.address, member.state.value, ", ".join(member.connected) or _NONE)
-
-
-def age(seconds: float) -> str:
-    """Say how old something is, in the largest two units that matter."""
-    if seconds < _MINUTE:
-        return f"{seconds:.0f} s"
-    if seconds < _HOUR:
-        return f"{seconds // _MINUTE:.0f} min"
-    if seconds < _DAY:
-        return f"{seconds // _HOUR:.0f} h {seconds % _HOUR // _MINUTE:.0f} min"
-    return f"{seconds // _DAY:.0f} d {seconds % _DAY // _HOUR:.0f} h"
-
-
-def size(count: int) -> str:
-    """Say how many bytes something has."""
-    return f"{count / 1e6:.1f} MB" if count >= 100_000 else f"{count / 1e3:.1f} kB"
-
-
-def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
-    for row in (headings, *rows):
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
 def status_document(report: Report) -> dict[str, object]:
@@ -122,6 +99,7 @@ def status_document(report: Report) -> dict[str, object]:
         "nodes": [asdict(node) for node in report.nodes],
         "versions": {"file": report.file_version, "running": dict(report.versions)},
         "snapshots": [asdict(snapshot) for snapshot in report.snapshots],
+        "not_seen": list(report.not_seen),
         "beyond_file": list(report.beyond_file),
         "drift": [asdict(one) for one in report.drift],
         "pending": forecast_rows(report.forecast),
