@@ -50,6 +50,11 @@ class ModelEtcd(Peer):
         """Tell what `2381/health` says: whether a leader answers."""
         return self._running and self.leader is not None
 
+    @property
+    def _serving(self) -> bool:
+        """Tell whether it answers clients: before it has told a leader its name it accepts and answers nothing."""
+        return self._running and self.led
+
     # --- the process
 
     async def start(self, launch: Launch) -> None:
@@ -57,11 +62,14 @@ class ModelEtcd(Peer):
         if self._drive.data is None:
             self._drive.data = self._found(url) if launch.existing else rules.first(launch.name, url)
         elif launch.force_new:
-            rules.forget_others(self._drive.data, launch.name)
+            disowned = self._peers.disown(self)
+            rules.forget_others(self._drive.data, launch.name, url)
+            if disowned:
+                return self.end(removed=True)
         self._name = launch.name
         self._running, self.synced = True, not self.data.me.learner
         self._peers.enter(self)
-        self.publish()
+        return self.publish()
 
     def _found(self, url: str) -> Data:
         """Learn who this member is from a cluster that lists its URL."""
@@ -145,11 +153,13 @@ class ModelEtcd(Peer):
         return _listed((await self._led(_LIST_SECONDS)).data)
 
     async def add_learner(self, peer_url: str) -> tuple[Member, ...]:
-        leader = await self._led(_REQUEST_SECONDS)
+        # Who is asked looks at its own connections before anybody leads or not.
         connected = len(self._peers.connected(self, rules.HEALTH_INTERVAL))
-        refusal = rules.refuse_addition(leader.data, peer_url, connected)
-        if refusal is not None:
-            raise EtcdError(refusal, 14 if refusal == rules.UNHEALTHY else 9)
+        if self._serving and rules.unsafe_addition(self.data, connected):
+            raise EtcdError(rules.UNHEALTHY, 14)
+        leader = await self._led(_REQUEST_SECONDS)
+        if (refusal := rules.refuse_addition(leader.data, peer_url)) is not None:
+            raise EtcdError(refusal, 9)
         number = rules.added_member_id(peer_url, self._peers.rng.token_hex(8))
         self._peers.configure(leader, {**leader.data.members, number: Member(number, "", (peer_url,), learner=True)})
         return _listed(leader.data)
@@ -159,21 +169,23 @@ class ModelEtcd(Peer):
         learner = leader.data.members.get(member_id)
         if learner is None:
             raise EtcdError(rules.NOT_FOUND, 5)
+        # The match index counts, not life: a dead learner that had caught up becomes a dead voter (K3S_RUN_FACTS.md).
+        if member_id != leader.data.member_id and leader.progress.get(member_id, 0) <= 0.9 * leader.data.index:
+            raise EtcdError(rules.NOT_IN_SYNC, 9)
         if not learner.learner:
             raise EtcdError(rules.NO_LEARNER, 9)
-        # The match index counts, not life: a dead learner that had caught up becomes a dead voter (K3S_RUN_FACTS.md).
-        if leader.progress.get(member_id, 0) <= 0.9 * leader.data.index:
-            raise EtcdError(rules.NOT_IN_SYNC, 9)
         self._peers.configure(leader, {**leader.data.members, member_id: replace(learner, learner=False)})
 
     async def remove(self, member_id: int) -> None:
+        victim = self.data.members.get(member_id) if self._serving else None
+        if victim is not None:
+            settled = self._peers.connected(self, rules.HEALTH_INTERVAL)
+            refusal = rules.refuse_removal(self.data, victim, self._peers.connected(self, 0.0), settled)
+            if refusal is not None:
+                raise EtcdError(refusal, 14 if refusal == rules.UNHEALTHY else 9)
         leader = await self._led(_REQUEST_SECONDS)
-        victim = leader.data.members.get(member_id)
-        if victim is None:
+        if member_id not in leader.data.members:
             raise EtcdError(rules.NOT_FOUND, 5)
-        refusal = rules.refuse_removal(leader.data, victim, self._peers.connected(self, 0.0))
-        if refusal is not None:
-            raise EtcdError(refusal, 14 if refusal == rules.UNHEALTHY else 9)
         left = {number: member for number, member in leader.data.members.items() if number != member_id}
         self._peers.configure(leader, left, removed=member_id)
 
@@ -191,7 +203,7 @@ class ModelEtcd(Peer):
     # --- what a member tells by itself
 
     async def status(self) -> Status:
-        if not self._running:
+        if not self._serving:
             raise EtcdUnavailable("context deadline exceeded", 4)
         data = self.data
         leader = self.leader.data.member_id if self.leader else 0

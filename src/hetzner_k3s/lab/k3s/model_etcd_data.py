@@ -123,11 +123,11 @@ def restored(snapshot: Snapshot, name: str, peer_url: str, salt: str) -> Data:
     return data
 
 
-def forget_others(data: Data, name: str) -> None:
+def forget_others(data: Data, name: str, peer_url: str = "") -> None:
     """Make a member the only one (`force-new-cluster`): ids stay, everybody else counts as removed for good."""
     me = data.me
-    data.removed |= set(data.members) - {data.member_id}
-    data.members = {data.member_id: Member(me.id, name, me.peer_urls, me.client_urls)}
+    data.removed = (data.removed | set(data.members)) - {data.member_id}
+    data.members = {data.member_id: Member(me.id, name, (peer_url,) if peer_url else me.peer_urls, me.client_urls)}
     data.log()
 
 
@@ -136,27 +136,40 @@ def majority(voters: int) -> int:
     return voters // 2 + 1
 
 
-def refuse_addition(data: Data, peer_url: str, connected: int) -> str | None:
-    """Say why a learner may not be added; `connected` counts the voters that were connected long enough, itself too."""
-    if any(m.learner for m in data.members.values()):
-        return TOO_MANY_LEARNERS
+def unsafe_addition(data: Data, connected: int) -> bool:
+    """Tell whether a member may not be added now.
+
+    Args:
+        data: of the member that is asked.
+        connected: how many voters it has been connected to long enough, itself too.
+    """
+    voters = len(data.voters)
+    return voters > 1 and connected < majority(voters + 1)
+
+
+def refuse_addition(data: Data, peer_url: str) -> str | None:
+    """Say why a learner may not be added to a list; `data` is the leader's."""
     if any(peer_url in m.peer_urls for m in data.members.values()):
         return URL_EXISTS
-    voters = len(data.voters)
-    return UNHEALTHY if voters > 1 and connected < majority(voters + 1) else None
+    return TOO_MANY_LEARNERS if any(m.learner for m in data.members.values()) else None
 
 
-def refuse_removal(data: Data, victim: Member, active: Iterable[int]) -> str | None:
-    """Say why a member may not be removed; `active` are the voters that are connected now, itself too.
+def refuse_removal(data: Data, victim: Member, active: Iterable[int], settled: Iterable[int]) -> str | None:
+    """Say why a member may not be removed.
 
     A victim that is down is safe to remove; learners always are.
+
+    Args:
+        data: the list it is in.
+        victim: the member.
+        active: the voters that are connected now, itself too.
+        settled: those of them that were connected long enough.
     """
     if victim.learner:
         return None
     left = [m for m in data.voters if m.id != victim.id]
     if not left or sum(bool(m.name) for m in left) < majority(len(left)):
         return NOT_ENOUGH_STARTED
-    alive = set(active)
-    if victim.id in alive and len(alive) - 1 < 1 + len(left) // 2:
+    if victim.id in set(active) and len(set(settled)) - 1 < 1 + len(left) // 2:
         return UNHEALTHY
     return None

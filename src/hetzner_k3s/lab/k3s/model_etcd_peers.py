@@ -184,9 +184,18 @@ class Peers:
         """Tell members that were removed so, when one reaches them that knows (K3S_RUN_FACTS.md, "A reset cluster")."""
         for one in self.members():
             for other in self.members():
-                same = one.data.cluster_id == other.data.cluster_id and one.trust == other.trust
-                if same and other.data.member_id in one.data.removed and self.touch(one, other):
+                if self._tells_it_is_removed(one, other):
                     other.end(removed=True)
+
+    def _tells_it_is_removed(self, one: Peer, other: Peer) -> bool:
+        """Tell whether a member hears from another one that it was removed: whom it lists, it calls."""
+        same = one.data.cluster_id == other.data.cluster_id and one.trust == other.trust
+        calls = one.data.member_id in other.data.members and self.touch(one, other)
+        return same and calls and other.data.member_id in one.data.removed
+
+    def disown(self, member: Peer) -> bool:
+        """Tell whether a member that starts alone still hears that it was removed, from those it listed until now."""
+        return any(self._tells_it_is_removed(one, member) for one in self.members() if one is not member)
 
     def _note_links(self) -> None:
         now = asyncio.get_running_loop().time()
