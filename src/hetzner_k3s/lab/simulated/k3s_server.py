@@ -282,12 +282,10 @@ class K3sServer:
     async def _wait_for_voter(self, etcd: ModelEtcd, *, joining: bool) -> None:
         if joining and self.timing.connection_stall:
             await asyncio.sleep(_FIRST_TEST)
-            status = await etcd.status()
-            if membership.connection_stalls(len(etcd.data.voters), status.learner):
+            if membership.connection_stalls(len(etcd.data.voters), etcd.data.me.learner):
                 await asyncio.sleep(self.timing.connection_stall)
         while not etcd.ended.done():
-            status = await etcd.status()
-            if status.leader and not status.learner:
+            if etcd.healthy and not etcd.data.me.learner:
                 return
             await self.site.peers.changed()
         await asyncio.get_running_loop().create_future()  # removed: `activating` for ever (K3S_RUN_FACTS.md)
