@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -20,10 +20,10 @@ from hetzner_k3s.model.cloud import (
 from hetzner_k3s.model.contact import HostKeyPair as HostKeyPair  # noqa: PLC0414  re-exported: HostKeys makes it
 from hetzner_k3s.model.contact import HostTarget
 from hetzner_k3s.model.kube import KubeView, Leaving, NodeLoad, Pod
-from hetzner_k3s.model.operations import Operation
+from hetzner_k3s.model.operations import Done, Operation
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.snapshots import StoredSnapshot
-from hetzner_k3s.model.state import LocalEvidence
+from hetzner_k3s.model.state import LocalEvidence, Rescue
 
 R = TypeVar("R")
 
@@ -127,6 +127,10 @@ class Hosts(Protocol):
         """
         ...
 
+    def stream(self, target: HostTarget, operation: Operation[Done]) -> AsyncIterator[bytes]:
+        """Run a reading operation and give what it prints as it comes; raises `HostError` when it did not end well."""
+        ...
+
     async def close(self) -> None:
         """Drop all connections."""
         ...
@@ -205,6 +209,14 @@ class Local(Protocol):
 
     def remove_kubeconfig(self) -> None:
         """Remove the kubeconfig if it is there."""
+        ...
+
+    async def keep_rescue(self, rescue: Rescue, archive: AsyncIterator[bytes]) -> str:
+        """Unpack an archive of a host's data (compressed tar, SHA256SUMS first), check it, and say where it lies.
+
+        Raises:
+            DamagedRescue: a file is missing or differs from its checksum; nothing is left that looks like a rescue.
+        """
         ...
 
     def record(self, event: str, detail: Mapping[str, str]) -> None:

@@ -14,9 +14,9 @@ import pytest
 from hetzner_k3s.adapters.ssh import SshHosts, UnusableKey
 from hetzner_k3s.adapters.system import SystemClock, SystemRng
 from hetzner_k3s.model.contact import HostTarget, host_key_label
-from hetzner_k3s.model.errors import Fate, HostUnreachable, OperationFailed, SshStage
+from hetzner_k3s.model.errors import Fate, HostUnreachable, OperationFailed, PreconditionChanged, SshStage
 from hetzner_k3s.model.host import HostKeyKind
-from hetzner_k3s.model.operations import K3sRole, Probe, ReadJournal, ReadMembers
+from hetzner_k3s.model.operations import FetchDatabase, K3sRole, Probe, ReadJournal, ReadMembers
 
 HOST_KEY = asyncssh.generate_private_key("ssh-ed25519")
 LABEL = host_key_label(HOST_KEY.public_data)
@@ -40,6 +40,7 @@ class Server:
         self.connections = 0
         self.commands: list[str] = []
         self.answer = '{"result":{"members":[]}}'
+        self.complaint = ""
         self.hold: asyncio.Event | None = None
         self.began = asyncio.Event()
 
@@ -53,7 +54,8 @@ class Server:
         if self.hold is not None:
             await self.hold.wait()
         process.stdout.write(self.answer)
-        process.exit(0)
+        process.stderr.write(self.complaint)
+        process.exit(3 if self.complaint else 0)
 
 
 @asynccontextmanager
@@ -233,3 +235,18 @@ async def agent(socket: Path) -> AsyncIterator[Path]:
     finally:
         process.terminate()
         await process.wait()
+
+
+def test_a_stream_is_given_as_it_comes_and_its_complaint_is_an_error(tmp_path: Path) -> None:
+    async def story(server: Server, target: HostTarget, ssh: SshHosts) -> None:
+        server.answer = "archive" * 100_000
+        got = b"".join([piece async for piece in ssh.stream(target, FetchDatabase())])
+        assert got.decode() == server.answer
+        server.complaint = '{"error":"precondition_changed","message":"k3s runs on this host"}'
+        with pytest.raises(PreconditionChanged, match="m1: k3s runs on this host"):
+            [piece async for piece in ssh.stream(target, FetchDatabase())]
+        server.complaint = "tar: write error"
+        with pytest.raises(OperationFailed, match="tar: write error"):
+            [piece async for piece in ssh.stream(target, FetchDatabase())]
+
+    with_server(tmp_path, story)

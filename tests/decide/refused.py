@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from tests.decide.cases import case
+from tests.decide.disasters import DISASTERS
 from tests.decide.world import (
     CA,
     CLUSTER,
-    CREATE,
     DELETE,
     FIRST_MASTER,
     MASTER1,
@@ -60,24 +61,8 @@ from hetzner_k3s.model.errors import SshStage
 from hetzner_k3s.model.facts import Known, Unknown
 from hetzner_k3s.model.host import HostFacts, Member, SupervisorFacts
 from hetzner_k3s.model.identity import BirthRecord, Phase
-from hetzner_k3s.model.plan import Intent
 from hetzner_k3s.model.spec import ClusterSpec, NetworkSpec, SshSpec
 from hetzner_k3s.model.state import UNREADABLE, ClusterState, LocalEvidence
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """A state, and the codes of what must be said about it."""
-
-    state: ClusterState
-    codes: tuple[str, ...]
-    spec: ClusterSpec = SPEC
-    intent: Intent = CREATE
-
-
-def case(state: ClusterState, *codes: str, spec: ClusterSpec = SPEC, intent: Intent = CREATE) -> Case:
-    return Case(state, codes, spec, intent)
-
 
 FIVE = a_spec(5, 0)
 ONE = a_spec(1, 0)
@@ -220,9 +205,7 @@ MASTERS = {
         edit_server(healthy(), MASTER2, lambda s: replace(s, private_ips={})), "master.not-ready"
     ),
     "one lost and one off": case(off(lose(healthy(FIVE), MASTER1), MASTER2), "master.off", spec=FIVE),
-    "two masters lost, quorum lost": case(
-        without_quorum(lose(lose(healthy(), MASTER1), MASTER2)), "masters.none-healthy"
-    ),
+    "two masters lost, quorum lost": case(without_quorum(lose(lose(healthy(), MASTER1), MASTER2)), "quorum.lost"),
     "two masters lost, quorum held": case(lose(lose(healthy(FIVE), MASTER1), MASTER2), "masters.two-lost", spec=FIVE),
     "all masters lost": case(all_lost(), "masters.all-lost"),
     "the only master lost": case(all_lost(ONE), "masters.all-lost", spec=ONE),
@@ -516,4 +499,15 @@ DELETION = {
     ),
 }
 
-CASES = {**MASTERS, **KEYS, **IDENTITY, **LISTING, **BIRTH, **MEMBERS, **WORKERS, **BEFORE_A_JOIN, **DELETION}
+CASES = {
+    **DISASTERS,
+    **MASTERS,
+    **KEYS,
+    **IDENTITY,
+    **LISTING,
+    **BIRTH,
+    **MEMBERS,
+    **WORKERS,
+    **BEFORE_A_JOIN,
+    **DELETION,
+}

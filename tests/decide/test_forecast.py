@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import get_args
 
 import pytest
+from tests.decide.disasters import FIVE, disaster, resetting
 from tests.decide.world import (
     CREATE,
     DELETE,
@@ -44,6 +45,7 @@ WAYS: dict[str, tuple[ClusterState, ClusterSpec, Intent]] = {
     "a new worker": (lose(healthy(), WORKER1), SPEC, CREATE),
     "a prune": (healthy(a_spec(5, 2)), a_spec(3, 1), PRUNE),
     "a prune taken back": (half_gone(), SPEC, CREATE),
+    "a reset of a lost quorum": (disaster(FIVE), FIVE, resetting("prod-master5")),
     "a deletion": (healthy(), SPEC, DELETE),
 }
 

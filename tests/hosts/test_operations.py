@@ -13,7 +13,11 @@ from hetzner_k3s.model.errors import Fate, HostBusy, LockLost, OperationFailed, 
 from hetzner_k3s.model.host import EtcdFacts, HostKeyKind, Member, OperationRecord, Snapshot, SupervisorFacts, UnitFacts
 from hetzner_k3s.model.operations import (
     AwaitK3s,
+    DataBasis,
     Done,
+    FenceMember,
+    FetchDatabase,
+    HoldK3s,
     Install,
     K3sRole,
     MembersBasis,
@@ -24,9 +28,11 @@ from hetzner_k3s.model.operations import (
     Probe,
     PromoteLearner,
     ReadJournal,
+    ReadLog,
     ReadMembers,
     ReadSecret,
     RemoveMember,
+    ResetCluster,
     RetireMember,
     RotateHostKey,
     SaveSnapshot,
@@ -57,6 +63,11 @@ ALL: list[Operation[object]] = [
     ReadSecret(kind=SecretKind.TOKEN),
     ReadMembers(),
     ReadJournal(role=K3sRole.SERVER, lines=20),
+    HoldK3s(basis=DataBasis(ca="ab12", leader=None), fence=7),
+    ReadLog(segments=1),
+    FetchDatabase(),
+    FenceMember(ca="ab12", fence=7),
+    ResetCluster(ca="ab12", lineage="22", parent="11", fence=7),
 ]
 
 UNITS = (
@@ -116,6 +127,9 @@ LOOK = {
     "k3s_version": "v1.36.3+k3s1",
     "units": UNITS,
     "operation": {"id": "ab", "name": "Install", "fence": 7},
+    "held": False,
+    "lineage": "22",
+    "parent_lineage": "11",
     "disk": DISK,
     "etcd": ETCD,
     "supervisor": SUPERVISOR,
@@ -160,6 +174,7 @@ def test_a_look_is_read() -> None:
     assert facts.snapshots == (Snapshot(name="pre-repair-m1-1795468755", size=2572320, created=1795468755.0),)
     assert facts.interfaces == {"198.51.100.2": "eth0", "10.0.0.2": "enp7s0"}
     assert facts.disk.config_server == "https://10.0.0.3:6443"
+    assert (facts.held, facts.lineage, facts.parent_lineage) == (False, "22", "11")
     assert not facts.disk.empty
     assert facts.etcd == EtcdFacts(
         healthy=True,

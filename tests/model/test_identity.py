@@ -90,3 +90,24 @@ def test_a_phase_whose_label_was_lost_is_told_by_the_rest(record: BirthRecord, p
     merged = merge_records((record,))
     assert isinstance(merged, BirthRecord)
     assert merged.phase is phase
+
+
+def _of(lineage: str, parent: str | None = None) -> BirthRecord:
+    return BirthRecord(phase=Phase.BORN, lineage=lineage, parent=parent)
+
+
+def test_a_lineage_that_is_not_written_everywhere_yet_is_no_conflict() -> None:
+    merged = merge_records((_of("aa"), _of("bb", "aa"), BirthRecord(), _of("aa")))
+    assert merged == _of("bb", "aa")
+
+
+def test_two_lineages_out_of_one_are_a_conflict() -> None:
+    assert merge_records((_of("aa"), _of("bb", "aa"), _of("cc", "aa"))) == RecordConflict("lineage", ("bb", "cc"))
+
+
+def test_a_grandchild_alone_does_not_explain_its_grandparent() -> None:
+    assert merge_records((_of("aa"), _of("cc", "bb"))) == RecordConflict("lineage", ("aa", "cc"))
+
+
+def test_a_record_with_a_parent_is_read_as_it_was_written() -> None:
+    assert read_record(_of("bb", "aa").labels()) == _of("bb", "aa")

@@ -209,3 +209,17 @@ def secrets_kept(world: World, runs: Iterable[Run]) -> list[str]:
     texts = [str(s.labels) + s.user_data for s in world.project.servers.values()]
     texts += [str(world.laptop.journal), *(line for run in runs for line in run.told.lines)]
     return [f"I13: a token stands in {text[:80]!r}" for text in texts for p in passwords if p in text]
+
+
+def lineage_known(world: World, spec: ClusterSpec) -> list[str]:
+    """Ask whether all that carries the lineage says the same, the ConfigMap included."""
+    carriers = (world.project.placement_groups, world.project.networks, world.project.firewalls, world.project.servers)
+    told = {r.labels.get(naming.LABEL_LINEAGE) for found in carriers for r in found.values()} - {None}
+    servers = [s for s in world.project.servers.values() if s.name in spec.master_names]
+    masters = {server.labels.get(naming.LABEL_LINEAGE) for server in servers}
+    data = leading_data(world)
+    found = data.keys.get("/registry/configmaps/kube-system/hetzner-k3s") if data else None
+    inside = json.loads(found.value)["data"]["lineage"] if found else None
+    if told == masters == {inside}:
+        return []
+    return [f"the lineage is told as {told}, of the masters {masters}, in the cluster {inside}"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 
 from hetzner_k3s.lab.k3s import node_password, tokens
 from hetzner_k3s.lab.k3s.api.resources import NODES, SECRETS, Obj
@@ -141,6 +142,11 @@ async def reborn(world: World, host: Host) -> None:
     """Wait until the other cluster serves."""
     await faults.until(lambda: host.server is not None and host.server.api_ready, f"the cluster on {host.name}")
     world.site.peers.settle()
+
+
+async def fenced(world: World, names: Sequence[str]) -> None:
+    """Wait until the data of these was moved aside."""
+    await faults.until(lambda: all(world.host(name).disk.fenced for name in names), "the fence")
 
 
 async def rotate_token(world: World, host: Host, password: str) -> None:

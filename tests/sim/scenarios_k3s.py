@@ -30,45 +30,6 @@ _FOR_EVER = (400.0, 400.0)
 # --- who it is
 
 
-@_add(
-    "49",
-    "split-brain-two-CAs",
-    refuses("identity.split", split=True),
-    later="also shows members, objects and age of each side",
-)
-async def _(story: Story) -> None:
-    host = story.world.host(MASTER3)
-    mischief.server_unit_stopped(host)
-    mischief.give_birth(host, keep_tls=False)
-    await mischief.reborn(story.world, host)
-    story.world.site.births.pop()  # it was not the tool's
-
-
-@_add("50", "split-brain-equal-etcd-cluster-id", refuses("identity.split", split=True))
-async def _(story: Story) -> None:
-    """The first master is born again on its address with its TLS files: same CA, same etcd cluster id, other UID."""
-    host = story.world.host(MASTER1)
-    mischief.server_unit_stopped(host)
-    mischief.give_birth(host, keep_tls=True)
-    await mischief.reborn(story.world, host)
-    story.world.site.births.pop()
-    assert host.disk.drive.data is not None
-    assert host.disk.drive.data.cluster_id == story.before.cluster_id
-    await asyncio.sleep(30)  # the two others have a leader again
-
-
-@_add("51", "split-brain-same-CA", refuses("identity.two-lists"))
-async def _(story: Story) -> None:
-    """One master is reset while it is cut off from the two others, which go on."""
-    host = story.world.host(MASTER3)
-    await story.happens(CutOff(MASTER3))
-    mischief.server_unit_stopped(host)
-    mischief.without_server_line(host)
-    mischief.reset_quorum(host)
-    mischief.start(host)
-    await mischief.reborn(story.world, host)
-
-
 # --- tokens
 
 

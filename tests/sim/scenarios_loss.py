@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-from hetzner_k3s.lab.simulated import faults
 from hetzner_k3s.lab.simulated.faults import DatabaseDeleted, PoweredOff, Rebuilt, ServerDeleted, SshSilent
 from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.errors import ExitCode
@@ -131,45 +130,6 @@ async def _(story: Story) -> None:
     await story.create(kill_at=8)
     await mischief.servers_run(story.world)
     await story.happens(SshSilent(MASTER2), SshSilent(MASTER3))
-
-
-@_add("32", "two-of-three-deleted", refuses("masters.none-healthy"), later=_NEEDS_CONSENT)
-async def _(story: Story) -> None:
-    await story.happens(ServerDeleted(MASTER1), ServerDeleted(MASTER2))
-
-
-@_add("33", "reset-refused-other-alive", refuses("masters.none-healthy"), later="refused: the other is not proven dead")
-async def _(story: Story) -> None:
-    await story.happens(ServerDeleted(MASTER1), faults.CutOff(MASTER2))
-
-
-@_add(
-    "34",
-    "reset-lower-index-survivor",
-    refuses("masters.none-healthy"),
-    later="refused, shows (term, index) of both",
-    spec=a_spec(5),
-)
-async def _(story: Story) -> None:
-    await story.happens(*(ServerDeleted(f"prod-master{index}") for index in (1, 2, 3)))
-
-
-@_add("35", "former-member-returns-after-reset", Told(), later="fenced, named in status, never counted")
-async def _(story: Story) -> Run:
-    """Two masters are off, the third is reset by hand; then one of the old ones returns."""
-    await story.happens(PoweredOff(MASTER1), PoweredOff(MASTER2))
-    survivor = story.world.host(MASTER3)
-    mischief.server_unit_stopped(survivor)
-    mischief.reset_quorum(survivor)
-    mischief.start(survivor)
-    await mischief.reborn(story.world, survivor)
-    await story.heals(PoweredOff(MASTER1))
-    await asyncio.sleep(60)
-    run = await story.create()
-    assert run.code is ExitCode.REFUSED, run.story()
-    assert not run.writes
-    assert not invariants.always(story.world, story.before), "the past lives again"
-    return run
 
 
 def _all_deleted(number: str, name: str, later: str) -> None:

@@ -107,6 +107,15 @@ async def write_user_objects(place: World) -> None:
         await store.create(CONFIGMAPS, body, "default")
 
 
+async def write_user_object(story: Story, name: str) -> None:
+    """Write one more object, which must not be lost from now on."""
+    servers = [host.server for host in story.world.site.hosts.values()]
+    leading = next(s for s in servers if s and s.etcd and s.etcd.leads)
+    assert leading.store is not None
+    await leading.store.create(CONFIGMAPS, {"metadata": {"name": name}, "data": {"text": "kept"}}, "default")
+    story.before = replace(invariants.picture(story.world), starts=story.before.starts, births=story.before.births)
+
+
 def with_version(spec: ClusterSpec, version: str) -> ClusterSpec:
     """Ask for another k3s version."""
     return replace(spec, k3s_version=type(spec.k3s_version).parse(version))

@@ -11,12 +11,13 @@ from hetzner_k3s.config.loader import load
 from hetzner_k3s.lab.simulated.virtual_time import run
 
 from .scenario import Scenario
+from .scenarios_disaster import DISASTER
 from .scenarios_k3s import K3S
 from .scenarios_loss import LOSS
 from .scenarios_world import WORLD
 from .story import healthy
 
-ALL = [*LOSS.scenarios, *WORLD.scenarios, *K3S.scenarios]
+ALL = [*LOSS.scenarios, *DISASTER.scenarios, *WORLD.scenarios, *K3S.scenarios]
 _SEED = 20
 _ELSEWHERE = {
     "29": "test_kill.py",

@@ -158,15 +158,16 @@ async def _write_lineage(context: Context, via: HostTarget, step: MarkMember) ->
         return
     found = (context.state.kube_of(step.via) or await context.ports.kube.view(via)).lineage
     if found is None:
-        await context.ports.kube.apply(via, (_lineage_object(lineage),))
-    elif found != lineage:
+        await context.ports.kube.apply(via, (lineage_object(lineage),))
+    elif found not in {lineage, step.record.parent}:
         raise WrongCluster(
             f"{via.name} serves lineage {found}, the birth record says {lineage}",
             hint="Two histories of one cluster; nothing more was written.",
         )
 
 
-def _lineage_object(lineage: str) -> dict[str, object]:
+def lineage_object(lineage: str) -> dict[str, object]:
+    """Give the ConfigMap that carries the lineage inside the cluster."""
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",

@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from hetzner_k3s.act import addons, control_plane, host_keys, infra, local, nodes, scale, servers, teardown, tokens
+from hetzner_k3s.act import (
+    addons,
+    control_plane,
+    disaster,
+    host_keys,
+    infra,
+    local,
+    nodes,
+    scale,
+    servers,
+    teardown,
+    tokens,
+)
 from hetzner_k3s.act.context import Context, Handler, Outcome
 from hetzner_k3s.model import steps
 
@@ -25,6 +37,11 @@ HANDLERS: Final[Mapping[type, Handler]] = {
     steps.RenewToken: tokens.renew_token,
     steps.SaveSnapshot: control_plane.save_snapshot,
     steps.RemoveMember: control_plane.remove_member,
+    steps.HoldMaster: disaster.hold_master,
+    steps.FetchDatabase: disaster.fetch_database,
+    steps.FenceMember: disaster.fence_member,
+    steps.ResetQuorum: disaster.reset_quorum,
+    steps.AdoptLineage: disaster.adopt_lineage,
     steps.DeleteNode: nodes.delete_node,
     steps.JoinWorker: nodes.join_worker,
     steps.UnmarkMember: scale.unmark_member,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
@@ -18,7 +18,7 @@ from hetzner_k3s.hosts.operations import Invocation
 from hetzner_k3s.model.contact import HostTarget, host_key_label
 from hetzner_k3s.model.errors import Fate, HostBusy, HostUnreachable, ProductError, SshStage
 from hetzner_k3s.model.host import HostKeyKind
-from hetzner_k3s.model.operations import Operation, RotateHostKey
+from hetzner_k3s.model.operations import Done, Operation, RotateHostKey
 from hetzner_k3s.ports import Clock, Rng
 
 R = TypeVar("R")
@@ -34,6 +34,8 @@ _BUSY_SECONDS: Final = 60.0
 """How long another operation on a host is waited for: what a killed run began may still be at it."""
 _SETTLE_SECONDS: Final = 60.0
 _POLL_SECONDS: Final = 0.2
+_PIECE: Final = 1 << 18
+"""Bytes of a stream that are taken at a time."""
 
 _LOST = (asyncssh.Error, OSError, asyncio.TimeoutError)
 
@@ -95,6 +97,25 @@ class SshHosts:
         finally:
             if isinstance(operation, RotateHostKey):
                 self._drop(target)  # the next connection must verify the new key
+
+    async def stream(self, target: HostTarget, operation: Operation[Done]) -> AsyncIterator[bytes]:
+        """Run a reading operation and give its stdout in pieces; see `ports.Hosts.stream` for what it raises."""
+        connection = await self._connect(target, boot_key_suffices=operation.boot_key_suffices)
+        sent = operations.invocation(operation, "")
+        try:
+            async with connection.sessions, asyncio.timeout(sent.limit):
+                process = await connection.client.create_process(sent.command, stdin=asyncssh.DEVNULL, encoding=None)
+                try:
+                    while piece := await process.stdout.read(_PIECE):
+                        yield piece
+                    ended = await process.wait()
+                finally:
+                    process.close()
+        except _LOST as lost:
+            self._drop(target)
+            raise _unreachable(target, SshStage.SESSION, f"connection lost: {lost}") from lost
+        if ended.exit_status != 0:
+            raise operations.stream_failure(operation, _as_text(ended.stderr), target.name)
 
     async def forward(self, target: HostTarget, port: int) -> int:
         """Give a port of 127.0.0.1 here that leads to `port` of 127.0.0.1 there, as long as the connection lives.
@@ -268,3 +289,7 @@ def _no_answer(failure: Exception) -> str:
     if isinstance(failure, ConnectionRefusedError):
         return "nothing listens for SSH (connection refused)"
     return f"no answer by SSH: {str(failure) or type(failure).__name__}"
+
+
+def _as_text(printed: bytes | str | None) -> str:
+    return printed.decode(errors="replace") if isinstance(printed, bytes) else printed or ""

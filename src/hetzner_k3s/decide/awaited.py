@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hetzner_k3s.decide import beyond
+from hetzner_k3s.decide import beyond, past
 from hetzner_k3s.decide.birth import found_servers
 from hetzner_k3s.decide.control_plane import labelled_member
-from hetzner_k3s.decide.predictions import PREDICTED_ADDRESS, map_members, map_peers
+from hetzner_k3s.decide.predictions import PREDICTED_ADDRESS, map_members, map_peers, with_only_voter
 from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import Server, ServerStatus
 from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.host import HostFacts, HostKeyKind, Member
+from hetzner_k3s.model.identity import RecordConflict
 from hetzner_k3s.model.kube import KubeNode, KubeView
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
@@ -19,9 +20,20 @@ from hetzner_k3s.model.state import ClusterState
 
 def come_true(spec: ClusterSpec, state: ClusterState) -> ClusterState:
     """Say what the world looks like when everything that comes by itself has come."""
-    return _api_read(
-        spec, _learners_promoted(_peers_given_up(_balancer_addressed(spec, _fresh_hosts_seen(spec, state))))
-    )
+    seen = _balancer_addressed(spec, _fresh_hosts_seen(spec, state))
+    return _api_read(spec, _learners_promoted(_peers_given_up(_serving_after_reset(spec, seen))))
+
+
+def _serving_after_reset(spec: ClusterSpec, state: ClusterState) -> ClusterState:
+    """Let a master that was reset and started serve: its lineage is the one that the record does not know yet."""
+    record = lookup.birth_record(spec, state.view)
+    if isinstance(record, RecordConflict):
+        return state
+    for server in lookup.owned_masters(spec.name, state.view):
+        facts = state.facts(server.id)
+        if facts and past.began_anew(facts, record) and not facts.held and state.kube_of(server.id) is None:
+            return with_only_voter(spec, state, server.id, record, facts.lineage or "")
+    return state
 
 
 def _fresh_hosts_seen(spec: ClusterSpec, state: ClusterState) -> ClusterState:

@@ -61,10 +61,14 @@ class Basis:
 
 @dataclass(frozen=True, slots=True)
 class Opinion:
-    """What a move wants: steps that are safe now, and what it waits for."""
+    """What a move wants: steps that are safe now, and what it waits for.
+
+    `alone` says that nothing else may be done meanwhile, in no scope.
+    """
 
     steps: tuple[PlannedStep, ...] = ()
     waits: tuple[Wait, ...] = ()
+    alone: bool = False
 
 
 Gate = Callable[[Basis], tuple[Refusal, ...]]

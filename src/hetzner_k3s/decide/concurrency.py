@@ -10,11 +10,15 @@ from typing import Final
 
 from hetzner_k3s.model.plan import PlannedStep, StepKey
 from hetzner_k3s.model.steps import (
+    AdoptLineage,
     CordonNode,
     CreateServer,
     DeleteNode,
     DeleteServer,
     DrainNode,
+    FenceMember,
+    FetchDatabase,
+    HoldMaster,
     InitControlPlane,
     InstallK3s,
     JoinControlPlane,
@@ -23,6 +27,7 @@ from hetzner_k3s.model.steps import (
     RecordBirth,
     RemoveMember,
     RenewToken,
+    ResetQuorum,
     RetireMember,
     SecureHost,
     UncordonNode,
@@ -35,7 +40,18 @@ def _verbs(*steps: type) -> frozenset[str]:
 
 
 _ON_HOST: Final = _verbs(
-    CreateServer, SecureHost, InstallK3s, InitControlPlane, JoinControlPlane, JoinWorker, MarkMember, RenewToken
+    CreateServer,
+    SecureHost,
+    InstallK3s,
+    InitControlPlane,
+    JoinControlPlane,
+    JoinWorker,
+    MarkMember,
+    RenewToken,
+    HoldMaster,
+    FetchDatabase,
+    FenceMember,
+    ResetQuorum,
 )
 """Steps that work on the host of their target: one after another."""
 
@@ -46,7 +62,9 @@ _CLEARANCES: Final = _verbs(RemoveMember, DeleteNode)
 _DEPARTURE: Final = _verbs(UnmarkMember, CordonNode, DrainNode, UncordonNode, RetireMember, DeleteNode, DeleteServer)
 """The way out of what has one name: a step at a time."""
 
-_DISRUPTIVE: Final = _verbs(RecordBirth, InitControlPlane, JoinControlPlane, RemoveMember, RetireMember)
+_DISRUPTIVE: Final = _verbs(
+    RecordBirth, InitControlPlane, JoinControlPlane, RemoveMember, RetireMember, ResetQuorum, AdoptLineage
+)
 """Steps that change who the control plane is: one at a time, but for the joins of a birth."""
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from hetzner_k3s.decide import beyond
+from hetzner_k3s.decide import beyond, past
 from hetzner_k3s.decide.machines import NamedServer
 from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import Server, ServerStatus
@@ -40,6 +40,7 @@ class Stage(Enum):
     REBUILT = "rebuilt"
     SICK = "not ready"
     LOCKED_OUT = "kept from starting by a token that was rotated"
+    HELD = "held down"
 
 
 NEVER_STARTED = frozenset({Stage.ABSENT, Stage.BOOTING, Stage.UNSECURED, Stage.BARE, Stage.READY})
@@ -207,6 +208,8 @@ def _silence(reading: Unreachable, committed: bool) -> tuple[Stage, str]:
 
 
 def _k3s_stage(server: Server, facts: HostFacts, node: KubeNode | None, *, api_read: bool) -> tuple[Stage, str]:
+    if facts.held:
+        return Stage.HELD, "k3s was stopped for a quorum reset and must not start"
     if facts.voter:
         return _voter_stage(server, facts, node, api_read=api_read)
     if labelled_member(server):
@@ -288,7 +291,8 @@ def _is_healthy(master: MasterView, record: BirthRecord) -> bool:
     if master.facts is None or master.stage not in {Stage.MEMBER, Stage.UNMARKED}:
         return False
     identity = identity_of(master.facts)
-    return identity is not None and _fits(identity, record)
+    lineage_fits = master.server is None or past.belongs(master.facts, master.server, record)
+    return identity is not None and _fits(identity, record) and lineage_fits
 
 
 def _fits(identity: Identity, record: BirthRecord) -> bool:

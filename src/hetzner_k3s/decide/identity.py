@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hetzner_k3s.decide import split
 from hetzner_k3s.decide.basis import Basis
 from hetzner_k3s.decide.control_plane import MasterView, Stage, identity_of
 from hetzner_k3s.decide.machines import whereabouts
@@ -16,7 +17,7 @@ def one_identity(basis: Basis) -> tuple[Refusal, ...]:
     sides = _sides(basis)
     record = basis.plane.record
     if len(sides) > 1:
-        return (_split(basis.spec.name, sides, record),)
+        return (_split(basis, sides, record),)
     for identity, names in sides.items():
         if (record.ca and not identity.ca.startswith(record.ca)) or (record.uid and record.uid != identity.uid):
             return (_other_cluster(basis, identity, names),)
@@ -35,7 +36,8 @@ def _other_ca(basis: Basis, name: str, ca: str) -> Refusal:
         code="identity.other",
         saw=f"The disk of {name} holds CA {ca[:8]}; the birth record says CA {(basis.plane.record.ca or '')[:8]}.",
         why="It holds data of another cluster; started, it would go on with that one.",
-        you_can="Find out whose data it is. If it may go, delete the server at Hetzner and run `create` again.",
+        you_can=f"Find out whose data it is.{split.how_to_keep(basis)} Or, if it may go, delete the server at Hetzner "
+        "and run `create` again.",
     )
 
 
@@ -48,7 +50,7 @@ def _sides(basis: Basis) -> dict[Identity, list[str]]:
     return sides
 
 
-def _split(cluster: str, sides: dict[Identity, list[str]], record: BirthRecord) -> Refusal:
+def _split(basis: Basis, sides: dict[Identity, list[str]], record: BirthRecord) -> Refusal:
     told = "; ".join(
         f"CA {identity.ca[:8]} with kube-system UID {identity.uid[:8]} on {', '.join(names)}"
         for identity, names in sorted(sides.items(), key=lambda side: side[1])
@@ -57,10 +59,10 @@ def _split(cluster: str, sides: dict[Identity, list[str]], record: BirthRecord) 
     known = f" The birth record names that of {', '.join(recorded[0])}." if recorded else ""
     return Refusal(
         code="identity.split",
-        saw=f"Two clusters answer for '{cluster}': {told}.{known}",
+        saw=f"Two clusters answer for '{basis.spec.name}': {told}.{known}",
         why="Both may hold data that the other does not; joining anything to either would choose for you.",
-        you_can="Save a snapshot on each side (`k3s etcd-snapshot save`). Delete the servers of the side that goes at "
-        "Hetzner, and run `create` again: they are then replaced like lost masters.",
+        you_can=f"Look which side has your data, and say so.{split.how_to_keep(basis)} Or delete the servers of the "
+        "side that goes at Hetzner, and run `create` again: they are then replaced like lost masters.",
     )
 
 
@@ -92,31 +94,16 @@ def one_member_list(basis: Basis) -> tuple[Refusal, ...]:
         if identity_of(facts) == identity_of(its)
         and its.etcd.member_id not in {member.id for member in facts.etcd.members or ()}
     ]
-    return (_two_lists(basis.spec.name, *unknown[0]),) if unknown else ()
+    return (_two_lists(basis, *unknown[0]),) if unknown else ()
 
 
-def _two_lists(cluster: str, name: str, other: str) -> Refusal:
+def _two_lists(basis: Basis, name: str, other: str) -> Refusal:
     return Refusal(
         code="identity.two-lists",
-        saw=f"Two control planes answer for '{cluster}': {other} is a voter of one, and {name} serves another one's "
-        "member list.",
+        saw=f"Two control planes answer for '{basis.spec.name}': {other} is a voter of one, and {name} serves "
+        "another one's member list.",
         why="One of them was reset or restored and the other is its past; both may hold data that the other does not.",
-        you_can="Nothing was changed. Save a snapshot of each side, then stop k3s on the masters you do not keep.",
-    )
-
-
-def one_lineage(basis: Basis) -> tuple[Refusal, ...]:
-    """Refuse when the cluster's own ConfigMap names another lineage than the labels do."""
-    kube, record = basis.plane.kube, basis.plane.record
-    if kube is None or kube.lineage is None or record.lineage in {None, kube.lineage}:
-        return ()
-    return (
-        Refusal(
-            code="identity.lineage",
-            saw=f"The cluster says it is of lineage {kube.lineage}, its servers' labels say {record.lineage}.",
-            why="It was reset or restored, or what answers is a cluster's own past.",
-            you_can="Find out which masters were reset; power off those of the older lineage.",
-        ),
+        you_can=f"Nothing was changed. Look which side has your data, and say so.{split.how_to_keep(basis)}",
     )
 
 

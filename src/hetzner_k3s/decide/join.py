@@ -75,8 +75,8 @@ def _another_join_ends(basis: Basis, joiners: list[tuple[MasterView, Server]]) -
 
 
 def _control_plane_is_being_born(basis: Basis) -> bool:
-    """Tell whether no master but the seed of the birth ever counted as joined."""
-    return not any(
+    """Tell whether no master but the seed of the birth ever counted as joined, and the cluster was never reset."""
+    return basis.plane.record.parent is None and not any(
         labelled_member(m.server) and m.server.id != basis.plane.record.seed
         for m in basis.plane.all_masters
         if m.server

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hetzner_k3s.decide import quorum
+from hetzner_k3s.decide import disaster, quorum
 from hetzner_k3s.decide.basis import Basis
 from hetzner_k3s.decide.control_plane import TROUBLED, MasterView, Stage
 from hetzner_k3s.decide.machines import whereabouts
@@ -15,7 +15,7 @@ from hetzner_k3s.model.plan import Refusal
 def healthy_master_left(basis: Basis) -> tuple[Refusal, ...]:
     """Refuse when a cluster was born and no healthy master answers: silence is not death."""
     record, masters = basis.plane.record, basis.plane.all_masters
-    if not _none_is_healthy(basis):
+    if not _none_is_healthy(basis) or disaster.is_lost(basis) or disaster.is_starting(basis):
         return ()
     born = f"The birth record says that '{basis.spec.name}' was born (CA {(record.ca or '-')[:8]}, UID "
     born += f"{(record.uid or '-')[:8]}); "

@@ -100,11 +100,17 @@ def installed(role: K3sRole, version: str) -> Callable[[HostFacts], HostFacts]:
 
 def with_record(spec: ClusterSpec, state: ClusterState, record: BirthRecord) -> ClusterState:
     """Write a birth record on everything that carries it."""
+    masters = {s.name for s in lookup.owned_masters(spec.name, state.view)}
+    shared = with_shared_record(spec, state, record)
+    return map_servers(shared, lambda s: _labelled(s, record.labels()) if s.name in masters else s)
+
+
+def with_shared_record(spec: ClusterSpec, state: ClusterState, record: BirthRecord) -> ClusterState:
+    """Write a birth record on everything that carries it beside the masters."""
     labels = record.labels()
     view = state.view
     group = naming.birth_record_placement_group(spec.name)
     network = None if spec.network.existing_network_name else spec.network_name
-    masters = {s.name for s in lookup.owned_masters(spec.name, view)}
     return state.with_view(
         replace(
             view,
@@ -113,7 +119,6 @@ def with_record(spec: ClusterSpec, state: ClusterState, record: BirthRecord) -> 
             firewalls=tuple(
                 _labelled(f, labels) if f.name == naming.firewall(spec.name) else f for f in view.firewalls
             ),
-            servers=tuple(_labelled(s, labels) if s.name in masters else s for s in view.servers),
         )
     )
 
@@ -132,6 +137,43 @@ def with_first_voter(state: ClusterState, server_id: int) -> ClusterState:
     facts = with_facts(facts, server_id, lambda f: replace(f, disk=replace(f.disk, config_token_ca=None)))
     kube = KubeView(uid=PREDICTED_UID, nodes=(_node(server),), node_passwords=(server.name,))
     return replace(facts, kube={**facts.kube, server_id: Known(kube)})
+
+
+PREDICTED_LINEAGE = "(minted by the reset)"
+_LOST_MACHINE = 10**14
+"""Ids of machines that old Nodes stand for are made up from here on."""
+
+
+def with_only_voter(
+    spec: ClusterSpec, state: ClusterState, server_id: int, record: BirthRecord, lineage: str = PREDICTED_LINEAGE
+) -> ClusterState:
+    """Make a master the only member, under a lineage that was made out of the recorded one.
+
+    The API that then answers still shows the Nodes of all that the file names: those of the lost ones have to go.
+    """
+    server, before = _server(state, server_id), state.facts(server_id)
+    disk = before.disk if before else DiskFacts()
+    identity = Identity(disk.server_ca or PREDICTED_CA, record.uid or PREDICTED_UID)
+    tokens = (disk.token_hash or PREDICTED_TOKEN,)
+    voting = _voting(state, server_id, (_member(server),), identity, server_url=None, tokens=tokens)
+    noted = with_facts(
+        voting,
+        server_id,
+        lambda f: replace(f, held=False, log=None, lineage=lineage, parent_lineage=record.lineage),
+    )
+    nodes = tuple(_remembered(noted, wanted.name, at) for at, wanted in enumerate(spec.servers()))
+    lost = {n.server_id: Known(False) for n in nodes if n.server_id is not None and n.server_id >= _LOST_MACHINE}
+    names = tuple(node.name for node in nodes)
+    kube = KubeView(uid=identity.uid, nodes=nodes, node_passwords=names, lineage=record.lineage)
+    return replace(noted, kube={server_id: Known(kube)}, lookups={**state.lookups, **lost})
+
+
+def _remembered(state: ClusterState, name: str, at: int) -> KubeNode:
+    """Give the Node that the datastore remembers of a server, or of one that was lost."""
+    server = state.server(name)
+    if server is None:
+        return KubeNode(name=name, uid="predicted", ready=False, control_plane=False, server_id=_LOST_MACHINE + at)
+    return replace(_node(server), server_id=server.id)
 
 
 def with_voter(state: ClusterState, server_id: int, server_url: str) -> ClusterState:

@@ -14,15 +14,18 @@ from hetzner_k3s.decide import (
     clocks,
     consents,
     critical,
+    disaster,
     identity,
     infra,
     join,
     kubeconfig,
+    lineage,
     listing,
     masters,
     nodes,
     remediate,
     shrink,
+    split,
     surplus,
     teardown,
     tokens,
@@ -47,10 +50,13 @@ GATES: tuple[Gate, ...] = (
     identity.hosts_are_known,
     identity.one_identity,
     identity.one_member_list,
-    identity.one_lineage,
+    lineage.one_lineage,
+    lineage.masters_of_one_lineage,
     identity.kubeconfig_fits,
     identity.agents_fit,
     birth.birth_permitted,
+    split.past_members,
+    disaster.quorum_lost,
     masters.healthy_master_left,
     masters.masters_explained,
     remediate.members_explained,
@@ -65,6 +71,15 @@ GATES: tuple[Gate, ...] = (
     consents.consents_fit,
 )
 
+WHILE_FENCING: tuple[Gate, ...] = (
+    listing.listing_complete,
+    listing.record_agrees,
+    listing.not_deleting,
+    listing.names_are_ours,
+    identity.hosts_are_known,
+    consents.consents_fit,
+)
+
 NOTES: tuple[Note, ...] = (
     surplus.notes,
     versions.versions_told,
@@ -75,7 +90,10 @@ NOTES: tuple[Note, ...] = (
 )
 
 CONTROL_PLANE: tuple[Move, ...] = (
+    split.fence_other_side,
+    disaster.reset_quorum,
     birth.give_birth,
+    lineage.adopt_lineage,
     birth.complete_record,
     tokens.renew_tokens,
     remediate.repair,
@@ -116,11 +134,17 @@ def plan(spec: ClusterSpec, state: ClusterState, intent: Intent, in_flight: froz
 
 
 def _refusals(basis: Basis, gates: tuple[Gate, ...]) -> tuple[Refusal, ...]:
-    """Ask every gate; of a listing that failed only the first one speaks, since to the others it looks like nothing."""
+    """Ask every gate; of a listing that failed only the first one speaks, since to the others it looks like nothing.
+
+    While one side of a split brain is being fenced, nothing else is done, and most gates would only tell of the split.
+    """
     asked = gates if isinstance(basis.state.cloud, Known) else (listing.listing_complete,)
+    asked = WHILE_FENCING if asked is GATES and split.is_fencing(basis) else asked
     return tuple(refusal for gate in asked for refusal in gate(basis))
 
 
 def _opinions(basis: Basis) -> tuple[Opinion, ...]:
     first = next((opinion for move in CONTROL_PLANE if (opinion := move(basis)) is not None), Opinion())
+    if first.alone:
+        return (first,)
     return (*(opinion for move in MOVES if (opinion := move(basis)) is not None), first)

@@ -43,6 +43,9 @@ def host_facts(document: Document, key: HostKeyKind) -> HostFacts:
         supervisor=supervisor_facts(document["supervisor"]),
         snapshots=_snapshots(document["snapshots"]),
         operation=_operation(document["operation"], units.get("hetzner-k3s-op.service", UnitFacts())),
+        lineage=document["lineage"],
+        parent_lineage=document["parent_lineage"],
+        held=document["held"],
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 import shlex
 from collections.abc import Callable, Mapping
@@ -12,6 +13,7 @@ from typing import Any, TypeVar, cast
 from hetzner_k3s.hosts.host_facts import Document, host_facts, members
 from hetzner_k3s.hosts.shell import operation_script
 from hetzner_k3s.hosts.units import UNIT_NAMES, install_files
+from hetzner_k3s.hosts.wal import UnreadableLog, last_position
 from hetzner_k3s.model.errors import (
     Fate,
     HostBusy,
@@ -21,10 +23,13 @@ from hetzner_k3s.model.errors import (
     PreconditionChanged,
     ProductError,
 )
-from hetzner_k3s.model.host import HostKeyKind, Snapshot
+from hetzner_k3s.model.host import HostKeyKind, LogPosition, Snapshot
 from hetzner_k3s.model.operations import (
     AwaitK3s,
     Done,
+    FenceMember,
+    FetchDatabase,
+    HoldK3s,
     Install,
     MoveLeader,
     Operation,
@@ -32,9 +37,11 @@ from hetzner_k3s.model.operations import (
     Probe,
     PromoteLearner,
     ReadJournal,
+    ReadLog,
     ReadMembers,
     ReadSecret,
     RemoveMember,
+    ResetCluster,
     RetireMember,
     RotateHostKey,
     SaveSnapshot,
@@ -88,6 +95,10 @@ def _awaiting(operation: AwaitK3s) -> tuple[str, ...]:
     return (UNIT_NAMES[operation.role], operation.milestone.value, _whole(operation.deadline))
 
 
+def _log(result: Document) -> LogPosition | None:
+    return last_position([gzip.decompress(base64.b64decode(segment)) for segment in result["segments"]])
+
+
 def _whole(seconds: float) -> str:
     return str(max(1, round(seconds)))
 
@@ -136,6 +147,15 @@ _PROCEDURES: Mapping[type[Operation[Any]], _Procedure] = {
     ),
     ReadSecret: _procedure(
         "read_secret", arguments=lambda op: (op.kind.value,), read=lambda result, _: Secret(_text(result))
+    ),
+    HoldK3s: _procedure("hold_k3s", arguments=lambda op: (op.basis.ca, op.basis.leader or "-"), limit=lambda _: 150.0),
+    ReadLog: _procedure(
+        "read_log", arguments=lambda op: (str(op.segments),), read=lambda result, _: _log(result), limit=lambda _: 300.0
+    ),
+    FetchDatabase: _procedure("fetch_database", limit=lambda _: 3600.0),
+    FenceMember: _procedure("fence_member", arguments=lambda op: (op.ca,), limit=lambda _: 60.0),
+    ResetCluster: _procedure(
+        "reset_cluster", arguments=lambda op: (op.ca, op.lineage, op.parent or "-"), limit=lambda _: 700.0
     ),
     ReadMembers: _procedure("read_members", read=lambda result, _: members(result)),
     ReadJournal: _procedure(
@@ -196,7 +216,19 @@ def read_result(operation: Operation[R], printed: str, key: HostKeyKind, server:
         raise _failure(operation, server, f"unreadable answer {printed[-200:]!r}") from None
     if "error" in document:
         raise _refusal(operation, document["error"], document["message"], server)
-    return cast(R, _PROCEDURES[type(operation)].read(document["result"], key))
+    try:
+        return cast(R, _PROCEDURES[type(operation)].read(document["result"], key))
+    except UnreadableLog as problem:
+        raise _failure(operation, server, f"its etcd log cannot be read: {problem}") from problem
+
+
+def stream_failure(operation: Operation[Any], complaint: str, server: str) -> ProductError:
+    """Give the error that a stream ended with: what the script wrote to stderr, or the tool that it ran."""
+    try:
+        document = json.loads(complaint)
+    except ValueError:
+        return _failure(operation, server, complaint.strip()[-300:] or "it ended without a word")
+    return _refusal(operation, document["error"], document["message"], server)
 
 
 def name(operation: Operation[Any]) -> str:

@@ -17,6 +17,7 @@ ProductError                    hint, exit_code
 ├── NoRoomForLock               the project holds as many placement groups as it may
 ├── WrongCluster                a master or a kubeconfig is not of the cluster that the record names
 ├── LockLost                    this run lost it
+├── DamagedRescue               a copy of a host's data does not match its checksums
 └── DeadlineExceeded            what was waited for
 """
 
@@ -179,6 +180,10 @@ class WrongCluster(ProductError):
     """Something answered for another cluster than the birth record names, so it was handed nothing."""
 
     exit_code = ExitCode.REFUSED
+
+
+class DamagedRescue(ProductError):
+    """A copy of a host's data is not what the host sent."""
 
 
 class LockLost(ProductError):

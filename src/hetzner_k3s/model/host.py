@@ -158,11 +158,24 @@ class OperationRecord:
     fence: int = 0
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class LogPosition:
+    """How far an etcd log goes, in the order that elections compare: the last entry's term, then its index.
+
+    A revision is no such order: it counts changes of keys, not entries (RECOVERY_FACTS.md 3 G).
+    """
+
+    term: int
+    index: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostFacts:
     """One look at a host, taken in one SSH round trip; `interfaces` maps its IPv4 addresses to network interfaces.
 
-    `ahead` are the seconds by which its `clock` is for certain ahead of the looker's (negative: behind).
+    `ahead` are the seconds by which its `clock` is for certain ahead of the looker's (negative: behind). `lineage` and
+    `parent_lineage` are what a reset or a restore noted on the host; `held` says that its k3s was stopped and must not
+    start; `log` is how far its etcd log goes, read only while it is held.
     """
 
     key: HostKeyKind
@@ -180,6 +193,10 @@ class HostFacts:
     supervisor: SupervisorFacts = SupervisorFacts()
     snapshots: tuple[Snapshot, ...] = ()
     operation: OperationRecord | None = None
+    lineage: str | None = None
+    parent_lineage: str | None = None
+    held: bool = False
+    log: LogPosition | None = None
 
     @property
     def voter(self) -> bool:

@@ -36,7 +36,8 @@ class Phase(Enum):
 class BirthRecord:
     """What the labels say of the cluster's birth; a field is None where no resource carries it.
 
-    `seed` is the server id of the first master, `ca` the first 40 hexadecimal digits of the CA hash.
+    `seed` is the server id of the first master, `ca` the first 40 hexadecimal digits of the CA hash, `parent` the
+    lineage that a reset or a restore made `lineage` out of.
     """
 
     phase: Phase | None = None
@@ -44,6 +45,7 @@ class BirthRecord:
     ca: str | None = None
     uid: str | None = None
     lineage: str | None = None
+    parent: str | None = None
 
     def labels(self) -> dict[str, str]:
         """Give the record as the labels that carry it."""
@@ -53,6 +55,7 @@ class BirthRecord:
             naming.LABEL_CA: self.ca,
             naming.LABEL_UID: self.uid,
             naming.LABEL_LINEAGE: self.lineage,
+            naming.LABEL_PARENT: self.parent,
         }
         return {key: value for key, value in values.items() if value is not None}
 
@@ -75,6 +78,7 @@ def read_record(labels: Mapping[str, str]) -> BirthRecord:
         ca=labels.get(naming.LABEL_CA),
         uid=labels.get(naming.LABEL_UID),
         lineage=labels.get(naming.LABEL_LINEAGE),
+        parent=labels.get(naming.LABEL_PARENT),
     )
 
 
@@ -84,13 +88,17 @@ def merge_records(records: tuple[BirthRecord, ...]) -> BirthRecord | RecordConfl
     A missing value is filled in; only two different values of seed, ca, uid or lineage are a conflict. Who carries a
     CA or a UID was born, whatever became of the label that says so: without that, a lost label could permit a birth.
     Before that a birth may begin anew on another seed, and a run may be killed while it writes so: the first carrier is
-    written first, so its seed is the newer one (`decide/birth.py` asks that the other is gone).
+    written first, so its seed is the newer one (`decide/birth.py` asks that the other is gone). A lineage and the one
+    that it was made out of are no conflict: the younger one was not written everywhere yet.
     """
     born = any(record.phase is Phase.BORN or record.ca or record.uid for record in records)
-    for field in ("seed", "ca", "uid", "lineage") if born else ("ca", "uid", "lineage"):
+    for field in ("seed", "ca", "uid") if born else ("ca", "uid"):
         values = tuple(sorted({str(v) for r in records if (v := getattr(r, field)) is not None}))
         if len(values) > 1:
             return RecordConflict(field, values)
+    youngest = _youngest(records)
+    if len(youngest) > 1:
+        return RecordConflict("lineage", youngest)
     phases = {r.phase for r in records} | {implied for r in records if (implied := _implied_phase(r)) is not None}
     phase = next((p for p in (Phase.DELETING, Phase.BORN, Phase.BOOTSTRAPPING) if p in phases), None)
     return BirthRecord(
@@ -98,8 +106,15 @@ def merge_records(records: tuple[BirthRecord, ...]) -> BirthRecord | RecordConfl
         seed=next((r.seed for r in records if r.seed is not None), None),
         ca=next((r.ca for r in records if r.ca), None),
         uid=next((r.uid for r in records if r.uid), None),
-        lineage=next((r.lineage for r in records if r.lineage), None),
+        lineage=next(iter(youngest), None),
+        parent=next((r.parent for r in records if r.parent and r.lineage in youngest), None),
     )
+
+
+def _youngest(records: tuple[BirthRecord, ...]) -> tuple[str, ...]:
+    """Give the lineages that no other one was made out of: one, unless the record contradicts itself."""
+    parents = {r.parent for r in records}
+    return tuple(sorted({str(r.lineage) for r in records if r.lineage is not None and r.lineage not in parents}))
 
 
 def _implied_phase(record: BirthRecord) -> Phase | None:

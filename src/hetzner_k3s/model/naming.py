@@ -24,6 +24,7 @@ LABEL_SEED: Final = "hetzner-k3s/seed"
 LABEL_CA: Final = "hetzner-k3s/ca"
 LABEL_UID: Final = "hetzner-k3s/uid"
 LABEL_LINEAGE: Final = "hetzner-k3s/lineage"
+LABEL_PARENT: Final = "hetzner-k3s/lineage-parent"
 LABEL_STATE: Final = "hetzner-k3s/state"
 LABEL_BOOT_KEY: Final = "hetzner-k3s/boot-key"
 LABEL_HOST_KEY: Final = "hetzner-k3s/host-key"
@@ -37,7 +38,7 @@ PHASE_BORN: Final = "born"
 PHASE_DELETING: Final = "deleting"
 STATE_MEMBER: Final = "member"
 
-BIRTH_RECORD_LABELS: Final = (LABEL_PHASE, LABEL_SEED, LABEL_CA, LABEL_UID, LABEL_LINEAGE)
+BIRTH_RECORD_LABELS: Final = (LABEL_PHASE, LABEL_SEED, LABEL_CA, LABEL_UID, LABEL_LINEAGE, LABEL_PARENT)
 """The labels that together are the birth record (ARCHITECTURE 5)."""
 
 CA_LABEL_DIGITS: Final = 40

@@ -8,11 +8,20 @@ from typing import Final
 
 from hetzner_k3s.model.cloud import CloudView, Server
 from hetzner_k3s.model.facts import Known, Reading, Unknown
-from hetzner_k3s.model.host import HostFacts, HostReading
+from hetzner_k3s.model.host import HostFacts, HostReading, LogPosition
 from hetzner_k3s.model.kube import KubeView
 from hetzner_k3s.model.snapshots import StoredSnapshot
 
 UNREADABLE: Final = "unreadable"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rescue:
+    """A copy of a host's datastore, keys and token that lies here: whose it is, and how far its log goes."""
+
+    server_id: int
+    server: str
+    log: LogPosition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,12 +30,14 @@ class LocalEvidence:
 
     `kubeconfig_ca` is the CA hash in the kubeconfig at the configured path where it has this cluster's context,
     `UNREADABLE` where it cannot be parsed; `kubeconfig_servers` maps its contexts to API URLs;
-    `open_birth` is true when the journal here tells of a birth that no `delete` closed.
+    `open_birth` is true when the journal here tells of a birth that no `delete` closed; `rescues` are the copies of
+    hosts' data that lie here, verified.
     """
 
     kubeconfig_ca: str | None = None
     kubeconfig_servers: Mapping[str, str] = field(default_factory=dict)
     open_birth: bool = False
+    rescues: tuple[Rescue, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

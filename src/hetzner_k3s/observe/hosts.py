@@ -8,11 +8,11 @@ from dataclasses import replace
 
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.cloud import CloudView, Server, ServerStatus
-from hetzner_k3s.model.contact import host_target
-from hetzner_k3s.model.errors import HostError, HostUnreachable, SshStage
+from hetzner_k3s.model.contact import HostTarget, host_target
+from hetzner_k3s.model.errors import HostError, HostUnreachable, OperationFailed, SshStage
 from hetzner_k3s.model.facts import Known
-from hetzner_k3s.model.host import HostFacts, HostReading, Unreachable
-from hetzner_k3s.model.operations import Probe
+from hetzner_k3s.model.host import HostFacts, HostReading, LogPosition, Unreachable
+from hetzner_k3s.model.operations import Probe, ReadLog
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.ports import Ports
@@ -42,7 +42,11 @@ async def _look(
     since = before.since if isinstance(before, Unreachable) else ports.clock.now()
     asked = ports.clock.now()
     try:
-        return Known(_timed(await ports.hosts.perform(target, Probe()), asked, ports.clock.now()))
+        facts = _timed(await ports.hosts.perform(target, Probe()), asked, ports.clock.now())
+        if not (facts.held and facts.disk.wal):
+            return Known(facts)
+        known = before.value.log if isinstance(before, Known) and before.value.held else None
+        return Known(replace(facts, log=known or await _log(ports, target)))
     except HostUnreachable as error:
         return Unreachable(error.stage, error.why, since)
     except HostError as error:
@@ -53,3 +57,14 @@ def _timed(facts: HostFacts, asked: float, answered: float) -> HostFacts:
     """Say how far a host's clock is off: it was read at some moment between question and answer."""
     early, late = facts.clock - asked, facts.clock - answered
     return replace(facts, ahead=min(early, 0.0) + max(late, 0.0))
+
+
+async def _log(ports: Ports, target: HostTarget) -> LogPosition | None:
+    """Read how far a held host's etcd log goes; the file begun last may hold no entry yet. None where it is unreadable.
+
+    It is read for a host that is held down alone: it grows no more, and nobody else ever waits for it.
+    """
+    try:
+        return await ports.hosts.perform(target, ReadLog(1)) or await ports.hosts.perform(target, ReadLog(2))
+    except OperationFailed:
+        return None

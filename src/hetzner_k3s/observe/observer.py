@@ -68,17 +68,22 @@ def _living(readings: Mapping[int, HostReading], spec: ClusterSpec, state: Clust
 
 
 def _recorded(spec: ClusterSpec, state: ClusterState) -> frozenset[int]:
-    """Give the server ids that Nodes, or an unfinished birth, record and the listing does not show.
+    """Give the server ids that Nodes, or a birth, record and the listing does not show.
 
     Their absence needs another proof than a listing.
     """
     listed = {s.id for s in state.view.servers}
     views: list[Reading[KubeView]] = list(state.kube.values())
     machines = {n.machine for v in views if isinstance(v, Known) for n in v.value.nodes if n.machine is not None}
-    return frozenset((machines | _unfinished_seed(spec, state)) - listed)
+    return frozenset((machines | _recorded_seed(spec, state)) - listed)
 
 
-def _unfinished_seed(spec: ClusterSpec, state: ClusterState) -> set[int]:
+def _recorded_seed(spec: ClusterSpec, state: ClusterState) -> set[int]:
+    """Give the seed of an unfinished birth, or of a cluster whose API tells nothing of its machines."""
     record = lookup.birth_record(spec, state.view)
-    unfinished = not isinstance(record, RecordConflict) and record.phase is Phase.BOOTSTRAPPING
-    return set(lookup.recorded_seeds(spec, state.view)) if unfinished else set()
+    if isinstance(record, RecordConflict):
+        return set()
+    if record.phase is Phase.BOOTSTRAPPING:
+        return set(lookup.recorded_seeds(spec, state.view))
+    told = record.phase is Phase.BORN and any(isinstance(v, Known) for v in state.kube.values())
+    return set() if told or record.seed is None else {record.seed}

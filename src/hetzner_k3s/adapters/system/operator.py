@@ -10,14 +10,15 @@ import fcntl
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import IO, Final
 
+from hetzner_k3s.adapters.system import rescues
 from hetzner_k3s.adapters.system.files import append_private, write_private
 from hetzner_k3s.adapters.system.kubeconfig import read_kubeconfig
 from hetzner_k3s.model.secrets import Secret
-from hetzner_k3s.model.state import LocalEvidence
+from hetzner_k3s.model.state import LocalEvidence, Rescue
 from hetzner_k3s.ports import Clock
 
 _BIRTH_OPENED: Final = "birth opened"
@@ -49,6 +50,7 @@ class OperatorMachine:
         self._run = run
         self._clock = clock
         self._state = state_directory(cluster)
+        self._rescues = self._state / "rescue"
         self._journal: IO[str] | None = None
 
     def evidence(self) -> LocalEvidence:
@@ -58,7 +60,10 @@ class OperatorMachine:
         if found.ca is not None and found.ca in _closed_cas(births):
             return LocalEvidence(open_birth=_is_open(births))  # `delete --force` leaves the file, as 2.6 does
         return LocalEvidence(
-            kubeconfig_ca=found.ca, kubeconfig_servers=dict(found.servers), open_birth=_is_open(births)
+            kubeconfig_ca=found.ca,
+            kubeconfig_servers=dict(found.servers),
+            open_birth=_is_open(births),
+            rescues=rescues.found(self._rescues),
         )
 
     def write_kubeconfig(self, text: Secret) -> None:
@@ -73,6 +78,10 @@ class OperatorMachine:
         found = read_kubeconfig(self._kubeconfig, self._cluster)
         if found.servers and not found.others:
             self._kubeconfig.unlink(missing_ok=True)
+
+    async def keep_rescue(self, rescue: Rescue, archive: AsyncIterator[bytes]) -> str:
+        """Unpack and check an archive of a host's data, and say where it lies."""
+        return str(await rescues.keep(self._rescues, rescue, archive, self._clock.now()))
 
     def record(self, event: str, detail: Mapping[str, str]) -> None:
         """Append a line to this run's journal; births and their ends are remembered beyond the run."""

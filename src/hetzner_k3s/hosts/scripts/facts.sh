@@ -40,11 +40,16 @@ is_there() {
     if [ -e "$1" ]; then printf true; else printf false; fi
 }
 
-disk_facts() {
+# Reads `token` and `server_ca`, the CA hash that it pins, or else that of the certificate.
+read_server_ca() {
     first_line "$k3s_data/server/token" token
     server_ca=''
     case $token in K10*::*) server_ca=${token#K10} && server_ca=${server_ca%%::*} ;; esac
     [ -n "$server_ca" ] || server_ca=$(file_hash "$k3s_data/server/tls/server-ca.crt")
+}
+
+disk_facts() {
+    read_server_ca
     read_config
     wal=false
     has_wal && wal=true
@@ -188,11 +193,16 @@ print_facts() {
     first_line /etc/machine-id machine_id
     first_line /proc/sys/kernel/hostname host_name
     first_line "$our_state/ops/last" last_operation
+    first_line "$our_state/lineage" lineage
+    parent=${lineage#* }
+    [ "$parent" != - ] || parent=''
     printf '{"machine_id":"%s","hostname":"%s","clock":%s,' "$machine_id" "$host_name" "$(date +%s.%N)"
     printf '"boot_finished":%s,"k3s_version":%s,' \
         "$(is_there /var/lib/cloud/instance/boot-finished)" "$(json_or_null "$(k3s_version)")"
     printf '"interfaces":%s,' "$(json_string "$(interfaces)")"
     printf '"units":%s,"operation":%s,' "$(json_string "$(units)")" "${last_operation:-null}"
+    printf '"held":%s,"lineage":%s,"parent_lineage":%s,' "$(is_there "$held_mark")" \
+        "$(json_or_null "${lineage%% *}")" "$(json_or_null "$parent")"
     printf '"disk":%s,"etcd":%s,"supervisor":%s,' "$(disk_facts)" "$(etcd_facts)" "$(supervisor_facts)"
     printf '"snapshots":%s}' "$(json_string "$(snapshots)")"
 }

@@ -10,6 +10,7 @@ k3s_data=/var/lib/rancher/k3s
 k3s_config=/etc/rancher/k3s/config.yaml
 our_state=/var/lib/hetzner-k3s
 our_run=/run/hetzner-k3s
+held_mark=$our_state/held
 
 # json_string TEXT: a JSON string on one line. The pipe is only for texts that need it: a look must stay cheap.
 json_string() {
@@ -98,5 +99,13 @@ has_wal() {
     for log in "$k3s_data"/server/db/etcd/member/wal/*.wal; do
         [ -e "$log" ] && return 0
     done
+    return 1
+}
+
+# A held host: k3s was stopped on it and must not start, neither at boot nor by hand (see start_guard.sh).
+is_held() { [ -e "$held_mark" ]; }
+
+k3s_is_down() {
+    case $(systemctl show -p ActiveState --value k3s.service) in inactive | failed) return 0 ;; esac
     return 1
 }

@@ -2,6 +2,10 @@
 # Refuses to start k3s as a server where that start would make a new cluster (ARCHITECTURE §6): no etcd data and no
 # `server:` to join, unless the one-time permit of a birth is there. A removed member (tombstone) needs `server:` too.
 etcd=/var/lib/rancher/k3s/server/db/etcd
+if [ -e /var/lib/hetzner-k3s/held ]; then
+    echo 'hetzner-k3s start guard: k3s is held down here by a quorum reset that has not ended.' >&2
+    exit 1
+fi
 for config in /etc/rancher/k3s/config.yaml /etc/rancher/k3s/config.yaml.d/*.yaml; do
     grep -qsE "^server: *[\"']?https://" "$config" && exit 0
 done

@@ -17,6 +17,7 @@ holds_data() {
     return 1
 }
 
+is_held && precondition_changed 'k3s is held down on this host by a quorum reset that has not ended'
 if running; then
     systemctl -q enable "$unit" 2>/dev/null
     done_with '{}'

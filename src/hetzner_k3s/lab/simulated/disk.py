@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from hetzner_k3s.lab.k3s import tokens
 from hetzner_k3s.lab.k3s.bootstrap import File
+from hetzner_k3s.lab.k3s.model_etcd_data import Data
 from hetzner_k3s.lab.k3s.model_etcd_data import Snapshot as Backend
 from hetzner_k3s.lab.k3s.model_etcd_peers import Drive
 from hetzner_k3s.lab.simulated import config_file
@@ -21,12 +22,23 @@ class SavedSnapshot:
     backend: Backend
 
 
+@dataclass(frozen=True, slots=True)
+class Fenced:
+    """What was moved aside: etcd's data, the files below `server/tls` and `server/cred`, the token."""
+
+    data: Data | None
+    server: dict[str, File]
+    token: str | None
+
+
 @dataclass(slots=True, kw_only=True)
 class Disk:
     """The files that matter.
 
-    `server` are the authorities and passwords below `server/tls` and `server/cred` by their name in the bootstrap
-    data; `host_key` is the label of the key that sshd offers; `units` are installed, True where enabled.
+    `held` is the mark that keeps k3s down; `lineage` and `reset_done` are a lineage with the one before it, as noted
+    before a reset and after it; `fenced` is what was moved aside. `server` are the authorities and passwords below
+    `server/tls` and `server/cred` by their name in the bootstrap data; `host_key` is the label of the key that sshd
+    offers; `units` are installed, True where enabled.
     """
 
     machine_id: str
@@ -46,6 +58,10 @@ class Disk:
     agent_ca: bytes | None = None
     agent_servers: list[str] = field(default_factory=list)
     node_password: str | None = None
+    held: bool = False
+    lineage: tuple[str, str | None] | None = None
+    reset_done: tuple[str, str | None] | None = None
+    fenced: list[Fenced] = field(default_factory=list)
     fence: int = 0
     operation: OperationRecord | None = None
 

@@ -34,6 +34,7 @@ _EXPECTED = (Fatal, ShutdownRequested, OperationRefused)
 """How processes and operations on a host may end; everything else is a bug of the simulation."""
 
 GUARD = "hetzner-k3s start guard: no etcd data and no server: in config.yaml; starting would make a new, empty cluster."
+HELD = "hetzner-k3s start guard: k3s is held down here by a quorum reset that has not ended."
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +205,9 @@ class Host:
         return K3sServer(self, config_file.flags("server", self.disk.config, permit=self.permit))
 
     def _guard(self) -> None:
-        """Do as `start_guard.sh`: no birth without a permit."""
+        """Do as `start_guard.sh`: no birth without a permit, nothing on a held host."""
+        if self.disk.held:
+            raise Fatal(HELD)
         document = config_file.read(self.disk.config or "")
         if str(document.get("server") or "").startswith("https://"):
             return

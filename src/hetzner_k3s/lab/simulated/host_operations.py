@@ -9,7 +9,7 @@ from typing import Any
 
 from hetzner_k3s.lab.k3s.etcd_port import EtcdError, Member
 from hetzner_k3s.lab.k3s.model_etcd import ModelEtcd
-from hetzner_k3s.lab.simulated import config_file, host_facts, host_keys, retirement
+from hetzner_k3s.lab.simulated import config_file, host_facts, host_keys, reset, retirement
 from hetzner_k3s.lab.simulated.disk import SavedSnapshot
 from hetzner_k3s.lab.simulated.host import Host
 from hetzner_k3s.lab.simulated.refusal import failed, precondition_changed
@@ -97,6 +97,8 @@ async def _start_k3s(host: Host, operation: StartK3s, _: HostKeyKind) -> Done:
     unit = host.units.get(operation.role)
     if unit is None:
         raise failed("systemd: Unit not found")
+    if host.disk.held:
+        raise precondition_changed("k3s is held down on this host by a quorum reset that has not ended")
     if not unit.running:
         if operation.birth:
             if not host.disk.facts().empty:
@@ -259,4 +261,5 @@ HANDLERS: Mapping[type[Operation[Any]], Handler] = {
     ReadMembers: _read_members,
     ReadJournal: _read_journal,
     **retirement.HANDLERS,
+    **reset.HANDLERS,
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any, Final, TypeVar, cast
 
 from hetzner_k3s.lab.simulated import host_operations, refusal
@@ -24,7 +24,7 @@ from hetzner_k3s.model.errors import (
     SshStage,
 )
 from hetzner_k3s.model.host import HostKeyKind, OperationRecord
-from hetzner_k3s.model.operations import Operation
+from hetzner_k3s.model.operations import Done, Operation
 
 R = TypeVar("R")
 
@@ -64,6 +64,15 @@ class SimulatedHosts:
         result = await self._effect(target, operation)
         self._moments.pass_by(f"after {name} on {target.name}")
         return cast(R, result)
+
+    async def stream(self, target: HostTarget, operation: Operation[Done]) -> AsyncIterator[bytes]:
+        """Run a reading operation and give what it prints, in two pieces."""
+        self._moments.check()
+        host, key = await self._connect(target, operation)
+        printed: bytes = await self._read(host, key, target, operation)
+        for piece in (printed[:100], printed[100:]):
+            self._moments.check()
+            yield piece
 
     async def reach(self, target: HostTarget) -> Host:
         """Give a host by a verified connection with its final key, as a forward to its API needs one."""

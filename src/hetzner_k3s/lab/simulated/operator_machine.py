@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 from hetzner_k3s.lab.simulated.moments import Moments
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.secrets import Secret
-from hetzner_k3s.model.state import LocalEvidence
+from hetzner_k3s.model.state import LocalEvidence, Rescue
 
 _BIRTHS = ("birth opened", "birth closed")
 _MOMENTOUS = (*_BIRTHS, "run began")
@@ -32,6 +32,7 @@ class OperatorMachine:
     """CA hashes of clusters that were deleted from here: a kubeconfig with one is no evidence (`delete --force`)."""
     journal: list[tuple[str, Mapping[str, str]]] = field(default_factory=list)
     runs: dict[str, bool] = field(default_factory=dict)
+    rescues: dict[Rescue, bytes] = field(default_factory=dict)
 
 
 @lru_cache(maxsize=64)
@@ -67,7 +68,10 @@ class SimulatedLocal:
         if ca in self._machine.given_up:
             ca, servers = None, ()
         return LocalEvidence(
-            kubeconfig_ca=ca, kubeconfig_servers=dict(servers), open_birth=bool(births) and births[-1] != _BIRTHS[1]
+            kubeconfig_ca=ca,
+            kubeconfig_servers=dict(servers),
+            open_birth=bool(births) and births[-1] != _BIRTHS[1],
+            rescues=tuple(self._machine.rescues),
         )
 
     def write_kubeconfig(self, text: Secret) -> None:
@@ -81,6 +85,14 @@ class SimulatedLocal:
         self._moments.pass_by("before remove_kubeconfig")
         self._machine.kubeconfig = None
         self._moments.pass_by("after remove_kubeconfig")
+
+    async def keep_rescue(self, rescue: Rescue, archive: AsyncIterator[bytes]) -> str:
+        """Keep a copy of a host's data."""
+        held = b"".join([piece async for piece in archive])
+        self._moments.pass_by("before keep_rescue")
+        self._machine.rescues[rescue] = held
+        self._moments.pass_by("after keep_rescue")
+        return f"~/.local/state/hetzner-k3s/{self._cluster}/rescue/{rescue.server}"
 
     def record(self, event: str, detail: Mapping[str, str]) -> None:
         """Append a line to the run journal."""

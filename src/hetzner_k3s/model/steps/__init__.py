@@ -12,6 +12,7 @@ from hetzner_k3s.model.steps.control_plane import (
     RemoveMember,
     SaveSnapshot,
 )
+from hetzner_k3s.model.steps.disaster import AdoptLineage, FenceMember, FetchDatabase, HoldMaster, ResetQuorum
 from hetzner_k3s.model.steps.infra import (
     EnsureFirewall,
     EnsureLoadBalancer,
@@ -49,6 +50,11 @@ Step = (
     | SaveSnapshot
     | RemoveMember
     | DeleteNode
+    | HoldMaster
+    | FetchDatabase
+    | FenceMember
+    | ResetQuorum
+    | AdoptLineage
     | JoinWorker
     | UnmarkMember
     | RetireMember
@@ -64,6 +70,7 @@ Step = (
 )
 
 __all__ = [
+    "AdoptLineage",
     "ApplyAddons",
     "CloseBirth",
     "CordonNode",
@@ -77,6 +84,9 @@ __all__ = [
     "EnsureNetwork",
     "EnsurePlacementGroup",
     "EnsureSshKey",
+    "FenceMember",
+    "FetchDatabase",
+    "HoldMaster",
     "InitControlPlane",
     "InstallK3s",
     "JoinControlPlane",
@@ -86,6 +96,7 @@ __all__ = [
     "RecordBirth",
     "RemoveMember",
     "RenewToken",
+    "ResetQuorum",
     "RetireMember",
     "SaveSnapshot",
     "SecureHost",

@@ -1,0 +1,89 @@
+"""Carries out what follows a disaster: hold, copy, fence, reset, and the lineage that a reset begins."""
+
+from __future__ import annotations
+
+from hetzner_k3s.act import birth_record, k3s
+from hetzner_k3s.act.context import Context, LabelChange, Outcome
+from hetzner_k3s.act.control_plane import lineage_object
+from hetzner_k3s.act.waiting import together
+from hetzner_k3s.model import naming, operations
+from hetzner_k3s.model.errors import WrongCluster
+from hetzner_k3s.model.host import HostFacts
+from hetzner_k3s.model.identity import BirthRecord
+from hetzner_k3s.model.operations import HoldK3s, K3sRole, Milestone, ResetCluster
+from hetzner_k3s.model.state import Rescue
+from hetzner_k3s.model.steps import AdoptLineage, FenceMember, FetchDatabase, HoldMaster, ResetQuorum
+
+_START_WITHIN = 300.0
+_NODE_WITHIN = 180.0
+_LINEAGE_BYTES = 8
+
+
+async def hold_master(step: HoldMaster, context: Context) -> Outcome:
+    """Stop k3s on a master and keep it down."""
+    context.say(step.target, "stopping k3s; nothing in its data is changed")
+    await context.ports.hosts.perform(context.target(step.server_id), HoldK3s(basis=step.basis, fence=context.fence))
+    return Outcome()
+
+
+async def fetch_database(step: FetchDatabase, context: Context) -> Outcome:
+    """Copy a held master's data to this machine, file by file verified, and say where it lies."""
+    context.say(step.target, "copying its datastore, keys and token to this machine")
+    rescue = Rescue(server_id=step.server_id, server=step.target, log=step.log)
+    archive = context.ports.hosts.stream(context.target(step.server_id), operations.FetchDatabase())
+    place = await context.ports.local.keep_rescue(rescue, archive)
+    context.say(step.target, f"copied to {place}; checksums verified, readable by you alone")
+    return Outcome()
+
+
+async def fence_member(step: FenceMember, context: Context) -> Outcome:
+    """Take a master off the load balancer, then move its data aside on its host."""
+    gone: dict[str, str | None] = dict.fromkeys((naming.LABEL_STATE, naming.LABEL_LINEAGE, naming.LABEL_PARENT))
+    context.say(step.target, "moving its data aside; it stays on its disk")
+    await context.ports.cloud.merge_labels("server", step.server_id, gone)
+    fence = operations.FenceMember(ca=step.ca, fence=context.fence)
+    await context.ports.hosts.perform(context.target(step.server_id), fence)
+    return Outcome(labels=(LabelChange("server", step.server_id, gone),))
+
+
+async def reset_quorum(step: ResetQuorum, context: Context) -> Outcome:
+    """Make a master its cluster's only member under a new lineage, and see by its own word whose cluster it serves."""
+    target = context.target(step.server_id)
+    lineage = context.ports.rng.token_hex(_LINEAGE_BYTES)
+    context.say(step.target, "becomes the only member; writes that only the lost masters acknowledged may be missing")
+    reset = ResetCluster(ca=step.ca, lineage=lineage, parent=step.record.lineage, fence=context.fence)
+    await context.ports.hosts.perform(target, reset)
+    facts = await k3s.reach(context, target, K3sRole.SERVER, Milestone.ACTIVE, _START_WITHIN)
+    _prove(step, facts, step.record)
+    await context.ports.kube.wait_node_ready(target, step.target, _NODE_WITHIN)
+    context.say(step.target, "serves the cluster alone")
+    return Outcome()
+
+
+def _prove(step: ResetQuorum, facts: HostFacts, record: BirthRecord) -> None:
+    """Believe neither exit code nor log: CA, UID and member list tell (K3S_RUN_FACTS.md, "S3")."""
+    members = facts.etcd.members or ()
+    if facts.disk.server_ca == step.ca and facts.etcd.uid == record.uid and len(members) == 1:
+        return
+    raise WrongCluster(
+        f"{step.target} was reset and now has CA {(facts.disk.server_ca or '-')[:8]}, UID {facts.etcd.uid or '-'} and "
+        f"{len(members)} members; expected were CA {step.ca[:8]}, UID {record.uid or '-'} and one",
+        hint="Do not join anything to it. Its data from before lies in this machine's copy.",
+    )
+
+
+async def adopt_lineage(step: AdoptLineage, context: Context) -> Outcome:
+    """Write a lineage into the record, the labels of the master that runs under it, and the ConfigMap.
+
+    Each label carries its parent, so a run that is killed between two of them leaves no contradiction.
+    """
+    context.say(step.target, f"recording lineage {step.record.lineage}")
+    labels = step.record.labels()
+    carriers = birth_record.carriers(context.spec, context.state.view)
+    ours = [c for c in carriers if c.kind != "server" or c.resource.id == step.via]
+    merge = context.ports.cloud.merge_labels
+    for carrier in ours[:1]:  # the one that outlives every server
+        await merge(carrier.kind, carrier.resource.id, labels)
+    await together(*(merge(c.kind, c.resource.id, labels) for c in ours[1:]))
+    await context.ports.kube.apply(context.target(step.via), (lineage_object(step.record.lineage or ""),))
+    return Outcome(labels=tuple(LabelChange(c.kind, c.resource.id, labels) for c in ours))

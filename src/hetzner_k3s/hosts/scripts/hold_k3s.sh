@@ -1,0 +1,23 @@
+# hold_k3s CA LEADER: stops k3s and keeps it down; LEADER is the etcd leader that it follows, - where it may see none.
+expected_ca=$1 expected_leader=$2
+
+# Reads the leader that etcd follows into `leader`; only an etcd that says it is unhealthy, or none, follows nobody.
+read_leader() {
+    leader=-
+    case $(curl -s -m 1 http://127.0.0.1:2381/health) in *'"health":"true"'*) ;; *) return 0 ;; esac
+    gateway maintenance/status '{}'
+    [ "$status" = 200 ] || fail "etcd did not give its status (HTTP $status): $answer"
+    leader=$(printf %s "$answer" | sed -n 's/.*"leader": *"\([0-9]*\)".*/\1/p')
+}
+
+read_server_ca
+[ "$server_ca" = "$expected_ca" ] || precondition_changed "its disk holds CA ${server_ca:-none}, not $expected_ca"
+if ! is_held; then
+    read_leader
+    [ "${leader:=-}" = "$expected_leader" ] ||
+        precondition_changed "the leader that its etcd follows is $leader, not $expected_leader"
+fi
+printf 'by hetzner-k3s\n' | write_atomically 0600 "$held_mark" || fail "could not write $held_mark"
+said=$(systemctl -q disable --now k3s.service 2>&1) || fail "systemd did not stop k3s: $said"
+k3s_is_down || fail "k3s is still $(systemctl show -p ActiveState --value k3s.service)"
+done_with '{}'
