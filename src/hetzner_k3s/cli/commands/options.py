@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
@@ -31,15 +32,29 @@ def quiet_option(command: _Command) -> _Command:
 
 _CONSENTS: Final = (
     click.option("--prune", is_flag=True, help="Let go what exists beyond the file: drained, removed, deleted."),
+    click.option(
+        "--reset-quorum-from",
+        metavar="NAME",
+        help="Quorum is lost for good: go on from this master's data, checked to be the newest left.",
+    ),
+    click.option(
+        "--keep",
+        metavar="ID8",
+        help="Of two clusters under this name keep the one of these digits; the other is fenced, its data kept.",
+    ),
 )
+
+
+_CONSENT_NAMES: Final = frozenset(field.name for field in fields(Consents))
 
 
 def consent_options(command: _Command) -> _Command:
     """Add the flags that permit what is never done unasked; the command is given them as `consents`."""
 
     @functools.wraps(command)
-    def gathered(*, prune: bool, **others: Any) -> Any:
-        return command(consents=Consents(prune=prune), **others)
+    def gathered(**given: Any) -> Any:
+        consents = {name: given.pop(name) for name in _CONSENT_NAMES & given.keys()}
+        return command(consents=Consents(**consents), **given)
 
     for option in reversed(_CONSENTS):
         gathered = option(gathered)
