@@ -196,6 +196,18 @@ class Objects(Protocol):
         ...
 
 
+class Bundle(Protocol):
+    """A backup that is being written: files for their owner alone, in a folder that appears when all are whole."""
+
+    def add(self, name: str, text: Secret) -> None:
+        """Write a text."""
+        ...
+
+    async def add_stream(self, name: str, pieces: AsyncIterator[bytes]) -> int:
+        """Write what comes in pieces; gives its size in bytes."""
+        ...
+
+
 class Local(Protocol):
     """The operator's machine: kubeconfig and run journal."""
 
@@ -205,6 +217,10 @@ class Local(Protocol):
 
     def write_kubeconfig(self, text: Secret) -> None:
         """Replace the kubeconfig atomically, mode 0600."""
+        ...
+
+    def token(self, token_hash: str) -> Secret | None:
+        """Give the token with this hash out of those that the user handed to this machine."""
         ...
 
     def remove_kubeconfig(self) -> None:

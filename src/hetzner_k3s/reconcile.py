@@ -17,7 +17,7 @@ from hetzner_k3s.act import journal, lock
 from hetzner_k3s.act.context import Context, HostKeyRing, Outcome
 from hetzner_k3s.act.folding import fold
 from hetzner_k3s.act.registry import carry_out
-from hetzner_k3s.decide.predictions import without_resource
+from hetzner_k3s.decide.predictions import with_kept_snapshot, without_resource
 from hetzner_k3s.model.errors import CloudUnavailable, ExitCode, HostError, KubeError, PreconditionChanged, ProductError
 from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.plan import Forecast, Intent, Plan, PlannedStep, Reason, Refusal, Scope, StepKey, Verb, Wait
@@ -29,6 +29,8 @@ from hetzner_k3s.model.steps import (
     DeleteServer,
     InstallK3s,
     JoinWorker,
+    KeepSnapshot,
+    ReconnectWorker,
     SecureHost,
 )
 from hetzner_k3s.observe import Focus, observe, observe_again
@@ -278,7 +280,7 @@ def _focus(done: list[PlannedStep], state: ClusterState) -> Focus:
         step = planned.step
         if isinstance(step, SecureHost | InstallK3s):
             hosts.add(step.server_id)
-        elif isinstance(step, JoinWorker):
+        elif isinstance(step, JoinWorker | ReconnectWorker):
             hosts.add(step.server_id)
             kube = True
         elif planned.scope is Scope.CONTROL_PLANE and not isinstance(step, CreateServer):
@@ -308,6 +310,8 @@ def _learn(planned: PlannedStep, outcome: Outcome, state: ClusterState) -> Clust
     step = planned.step
     if isinstance(step, DeleteServer):
         return without_resource(state, "server", step.server_id)
+    if isinstance(step, KeepSnapshot):
+        return with_kept_snapshot(state, step)
     if isinstance(step, DeleteResource):
         return without_resource(state, step.kind, step.resource_id)
     return state.with_view(fold(state.view, outcome))

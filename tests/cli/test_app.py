@@ -39,6 +39,7 @@ Commands:
   create     Make the cluster, or bring it back to what the file says.
   plan       Show what `create` would do, and why.
   status     Show what is there and what would be done.
+  backup     Write all that brings the cluster back to a folder.
   snapshots  Show which snapshots there are, and where.
   delete     Delete the cluster's servers and resources.
   lab        Run an emulated Hetzner cloud on this machine.

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from tests.decide.cases import case
 from tests.decide.disasters import DISASTERS
+from tests.decide.refused_restore import LOST
 from tests.decide.world import (
     CA,
     CLUSTER,
@@ -499,9 +500,12 @@ DELETION = {
     ),
 }
 
+ALL_LOST = {name: case(state, *codes, spec=spec, intent=intent) for name, (state, codes, spec, intent) in LOST.items()}
+
 CASES = {
     **DISASTERS,
     **MASTERS,
+    **ALL_LOST,
     **KEYS,
     **IDENTITY,
     **LISTING,

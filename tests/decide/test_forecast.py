@@ -7,7 +7,9 @@ from typing import get_args
 
 import pytest
 from tests.decide.disasters import FIVE, disaster, resetting
+from tests.decide.lost import S3_SPEC, all_lost, restoring, to_restore
 from tests.decide.world import (
+    CA,
     CREATE,
     DELETE,
     MASTER1,
@@ -25,12 +27,21 @@ from tests.decide.world import (
 )
 
 from hetzner_k3s.decide.forecast import WAVE_LIMIT, predict
+from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.facts import Unknown
 from hetzner_k3s.model.kube import Leaving
 from hetzner_k3s.model.plan import Forecast, Intent
 from hetzner_k3s.model.spec import ClusterSpec
-from hetzner_k3s.model.state import ClusterState
+from hetzner_k3s.model.state import ClusterState, LocalEvidence
 from hetzner_k3s.model.steps import Step
+
+ONE_MASTER = a_spec(1, 0)
+OVER = replace(CREATE, consents=Consents(new_cluster_over=CA[:8]))
+
+
+def forgetful_of_access(state: ClusterState) -> ClusterState:
+    """Let this machine have no kubeconfig that it would still have after a birth was predicted."""
+    return replace(state, local=LocalEvidence(open_birth=True))
 
 
 def half_gone() -> ClusterState:
@@ -47,6 +58,8 @@ WAYS: dict[str, tuple[ClusterState, ClusterSpec, Intent]] = {
     "a prune taken back": (half_gone(), SPEC, CREATE),
     "a reset of a lost quorum": (disaster(FIVE), FIVE, resetting("prod-master5")),
     "a deletion": (healthy(), SPEC, DELETE),
+    "a restore": (to_restore(), S3_SPEC, restoring()),
+    "a new cluster": (forgetful_of_access(all_lost(ONE_MASTER)), ONE_MASTER, OVER),
 }
 
 

@@ -33,10 +33,13 @@ from hetzner_k3s.model.operations import (
     ReadSecret,
     RemoveMember,
     ResetCluster,
+    RestartAgent,
+    RestoreSnapshot,
     RetireMember,
     RotateHostKey,
     SaveSnapshot,
     SecretKind,
+    SendSnapshot,
     SetToken,
     StartK3s,
     StopK3s,
@@ -68,6 +71,9 @@ ALL: list[Operation[object]] = [
     FetchDatabase(),
     FenceMember(ca="ab12", fence=7),
     ResetCluster(ca="ab12", lineage="22", parent="11", fence=7),
+    RestoreSnapshot(snapshot="kept-etcd-snapshot-m1-1795468755", lineage="22", parent=None, fence=7),
+    RestartAgent(url="https://10.0.0.2:6443", fence=7),
+    SendSnapshot(name="backup-m1-1795468755"),
 ]
 
 UNITS = (
@@ -86,6 +92,7 @@ DISK = {
     "config_token_hash": None,
     "config_token_ca": None,
     "config_server": "https://10.0.0.3:6443",
+    "agent_servers": '"10.0.0.3:6443","10.0.0.4:6443"',
 }
 MEMBER_LIST = {
     "members": [
@@ -128,6 +135,7 @@ LOOK = {
     "units": UNITS,
     "operation": {"id": "ab", "name": "Install", "fence": 7},
     "held": False,
+    "restoring": False,
     "lineage": "22",
     "parent_lineage": "11",
     "disk": DISK,
@@ -174,6 +182,7 @@ def test_a_look_is_read() -> None:
     assert facts.snapshots == (Snapshot(name="pre-repair-m1-1795468755", size=2572320, created=1795468755.0),)
     assert facts.interfaces == {"198.51.100.2": "eth0", "10.0.0.2": "enp7s0"}
     assert facts.disk.config_server == "https://10.0.0.3:6443"
+    assert facts.disk.agent_servers == ("10.0.0.3:6443", "10.0.0.4:6443")
     assert (facts.held, facts.lineage, facts.parent_lineage) == (False, "22", "11")
     assert not facts.disk.empty
     assert facts.etcd == EtcdFacts(

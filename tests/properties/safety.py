@@ -21,16 +21,30 @@ from hetzner_k3s.model.steps import (
     DeleteNode,
     DeleteServer,
     DrainNode,
+    ForgetBirth,
     InitControlPlane,
     JoinControlPlane,
     RecordBirth,
     RemoveMember,
     RenewToken,
+    RestoreSnapshot,
     RetireMember,
+    StartRestored,
     UnmarkMember,
 )
 
-DANGEROUS: Final = (RemoveMember, RetireMember, DeleteNode, DeleteServer, InitControlPlane, CreateServer)
+DANGEROUS: Final = (
+    RemoveMember,
+    RetireMember,
+    DeleteNode,
+    DeleteServer,
+    InitControlPlane,
+    CreateServer,
+    ForgetBirth,
+    RestoreSnapshot,
+)
+
+_ALONE: Final = (RemoveMember, RetireMember, InitControlPlane, RecordBirth, ForgetBirth, RestoreSnapshot, StartRestored)
 
 
 def dangers(plan: Plan) -> frozenset[StepKey]:
@@ -43,9 +57,7 @@ def violations(spec: ClusterSpec, state: ClusterState, plan: Plan) -> list[str]:
     """Say what is wrong with a plan, made on a state."""
     found = [f"{p.key}: {why}" for p in plan.steps for why in _of_step(spec, state, p)]
     found += [f"{p.key}: it was not consented to" for p in plan.steps if _is_unasked(spec, p)]
-    disruptive = [
-        p.key for p in plan.steps if isinstance(p.step, RemoveMember | RetireMember | InitControlPlane | RecordBirth)
-    ]
+    disruptive = [p.key for p in plan.steps if isinstance(p.step, _ALONE)]
     return found + ([f"at once: {disruptive}"] if len(disruptive) > 1 else [])
 
 
@@ -61,9 +73,61 @@ def _is_unasked(spec: ClusterSpec, planned: PlannedStep) -> bool:
 def _of_step(spec: ClusterSpec, state: ClusterState, planned: PlannedStep) -> Iterator[str]:
     step = planned.step
     yield from _names_strangers(spec, state, step)
+    if _needs_consent(spec, state, step) and not (planned.consent or "").startswith(
+        ("--restore", "--new-cluster-over")
+    ):
+        yield "it needs a consent"
     check = _CHECKS.get(type(step))
     if check is not None:
         yield from check(spec, state, step)
+
+
+def _needs_consent(spec: ClusterSpec, state: ClusterState, step: object) -> bool:
+    """Tell whether a step goes on although a born cluster has no voter."""
+    born = _record(spec, state).phase is Phase.BORN
+    return isinstance(step, ForgetBirth | RestoreSnapshot) or (born and _bought_blindly(state, step))
+
+
+def _bought_blindly(state: ClusterState, step: object) -> bool:
+    voters = any(f.value.voter for f in state.hosts.values() if isinstance(f, Known))
+    return isinstance(step, CreateServer) and not voters
+
+
+def _all_lost(spec: ClusterSpec, state: ClusterState) -> Iterator[str]:
+    """Say why data of the cluster may still lie on a master."""
+    if not isinstance(state.cloud, Known):
+        yield "the listing is incomplete"
+    for server in lookup.owned_masters(spec.name, state.view):
+        facts = state.facts(server.id)
+        if facts is None or (facts.disk.wal and not facts.restoring):
+            yield f"{server.name} may hold its data"
+
+
+def _forgetting(spec: ClusterSpec, state: ClusterState, step: ForgetBirth) -> Iterator[str]:
+    yield from (why for why in _all_lost(spec, state))
+    if step.record != _record(spec, state):
+        yield "it is not the record that is there"
+
+
+def _restoring(spec: ClusterSpec, state: ClusterState, step: RestoreSnapshot) -> Iterator[str]:
+    yield from _all_lost(spec, state)
+    stored = state.snapshots.value if isinstance(state.snapshots, Known) else ()
+    found = next((s for s in stored if s.name == step.snapshot), None)
+    if found is None or not found.name.startswith("kept-"):
+        yield "the snapshot is not safe from pruning"
+    elif found.cluster_uid is None or found.cluster_uid != _record(spec, state).uid:
+        yield "the snapshot is of another cluster"
+    elif found.token_hash != step.token_hash:
+        yield "the token is another one"
+
+
+def _starting(spec: ClusterSpec, state: ClusterState, step: StartRestored) -> Iterator[str]:
+    facts = state.facts(step.server_id)
+    if facts is None or facts.restoring or facts.parent_lineage != _record(spec, state).lineage:
+        yield "no restored snapshot lies there"
+    others = [s for s in lookup.owned_masters(spec.name, state.view) if s.id != step.server_id]
+    if any((f := state.facts(s.id)) is not None and f.disk.wal for s in others):
+        yield "another master holds data"
 
 
 def _names_strangers(spec: ClusterSpec, state: ClusterState, step: object) -> Iterator[str]:
@@ -232,8 +296,8 @@ def _purchase(spec: ClusterSpec, state: ClusterState, step: CreateServer) -> Ite
     record = _record(spec, state)
     if not isinstance(state.cloud, Known):
         yield "the listing is incomplete"
-    if record.phase is Phase.BORN and not any(f.value.voter for f in state.hosts.values() if isinstance(f, Known)):
-        yield "no voter answers"
+    if record.phase is Phase.BORN and _bought_blindly(state, step):
+        yield from _all_lost(spec, state)
     if record.phase is Phase.DELETING:
         yield "the cluster is being deleted"
 
@@ -284,4 +348,7 @@ _CHECKS: Final[dict[type, Callable[[ClusterSpec, ClusterState, Any], Iterator[st
     RenewToken: _renewal,
     CreateServer: _purchase,
     JoinControlPlane: _join,
+    ForgetBirth: _forgetting,
+    RestoreSnapshot: _restoring,
+    StartRestored: _starting,
 }

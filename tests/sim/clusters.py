@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.secrets import Secret
-from hetzner_k3s.model.spec import ClusterSpec, MasterSpec, PoolSpec, SshSpec, WorkerSpec
+from hetzner_k3s.model.spec import ClusterSpec, MasterSpec, PoolSpec, S3Spec, SshSpec, WorkerSpec
 from hetzner_k3s.model.version import K3sVersion
 
 CLUSTER = "prod"
@@ -28,6 +30,23 @@ def a_spec(masters: int = 3, workers: int = 2, *, load_balancer: bool = False, v
         pools=(_pool(workers),),
         api_load_balancer=load_balancer and masters > 1,
     )
+
+
+S3 = S3Spec(
+    endpoint="s3.example.com",
+    region="fsn1",
+    bucket="backups",
+    access_key=Secret("an access key of S3"),
+    secret_key=Secret("a secret key of S3"),
+    folder=CLUSTER,
+    shared_root=True,
+)
+
+
+def with_s3(spec: ClusterSpec | None = None) -> ClusterSpec:
+    """Have a cluster's snapshots copied to S3."""
+    spec = spec or a_spec()
+    return replace(spec, etcd=replace(spec.etcd, s3=S3))
 
 
 def _master(index: int) -> MasterSpec:

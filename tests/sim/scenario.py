@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from hetzner_k3s.model.errors import ExitCode
 from hetzner_k3s.model.spec import ClusterSpec
@@ -66,7 +67,12 @@ class Told:
         """Demand nothing more."""
 
 
-End = Converges | Refuses | Fails | Told
+class End(Protocol):
+    """How a scenario ends."""
+
+    async def check(self, story: Story, run: Run) -> None:
+        """Demand it."""
+        ...
 
 
 @dataclass(frozen=True)

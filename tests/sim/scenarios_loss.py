@@ -18,7 +18,6 @@ LOSS = Collection()
 _add = LOSS.add
 
 _NEEDS_CONSENT = "snapshot of the survivor saved, plan shown; with --reset-quorum-from three voters with its data"
-_NEEDS_RESTORE = "with --restore latest: restored from our own snapshot, masters joined, workers back"
 
 
 @_add("1", "master1-deleted", converges(MASTER1))
@@ -130,27 +129,6 @@ async def _(story: Story) -> None:
     await story.create(kill_at=8)
     await mischief.servers_run(story.world)
     await story.happens(SshSilent(MASTER2), SshSilent(MASTER3))
-
-
-def _all_deleted(number: str, name: str, later: str) -> None:
-    """Write down a loss of all masters; what S3 holds is not looked at yet."""
-
-    @_add(number, name, refuses("masters.all-lost"), later=later)
-    async def _(story: Story) -> None:
-        await story.happens(*(ServerDeleted(master) for master in (MASTER1, MASTER2, MASTER3)))
-
-
-_all_deleted("36", "all-deleted-snapshot-token-on-worker", _NEEDS_RESTORE)
-_all_deleted("37", "all-deleted-snapshot-no-token", "refused, names the token hash; nothing made")
-_all_deleted("38", "all-deleted-snapshot-of-other-cluster-same-bucket", "not offered")
-_all_deleted("39", "all-deleted-no-snapshot", "refused: needs --new-cluster-over")
-_all_deleted("40", "all-deleted-s3-unreachable", "refused: unknown is not absent")
-_all_deleted("41", "restore-does-not-prune", "old snapshots are still there after a restore")
-
-
-@_add("42", "single-master-deleted", refuses("masters.all-lost"), later=_NEEDS_RESTORE, spec=a_spec(1))
-async def _(story: Story) -> None:
-    await story.happens(ServerDeleted(MASTER1))
 
 
 @_add("43", "single-master-off", refuses("masters.none-healthy"), later="powered on", spec=a_spec(1))

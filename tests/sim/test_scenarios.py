@@ -14,10 +14,11 @@ from .scenario import Scenario
 from .scenarios_disaster import DISASTER
 from .scenarios_k3s import K3S
 from .scenarios_loss import LOSS
+from .scenarios_restore import RESTORE
 from .scenarios_world import WORLD
 from .story import healthy
 
-ALL = [*LOSS.scenarios, *DISASTER.scenarios, *WORLD.scenarios, *K3S.scenarios]
+ALL = [*LOSS.scenarios, *RESTORE.scenarios, *DISASTER.scenarios, *WORLD.scenarios, *K3S.scenarios]
 _SEED = 20
 _ELSEWHERE = {
     "29": "test_kill.py",

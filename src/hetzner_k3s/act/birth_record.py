@@ -47,8 +47,8 @@ def recorded(context: Context) -> BirthRecord:
     return record
 
 
-async def write(context: Context, labels: Mapping[str, str]) -> tuple[LabelChange, ...]:
-    """Merge `labels` into every carrier and say what was changed.
+async def write(context: Context, labels: Mapping[str, str | None]) -> tuple[LabelChange, ...]:
+    """Merge `labels` into every carrier (None removes one) and say what was changed.
 
     The placement group comes first: it alone outlives every server, so a run that is killed here leaves the record
     where the next one finds it.
@@ -58,6 +58,6 @@ async def write(context: Context, labels: Mapping[str, str]) -> tuple[LabelChang
     return (*first, *await together(*(_merge(context, carrier, labels) for carrier in found[1:])))
 
 
-async def _merge(context: Context, carrier: Carrier, labels: Mapping[str, str]) -> LabelChange:
+async def _merge(context: Context, carrier: Carrier, labels: Mapping[str, str | None]) -> LabelChange:
     await context.ports.cloud.merge_labels(carrier.kind, carrier.resource.id, labels)
     return LabelChange(carrier.kind, carrier.resource.id, labels)

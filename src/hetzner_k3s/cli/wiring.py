@@ -21,9 +21,11 @@ from hetzner_k3s.adapters.hetzner import DEFAULT_ENDPOINT, HetznerCloud
 from hetzner_k3s.adapters.kube import K3sApi
 from hetzner_k3s.adapters.s3 import S3Objects
 from hetzner_k3s.adapters.ssh import SshHosts
-from hetzner_k3s.adapters.system import Ed25519HostKeys, OperatorMachine, SystemClock, SystemRng
+from hetzner_k3s.adapters.system import BackupBundle, Ed25519HostKeys, OperatorMachine, SystemClock, SystemRng
+from hetzner_k3s.model.errors import ProductError
+from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.spec import ClusterSpec, S3Spec
-from hetzner_k3s.ports import Objects, Ports
+from hetzner_k3s.ports import Bundle, Objects, Ports
 
 if TYPE_CHECKING:
     from hetzner_k3s.lab.simulated.place import Place
@@ -101,7 +103,9 @@ async def _open_outside(spec: ClusterSpec) -> AsyncIterator[Session]:
         cloud=HetznerCloud(spec.hetzner_token, clock=clock, rng=rng, endpoint=endpoint),
         hosts=hosts,
         kube=kube,
-        local=OperatorMachine(cluster=spec.name, kubeconfig=Path(spec.kubeconfig_path), run=run, clock=clock),
+        local=OperatorMachine(
+            cluster=spec.name, kubeconfig=Path(spec.kubeconfig_path), run=run, clock=clock, tokens=_tokens()
+        ),
         host_keys=Ed25519HostKeys(),
         clock=clock,
         rng=rng,
@@ -117,9 +121,32 @@ async def _open_outside(spec: ClusterSpec) -> AsyncIterator[Session]:
         await hosts.close()
 
 
+def _tokens() -> list[Secret]:
+    """Read the k3s token that the user hands over for a restore: itself, or the path of its file (as in a backup)."""
+    given = [os.environ.get(name, "").strip() for name in ("HETZNER_K3S_TOKEN", "K3S_TOKEN")]
+    if path := os.environ.get("HETZNER_K3S_TOKEN_FILE"):
+        try:
+            given.append(Path(path).read_text(encoding="utf-8").strip())
+        except (OSError, UnicodeDecodeError) as error:
+            raise ProductError(f"HETZNER_K3S_TOKEN_FILE: cannot read {path} ({type(error).__name__})") from None
+    return [Secret(token) for token in given if token]
+
+
 def _objects(s3: S3Spec | None) -> Objects | None:
     """Open the bucket that the file names; its library is loaded by the first call only."""
     return None if s3 is None else S3Objects(s3)
+
+
+@contextmanager
+def new_bundle(folder: Path) -> Iterator[Bundle]:
+    """Write a backup for the length of a block: it appears when the block ends well, and leaves nothing otherwise."""
+    bundle = BackupBundle(folder)
+    try:
+        yield bundle
+        bundle.finish()
+    except BaseException:
+        bundle.give_up()
+        raise
 
 
 def _end_orderly_on_sigterm() -> None:

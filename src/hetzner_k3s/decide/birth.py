@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hetzner_k3s.decide import predictions
+from hetzner_k3s.decide import new_cluster, predictions
 from hetzner_k3s.decide.basis import Basis, Opinion
 from hetzner_k3s.decide.control_plane import TROUBLED, MasterView, Stage, contact_stage, identity_of, labelled_member
 from hetzner_k3s.decide.identity import holds_ca
@@ -15,6 +15,7 @@ from hetzner_k3s.model.facts import Unknown
 from hetzner_k3s.model.host import HostFacts
 from hetzner_k3s.model.identity import BirthRecord, Phase, RecordConflict
 from hetzner_k3s.model.plan import PlannedStep, Reason, Refusal, Scope, Wait
+from hetzner_k3s.model.snapshots import StoredSnapshot
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import InitControlPlane, RecordBirth, Step
@@ -29,9 +30,11 @@ def birth_permitted(basis: Basis) -> tuple[Refusal, ...]:
         return ()
     refusals = [_holds_data(server, why) for server, why in _not_empty(basis)]
     refusals += [_seed_unproven(basis, seed, why) for seed, why in _seeds_missing(basis)]
-    if basis.state.local.kubeconfig_ca is not None:
+    local = basis.state.local
+    if local.kubeconfig_ca is not None and not new_cluster.gives_up(basis, local.kubeconfig_ca):
         refusals.append(_kubeconfig_exists(basis))
-    if basis.state.local.open_birth and basis.plane.record.phase is None:
+    refusals += _snapshots_in_the_way(basis)
+    if local.open_birth and basis.plane.record.phase is None and not new_cluster.in_effect(basis):
         refusals.append(_journal_remembers(basis))
     return tuple(refusals)
 
@@ -112,7 +115,7 @@ def _seed_missing(basis: Basis, seed: int) -> str | None:
 def _obstacle(server: Server, basis: Basis) -> str | None:
     facts = basis.state.facts(server.id)
     if facts is not None:
-        return None if facts.disk.empty else _data_found(facts)
+        return None if facts.disk.empty or new_cluster.left_over(basis, facts) else _data_found(facts)
     stage, detail = contact_stage(server, basis.state, committed=labelled_member(server))
     if stage in TROUBLED:
         return f"{stage.value}: {detail}"
@@ -149,6 +152,46 @@ def _kubeconfig_exists(basis: Basis) -> Refusal:
         f"has no record of a birth of '{basis.spec.name}'.",
         why="The cluster may live in another project: this token could be the wrong one.",
         you_can="Check the Hetzner token. If that cluster is gone for good, move the kubeconfig away.",
+    )
+
+
+def _snapshots_in_the_way(basis: Basis) -> tuple[Refusal, ...]:
+    """Refuse a birth beside snapshots of masters of these names: their cluster may be lost, not gone, and k3s'
+    retention would push them out.
+
+    Those that the seed of an unfinished birth made itself are no obstacle, nor those of masters of other names.
+    """
+    if isinstance(basis.state.snapshots, Unknown):
+        return (_snapshots_unknown(basis.state.snapshots.why),)
+    if basis.state.snapshots is None or new_cluster.in_effect(basis):
+        return ()
+    seed = _recorded_seed(basis)
+    own = seed.facts.etcd.uid if seed is not None and seed.facts is not None else None
+    pattern = naming.master_name_pattern(basis.spec.name)
+    found = [s for s in basis.state.snapshots.value if pattern.fullmatch(s.node or "") and s.cluster_uid != own]
+    return (_snapshots_exist(basis, found),) if found else ()
+
+
+def _snapshots_unknown(why: str) -> Refusal:
+    return Refusal(
+        code="birth.snapshots-unknown",
+        saw=f"Whether S3 holds snapshots of a cluster of this name is not known: {why}.",
+        why="They could be all that is left of a lost cluster, and a new one's would push them out.",
+        you_can="Run `create` again when the S3 service answers; check datastore.etcd.s3_* in the file.",
+    )
+
+
+def _snapshots_exist(basis: Basis, found: list[StoredSnapshot]) -> Refusal:
+    newest = max(found, key=lambda s: s.created)
+    count = f"{len(found)} {'snapshot' if len(found) == 1 else 'snapshots'}"
+    return Refusal(
+        code="birth.snapshots",
+        saw=f"S3 holds {count} of masters named like those of '{basis.spec.name}', the newest {newest.folder}/"
+        f"{newest.name} (cluster UID {(newest.cluster_uid or 'not noted')[:8]}), but this project has no record "
+        "of a birth.",
+        why="That cluster may be lost, or live in another project; a new one's snapshots would push them out.",
+        you_can="Check the Hetzner token. If that cluster is gone for good, name another datastore.etcd.s3_folder, or "
+        "move its snapshots away.",
     )
 
 

@@ -28,8 +28,10 @@ from hetzner_k3s.model.steps import (
     RemoveMember,
     RenewToken,
     ResetQuorum,
+    RestoreSnapshot,
     RetireMember,
     SecureHost,
+    StartRestored,
     UncordonNode,
     UnmarkMember,
 )
@@ -52,6 +54,8 @@ _ON_HOST: Final = _verbs(
     FetchDatabase,
     FenceMember,
     ResetQuorum,
+    RestoreSnapshot,
+    StartRestored,
 )
 """Steps that work on the host of their target: one after another."""
 
@@ -63,7 +67,15 @@ _DEPARTURE: Final = _verbs(UnmarkMember, CordonNode, DrainNode, UncordonNode, Re
 """The way out of what has one name: a step at a time."""
 
 _DISRUPTIVE: Final = _verbs(
-    RecordBirth, InitControlPlane, JoinControlPlane, RemoveMember, RetireMember, ResetQuorum, AdoptLineage
+    RecordBirth,
+    InitControlPlane,
+    JoinControlPlane,
+    RemoveMember,
+    RetireMember,
+    ResetQuorum,
+    AdoptLineage,
+    RestoreSnapshot,
+    StartRestored,
 )
 """Steps that change who the control plane is: one at a time, but for the joins of a birth."""
 

@@ -128,6 +128,12 @@ def look(spec: ClusterSpec, state: ClusterState) -> ControlPlane:
     )
 
 
+def healthy_master(spec: ClusterSpec, state: ClusterState) -> int | None:
+    """Give the server id of the master that everything would be done through; None where none is healthy."""
+    seed = look(spec, state).seed
+    return seed.server.id if seed is not None and seed.server is not None else None
+
+
 def identity_of(facts: HostFacts) -> Identity | None:
     """Give the identity a master's disk and datastore tell, None unless both halves are known."""
     if facts.disk.server_ca is None or facts.etcd.uid is None:

@@ -35,7 +35,11 @@ def survivors(basis: Basis) -> tuple[Survivor, ...]:
     return tuple(
         Survivor(master, server, facts)
         for master, server, facts in found
-        if server and facts and facts.disk.wal and past.belongs(facts, server, basis.plane.record)
+        if server
+        and facts
+        and facts.disk.wal
+        and not facts.restoring
+        and past.belongs(facts, server, basis.plane.record)
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hetzner_k3s.decide import split
+from hetzner_k3s.decide import new_cluster, split
 from hetzner_k3s.decide.basis import Basis
 from hetzner_k3s.decide.control_plane import MasterView, Stage, identity_of
 from hetzner_k3s.decide.machines import whereabouts
@@ -27,7 +27,7 @@ def one_identity(basis: Basis) -> tuple[Refusal, ...]:
 def _silent_strangers(basis: Basis) -> list[tuple[MasterView, str]]:
     """Give the masters whose etcd tells nothing and whose disk holds another cluster's CA: started, it would live."""
     recorded = basis.plane.record.ca
-    told = [(m, m.facts.disk.server_ca) for m in basis.plane.all_masters if m.facts]
+    told = [(m, m.facts.disk.server_ca) for m in basis.plane.all_masters if m.facts and not m.facts.restoring]
     return [(m, ca) for m, ca in told if ca is not None and recorded is not None and not ca.startswith(recorded)]
 
 
@@ -132,7 +132,7 @@ def kubeconfig_fits(basis: Basis) -> tuple[Refusal, ...]:
     have = basis.state.local.kubeconfig_ca
     seed = basis.plane.seed
     live = seed.facts.disk.server_ca if seed and seed.facts else None
-    if have is None or live is None or have == live:
+    if have is None or live is None or have == live or new_cluster.gives_up(basis, have):
         return ()
     return (
         Refusal(
@@ -160,7 +160,10 @@ def agents_fit(basis: Basis) -> tuple[Refusal, ...]:
     strangers = [
         (server.name, ca)
         for server in lookup.owned_servers(basis.spec.name, basis.view)
-        if (facts := basis.state.facts(server.id)) and (ca := facts.disk.agent_ca) and not ca.startswith(recorded)
+        if (facts := basis.state.facts(server.id))
+        and (ca := facts.disk.agent_ca)
+        and not ca.startswith(recorded)
+        and not new_cluster.left_over(basis, facts)
     ]
     return tuple(
         Refusal(

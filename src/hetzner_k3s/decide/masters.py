@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hetzner_k3s.decide import disaster, quorum
+from hetzner_k3s.decide import disaster, losses, quorum
 from hetzner_k3s.decide.basis import Basis
 from hetzner_k3s.decide.control_plane import TROUBLED, MasterView, Stage
 from hetzner_k3s.decide.machines import whereabouts
@@ -15,14 +15,13 @@ from hetzner_k3s.model.plan import Refusal
 def healthy_master_left(basis: Basis) -> tuple[Refusal, ...]:
     """Refuse when a cluster was born and no healthy master answers: silence is not death."""
     record, masters = basis.plane.record, basis.plane.all_masters
-    if not _none_is_healthy(basis) or disaster.is_lost(basis) or disaster.is_starting(basis):
+    explained = disaster.is_lost(basis) or disaster.is_starting(basis) or losses.all_lost(basis.plane)
+    if not _none_is_healthy(basis) or explained or losses.restored_master(basis.plane):
         return ()
     born = f"The birth record says that '{basis.spec.name}' was born (CA {(record.ca or '-')[:8]}, UID "
     born += f"{(record.uid or '-')[:8]}); "
     seen = "; ".join(f"{m.name}: {_seen(m)}" for m in masters)
     left = sum(m.server is not None for m in masters)
-    if not left:
-        return (_all_lost(born, seen),)
     advice = _GIVE_BACK if left >= quorum.majority(len(masters)) else _TOO_FEW_LEFT
     coming = sum(_has_data_and_runs(m) for m in masters)
     return (_no_quorum(born, seen, advice, passing=coming >= quorum.majority(len(masters))),)
@@ -36,16 +35,6 @@ def _seen(master: MasterView) -> str:
 
 def _none_is_healthy(basis: Basis) -> bool:
     return basis.plane.record.phase is Phase.BORN and basis.plane.seed is None
-
-
-def _all_lost(born: str, seen: str) -> Refusal:
-    return Refusal(
-        code="masters.all-lost",
-        saw=f"{born}all its masters are gone: {seen}.",
-        why="A new, empty cluster in its place would hide that the data is lost.",
-        you_can="Restoring from a snapshot is not supported yet: keep your snapshots and the token, which the workers "
-        "still hold. If the data may go, run `hetzner-k3s delete` first.",
-    )
 
 
 _GIVE_BACK = (

@@ -15,6 +15,7 @@ from hetzner_k3s.model.kube import KubeNode, KubeView
 from hetzner_k3s.model.operations import K3sRole
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
+from hetzner_k3s.model.steps import ForgetBirth, KeepSnapshot, RestoreSnapshot
 
 _Labelled = TypeVar("_Labelled", Server, PlacementGroup, Network, Firewall)
 
@@ -340,3 +341,84 @@ def _without(view: CloudView, kind: str, resource_id: int) -> CloudView:
             return replace(view, ssh_keys=tuple(r for r in view.ssh_keys if r.id != resource_id))
         case _:
             return view
+
+
+def without_record(state: ClusterState, step: ForgetBirth) -> ClusterState:
+    """Take a birth record off everything that carries it, and remember here that its cluster was given up."""
+    gone = step.record.labels().keys()
+    view = state.view
+
+    def bare(resource: _Labelled) -> _Labelled:
+        return replace(resource, labels={k: v for k, v in resource.labels.items() if k not in gone})
+
+    local = replace(
+        state.local, open_birth=False, given_up=(*state.local.given_up, *filter(None, [step.ca])), kubeconfig_ca=None
+    )
+    stripped = replace(
+        view,
+        placement_groups=tuple(map(bare, view.placement_groups)),
+        networks=tuple(map(bare, view.networks)),
+        firewalls=tuple(map(bare, view.firewalls)),
+        servers=tuple(map(bare, view.servers)),
+    )
+    return replace(state.with_view(stripped), local=local)
+
+
+def with_kept_snapshot(state: ClusterState, step: KeepSnapshot) -> ClusterState:
+    """Lay the kept copy of a snapshot beside it."""
+    listed = state.snapshots.value if isinstance(state.snapshots, Known) else ()
+    copy = replace(step.snapshot, name=step.target, folder=step.folder)
+    return replace(
+        state, snapshots=Known((*(s for s in listed if (s.folder, s.name) != (copy.folder, copy.name)), copy))
+    )
+
+
+def with_restored_data(spec: ClusterSpec, state: ClusterState, step: RestoreSnapshot) -> ClusterState:
+    """Lay a restored snapshot on a host, not started."""
+    record = lookup.birth_record(spec, state.view)
+    recorded = (record.ca or "") if isinstance(record, BirthRecord) else ""
+
+    def change(facts: HostFacts) -> HostFacts:
+        disk = DiskFacts(
+            wal=True,
+            server_ca=_whole_ca(state, recorded),
+            token_hash=step.token_hash,
+            config_token_hash=step.token_hash,
+            config_present=True,
+        )
+        return replace(facts, disk=disk, lineage=PREDICTED_LINEAGE, parent_lineage=step.parent, restoring=False)
+
+    return with_facts(state, step.server_id, change)
+
+
+def with_restored_voter(spec: ClusterSpec, state: ClusterState, server_id: int) -> ClusterState:
+    """Start a restored master: it is the only member, and remembers the Nodes of machines that are gone."""
+    record = lookup.birth_record(spec, state.view)
+    known = record if isinstance(record, BirthRecord) else BirthRecord()
+    facts = state.facts(server_id)
+    lineage = (facts.lineage if facts else None) or PREDICTED_LINEAGE
+    return with_only_voter(spec, state, server_id, known, lineage)
+
+
+def _whole_ca(state: ClusterState, recorded: str) -> str:
+    """Give the CA hash of which the birth record has the beginning, as this machine or a worker knows it."""
+    agents = (f.value.disk.agent_ca for f in state.hosts.values() if isinstance(f, Known))
+    known = (state.local.kubeconfig_ca, *agents)
+    return next((ca for ca in known if ca is not None and ca.startswith(recorded)), recorded.ljust(64, "0"))
+
+
+def with_reconnected(state: ClusterState, server_id: int, server_url: str) -> ClusterState:
+    """Point an agent to a living master."""
+
+    def change(facts: HostFacts) -> HostFacts:
+        address = server_url.removeprefix("https://")
+        disk = replace(facts.disk, config_server=server_url, agent_servers=(address,))
+        return replace(facts, disk=disk, agent_unit=UnitFacts(active="active"))
+
+    name = _server(state, server_id).name
+
+    def heard(kube: KubeView) -> KubeView:
+        node = kube.node(name)
+        return kube if node is None else _with_node(kube, replace(node, ready=True))
+
+    return map_kube(with_facts(state, server_id, change), heard)

@@ -22,8 +22,11 @@ from hetzner_k3s.decide import (
     lineage,
     listing,
     masters,
+    new_cluster,
     nodes,
+    reconnect,
     remediate,
+    restore,
     shrink,
     split,
     surplus,
@@ -57,6 +60,7 @@ GATES: tuple[Gate, ...] = (
     birth.birth_permitted,
     split.past_members,
     disaster.quorum_lost,
+    restore.loss_answered,
     masters.healthy_master_left,
     masters.masters_explained,
     remediate.members_explained,
@@ -68,6 +72,8 @@ GATES: tuple[Gate, ...] = (
     tokens.joins_are_accepted,
     alarms.datastore_takes_writes,
     workers.workers_explained,
+    restore.consent_fits,
+    new_cluster.consent_fits,
     consents.consents_fit,
 )
 
@@ -87,10 +93,13 @@ NOTES: tuple[Note, ...] = (
     clocks.clocks_told,
     tokens.tokens_told,
     alarms.alarms_told,
+    new_cluster.notes,
 )
 
 CONTROL_PLANE: tuple[Move, ...] = (
     split.fence_other_side,
+    new_cluster.forget,
+    restore.bring_back,
     disaster.reset_quorum,
     birth.give_birth,
     lineage.adopt_lineage,
@@ -104,6 +113,7 @@ CONTROL_PLANE: tuple[Move, ...] = (
 
 MOVES: tuple[Move, ...] = (
     infra.lay_infrastructure,
+    reconnect.reconnect_workers,
     join.prepare_masters,
     workers.bring_up_workers,
     shrink.let_workers_go,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from hetzner_k3s.decide import predictions
+from hetzner_k3s.decide import predictions, restore
 from hetzner_k3s.decide.basis import Basis
 from hetzner_k3s.decide.control_plane import Stage
 from hetzner_k3s.decide.versions import running_version
@@ -57,14 +57,16 @@ def prepare(
         return ()
     scope = Scope.CONTROL_PLANE if isinstance(spec, MasterSpec) else Scope.WORKER
     reason = Reason.LOST if lost else Reason.MISSING if server is None else Reason.UNFINISHED
-    return (PlannedStep(step=step, scope=scope, reason=reason, because=because),)
+    consent = restore.flag(basis) if restore.awaits_server(basis, spec.name) else None
+    return (PlannedStep(step=step, scope=scope, reason=reason, because=because, consent=consent),)
 
 
 def _next_step(basis: Basis, spec: MasterSpec | WorkerSpec, server: Server | None, stage: Stage) -> Step | None:
     if server is None or server.status is not ServerStatus.RUNNING or not _addressed(basis, server):
         # One that is there already is adopted, and waited for until it runs.
         may_order = server is not None or can_order(basis, spec)
-        return CreateServer(target=spec.name) if may_order and _understood(basis) else None
+        understood = _understood(basis) or restore.awaits_server(basis, spec.name)
+        return CreateServer(target=spec.name) if may_order and understood else None
     if stage in {Stage.BOOTING, Stage.UNSECURED}:
         return SecureHost(target=server.name, server_id=server.id)
     if stage is Stage.BARE:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hetzner_k3s.decide import predictions
+from hetzner_k3s.decide import new_cluster, predictions, reconnect
 from hetzner_k3s.decide.basis import Basis, Opinion
 from hetzner_k3s.decide.control_plane import NEVER_STARTED, TROUBLED, Stage, contact_stage
 from hetzner_k3s.decide.join import api_url
@@ -65,7 +65,15 @@ def workers_explained(basis: Basis) -> tuple[Refusal, ...]:
     if basis.plane.record.phase is not Phase.BORN or _masters_are_under_way(basis):
         return ()
     views = [view_worker(basis, spec) for spec in basis.spec.workers()]
-    return tuple(_troubled(v, v.server) for v in views if v.server is not None and v.stage in TROUBLED)
+    return tuple(
+        _troubled(v, v.server)
+        for v in views
+        if v.server is not None and v.stage in TROUBLED and not _explained(basis, v.facts)
+    )
+
+
+def _explained(basis: Basis, facts: HostFacts | None) -> bool:
+    return facts is not None and (reconnect.is_lost(basis, facts) or new_cluster.left_over(basis, facts))
 
 
 _UNDER_WAY = NEVER_STARTED | {Stage.JOINING, Stage.UNMARKED, Stage.LOCKED_OUT}
@@ -118,6 +126,8 @@ def bring_up_workers(basis: Basis) -> Opinion | None:
 
 
 def _next(basis: Basis, worker: WorkerView) -> tuple[PlannedStep, ...]:
+    if new_cluster.left_over(basis, worker.facts):
+        return ()
     because = "the file asks for it" if worker.node is None else "its server is gone: no listing and no id shows it"
     # A new worker must not take the address that the dead member's successor will get.
     held_back = worker.server is None and basis.replacing
@@ -127,7 +137,8 @@ def _next(basis: Basis, worker: WorkerView) -> tuple[PlannedStep, ...]:
     stale = stale_node(basis, worker) if _has_anothers_node(worker) else None
     if stale is not None:
         return (*steps, stale)
-    if worker.server is not None and worker.stage in {Stage.READY, Stage.JOINING}:
+    lost = worker.facts is not None and reconnect.is_lost(basis, worker.facts)
+    if worker.server is not None and worker.stage in {Stage.READY, Stage.JOINING} and not lost:
         return (*steps, _join(basis, worker, worker.server))
     return steps
 

@@ -38,7 +38,7 @@ def host_facts(document: Document, key: HostKeyKind) -> HostFacts:
         k3s_version=document["k3s_version"],
         server_unit=units.get("k3s.service", UnitFacts()),
         agent_unit=units.get("k3s-agent.service", UnitFacts()),
-        disk=DiskFacts(**document["disk"]),
+        disk=_disk(document["disk"]),
         etcd=_etcd(document["etcd"]),
         supervisor=supervisor_facts(document["supervisor"]),
         snapshots=_snapshots(document["snapshots"]),
@@ -46,7 +46,14 @@ def host_facts(document: Document, key: HostKeyKind) -> HostFacts:
         lineage=document["lineage"],
         parent_lineage=document["parent_lineage"],
         held=document["held"],
+        restoring=document["restoring"],
     )
+
+
+def _disk(document: Document) -> DiskFacts:
+    """Read what lies on the disk; the agent's list of masters is the part of its file between the brackets."""
+    listed = document["agent_servers"].replace('"', " ").replace(",", " ").split()
+    return DiskFacts(**{**document, "agent_servers": tuple(listed)})
 
 
 def members(answer: Document) -> tuple[Member, ...]:

@@ -42,9 +42,12 @@ from hetzner_k3s.model.operations import (
     ReadSecret,
     RemoveMember,
     ResetCluster,
+    RestartAgent,
+    RestoreSnapshot,
     RetireMember,
     RotateHostKey,
     SaveSnapshot,
+    SendSnapshot,
     SetToken,
     StartK3s,
     StopK3s,
@@ -157,6 +160,11 @@ _PROCEDURES: Mapping[type[Operation[Any]], _Procedure] = {
     ResetCluster: _procedure(
         "reset_cluster", arguments=lambda op: (op.ca, op.lineage, op.parent or "-"), limit=lambda _: 700.0
     ),
+    RestoreSnapshot: _procedure(
+        "restore_snapshot", arguments=lambda op: (op.snapshot, op.lineage, op.parent or "-"), limit=lambda _: 620.0
+    ),
+    SendSnapshot: _procedure("send_snapshot", arguments=lambda op: (op.name,), limit=lambda _: 3600.0),
+    RestartAgent: _procedure("restart_agent", arguments=lambda op: (op.url,)),
     ReadMembers: _procedure("read_members", read=lambda result, _: members(result)),
     ReadJournal: _procedure(
         "read_journal",

@@ -50,7 +50,8 @@ class DiskFacts:
 
     `token_hash` and `config_token_hash` are the first 12 digits of sha256(password) of `server/token` and of
     `config.yaml`; `config_token_ca` is the CA hash that the latter pins (None: a bare password); `config_server` is the
-    `server:` line of `config.yaml` (RECOVERY_FACTS.md 1.7).
+    `server:` line of `config.yaml` (RECOVERY_FACTS.md 1.7). `agent_servers` are the addresses (with ports) of the
+    masters that an agent has learned of.
     """
 
     wal: bool = False
@@ -63,6 +64,7 @@ class DiskFacts:
     config_token_ca: str | None = None
     config_server: str | None = None
     config_present: bool = False
+    agent_servers: tuple[str, ...] = ()
 
     @property
     def empty(self) -> bool:
@@ -196,6 +198,8 @@ class HostFacts:
     lineage: str | None = None
     parent_lineage: str | None = None
     held: bool = False
+    restoring: bool = False
+    """Whether what lies here was left by a restore that has not ended."""
     log: LogPosition | None = None
 
     @property

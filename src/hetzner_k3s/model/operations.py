@@ -307,3 +307,35 @@ class ResetCluster(Operation[Done]):
     lineage: str
     parent: str | None
     fence: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestoreSnapshot(Operation[Done]):
+    """Make a host without data the only member of the cluster that a snapshot holds; nothing is started.
+
+    `config.yaml` must be there, with the token and, for S3, the keys to it; `snapshot` is a name in its folder. The
+    mark `restoring` lies on the host meanwhile: what a cut-off restore left is removed before it is tried again. The
+    lineage file is written last (K3S_RUN_FACTS.md, "S3": exit code and success line alone prove nothing).
+    """
+
+    mutating: ClassVar[bool] = True
+    snapshot: str
+    lineage: str
+    parent: str | None
+    fence: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestartAgent(Operation[Done]):
+    """Start an agent anew that knows no living master; its pods go on. `url` is what its `config.yaml` must say."""
+
+    mutating: ClassVar[bool] = True
+    url: str
+    fence: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendSnapshot(Operation[Done]):
+    """Send a snapshot file of a master as it is; read through `Hosts.stream`, never through `perform`."""
+
+    name: str

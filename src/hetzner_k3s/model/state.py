@@ -31,12 +31,15 @@ class LocalEvidence:
     `kubeconfig_ca` is the CA hash in the kubeconfig at the configured path where it has this cluster's context,
     `UNREADABLE` where it cannot be parsed; `kubeconfig_servers` maps its contexts to API URLs;
     `open_birth` is true when the journal here tells of a birth that no `delete` closed; `rescues` are the copies of
-    hosts' data that lie here, verified.
+    hosts' data that lie here, verified; `token_hashes` those of the k3s tokens that the user handed to this run;
+    `given_up` the CA hashes of clusters of this name that were deleted, or given up, from here.
     """
 
     kubeconfig_ca: str | None = None
     kubeconfig_servers: Mapping[str, str] = field(default_factory=dict)
     open_birth: bool = False
+    token_hashes: tuple[str, ...] = ()
+    given_up: tuple[str, ...] = ()
     rescues: tuple[Rescue, ...] = ()
 
 

@@ -10,13 +10,14 @@ import fcntl
 import json
 import os
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Final
 
 from hetzner_k3s.adapters.system import rescues
 from hetzner_k3s.adapters.system.files import append_private, write_private
 from hetzner_k3s.adapters.system.kubeconfig import read_kubeconfig
+from hetzner_k3s.model.identity import token_hash
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.state import LocalEvidence, Rescue
 from hetzner_k3s.ports import Clock
@@ -25,7 +26,7 @@ _BIRTH_OPENED: Final = "birth opened"
 _BIRTH_CLOSED: Final = "birth closed"
 _RUN_ID: Final = re.compile(r"[0-9A-Za-z_-]+")
 _RUNS_KEPT: Final = 50
-_CA: Final = re.compile(r'"ca": "([0-9a-f]{64})"')
+_CA: Final = re.compile(r'"ca": "([0-9a-f]{40,64})"')
 
 
 def state_directory(cluster: str) -> Path:
@@ -42,9 +43,13 @@ class OperatorMachine:
         kubeconfig: the configured path.
         run: this run's id, as in the operator lock's labels.
         clock: for the times in the journal.
+        tokens: k3s tokens that the user handed to this run, for the restore of a snapshot.
     """
 
-    def __init__(self, *, cluster: str, kubeconfig: Path, run: str, clock: Clock) -> None:
+    def __init__(
+        self, *, cluster: str, kubeconfig: Path, run: str, clock: Clock, tokens: Sequence[Secret] = ()
+    ) -> None:
+        self._tokens = {token_hash(token.reveal()): token for token in tokens}
         self._cluster = cluster
         self._kubeconfig = kubeconfig
         self._run = run
@@ -58,13 +63,21 @@ class OperatorMachine:
         found = read_kubeconfig(self._kubeconfig, self._cluster)
         births = self._births()
         if found.ca is not None and found.ca in _closed_cas(births):
-            return LocalEvidence(open_birth=_is_open(births))  # `delete --force` leaves the file, as 2.6 does
+            return LocalEvidence(
+                open_birth=_is_open(births), token_hashes=tuple(self._tokens)
+            )  # `delete --force` leaves the file, as 2.6 does
         return LocalEvidence(
             kubeconfig_ca=found.ca,
             kubeconfig_servers=dict(found.servers),
             open_birth=_is_open(births),
+            token_hashes=tuple(self._tokens),
+            given_up=tuple(sorted(_closed_cas(births))),
             rescues=rescues.found(self._rescues),
         )
+
+    def token(self, token_hash: str) -> Secret | None:
+        """Give the token with this hash out of those that the user handed to this run."""
+        return self._tokens.get(token_hash)
 
     def write_kubeconfig(self, text: Secret) -> None:
         """Replace the kubeconfig; contexts of other clusters that it held are kept beside it."""

@@ -31,8 +31,9 @@ def create(config: Path, quiet: bool, consents: Consents) -> ExitCode:
     """Make the cluster that the file describes, or bring it back to that.
 
     Running it again is always safe: a healthy cluster is left alone, an unfinished run is gone on with, a lost master
-    or worker is replaced. What cannot be done safely is refused, with exit code 4 and the reason. What exists beyond
-    the file is named and left alone, unless --prune is given.
+    or worker is replaced. What cannot be done safely is refused, with exit code 4 and the reason; what
+    only you can decide has a flag of its own, which the refusal names. What exists beyond the file is named and left
+    alone, unless --prune is given.
     """
     return wiring.run(_create(load_spec(config), quiet, consents))
 

@@ -42,6 +42,16 @@ _CONSENTS: Final = (
         metavar="ID8",
         help="Of two clusters under this name keep the one of these digits; the other is fenced, its data kept.",
     ),
+    click.option(
+        "--restore",
+        metavar="latest|NAME",
+        help="All masters are lost: restore this snapshot (see `snapshots`).",
+    ),
+    click.option(
+        "--new-cluster-over",
+        metavar="ID8",
+        help="Give a lost cluster up, and begin a new one of its name.",
+    ),
 )
 
 

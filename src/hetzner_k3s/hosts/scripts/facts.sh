@@ -48,6 +48,12 @@ read_server_ca() {
     [ -n "$server_ca" ] || server_ca=$(file_hash "$k3s_data/server/tls/server-ca.crt")
 }
 
+# What is between the brackets of "ServerAddresses" in the file of the agent's own load balancer.
+agent_servers() {
+    [ -r "$k3s_data/agent/etc/k3s-agent-load-balancer.json" ] || return 0
+    tr -d ' \n' <"$k3s_data/agent/etc/k3s-agent-load-balancer.json" | sed -n 's/.*"ServerAddresses":\[\([^]]*\)\].*/\1/p'
+}
+
 disk_facts() {
     read_server_ca
     read_config
@@ -60,9 +66,10 @@ disk_facts() {
         "$(json_or_null "$(file_hash "$k3s_data/agent/server-ca.crt")")"
     config_token_ca=''
     case $config_token in K10*::*) config_token_ca=${config_token#K10} && config_token_ca=${config_token_ca%%::*} ;; esac
-    printf '"token_hash":%s,"config_token_hash":%s,"config_token_ca":%s,"config_server":%s}' \
+    printf '"token_hash":%s,"config_token_hash":%s,"config_token_ca":%s,"config_server":%s,' \
         "$(json_or_null "$(password_hash "$token")")" "$(json_or_null "$(password_hash "$config_token")")" \
         "$(json_or_null "$config_token_ca")" "$(json_or_null "$config_server")"
+    printf '"agent_servers":%s}' "$(json_string "$(agent_servers)")"
 }
 
 # The version that our download noted, as long as the binary is that very file; else k3s is asked, which is dear.
@@ -201,6 +208,7 @@ print_facts() {
         "$(is_there /var/lib/cloud/instance/boot-finished)" "$(json_or_null "$(k3s_version)")"
     printf '"interfaces":%s,' "$(json_string "$(interfaces)")"
     printf '"units":%s,"operation":%s,' "$(json_string "$(units)")" "${last_operation:-null}"
+    printf '"restoring":%s,' "$(is_there "$our_state/restoring")"
     printf '"held":%s,"lineage":%s,"parent_lineage":%s,' "$(is_there "$held_mark")" \
         "$(json_or_null "${lineage%% *}")" "$(json_or_null "$parent")"
     printf '"disk":%s,"etcd":%s,"supervisor":%s,' "$(disk_facts)" "$(etcd_facts)" "$(supervisor_facts)"

@@ -6,6 +6,10 @@ if [ -e /var/lib/hetzner-k3s/held ]; then
     echo 'hetzner-k3s start guard: k3s is held down here by a quorum reset that has not ended.' >&2
     exit 1
 fi
+if [ -e /var/lib/hetzner-k3s/restoring ]; then
+    echo 'hetzner-k3s start guard: half a restore lies here; run "hetzner-k3s create --restore ..." again.' >&2
+    exit 1
+fi
 for config in /etc/rancher/k3s/config.yaml /etc/rancher/k3s/config.yaml.d/*.yaml; do
     grep -qsE "^server: *[\"']?https://" "$config" && exit 0
 done

@@ -35,10 +35,10 @@ class Fenced:
 class Disk:
     """The files that matter.
 
-    `held` is the mark that keeps k3s down; `lineage` and `reset_done` are a lineage with the one before it, as noted
-    before a reset and after it; `fenced` is what was moved aside. `server` are the authorities and passwords below
-    `server/tls` and `server/cred` by their name in the bootstrap data; `host_key` is the label of the key that sshd
-    offers; `units` are installed, True where enabled.
+    `held` is the mark that keeps k3s down, `restoring` that of half a restore; `lineage` and `reset_done` are a lineage
+    with the one before it, as noted before a reset and after it; `fenced` is what was moved aside. `server` are the
+    authorities and passwords below `server/tls` and `server/cred` by their name in the bootstrap data; `host_key` is
+    the label of the key that sshd offers; `units` are installed, True where enabled.
     """
 
     machine_id: str
@@ -60,6 +60,7 @@ class Disk:
     node_password: str | None = None
     held: bool = False
     lineage: tuple[str, str | None] | None = None
+    restoring: bool = False
     reset_done: tuple[str, str | None] | None = None
     fenced: list[Fenced] = field(default_factory=list)
     fence: int = 0
@@ -99,6 +100,7 @@ class Disk:
             config_token_ca=tokens.parse(configured).ca_hash or None if configured else None,
             config_server=str(document["server"]) if document.get("server") else None,
             config_present=self.config is not None,
+            agent_servers=tuple(f"{address}:6443" for address in self.agent_servers),
         )
 
     def note_operation(self, *, running: bool) -> None:

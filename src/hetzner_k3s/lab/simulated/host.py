@@ -34,6 +34,7 @@ _EXPECTED = (Fatal, ShutdownRequested, OperationRefused)
 """How processes and operations on a host may end; everything else is a bug of the simulation."""
 
 GUARD = "hetzner-k3s start guard: no etcd data and no server: in config.yaml; starting would make a new, empty cluster."
+HALF_RESTORED = 'hetzner-k3s start guard: half a restore lies here; run "hetzner-k3s create --restore ..." again.'
 HELD = "hetzner-k3s start guard: k3s is held down here by a quorum reset that has not ended."
 
 
@@ -208,6 +209,8 @@ class Host:
         """Do as `start_guard.sh`: no birth without a permit, nothing on a held host."""
         if self.disk.held:
             raise Fatal(HELD)
+        if self.disk.restoring:
+            raise Fatal(HALF_RESTORED)
         document = config_file.read(self.disk.config or "")
         if str(document.get("server") or "").startswith("https://"):
             return

@@ -35,6 +35,7 @@ def look(host: Host, key: HostKeyKind) -> HostFacts:
         supervisor=supervisor_facts(host),
         snapshots=tuple(saved.entry for _, saved in sorted(host.disk.snapshots.items())),
         operation=host.disk.operation,
+        restoring=host.disk.restoring,
         lineage=host.disk.lineage[0] if host.disk.lineage else None,
         parent_lineage=host.disk.lineage[1] if host.disk.lineage else None,
         held=host.disk.held,

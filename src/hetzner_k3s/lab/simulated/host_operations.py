@@ -9,8 +9,7 @@ from typing import Any
 
 from hetzner_k3s.lab.k3s.etcd_port import EtcdError, Member
 from hetzner_k3s.lab.k3s.model_etcd import ModelEtcd
-from hetzner_k3s.lab.simulated import config_file, host_facts, host_keys, reset, retirement
-from hetzner_k3s.lab.simulated.disk import SavedSnapshot
+from hetzner_k3s.lab.simulated import config_file, host_facts, host_keys, reset, retirement, snapshots
 from hetzner_k3s.lab.simulated.host import Host
 from hetzner_k3s.lab.simulated.refusal import failed, precondition_changed
 from hetzner_k3s.lab.simulated.token_operations import set_token
@@ -218,13 +217,8 @@ async def _save_snapshot(host: Host, operation: SaveSnapshot, _: HostKeyKind) ->
             await server.member().members()
     except (EtcdError, TimeoutError) as problem:
         raise failed(f"k3s did not save the snapshot: {problem}") from problem
-    backend = server.member().photograph()
     await host.takes((0.3, 0.9))
-    now = host.site.clock.now()
-    size = 4096 + sum(len(entry.value) for entry in backend.keys)
-    entry = Snapshot(name=f"{operation.name}-{server.name}-{int(now)}", size=size, created=now)
-    host.disk.snapshots[entry.name] = SavedSnapshot(entry, backend)
-    return entry
+    return snapshots.save(server, config_file.flags("server", host.disk.config), operation.name)
 
 
 async def _read_secret(host: Host, operation: ReadSecret, _: HostKeyKind) -> Secret:
@@ -261,5 +255,6 @@ HANDLERS: Mapping[type[Operation[Any]], Handler] = {
     ReadMembers: _read_members,
     ReadJournal: _read_journal,
     **retirement.HANDLERS,
+    **snapshots.HANDLERS,
     **reset.HANDLERS,
 }

@@ -17,7 +17,7 @@ from hetzner_k3s.lab.k3s.logfmt import Fatal, ShutdownRequested
 from hetzner_k3s.lab.k3s.model_etcd import ModelEtcd
 from hetzner_k3s.lab.k3s.startup import Start
 from hetzner_k3s.lab.k3s.tokens import Token
-from hetzner_k3s.lab.simulated import k3s_files
+from hetzner_k3s.lab.simulated import k3s_files, snapshots
 from hetzner_k3s.lab.simulated.kubelet import Kubelet
 from hetzner_k3s.lab.simulated.leadership import lead
 from hetzner_k3s.lab.simulated.learners import LearnerTicks
@@ -232,6 +232,8 @@ class K3sServer:
         self.disk.reset_flag = False
         self.host.tell_changed()
         self._control(self.store, etcd)
+        if self._flags.on("etcd-s3"):
+            self._spawn(snapshots.keep_saving(self, self._flags))
         await asyncio.sleep(self.timing.node)
         self._spawn(self._run_node(self.store, etcd))
 

@@ -12,7 +12,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from hetzner_k3s.lab.simulated.moments import Moments
-from hetzner_k3s.model import naming
+from hetzner_k3s.model import identity, naming
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.state import LocalEvidence, Rescue
 
@@ -32,6 +32,8 @@ class OperatorMachine:
     """CA hashes of clusters that were deleted from here: a kubeconfig with one is no evidence (`delete --force`)."""
     journal: list[tuple[str, Mapping[str, str]]] = field(default_factory=list)
     runs: dict[str, bool] = field(default_factory=dict)
+    tokens: list[Secret] = field(default_factory=list)
+    """The k3s tokens that its user hands to every run."""
     rescues: dict[Rescue, bytes] = field(default_factory=dict)
 
 
@@ -72,7 +74,14 @@ class SimulatedLocal:
             kubeconfig_servers=dict(servers),
             open_birth=bool(births) and births[-1] != _BIRTHS[1],
             rescues=tuple(self._machine.rescues),
+            given_up=tuple(sorted(self._machine.given_up)),
+            token_hashes=tuple(identity.token_hash(token.reveal()) for token in self._machine.tokens),
         )
+
+    def token(self, token_hash: str) -> Secret | None:
+        """Give the token with this hash out of those that the user hands to every run."""
+        self._moments.check()
+        return next((t for t in self._machine.tokens if identity.token_hash(t.reveal()) == token_hash), None)
 
     def write_kubeconfig(self, text: Secret) -> None:
         """Replace the kubeconfig."""

@@ -12,6 +12,7 @@ from hetzner_k3s.lab.cloud.machines import BalancerSpec
 from hetzner_k3s.lab.k3s.model_etcd_peers import Peers
 from hetzner_k3s.lab.k3s.timing import TYPICAL, Timing
 from hetzner_k3s.lab.simulated.chance import Chance
+from hetzner_k3s.lab.simulated.objects import Bucket
 from hetzner_k3s.ports import Clock
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ class Site:
     """Server name -> what its etcd complains of (`NOSPACE`, `CORRUPT`)."""
     skew: dict[str, float] = field(default_factory=dict)
     """Server name -> seconds by which its host's clock is ahead."""
+    bucket: Bucket = field(default_factory=Bucket)
+    """The S3 bucket that the hosts' configurations and the operators' files name."""
     crash_on_start: dict[str, str] = field(default_factory=dict)
     """Server name -> the last words of every k3s that is started there."""
     peers: Peers = field(init=False)

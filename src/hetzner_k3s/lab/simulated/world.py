@@ -19,6 +19,7 @@ from hetzner_k3s.lab.simulated.hosts import SimulatedHosts
 from hetzner_k3s.lab.simulated.kube import SimulatedKube
 from hetzner_k3s.lab.simulated.machines import SimulatedMachines
 from hetzner_k3s.lab.simulated.moments import Moments
+from hetzner_k3s.lab.simulated.objects import SimulatedObjects
 from hetzner_k3s.lab.simulated.operator_machine import OperatorMachine, SimulatedLocal
 from hetzner_k3s.lab.simulated.site import Site
 from hetzner_k3s.lab.simulated.virtual_time import LoopClock
@@ -39,6 +40,7 @@ class Session:
     api: Api
     hosts: SimulatedHosts
     kube: SimulatedKube
+    objects: SimulatedObjects
     machine: OperatorMachine
 
     def end(self) -> None:
@@ -48,7 +50,7 @@ class Session:
     @property
     def writes(self) -> list[str]:
         """Everything this run did that could change something outside the operator's machine."""
-        return [*self.api.writes, *self.hosts.writes, *self.kube.writes]
+        return [*self.api.writes, *self.hosts.writes, *self.kube.writes, *self.objects.writes]
 
 
 @dataclass(slots=True, eq=False)
@@ -104,6 +106,7 @@ class World:
         api = Api(self.cloud, token, moments, chance.fork("api"))
         hosts = SimulatedHosts(self.site, moments, chance.fork("ssh"))
         kube = SimulatedKube(hosts, moments, chance.fork("kube"))
+        objects = SimulatedObjects(self.site.bucket, moments, chance.fork("s3"))
         ports = Ports(
             cloud=SimulatedCloud(api),
             hosts=hosts,
@@ -112,8 +115,9 @@ class World:
             host_keys=SimulatedHostKeys(chance.fork("keys")),
             clock=LoopClock(skew),
             rng=chance.fork("product"),
+            objects=objects,
         )
-        return Session(ports, run, moments, api, hosts, kube, machine)
+        return Session(ports, run, moments, api, hosts, kube, objects, machine)
 
     def check(self) -> None:
         """Raise what went wrong in the simulation itself."""

@@ -22,6 +22,7 @@ from hetzner_k3s.model.steps.infra import (
 )
 from hetzner_k3s.model.steps.local import WriteKubeconfig
 from hetzner_k3s.model.steps.nodes import DeleteNode, JoinWorker
+from hetzner_k3s.model.steps.restore import ForgetBirth, KeepSnapshot, ReconnectWorker, RestoreSnapshot, StartRestored
 from hetzner_k3s.model.steps.scale import (
     CordonNode,
     DrainNode,
@@ -61,6 +62,11 @@ Step = (
     | CordonNode
     | DrainNode
     | UncordonNode
+    | ForgetBirth
+    | KeepSnapshot
+    | RestoreSnapshot
+    | StartRestored
+    | ReconnectWorker
     | ApplyAddons
     | WriteKubeconfig
     | MarkDeleting
@@ -86,20 +92,25 @@ __all__ = [
     "EnsureSshKey",
     "FenceMember",
     "FetchDatabase",
+    "ForgetBirth",
     "HoldMaster",
     "InitControlPlane",
     "InstallK3s",
     "JoinControlPlane",
     "JoinWorker",
+    "KeepSnapshot",
     "MarkDeleting",
     "MarkMember",
+    "ReconnectWorker",
     "RecordBirth",
     "RemoveMember",
     "RenewToken",
     "ResetQuorum",
+    "RestoreSnapshot",
     "RetireMember",
     "SaveSnapshot",
     "SecureHost",
+    "StartRestored",
     "Step",
     "UncordonNode",
     "UnmarkMember",

@@ -1,0 +1,59 @@
+"""Writes a backup: configuration, access, token, identity, and a snapshot that is saved for it.
+
+It is everything that a restore on another machine needs; without the token a snapshot is worth nothing.
+"""
+
+from __future__ import annotations
+
+import json
+
+from hetzner_k3s.act import birth_record
+from hetzner_k3s.act.context import Context
+from hetzner_k3s.act.tokens import cluster_token
+from hetzner_k3s.model.errors import Fate, HostUnreachable, SshStage
+from hetzner_k3s.model.identity import token_hash
+from hetzner_k3s.model.operations import ReadSecret, SaveSnapshot, SecretKind, SendSnapshot
+from hetzner_k3s.model.secrets import Secret
+from hetzner_k3s.ports import Bundle
+
+SNAPSHOT = "backup"
+
+
+async def write_backup(context: Context, via: int, config: Secret, bundle: Bundle) -> None:
+    """Write a backup through the healthy master `via` (a server id); `config` is the text of the configuration file.
+
+    Raises:
+        WrongCluster: that master is not of the cluster that the birth record names.
+    """
+    target = context.target(via)
+    token = await cluster_token(context, via)
+    bundle.add("cluster.yaml", config)
+    bundle.add("token", token)
+    bundle.add("kubeconfig", await context.ports.hosts.perform(target, ReadSecret(kind=SecretKind.KUBECONFIG)))
+    context.say(target.name, "saving a snapshot")
+    saved = await context.ports.hosts.perform(target, SaveSnapshot(name=SNAPSHOT, fence=context.fence))
+    size = await bundle.add_stream(saved.name, context.ports.hosts.stream(target, SendSnapshot(name=saved.name)))
+    if size != saved.size:
+        raise _torn(target.name, saved.name, size, saved.size)
+    bundle.add("identity.json", Secret(_identity(context, token, saved.name)))
+    context.say(target.name, f"copied {saved.name} ({size / 1e6:.1f} MB)")
+
+
+def _torn(server: str, name: str, got: int, wanted: int) -> HostUnreachable:
+    what = f"{server}: of the snapshot {name} came {got} bytes of {wanted}"
+    return HostUnreachable(what, server=server, stage=SshStage.SESSION, fate=Fate.DID_NOT_HAPPEN)
+
+
+def _identity(context: Context, token: Secret, snapshot: str) -> str:
+    record = birth_record.recorded(context)
+    facts = {
+        "cluster": context.spec.name,
+        "ca": record.ca,
+        "uid": record.uid,
+        "lineage": record.lineage,
+        "token_hash": token_hash(token.reveal()),
+        "snapshot": snapshot,
+        "k3s_version": str(context.spec.k3s_version),
+        "made": round(context.ports.clock.now()),
+    }
+    return json.dumps(facts, indent=2) + "\n"

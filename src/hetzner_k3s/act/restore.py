@@ -1,0 +1,104 @@
+"""Carries out the steps after the loss of all masters: a snapshot is kept, restored, started; workers find it."""
+
+from __future__ import annotations
+
+from hetzner_k3s.act import birth_record, journal, k3s
+from hetzner_k3s.act.context import Context, Outcome
+from hetzner_k3s.model import operations
+from hetzner_k3s.model.errors import StorageError, WrongCluster
+from hetzner_k3s.model.identity import token_ca, token_hash
+from hetzner_k3s.model.operations import K3sRole, Milestone, PointToServer, Probe, ReadSecret, RestartAgent, SecretKind
+from hetzner_k3s.model.secrets import Secret
+from hetzner_k3s.model.steps import ForgetBirth, KeepSnapshot, ReconnectWorker, RestoreSnapshot, StartRestored
+
+_LINEAGE_BYTES = 8
+_ANSWERS_WITHIN = 300.0
+_AGENT_WITHIN = 120.0
+
+
+async def forget_birth(step: ForgetBirth, context: Context) -> Outcome:
+    """Take the record of a cluster that was given up off everything that carries it; cut off, it is gone on with.
+
+    This machine closes its memory first: a run that is killed in between still finds the record.
+    """
+    context.say(step.target, "is given up; forgetting its birth")
+    journal.birth_closed(context.ports.local, context.spec.name, step.ca)
+    changes = await birth_record.write(context, dict.fromkeys(step.record.labels()))
+    return Outcome(labels=changes)
+
+
+async def keep_snapshot(step: KeepSnapshot, context: Context) -> Outcome:
+    """Copy the chosen snapshot under a name that no retention takes away; a copy that is there is replaced."""
+    if context.ports.objects is None:
+        raise StorageError("the file names no S3 any more")
+    context.say(step.snapshot.name, f"keeping a copy as {step.folder}/{step.target}")
+    await context.ports.objects.copy(step.snapshot, step.folder, step.target)
+    return Outcome()
+
+
+async def restore_snapshot(step: RestoreSnapshot, context: Context) -> Outcome:
+    """Restore a snapshot on a host that holds no data; k3s is not started yet."""
+    server = context.server(step.server_id)
+    target = context.target_of(server)
+    token = await _token(step, context)
+    facts = await context.ports.hosts.perform(target, Probe())
+    await k3s.configure(context, server, token, server_url=None, facts=facts)
+    context.say(step.target, f"restoring {step.snapshot}")
+    restore = operations.RestoreSnapshot(
+        snapshot=step.snapshot,
+        lineage=context.ports.rng.token_hex(_LINEAGE_BYTES),
+        parent=step.parent,
+        fence=context.fence,
+    )
+    await context.ports.hosts.perform(target, restore)
+    return Outcome()
+
+
+async def _token(step: RestoreSnapshot, context: Context) -> Secret:
+    """Get the token that the snapshot is sealed with, from the worker that holds it or from this machine.
+
+    Raises:
+        WrongCluster: it is another one by now, or pins another CA than the birth record names.
+    """
+    if step.token_from is None:
+        found = context.ports.local.token(step.token_hash)
+    else:
+        holder = context.target(step.token_from)
+        found = await context.ports.hosts.perform(holder, ReadSecret(kind=SecretKind.CONFIG_TOKEN))
+    if found is None or token_hash(found.reveal()) != step.token_hash:
+        raise WrongCluster(f"the token of hash {step.token_hash} is not where it was seen", hint="Run it again.")
+    pinned, recorded = token_ca(found.reveal()), birth_record.recorded(context).ca
+    if pinned is not None and recorded is not None and not pinned.startswith(recorded):
+        raise WrongCluster("the token pins another CA than the birth record names", hint="Nothing was restored.")
+    return found
+
+
+async def start_restored(step: StartRestored, context: Context) -> Outcome:
+    """Start the restored master and see that it is the recorded cluster: k3s' own success line proves nothing.
+
+    Raises:
+        WrongCluster: it has another CA or kube-system UID.
+    """
+    target = context.target(step.server_id)
+    context.say(step.target, "starting the restored cluster")
+    await k3s.start(context, target, K3sRole.SERVER)
+    await k3s.reach(context, target, K3sRole.SERVER, Milestone.IDENTITY, _ANSWERS_WITHIN)
+    facts = await k3s.reach(context, target, K3sRole.SERVER, Milestone.ACTIVE, _ANSWERS_WITHIN)
+    record = birth_record.recorded(context)
+    if facts.etcd.uid != record.uid or not (facts.disk.server_ca or "").startswith(record.ca or ""):
+        raise WrongCluster(
+            f"{step.target}: the snapshot is of another cluster (UID {facts.etcd.uid}, recorded {record.uid})",
+            hint="Nothing joins it. Delete that server at Hetzner and choose another snapshot.",
+        )
+    context.say(step.target, "answers as the recorded cluster")
+    return Outcome()
+
+
+async def reconnect_worker(step: ReconnectWorker, context: Context) -> Outcome:
+    """Write a living master into a worker's configuration and start its agent anew."""
+    target = context.target(step.server_id)
+    context.say(step.target, "its masters are gone; pointing it to a living one")
+    await context.ports.hosts.perform(target, PointToServer(url=step.server_url, fence=context.fence))
+    await context.ports.hosts.perform(target, RestartAgent(url=step.server_url, fence=context.fence))
+    await k3s.reach(context, target, K3sRole.AGENT, Milestone.ACTIVE, _AGENT_WITHIN)
+    return Outcome()

@@ -1,0 +1,52 @@
+"""Whether all masters of a born cluster are lost, and which one a snapshot was, or is to be, restored on."""
+
+from __future__ import annotations
+
+from hetzner_k3s.decide import past
+from hetzner_k3s.decide.control_plane import ControlPlane, MasterView, Stage
+from hetzner_k3s.model.identity import BirthRecord, Phase
+
+
+def all_lost(plane: ControlPlane) -> bool:
+    """Tell whether a born cluster has no master left that could hold its data.
+
+    One that is silent may hold it, so a loss is proven only by what is absent, or was looked at and holds none; a
+    server that never was a member and still boots is looked at before anything is restored beside it.
+    """
+    born = plane.record.phase is Phase.BORN and plane.seed is None
+    return born and all(holds_no_data(master) for master in plane.all_masters)
+
+
+def holds_no_data(master: MasterView) -> bool:
+    """Tell whether a master is proven to hold none of the cluster's data, or was never a member and still boots."""
+    if master.server is None:
+        return True
+    if master.facts is not None:
+        return master.facts.restoring or not (master.facts.disk.wal or master.facts.disk.tombstone)
+    return master.stage is Stage.BOOTING
+
+
+def restored_master(plane: ControlPlane) -> MasterView | None:
+    """Find the master that holds a restored snapshot and was not started yet, beside masters that hold nothing."""
+    if plane.record.phase is not Phase.BORN or plane.seed is not None:
+        return None
+    restored = [master for master in plane.all_masters if _is_restored(master, plane.record)]
+    others = [master for master in plane.all_masters if master not in restored]
+    return restored[0] if len(restored) == 1 and all(holds_no_data(m) for m in others) else None
+
+
+def _is_restored(master: MasterView, record: BirthRecord) -> bool:
+    facts = master.facts
+    if facts is None or facts.held or facts.restoring or facts.server_unit.runs or not facts.disk.wal:
+        return False
+    return past.began_anew(facts, record)
+
+
+def target(plane: ControlPlane) -> MasterView:
+    """Choose the master that is restored: one on which it was begun, one that has a server, else the first."""
+
+    def rank(master: MasterView) -> tuple[bool, bool, int]:
+        begun = master.facts is not None and master.facts.restoring
+        return (not begun, master.server is None, master.spec.index)
+
+    return min(plane.masters, key=rank)

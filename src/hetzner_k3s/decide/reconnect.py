@@ -1,0 +1,90 @@
+"""Workers that know no living master any more: after a restore, or when all masters got other addresses.
+
+An agent finds the masters by the `server:` it was started with and by those it learned of since (K3S_RUN_FACTS.md,
+"agent whose `server:` was the deleted host"). When all of these are gone it has no way back by itself; its pods go on.
+"""
+
+from __future__ import annotations
+
+from hetzner_k3s.decide import predictions
+from hetzner_k3s.decide.basis import Basis, Opinion
+from hetzner_k3s.decide.control_plane import Stage
+from hetzner_k3s.model import lookup
+from hetzner_k3s.model.host import HostFacts
+from hetzner_k3s.model.identity import Phase
+from hetzner_k3s.model.plan import PlannedStep, Reason, Scope
+from hetzner_k3s.model.spec import API_PORT, ClusterSpec
+from hetzner_k3s.model.state import ClusterState
+from hetzner_k3s.model.steps import ReconnectWorker, Step
+
+_VOTING = frozenset({Stage.UNMARKED, Stage.MEMBER})
+
+
+def reconnect_workers(basis: Basis) -> Opinion | None:
+    """Point the first such worker to a living master; one by one, since each restarts its agent."""
+    if any(verb == ReconnectWorker.__name__ for verb, _ in basis.in_flight):
+        return None
+    for spec in basis.spec.workers():
+        server = basis.server(spec.name)
+        facts = basis.state.facts(server.id) if server is not None else None
+        if server is not None and facts is not None and is_lost(basis, facts):
+            url = f"https://{_addresses_of(basis)[0]}:{API_PORT}"
+            step = ReconnectWorker(target=spec.name, server_id=server.id, server_url=url)
+            return Opinion((_planned(step),))
+    return None
+
+
+def _planned(step: ReconnectWorker) -> PlannedStep:
+    return PlannedStep(
+        step=step,
+        scope=Scope.WORKER,
+        reason=Reason.LOST,
+        because="every master that its agent knows is gone; its pods go on while it is started anew",
+    )
+
+
+def is_lost(basis: Basis, facts: HostFacts) -> bool:
+    """Tell whether an agent knows masters, and none of them lives; asked only when all masters of the file vote.
+
+    Before that, a successor may yet get the address that the agent knows.
+    """
+    plane = basis.plane
+    if plane.record.phase is not Phase.BORN or plane.seed is None or plane.kube is None:
+        return False
+    if not facts.agent_unit.runs or facts.disk.config_server is None or not _of_this_cluster(basis, facts):
+        return False
+    if any(master.stage not in _VOTING for master in plane.masters):
+        return False
+    known = {_host(facts.disk.config_server), *(_host(entry) for entry in facts.disk.agent_servers)}
+    return not known & _living(basis)
+
+
+def _of_this_cluster(basis: Basis, facts: HostFacts) -> bool:
+    recorded = basis.plane.record.ca
+    return facts.disk.agent_ca is not None and recorded is not None and facts.disk.agent_ca.startswith(recorded)
+
+
+def _host(address: str) -> str:
+    """Give the host of a URL, or of an address with a port."""
+    return address.removeprefix("https://").partition("/")[0].rpartition(":")[0].strip("[]")
+
+
+def _addresses_of(basis: Basis) -> list[str]:
+    """Give the private addresses of the masters, the seed's first."""
+    network = basis.plane.network_id or 0
+    masters = sorted(basis.plane.masters, key=lambda m: (m is not basis.plane.seed, m.spec.index))
+    return [m.server.private_ips[network] for m in masters if m.server is not None and network in m.server.private_ips]
+
+
+def _living(basis: Basis) -> set[str]:
+    balancer = lookup.load_balancer(basis.spec, basis.view)
+    public = {m.server.public_ipv4 for m in basis.plane.all_masters if m.server and m.server.public_ipv4}
+    before = {*balancer.private_ips.values(), *filter(None, [balancer.public_ipv4])} if balancer else set()
+    return {*_addresses_of(basis), *public, *before, *filter(None, [basis.spec.api_server_hostname])}
+
+
+def predict(_spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
+    """Say what the world looks like after a worker was pointed to a living master."""
+    if not isinstance(step, ReconnectWorker):
+        return state
+    return predictions.with_reconnected(state, step.server_id, step.server_url)

@@ -1,0 +1,186 @@
+"""Snapshots of a simulated k3s: saved on its host, copied to S3, made on a schedule, pruned, and restored.
+
+What a restore prints and leaves behind is as recorded (K3S_RUN_FACTS.md, "Corrections", "S3"; runs/13.log).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from hetzner_k3s.lab.k3s import bootstrap, model_etcd_data, tokens
+from hetzner_k3s.lab.k3s.api.resources import NAMESPACES
+from hetzner_k3s.lab.k3s.flags import Flags
+from hetzner_k3s.lab.k3s.model_etcd_data import Snapshot as Backend
+from hetzner_k3s.lab.simulated import config_file, k3s_files
+from hetzner_k3s.lab.simulated.disk import SavedSnapshot
+from hetzner_k3s.lab.simulated.refusal import failed, precondition_changed
+from hetzner_k3s.model.host import HostKeyKind, Snapshot
+from hetzner_k3s.model.operations import Done, K3sRole, Operation, RestartAgent, RestoreSnapshot, SendSnapshot
+from hetzner_k3s.model.snapshots import StoredSnapshot
+
+if TYPE_CHECKING:
+    from hetzner_k3s.lab.simulated.host import Host
+    from hetzner_k3s.lab.simulated.k3s_server import K3sServer
+
+SCHEDULED: Final = "etcd-snapshot"
+DONE: Final = "Managed etcd cluster membership has been reset, restart without --cluster-reset flag now."
+_DEFAULT_RETENTION: Final = 5
+_HOUR: Final = 3600.0
+_RESTORE_SECONDS: Final = (4.0, 7.0)
+_LEASED: Final = "/registry/masterleases/"
+_NO_KEY: Final = "failed to download snapshot from S3: The specified key does not exist."
+_MANAGED: Final = "Error: starting kubernetes: failed to start cluster: start managed database: "
+
+
+def save(server: K3sServer, flags: Flags, name: str) -> Snapshot:
+    """Save a snapshot as `NAME-<node>-<UNIX seconds>`, and copy it to S3 where the configuration says so."""
+    host, backend = server.host, server.member().photograph()
+    now = host.site.clock.now()
+    size = 4096 + sum(len(entry.value) for entry in backend.keys)
+    entry = Snapshot(name=f"{name}-{server.name}-{int(now)}", size=size, created=now)
+    host.disk.snapshots[entry.name] = SavedSnapshot(entry, backend)
+    if flags.on("etcd-s3"):
+        _upload(host, flags, entry, backend)
+    return entry
+
+
+def _upload(host: Host, flags: Flags, entry: Snapshot, backend: Backend) -> None:
+    bucket = host.site.bucket
+    if bucket.down:
+        host.log(K3sRole.SERVER, 'level=error msg="Error encountered while uploading snapshot to S3: timeout"')
+        return
+    stored = StoredSnapshot(
+        name=entry.name,
+        folder=flags.text("etcd-s3-folder"),
+        size=entry.size,
+        modified=entry.created,
+        cluster_uid=_uid(backend),
+        token_hash=tokens.short_hash(tokens.parse(host.disk.token or "").password),
+        node=host.name,
+    )
+    bucket.put(stored, backend)
+
+
+def _uid(backend: Backend) -> str | None:
+    key = NAMESPACES.key("", "kube-system")
+    found = next((entry for entry in backend.keys if entry.key == key), None)
+    return str(json.loads(found.value)["metadata"]["uid"]) if found else None
+
+
+async def keep_saving(server: K3sServer, flags: Flags) -> None:
+    """Save a snapshot every full hour, and prune on the host and in S3 by the prefix alone. Never returns."""
+    keep = int(flags.text("etcd-snapshot-retention") or _DEFAULT_RETENTION)
+    while True:
+        now = server.site.clock.now()
+        await asyncio.sleep(_HOUR - now % _HOUR)
+        if not server.api_ready:
+            continue
+        save(server, flags, SCHEDULED)
+        local = [n for n in server.disk.snapshots if n.startswith(SCHEDULED)]
+        for name in sorted(local, key=lambda n: -server.disk.snapshots[n].entry.created)[keep:]:
+            del server.disk.snapshots[name]
+        if flags.on("etcd-s3") and not server.site.bucket.down:
+            server.site.bucket.prune(flags.text("etcd-s3-folder"), SCHEDULED, keep)
+
+
+# --- restoring
+
+
+async def cluster_restore(host: Host, flags: Flags, name: str) -> str:
+    """Run `k3s server --cluster-reset --cluster-reset-restore-path=NAME`; gives the last line of its log.
+
+    The exit code is not modelled: it is 0 however it ended.
+    """
+    disk = host.disk
+    password = tokens.parse(flags.text("token")).password
+    k3s_files.create_authorities(disk, host.chance, password, host.site.clock.now())
+    await host.takes(_RESTORE_SECONDS)
+    backend = _find(host, flags, name)
+    if backend is None:
+        return f'level=fatal msg="{_MANAGED}{_NO_KEY}"'
+    url = f"https://{host.addresses[0]}:2380"
+    disk.member_name = f"{host.name}-{host.chance.token_hex(4)}"
+    # Keys with a lease of 15 s are gone before anybody can read them.
+    kept = replace(backend, keys=tuple(entry for entry in backend.keys if not entry.key.startswith(_LEASED)))
+    disk.drive.data = model_etcd_data.restored(kept, disk.member_name, url, host.chance.token_hex(8))
+    disk.reset_flag = True
+    entries = {entry.key: entry.value for entry in kept.keys if entry.key.startswith(k3s_files.PREFIX)}
+    try:
+        stored = k3s_files.unseal(entries, password)
+    except bootstrap.BootstrapError as problem:
+        return f'level=error msg="Shutdown request received: \\"failed to save bootstrap data: {problem}\\""'
+    k3s_files.install(disk, stored, host.site.clock.now())
+    k3s_files.write_access(disk, password, host.chance)
+    return f'level=error msg="Shutdown request received: \\"{DONE}\\""'
+
+
+def _find(host: Host, flags: Flags, name: str) -> Backend | None:
+    if flags.on("etcd-s3"):
+        stored = host.site.bucket.objects.get((flags.text("etcd-s3-folder"), name))
+        return stored.backend if stored and not host.site.bucket.down else None
+    saved = host.disk.snapshots.get(name)
+    return saved.backend if saved else None
+
+
+async def restore_snapshot(host: Host, operation: RestoreSnapshot, _: HostKeyKind) -> Done:
+    """Do as `restore_snapshot.sh`."""
+    disk = host.disk
+    if not disk.restoring:
+        if disk.drive.data is not None:
+            if disk.lineage is not None and disk.lineage[1] == operation.parent:
+                return Done()
+            raise precondition_changed("this host holds etcd data")
+        disk.restoring = True
+    if not disk.config:
+        raise failed("there is no /etc/rancher/k3s/config.yaml")
+    flags = config_file.flags("server", disk.config)
+    if flags.text("server") or flags.on("cluster-init"):
+        raise precondition_changed("config.yaml names a server to join")
+    if K3sRole.SERVER in host.units:
+        host.units[K3sRole.SERVER].stop()
+        disk.units[K3sRole.SERVER] = False
+    saved = dict(disk.snapshots)
+    disk.remove_database()
+    disk.server, disk.token, disk.lineage = {}, None, None
+    disk.snapshots = {} if flags.on("etcd-s3") else saved
+    last = await cluster_restore(host, flags, operation.snapshot)
+    if DONE not in last:
+        raise failed(f"k3s did not restore the snapshot: {last}")
+    disk.lineage = (operation.lineage, operation.parent)
+    disk.restoring = False
+    return Done()
+
+
+async def restart_agent(host: Host, operation: RestartAgent, _: HostKeyKind) -> Done:
+    """Do as `restart_agent.sh`."""
+    if str(config_file.read(host.disk.config or "").get("server") or "") != operation.url:
+        raise precondition_changed(f"config.yaml does not name {operation.url}")
+    unit = host.units.get(K3sRole.AGENT)
+    if unit is None:
+        raise failed("systemd: Unit not found")
+    unit.stop()
+    host.disk.agent_servers = []  # k3s forgets what it learned when its `server:` is another one
+    host.disk.units[K3sRole.AGENT] = True
+    unit.start()
+    return Done()
+
+
+async def send_snapshot(host: Host, operation: SendSnapshot, _: HostKeyKind) -> bytes:
+    """Do as `send_snapshot.sh`; the file is a JSON document here."""
+    saved = host.disk.snapshots.get(operation.name)
+    if saved is None:
+        raise failed(f"this host has no snapshot {operation.name}")
+    rows = [[entry.key, entry.value.decode("latin-1"), entry.mod_revision] for entry in saved.backend.keys]
+    text = json.dumps({"revision": saved.backend.revision, "keys": rows}).encode()
+    return text[: saved.entry.size].ljust(saved.entry.size)  # as long as the entry says, whatever a row costs here
+
+
+HANDLERS: Mapping[type[Operation[Any]], Callable[[Host, Any, HostKeyKind], Awaitable[Any]]] = {
+    RestoreSnapshot: restore_snapshot,
+    RestartAgent: restart_agent,
+    SendSnapshot: send_snapshot,
+}

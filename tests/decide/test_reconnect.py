@@ -1,0 +1,98 @@
+"""Workers that know no living master: pointed to one, one by one; all others are left alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from tests.decide.lost import with_token
+from tests.decide.world import (
+    CREATE,
+    FIRST_MASTER,
+    MASTER2,
+    OTHER_CA,
+    SPEC,
+    WORKER1,
+    WORKER2,
+    a_spec,
+    address_of,
+    edit_facts,
+    healthy,
+    joining,
+    lose,
+    not_ready,
+    plan,
+    unlisted,
+    verbs,
+)
+
+from hetzner_k3s import decide
+from hetzner_k3s.model.host import HostFacts, UnitFacts
+from hetzner_k3s.model.state import ClusterState
+
+
+def astray() -> ClusterState:
+    return with_token(healthy(), SPEC)
+
+
+def test_they_are_pointed_to_the_seed_one_by_one() -> None:
+    (step,) = plan(astray()).steps
+    assert step.key == ("ReconnectWorker", WORKER1)
+    assert getattr(step.step, "server_url", "") == f"https://{address_of(FIRST_MASTER)}:6443"
+    after = decide.plan(SPEC, astray(), CREATE, frozenset({("ReconnectWorker", WORKER1)}))
+    assert not after.steps
+
+
+def test_a_silent_node_of_such_a_worker_is_no_riddle() -> None:
+    assert verbs(plan(not_ready(astray(), WORKER1)).steps) == [f"ReconnectWorker {WORKER1}"]
+    assert [r.code for r in plan(not_ready(healthy(), WORKER1)).refusals] == ["worker.not-ready"]
+
+
+def test_without_a_load_balancer_too() -> None:
+    spec = a_spec(load_balancer=False)
+    assert ("ReconnectWorker", WORKER1) in {s.key for s in plan(with_token(healthy(spec), spec), spec).steps}
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        f"https://{address_of(FIRST_MASTER)}:6443",
+        "https://203.0.0.101:6443",
+        "https://10.0.9.40:6443",
+        "https://198.51.100.40:6443",
+    ],
+)
+def test_who_knows_a_living_one_is_left_alone(known: str) -> None:
+    state = astray()
+    for name in (WORKER1, WORKER2):
+        state = edit_facts(state, name, lambda f: replace(f, disk=replace(f.disk, config_server=known)))
+    assert not plan(state).steps
+
+
+def _without_agent(facts: HostFacts) -> HostFacts:
+    return replace(facts, agent_unit=UnitFacts(active="inactive"))
+
+
+def _of_another(facts: HostFacts) -> HostFacts:
+    return replace(facts, disk=replace(facts.disk, agent_ca=OTHER_CA))
+
+
+@pytest.mark.parametrize("change", [_without_agent, _of_another])
+def test_who_runs_no_agent_of_ours_is_left_alone(change: object) -> None:
+    state = astray()
+    for name in (WORKER1, WORKER2):
+        state = edit_facts(state, name, change)  # type: ignore[arg-type]
+    assert "ReconnectWorker" not in {verb for verb, _ in (s.key for s in plan(state).steps)}
+
+
+def test_nobody_is_pointed_anywhere_before_all_masters_vote() -> None:
+    assert "ReconnectWorker" not in {s.key[0] for s in plan(lose(astray(), MASTER2)).steps}
+
+
+def test_a_worker_that_joins_is_pointed_first() -> None:
+    state = joining(unlisted(astray(), WORKER1), SPEC, WORKER1)
+    state = edit_facts(
+        state, WORKER1, lambda f: replace(f, disk=replace(f.disk, config_server="https://10.0.0.250:6443"))
+    )
+    assert ("JoinWorker", WORKER1) not in {s.key for s in plan(state).steps}
+    assert ("ReconnectWorker", WORKER1) in {s.key for s in plan(state).steps}

@@ -1,0 +1,65 @@
+"""What the restore's parts of the scripts read, on files as k3s writes them."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from hetzner_k3s.hosts.shell import script
+
+# The file of an agent's load balancer (K3S_RUN_FACTS.md: `ServerURL` stays, `ServerAddresses` are the living).
+BALANCER = """{
+  "ServerURL": "https://10.0.0.2:6443",
+  "ServerAddresses": [
+    "10.0.0.3:6443",
+    "10.0.0.4:6443"
+  ],
+  "Listener": null
+}"""
+
+
+def run(text: str, root: Path, *arguments: str) -> str:
+    """Run a script on files below `root`."""
+    whole = (script("prelude") + script("facts")).replace("/var/lib/rancher/k3s", f"{root}/k3s")
+    whole = whole.replace("/var/lib/hetzner-k3s", f"{root}/ours").replace("/etc/rancher/k3s", f"{root}/etc")
+    command = ["sh", "-c", whole + text, "test", *arguments]
+    return subprocess.run(command, text=True, capture_output=True, check=False).stdout
+
+
+def test_the_masters_that_an_agent_learned_of_are_read(tmp_path: Path) -> None:
+    assert run("agent_servers", tmp_path) == ""
+    (tmp_path / "k3s/agent/etc").mkdir(parents=True)
+    (tmp_path / "k3s/agent/etc/k3s-agent-load-balancer.json").write_text(BALANCER)
+    assert run("agent_servers", tmp_path).strip() == '"10.0.0.3:6443","10.0.0.4:6443"'
+
+
+def test_a_restore_leaves_a_host_with_data_alone(tmp_path: Path) -> None:
+    wal = tmp_path / "k3s/server/db/etcd/member/wal"
+    wal.mkdir(parents=True)
+    (wal / "0.wal").write_text("data")
+    answer = run(script("restore_snapshot"), tmp_path, "kept-x", "new", "old")
+    assert '"precondition_changed"' in answer
+    assert (wal / "0.wal").exists()
+    assert not (tmp_path / "ours/restoring").exists()
+
+
+def test_a_restore_that_is_done_is_done(tmp_path: Path) -> None:
+    (tmp_path / "k3s/server/db/etcd/member/wal").mkdir(parents=True)
+    (tmp_path / "k3s/server/db/etcd/member/wal/0.wal").write_text("data")
+    (tmp_path / "ours").mkdir()
+    (tmp_path / "ours/lineage").write_text("first old\n")
+    assert run(script("restore_snapshot"), tmp_path, "kept-x", "second", "old") == '{"result":{}}\n'
+    assert '"precondition_changed"' in run(script("restore_snapshot"), tmp_path, "kept-x", "second", "another")
+
+
+def test_a_restore_joins_nobody(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/config.yaml").write_text('token: "x"\nserver: "https://10.0.0.2:6443"\n')
+    assert '"precondition_changed"' in run(script("restore_snapshot"), tmp_path, "kept-x", "new", "-")
+
+
+def test_an_agent_is_not_restarted_for_another_server(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/config.yaml").write_text('server: "https://10.0.0.2:6443"\n')
+    answer = run(script("restart_agent"), tmp_path, "https://10.0.0.3:6443")
+    assert '"precondition_changed"' in answer

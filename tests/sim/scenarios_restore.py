@@ -1,0 +1,145 @@
+"""Scenarios 36-42: all masters are lost, and what lies in S3 is all that is left of the data."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+
+from hetzner_k3s.lab.k3s import tokens
+from hetzner_k3s.lab.k3s.api.resources import CONFIGMAPS
+from hetzner_k3s.lab.simulated import config_file, snapshots
+from hetzner_k3s.lab.simulated.faults import ServerDeleted
+from hetzner_k3s.model.consents import Consents
+from hetzner_k3s.model.errors import ExitCode
+
+from . import invariants, mischief
+from .clusters import CLUSTER, MASTER1, MASTER2, MASTER3, WORKER1, WORKER2, a_spec, with_s3
+from .scenario import Collection, Told, refuses
+from .story import Story
+from .tool import Run
+
+RESTORE = Collection()
+_add = RESTORE.add
+
+MASTERS = (MASTER1, MASTER2, MASTER3)
+LATEST = Consents(restore="latest")
+
+
+def snapshot_now(story: Story) -> str:
+    """Have the leading master save a snapshot, as its schedule does every hour; gives its name."""
+    server = mischief.leading(story.world)
+    flags = config_file.flags("server", server.disk.config)
+    return snapshots.save(server, flags, snapshots.SCHEDULED).name
+
+
+async def write_later(story: Story) -> None:
+    """Write something that no snapshot has."""
+    body = {"metadata": {"name": "too-late"}, "data": {"text": "lost with the masters"}}
+    await mischief.store(story.world).create(CONFIGMAPS, body, "default")
+
+
+async def lose_all(story: Story, *masters: str) -> None:
+    """Delete every master at Hetzner."""
+    await story.happens(*(ServerDeleted(master) for master in masters or MASTERS))
+
+
+@dataclass(frozen=True)
+class Restored:
+    """The cluster is as the file says, with the data of the snapshot, its workers never made anew."""
+
+    masters: tuple[str, ...] = MASTERS
+
+    async def check(self, story: Story, run: Run) -> None:
+        """Demand it."""
+        assert run.code is ExitCode.CONVERGED, run.story()
+        restored_picture(story)
+        await story.is_converged(*self.masters)
+        assert workers_go_on(story), "a worker was made anew"
+
+
+def restored_picture(story: Story) -> None:
+    """Let a new etcd cluster id, a lower revision and an agent's restart count as they are: a restore has them."""
+    data = invariants.leading_data(story.world)
+    assert data is not None
+    starts = {h.server_id: sum(u.starts for u in h.units.values()) for h in story.world.site.hosts.values()}
+    story.before = replace(story.before, revision=0, cluster_id=data.cluster_id, starts=starts)
+
+
+def workers_go_on(story: Story) -> bool:
+    """Tell whether the workers are the servers that they were."""
+    now = {s.name: s.id for s in story.world.project.servers.values()}
+    return all(now.get(name) == story.before.servers.get(name) for name in (WORKER1, WORKER2))
+
+
+@_add("36", "all-deleted-snapshot-token-on-worker", Restored(), spec=with_s3())
+async def _(story: Story) -> Run:
+    snapshot_now(story)
+    await write_later(story)
+    await lose_all(story)
+    asked = await story.create()
+    assert asked.refused == ("restore.consent",), asked.story()
+    assert not asked.writes
+    assert "--restore latest" in asked.told.refusals[0].you_can
+    return await story.create(consents=LATEST)
+
+
+@_add("37", "all-deleted-snapshot-no-token", refuses("restore.no-token"), spec=with_s3(a_spec(workers=0)))
+async def _(story: Story) -> Run:
+    token_hash = tokens.short_hash(tokens.parse(story.world.host(MASTER1).disk.token or "").password)
+    snapshot_now(story)
+    await lose_all(story)
+    run = await story.create(consents=LATEST)
+    assert token_hash in run.told.refusals[0].saw
+    return run
+
+
+@_add("38", "all-deleted-snapshot-of-other-cluster-same-bucket", refuses("masters.all-lost"), spec=with_s3())
+async def _(story: Story) -> Run:
+    snapshot_now(story)
+    bucket = story.world.site.bucket
+    for key, stored in list(bucket.objects.items()):
+        bucket.objects[key] = replace(stored, entry=replace(stored.entry, cluster_uid="of-another-cluster"))
+    await lose_all(story)
+    run = await story.create(consents=LATEST)
+    assert "1 snapshot of other clusters" in run.told.refusals[0].saw, run.story()
+    return run
+
+
+@_add("39", "all-deleted-no-snapshot", refuses("masters.all-lost"), spec=with_s3())
+async def _(story: Story) -> Run:
+    await lose_all(story)
+    run = await story.create()
+    assert f"--new-cluster-over {story.before.ca[:8]}" in run.told.refusals[0].you_can
+    return run
+
+
+@_add("40", "all-deleted-s3-unreachable", refuses("restore.unknown"), spec=with_s3())
+async def _(story: Story) -> None:
+    snapshot_now(story)
+    story.world.site.bucket.down = True
+    await lose_all(story)
+
+
+@_add("41", "restore-does-not-prune", Told(), spec=with_s3())
+async def _(story: Story) -> Run:
+    """The restored snapshot outlives k3s' retention, which goes by the prefix alone."""
+    name = snapshot_now(story)
+    await lose_all(story)
+    run = await story.create(consents=LATEST)
+    assert run.code is ExitCode.CONVERGED, run.story()
+    bucket = story.world.site.bucket
+    keep = story.spec.etcd.snapshot_retention
+    await asyncio.sleep(3600.0 * (keep + 1))
+    names = {found for folder, found in bucket.objects if folder == CLUSTER}
+    assert len([found for found in names if found.startswith(snapshots.SCHEDULED)]) == keep
+    assert name not in names, "the retention did not do what it is here for"
+    assert f"kept-{name}" in names
+    return run
+
+
+@_add("42", "single-master-deleted", Restored((MASTER1,)), spec=with_s3(a_spec(1)))
+async def _(story: Story) -> Run:
+    snapshot_now(story)
+    await write_later(story)
+    await lose_all(story, MASTER1)
+    return await story.create(consents=LATEST)

@@ -1,0 +1,86 @@
+"""`backup` in the simulation: what it holds is what a restore on another machine needs, and it changes nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+
+from hetzner_k3s import decide
+from hetzner_k3s.act.backup import write_backup
+from hetzner_k3s.act.context import Context, HostKeyRing
+from hetzner_k3s.lab.k3s import tokens
+from hetzner_k3s.lab.simulated.virtual_time import run
+from hetzner_k3s.model.consents import Consents
+from hetzner_k3s.model.errors import ExitCode
+from hetzner_k3s.model.plan import Verb
+from hetzner_k3s.model.secrets import Secret
+from hetzner_k3s.observe import observe
+
+from .clusters import MASTER1, MASTER2, MASTER3, a_spec, with_s3
+from .scenarios_restore import MASTERS, lose_all, restored_picture, snapshot_now
+from .story import Story, healthy
+
+
+class Written(dict[str, bytes]):
+    """A bundle in memory."""
+
+    def add(self, name: str, text: Secret) -> None:
+        self[name] = text.reveal().encode()
+
+    async def add_stream(self, name: str, pieces: AsyncIterator[bytes]) -> int:
+        self[name] = b"".join([piece async for piece in pieces])
+        return len(self[name])
+
+
+async def backup(story: Story) -> Written:
+    session = story.world.session(story.spec.name)
+    state = await observe(session.ports, story.spec, Verb.CREATE)
+    via = decide.healthy_master(story.spec, state)
+    assert via is not None
+    context = Context(
+        ports=session.ports,
+        spec=story.spec,
+        state=state,
+        fence=1 << 60,
+        key_ring=HostKeyRing(),
+        say=lambda _name, _what: None,
+    )
+    written = Written()
+    await write_backup(context, via, Secret("cluster_name: prod\n"), written)
+    assert [write.split()[0] for write in session.writes] == ["SaveSnapshot"]
+    return written
+
+
+def test_a_backup_opens_the_snapshots_in_s3_when_no_worker_is_left() -> None:
+    async def play() -> None:
+        async with healthy(3, with_s3(a_spec(workers=0))) as story:
+            written = await backup(story)
+            identity = json.loads(written["identity.json"])
+            assert identity["uid"] == story.before.uid
+            token = written["token"].decode()
+            assert identity["token_hash"] == tokens.short_hash(tokens.parse(token).password)
+            assert b"kube-system" in written[identity["snapshot"]]
+            for host in story.world.site.hosts.values():
+                host.disk.fence = 0  # the backup's lock is of another story
+            snapshot_now(story)
+            await lose_all(story, *MASTERS)
+            assert (await story.create(consents=Consents(restore="latest"))).refused == ("restore.no-token",)
+            story.world.laptop.tokens.append(Secret(token))
+            run = await story.create(consents=Consents(restore="latest"))
+            assert run.code is ExitCode.CONVERGED, run.story()
+            restored_picture(story)
+            await story.is_converged(MASTER1, MASTER2, MASTER3)
+
+    run(play())
+
+
+def test_without_a_healthy_master_there_is_none() -> None:
+    async def play() -> None:
+        async with healthy(3, a_spec(1, 0)) as story:
+            await lose_all(story, MASTER1)
+            with pytest.raises(AssertionError):
+                await backup(story)
+
+    run(play())
