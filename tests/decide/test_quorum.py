@@ -56,3 +56,14 @@ def test_a_learner_is_added_only_beside_healthy_voters() -> None:
     assert quorum.can_add(voters(2), frozenset("01")).because == "all 2 voters are healthy"
     assert quorum.can_add(voters(2), frozenset("0")).because == "not healthy: m1"
     assert quorum.can_add((*voters(2), learner), frozenset("01")).because == "another member is still a learner"
+
+
+def test_a_living_member_goes_only_when_all_others_are_healthy_and_nobody_is_half_joined() -> None:
+    learner = Member(id="9", name="new", peer_urls=(), learner=True)
+    assert quorum.can_retire(voters(3), frozenset("012"), "2").because == (
+        "the 2 others are healthy voters; 0 of them may then fail"
+    )
+    assert quorum.can_retire(voters(3), frozenset("01"), "2").ok
+    assert quorum.can_retire(voters(3), frozenset("02"), "2").because == "not healthy: m1"
+    assert quorum.can_retire(voters(1), frozenset("0"), "0").because == "it is the only member"
+    assert quorum.can_retire((*voters(3), learner), frozenset("012"), "2").because == "a member is still a learner"

@@ -307,6 +307,23 @@ def test_names_beyond_the_file_are_of_the_files_own_kind() -> None:
     assert list(beyond.surplus_workers(SPEC, view)) == []
 
 
+def test_a_voter_that_is_being_deleted_by_hand_is_dead_only_when_it_is_gone() -> None:
+    def deleting(server: Server) -> Server:
+        return replace(server, status=ServerStatus.DELETING)
+
+    going = edit_server(emptied(healthy(a_spec(4, 0)), MASTER4), MASTER4, deleting)
+    assert steps(going) == []
+    assert [wait.what for wait in plan(going, THREE, PRUNE).waits] == [f"the end of {MASTER4}"]
+    gone_on_with = edit_server(without_node(retired(healthy(a_spec(4, 0)), MASTER4), MASTER4), MASTER4, deleting)
+    assert steps(gone_on_with) == [f"DeleteServer {MASTER4}"]
+
+
+def test_a_member_whose_own_host_does_not_say_that_it_votes_stays() -> None:
+    state = unlabelled(healthy(FIVE), MASTER5)
+    silent = edit_facts(state, MASTER5, lambda f: replace(f, etcd=EtcdFacts(member_id=member_id_of(105))))
+    assert codes(silent) == ["surplus.unwell"]
+
+
 def test_a_server_that_was_not_looked_at_is_not_deleted() -> None:
     assert codes(booting(healthy(THREE), FIVE, MASTER5)) == ["surplus.unwell"]
     alone = with_server(healthy(THREE), replace(server_of(FIVE, MASTER5), private_ips={NETWORK: "10.0.0.105"}))

@@ -2,7 +2,8 @@
 
 The order for a master is that of RECOVERY_FACTS.md row 40: off the load balancer, drained, leadership handed over, its
 member removed and seen gone on every master, its Node and at last its server deleted. A dead one goes before any living
-one, then the highest number. All of it is planned from facts alone, so a run that was killed is simply gone on with.
+one, then the highest number. Whether that is safe, and whether each of them may go, the gates of `surplus` say. All of
+it is planned from facts alone, so a run that was killed is simply gone on with.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from hetzner_k3s.decide.basis import Basis, Opinion
 from hetzner_k3s.decide.control_plane import MasterView, Stage, labelled_member
 from hetzner_k3s.decide.machines import doubt
 from hetzner_k3s.decide.remediate import healthy_ids
-from hetzner_k3s.decide.surplus import anothers_node, cannot_go, member_of
+from hetzner_k3s.decide.surplus import anothers_node, member_of
 from hetzner_k3s.decide.workers import view_worker
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import Server, ServerStatus
@@ -22,7 +23,7 @@ from hetzner_k3s.model.host import EtcdFacts, Member
 from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.kube import KubeNode, Leaving
 from hetzner_k3s.model.operations import MembersBasis
-from hetzner_k3s.model.plan import PlannedStep, Reason, Scope
+from hetzner_k3s.model.plan import PlannedStep, Reason, Scope, Wait
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import (
@@ -39,6 +40,10 @@ from hetzner_k3s.model.steps import (
 )
 
 _BEYOND = "it is beyond the file"
+_DELETED = "somebody is deleting its server at this moment, and its member is dead only when that has ended"
+
+DELETION = 300.0
+"""Seconds given to Hetzner to delete a server."""
 
 
 def let_the_dead_go(basis: Basis) -> Opinion | None:
@@ -46,8 +51,6 @@ def let_the_dead_go(basis: Basis) -> Opinion | None:
     if not (basis.intent.consents.prune and basis.dead_beyond and basis.plane.seed):
         return None
     lost = basis.dead_beyond[0]
-    if not quorum.can_remove(basis.plane.members, healthy_ids(basis), lost.member.id).ok:
-        return None
     because = f"{_BEYOND}, and its server is gone"
     if not _saved(basis, lost.member):
         return Opinion((_planned(_snapshot(basis, lost.member), because),))
@@ -66,17 +69,17 @@ def let_masters_go(basis: Basis) -> Opinion | None:
         step = _next(basis, master)
         if step is not None:
             return Opinion((step,))
-    return None
+    going = (m.server for m in basis.plane.surplus if m.server and m.server.status is ServerStatus.DELETING)
+    waits = tuple(Wait(what=f"the end of {s.name}", because=_DELETED, deadline=DELETION) for s in going)
+    return Opinion(waits=waits) if waits else None
 
 
 def _next(basis: Basis, master: MasterView) -> PlannedStep | None:
     member, node = member_of(basis, master), basis.node(master.name)
     if master.server is None:
         return None if member else _node_of_nobody(basis, master, node)
-    if cannot_go(basis, master) is not None:
-        return None
     if member is not None and master.server.status is ServerStatus.DELETING:
-        return None  # somebody deletes it at this moment: then it is a dead one
+        return None
     if member is None:
         return _remains(basis, master.server, node, Scope.CONTROL_PLANE)
     if labelled_member(master.server):
@@ -86,11 +89,7 @@ def _next(basis: Basis, master: MasterView) -> PlannedStep | None:
     return _retirement(basis, master.server, member)
 
 
-def _retirement(basis: Basis, server: Server, member: Member) -> PlannedStep | None:
-    heir = basis.plane.seed.facts.etcd.member_id if basis.plane.seed and basis.plane.seed.facts else None
-    verdict = quorum.can_retire(basis.plane.members, healthy_ids(basis), member.id)
-    if not verdict.ok or heir is None:
-        return None
+def _retirement(basis: Basis, server: Server, member: Member) -> PlannedStep:
     if not _saved(basis, member):
         return _planned(_snapshot(basis, member), f"the member of {server.name} will be removed")
     step = RetireMember(
@@ -98,10 +97,11 @@ def _retirement(basis: Basis, server: Server, member: Member) -> PlannedStep | N
         server_id=server.id,
         member_id=member.id,
         via=basis.plane.seed_server.id,
-        heir=heir,
+        heir=_seed_etcd(basis).member_id or "",
         basis=_members_basis(basis),
     )
-    return _planned(step, f"{_BEYOND}, and {verdict.because}")
+    because = quorum.can_retire(basis.plane.members, healthy_ids(basis), member.id).because
+    return _planned(step, f"{_BEYOND}, and {because}")
 
 
 def _emptying(basis: Basis, node: KubeNode | None, scope: Scope) -> PlannedStep | None:
@@ -134,9 +134,12 @@ def _node_of_nobody(basis: Basis, master: MasterView, node: KubeNode | None) -> 
 
 
 def _members_basis(basis: Basis) -> MembersBasis:
+    return MembersBasis(ids=tuple(sorted(m.id for m in basis.plane.members)), uid=_seed_etcd(basis).uid or "")
+
+
+def _seed_etcd(basis: Basis) -> EtcdFacts:
     seed = basis.plane.seed
-    uid = seed.facts.etcd.uid if seed and seed.facts else None
-    return MembersBasis(ids=tuple(sorted(m.id for m in basis.plane.members)), uid=uid or "")
+    return seed.facts.etcd if seed and seed.facts else EtcdFacts()
 
 
 def _snapshot(basis: Basis, member: Member) -> Step:

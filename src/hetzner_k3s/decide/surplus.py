@@ -116,12 +116,12 @@ def surplus_may_go(basis: Basis) -> tuple[Refusal, ...]:
     """Refuse `--prune` while a master beyond the file may hold data, or while the others are not all healthy voters."""
     if not basis.intent.consents.prune or basis.plane.seed is None:
         return ()
-    unwell = ((m, m.server, cannot_go(basis, m)) for m in basis.plane.surplus)
+    unwell = ((m, m.server, _cannot_go(basis, m)) for m in basis.plane.surplus)
     told = tuple(_unwell(m, server, why) for m, server, why in unwell if server is not None and why is not None)
     return told or _unsafe(basis)
 
 
-def cannot_go(basis: Basis, master: MasterView) -> str | None:
+def _cannot_go(basis: Basis, master: MasterView) -> str | None:
     """Say why a server beyond the file is not deleted though `--prune` was given: what it holds is not known."""
     if master.server is None or master.server.status is ServerStatus.DELETING:
         return None
@@ -155,9 +155,8 @@ def _unsafe(basis: Basis) -> tuple[Refusal, ...]:
     coming = _JOINING | {Stage.UNMARKED}
     if not going or any(m.stage in coming for m in basis.plane.masters):
         return ()
-    name, member = going[-1]
-    verdict = quorum.can_retire(basis.plane.members, healthy_ids(basis), member.id)
-    return () if verdict.ok else (_costly(name, verdict.because),)
+    verdicts = ((n, quorum.can_retire(basis.plane.members, healthy_ids(basis), m.id)) for n, m in reversed(going))
+    return tuple(_costly(name, verdict.because) for name, verdict in verdicts if not verdict.ok)[:1]
 
 
 def _costly(name: str, why: str) -> Refusal:

@@ -1,0 +1,145 @@
+"""The Kubernetes adapter against the lab's API over real TLS: what is asked of it when a Node is to go."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import ssl
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, cast
+
+from aiohttp import web
+from tests.k3s.memory_kv import MemoryKeyValues
+
+from hetzner_k3s.adapters.kube import K3sApi
+from hetzner_k3s.lab.k3s import seed
+from hetzner_k3s.lab.k3s.api.http import ApiFace
+from hetzner_k3s.lab.k3s.api.resources import NODES, PERSISTENT_VOLUMES, POD_DISRUPTION_BUDGETS, PODS, Obj
+from hetzner_k3s.lab.k3s.api.store import Store
+from hetzner_k3s.lab.k3s.certificates import Issuer, authority
+from hetzner_k3s.lab.k3s.pki import kubeconfig
+from hetzner_k3s.lab.simulated.virtual_time import LoopClock
+from hetzner_k3s.model.contact import HostTarget
+from hetzner_k3s.model.kube import Leaving, Pod
+from hetzner_k3s.model.operations import Operation
+from hetzner_k3s.model.secrets import Secret
+
+NODE = "prod-pool-small-worker1"
+MASTER = HostTarget(server_id=101, name="prod-master1", address="127.0.0.1", port=22, keys={})
+
+
+class Access:
+    """Gives the kubeconfig, and the port as if it were forwarded."""
+
+    def __init__(self, port: int, text: str) -> None:
+        self._port, self._text = port, text
+
+    async def perform(self, _target: HostTarget, _operation: Operation[Any]) -> Secret:
+        return Secret(self._text)
+
+    async def forward(self, _target: HostTarget, _port: int) -> int:
+        return self._port
+
+
+def with_api(tmp_path: Path, test: Callable[[K3sApi, Store], Awaitable[None]]) -> None:
+    """Serve the lab's API on a free port, and hand the adapter to a test."""
+
+    async def run() -> None:
+        now = datetime.datetime.now(datetime.UTC)
+        ca = authority("k3s-server-ca", now)
+        issuer = Issuer(ca)
+        served = issuer.sign("kube-apiserver", now, server_names=("localhost", "127.0.0.1"))
+        (tmp_path / "crt").write_bytes(served.certificate)
+        (tmp_path / "key").write_bytes(served.key)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(tmp_path / "crt", tmp_path / "key")
+        store = Store(MemoryKeyValues())
+        await seed.ensure(store)
+        runner = web.ServerRunner(web.Server(ApiFace(store, "127.0.0.1", "v1.36.3+k3s1").handle))
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+        port = cast(int, runner.addresses[0][1])
+        access = Access(port, kubeconfig("https://127.0.0.1:6443", ca.certificate, issuer.sign("admin", now)))
+        api = K3sApi(hosts=cast(Any, access), forwarder=access, clock=LoopClock())
+        try:
+            await store.create(NODES, {"metadata": {"name": NODE}, "spec": {}})
+            await test(api, store)
+        finally:
+            await api.close()
+            await runner.cleanup()
+
+    asyncio.run(run())
+
+
+def pod(name: str, **more: Any) -> Obj:
+    metadata = {"name": name, "labels": {"app": "web"}, **more.pop("metadata", {})}
+    return {"metadata": metadata, "spec": {"nodeName": more.pop("node", NODE), "containers": []}, **more}
+
+
+def owned_by(kind: str) -> Obj:
+    return {"ownerReferences": [{"apiVersion": "apps/v1", "kind": kind, "name": "x", "uid": "1", "controller": True}]}
+
+
+def test_a_node_is_cordoned_with_a_note_and_taken_back(tmp_path: Path) -> None:
+    async def test(api: K3sApi, store: Store) -> None:
+        await api.mark_leaving(MASTER, NODE, Leaving.CORDONED)
+        assert (await store.get(NODES, NODE))["spec"]["unschedulable"] is True
+        for stage in (Leaving.CORDONED, Leaving.DRAINED, None):
+            await api.mark_leaving(MASTER, NODE, stage)
+            node = (await api.view(MASTER)).node(NODE)
+            assert node is not None
+            assert node.leaving is stage
+        assert "unschedulable" not in (await store.get(NODES, NODE))["spec"]
+
+    with_api(tmp_path, test)
+
+
+def test_a_node_carries_its_own_pods_and_the_volumes_that_no_other_can_mount(tmp_path: Path) -> None:
+    async def test(api: K3sApi, store: Store) -> None:
+        await store.create(PODS, pod("web", metadata=owned_by("ReplicaSet")), "default")
+        await store.create(PODS, pod("agent", metadata=owned_by("DaemonSet")), "kube-system")
+        await store.create(PODS, pod("elsewhere", node="prod-master1"), "default")
+        await store.create(
+            PODS, pod("static", metadata={"annotations": {"kubernetes.io/config.mirror": "x"}}), "default"
+        )
+        await store.create(PODS, pod("done"), "default")
+        await store.change(PODS, "done", "default", lambda o: o | {"status": {"phase": "Succeeded"}}, "status")
+        for name, host in (("here", NODE), ("there", "prod-master1")):
+            rule = {"key": "kubernetes.io/hostname", "operator": "In", "values": [host]}
+            spec = {
+                "claimRef": {"namespace": "default", "name": name},
+                "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [rule]}]}},
+            }
+            await store.create(PERSISTENT_VOLUMES, {"metadata": {"name": name}, "spec": spec})
+            await store.change(PERSISTENT_VOLUMES, name, "", lambda o: o | {"status": {"phase": "Bound"}}, "status")
+        load = await api.load_of(MASTER, NODE)
+        assert load.local_claims == ("default/here",)
+        seen = {each.name: (each.namespace, each.controller, each.stays) for each in load.pods}
+        assert seen == {
+            "web": ("default", "ReplicaSet", False),
+            "agent": ("kube-system", "DaemonSet", True),
+            "static": ("default", None, True),
+            "done": ("default", None, True),
+        }
+
+    with_api(tmp_path, test)
+
+
+def test_an_eviction_respects_the_budget_and_names_the_pod_by_its_uid(tmp_path: Path) -> None:
+    async def test(api: K3sApi, store: Store) -> None:
+        made = await store.create(PODS, pod("web"), "default")
+        asked = Pod(namespace="default", name="web", uid=made["metadata"]["uid"], controller=None)
+        spec = {"minAvailable": 1, "selector": {"matchLabels": {"app": "web"}}}
+        await store.create(POD_DISRUPTION_BUDGETS, {"metadata": {"name": "web"}, "spec": spec}, "default")
+        assert not await api.evict(MASTER, asked)
+        allowing = {"status": {"disruptionsAllowed": 1}}
+        await store.change(POD_DISRUPTION_BUDGETS, "web", "default", lambda o: o | allowing, "status")
+        another = Pod(namespace="default", name="web", uid="another", controller=None)
+        assert await api.evict(MASTER, another)
+        assert await store.find(PODS, "web", "default") is not None
+        assert await api.evict(MASTER, asked)
+        assert await store.find(PODS, "web", "default") is None
+        assert await api.evict(MASTER, asked)
+
+    with_api(tmp_path, test)
