@@ -388,6 +388,18 @@ MEMBERS = {
     "a master beyond the file is to go and is off": case(
         off(healthy(FIVE), "prod-master4"), "surplus.unwell", spec=a_spec(3, 0), intent=PRUNE
     ),
+    "a worker beyond the file is to go and is protected": case(
+        edit_server(healthy(), "prod-pool-small-worker2", lambda s: replace(s, protected=True)),
+        "surplus.protected",
+        spec=a_spec(3, 1),
+        intent=PRUNE,
+    ),
+    "a master beyond the file is to go and is protected": case(
+        edit_server(healthy(FIVE), "prod-master5", lambda s: replace(s, protected=True)),
+        "surplus.protected",
+        spec=a_spec(3, 0),
+        intent=PRUNE,
+    ),
     "a master beyond the file is to go while a voter is sick": case(
         edit_facts(healthy(FIVE), MASTER2, lambda f: replace(f, etcd=replace(f.etcd, leader="0", members=None))),
         "master.not-ready",

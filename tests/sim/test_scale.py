@@ -223,3 +223,22 @@ def test_a_master_half_gone_is_named_and_taken_back_when_the_file_wants_it_again
         await story.is_converged()
 
     _play(happens)
+
+
+def test_a_master_whose_member_was_removed_does_not_join_again_by_itself() -> None:
+    """k3s joins again when it starts with a tombstone; until its server is deleted it must not start."""
+
+    async def happens(story: Story) -> None:
+        story.wish(a_spec(1))
+        killed = await story.create(consents=_PRUNE, kill_at=f"after StopK3s on {MASTER3}")
+        assert killed.code is None, killed.story()
+        await story.happens(PoweredOff(MASTER3))
+        await asyncio.sleep(30)
+        await story.heals(PoweredOff(MASTER3))
+        await asyncio.sleep(120)
+        members = sorted(m.name.rpartition("-")[0] for m in mischief.etcd(story.world).data.members.values())
+        assert members == [MASTER1, MASTER2]
+        await story.create(consents=_PRUNE)
+        await story.is_pruned(MASTER2, MASTER3)
+
+    _play(happens)

@@ -118,7 +118,24 @@ def surplus_may_go(basis: Basis) -> tuple[Refusal, ...]:
         return ()
     unwell = ((m, m.server, _cannot_go(basis, m)) for m in basis.plane.surplus)
     told = tuple(_unwell(m, server, why) for m, server, why in unwell if server is not None and why is not None)
-    return told or _unsafe(basis)
+    return _protected(basis) + told or _unsafe(basis)
+
+
+def _protected(basis: Basis) -> tuple[Refusal, ...]:
+    """Refuse what Hetzner would refuse at the end of the way, when the member is gone and the Node empty."""
+    masters = [m.server for m in basis.plane.surplus if m.server is not None]
+    servers = [s for s in (*masters, *beyond.surplus_workers(basis.spec, basis.view)) if s.protected]
+    if not servers:
+        return ()
+    names = ", ".join(f"{s.name} (id {s.id})" for s in servers)
+    return (
+        Refusal(
+            code="surplus.protected",
+            saw=f"--prune was given. Beyond the file, and protected against deletion at Hetzner: {names}.",
+            why="Somebody said that it must not be deleted, and half of the way there helps nobody.",
+            you_can="Lift the protection in the Hetzner console and run the command again, or leave the flag away.",
+        ),
+    )
 
 
 def _cannot_go(basis: Basis, master: MasterView) -> str | None:
