@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
-from hetzner_k3s.lab.simulated.virtual_time import run
+from . import soaking
 
-from .storms import storm
-
-_SEEDS = 30
-_CHUNKS = 3
+SEEDS = 500
 
 
-@pytest.mark.parametrize("chunk", range(_CHUNKS))
-def test_storms_end_with_a_whole_cluster_or_an_explained_refusal(chunk: int) -> None:
-    for seed in range(chunk, _SEEDS, _CHUNKS):
-        passed = run(storm(seed))
-        assert not passed.broken, passed.story()
+@pytest.mark.timeout(900)
+def test_storms_end_with_a_whole_cluster_or_an_explained_refusal(capsys: pytest.CaptureFixture[str]) -> None:
+    seen, broken = soaking.Seen(), []
+    for passed in soaking.storms(0, SEEDS):
+        seen.add(passed)
+        broken += [f"{passed.name}: {passed.broken}"] if passed.broken else []
+    with capsys.disabled():
+        sys.stdout.write(f"{SEEDS} storms: {'; '.join(seen.told())}\n")
+    assert not broken, "\n".join(
+        [f"{len(broken)} of {SEEDS} storms broke something; `scripts/soak --story SEED`", *broken]
+    )

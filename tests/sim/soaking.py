@@ -1,0 +1,168 @@
+"""Storms and scenarios by the thousand, in processes, and what of the product they have seen at work.
+
+Which rules, steps and refusals there are is asked of the product itself, so that a new one that no storm reaches is
+told as such without anybody writing it down here.
+"""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from functools import cache, wraps
+from typing import Any, Final
+
+from tests.decide.refused import CASES
+
+from hetzner_k3s.decide import listing, rules
+from hetzner_k3s.lab.simulated.virtual_time import run
+from hetzner_k3s.model import steps
+
+from .scenarios_k3s import K3S
+from .scenarios_loss import LOSS
+from .scenarios_world import WORLD
+from .storms import storm
+from .story import healthy
+
+SCENARIOS: Final = [*LOSS.scenarios, *WORLD.scenarios, *K3S.scenarios]
+_SCENARIO_SEED: Final = 20
+_KINDS: Final = ("rules", "steps", "refusals")
+_TABLES: Final = ("GATES", "DELETE_GATES", "CONTROL_PLANE", "MOVES")
+
+
+@dataclass
+class Passed:
+    """What one storm or scenario led to: names of rules, steps, refusals and faults, how it ended, what it broke."""
+
+    name: str
+    rules: Counter[str] = field(default_factory=Counter)
+    steps: Counter[str] = field(default_factory=Counter)
+    refusals: Counter[str] = field(default_factory=Counter)
+    faults: Counter[str] = field(default_factory=Counter)
+    end: str = ""
+    broken: str = ""
+
+
+def everything() -> dict[str, frozenset[str]]:
+    """Name every rule, step and refusal that there is."""
+    listed = (rule for table in _TABLES for rule in getattr(rules, table))
+    return {
+        "rules": frozenset(_name(rule) for rule in listed),
+        "steps": frozenset(name for name in steps.__all__ if name != "Step"),
+        "refusals": frozenset(code for case in CASES.values() for code in case.codes),
+    }
+
+
+def _name(rule: Callable[..., Any]) -> str:
+    return f"{rule.__module__.rpartition('.')[2]}.{rule.__name__}"
+
+
+_SPOKEN: Counter[str] = Counter()
+"""Rules of this process that had something to say: a gate refused, a move wanted steps or waits."""
+
+
+@cache
+def _listen() -> None:
+    """Have every rule of this process told when it has something to say."""
+    for table in _TABLES:
+        setattr(rules, table, tuple(_heard(rule) for rule in getattr(rules, table)))
+    listing.listing_complete = _heard(listing.listing_complete)  # the one that is asked by its name
+
+
+def _heard(rule: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(rule)
+    def heard(basis: Any) -> Any:
+        said = rule(basis)
+        if said and (isinstance(said, tuple) or said.steps or said.waits):
+            _SPOKEN[_name(rule)] += 1
+        return said
+
+    return heard
+
+
+def _noted(passed: Passed, work: Callable[[Passed], None]) -> Passed:
+    """Do something and note which rules spoke; a crash of the tool or of the simulation is one of its ends."""
+    _listen()
+    _SPOKEN.clear()
+    try:
+        work(passed)
+    except Exception:  # noqa: BLE001  a crash is a result to be told
+        passed.broken = traceback.format_exc(limit=-4)
+    passed.rules.update(_SPOKEN)
+    return passed
+
+
+def let_pass(seed: int) -> Passed:
+    """Let the storm of a seed pass."""
+
+    def work(passed: Passed) -> None:
+        told = run(storm(seed))
+        for one in told.runs:
+            passed.steps.update(verb for verb, _target in one.told.steps)
+            passed.refusals.update(one.refused)
+        passed.faults.update(type(fault).__name__ for fault in told.struck)
+        passed.end = "refused" if told.runs[-1].refused else str(told.runs[-1].code)
+        passed.broken = "; ".join(told.broken)
+
+    return _noted(Passed(f"seed {seed}"), work)
+
+
+def play(number: int) -> Passed:
+    """Play a scenario, by its place among all."""
+    scenario = SCENARIOS[number]
+
+    def work(passed: Passed) -> None:
+        async def whole() -> None:
+            async with healthy(_SCENARIO_SEED, scenario.spec) as story:
+                await scenario.play(story)
+                for one in story.runs:
+                    passed.steps.update(verb for verb, _target in one.told.steps)
+                    passed.refusals.update(one.refused)
+
+        run(whole())
+        passed.end = "as written"
+
+    return _noted(Passed(f"scenario {scenario.id}"), work)
+
+
+def storms(first: int, seeds: int, processes: int | None = None) -> Iterator[Passed]:
+    """Let many storms pass, on every processor."""
+    yield from _spread(let_pass, range(first, first + seeds), processes)
+
+
+def scenarios(processes: int | None = None) -> Iterator[Passed]:
+    """Play all scenarios, on every processor."""
+    yield from _spread(play, range(len(SCENARIOS)), processes)
+
+
+def _spread(work: Callable[[int], Passed], numbers: range, processes: int | None) -> Iterator[Passed]:
+    with ProcessPoolExecutor(processes or os.cpu_count()) as pool:
+        yield from pool.map(work, numbers, chunksize=4)
+
+
+@dataclass
+class Seen:
+    """What many storms and scenarios have seen together."""
+
+    counted: dict[str, Counter[str]] = field(default_factory=lambda: {kind: Counter() for kind in _KINDS})
+
+    def add(self, passed: Passed) -> None:
+        """Add what one of them led to."""
+        for kind in _KINDS:
+            self.counted[kind].update(getattr(passed, kind))
+
+    def never(self) -> dict[str, list[str]]:
+        """Name what there is and nobody has seen."""
+        return {kind: sorted(names - self.counted[kind].keys()) for kind, names in everything().items()}
+
+    def told(self) -> list[str]:
+        """Tell how much was seen, and name the rest."""
+        lines = []
+        for kind, names in everything().items():
+            never = self.never()[kind]
+            rest = f"; never: {', '.join(never)}" if never else ""
+            lines.append(f"{len(names) - len(never)} of {len(names)} {kind} seen{rest}")
+        return lines
