@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
+from tests.properties import disaster_safety
+
 from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.facts import Known
@@ -16,17 +18,21 @@ from hetzner_k3s.model.plan import Plan, PlannedStep, Reason, StepKey
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import (
+    AdoptLineage,
     CordonNode,
     CreateServer,
     DeleteNode,
     DeleteServer,
     DrainNode,
+    FenceMember,
     ForgetBirth,
+    HoldMaster,
     InitControlPlane,
     JoinControlPlane,
     RecordBirth,
     RemoveMember,
     RenewToken,
+    ResetQuorum,
     RestoreSnapshot,
     RetireMember,
     StartRestored,
@@ -42,9 +48,21 @@ DANGEROUS: Final = (
     CreateServer,
     ForgetBirth,
     RestoreSnapshot,
+    HoldMaster,
+    FenceMember,
+    ResetQuorum,
 )
 
-_ALONE: Final = (RemoveMember, RetireMember, InitControlPlane, RecordBirth, ForgetBirth, RestoreSnapshot, StartRestored)
+_ALONE: Final = (
+    RemoveMember,
+    RetireMember,
+    InitControlPlane,
+    RecordBirth,
+    ForgetBirth,
+    RestoreSnapshot,
+    StartRestored,
+    ResetQuorum,
+)
 
 
 def dangers(plan: Plan) -> frozenset[StepKey]:
@@ -56,7 +74,8 @@ def dangers(plan: Plan) -> frozenset[StepKey]:
 def violations(spec: ClusterSpec, state: ClusterState, plan: Plan) -> list[str]:
     """Say what is wrong with a plan, made on a state."""
     found = [f"{p.key}: {why}" for p in plan.steps for why in _of_step(spec, state, p)]
-    found += [f"{p.key}: it was not consented to" for p in plan.steps if _is_unasked(spec, p)]
+    unasked = (p for p in plan.steps if _is_unasked(spec, p) or disaster_safety.is_unasked(p))
+    found += [f"{p.key}: it was not consented to" for p in unasked]
     disruptive = [p.key for p in plan.steps if isinstance(p.step, _ALONE)]
     return found + ([f"at once: {disruptive}"] if len(disruptive) > 1 else [])
 
@@ -351,4 +370,8 @@ _CHECKS: Final[dict[type, Callable[[ClusterSpec, ClusterState, Any], Iterator[st
     ForgetBirth: _forgetting,
     RestoreSnapshot: _restoring,
     StartRestored: _starting,
+    HoldMaster: disaster_safety.holding,
+    FenceMember: disaster_safety.fencing,
+    ResetQuorum: disaster_safety.reset,
+    AdoptLineage: disaster_safety.adoption,
 }
