@@ -40,14 +40,13 @@ def holding(spec: ClusterSpec, state: ClusterState, step: HoldMaster) -> Iterato
     ):
         yield "its basis is not what the host told"
     others = [f for number, f in _answering(spec, state).items() if number != step.server_id and f.voter]
-    if facts.voter and not any(
-        facts.etcd.member_id not in {m.id for m in f.etcd.members or ()} or _other(f, facts) for f in others
-    ):
+    if facts.voter and not any(_is_other_cluster(f, facts) for f in others):
         yield "it is a voter of the only cluster that lives"
 
 
-def _other(one: HostFacts, two: HostFacts) -> bool:
-    return (one.disk.server_ca, one.etcd.uid) != (two.disk.server_ca, two.etcd.uid)
+def _is_other_cluster(one: HostFacts, two: HostFacts) -> bool:
+    same = (one.disk.server_ca, one.etcd.uid) == (two.disk.server_ca, two.etcd.uid)
+    return not same or two.etcd.member_id not in {m.id for m in one.etcd.members or ()}
 
 
 def fencing(spec: ClusterSpec, state: ClusterState, step: FenceMember) -> Iterator[str]:
@@ -65,7 +64,7 @@ def fencing(spec: ClusterSpec, state: ClusterState, step: FenceMember) -> Iterat
 
 
 def reset(spec: ClusterSpec, state: ClusterState, step: ResetQuorum) -> Iterator[str]:
-    """Demand that whoever is made the only member is the only one with data, copied off, and everybody is accounted for."""
+    """Demand that whoever is made the only member is the only one left with data, and was copied off."""
     record = lookup.birth_record(spec, state.view)
     answering = _answering(spec, state)
     facts = answering.get(step.server_id)
