@@ -1,0 +1,253 @@
+"""The scripts of a reset as shell, on a make-believe host: temporary folders; systemctl, curl and k3s are stubs.
+
+What a real k3s does is told by K3S_RUN_FACTS.md; here it is held that the scripts do what they say, in that order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import subprocess
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from hetzner_k3s.adapters.system import rescues
+from hetzner_k3s.hosts import operations
+from hetzner_k3s.hosts.shell import operation_script, script
+from hetzner_k3s.model.host import HostFacts, HostKeyKind, LogPosition
+from hetzner_k3s.model.operations import Probe, ReadLog
+from hetzner_k3s.model.state import Rescue
+
+RECORDED = Path(__file__).parent / "recorded" / "etcd-3.5.16-five-puts.wal"
+CA = "ab12" * 16
+TOKEN = f"K10{CA}::server:secret"
+SUCCESS = (
+    "echo 'level=info msg=\"Starting etcd for new cluster, cluster-reset=true\"'\n"
+    "echo 'level=error msg=\"Shutdown request received: Managed etcd cluster membership has been reset, restart\"'\n"
+)
+FAILURE = "echo 'level=error msg=\"Shutdown request received: encrypted with different token\"'\n"
+
+
+@dataclass
+class MakeBelieve:
+    """A host below a temporary folder."""
+
+    root: Path
+
+    @property
+    def data(self) -> Path:
+        return self.root / "k3s"
+
+    @property
+    def state(self) -> Path:
+        return self.root / "state"
+
+    @property
+    def config(self) -> Path:
+        return self.root / "config.yaml"
+
+    @property
+    def held(self) -> bool:
+        return (self.state / "held").exists()
+
+    @property
+    def calls(self) -> list[str]:
+        log = self.root / "calls"
+        return log.read_text().splitlines() if log.exists() else []
+
+    def stub(self, tool: str, body: str) -> None:
+        path = self.root / "bin" / tool
+        path.write_text(f'#!/bin/sh\necho "{tool} $*" >>"{self.root}/calls"\n{body}')
+        path.chmod(0o755)
+
+    def text(self, text: str) -> str:
+        places = {
+            "/var/lib/rancher/k3s": str(self.data),
+            "/etc/rancher/k3s/config.yaml": str(self.config),
+            "/var/lib/hetzner-k3s": str(self.state),
+            "/run/hetzner-k3s": str(self.root / "run"),
+            "/usr/local/bin/k3s": str(self.root / "bin" / "k3s"),
+            "PATH=/usr/local/sbin": f"PATH={self.root}/bin:/usr/local/sbin",
+        }
+        for place, here in places.items():
+            text = text.replace(place, here)
+        return text
+
+    def run(self, name: str, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+        command = ["sh", "-c", self.text(operation_script(name)), name, *arguments]
+        return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+
+    def answer(self, name: str, *arguments: str) -> dict[str, object]:
+        ended = self.run(name, *arguments)
+        found: dict[str, object] = json.loads(ended.stdout)
+        assert (ended.returncode == 0) == ("result" in found), ended
+        return found
+
+    def health(self, healthy: bool, leader: str = "0") -> None:
+        told = f'\'{{"health":"{str(healthy).lower()}"}}\''
+        status = f'{{"leader":"{leader}"}}\\n200'
+        ask = f"*2381/health*) echo {told} ;; *maintenance/status*) printf '{status}' ;; *) exit 7 ;;"
+        body = f'case "$*" in {ask} esac\n'
+        self.stub("curl", body)
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> MakeBelieve:
+    made = MakeBelieve(tmp_path)
+    for folder in ("bin", "run", "state", "k3s/server/db/etcd/member/wal", "k3s/server/tls/etcd", "k3s/agent"):
+        (tmp_path / folder).mkdir(parents=True)
+    shutil.copy(RECORDED, made.data / "server/db/etcd/member/wal/0000000000000000-0000000000000000.wal")
+    (made.data / "server/token").write_text(f"{TOKEN}\n")
+    (made.data / "server/tls/server-ca.crt").write_text("the CA")
+    (made.data / "agent/server-ca.crt").write_text("the CA")
+    (made.data / "agent/other-file").write_text("stays")
+    made.config.write_text(f"server: https://10.0.0.3:6443\ntoken: {TOKEN}\nnode-name: m1\n")
+    made.stub("systemctl", 'case "$*" in *"ActiveState --value"*) echo inactive ;; esac\n')
+    made.stub("k3s", SUCCESS)
+    made.health(healthy=False)
+    return made
+
+
+def hold(host: MakeBelieve) -> None:
+    assert host.answer("hold_k3s", CA, "-") == {"result": {}}
+
+
+def test_k3s_is_stopped_disabled_and_marked(host: MakeBelieve) -> None:
+    hold(host)
+    assert host.held
+    assert "systemctl -q disable --now k3s.service" in host.calls
+    hold(host)
+
+
+@pytest.mark.parametrize(
+    ("ca", "leader", "healthy"), [("cd34", "-", False), (CA, "-", True), (CA, "78", True), (CA, "77", False)]
+)
+def test_a_host_that_is_not_as_decided_on_is_left_alone(host: MakeBelieve, ca: str, leader: str, healthy: bool) -> None:
+    host.health(healthy, leader="77")
+    assert host.answer("hold_k3s", ca, leader)["error"] == "precondition_changed"
+    assert not host.held
+    assert not [call for call in host.calls if "disable" in call]
+
+
+def test_a_side_of_a_split_is_stopped_under_the_leader_that_was_seen(host: MakeBelieve) -> None:
+    host.health(healthy=True, leader="77")
+    assert host.answer("hold_k3s", CA, "77") == {"result": {}}
+
+
+def test_an_etcd_whose_leader_cannot_be_read_is_not_one_without(host: MakeBelieve) -> None:
+    host.stub("curl", 'case "$*" in *2381/health*) echo \'{"health":"true"}\' ;; *) exit 28 ;; esac\n')
+    assert host.answer("hold_k3s", CA, "-")["error"] == "failed"
+    assert not host.held
+
+
+def test_the_guard_and_the_start_refuse_while_it_is_held(host: MakeBelieve) -> None:
+    guard = ["sh", "-c", host.text(script("start_guard"))]
+    assert subprocess.run(guard, check=False, capture_output=True).returncode == 0
+    hold(host)
+    refused = subprocess.run(guard, check=False, capture_output=True, text=True)
+    assert refused.returncode == 1
+    assert "held down" in refused.stderr
+    assert host.answer("start_k3s", "k3s", "no")["error"] == "precondition_changed"
+
+
+def test_the_log_of_a_held_host_is_read(host: MakeBelieve) -> None:
+    assert host.answer("read_log", "1")["error"] == "precondition_changed"
+    hold(host)
+    printed = host.run("read_log", "2").stdout.decode()
+    assert operations.read_result(ReadLog(2), printed, HostKeyKind.FINAL, "m1") == LogPosition(2, 9)
+    shutil.rmtree(host.data / "server/db")
+    printed = host.run("read_log", "1").stdout.decode()
+    assert operations.read_result(ReadLog(1), printed, HostKeyKind.FINAL, "m1") is None
+
+
+async def _pieces(content: bytes) -> AsyncIterator[bytes]:
+    yield content
+
+
+def test_what_is_fetched_is_kept_whole(host: MakeBelieve, tmp_path: Path) -> None:
+    refused = host.run("fetch_database")
+    assert refused.returncode == 3
+    assert json.loads(refused.stderr)["error"] == "precondition_changed"
+    hold(host)
+    fetched = host.run("fetch_database")
+    assert fetched.returncode == 0, fetched.stderr
+    rescue = Rescue(server_id=1, server="m1", log=LogPosition(2, 9))
+    place = asyncio.run(rescues.keep(tmp_path / "rescue", rescue, _pieces(fetched.stdout), 1.0))
+    assert (place / "token").read_text() == f"{TOKEN}\n"
+    assert (place / "tls/server-ca.crt").exists()
+    wal = "db/etcd/member/wal/0000000000000000-0000000000000000.wal"
+    assert (place / wal).read_bytes() == RECORDED.read_bytes()
+
+
+def test_a_fenced_host_is_like_an_empty_one_and_nothing_is_deleted(host: MakeBelieve) -> None:
+    assert host.answer("fence_member", CA)["error"] == "precondition_changed"
+    hold(host)
+    assert host.answer("fence_member", "cd34")["error"] == "precondition_changed"
+    assert host.answer("fence_member", CA) == {"result": {}}
+    assert not host.held
+    assert not (host.data / "server").exists()
+    aside = next(host.data.glob("server-fenced-*"))
+    assert (aside / "token").read_text() == f"{TOKEN}\n"
+    assert (aside / "agent/server-ca.crt").exists()
+    assert (host.data / "agent/other-file").exists()
+    facts = _facts(host)
+    assert facts.disk.empty
+    assert not facts.held
+
+
+def _facts(host: MakeBelieve) -> HostFacts:
+    lines = ("MainPID=0", "NRestarts=0", "Id=k3s.service", "LoadState=loaded", "ActiveState=inactive", "SubState=dead")
+    host.stub("systemctl", "printf '%s\\n' " + " ".join(lines) + "\n")
+    host.stub("curl", "exit 7\n")
+    printed = host.run("probe").stdout.decode()
+    return operations.read_result(Probe(), printed, HostKeyKind.FINAL, "m1")
+
+
+def test_a_reset_writes_the_lineage_first_and_starts_what_was_reset(host: MakeBelieve) -> None:
+    assert host.answer("reset_cluster", CA, "2222", "1111")["error"] == "precondition_changed"
+    hold(host)
+    look = f'cat "{host.state}/lineage" >"{host.root}/seen"; cat "{host.config}" >>"{host.root}/seen"\n'
+    host.stub("k3s", look + SUCCESS)
+    assert host.answer("reset_cluster", CA, "2222", "1111") == {"result": {}}
+    seen = (host.root / "seen").read_text()
+    assert seen.startswith("2222 1111\n")
+    assert "server: https" not in seen
+    assert "node-name: m1" in seen
+    assert not host.held
+    assert host.calls[-1] == "systemctl start --no-block k3s.service"
+    facts = _facts(host)
+    assert (facts.lineage, facts.parent_lineage) == ("2222", "1111")
+
+
+def test_an_exit_code_of_zero_proves_no_reset(host: MakeBelieve) -> None:
+    hold(host)
+    host.stub("k3s", FAILURE)
+    refused = host.answer("reset_cluster", CA, "2222", "1111")
+    assert refused["error"] == "failed"
+    assert "encrypted with different token" in str(refused["message"])
+    assert host.held
+    host.stub("k3s", SUCCESS)
+    assert host.answer("reset_cluster", CA, "3333", "1111") == {"result": {}}
+    assert (host.state / "lineage").read_text() == "3333 1111\n"
+
+
+def test_a_reset_that_was_cut_off_before_its_start_is_not_done_twice(host: MakeBelieve) -> None:
+    hold(host)
+    assert host.answer("reset_cluster", CA, "2222", "-") == {"result": {}}
+    host.stub("k3s", "echo 'it must not be called' >&2; exit 1\n")
+    assert host.answer("reset_cluster", CA, "3333", "-") == {"result": {}}
+    (host.state / "held").touch()
+    assert host.answer("reset_cluster", CA, "3333", "-") == {"result": {}}
+    assert (host.state / "lineage").read_text() == "2222 -\n"
+    assert not host.held
+
+
+def test_a_host_without_data_is_never_reset(host: MakeBelieve) -> None:
+    hold(host)
+    shutil.rmtree(host.data / "server/db")
+    assert host.answer("reset_cluster", CA, "2222", "1111")["error"] == "precondition_changed"
+    assert not [call for call in host.calls if call.startswith("k3s")]
