@@ -76,7 +76,7 @@ class SimulatedStage:
     def lose(self, name: str, _server_id: str) -> None:
         """Have the server deleted, as an accident would."""
         print(f"(asked of the emulated Hetzner API: DELETE of server {name})", flush=True)
-        self._place.delete_server(name)
+        self._place.happen("lose", name)
 
     def _api(self) -> Store:
         servers = [host.server for host in self._place.world.site.hosts.values()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import subprocess
@@ -35,7 +36,7 @@ def test_a_cluster_is_made_lost_in_part_and_brought_back(invoke: Invoke, place: 
     assert (made.code, made.out) == (0, "")
     assert "is as the file says" in made.err
     assert invoke("status", "-c", "cluster.yaml").code == 0
-    place.delete_server("prod-master1")
+    place.happen("lose", "prod-master1")
     pending = invoke("plan", "-c", "cluster.yaml", "--check")
     assert pending.code in {3, 4}  # 4 while the others elect a leader
     assert invoke("create", "-c", "cluster.yaml").code == 0
@@ -51,9 +52,9 @@ def test_status_ends_in_3_for_what_is_pending_and_in_4_for_a_lost_quorum(invoke:
     assert (nothing.code, nothing.err) == (3, "")
     assert json.loads(nothing.out)["health"] == "degraded"
     invoke("create", "-c", "cluster.yaml")
-    place.delete_server("prod-master2")
+    place.happen("lose", "prod-master2")
     assert invoke("status", "-c", "cluster.yaml").code == 3
-    place.delete_server("prod-master3")
+    place.happen("lose", "prod-master3")
     lost = invoke("status", "-c", "cluster.yaml", "--json")
     assert lost.code == 4
     assert json.loads(lost.out)["health"] == "no-quorum"
@@ -90,6 +91,25 @@ def test_outside_a_simulation_the_world_is_the_real_one() -> None:
     with wiring.simulation(1, "instant"):
         assert wiring.run(look()) == "VirtualTimeLoop"
     assert wiring.run(look()) != "VirtualTimeLoop"
+
+
+def test_a_user_plays_with_a_cluster_of_their_own(invoke: Invoke, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (home / "cluster.yaml").write_text(CLUSTER)
+    lines = ("create -q", "lose prod-master2", "  # a remark", "status", "create -q", "silence prod-master1", "plan")
+    more = ("heal", "wait 60", "plan --check", "lose nobody", "dance", "quit", "create")
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n".join((*lines, *more))))
+    ended = invoke("lab", "simulate", "-c", "cluster.yaml", "--latency", "instant")
+    assert ended.code == 0
+    codes = re.findall(r"^\(exit code (\d+)\)$", ended.err, re.MULTILINE)
+    assert codes == ["0", "3", "0", codes[3], "0"]
+    assert "there is no running server nobody" in ended.err
+    assert "its server is deleted at Hetzner" in ended.err
+
+
+def test_a_simulation_ends_with_its_input(invoke: Invoke, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (home / "cluster.yaml").write_text(CLUSTER)
+    monkeypatch.setattr("sys.stdin", io.StringIO("status"))
+    assert invoke("lab", "simulate", "-c", "cluster.yaml").err.endswith("(exit code 3)\n")
 
 
 def test_no_command_runs_a_loop_of_its_own() -> None:

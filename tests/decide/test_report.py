@@ -269,6 +269,12 @@ def test_strangers_are_named() -> None:
     assert [s.saw for s in by_uid.strangers] == [f"its datastore has kube-system UID {OTHER_UID}"]
 
 
+def test_who_is_of_the_clusters_past_is_named() -> None:
+    told = report(edit_facts(healthy(), MASTER3, lambda f: replace(f, lineage="9999", parent_lineage="8888")))
+    assert [(s.server, s.saw) for s in told.strangers] == [(MASTER3, "its data is of lineage 9999, the cluster's past")]
+    assert told.health is Health.DEGRADED
+
+
 def test_the_newest_snapshots_come_first() -> None:
     taken = tuple(Snapshot(name=f"s{n}", size=n, created=NOW - 60 * n) for n in range(NEWEST + 3, 0, -1))
     told = report(edit_facts(healthy(), MASTER2, lambda f: replace(f, snapshots=taken))).snapshots

@@ -80,7 +80,7 @@ async def open_session(spec: ClusterSpec) -> AsyncIterator[Session]:
 
 @asynccontextmanager
 async def _open_simulated(spec: ClusterSpec, place: Place) -> AsyncIterator[Session]:
-    session = place.world.session(spec.name, token=spec.hetzner_token.reveal())
+    session = place.world.session(spec.name, token=place.token(spec.hetzner_token.reveal()))
     try:
         yield Session(session.ports, LockRequest(cluster=spec.name, holder=_holder(), run=session.run))
     except asyncio.CancelledError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hetzner_k3s.decide import quorum
+from hetzner_k3s.decide import past, quorum
 from hetzner_k3s.decide.basis import Basis, basis_of
 from hetzner_k3s.decide.control_plane import Stage, contact_stage
 from hetzner_k3s.decide.drift import drifted, told
@@ -15,7 +15,7 @@ from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.errors import SshStage
 from hetzner_k3s.model.facts import Known, Unknown
 from hetzner_k3s.model.host import HostFacts, Member, Unreachable
-from hetzner_k3s.model.identity import BirthRecord, Phase
+from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.plan import Forecast, Intent
 from hetzner_k3s.model.report import (
     Drift,
@@ -36,8 +36,8 @@ from hetzner_k3s.model.state import ClusterState
 NEWEST = 5
 """How many snapshots are told of: `hetzner-k3s snapshots` lists them all."""
 
-SPLIT_CODES = frozenset({"identity.split", "identity.two-lists"})
-"""Refusals that say that two clusters answer for one name."""
+SPLIT_CODES = frozenset({"identity.split", "identity.two-lists", "identity.lineage"})
+"""Refusals that say that two clusters, or a cluster and its own past, answer for one name."""
 
 
 def report(spec: ClusterSpec, state: ClusterState, intent: Intent, ahead: Forecast) -> Report:
@@ -200,19 +200,18 @@ def _nodes(basis: Basis) -> tuple[NodeReport, ...]:
     )
 
 
-def _strangers(basis: Basis) -> list[Stranger]:
-    """Name the servers with our labels that belong to another cluster, as far as their hosts told."""
+def _strangers(basis: Basis) -> Iterator[Stranger]:
+    """Name the servers with our labels that hold another cluster's data, or the past's, as far as their hosts told."""
     record = basis.plane.record
-    found = [(server.name, why) for server, facts in told(basis) for why in _strange(facts, record)]
-    return [Stranger(server=name, saw=why) for name, why in found]
-
-
-def _strange(facts: HostFacts, record: BirthRecord) -> list[str]:
-    ca, uid = facts.disk.server_ca or facts.disk.agent_ca, facts.etcd.uid
-    return [
-        *([f"its disk holds CA {ca[:8]}"] if ca and record.ca and not ca.startswith(record.ca) else []),
-        *([f"its datastore has kube-system UID {uid}"] if uid and record.uid and uid != record.uid else []),
-    ]
+    for server, facts in told(basis):
+        ca, uid = facts.disk.server_ca or facts.disk.agent_ca, facts.etcd.uid
+        if ca and record.ca and not ca.startswith(record.ca):
+            yield Stranger(server=server.name, saw=f"its disk holds CA {ca[:8]}")
+        if uid and record.uid and uid != record.uid:
+            yield Stranger(server=server.name, saw=f"its datastore has kube-system UID {uid}")
+        if facts.disk.wal and not past.belongs(facts, server, record):
+            lineage = past.lineage_of(facts, server)
+            yield Stranger(server=server.name, saw=f"its data is of lineage {lineage}, the cluster's past")
 
 
 def _versions(servers: tuple[ServerReport, ...]) -> dict[str, tuple[str, ...]]:

@@ -1,10 +1,12 @@
-"""`hetzner-k3s lab`: an emulated Hetzner cloud with real Debian hosts on this machine."""
+"""`hetzner-k3s lab`: an emulated Hetzner cloud on this machine, with real Debian hosts or simulated ones."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import click
+
+from hetzner_k3s.cli.commands.lab_simulate import simulate
 
 
 def _folder(_ctx: click.Context, _option: click.Parameter, given: Path | None) -> Path:
@@ -24,7 +26,13 @@ _STATE = click.option(
 
 @click.group()
 def lab() -> None:
-    """Run an emulated Hetzner cloud on this machine: real Debian hosts, the real API, nothing to pay."""
+    """Run an emulated Hetzner cloud on this machine: real Debian hosts, the real API, nothing to pay.
+
+    Where hosts cannot run (not root, macOS), `lab simulate` lets you break and mend a cluster all the same.
+    """
+
+
+lab.add_command(simulate)
 
 
 @lab.command()

@@ -4,15 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
-from typing import Any, Self, TypeVar
+from dataclasses import dataclass
+from typing import Any, Final, Self, TypeVar
 
-from hetzner_k3s.lab.simulated.faults import ServerDeleted
+from hetzner_k3s.lab.simulated import faults
 from hetzner_k3s.lab.simulated.virtual_time import VirtualTimeLoop
-from hetzner_k3s.lab.simulated.world import World, world
+from hetzner_k3s.lab.simulated.world import OTHER_TOKEN, TOKEN, World, world
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Mishap:
+    """Something that can happen to a server: what it is called, and what strikes."""
+
+    what: str
+    fault: Callable[[str], faults.Fault]
+
+
+MISHAPS: Final[Mapping[str, Mishap]] = {
+    "lose": Mishap("its server is deleted at Hetzner", faults.ServerDeleted),
+    "off": Mishap("its power is cut; `heal` gives it back", faults.PoweredOff),
+    "reboot": Mishap("its power is cut and given back", faults.Rebooted),
+    "rebuild": Mishap("it gets a fresh disk in place", faults.Rebuilt),
+    "wipe": Mishap("its database directory is deleted, its TLS files stay", faults.DatabaseDeleted),
+    "silence": Mishap("it answers no SSH; `heal` lets it answer again", faults.SshSilent),
+    "isolate": Mishap("it reaches no other host, but answers SSH; `heal` connects it again", faults.CutOff),
+    "freeze": Mishap("everything on it stands still; `heal` thaws it", faults.Frozen),
+}
+"""The words by which a user makes things happen."""
 
 
 class Place:
@@ -27,6 +49,7 @@ class Place:
         self._seed, self._latency = seed, latency
         self._runner = asyncio.Runner(loop_factory=VirtualTimeLoop)
         self._stack = AsyncExitStack()
+        self._struck: list[faults.Fault] = []
         self.world: World
 
     def __enter__(self) -> Self:
@@ -47,6 +70,29 @@ class Place:
         """Give the virtual seconds since the world began."""
         return self._runner.get_loop().time()
 
-    def delete_server(self, name: str) -> None:
-        """Have somebody delete a server at the emulated Hetzner, and wait until it is gone."""
-        self.run(ServerDeleted(name).strike(self.world))
+    def token(self, given: str) -> str:
+        """Give the token by which a command gets in: here every token that is not another project's opens the one."""
+        return OTHER_TOKEN if given == OTHER_TOKEN else TOKEN
+
+    def happen(self, word: str, name: str) -> None:
+        """Let a mishap happen to a server, and wait until it has.
+
+        Raises:
+            LookupError: there is no such mishap, or no such server that runs.
+        """
+        fault = MISHAPS[word].fault(name)
+        if not fault.possible(self.world):
+            raise LookupError(f"there is no running server {name}")
+        self.run(fault.strike(self.world))
+        self._struck.append(fault)
+
+    def heal(self) -> None:
+        """Undo every mishap that can be undone."""
+        for fault in self._struck:
+            if not isinstance(fault, faults.Rebuilt | faults.DatabaseDeleted):
+                self.run(fault.heal(self.world))
+        self._struck.clear()
+
+    def wait(self, seconds: float) -> None:
+        """Let virtual time pass."""
+        self.run(asyncio.sleep(seconds))
