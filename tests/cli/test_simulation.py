@@ -60,6 +60,39 @@ def test_status_ends_in_3_for_what_is_pending_and_in_4_for_a_lost_quorum(invoke:
     assert json.loads(lost.out)["health"] == "no-quorum"
 
 
+def test_a_lost_quorum_is_reset_by_a_flag_that_names_the_master(invoke: Invoke, place: Place) -> None:
+    invoke("create", "-c", "cluster.yaml")
+    for lost in ("prod-master1", "prod-master2"):
+        place.happen("lose", lost)
+    refused = invoke("create", "-c", "cluster.yaml")
+    assert refused.code == 4
+    assert "--reset-quorum-from prod-master3" in refused.err
+    assert invoke("create", "-c", "cluster.yaml", "--reset-quorum-from", "prod-master3", "-q").code == 0
+    assert invoke("status", "-c", "cluster.yaml").code == 0
+
+
+_S3 = """\
+datastore:
+  mode: etcd
+  etcd: {s3_enabled: true, s3_endpoint: s3.example, s3_region: r, s3_bucket: snaps, s3_access_key: k, s3_secret_key: s}
+"""
+
+
+def test_a_cluster_without_masters_is_restored_by_a_flag(invoke: Invoke, home: Path, place: Place) -> None:
+    with (home / "cluster.yaml").open("a") as file:
+        file.write(_S3 + "worker_node_pools:\n- {name: w, instance_type: cpx22, instance_count: 1, location: fsn1}\n")
+    invoke("create", "-c", "cluster.yaml")
+    place.wait(4000)
+    assert "S3 prod/" in invoke("status", "-c", "cluster.yaml").out
+    for lost in (1, 2, 3):
+        place.happen("lose", f"prod-master{lost}")
+    refused = invoke("create", "-c", "cluster.yaml")
+    assert (refused.code, "restore.consent" in refused.err) == (4, True)
+    restored = invoke("create", "-c", "cluster.yaml", "--restore", "latest", "-q")
+    assert restored.code == 0, restored.err
+    assert invoke("status", "-c", "cluster.yaml").code == 0
+
+
 def test_status_claims_nothing_when_hetzner_cannot_be_listed(invoke: Invoke, place: Place) -> None:
     place.run(faults.ApiFault("error", times=None).strike(place.world))
     ended = invoke("status", "-c", "cluster.yaml", "--json")

@@ -34,6 +34,7 @@ from tests.decide.world import (
     nothing,
     other_identity,
     plan,
+    rebuilt,
     recorded,
     unlistable,
     unreachable,
@@ -141,6 +142,17 @@ def test_members_are_told_by_their_own_hosts() -> None:
     assert state_of(sick)[MASTER3] is MemberState.UNHEALTHY
     learner = edit_etcd(healthy(), lambda etcd: replace(etcd, members=_last_learns(etcd.members or ())))
     assert state_of(learner)[MASTER3] is MemberState.LEARNER
+
+
+def test_a_member_whose_disk_is_new_is_erased() -> None:
+    (gone,) = [m for m in report(rebuilt(healthy(), MASTER3)).members if m.name.startswith(MASTER3)]
+    assert gone.state is MemberState.ERASED
+
+
+def test_a_version_that_only_lies_there_does_not_run() -> None:
+    idle = UnitFacts(active="inactive")
+    state = edit_facts(healthy(), WORKER1, lambda f: replace(f, agent_unit=idle))
+    assert WORKER1 not in report(state).versions[VERSION]
 
 
 def test_who_is_connected_to_a_silent_member_is_told() -> None:

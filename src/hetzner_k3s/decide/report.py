@@ -36,6 +36,9 @@ from hetzner_k3s.model.state import ClusterState
 NEWEST = 5
 """How many snapshots are told of: `hetzner-k3s snapshots` lists them all."""
 
+RUNNING = frozenset({"active", "activating", "reloading"})
+"""systemd's words for a k3s that runs or is about to."""
+
 SPLIT_CODES = frozenset({"identity.split", "identity.two-lists", "identity.lineage"})
 """Refusals that say that two clusters, or a cluster and its own past, answer for one name."""
 
@@ -186,11 +189,18 @@ def _member_state(member: Member, own: HostFacts | None, basis: Basis) -> Member
     if member.learner:
         return MemberState.LEARNER
     if own is None:
-        gone = any(dead.member.id == member.id for dead in basis.dead)
-        return MemberState.DEAD if gone else MemberState.UNREACHABLE
+        return _silent_member(member, basis)
     if not own.voter:
         return MemberState.UNHEALTHY
     return MemberState.LEADER if own.etcd.leader == member.id else MemberState.VOTER
+
+
+def _silent_member(member: Member, basis: Basis) -> MemberState:
+    if any(dead.member.id == member.id for dead in basis.dead):
+        return MemberState.DEAD
+    server = basis.server(member.name.rpartition("-")[0])
+    facts = basis.state.facts(server.id) if server else None
+    return MemberState.ERASED if facts is not None and not facts.disk.wal else MemberState.UNREACHABLE
 
 
 def _nodes(basis: Basis) -> tuple[NodeReport, ...]:
@@ -215,7 +225,7 @@ def _strangers(basis: Basis) -> Iterator[Stranger]:
 
 
 def _versions(servers: tuple[ServerReport, ...]) -> dict[str, tuple[str, ...]]:
-    running = [(server.version, server.name) for server in servers if server.version is not None]
+    running = [(s.version, s.name) for s in servers if s.version is not None and s.unit in RUNNING]
     return {
         version: tuple(name for its, name in running if its == version)
         for version in sorted({version for version, _ in running})

@@ -21,13 +21,18 @@ class Health(Enum):
 
 
 class MemberState(Enum):
-    """What an etcd member is, as its own host tells; UNREACHABLE is one that no host speaks for."""
+    """What an etcd member is, as its own host tells.
+
+    UNREACHABLE is one whose host does not answer, ERASED one whose host answers without its data, DEAD one whose
+    machine is proven gone.
+    """
 
     LEADER = "leader"
     VOTER = "voter"
     LEARNER = "learner"
     UNHEALTHY = "unhealthy"
     UNREACHABLE = "unreachable"
+    ERASED = "erased"
     DEAD = "dead"
 
 
