@@ -12,6 +12,7 @@ from tests.decide.world import (
     MASTER2,
     MASTER3,
     NETWORK,
+    OTHER_CA,
     SPEC,
     a_spec,
     database_deleted,
@@ -20,8 +21,11 @@ from tests.decide.world import (
     edit_server,
     healthy,
     lose,
+    other_identity,
+    server_id_of,
     unreachable,
     with_server,
+    without_member,
     without_quorum,
 )
 
@@ -88,7 +92,29 @@ def seed_gone(state: ClusterState, answer: Known[bool] | Unknown) -> ClusterStat
 STRANGER = Server(id=900, name="db", status=ServerStatus.RUNNING, private_ips={NETWORK: "10.0.0.2"})
 _TWO_HELD = held(held(disaster(FIVE), MASTER4, LogPosition(5, 900)), MASTER5, LogPosition(5, 901))
 
+
+def forgotten(state: ClusterState, name: str) -> ClusterState:
+    """Let a master that had joined wait for ever with its data, listed by nobody."""
+    etcd, unit = EtcdFacts(healthy=False, reason="RAFT NO LEADER"), UnitFacts(active="activating")
+    waiting = edit_facts(state, name, lambda f: replace(f, server_unit=unit, etcd=etcd))
+    return without_member(waiting, server_id_of(name))
+
+
+def keeping(what: str) -> Intent:
+    """Consent to keep the side of these digits."""
+    return replace(CREATE, consents=Consents(keep=what))
+
+
 DISASTERS = {
+    "a master that had joined is listed by nobody": case(
+        forgotten(forgotten(healthy(), MASTER2), MASTER3), "master.former", "master.not-ready", "master.not-ready"
+    ),
+    "a side is kept that nobody is": case(
+        other_identity(healthy(), MASTER3), "identity.split", "consent.unfit", intent=keeping("00000000")
+    ),
+    "a side is kept that the record does not know": case(
+        other_identity(healthy(), MASTER3), "identity.split", "consent.unfit", intent=keeping(OTHER_CA[:8])
+    ),
     "quorum lost, two survivors of five": case(disaster(FIVE), "quorum.lost", spec=FIVE),
     "quorum lost, held down by a run that was killed": case(held(disaster(), MASTER3), "quorum.lost"),
     "quorum lost, held down, and the log cannot be read": case(held(disaster(), MASTER3, None), "quorum.lost"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hetzner_k3s.decide import past
+from hetzner_k3s.decide import past, quorum
 from hetzner_k3s.decide.basis import Basis, Opinion
 from hetzner_k3s.decide.control_plane import labelled_member
 from hetzner_k3s.decide.holding import Survivor, fence, hold, is_rescued
@@ -133,12 +133,14 @@ def how_to_keep(basis: Basis) -> str:
 def past_members(basis: Basis) -> tuple[Refusal, ...]:
     """Refuse while a master that had joined holds data that the living cluster does not know any more.
 
-    After a quorum reset by hand it is the cluster's past; which of the two is right, only the user knows.
+    After a quorum reset by hand it is the cluster's past; which of the two is right, only the user knows. Where most of
+    the masters that the file wants live, there can be no other cluster: then it is merely a former member.
     """
     found = sides(basis)
     living = [side for side in found if side.lives]
     formers = [m for side in found if not side.lives for m in side.masters if _was_member(m, living)]
-    if not formers or basis.plane.seed is None:
+    enough = any(len(side.masters) >= quorum.majority(len(basis.spec.masters)) for side in living)
+    if not formers or enough or basis.plane.seed is None:
         return ()
     names = ", ".join(f"{m.name} ({whereabouts(m.server)})" for m in formers)
     return (
