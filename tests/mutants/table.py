@@ -35,6 +35,7 @@ _BIRTH: Final = "tests/decide/test_birth.py"
 _REPAIR: Final = "tests/decide/test_repair.py"
 _REFUSALS: Final = "tests/decide/test_refusals.py"
 _QUORUM: Final = "tests/decide/test_quorum.py"
+_RESET_SCRIPTS: Final = ("tests/hosts/test_disaster_scripts.py", "tests/hosts/test_restore_proof.py")
 _SCENARIOS: Final = "tests/sim/test_scenarios.py"
 
 
@@ -134,11 +135,59 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     ),
     Mutation(
         law=4,
-        what="the lineage is ignored",
-        file="decide/identity.py",
+        what="the lineage of the ConfigMap is ignored",
+        file="decide/lineage.py",
         old="    if kube is None or kube.lineage is None or record.lineage in {None, kube.lineage}:\n",
         new="    if kube is None or kube.lineage is None or record.phase is not None:\n",
         tests=(_REFUSALS,),
+    ),
+    Mutation(
+        law=4,
+        what="a master of another lineage is counted",
+        file="decide/lineage.py",
+        old="not past.belongs(m.facts, m.server, record)",
+        new="not m.facts.disk.wal",
+        tests=(_REFUSALS,),
+    ),
+    Mutation(
+        law=5,
+        what="a quorum is reset beside members that are not proven gone",
+        file="decide/disaster.py",
+        old="    if open_fates:\n        return (_unsafe(basis, open_fates),)\n",
+        new="",
+        tests=(_REFUSALS,),
+    ),
+    Mutation(
+        law=5,
+        what="a quorum is reset from a master whose log is behind",
+        file="decide/disaster.py",
+        old="    return _behind(basis, named)\n",
+        new="    return ()\n",
+        tests=(_REFUSALS,),
+    ),
+    Mutation(
+        law=6,
+        what="the exit code of a reset is trusted",
+        file="hosts/scripts/reset_cluster.sh",
+        old="    grep -q 'Managed etcd cluster membership has been reset' \"$log\" ||\n",
+        new="    [ $? = 0 ] ||\n",
+        tests=_RESET_SCRIPTS,
+    ),
+    Mutation(
+        law=6,
+        what="the exit code of a restore is trusted",
+        file="hosts/scripts/restore_snapshot.sh",
+        old="grep -q 'Managed etcd cluster membership has been reset' \"$log\" ||\n",
+        new="[ $? = 0 ] ||\n",
+        tests=_RESET_SCRIPTS,
+    ),
+    Mutation(
+        law=6,
+        what="data is moved aside on a host whose k3s is not held down",
+        file="hosts/scripts/fence_member.sh",
+        old="is_held || precondition_changed 'k3s is not held down on this host'\n",
+        new="",
+        tests=_RESET_SCRIPTS,
     ),
     Mutation(
         law=5,
