@@ -223,6 +223,14 @@ def test_a_reset_writes_the_lineage_first_and_starts_what_was_reset(host: MakeBe
     assert (facts.lineage, facts.parent_lineage) == ("2222", "1111")
 
 
+def test_what_a_reset_says_goes_beside_the_data_and_never_into_it(host: MakeBelieve) -> None:
+    wal = host.data / "server/db/etcd/member/wal/0000000000000000-0000000000000000.wal"
+    hold(host)
+    assert host.answer("reset_cluster", CA, "2222", "1111") == {"result": {}}
+    assert wal.read_bytes() == RECORDED.read_bytes()
+    assert "has been reset" in (host.root / "run/cluster-reset.log").read_text()
+
+
 def test_an_exit_code_of_zero_proves_no_reset(host: MakeBelieve) -> None:
     hold(host)
     host.stub("k3s", FAILURE)

@@ -95,9 +95,10 @@ end_with_session() {
     exec </dev/null
 }
 
+# sh has no local variables: this one's name must be nobody else's (it was `log`, and a reset's log went into the WAL).
 has_wal() {
-    for log in "$k3s_data"/server/db/etcd/member/wal/*.wal; do
-        [ -e "$log" ] && return 0
+    for wal_found in "$k3s_data"/server/db/etcd/member/wal/*.wal; do
+        [ -e "$wal_found" ] && return 0
     done
     return 1
 }
