@@ -24,6 +24,7 @@ from tests.decide.world import (
     healthy,
     in_order,
     lose,
+    nothing,
     plan,
     recorded,
     server_of,
@@ -33,6 +34,7 @@ from tests.decide.world import (
     with_server,
 )
 
+from hetzner_k3s import decide
 from hetzner_k3s.model.cloud import Server, ServerStatus
 from hetzner_k3s.model.facts import Unknown
 from hetzner_k3s.model.plan import Plan, Reason
@@ -137,3 +139,8 @@ def test_masters_beyond_the_file_are_noted_and_left_alone() -> None:
         "prod-master5 is beyond the file and is left as it is: a healthy voter",
         "prod-master4 is beyond the file and is left as it is: its server is gone, its etcd member is not",
     )
+
+
+def test_everything_is_done_through_the_healthy_master_with_the_newest_data() -> None:
+    assert decide.healthy_master(SPEC, healthy()) == FIRST_MASTER
+    assert decide.healthy_master(SPEC, nothing()) is None

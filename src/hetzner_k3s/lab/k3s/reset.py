@@ -15,6 +15,7 @@ from hetzner_k3s.lab.k3s.logfmt import Fatal, ShutdownRequested
 from hetzner_k3s.lab.k3s.paths import Layout, directory, write
 from hetzner_k3s.lab.k3s.preparation import Preparation
 from hetzner_k3s.lab.k3s.real_etcd import RealEtcd, Settings
+from hetzner_k3s.lab.k3s.s3 import Bucket
 from hetzner_k3s.lab.k3s.startup import Start
 from hetzner_k3s.lab.k3s.supervisor import save_bootstrap
 from hetzner_k3s.lab.k3s.timing import Timing
@@ -63,6 +64,9 @@ class Reset:
         raise ShutdownRequested(DONE)
 
     def _snapshot(self, path: str) -> Path:
+        if (bucket := Bucket.of(self._flags)) is not None:
+            directory(self._layout.snapshots)
+            bucket.fetch(path, self._layout.snapshots / Path(path).name)
         found = next((file for file in (Path(path), self._layout.snapshots / path) if file.is_file()), None)
         if found is None:
             raise Fatal(

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
-from hetzner_k3s.lab.k3s import logfmt
-from hetzner_k3s.lab.k3s.api.resources import Obj, Resource
+from hetzner_k3s.lab.k3s import flags, logfmt, tokens
+from hetzner_k3s.lab.k3s.api.resources import NAMESPACES, Obj, Resource
 from hetzner_k3s.lab.k3s.api.status import ApiError
 from hetzner_k3s.lab.k3s.api.store import Store
 from hetzner_k3s.lab.k3s.etcd_port import Etcd, EtcdError
 from hetzner_k3s.lab.k3s.paths import Layout, directory
+from hetzner_k3s.lab.k3s.s3 import Bucket, S3Error
 
 SNAPSHOT_FILES = Resource(
     "k3s.cattle.io", "v1", "etcdsnapshotfiles", "ETCDSnapshotFile", False, has_status=True, custom=True
@@ -62,7 +64,27 @@ async def _save(name: str, etcd: Etcd, store: Store, layout: Layout, node: str) 
         return web.json_response({"error": problem.message}, status=500)
     made = describe(path, node)
     await _publish(made, store)
+    await _upload(path, store, layout, node)
     return web.json_response({"created": [path.name], "items": [made]})
+
+
+async def _upload(path: Path, store: Store, layout: Layout, node: str) -> None:
+    """Copy a snapshot to S3 where `config.yaml` says so; a failure is logged, the local one stays."""
+    bucket = Bucket.of(flags.merge("server", flags.read_document(), {}, ()))
+    if bucket is None:
+        return
+    namespace = await store.find(NAMESPACES, "kube-system")
+    password = tokens.parse(layout.token.read_text()).password
+    beside = {
+        "k3s-cluster-id": str(namespace["metadata"]["uid"]) if namespace else "",
+        "k3s-token-hash": tokens.short_hash(password),
+        "k3s-node-name": node,
+    }
+    try:
+        await asyncio.to_thread(bucket.put, path, beside)
+        logfmt.info(f"S3 upload complete for {path.name}")
+    except S3Error as problem:
+        logfmt.error(f"Error encountered while uploading snapshot to S3: {problem}")
 
 
 async def _publish(made: Obj, store: Store) -> None:

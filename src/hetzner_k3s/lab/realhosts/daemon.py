@@ -21,6 +21,7 @@ from starlette.applications import Starlette
 from hetzner_k3s.lab.cloud.cloud import Cloud
 from hetzner_k3s.lab.http.app import build_app
 from hetzner_k3s.lab.http.listening import listen
+from hetzner_k3s.lab.realhosts import storage
 from hetzner_k3s.lab.realhosts.fabric import Fabric
 from hetzner_k3s.lab.realhosts.hosts_admin import hosts_routes
 from hetzner_k3s.lab.realhosts.identity import SERVED_NAMES
@@ -70,6 +71,7 @@ async def _serve(settings: Settings, state: StateFolder) -> None:
         asyncio.create_task(_http(build_metadata_app(lambda: machines.specs), listen(METADATA, 80))),
         asyncio.create_task(_https(build_releases_app(_program(settings)), state.credentials, listen(GATEWAY, 443))),
     ]
+    await asyncio.to_thread(storage.serve)
     os.write(settings.ready, b"ready")
     os.close(settings.ready)
     await _until_stopped(stop, tasks)
