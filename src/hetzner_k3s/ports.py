@@ -96,6 +96,14 @@ class Cloud(Protocol):
         """Ask for a server and return it once it runs and has its private address."""
         ...
 
+    async def last_rebuild(self, server_id: int) -> float | None:
+        """Say when the newest rebuild of a server ended (UNIX seconds), None when it never was rebuilt."""
+        ...
+
+    async def power_on(self, server_id: int) -> None:
+        """Power a server on; one that runs is left alone."""
+        ...
+
     async def find_server(self, name: str) -> Server | None:
         """Look a server up by its exact name."""
         ...
@@ -145,6 +153,10 @@ class Kube(Protocol):
 
     async def delete_node(self, master: HostTarget, name: str, uid: str) -> None:
         """Delete a Node if it still has this UID, and wait until it is gone."""
+        ...
+
+    async def release_node(self, master: HostTarget, name: str, uid: str) -> None:
+        """Take k3s' finalizers off a Node of this UID that is being deleted, if it does not go by itself in seconds."""
         ...
 
     async def delete_node_password(self, master: HostTarget, name: str) -> None:

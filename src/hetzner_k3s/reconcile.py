@@ -18,6 +18,8 @@ from hetzner_k3s.act.context import Context, HostKeyRing, Outcome
 from hetzner_k3s.act.folding import fold
 from hetzner_k3s.act.registry import carry_out
 from hetzner_k3s.decide.predictions import with_kept_snapshot, without_resource
+from hetzner_k3s.decide.replacement import bound, spent
+from hetzner_k3s.model.cloud import ServerStatus
 from hetzner_k3s.model.errors import CloudUnavailable, ExitCode, HostError, KubeError, PreconditionChanged, ProductError
 from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.plan import Forecast, Intent, Plan, PlannedStep, Reason, Refusal, Scope, StepKey, Verb, Wait
@@ -30,8 +32,10 @@ from hetzner_k3s.model.steps import (
     InstallK3s,
     JoinWorker,
     KeepSnapshot,
+    PowerOn,
     ReconnectWorker,
     SecureHost,
+    WipeJoiner,
 )
 from hetzner_k3s.observe import Focus, observe, observe_again
 from hetzner_k3s.ports import Ports
@@ -42,11 +46,17 @@ ATTEMPTS = 3
 REPETITIONS = 8
 """How often a step may be begun in a run: one that is still wanted then has no effect, and would go on for ever."""
 
+ONCE = frozenset({WipeJoiner.__name__})
+"""Steps that are begun at most once a run: where one is still wanted, the next time would not be another."""
+
 REFUSAL_GRACE = 20.0
 """Seconds in which a refusal that comes up in the middle of a run may go away by itself (an election, a busy host)."""
 
 POLL = 0.5
 """Seconds between two looks while nothing is under way but something is waited for."""
+
+LISTING_POLL = 3.0
+"""Seconds between two listings while a server of ours is being started, stopped or deleted: Hetzner counts requests."""
 
 
 class Events(Protocol):
@@ -97,9 +107,10 @@ async def converge(wish: Wish, ports: Ports, events: Events) -> ExitCode:
         return ExitCode.REFUSED
     if not forecast.waves and not forecast.waits:
         await lock.forget_killed(ports, wish.request, state.view)
-        return ExitCode.CONVERGED
+        return ExitCode.PENDING if forecast.degraded else ExitCode.CONVERGED
     if wish.confirm is not None and not await wish.confirm(forecast):
         return ExitCode.INTERRUPTED
+    wish = replace(wish, intent=bound(wish.spec, state, wish.intent))
     async with lock.held(ports, wish.request, events.say) as held:
         state = await observe(ports, wish.spec, wish.intent.verb)
         return await _Run(wish=wish, ports=ports, events=events, held=held, approved=forecast.keys).go(state)
@@ -158,8 +169,10 @@ class _Run:
                 continue
             if (verdict := self._verdict(plan)) is not None:
                 return verdict
-            await self.ports.clock.sleep(POLL)
-            state = await observe_again(self.ports, self.wish.spec, state, self._whole_focus(listing=_unlisted(state)))
+            changing = _is_changing(state)
+            await self.ports.clock.sleep(LISTING_POLL if changing else POLL)
+            focus = self._whole_focus(listing=changing or _unlisted(state))
+            state = await observe_again(self.ports, self.wish.spec, state, focus)
 
     async def _start(self, plan: Plan, state: ClusterState) -> None:
         steps = () if self.given_up else plan.steps
@@ -176,9 +189,10 @@ class _Run:
                 "the cluster changed while this run was under way, and more has to be done than was shown",
                 hint="Run the command again to see the new plan.",
             )
-        if self.launched[planned.key] >= REPETITIONS:
+        most = 1 if verb in ONCE else REPETITIONS
+        if self.launched[planned.key] >= most:
             return ProductError(
-                f"{verb} of {target} was carried out {REPETITIONS} times and is still wanted: {planned.because}",
+                f"{verb} of {target} was carried out {most} times and is still wanted: {planned.because}",
                 hint="Something undoes it. Look at it, then run the command again.",
             )
         return None
@@ -228,6 +242,7 @@ class _Run:
     def _settle(self, planned: PlannedStep, task: asyncio.Task[Outcome], state: ClusterState) -> ClusterState:
         error = task.exception()
         if error is None:
+            self.wish = replace(self.wish, intent=spent(self.wish.intent, (planned,)))
             return _learn(planned, task.result(), state)
         if not isinstance(error, ProductError):
             raise error
@@ -243,7 +258,7 @@ class _Run:
         if self.given_up is not None:
             raise self.given_up
         if plan.settled:
-            return ExitCode.CONVERGED
+            return ExitCode.PENDING if plan.degraded else ExitCode.CONVERGED
         if plan.steps:
             return None
         now = self.ports.clock.monotonic()
@@ -278,17 +293,24 @@ def _focus(done: list[PlannedStep], state: ClusterState) -> Focus:
     kube = False
     for planned in done:
         step = planned.step
-        if isinstance(step, SecureHost | InstallK3s):
+        if isinstance(step, PowerOn):
+            hosts |= {step.server_id, *_masters(state)}
+            kube = True
+        elif isinstance(step, SecureHost | InstallK3s):
             hosts.add(step.server_id)
         elif isinstance(step, JoinWorker | ReconnectWorker):
             hosts.add(step.server_id)
             kube = True
         elif planned.scope is Scope.CONTROL_PLANE and not isinstance(step, CreateServer):
-            hosts |= {s.id for s in state.view.servers if state.facts(s.id) and _runs_master(state, s.id)}
+            hosts |= _masters(state)
             kube = True
         elif planned.scope in {Scope.ADDONS, Scope.WORKER}:
             kube = kube or not isinstance(step, CreateServer)
     return Focus(listing=listing, hosts=frozenset(hosts), kube=kube)
+
+
+def _masters(state: ClusterState) -> set[int]:
+    return {s.id for s in state.view.servers if _runs_master(state, s.id)}
 
 
 def _runs_master(state: ClusterState, server_id: int) -> bool:
@@ -298,6 +320,14 @@ def _runs_master(state: ClusterState, server_id: int) -> bool:
 
 def _unlisted(state: ClusterState) -> bool:
     return not isinstance(state.cloud, Known)
+
+
+def _is_changing(state: ClusterState) -> bool:
+    """Tell whether Hetzner is doing something to a server, so that its status will be another one soon."""
+    return any(server.status not in _AT_REST for server in state.view.servers)
+
+
+_AT_REST = frozenset({ServerStatus.RUNNING, ServerStatus.OFF, ServerStatus.OTHER})
 
 
 def _learn(planned: PlannedStep, outcome: Outcome, state: ClusterState) -> ClusterState:

@@ -212,7 +212,7 @@ def test_status_shows_what_each_witness_sees() -> None:
 prod: born, ca 3f2a3f2a, uid 6c2170f8-0000, lineage 9a
 health  degraded
         not as the file wants them: prod-master1, prod-master2, prod-master3
-        `create` would refuse: network.gone, masters.two-lost, member.removal-unsafe
+        `create` would refuse: network.gone, server.by-hand, member.removal-unsafe
 etcd    1 of 3 voters seen healthy, 2 needed
 k3s     v1.36.3+k3s1 on 1; the file says v1.36.3+k3s1
 

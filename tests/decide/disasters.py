@@ -107,7 +107,7 @@ def keeping(what: str) -> Intent:
 
 DISASTERS = {
     "a master that had joined is listed by nobody": case(
-        forgotten(forgotten(healthy(), MASTER2), MASTER3), "master.former", "master.not-ready", "master.not-ready"
+        forgotten(forgotten(healthy(), MASTER2), MASTER3), "master.former"
     ),
     "a side is kept that nobody is": case(
         other_identity(healthy(), MASTER3), "identity.split", "consent.unfit", intent=keeping("00000000")

@@ -11,6 +11,7 @@ from tests.decide.refused_restore import LOST
 from tests.decide.world import (
     CA,
     CLUSTER,
+    CREATE,
     DELETE,
     FIRST_MASTER,
     MASTER1,
@@ -27,7 +28,7 @@ from tests.decide.world import (
     WORKER1,
     a_spec,
     born_record,
-    database_deleted,
+    disconnected,
     edit_etcd,
     edit_facts,
     edit_kube,
@@ -53,15 +54,18 @@ from tests.decide.world import (
     unreachable,
     with_listing,
     with_server,
+    without_member,
     without_node,
     without_quorum,
 )
 
 from hetzner_k3s.model.cloud import CloudView, Server, ServerStatus
+from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.errors import SshStage
 from hetzner_k3s.model.facts import Known, Unknown
-from hetzner_k3s.model.host import HostFacts, Member, SupervisorFacts
+from hetzner_k3s.model.host import EtcdFacts, HostFacts, Member, SupervisorFacts
 from hetzner_k3s.model.identity import BirthRecord, Phase
+from hetzner_k3s.model.plan import Intent
 from hetzner_k3s.model.spec import ClusterSpec, NetworkSpec, SshSpec
 from hetzner_k3s.model.state import UNREADABLE, ClusterState, LocalEvidence
 
@@ -93,6 +97,16 @@ def named(state: ClusterState, name: str, new: str) -> ClusterState:
 
 def stray(state: ClusterState, member: Member) -> ClusterState:
     return edit_etcd(state, lambda etcd: replace(etcd, members=(*(etcd.members or ()), member)))
+
+
+def not_listening(state: ClusterState, name: str) -> ClusterState:
+    """Let a master's etcd answer nothing while its k3s runs."""
+    return edit_facts(state, name, lambda f: replace(f, etcd=EtcdFacts()))
+
+
+def fresh_by_hand(name: str) -> Server:
+    """Somebody copies name and labels of a lost server, and knows nothing of host keys."""
+    return replace(FOREIGN, name=name, labels={"cluster": CLUSTER, "role": "master"})
 
 
 def kubeconfig(state: ClusterState, ca: str) -> ClusterState:
@@ -175,22 +189,45 @@ def clock_off(state: ClusterState, name: str, seconds: float) -> ClusterState:
 
 
 MASTERS = {
-    "a master is powered off": case(off(healthy(), MASTER2), "master.off"),
-    "a master is stopping": case(
-        edit_server(off(healthy(), MASTER2), MASTER2, lambda s: replace(s, status=ServerStatus.STOPPING)), "master.off"
+    "a master was made anew by hand": case(
+        with_server(lose(healthy(), MASTER1), replace(fresh_by_hand(MASTER1), private_ips={NETWORK: "10.0.0.101"})),
+        "server.by-hand",
     ),
-    "a master is being deleted": case(
-        edit_server(off(healthy(), MASTER2), MASTER2, lambda s: replace(s, status=ServerStatus.DELETING)),
+    "a birth was cut off before etcd had written anything": case(
+        edit_facts(
+            ready(UNFINISHED, SPEC, MASTER1),
+            MASTER1,
+            lambda f: replace(
+                f, disk=replace(f.disk, server_ca=CA), server_unit=replace(f.server_unit, active="failed")
+            ),
+        ),
+        "birth.half-begun",
+    ),
+    "a former master is powered off": case(
+        off(without_member(healthy(), 102), MASTER2),
+        "master.former",
+    ),
+    "a master has a status that we do not know": case(
+        edit_server(off(healthy(), MASTER2), MASTER2, lambda s: replace(s, status=ServerStatus.OTHER)),
         "master.unreachable",
     ),
     "a master was rebuilt": case(rebuilt(healthy(), MASTER1), "master.rebuilt"),
     "a master's Node is NotReady": case(not_ready(healthy(), MASTER3), "master.not-ready"),
-    "a master's SSH does not answer": case(unreachable(healthy(), MASTER2), "master.unreachable"),
-    "a master was not looked at": case(
-        replace(healthy(), hosts={k: v for k, v in healthy().hosts.items() if k != 103}), "master.unreachable"
+    "a master answers neither us nor its peers": case(
+        disconnected(unreachable(healthy(), MASTER2), 102), "master.unreachable"
     ),
-    "a master's database was deleted": case(database_deleted(healthy(), MASTER1), "master.not-ready"),
-    "a master's k3s is stopped": case(stopped(healthy(), MASTER3), "master.not-ready"),
+    "a master answers neither us nor its peers, and quorum needs it": case(
+        disconnected(unreachable(not_listening(healthy(), MASTER3), MASTER2), 102),
+        "master.unreachable",
+        "master.not-ready",
+    ),
+    "a master was not looked at": case(
+        disconnected(replace(healthy(), hosts={k: v for k, v in healthy().hosts.items() if k != 103}), 103),
+        "master.unreachable",
+    ),
+    "a former master's k3s is stopped, and what lives may have been reset": case(
+        without_member(without_member(stopped(lose(healthy(), MASTER2), MASTER3), 102), 103), "master.former"
+    ),
     "a master's k3s starts while its etcd is well": case(
         edit_facts(healthy(), MASTER3, lambda f: replace(f, server_unit=replace(f.server_unit, active="activating"))),
         "master.not-ready",
@@ -205,12 +242,9 @@ MASTERS = {
     "a master left the network": case(
         edit_server(healthy(), MASTER2, lambda s: replace(s, private_ips={})), "master.not-ready"
     ),
-    "one lost and one off": case(off(lose(healthy(FIVE), MASTER1), MASTER2), "master.off", spec=FIVE),
     "two masters lost, quorum lost": case(without_quorum(lose(lose(healthy(), MASTER1), MASTER2)), "quorum.lost"),
-    "two masters lost, quorum held": case(lose(lose(healthy(FIVE), MASTER1), MASTER2), "masters.two-lost", spec=FIVE),
     "all masters lost": case(all_lost(), "masters.all-lost"),
     "the only master lost": case(all_lost(ONE), "masters.all-lost", spec=ONE),
-    "the only master off": case(off(healthy(ONE), MASTER1), "masters.none-healthy", spec=ONE),
     "all survivors unreachable and one fresh replacement reachable": case(
         unreachable(unreachable(fresh(healthy(), MASTER1), MASTER2), MASTER3),
         "masters.none-healthy",
@@ -335,7 +369,7 @@ BIRTH = {
         "birth.not-empty",
     ),
     "a master that joined is off and there is no record": case(
-        recorded(forgetful(off(healthy(ONE), MASTER1)), NO_RECORD), "birth.not-empty", "master.off", spec=ONE
+        recorded(forgetful(off(healthy(ONE), MASTER1)), NO_RECORD), "birth.not-empty", spec=ONE
     ),
     "a server stands in our network that nobody knows": case(
         with_server(NO_BIRTH, replace(FOREIGN, name="db", private_ips={NETWORK: "10.0.0.2"})), "birth.not-empty"
@@ -408,11 +442,15 @@ MEMBERS = {
         intent=PRUNE,
     ),
     "a member that never started, at nobody's address": case(
-        stray(healthy(), Member(id="7", name="", peer_urls=("https://10.0.0.99:2380",), learner=True)),
+        stray(healthy(), Member(id="7", name="", peer_urls=("https://10.0.0.99:2380",), learner=False)),
+        "member.unexplained",
+    ),
+    "a learner that never started, at a worker's address": case(
+        stray(healthy(), Member(id="7", name="", peer_urls=("https://10.0.0.201:2380",), learner=True)),
         "member.unexplained",
     ),
     "a member without an address": case(
-        stray(healthy(), Member(id="7", name="", peer_urls=(), learner=True)), "member.unexplained"
+        stray(healthy(), Member(id="7", name="", peer_urls=(), learner=False)), "member.unexplained"
     ),
     "the address of the dead member is held by a server we know nothing of": case(
         with_server(lose(healthy(), MASTER1), replace(FOREIGN, name="db", private_ips={NETWORK: "10.0.0.101"})),
@@ -448,7 +486,6 @@ MEMBERS = {
 }
 
 WORKERS = {
-    "a worker is off": case(off(healthy(), WORKER1), "worker.off"),
     "a worker does not answer": case(unreachable(healthy(), WORKER1), "worker.unreachable"),
     "a worker answers with another host key": case(
         unreachable(healthy(), WORKER1, SshStage.HOST_KEY, "it showed the key zzzz"), "worker.key-changed"
@@ -497,6 +534,30 @@ BEFORE_A_JOIN = {
     ),
 }
 
+
+def replacing(*names: str) -> Intent:
+    return replace(CREATE, consents=Consents(replace=frozenset(names)))
+
+
+CONSENTS = {
+    "a healthy master is to be discarded": case(healthy(), "consent.unfit", intent=replacing(MASTER2)),
+    "a master that the file does not have is to be discarded": case(
+        healthy(), "consent.unfit", intent=replacing("prod-master9")
+    ),
+    "a master that quorum needs is to be discarded": case(
+        disconnected(unreachable(not_listening(healthy(), MASTER3), MASTER2), 102),
+        "master.unreachable",
+        "master.not-ready",
+        "consent.unfit",
+        intent=replacing(MASTER2),
+    ),
+    "a master is to be discarded although no quorum is there": case(
+        without_quorum(off(off(healthy(), MASTER2), MASTER3)),
+        "consent.unfit",
+        intent=replacing(MASTER2),
+    ),
+}
+
 DELETION = {
     "a deletion, but the kubeconfig is another cluster's": case(
         kubeconfig(healthy(), OTHER_CA), "delete.other-cluster", intent=DELETE
@@ -525,5 +586,6 @@ CASES = {
     **MEMBERS,
     **WORKERS,
     **BEFORE_A_JOIN,
+    **CONSENTS,
     **DELETION,
 }

@@ -66,7 +66,7 @@ LOST: dict[str, tuple[ClusterState, tuple[str, ...], ClusterSpec, Intent]] = {
     "a restore of a cluster that lives": (healthy(), ("consent.unfit",), SPEC, restoring()),
     "a restore beside masters that may hold data": (
         unreachable(stopped(unreachable(healthy(), "prod-master3"), "prod-master2"), MASTER1),
-        ("quorum.lost", "consent.unfit"),
+        ("consent.unfit",),
         SPEC,
         restoring(),
     ),

@@ -20,10 +20,13 @@ from tests.decide.world import (
     a_spec,
     edit_node,
     forecast,
+    former,
     healthy,
     lose,
     nothing,
+    off,
     plan,
+    stopped,
 )
 
 from hetzner_k3s.decide.forecast import WAVE_LIMIT, predict
@@ -57,6 +60,9 @@ WAYS: dict[str, tuple[ClusterState, ClusterSpec, Intent]] = {
     "a prune": (healthy(a_spec(5, 2)), a_spec(3, 1), PRUNE),
     "a prune taken back": (half_gone(), SPEC, CREATE),
     "a reset of a lost quorum": (disaster(FIVE), FIVE, resetting("prod-master5")),
+    "a master that is off": (off(healthy(), MASTER1), SPEC, CREATE),
+    "a master whose k3s is stopped": (stopped(healthy(), MASTER1), SPEC, CREATE),
+    "a master with the data of a former member": (former(healthy(), MASTER1), SPEC, CREATE),
     "a deletion": (healthy(), SPEC, DELETE),
     "a restore": (to_restore(), S3_SPEC, restoring()),
     "a new cluster": (forgetful_of_access(all_lost(ONE_MASTER)), ONE_MASTER, OVER),

@@ -102,7 +102,11 @@ def test_a_side_is_named_by_what_tells_it_from_the_other(name: str) -> None:
     assert digits(found[0], found) == named
 
 
-@pytest.mark.parametrize("name", SPLITS)
+WIPED = {"a member that came back after a reset"}
+"""Beside a majority of the masters that the file wants its data is old, and is put aside without a question."""
+
+
+@pytest.mark.parametrize("name", sorted(SPLITS.keys() - WIPED))
 def test_without_the_consent_it_is_refused_and_the_way_is_shown(name: str) -> None:
     state, named = SPLITS[name]
     if name == "a member that came back after a reset":

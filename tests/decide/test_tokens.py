@@ -21,6 +21,7 @@ from tests.decide.world import (
     edit_etcd,
     edit_facts,
     healthy,
+    in_order,
     lose,
     other_identity,
     plan,
@@ -134,8 +135,16 @@ def test_one_that_starts_for_the_first_time_with_the_right_file_is_let_be() -> N
 def test_one_that_ends_for_another_reason_is_let_be() -> None:
     state = kept_out(healthy(), MASTER2, config="f" * 12, token="f" * 12)
     assert codes(state) == ["master.not-ready"]
-    assert codes(with_tokens(database_deleted(healthy(), MASTER2), MASTER2, config=OLD_TOKEN)) == ["master.not-ready"]
-    assert codes(with_tokens(stopped(healthy(), MASTER2), MASTER2, config=OLD_TOKEN)) == ["master.not-ready"]
+    assert "RenewToken" not in _verbs(with_tokens(database_deleted(healthy(), MASTER2), MASTER2, config=OLD_TOKEN))
+
+
+def test_one_that_is_stopped_is_given_the_token_and_started() -> None:
+    state = with_tokens(stopped(healthy(), MASTER2), MASTER2, config=OLD_TOKEN)
+    assert _verbs(state)[:1] == ["RenewToken"]
+
+
+def _verbs(state: ClusterState) -> list[str]:
+    return [verb for verb, _ in in_order(state)]
 
 
 def test_one_of_another_cluster_is_given_nothing() -> None:

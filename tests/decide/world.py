@@ -508,6 +508,28 @@ def stopped(state: ClusterState, name: str) -> ClusterState:
     return _read_elsewhere(disconnected(edit_facts(state, name, change), server_id), server_id)
 
 
+def former(state: ClusterState, name: str) -> ClusterState:
+    """Let a master come back after its member was removed: its data is there, its k3s waits for ever."""
+    server_id = _server(state, name).id
+
+    def change(facts: HostFacts) -> HostFacts:
+        etcd = EtcdFacts(healthy=False, reason="RAFT NO LEADER")
+        return replace(facts, server_unit=UnitFacts(active="activating"), etcd=etcd)
+
+    waiting = edit_facts(without_member(state, server_id), name, change)
+    return _read_elsewhere(disconnected(not_ready(waiting, name), server_id), server_id)
+
+
+def tombstoned(state: ClusterState, name: str) -> ClusterState:
+    """Remove the member of a master that runs: its etcd stops and leaves a tombstone, its k3s is of no use."""
+    state = former(state, name)
+    return edit_facts(
+        state,
+        name,
+        lambda f: replace(f, server_unit=UnitFacts(active="active"), disk=replace(f.disk, tombstone=True)),
+    )
+
+
 def not_ready(state: ClusterState, name: str) -> ClusterState:
     """Let a Node be NotReady."""
     return edit_node(state, name, lambda node: replace(node, ready=False))

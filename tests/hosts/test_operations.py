@@ -43,6 +43,7 @@ from hetzner_k3s.model.operations import (
     SetToken,
     StartK3s,
     StopK3s,
+    WipeJoiner,
     WriteConfig,
 )
 from hetzner_k3s.model.secrets import Secret
@@ -61,6 +62,7 @@ ALL: list[Operation[object]] = [
     RetireMember(member_id="1143524885326647474", basis=MembersBasis(ids=("1", "2"), uid="u"), fence=7),
     MoveLeader(heir="1143524885326647474", fence=7),
     StopK3s(role=K3sRole.SERVER, fence=7),
+    WipeJoiner(server_url="https://10.0.0.2:6443", address="10.0.0.3", fence=7),
     PromoteLearner(peer_address="10.0.0.3", deadline=60.0),
     SaveSnapshot(name="pre-repair", fence=7),
     ReadSecret(kind=SecretKind.TOKEN),

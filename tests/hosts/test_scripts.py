@@ -69,6 +69,50 @@ def test_an_entry_is_found_by_its_whole_peer_url() -> None:
     assert not sh('member_entry "$1" "\\"https://10.0.0.21:2380\\""', MEMBERS).strip()
 
 
+WIPING = """
+k3s_data=$1/data
+mkdir -p "$k3s_data/server/db/etcd" "$k3s_data/server/db/snapshots" "$k3s_data/server/tls"
+printf 'prod-master2-aaaa' >"$k3s_data/server/db/etcd/name"
+printf 'K10%s::server:pass"word' "$(printf %064d 0)" >"$k3s_data/server/token"
+: >"$k3s_data/server/db/snapshots/kept"
+members=$2 health=$3
+curl() { case $* in *health*) printf %s "$health" ;; *) cat >"$k3s_data/asked"; printf '%s\n200' "$members" ;; esac; }
+systemctl() { :; }
+timeout() { shift; "$@"; }
+set -- https://10.0.0.9:6443 10.0.0.3
+"""
+
+
+def wipe(tmp_path: Path, listed: str, health: str = "") -> dict[str, object]:
+    members = '{"members":[{"ID":1,"name":"prod-master1-bbbb","peerURLs":["https://10.0.0.2:2380"]}' + listed + "]}"
+    answer: dict[str, object] = json.loads(sh(WIPING + script("wipe_joiner"), str(tmp_path), members, health))
+    return answer
+
+
+def test_a_former_members_data_is_put_aside_and_its_snapshots_stay(tmp_path: Path) -> None:
+    assert "result" in wipe(tmp_path, "")
+    data = tmp_path / "data"
+    assert [p.name for p in (data / "server" / "db" / "snapshots").iterdir()] == ["kept"]
+    assert not (data / "server" / "token").exists()
+    (aside,) = data.glob("server-former-*")
+    assert (aside / "db" / "etcd" / "name").read_text() == "prod-master2-aaaa"
+    assert 'user = "server:pass\\"word"' in (data / "asked").read_text()
+
+
+@pytest.mark.parametrize(
+    ("listed", "health"),
+    [
+        (',{"ID":2,"name":"prod-master2-aaaa","peerURLs":["https://10.0.0.7:2380"]}', ""),
+        (',{"ID":2,"name":"","peerURLs":["https://10.0.0.3:2380"]}', ""),
+        ("", '{"health":"true"}'),
+    ],
+    ids=["its name is listed", "its address is listed", "its etcd serves"],
+)
+def test_the_data_of_a_member_is_never_put_aside(tmp_path: Path, listed: str, health: str) -> None:
+    assert wipe(tmp_path, listed, health)["error"] == "precondition_changed"
+    assert (tmp_path / "data" / "server" / "token").exists()
+
+
 def test_files_are_replaced_whole_and_left_alone_when_they_are_right(tmp_path: Path) -> None:
     path = tmp_path / "new" / "config.yaml"
     sh('write_atomically 0600 "$1"', str(path), stdin="token: x\n")

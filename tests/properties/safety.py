@@ -10,7 +10,7 @@ from tests.properties import disaster_safety
 from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.facts import Known
-from hetzner_k3s.model.host import HostFacts
+from hetzner_k3s.model.host import HostFacts, HostKeyKind
 from hetzner_k3s.model.identity import BirthRecord, Phase
 from hetzner_k3s.model.kube import Leaving
 from hetzner_k3s.model.operations import SecretKind
@@ -35,8 +35,10 @@ from hetzner_k3s.model.steps import (
     ResetQuorum,
     RestoreSnapshot,
     RetireMember,
+    StartMaster,
     StartRestored,
     UnmarkMember,
+    WipeJoiner,
 )
 
 DANGEROUS: Final = (
@@ -51,6 +53,7 @@ DANGEROUS: Final = (
     HoldMaster,
     FenceMember,
     ResetQuorum,
+    WipeJoiner,
 )
 
 _ALONE: Final = (
@@ -62,6 +65,7 @@ _ALONE: Final = (
     RestoreSnapshot,
     StartRestored,
     ResetQuorum,
+    WipeJoiner,
 )
 
 
@@ -83,7 +87,8 @@ def violations(spec: ClusterSpec, state: ClusterState, plan: Plan) -> list[str]:
 def _is_unasked(spec: ClusterSpec, planned: PlannedStep) -> bool:
     """Tell whether a step lets go what is beyond the file without the flag."""
     step = planned.step
-    beyond = isinstance(step, RemoveMember) and step.target not in spec.master_names
+    nobody = isinstance(step, RemoveMember) and step.target.startswith("nobody at ")
+    beyond = isinstance(step, RemoveMember) and step.target not in spec.master_names and not nobody
     way_out = isinstance(step, UnmarkMember | RetireMember | CordonNode | DrainNode)
     shrinks = planned.reason is Reason.SHRINK
     return (beyond or way_out or shrinks) and planned.consent != "--prune"
@@ -91,6 +96,12 @@ def _is_unasked(spec: ClusterSpec, planned: PlannedStep) -> bool:
 
 def _of_step(spec: ClusterSpec, state: ClusterState, planned: PlannedStep) -> Iterator[str]:
     step = planned.step
+    wanted = {s.name for s in spec.servers()}
+    if isinstance(step, DeleteServer) and step.target in wanted and _record(spec, state).phase is Phase.BORN:
+        if planned.consent != f"--replace {step.target}":
+            yield "the file wants it, and nobody consented"
+        yield from _discarding(state, step)
+        return
     yield from _names_strangers(spec, state, step)
     if _needs_consent(spec, state, step) and not (planned.consent or "").startswith(
         ("--restore", "--new-cluster-over")
@@ -182,10 +193,15 @@ def _removal(spec: ClusterSpec, state: ClusterState, step: RemoveMember) -> Iter
         yield "its basis is not what the host sees"
     if not any(victim.id in s.name and s.size for f in hosts for s in f.snapshots):
         yield "no snapshot was saved"
-    yield from _name_in_use(state, step.target)
+    if victim.learner and not victim.name:
+        if any(victim.address in s.private_ips.values() for s in state.view.servers):
+            yield "a server holds the address of the learner"
+        return
+    server = state.server(step.target)
+    if server is None or not _told_that_its_member_is_gone(state, server):
+        yield from _name_in_use(state, step.target)
     if step.target not in spec.master_names:
         return  # nobody is to take its place; that this was consented to is asked of every plan
-    server = state.server(step.target)
     if server is None or state.facts(server.id) is None:
         yield "its successor was not seen ready"
 
@@ -232,6 +248,57 @@ def _server_deletion(spec: ClusterSpec, state: ClusterState, step: DeleteServer)
     master = server.labels.get(naming.LABEL_ROLE) == naming.ROLE_MASTER
     if master and state.facts(server.id) is None:
         yield "its host was not looked at"
+
+
+def _told_that_its_member_is_gone(state: ClusterState, server: Server) -> bool:
+    """Tell whether the server that the Node stands for said itself, by its final key, that no member lives on it."""
+    views = [v for k in state.kube if (v := state.kube_of(k)) is not None]
+    node = views[0].node(server.name) if views else None
+    facts = state.facts(server.id)
+    if facts is None or facts.key is not HostKeyKind.FINAL or not views:
+        return False
+    silent = facts.etcd.member_id is None and (facts.disk.tombstone or facts.etcd.healthy is None)
+    return (node is None or node.machine == server.id) and silent and (not facts.disk.wal or facts.disk.tombstone)
+
+
+def _discarding(state: ClusterState, step: DeleteServer) -> Iterator[str]:
+    """Judge the deletion of a server by `create`: it needs a consent, a snapshot, and a quorum without it."""
+    facts = [f.value for f in state.hosts.values() if isinstance(f, Known)]
+    voters = [f for f in facts if f.voter]
+    members = voters[0].etcd.members or () if voters else ()
+    own = state.facts(step.server_id)
+    ours = [m for m in members if m.name.rpartition("-")[0] == step.target or (own and m.id == own.etcd.member_id)]
+    voting = [m for m in members if not m.learner]
+    left = {f.etcd.member_id for f in voters} - {m.id for m in ours}
+    if len(left & {m.id for m in voting}) * 2 <= len(voting):
+        yield f"quorum: {len(left)} healthy of {len(voting)}"
+    if any(not any(m.id in s.name and s.size for f in facts for s in f.snapshots) for m in ours):
+        yield "no snapshot was saved"
+
+
+def _wipe(spec: ClusterSpec, state: ClusterState, step: WipeJoiner) -> Iterator[str]:
+    facts, server = state.facts(step.server_id), state.server(step.target)
+    voters = [f.value for f in state.hosts.values() if isinstance(f, Known) and f.value.voter]
+    listed = {m.name.rpartition("-")[0] for f in voters for m in f.etcd.members or ()}
+    addresses = {m.address for f in voters for m in f.etcd.members or ()}
+    if facts is None or facts.voter or facts.etcd.healthy or facts.key is not HostKeyKind.FINAL:
+        yield "its host was not seen without a living etcd"
+    elif not voters or facts.disk.server_ca != voters[0].disk.server_ca:
+        yield "its data is not of the cluster that lives"
+    if step.target in listed or (server and addresses & set(server.private_ips.values())):
+        yield "it is a member"
+    if len(voters) * 2 <= len(spec.masters):
+        yield "what lives may have been reset"
+
+
+def _start(spec: ClusterSpec, state: ClusterState, step: StartMaster) -> Iterator[str]:
+    facts, record = state.facts(step.server_id), _record(spec, state)
+    if facts is None or not facts.disk.wal or facts.server_unit.runs:
+        yield "it was not seen stopped, with its data"
+    elif not (facts.disk.server_ca or "").startswith(record.ca or "-"):
+        yield "its data is not of the recorded cluster"
+    if record.phase is not Phase.BORN:
+        yield "the cluster is not recorded as born"
 
 
 def _node_deletion(spec: ClusterSpec, state: ClusterState, step: DeleteNode) -> Iterator[str]:
@@ -335,11 +402,8 @@ def _join(spec: ClusterSpec, state: ClusterState, step: JoinControlPlane) -> Ite
     elif joiner.disk.server_ca not in {None, seed.disk.server_ca}:
         yield "its host holds another cluster's data"
     others = [m for m in seed.etcd.members or () if m.name.rpartition("-")[0] == step.target]
-    if (
-        any(joiner is None or m.id != joiner.etcd.member_id for m in others)
-        and joiner is not None
-        and joiner.disk.empty
-    ):
+    without_data = joiner is not None and (joiner.disk.empty or not joiner.disk.wal)
+    if any(joiner is None or m.id != joiner.etcd.member_id for m in others if not m.learner) and without_data:
         yield "its predecessor is still a member"
 
 
@@ -374,4 +438,6 @@ _CHECKS: Final[dict[type, Callable[[ClusterSpec, ClusterState, Any], Iterator[st
     FenceMember: disaster_safety.fencing,
     ResetQuorum: disaster_safety.reset,
     AdoptLineage: disaster_safety.adoption,
+    WipeJoiner: _wipe,
+    StartMaster: _start,
 }

@@ -30,6 +30,19 @@ class Converges:
 
 
 @dataclass(frozen=True)
+class Recovers:
+    """The next run ends with the cluster as the file says, on the servers it had; k3s of `touched` was started anew."""
+
+    touched: tuple[str, ...] = ()
+
+    async def check(self, story: Story, run: Run) -> None:
+        """Demand it."""
+        await Converges(self.touched).check(story, run)
+        now = {server.name: server.id for server in story.world.project.servers.values()}
+        assert now == story.before.servers, run.story()
+
+
+@dataclass(frozen=True)
 class Refuses:
     """The next run refuses with these codes and changes nothing; `split`: a hand made a second cluster before."""
 
@@ -108,6 +121,11 @@ class Scenario:
 def converges(*lost: str) -> Converges:
     """The next run ends with the cluster as the file says."""
     return Converges(lost)
+
+
+def recovers(*touched: str) -> Recovers:
+    """The next run ends with the cluster as the file says, on the servers it had."""
+    return Recovers(touched)
 
 
 def refuses(*codes: str, split: bool = False) -> Refuses:

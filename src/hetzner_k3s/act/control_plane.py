@@ -26,6 +26,7 @@ from hetzner_k3s.model.steps import (
     RecordBirth,
     RemoveMember,
     SaveSnapshot,
+    WipeJoiner,
 )
 
 _BIRTH_WITHIN = 300.0
@@ -76,6 +77,7 @@ async def join_control_plane(step: JoinControlPlane, context: Context) -> Outcom
     target = context.target_of(server)
     through = context.server(step.via)
     await k3s.configure(context, server, await cluster_token(context, step.via), step.server_url)
+    changes = await _unmark(context, step.target)
     context.say(step.target, f"joining through {through.name}")
     address = k3s.peer_address(context, server)
     if _was_removed(step, context):
@@ -85,7 +87,16 @@ async def join_control_plane(step: JoinControlPlane, context: Context) -> Outcom
         await k3s.reach(context, target, K3sRole.SERVER, Milestone.ACTIVE, _JOIN_WITHIN)
     await _voter_everywhere(context, server, address)
     context.say(step.target, "is a voter")
-    return Outcome()
+    return Outcome(labels=changes)
+
+
+async def wipe_joiner(step: WipeJoiner, context: Context) -> Outcome:
+    """Put a former member's data aside; the host asks the cluster itself once more whether it is one."""
+    changes = await _unmark(context, step.target)
+    context.say(step.target, "was removed from the cluster; putting its old data aside")
+    wipe = operations.WipeJoiner(server_url=step.server_url, address=step.address, fence=context.fence)
+    await context.ports.hosts.perform(context.target(step.server_id), wipe)
+    return Outcome(labels=changes)
 
 
 def _was_removed(step: JoinControlPlane, context: Context) -> bool:
@@ -189,6 +200,17 @@ async def remove_member(step: RemoveMember, context: Context) -> Outcome:
     """Remove a dead member through etcd's gateway, before its Node: Node deletion alone can wait 45 s for a lease."""
     target = context.target(step.via)
     context.say(step.target, f"removing its etcd member on {target.name}")
+    changes = await _unmark(context, step.target)
     removal = operations.RemoveMember(member_id=step.member_id, basis=step.basis, fence=context.fence)
     await context.ports.hosts.perform(target, removal)
-    return Outcome()
+    return Outcome(labels=changes)
+
+
+async def _unmark(context: Context, name: str) -> tuple[LabelChange, ...]:
+    """Take a master off the API load balancer before its member goes (RECOVERY_FACTS.md 2.2, row 51)."""
+    server = context.state.server(name)
+    if server is None or naming.LABEL_STATE not in server.labels:
+        return ()
+    labels = {naming.LABEL_STATE: None}
+    await context.ports.cloud.merge_labels("server", server.id, labels)
+    return (LabelChange("server", server.id, labels),)

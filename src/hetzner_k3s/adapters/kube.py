@@ -48,6 +48,8 @@ _PERSIST: Final = 60.0
 """Seconds for which a repeatable write is tried: an API that just started knows its CRDs only a little later."""
 _GONE_WITHIN: Final = 90.0
 """A Node's finalizer waits for a leader of k3s' etcd controller: 45 s were seen (K3S_RUN_FACTS.md)."""
+_GOES_WITHIN: Final = 10.0
+_K3S_FINALIZERS: Final = ("wrangler.cattle.io/managed-etcd-controller", "wrangler.cattle.io/node")
 _POLL: Final = 0.5
 
 
@@ -119,6 +121,27 @@ class K3sApi:
 
         await self._persist(master, delete, f"delete Node {name}")
         await self._until(master, gone, f"Node {name} is still there, so its finalizers are", _GONE_WITHIN)
+
+    async def release_node(self, master: HostTarget, name: str, uid: str) -> None:
+        """Take k3s' own finalizers off a Node that is being deleted; those of others stay."""
+
+        async def gone(session: _Session) -> bool:
+            node = await _or_none(session.client.get(Node, name))
+            return node is None or _node(node).uid != uid
+
+        async def release(session: _Session) -> None:
+            node = await _or_none(session.client.get(Node, name))
+            if node is None or _node(node).uid != uid or not _node(node).deleting:
+                return
+            metadata: Any = node.metadata
+            kept = [finalizer for finalizer in metadata.finalizers or [] if finalizer not in _K3S_FINALIZERS]
+            patch = {"metadata": {"uid": uid, "resourceVersion": metadata.resourceVersion, "finalizers": kept}}
+            await session.client.patch(Node, name, patch, patch_type=PatchType.MERGE)
+
+        try:
+            await self._until(master, gone, f"Node {name} is still there", _GOES_WITHIN)
+        except DeadlineExceeded:
+            await self._persist(master, release, f"take k3s' finalizers off Node {name}")
 
     async def delete_node_password(self, master: HostTarget, name: str) -> None:
         """Delete the Secret that ties a node's name to its password."""
@@ -318,6 +341,7 @@ def _node(node: Any) -> KubeNode:
         leaving=leaving_of(
             annotations.get(naming.ANNOTATION_LEAVING), unschedulable=bool(node.spec and node.spec.unschedulable)
         ),
+        created=metadata.creationTimestamp.timestamp() if metadata.creationTimestamp else None,
         labels=labels,
     )
 

@@ -20,7 +20,7 @@ from hetzner_k3s.model.state import ClusterState
 
 def come_true(spec: ClusterSpec, state: ClusterState) -> ClusterState:
     """Say what the world looks like when everything that comes by itself has come."""
-    seen = _balancer_addressed(spec, _fresh_hosts_seen(spec, state))
+    seen = _balancer_addressed(spec, _fresh_hosts_seen(spec, _servers_rested(state)))
     return _api_read(spec, _learners_promoted(_peers_given_up(_serving_after_reset(spec, seen))))
 
 
@@ -34,6 +34,26 @@ def _serving_after_reset(spec: ClusterSpec, state: ClusterState) -> ClusterState
         if facts and past.began_anew(facts, record) and not facts.held and state.kube_of(server.id) is None:
             return with_only_voter(spec, state, server.id, record, facts.lineage or "")
     return state
+
+
+def _servers_rested(state: ClusterState) -> ClusterState:
+    """Let Hetzner end what it does to servers: what is being deleted is gone, the rest runs or is off."""
+    deleted = {s.id: Known(False) for s in state.view.servers if s.status is ServerStatus.DELETING}
+    left = tuple(
+        replace(s, status=_RESTS_AS.get(s.status, s.status)) for s in state.view.servers if s.id not in deleted
+    )
+    hosts = {key: reading for key, reading in state.hosts.items() if key not in deleted}
+    rested = replace(state, hosts=hosts, lookups={**state.lookups, **deleted})
+    return rested.with_view(replace(state.view, servers=left)) if left != state.view.servers else state
+
+
+_RESTS_AS = {
+    ServerStatus.INITIALIZING: ServerStatus.RUNNING,
+    ServerStatus.STARTING: ServerStatus.RUNNING,
+    ServerStatus.REBUILDING: ServerStatus.RUNNING,
+    ServerStatus.MIGRATING: ServerStatus.RUNNING,
+    ServerStatus.STOPPING: ServerStatus.OFF,
+}
 
 
 def _fresh_hosts_seen(spec: ClusterSpec, state: ClusterState) -> ClusterState:

@@ -24,6 +24,7 @@ from hetzner_k3s.model.steps import (
     JoinControlPlane,
     JoinWorker,
     MarkMember,
+    PowerOn,
     RecordBirth,
     RemoveMember,
     RenewToken,
@@ -31,9 +32,11 @@ from hetzner_k3s.model.steps import (
     RestoreSnapshot,
     RetireMember,
     SecureHost,
+    StartMaster,
     StartRestored,
     UncordonNode,
     UnmarkMember,
+    WipeJoiner,
 )
 
 
@@ -43,6 +46,9 @@ def _verbs(*steps: type) -> frozenset[str]:
 
 _ON_HOST: Final = _verbs(
     CreateServer,
+    PowerOn,
+    StartMaster,
+    WipeJoiner,
     SecureHost,
     InstallK3s,
     InitControlPlane,
@@ -56,6 +62,7 @@ _ON_HOST: Final = _verbs(
     ResetQuorum,
     RestoreSnapshot,
     StartRestored,
+    PowerOn,
 )
 """Steps that work on the host of their target: one after another."""
 
@@ -72,6 +79,7 @@ _DISRUPTIVE: Final = _verbs(
     JoinControlPlane,
     RemoveMember,
     RetireMember,
+    WipeJoiner,
     ResetQuorum,
     AdoptLineage,
     RestoreSnapshot,

@@ -31,13 +31,16 @@ class Stage(Enum):
     BARE = "without k3s"
     READY = "ready to join"
     JOINING = "joining"
+    EMPTIED = "without its data"
     UNMARKED = "joined, not recorded yet"
     MEMBER = "member"
     OFF = "powered off"
+    CHANGING = "changing"
     SILENT = "unreachable"
     KEY_CHANGED = "answers with another host key"
     DENIED = "refuses our key"
     REBUILT = "rebuilt"
+    STOPPED = "stopped"
     SICK = "not ready"
     LOCKED_OUT = "kept from starting by a token that was rotated"
     HELD = "held down"
@@ -46,7 +49,18 @@ class Stage(Enum):
 NEVER_STARTED = frozenset({Stage.ABSENT, Stage.BOOTING, Stage.UNSECURED, Stage.BARE, Stage.READY})
 """Stages in which no k3s of ours ever ran on what has the name now."""
 
-TROUBLED = frozenset({Stage.OFF, Stage.SILENT, Stage.KEY_CHANGED, Stage.DENIED, Stage.REBUILT, Stage.SICK})
+TROUBLED = frozenset(
+    {
+        Stage.OFF,
+        Stage.CHANGING,
+        Stage.STOPPED,
+        Stage.SILENT,
+        Stage.KEY_CHANGED,
+        Stage.DENIED,
+        Stage.REBUILT,
+        Stage.SICK,
+    }
+)
 """Stages in which a server may hold data and we cannot, or must not, go on by ourselves."""
 
 
@@ -156,11 +170,24 @@ def _view_master(
     committed = _committed(server, record, node)
     stage, detail = contact_stage(server, state, committed)
     facts = state.facts(server.id)
+    if stage is Stage.REBUILT and _rebuild_proven(server, state, node):
+        stage, detail = Stage.UNSECURED, "it was rebuilt"
     if committed and private_ip(server, network_id) is None:
         stage, detail = Stage.SICK, "it has no address in the cluster's network"
     elif facts is not None and stage is Stage.BARE:
         stage, detail = _k3s_stage(server, facts, node, api_read=kube is not None)
     return MasterView(name=spec.name, spec=spec, server=server, facts=facts, stage=stage, detail=detail)
+
+
+def _rebuild_proven(server: Server, state: ClusterState, node: KubeNode | None) -> bool:
+    """Tell whether Hetzner rebuilt this server after its Node had registered.
+
+    Anybody who can read its metadata knows its boot key, so that key alone proves nothing (ARCHITECTURE §5).
+    """
+    reading = state.rebuilds.get(server.id)
+    if not isinstance(reading, Known) or reading.value is None or node is None or node.created is None:
+        return False
+    return node.machine == server.id and reading.value > node.created
 
 
 def _committed(server: Server, record: BirthRecord, node: KubeNode | None) -> bool:
@@ -174,16 +201,25 @@ def contact_stage(server: Server, state: ClusterState, committed: bool) -> tuple
 
     `committed` tells that it joined (or was chosen as seed) before: then silence is an alarm, not a slow boot.
     """
-    if server.status in {ServerStatus.OFF, ServerStatus.STOPPING} and committed:
-        return Stage.OFF, _shown_as(server)
     if server.status is not ServerStatus.RUNNING:
-        return (Stage.SILENT, _shown_as(server)) if committed else (Stage.BOOTING, "")
+        going = committed or server.status is ServerStatus.DELETING
+        return (_without_power(server), _shown_as(server)) if going else (Stage.BOOTING, "")
     reading = state.hosts.get(server.id)
     if isinstance(reading, Known):
         return _key_stage(reading.value.key, committed)
     if isinstance(reading, Unreachable):
         return _silence(reading, committed)
     return Stage.SILENT if committed else Stage.BOOTING, "not looked at yet"
+
+
+def _without_power(server: Server) -> Stage:
+    match server.status:
+        case ServerStatus.OFF:
+            return Stage.OFF
+        case ServerStatus.OTHER:
+            return Stage.SILENT
+        case _:
+            return Stage.CHANGING
 
 
 def _shown_as(server: Server) -> str:
@@ -218,8 +254,8 @@ def _k3s_stage(server: Server, facts: HostFacts, node: KubeNode | None, *, api_r
         return Stage.HELD, "k3s was stopped for a quorum reset and must not start"
     if facts.voter:
         return _voter_stage(server, facts, node, api_read=api_read)
-    if labelled_member(server):
-        return Stage.SICK, _sickness(facts)
+    if labelled_member(server) and not facts.disk.empty:
+        return _fallen_stage(facts)
     if not (facts.boot_finished and facts.k3s_version and facts.server_unit.installed):
         return Stage.BARE, ""
     if facts.disk.empty and facts.server_unit.active in {"inactive", "failed"}:
@@ -241,9 +277,26 @@ def _voter_stage(server: Server, facts: HostFacts, node: KubeNode | None, *, api
     return Stage.SICK, "its etcd is healthy, but its Node is NotReady"
 
 
+def _fallen_stage(facts: HostFacts) -> tuple[Stage, str]:
+    """Say what is wrong with a master that had joined and is no voter now."""
+    if holds_no_member(facts):
+        return Stage.EMPTIED, "it was removed" if facts.disk.tombstone else "its datastore is gone from its disk"
+    if facts.disk.wal and facts.server_unit.active in {"inactive", "failed"}:
+        return Stage.STOPPED, f"k3s is {facts.server_unit.active}"
+    return Stage.SICK, _sickness(facts)
+
+
+def holds_no_member(facts: HostFacts) -> bool:
+    """Tell whether nothing on a host can be a living member of etcd: no log and no etcd, or one that was retired.
+
+    Only its final key proves whose disk that is. A process whose files were deleted under it still has them open.
+    """
+    retired = facts.disk.tombstone and facts.etcd.member_id is None
+    gone = not facts.disk.wal and facts.etcd.healthy is None and facts.etcd.member_id is None
+    return facts.key is HostKeyKind.FINAL and (retired or gone)
+
+
 def _sickness(facts: HostFacts) -> str:
-    if not facts.disk.wal:
-        return f"its datastore is gone from its disk, k3s is {facts.server_unit.active}"
     if facts.etcd.healthy is None:
         return f"k3s is {facts.server_unit.active}, its etcd does not answer"
     if not facts.etcd.healthy:
@@ -269,13 +322,14 @@ def _unless_locked_out(master: MasterView, seed: MasterView | None) -> MasterVie
     that systemd has started again is meant (K3S_RUN_FACTS.md, "Token rotation").
     """
     facts, current = master.facts, current_token(seed.facts) if seed and seed.facts else None
-    if facts is None or current is None or master.stage is not Stage.SICK or facts.etcd.healthy is not None:
+    waiting = master.stage in {Stage.SICK, Stage.STOPPED}
+    if facts is None or current is None or not waiting or facts.etcd.healthy is not None:
         return master
     unit, disk = facts.server_unit, facts.disk
     ours = disk.wal and seed is not None and seed.facts is not None and disk.server_ca == seed.facts.disk.server_ca
     stale = disk.config_token_hash not in {None, current}
     half_renewed = disk.token_hash not in {None, current} and unit.restarts > 0
-    if ours and unit.active == "activating" and (stale or half_renewed):
+    if ours and unit.active in {"activating", "inactive", "failed"} and (stale or half_renewed):
         return replace(master, stage=Stage.LOCKED_OUT)
     return master
 

@@ -46,16 +46,19 @@ def survivors(basis: Basis) -> tuple[Survivor, ...]:
 def is_lost(basis: Basis) -> bool:
     """Tell whether quorum is lost and does not come back by itself, as far as we can see.
 
-    A master that is powered off is started first; one that was just reset is starting.
+    What is powered off or stopped is started first; one that was just reset is starting.
     """
     if basis.plane.record.phase is not Phase.BORN or basis.plane.seed is not None or _starting(basis):
         return False
     left = survivors(basis)
-    if not left or any(m.stage is Stage.OFF for m in basis.plane.all_masters):
+    if not left or any(m.stage in _STARTED_FIRST for m in basis.plane.all_masters):
         return False
     if any(s.facts.held for s in left):
         return True
     return sum(s.facts.server_unit.runs for s in left) < quorum.majority(len(basis.plane.all_masters))
+
+
+_STARTED_FIRST = frozenset({Stage.OFF, Stage.STOPPED, Stage.CHANGING})
 
 
 def is_starting(basis: Basis) -> bool:
@@ -235,7 +238,7 @@ def _unreadable(basis: Basis, names: list[str]) -> Refusal:
 def reset_fits(basis: Basis) -> tuple[Refusal, ...]:
     """Refuse the consent where quorum is not lost, or the one that is named has nothing to go on from."""
     name = basis.intent.consents.reset_quorum_from
-    if name is None or any(m.stage is Stage.OFF for m in basis.plane.all_masters):
+    if name is None or any(m.stage in _STARTED_FIRST for m in basis.plane.all_masters):
         return ()
     master = basis.plane.master(name)
     if master is None:

@@ -9,14 +9,17 @@ from hetzner_k3s.decide import (
     addons,
     birth,
     disaster,
+    former,
     holding,
     infra,
     join,
     kubeconfig,
     lineage,
     new_cluster,
+    power,
     reconnect,
     remediate,
+    replacement,
     restore,
     servers,
     shrink,
@@ -36,12 +39,15 @@ WAVE_LIMIT = 60
 
 PREDICTORS: tuple[Callable[[ClusterSpec, ClusterState, Step], ClusterState], ...] = (
     infra.predict,
+    power.predict,
     servers.predict,
     birth.predict,
     holding.predict,
     disaster.predict,
     lineage.predict,
     remediate.predict,
+    replacement.predict,
+    former.predict,
     join.predict,
     tokens.predict,
     restore.predict,
@@ -87,13 +93,20 @@ def forecast(spec: ClusterSpec, state: ClusterState, intent: Intent) -> Forecast
     The first wave's waits, refusals and notes are the plan's own.
     """
     first = plan(spec, state, intent)
+    intent = replacement.bound(spec, state, intent)
     waves: list[tuple[PlannedStep, ...]] = []
     current = first
     while (after := _next(spec, state, current)) != state and len(waves) < WAVE_LIMIT:
         waves += [current.steps] if current.steps else []
-        state = after
+        state, intent = after, replacement.spent(intent, current.steps)
         current = plan(spec, state, intent)
-    return Forecast(waves=tuple(waves), waits=first.waits, refusals=first.refusals, notes=first.notes)
+    return Forecast(
+        waves=tuple(waves),
+        waits=first.waits,
+        refusals=first.refusals,
+        notes=first.notes,
+        degraded=first.degraded,
+    )
 
 
 def _next(spec: ClusterSpec, state: ClusterState, current: Plan) -> ClusterState:

@@ -6,6 +6,7 @@ from hetzner_k3s.decide import new_cluster, split
 from hetzner_k3s.decide.basis import Basis
 from hetzner_k3s.decide.control_plane import MasterView, Stage, identity_of
 from hetzner_k3s.decide.machines import whereabouts
+from hetzner_k3s.decide.replacement import discarded
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.identity import BirthRecord, Identity
 from hetzner_k3s.model.plan import Refusal
@@ -123,7 +124,7 @@ def hosts_are_known(basis: Basis) -> tuple[Refusal, ...]:
             "of root).",
         )
         for master in basis.plane.masters
-        if master.server and master.stage in {Stage.KEY_CHANGED, Stage.DENIED}
+        if master.server and master.stage in {Stage.KEY_CHANGED, Stage.DENIED} and master.name not in discarded(basis)
     )
 
 

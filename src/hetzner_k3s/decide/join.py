@@ -5,7 +5,7 @@ from __future__ import annotations
 from hetzner_k3s.decide import predictions, quorum
 from hetzner_k3s.decide.basis import Basis, Opinion
 from hetzner_k3s.decide.control_plane import MasterView, Stage, labelled_member
-from hetzner_k3s.decide.remediate import healthy_ids
+from hetzner_k3s.decide.healthy import healthy_ids, witnessed_ids
 from hetzner_k3s.decide.servers import prepare
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.cloud import Server
@@ -16,6 +16,7 @@ from hetzner_k3s.model.spec import API_PORT, ClusterSpec
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import JoinControlPlane, MarkMember, Step
 
+_JOINERS = frozenset({Stage.READY, Stage.JOINING, Stage.EMPTIED})
 _VOTING = frozenset({Stage.UNMARKED, Stage.MEMBER})
 
 SETTLE_DEADLINE = 120.0
@@ -52,7 +53,7 @@ def _wait(what: str, because: str) -> Wait:
 
 
 def _joins(basis: Basis) -> tuple[tuple[PlannedStep, ...], tuple[Wait, ...]]:
-    joiners = [(m, m.server) for m in basis.plane.masters if m.server and m.stage in {Stage.READY, Stage.JOINING}]
+    joiners = [(m, m.server) for m in basis.plane.masters if m.server and m.stage in _JOINERS]
     if not joiners:
         return (), ()
     if _control_plane_is_being_born(basis):
@@ -62,8 +63,8 @@ def _joins(basis: Basis) -> tuple[tuple[PlannedStep, ...], tuple[Wait, ...]]:
     first, server = min(joiners, key=lambda j: (j[0].stage is not Stage.JOINING, j[0].spec.index))
     own = private_ip(server, basis.plane.network_id)
     others = tuple(m for m in basis.plane.members if m.address != own)  # its own, unstarted one k3s adopts
-    verdict = quorum.can_add(others, healthy_ids(basis))
-    if first.stage is Stage.READY and not verdict.ok:
+    verdict = quorum.can_add(others, healthy_ids(basis) | witnessed_ids(basis))
+    if first.stage is not Stage.JOINING and not verdict.ok:
         return (), (_wait(f"the control plane to settle before {first.name} joins", verdict.because),)
     return (_join(basis, first, server),), ()
 
@@ -90,8 +91,9 @@ def _join(basis: Basis, master: MasterView, server: Server) -> PlannedStep:
         via=basis.plane.seed_server.id,
         server_url=api_url(basis, basis.plane.seed_server),
     )
-    reason = Reason.UNFINISHED if master.stage is Stage.JOINING else Reason.MISSING
-    because = f"its host is empty, and {basis.plane.seed_server.name} is a healthy voter"
+    reason = Reason.MISSING if master.stage is Stage.READY else Reason.UNFINISHED
+    state = "is empty" if master.stage is Stage.READY else "holds no living member"
+    because = f"its host {state}, and {basis.plane.seed_server.name} is a healthy voter"
     return PlannedStep(step=step, scope=Scope.CONTROL_PLANE, reason=reason, because=because)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.contact import private_ip
 from hetzner_k3s.model.facts import Absent, Fact, Known, Unknown
-from hetzner_k3s.model.host import HostFacts
+from hetzner_k3s.model.host import HostFacts, HostKeyKind
 from hetzner_k3s.model.kube import KubeNode
 from hetzner_k3s.model.state import ClusterState
 
@@ -24,6 +24,11 @@ class NamedServer:
     def empty(self) -> bool:
         """Tell whether no cluster can have left anything here: there is no server, or its host showed an empty disk."""
         return self.server is None or (self.facts is not None and self.facts.disk.empty)
+
+    @property
+    def wiped(self) -> bool:
+        """Tell whether its own host, by its final key, shows a disk on which no cluster left anything."""
+        return self.facts is not None and self.facts.key is HostKeyKind.FINAL and self.facts.disk.empty
 
 
 def whereabouts(server: Server) -> str:
@@ -42,7 +47,7 @@ def fate(node: KubeNode, named: NamedServer, state: ClusterState, network_id: in
     if machine is None:
         return _fate_without_id(node, named, state, network_id)
     if named.server is not None and named.server.id == machine:
-        return Known("it is the server of that name")
+        return Absent("its disk is a new one") if named.wiped else Known("it is the server of that name")
     listed = next((s for s in state.view.servers if s.id == machine), None)
     if listed is not None:
         return Known(f"server {machine} exists under the name {listed.name}")

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from hetzner_k3s.decide import disaster, losses, quorum
+from hetzner_k3s.decide import disaster, losses, power, quorum
 from hetzner_k3s.decide.basis import Basis
-from hetzner_k3s.decide.control_plane import TROUBLED, MasterView, Stage
+from hetzner_k3s.decide.control_plane import TROUBLED, MasterView, Stage, holds_no_member
+from hetzner_k3s.decide.former import is_former, is_of_this_cluster, may_be_wiped
+from hetzner_k3s.decide.healthy import healthy_names, witnesses
 from hetzner_k3s.decide.machines import whereabouts
-from hetzner_k3s.decide.remediate import healthy_ids
+from hetzner_k3s.decide.replacement import discarded, flag, spared
+from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.plan import Refusal
+from hetzner_k3s.model.steps import InitControlPlane
 
 
 def healthy_master_left(basis: Basis) -> tuple[Refusal, ...]:
     """Refuse when a cluster was born and no healthy master answers: silence is not death."""
     record, masters = basis.plane.record, basis.plane.all_masters
     explained = disaster.is_lost(basis) or disaster.is_starting(basis) or losses.all_lost(basis.plane)
+    explained = explained or bool(power.awaited(basis))
     if not _none_is_healthy(basis) or explained or losses.restored_master(basis.plane):
         return ()
     born = f"The birth record says that '{basis.spec.name}' was born (CA {(record.ca or '-')[:8]}, UID "
@@ -60,39 +65,134 @@ def _no_quorum(born: str, seen: str, you_can: str, *, passing: bool) -> Refusal:
 def masters_explained(basis: Basis) -> tuple[Refusal, ...]:
     """Refuse while a master is in a state that only its owner can judge.
 
-    Where none is healthy, the gate above tells of all of them: there "delete that server" would be bad advice.
+    Where none is healthy, the gate above tells of all of them: there "discard it" would be bad advice.
     """
-    if _none_is_healthy(basis):
+    if _none_is_healthy(basis) or power.awaited(basis):
         return ()
-    told = ((m, m.server) for m in basis.plane.masters if m.stage in _CODE)
-    return tuple(_troubled(basis, master, server) for master, server in told if server is not None)
+    told = [(m, m.server) for m in basis.plane.masters if m.stage in _CODE and not _is_dealt_with(basis, m)]
+    return tuple(
+        _explained(basis, master, server)
+        for master, server in told
+        if server is not None and not witnesses(basis, master)
+    )
+
+
+def _is_dealt_with(basis: Basis, master: MasterView) -> bool:
+    """Tell whether something else speaks of it or deals with it (a former member: `split`, or it is wiped)."""
+    return master.name in discarded(basis) or may_be_wiped(basis, master) or is_of_this_cluster(basis, master)
+
+
+def left_alone(basis: Basis) -> tuple[str, ...]:
+    """Tell of each voter that is well by its peers' word and that we cannot look at: everything else goes on."""
+    if basis.plane.record.phase is not Phase.BORN:
+        return ()
+    told = ((m, m.server, witnesses(basis, m)) for m in basis.plane.masters if m.name not in discarded(basis))
+    return tuple(
+        f"{master.name} ({whereabouts(server)}) cannot be looked at ({master.detail}); it is an etcd voter that is "
+        f"well, connected to {', '.join(peers)}, so it is left alone"
+        for master, server, peers in told
+        if server is not None and peers
+    )
+
+
+def servers_are_ours(basis: Basis) -> tuple[Refusal, ...]:
+    """Refuse a server under a wanted name that somebody made by hand: nobody knows which host key it has to show."""
+    if basis.plane.record.phase is not Phase.BORN:
+        return ()
+    wanted = [server for spec in basis.spec.servers() if (server := basis.server(spec.name)) is not None]
+    return tuple(_by_hand(server) for server in wanted if _is_by_hand(basis, server))
+
+
+def _is_by_hand(basis: Basis, server: Server) -> bool:
+    ours = {naming.LABEL_BOOT_KEY, naming.LABEL_HOST_KEY, naming.LABEL_STATE} & server.labels.keys()
+    foreign = server.labels.get(naming.LABEL_CLUSTER) != basis.spec.name
+    node = basis.node(server.name)
+    return not foreign and not ours and not (node is not None and node.machine == server.id)
+
+
+def _by_hand(server: Server) -> Refusal:
+    return Refusal(
+        code="server.by-hand",
+        saw=f"Server {server.name} ({whereabouts(server)}) has a name and the labels of this cluster, but was not made "
+        "by this tool: its labels do not say which host key it has.",
+        why="Without that no connection to it can be trusted, and the cluster's token would go to whoever answers.",
+        you_can="Delete it at Hetzner and run `create` again: it is then made like any server that is missing.",
+    )
+
+
+def birth_can_go_on(basis: Basis) -> tuple[Refusal, ...]:
+    """Refuse to go on with a birth whose first start was cut off before etcd had written anything."""
+    record = basis.plane.record
+    seed = next((m for m in basis.plane.masters if m.server and m.server.id == record.seed), None)
+    if record.phase is not Phase.BOOTSTRAPPING or seed is None or not _is_half_begun(basis, seed):
+        return ()
+    return (
+        Refusal(
+            code="birth.half-begun",
+            saw=f"The first start of k3s on {seed.name} was cut off: its certificates are on the disk, and etcd has "
+            "written nothing yet.",
+            why="k3s would begin with what is left there; nothing was born, so nothing is lost by a fresh start.",
+            you_can="Delete that server at Hetzner and run `create` again.",
+            passing=True,
+        ),
+    )
+
+
+def _is_half_begun(basis: Basis, seed: MasterView) -> bool:
+    facts = seed.facts
+    if facts is None or any(verb == InitControlPlane.__name__ for verb, _ in basis.in_flight):
+        return False
+    unit = facts.server_unit
+    stands_still = not unit.runs or unit.sub == "auto-restart" or unit.restarts > 0
+    return not facts.disk.empty and holds_no_member(facts) and stands_still
+
+
+def _explained(basis: Basis, master: MasterView, server: Server) -> Refusal:
+    former = master.stage in {Stage.OFF, Stage.STOPPED} or is_former(basis, master)
+    return _former(basis, master, server) if former else _troubled(basis, master, server)
+
+
+def _former(basis: Basis, master: MasterView, server: Server) -> Refusal:
+    return Refusal(
+        code="master.former",
+        saw=f"Master {master.name} ({whereabouts(server)}) is {master.stage.value} ({master.detail}), and the cluster "
+        f"lists no member of its name: it is a former master. Healthy voters: {healthy_names(basis)}.",
+        why="It holds old data; whether anybody still needs that, only you know.",
+        you_can=_discard(master),
+    )
+
+
+def _discard(master: MasterView) -> str:
+    return (
+        f"If its data may go, run `create {flag(master.name)}`: its server is deleted, and another one takes its place."
+    )
 
 
 _FIRST = {
-    Stage.OFF: "Power it on; it rejoins by itself.",
     Stage.SILENT: "Restore SSH access to it.",
     Stage.REBUILT: "Find out who rebuilt it.",
     Stage.SICK: "Look at it: `journalctl -u k3s` on its host.",
 }
 
 _CODE = {
-    Stage.OFF: "master.off",
+    Stage.OFF: "master.former",
+    Stage.STOPPED: "master.former",
     Stage.SILENT: "master.unreachable",
     Stage.REBUILT: "master.rebuilt",
     Stage.SICK: "master.not-ready",
 }
-"""Of the troubled stages `identity` speaks of the others: KEY_CHANGED and DENIED."""
-assert _CODE.keys() | {Stage.KEY_CHANGED, Stage.DENIED} == TROUBLED
+"""Of the troubled stages `identity` speaks of KEY_CHANGED and DENIED, and `power` waits for what is CHANGING."""
+assert _CODE.keys() | {Stage.KEY_CHANGED, Stage.DENIED, Stage.CHANGING} == TROUBLED
 
 
 def _troubled(basis: Basis, master: MasterView, server: Server) -> Refusal:
-    saw = f"Master {master.name} ({whereabouts(server)}) is {master.stage.value}: {master.detail}."
     return Refusal(
         code=_CODE[master.stage],
-        saw=f"{saw}{_second_witness(basis, master)}{_healthy_voters(basis)}",
+        saw=f"Master {master.name} ({whereabouts(server)}) is {master.stage.value}: {master.detail}. Healthy voters: "
+        f"{healthy_names(basis)}.",
         why="The server exists and may hold data; silence is not death, so it is neither replaced nor restarted.",
         you_can=f"{_FIRST[master.stage]} {_if_it_is_lost(basis, master)}",
-        passing=master.stage is Stage.SICK and _has_data_and_runs(master),
+        passing=master.stage is Stage.SILENT or (master.stage is Stage.SICK and _has_data_and_runs(master)),
     )
 
 
@@ -104,27 +204,7 @@ def _has_data_and_runs(master: MasterView) -> bool:
 
 def _if_it_is_lost(basis: Basis, master: MasterView) -> str:
     """Say how it is replaced, unless too few healthy voters would be left without it."""
-    own = master.facts.etcd.member_id if master.facts else None
-    voters = quorum.voters(basis.plane.members)
-    needed = quorum.majority(len(voters))
-    if not voters or len(healthy_ids(basis) - {own}) >= needed:
-        return (
-            "If its data is really lost, delete the server at Hetzner and run `create` again: it is then replaced like "
-            "any lost master."
-        )
+    if spared(basis, master):
+        return _discard(master)
+    needed = quorum.majority(len(quorum.voters(basis.plane.members)))
     return f"Delete no server now: with fewer than {needed} healthy voters the cluster stops."
-
-
-def _second_witness(basis: Basis, master: MasterView) -> str:
-    """Say what the other masters notice of one that we cannot reach: it may be well, and only SSH broken."""
-    member = next((m for m in basis.plane.members if m.name.rpartition("-")[0] == master.name), None)
-    if master.stage is not Stage.SILENT or member is None:
-        return ""
-    peers = [m.name for m in basis.plane.all_masters if m.facts and member.id in m.facts.etcd.active_peers]
-    return f" Its etcd is alive: connected to it are {', '.join(peers)}." if peers else ""
-
-
-def _healthy_voters(basis: Basis) -> str:
-    healthy, voters = healthy_ids(basis), quorum.voters(basis.plane.members)
-    names = [m.name for m in basis.plane.all_masters if m.facts and m.facts.etcd.member_id in healthy]
-    return f" Healthy voters: {len(names)} of {len(voters)} ({', '.join(names)})." if names else ""

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hetzner_k3s.decide.control_plane import NEVER_STARTED, ControlPlane, MasterView, Stage
+from hetzner_k3s.decide.control_plane import NEVER_STARTED, ControlPlane, MasterView, Stage, holds_no_member
 from hetzner_k3s.decide.machines import doubt
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.contact import private_ip
 from hetzner_k3s.model.host import Member
+from hetzner_k3s.model.kube import KubeNode
 from hetzner_k3s.model.state import ClusterState
 
 
 @dataclass(frozen=True, slots=True)
 class DeadMember:
-    """A member of the list whose machine is proven gone; `master` is the master it belonged to."""
+    """A member of the list whose machine or data is proven gone.
+
+    `master` is the master it belonged to, empty for a learner that never started.
+    """
 
     member: Member
     master: str
@@ -61,7 +65,7 @@ def _judge(member: Member, plane: ControlPlane, state: ClusterState) -> Verdict:
         return StrayMember(member, "no master of the file has its name")
     if holder is not None and holder.name != owner.name and (why := _judge_holder(holder, state)) is not None:
         return StrayMember(member, why, transient=_not_looked_at(holder, state))
-    if not _may_be_replaced(owner, plane, state):
+    if not (_may_be_replaced(owner, plane, state) or (_data_is_gone(owner) and not member.learner)):
         return _judge_by_server(member, owner) if plane.master(owner.name) else None
     return _proof(member, owner, plane, state)
 
@@ -73,6 +77,8 @@ def _named_after(member: Member, server: str) -> bool:
 def _judge_unstarted(member: Member, holder: Server | None, plane: ControlPlane) -> Verdict:
     if holder is not None and any(m.name == holder.name for m in plane.all_masters):
         return None  # k3s adopts the unstarted member of its own address (RECOVERY_FACTS.md 1.2)
+    if holder is None and member.learner:
+        return DeadMember(member, "")  # it has no data and no vote; k3s itself gives it up after five minutes
     return StrayMember(member, "it never started, and no master holds its address")
 
 
@@ -108,6 +114,26 @@ def _may_be_replaced(owner: MasterView, plane: ControlPlane, state: ClusterState
     return doubt(node, owner, state, plane.network_id) is None
 
 
+def _is_of(node: KubeNode, owner: MasterView) -> bool:
+    """Tell whether a Node is that of this very server, which told itself that it holds no member any more."""
+    return owner.server is not None and node.machine == owner.server.id and _data_is_gone(owner)
+
+
+def _data_is_gone(owner: MasterView) -> bool:
+    return owner.facts is not None and holds_no_member(owner.facts)
+
+
+def _doubted(
+    member: Member, node: KubeNode | None, owner: MasterView, plane: ControlPlane, state: ClusterState
+) -> StrayMember | None:
+    if node is None or _is_of(node, owner):
+        return None
+    if owner.stage is Stage.UNSECURED and owner.server is not None and node.machine == owner.server.id:
+        return StrayMember(member, f"{owner.name} was rebuilt, and has yet to get its host key", transient=True)
+    why = doubt(node, owner, state, plane.network_id)
+    return None if why is None else StrayMember(member, why)
+
+
 def _judge_by_server(member: Member, owner: MasterView) -> Verdict:
     """Leave a member alone whose machine may be the one of its name; the gates speak of one that is in trouble."""
     if owner.stage is Stage.BOOTING:
@@ -119,9 +145,9 @@ def _proof(member: Member, owner: MasterView, plane: ControlPlane, state: Cluste
     """Ask for every proof of ARCHITECTURE §4: complete listing (a gate), 404 by id, and no survivor connected to it."""
     if plane.kube is None:
         return StrayMember(member, "the Kubernetes API that names its server could not be read", transient=True)
-    node = plane.kube.node(owner.name)
-    if node is not None and (why := doubt(node, owner, state, plane.network_id)) is not None:
-        return StrayMember(member, why)
+    doubted = _doubted(member, plane.kube.node(owner.name), owner, plane, state)
+    if doubted is not None:
+        return doubted
     connected = [m.name for m in plane.all_masters if m.facts and member.id in m.facts.etcd.active_peers]
     if connected:
         return StrayMember(member, f"the etcd of {', '.join(connected)} is still connected to it", transient=True)

@@ -20,11 +20,20 @@ def stale_node(basis: Basis, named: NamedServer) -> PlannedStep | None:
     if node is not None and doubt(node, named, basis.state, basis.plane.network_id) is not None:
         return None
     return PlannedStep(
-        step=DeleteNode(target=named.name, uid=node.uid if node else None, via=basis.plane.seed_server.id),
+        step=DeleteNode(
+            target=named.name,
+            uid=node.uid if node else None,
+            via=basis.plane.seed_server.id,
+            release=node is not None and node.deleting and not _has_member(basis, named.name),
+        ),
         scope=Scope.WORKER if node and not node.control_plane else Scope.CONTROL_PLANE,
         reason=Reason.LOST,
         because="it belongs to a server that is gone, and its successor must register anew",
     )
+
+
+def _has_member(basis: Basis, name: str) -> bool:
+    return any(member.name.rpartition("-")[0] == name for member in basis.plane.members)
 
 
 def nodes_explained(basis: Basis) -> tuple[Refusal, ...]:

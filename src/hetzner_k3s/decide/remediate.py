@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hetzner_k3s.decide import predictions, quorum
+from hetzner_k3s.decide import power, predictions, quorum
 from hetzner_k3s.decide.basis import Basis, Opinion
 from hetzner_k3s.decide.control_plane import NEVER_STARTED, Stage
+from hetzner_k3s.decide.healthy import healthy_ids
 from hetzner_k3s.decide.members import DeadMember
 from hetzner_k3s.decide.nodes import stale_node
 from hetzner_k3s.decide.servers import prepare
+from hetzner_k3s.decide.snapshots import saved_before, saving
+from hetzner_k3s.model import naming
 from hetzner_k3s.model.host import Member
 from hetzner_k3s.model.kube import KubeView
 from hetzner_k3s.model.operations import MembersBasis
@@ -27,7 +30,7 @@ SETTLE_DEADLINE = 60.0
 
 
 def members_explained(basis: Basis) -> tuple[Refusal, ...]:
-    """Refuse while the member list holds somebody whose fate is not proven, or more than one who is dead."""
+    """Refuse while the member list holds somebody whose fate is not proven."""
     stray = tuple(
         Refusal(
             code="member.unexplained",
@@ -38,7 +41,7 @@ def members_explained(basis: Basis) -> tuple[Refusal, ...]:
         for s in basis.stray
         if not s.transient
     )
-    return stray + _two_lost(basis) + _unsafe_removal(basis)
+    return stray + _unsafe_removal(basis)
 
 
 def _find_it(member: Member) -> str:
@@ -50,43 +53,21 @@ def _find_it(member: Member) -> str:
     )
 
 
-def _two_lost(basis: Basis) -> tuple[Refusal, ...]:
-    going = tuple(s.member for s in basis.stray if s.transient)
-    lost = sorted(m.name.rpartition("-")[0] for m in (*(d.member for d in basis.dead), *going))
-    if len(lost) < 2:
-        return ()
-    return (
-        Refusal(
-            code="masters.two-lost",
-            saw=f"Of {len(lost)} members the machines are gone, or seem to be: {', '.join(lost)}.",
-            why="With more than one master lost a mistake costs quorum; that repair is not supported yet.",
-            you_can="Delete the Node of one of them (`kubectl delete node`): that removes its member. Then run "
-            "`create` again.",
-        ),
-    )
-
-
 def _unsafe_removal(basis: Basis) -> tuple[Refusal, ...]:
     refusals = []
-    for lost in basis.dead[:1]:
+    for lost in () if power.awaited(basis) else basis.dead[:1]:
         verdict = quorum.can_remove(basis.plane.members, healthy_ids(basis), lost.member.id)
         if not verdict.ok:
             refusals.append(
                 Refusal(
                     code="member.removal-unsafe",
-                    saw=f"The member of {lost.master} is dead, but {verdict.because}.",
+                    saw=f"The member of {lost.master or 'no master'} is dead, but {verdict.because}.",
                     why="Removing it now could cost quorum.",
                     you_can="Wait until the other masters are healthy voters, then run `create` again.",
                     passing=True,
                 )
             )
     return tuple(refusals)
-
-
-def healthy_ids(basis: Basis) -> frozenset[str]:
-    """Give the member ids of the masters whose own hosts say that they are voters and see a leader."""
-    facts = [m.facts for m in basis.plane.all_masters if m.facts is not None]
-    return frozenset(f.etcd.member_id for f in facts if f.etcd.member_id is not None and f.voter)
 
 
 def repair(basis: Basis) -> Opinion | None:
@@ -108,36 +89,34 @@ def _unsettled(member: str, why: str) -> Wait:
 
 
 def _replace(basis: Basis, lost: DeadMember) -> tuple[PlannedStep, ...]:
-    if not _snapshot_saved(basis, lost):
-        return (_planned(_snapshot(basis, lost), f"the member of {lost.master} will be removed"),)
+    nobody = f"nobody at {lost.member.address or 'no address'}"
+    if not saved_before(basis, lost.member):
+        return (saving(basis, lost.member, lost.master or nobody),)
+    if not lost.master:
+        because = "it is a learner that never started, and no server holds its address"
+        return (_planned(_removal(basis, lost, nobody), because),)
     owner = basis.plane.master(lost.master)
     if owner is None:
         return ()
-    because = f"{lost.master} is gone: complete listing, no server of its id, no peer connected to it"
-    if owner.stage is not Stage.READY:
+    because = (
+        _PROOF.format(lost.master)
+        if owner.stage in NEVER_STARTED
+        else f"{lost.master} is there, but {owner.detail or _NO_DATA}"
+    )
+    if owner.stage in NEVER_STARTED - {Stage.READY}:
         return prepare(basis, owner.spec, owner.server, owner.stage, because, lost=True)
-    return (_planned(_removal(basis, lost), because),)
+    return (_planned(_removal(basis, lost, lost.master), because),)
 
 
-def _snapshot_saved(basis: Basis, lost: DeadMember) -> bool:
-    prefix = f"{_snapshot_name(lost)}-"
-    facts = [m.facts for m in basis.plane.all_masters if m.facts is not None]
-    return any(s.name.startswith(prefix) and s.size > 0 for f in facts for s in f.snapshots)
+_PROOF = "{} is gone: complete listing, no server of its id with its data, no peer connected to it"
+_NO_DATA = "holds no data of its member"
 
 
-def _snapshot_name(lost: DeadMember) -> str:
-    return f"pre-repair-{lost.member.id}"
-
-
-def _snapshot(basis: Basis, lost: DeadMember) -> Step:
-    return SaveSnapshot(target=_snapshot_name(lost), via=basis.plane.seed_server.id)
-
-
-def _removal(basis: Basis, lost: DeadMember) -> Step:
+def _removal(basis: Basis, lost: DeadMember, target: str) -> Step:
     seed = basis.plane.seed
     uid = seed.facts.etcd.uid if seed and seed.facts else None
     return RemoveMember(
-        target=lost.master,
+        target=target,
         member_id=lost.member.id,
         via=basis.plane.seed_server.id,
         basis=MembersBasis(ids=tuple(sorted(m.id for m in basis.plane.members)), uid=uid or ""),
@@ -154,11 +133,19 @@ def predict(_spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState
         case SaveSnapshot():
             return predictions.with_snapshot(state, step.via, step.target)
         case RemoveMember():
-            return predictions.without_member(state, step.member_id)
+            return _unmarked(predictions.without_member(state, step.member_id), step.target)
         case DeleteNode():
             return predictions.map_kube(state, lambda kube: _without_node(kube, step.target))
         case _:
             return state
+
+
+def _unmarked(state: ClusterState, name: str) -> ClusterState:
+    labels = {naming.LABEL_STATE}
+    return predictions.map_servers(
+        state,
+        lambda s: replace(s, labels={k: v for k, v in s.labels.items() if k not in labels}) if s.name == name else s,
+    )
 
 
 def _without_node(kube: KubeView, name: str) -> KubeView:

@@ -8,7 +8,7 @@ from hetzner_k3s.decide import past, quorum
 from hetzner_k3s.decide.basis import Basis, basis_of
 from hetzner_k3s.decide.control_plane import Stage, contact_stage
 from hetzner_k3s.decide.drift import drifted, told
-from hetzner_k3s.decide.remediate import healthy_ids
+from hetzner_k3s.decide.healthy import healthy_ids
 from hetzner_k3s.decide.workers import view_worker
 from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import Server

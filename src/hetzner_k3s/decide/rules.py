@@ -15,6 +15,7 @@ from hetzner_k3s.decide import (
     consents,
     critical,
     disaster,
+    former,
     identity,
     infra,
     join,
@@ -24,8 +25,10 @@ from hetzner_k3s.decide import (
     masters,
     new_cluster,
     nodes,
+    power,
     reconnect,
     remediate,
+    replacement,
     restore,
     shrink,
     split,
@@ -61,6 +64,8 @@ GATES: tuple[Gate, ...] = (
     split.past_members,
     disaster.quorum_lost,
     restore.loss_answered,
+    masters.birth_can_go_on,
+    masters.servers_are_ours,
     masters.healthy_master_left,
     masters.masters_explained,
     remediate.members_explained,
@@ -95,6 +100,9 @@ NOTES: tuple[Note, ...] = (
     alarms.alarms_told,
     new_cluster.notes,
 )
+BEFORE_ALL: tuple[Move, ...] = (power.give_power,)
+"""Moves beside which nothing else is planned."""
+
 
 CONTROL_PLANE: tuple[Move, ...] = (
     split.fence_other_side,
@@ -105,8 +113,10 @@ CONTROL_PLANE: tuple[Move, ...] = (
     lineage.adopt_lineage,
     birth.complete_record,
     tokens.renew_tokens,
+    replacement.discard,
     remediate.repair,
     shrink.let_the_dead_go,
+    former.wipe_former,
     join.join_masters,
     shrink.let_masters_go,
 )
@@ -135,12 +145,13 @@ def plan(spec: ClusterSpec, state: ClusterState, intent: Intent, in_flight: froz
     basis = basis_of(spec, state, intent, in_flight)
     create = intent.verb is Verb.CREATE
     notes = (*spec.not_yet, *(told for note in NOTES for told in note(basis))) if create else teardown.kept(basis)
+    degraded = masters.left_alone(basis) if create else ()
     refusals = _refusals(basis, GATES if create else DELETE_GATES)
     if refusals:
         return Plan(refusals=refusals, notes=notes)
     opinions = _opinions(basis) if create else (teardown.tear_down(basis),)
     steps = startable((step for opinion in opinions for step in opinion.steps), in_flight)
-    return Plan(steps=steps, waits=tuple(w for o in opinions for w in o.waits), notes=notes)
+    return Plan(steps=steps, waits=tuple(w for o in opinions for w in o.waits), notes=notes, degraded=degraded)
 
 
 def _refusals(basis: Basis, gates: tuple[Gate, ...]) -> tuple[Refusal, ...]:
@@ -154,6 +165,9 @@ def _refusals(basis: Basis, gates: tuple[Gate, ...]) -> tuple[Refusal, ...]:
 
 
 def _opinions(basis: Basis) -> tuple[Opinion, ...]:
+    before_all = tuple(opinion for move in BEFORE_ALL if (opinion := move(basis)) is not None)
+    if before_all:
+        return before_all
     first = next((opinion for move in CONTROL_PLANE if (opinion := move(basis)) is not None), Opinion())
     if first.alone:
         return (first,)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from hetzner_k3s.decide import predictions, restore
 from hetzner_k3s.decide.basis import Basis
-from hetzner_k3s.decide.control_plane import Stage
+from hetzner_k3s.decide.control_plane import TROUBLED, Stage
 from hetzner_k3s.decide.versions import running_version
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.cloud import Server, ServerStatus
@@ -18,7 +18,7 @@ from hetzner_k3s.model.operations import K3sRole
 from hetzner_k3s.model.plan import PlannedStep, Reason, Scope
 from hetzner_k3s.model.spec import ClusterSpec, MasterSpec, WorkerSpec
 from hetzner_k3s.model.state import ClusterState
-from hetzner_k3s.model.steps import CreateServer, InstallK3s, SecureHost, Step
+from hetzner_k3s.model.steps import CreateServer, InstallK3s, PowerOn, SecureHost, Step
 
 
 def api_address_known(basis: Basis) -> bool:
@@ -62,6 +62,10 @@ def prepare(
 
 
 def _next_step(basis: Basis, spec: MasterSpec | WorkerSpec, server: Server | None, stage: Stage) -> Step | None:
+    if stage in TROUBLED:
+        return None
+    if server is not None and server.status is ServerStatus.OFF:
+        return PowerOn(target=server.name, server_id=server.id, joined=False, via=None)
     if server is None or server.status is not ServerStatus.RUNNING or not _addressed(basis, server):
         # One that is there already is adopted, and waited for until it runs.
         may_order = server is not None or can_order(basis, spec)

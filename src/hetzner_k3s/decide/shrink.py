@@ -13,9 +13,9 @@ from dataclasses import replace
 from hetzner_k3s.decide import beyond, predictions, quorum
 from hetzner_k3s.decide.basis import Basis, Opinion
 from hetzner_k3s.decide.control_plane import MasterView, Stage, labelled_member
+from hetzner_k3s.decide.healthy import healthy_ids, member_of
 from hetzner_k3s.decide.machines import doubt
-from hetzner_k3s.decide.remediate import healthy_ids
-from hetzner_k3s.decide.surplus import anothers_node, member_of
+from hetzner_k3s.decide.surplus import anothers_node
 from hetzner_k3s.decide.workers import view_worker
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import Server, ServerStatus

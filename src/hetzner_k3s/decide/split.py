@@ -95,7 +95,8 @@ def _is_silent_stranger(master: Survivor, living: list[Side], basis: Basis) -> b
     record = basis.plane.record
     if master.facts.held or not of_this_ca or not past.belongs(master.facts, master.server, record):
         return True
-    joined = master.facts.disk.wal and labelled_member(master.server)
+    retired = master.facts.disk.tombstone  # the cluster itself removed it: k3s puts that data away before it joins
+    joined = master.facts.disk.wal and not retired and labelled_member(master.server)
     return joined and not any(_lists(side, master, basis) for side in of_this_ca)
 
 

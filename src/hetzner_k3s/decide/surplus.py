@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from hetzner_k3s.decide import beyond, quorum
 from hetzner_k3s.decide.basis import Basis
 from hetzner_k3s.decide.control_plane import NEVER_STARTED, TROUBLED, MasterView, Stage, labelled_member
+from hetzner_k3s.decide.healthy import healthy_ids, member_of
 from hetzner_k3s.decide.machines import NamedServer, doubt, whereabouts
-from hetzner_k3s.decide.remediate import healthy_ids
 from hetzner_k3s.model.cloud import Server, ServerStatus
-from hetzner_k3s.model.host import Member
 from hetzner_k3s.model.plan import Refusal
 
 _JOINING = NEVER_STARTED | {Stage.JOINING}
@@ -70,13 +69,6 @@ def _half_gone(basis: Basis, server: Server | None) -> str:
 def _is_taken_off(basis: Basis, server: Server) -> bool:
     voter = any(m.server is server and m.stage is Stage.UNMARKED for m in basis.plane.surplus)
     return voter and not labelled_member(server)
-
-
-def member_of(basis: Basis, master: MasterView) -> Member | None:
-    """Find a master's member: the one that its host says it is, else the one of its name."""
-    own = master.facts.etcd.member_id if master.facts else None
-    listed = [m for m in basis.plane.members if m.id == own or m.name.rpartition("-")[0] == master.name]
-    return min(listed, key=lambda m: m.id != own, default=None)
 
 
 def _found(basis: Basis, master: MasterView) -> str:

@@ -11,6 +11,7 @@ from hetzner_k3s.decide.control_plane import NEVER_STARTED, TROUBLED, Stage, con
 from hetzner_k3s.decide.join import api_url
 from hetzner_k3s.decide.machines import NamedServer, whereabouts
 from hetzner_k3s.decide.nodes import stale_node
+from hetzner_k3s.decide.power import powering, rest
 from hetzner_k3s.decide.servers import prepare
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.host import HostFacts
@@ -68,7 +69,7 @@ def workers_explained(basis: Basis) -> tuple[Refusal, ...]:
     return tuple(
         _troubled(v, v.server)
         for v in views
-        if v.server is not None and v.stage in TROUBLED and not _explained(basis, v.facts)
+        if v.server is not None and v.stage in _CODE and not _explained(basis, v.facts)
     )
 
 
@@ -86,7 +87,6 @@ def _masters_are_under_way(basis: Basis) -> bool:
 
 
 _CODE = {
-    Stage.OFF: "worker.off",
     Stage.SILENT: "worker.unreachable",
     Stage.KEY_CHANGED: "worker.key-changed",
     Stage.DENIED: "worker.denied",
@@ -95,7 +95,6 @@ _CODE = {
 }
 
 _ADVICE = {
-    Stage.OFF: "Power it on, and it rejoins by itself",
     Stage.SILENT: "Restore SSH access to it",
     Stage.KEY_CHANGED: "Look through Hetzner's console which machine it is, and give it its old host key back",
     Stage.DENIED: "Let the key of networking.ssh in again (authorized_keys of root)",
@@ -121,13 +120,19 @@ def _clause(stage: Stage) -> str:
 
 def bring_up_workers(basis: Basis) -> Opinion | None:
     """Plan each worker by itself."""
-    steps = [step for spec in basis.spec.workers() for step in _next(basis, view_worker(basis, spec))]
-    return Opinion(tuple(steps))
+    views = [view_worker(basis, spec) for spec in basis.spec.workers()]
+    changing = (v.server for v in views if v.server is not None and v.stage is Stage.CHANGING)
+    return Opinion(tuple(step for v in views for step in _next(basis, v)), tuple(map(rest, changing)))
 
 
 def _next(basis: Basis, worker: WorkerView) -> tuple[PlannedStep, ...]:
     if new_cluster.left_over(basis, worker.facts):
         return ()
+    if worker.stage is Stage.CHANGING:
+        return ()
+    if worker.server is not None and worker.stage is Stage.OFF:
+        via = basis.plane.seed.server if basis.plane.seed else None
+        return (powering(worker.server, Scope.WORKER, via, joined=True),)
     because = "the file asks for it" if worker.node is None else "its server is gone: no listing and no id shows it"
     # A new worker must not take the address that the dead member's successor will get.
     held_back = worker.server is None and basis.replacing

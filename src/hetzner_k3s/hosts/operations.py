@@ -51,6 +51,7 @@ from hetzner_k3s.model.operations import (
     SetToken,
     StartK3s,
     StopK3s,
+    WipeJoiner,
     WriteConfig,
 )
 from hetzner_k3s.model.secrets import Secret
@@ -136,6 +137,7 @@ _PROCEDURES: Mapping[type[Operation[Any]], _Procedure] = {
     RetireMember: _procedure("retire_member", arguments=_removal, limit=lambda _: 60.0),
     MoveLeader: _procedure("move_leader", arguments=_handover, limit=lambda _: 60.0),
     StopK3s: _procedure("stop_k3s", arguments=lambda op: (UNIT_NAMES[op.role],), limit=lambda _: 120.0),
+    WipeJoiner: _procedure("wipe_joiner", arguments=lambda op: (op.server_url, op.address), limit=lambda _: 180.0),
     PromoteLearner: _procedure(
         "promote_learner",
         arguments=lambda op: (op.peer_address, _whole(op.deadline)),

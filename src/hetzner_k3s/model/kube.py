@@ -48,6 +48,7 @@ class KubeNode:
     """A Node. `server_id` is our annotation `hetzner-k3s/server-id`; `voter` the condition EtcdIsVoter.
 
     `leaving` is our mark on one that is cordoned because it goes; without it a cordoned one is the user's affair.
+    `created` is when it registered (UNIX seconds).
     """
 
     name: str
@@ -60,6 +61,7 @@ class KubeNode:
     voter: bool | None = None
     deleting: bool = False
     leaving: Leaving | None = None
+    created: float | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -181,6 +181,20 @@ class RetireMember(Operation[Done]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WipeJoiner(Operation[Done]):
+    """Stop the k3s of a former member and put `server/` aside; its snapshots stay where they are.
+
+    Answers `precondition_changed` when its etcd serves, or when the cluster that answers at `server_url` to this host's
+    own token lists a member of this host's name or at `address`.
+    """
+
+    mutating: ClassVar[bool] = True
+    server_url: str
+    address: str
+    fence: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MoveLeader(Operation[Done]):
     """Hand leadership over to the voter `heir` (a member id) if this host's member leads; if it does not, all is well.
 

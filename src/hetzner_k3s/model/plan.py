@@ -106,6 +106,8 @@ class Plan:
     refusals: tuple[Refusal, ...] = ()
 
     notes: tuple[str, ...] = ()
+    degraded: tuple[str, ...] = ()
+    """What is not well and is left alone on purpose, each as a sentence: the run ends with exit code 3."""
 
     @property
     def settled(self) -> bool:
@@ -124,6 +126,7 @@ class Forecast:
     waits: tuple[Wait, ...]
     refusals: tuple[Refusal, ...]
     notes: tuple[str, ...]
+    degraded: tuple[str, ...] = ()
 
     @property
     def keys(self) -> frozenset[StepKey]:

@@ -57,6 +57,8 @@ class ClusterState:
     local: LocalEvidence = LocalEvidence()
     lookups: Mapping[int, Reading[bool]] = field(default_factory=dict)
     """Whether a server id that a Node records still exists, asked by id (a page that is missing is no absence)."""
+    rebuilds: Mapping[int, Reading[float | None]] = field(default_factory=dict)
+    """When the newest rebuild of a server ended (UNIX seconds; None: never), asked of members with their boot key."""
 
     snapshots: Reading[tuple[StoredSnapshot, ...]] | None = None
     """What lies in S3; None where nobody looked: the file names no S3, or nothing depends on it."""

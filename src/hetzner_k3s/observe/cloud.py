@@ -28,6 +28,20 @@ async def look_up(ports: Ports, server_ids: Iterable[int]) -> dict[int, Reading[
     return dict(zip(wanted, answers, strict=True))
 
 
+async def rebuilds(ports: Ports, server_ids: Iterable[int]) -> dict[int, Reading[float | None]]:
+    """Ask when servers were rebuilt last, all at once."""
+    wanted = sorted(server_ids)
+    answers = await asyncio.gather(*(_last_rebuild(ports, server_id) for server_id in wanted))
+    return dict(zip(wanted, answers, strict=True))
+
+
+async def _last_rebuild(ports: Ports, server_id: int) -> Reading[float | None]:
+    try:
+        return Known(await ports.cloud.last_rebuild(server_id))
+    except CloudError as error:
+        return Unknown(str(error), ports.clock.now())
+
+
 async def _exists(ports: Ports, server_id: int) -> Reading[bool]:
     try:
         return Known(await ports.cloud.server_exists(server_id))

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from hetzner_k3s.model import lookup
+from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.facts import Known, Reading
-from hetzner_k3s.model.host import HostReading
+from hetzner_k3s.model.host import HostKeyKind, HostReading
 from hetzner_k3s.model.identity import Phase, RecordConflict
 from hetzner_k3s.model.kube import KubeView
 from hetzner_k3s.model.plan import Verb
@@ -51,6 +51,7 @@ async def observe_again(ports: Ports, spec: ClusterSpec, state: ClusterState, fo
     state = replace(state, observed_at=ports.clock.now(), cloud=listing, local=ports.local.evidence())
     wanted = [s for s in hosts.reachable(spec, state.view) if focus.hosts is None or s.id in focus.hosts]
     state = replace(state, hosts=_living({**state.hosts, **await hosts.probe(ports, spec, state, wanted)}, spec, state))
+    state = replace(state, rebuilds=await cloud.rebuilds(ports, _with_boot_key(state)))
     if not focus.kube:
         return state
     state = replace(state, kube=await kube.read(ports, spec, state))
@@ -65,6 +66,13 @@ def _living(readings: Mapping[int, HostReading], spec: ClusterSpec, state: Clust
     """
     living = {server.id for server in hosts.reachable(spec, state.view)}
     return {server_id: reading for server_id, reading in readings.items() if server_id in living}
+
+
+def _with_boot_key(state: ClusterState) -> frozenset[int]:
+    """Give the members that answer with the key of their first boot: only a rebuild explains that."""
+    members = {s.id for s in state.view.servers if naming.LABEL_STATE in s.labels}
+    seen = ((number, state.facts(number)) for number in members)
+    return frozenset(number for number, facts in seen if facts is not None and facts.key is HostKeyKind.BOOT)
 
 
 def _recorded(spec: ClusterSpec, state: ClusterState) -> frozenset[int]:

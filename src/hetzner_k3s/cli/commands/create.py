@@ -33,7 +33,8 @@ def create(config: Path, quiet: bool, consents: Consents) -> ExitCode:
     Running it again is always safe: a healthy cluster is left alone, an unfinished run is gone on with, a lost master
     or worker is replaced. What cannot be done safely is refused, with exit code 4 and the reason; what
     only you can decide has a flag of its own, which the refusal names. What exists beyond the file is named and left
-    alone, unless --prune is given.
+    alone, unless --prune is given. The exit code is 3 when all else is done and a master was left alone because only
+    the way to it is broken: its peers say that it is well.
     """
     return wiring.run(_create(load_spec(config), quiet, consents))
 
@@ -44,6 +45,7 @@ async def _create(spec: ClusterSpec, quiet: bool, consents: Consents) -> ExitCod
         intent = Intent(verb=Verb.CREATE, addons=addons.digests(spec), consents=consents)
         wish = Wish(spec=spec, intent=intent, request=session.lock_request)
         verdict = await converge(wish, session.ports, teller)
-        if verdict is ExitCode.CONVERGED:
-            teller.say(spec.name, f"is as the file says; total time {teller.seconds:.1f} s")
+        if verdict in {ExitCode.CONVERGED, ExitCode.PENDING}:
+            but = "" if verdict is ExitCode.CONVERGED else ", but for what was left alone"
+            teller.say(spec.name, f"is as the file says{but}; total time {teller.seconds:.1f} s")
         return verdict

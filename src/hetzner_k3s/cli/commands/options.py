@@ -31,6 +31,12 @@ def quiet_option(command: _Command) -> _Command:
 
 
 _CONSENTS: Final = (
+    click.option(
+        "--replace",
+        multiple=True,
+        metavar="MASTER",
+        help="Discard this master, which is there and not well: its server is deleted, another one takes its place.",
+    ),
     click.option("--prune", is_flag=True, help="Let go what exists beyond the file: drained, removed, deleted."),
     click.option(
         "--reset-quorum-from",
@@ -64,6 +70,7 @@ def consent_options(command: _Command) -> _Command:
     @functools.wraps(command)
     def gathered(**given: Any) -> Any:
         consents = {name: given.pop(name) for name in _CONSENT_NAMES & given.keys()}
+        consents["replace"] = frozenset(consents.get("replace", ()))
         return command(consents=Consents(**consents), **given)
 
     for option in reversed(_CONSENTS):

@@ -31,6 +31,8 @@ class Teller:
         if not self._quiet:
             for note in forecast.notes:
                 self._write(f"note: {note}")
+            for left_alone in forecast.degraded:
+                self._write(f"degraded: {left_alone}")
             for line in (*plan_lines(self._cluster, forecast.waves), *wait_lines(forecast.waits)):
                 self._write(line)
         self.refused(forecast.refusals)

@@ -15,11 +15,12 @@ _NAMED = 5
 def forecast_lines(cluster: str, forecast: Forecast) -> Iterator[str]:
     """Render a whole forecast: notes, waves, what is waited for, refusals; one line when nothing is to do."""
     yield from (f"note: {note}" for note in forecast.notes)
+    yield from (f"degraded: {what}" for what in forecast.degraded)
     yield from plan_lines(cluster, forecast.waves)
     yield from wait_lines(forecast.waits)
     yield from refusal_lines(forecast.refusals)
     if not (forecast.waves or forecast.waits or forecast.refusals):
-        yield f"{cluster} is as the file says: nothing to do"
+        yield f"{cluster} is as the file says: nothing {'else ' if forecast.degraded else ''}to do"
 
 
 def forecast_rows(forecast: Forecast) -> dict[str, object]:
@@ -39,7 +40,13 @@ def forecast_rows(forecast: Forecast) -> dict[str, object]:
     ]
     waits = [{"what": w.what, "because": w.because, "deadline": w.deadline} for w in forecast.waits]
     refusals = [{"code": r.code, "saw": r.saw, "why": r.why, "you_can": r.you_can} for r in forecast.refusals]
-    return {"steps": steps, "waits": waits, "refusals": refusals, "notes": list(forecast.notes)}
+    return {
+        "steps": steps,
+        "waits": waits,
+        "refusals": refusals,
+        "notes": list(forecast.notes),
+        "degraded": list(forecast.degraded),
+    }
 
 
 def plan_lines(cluster: str, waves: Sequence[Sequence[PlannedStep]]) -> Iterator[str]:

@@ -25,18 +25,34 @@ last_lines() {
     journalctl -q -u "$unit" --since "@$began" -n 60 -o cat --no-pager 2>/dev/null | grep -E "$1" | tail -n 1
 }
 
+# How often systemd has started it anew; one that ends again and again for a reason we do not know has no way on.
+restarts() {
+    systemctl show -p NRestarts --value "$unit"
+}
+
+last_words() {
+    last=$(last_lines 'level=(warning|error|fatal)|rejected')
+    [ -n "$last" ] || last=$(journalctl -q "_SYSTEMD_UNIT=$unit.service" --since "@$began" -n 1 -o cat --no-pager 2>/dev/null)
+    [ -n "$last" ] || last=$(last_lines 'Failed at step|code=exited|code=killed|Failed with result')
+    printf %s "$last"
+}
+
 is_between_two_starts() {
     case $(systemctl show -p SubState --value "$unit") in auto-restart* | failed | dead) return 0 ;; esac
     return 1
 }
 
+restarts_before=$(restarts)
 while ! reached; do
     if is_between_two_starts; then
         why=$(last_lines "$fatal")
         [ -z "$why" ] || fail "$unit cannot start: $why"
+        if [ $(($(restarts) - ${restarts_before:-0})) -ge 6 ]; then
+            fail "$unit ends at each start: $(last_words)"
+        fi
     fi
     if [ $(($(date +%s) - began)) -gt "$seconds" ]; then
-        fail "$unit is not $milestone after $seconds s; its last complaint: $(last_lines 'level=(warning|error|fatal)|rejected')"
+        fail "$unit is not $milestone after $seconds s; its last complaint: $(last_words)"
     fi
     sleep 0.2
 done

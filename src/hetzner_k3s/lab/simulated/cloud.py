@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final, cast
 
 from hetzner_k3s.lab.simulated import translate
@@ -145,6 +146,18 @@ class SimulatedCloud:
         raw, answer = await self._create_or_adopt("server", translate.order(order), _carries(order.labels))
         await self._finish([answer["action"], *answer["next_actions"]] if answer else ())
         return translate.server(await self._until("server", raw["id"], lambda found: _runs(found, order.network)))
+
+    async def last_rebuild(self, server_id: int) -> float | None:
+        """Say when the newest rebuild ended."""
+        query = {"sort": "id:desc", "status": "success", "per_page": str(_PAGE)}
+        actions = (await self._api.get(f"/servers/{server_id}/actions", query))["actions"]
+        ended = (a["finished"] for a in actions if a["command"] == "rebuild_server")
+        return next((datetime.fromisoformat(text).timestamp() for text in ended), None)
+
+    async def power_on(self, server_id: int) -> None:
+        """Power a server on."""
+        answer = await self._api.repeatable_post(f"/servers/{server_id}/actions/poweron", {})
+        await self._finish([answer["action"]])
 
     async def find_server(self, name: str) -> Server | None:
         """Look a server up by its exact name."""

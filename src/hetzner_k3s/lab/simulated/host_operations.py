@@ -9,7 +9,7 @@ from typing import Any
 
 from hetzner_k3s.lab.k3s.etcd_port import EtcdError, Member
 from hetzner_k3s.lab.k3s.model_etcd import ModelEtcd
-from hetzner_k3s.lab.simulated import config_file, host_facts, host_keys, reset, retirement, snapshots
+from hetzner_k3s.lab.simulated import config_file, host_facts, host_keys, rejoining, reset, retirement, snapshots
 from hetzner_k3s.lab.simulated.host import Host
 from hetzner_k3s.lab.simulated.refusal import failed, precondition_changed
 from hetzner_k3s.lab.simulated.token_operations import set_token
@@ -33,6 +33,7 @@ from hetzner_k3s.model.operations import (
     SecretKind,
     SetToken,
     StartK3s,
+    WipeJoiner,
     WriteConfig,
 )
 from hetzner_k3s.model.secrets import Secret
@@ -42,6 +43,8 @@ _FATAL = re.compile(
     "encrypted with different token|newer than datastore|hetzner-k3s start guard"
 )
 _COMPLAINT = re.compile("level=(warning|error|fatal)|rejected")
+_ANYTHING = re.compile("")
+_RESTARTS = 6
 _QUICK = (0.05, 0.2)
 _DOWNLOAD_WITHIN = 280.0
 _SNAPSHOT_WITHIN = 100.0
@@ -111,12 +114,16 @@ async def _start_k3s(host: Host, operation: StartK3s, _: HostKeyKind) -> Done:
 async def _await_k3s(host: Host, operation: AwaitK3s, key: HostKeyKind) -> HostFacts:
     began = host.site.now()
     ends = began + operation.deadline
+    before = host.units[operation.role].facts().restarts if operation.role in host.units else 0
     while not _reached(host, operation):
         unit = host.units.get(operation.role)
         if unit is None or unit.facts().sub in {"auto-restart", "failed", "dead"}:
             why = _last_line(host, operation.role, _FATAL, began)
             if why:
                 raise failed(f"{operation.role.value} cannot start: {why}")
+            if unit is not None and unit.facts().restarts - before >= _RESTARTS:
+                words = _last_line(host, operation.role, _ANYTHING, began)
+                raise failed(f"{operation.role.value} ends at each start: {words}")
         if host.site.now() >= ends:
             complaint = _last_line(host, operation.role, _COMPLAINT, began)
             raise failed(f"not {operation.milestone.value} after {operation.deadline:.0f} s; last: {complaint}")
@@ -250,6 +257,7 @@ HANDLERS: Mapping[type[Operation[Any]], Handler] = {
     AwaitK3s: _await_k3s,
     RemoveMember: _remove_member,
     PromoteLearner: _promote_learner,
+    WipeJoiner: rejoining.wipe_joiner,
     SaveSnapshot: _save_snapshot,
     ReadSecret: _read_secret,
     ReadMembers: _read_members,

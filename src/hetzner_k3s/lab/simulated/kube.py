@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final, TypeVar
 
 from hetzner_k3s.lab.k3s import node as node_objects
@@ -23,6 +24,7 @@ from hetzner_k3s.lab.k3s.api.resources import (
 from hetzner_k3s.lab.k3s.api.status import ApiError
 from hetzner_k3s.lab.k3s.api.store import Store
 from hetzner_k3s.lab.k3s.control.cloud import HELM_CHARTS
+from hetzner_k3s.lab.k3s.control.nodes import ETCD_FINALIZER, NODE_FINALIZER, without_finalizer
 from hetzner_k3s.lab.k3s.etcd_port import EtcdError
 from hetzner_k3s.lab.simulated import node_load
 from hetzner_k3s.lab.simulated.chance import Chance
@@ -42,6 +44,7 @@ _DIGEST: Final = "hetzner-k3s/digest"
 _TIMEOUT: Final = 10.0
 _PERSIST: Final = 60.0
 _GONE_WITHIN: Final = 90.0
+_GOES_WITHIN: Final = 10.0
 _POLL: Final = 0.5
 _ANSWER: Final = (0.005, 0.03)
 _KINDS: Final[Mapping[str, Resource]] = {"Secret": SECRETS, "ConfigMap": CONFIGMAPS, "HelmChart": HELM_CHARTS}
@@ -80,6 +83,22 @@ class SimulatedKube:
 
         await self._write(master, delete, f"delete Node {name}")
         await self._until(master, gone, f"Node {name} is still there, so its finalizers are", _GONE_WITHIN)
+
+    async def release_node(self, master: HostTarget, name: str, uid: str) -> None:
+        """Take k3s' own finalizers off a Node that is being deleted."""
+
+        async def gone(store: Store) -> bool:
+            found = await store.find(NODES, name)
+            return found is None or found["metadata"]["uid"] != uid
+
+        async def release(store: Store) -> None:
+            if not await gone(store):
+                await store.change(NODES, name, "", _without_k3s_finalizers)
+
+        try:
+            await self._until(master, gone, f"Node {name} is still there", _GOES_WITHIN)
+        except DeadlineExceeded:
+            await self._write(master, release, f"take k3s' finalizers off Node {name}")
 
     async def delete_node_password(self, master: HostTarget, name: str) -> None:
         """Delete the Secret that ties a node's name to its password."""
@@ -207,6 +226,12 @@ class SimulatedKube:
             ) from failure
 
 
+def _without_k3s_finalizers(old: Obj) -> Obj:
+    if "deletionTimestamp" not in old["metadata"]:
+        return old
+    return without_finalizer(without_finalizer(old, ETCD_FINALIZER), NODE_FINALIZER)
+
+
 async def _view(store: Store) -> KubeView:
     namespace = await store.get(NAMESPACES, _NAMESPACE)
     nodes, _ = await store.list(NODES)
@@ -244,6 +269,7 @@ def _node(found: Obj) -> KubeNode:
             annotations.get(naming.ANNOTATION_LEAVING),
             unschedulable=bool(found.get("spec", {}).get("unschedulable")),
         ),
+        created=datetime.fromisoformat(metadata["creationTimestamp"]).timestamp(),
         labels=labels,
     )
 

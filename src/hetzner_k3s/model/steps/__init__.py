@@ -11,6 +11,7 @@ from hetzner_k3s.model.steps.control_plane import (
     RecordBirth,
     RemoveMember,
     SaveSnapshot,
+    WipeJoiner,
 )
 from hetzner_k3s.model.steps.disaster import AdoptLineage, FenceMember, FetchDatabase, HoldMaster, ResetQuorum
 from hetzner_k3s.model.steps.infra import (
@@ -22,6 +23,7 @@ from hetzner_k3s.model.steps.infra import (
 )
 from hetzner_k3s.model.steps.local import WriteKubeconfig
 from hetzner_k3s.model.steps.nodes import DeleteNode, JoinWorker
+from hetzner_k3s.model.steps.power import PowerOn, StartMaster
 from hetzner_k3s.model.steps.restore import ForgetBirth, KeepSnapshot, ReconnectWorker, RestoreSnapshot, StartRestored
 from hetzner_k3s.model.steps.scale import (
     CordonNode,
@@ -41,6 +43,8 @@ Step = (
     | EnsurePlacementGroup
     | EnsureLoadBalancer
     | CreateServer
+    | PowerOn
+    | StartMaster
     | SecureHost
     | InstallK3s
     | RecordBirth
@@ -50,6 +54,7 @@ Step = (
     | RenewToken
     | SaveSnapshot
     | RemoveMember
+    | WipeJoiner
     | DeleteNode
     | HoldMaster
     | FetchDatabase
@@ -101,6 +106,7 @@ __all__ = [
     "KeepSnapshot",
     "MarkDeleting",
     "MarkMember",
+    "PowerOn",
     "ReconnectWorker",
     "RecordBirth",
     "RemoveMember",
@@ -110,9 +116,11 @@ __all__ = [
     "RetireMember",
     "SaveSnapshot",
     "SecureHost",
+    "StartMaster",
     "StartRestored",
     "Step",
     "UncordonNode",
     "UnmarkMember",
+    "WipeJoiner",
     "WriteKubeconfig",
 ]

@@ -41,6 +41,19 @@ class JoinControlPlane:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WipeJoiner:
+    """Put the data of the former member `target` aside, so that it can join anew.
+
+    Its host asks the supervisor at `server_url` again whether a member of its name or `address` is listed.
+    """
+
+    target: str
+    server_id: int
+    server_url: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MarkMember:
     """Record that the master `target` is a joined voter: label on the server, annotation on its Node.
 
@@ -64,7 +77,10 @@ class SaveSnapshot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoveMember:
-    """Remove the dead etcd member of the lost master `target` through the gateway of the healthy master `via`."""
+    """Remove the dead etcd member of the lost master `target` through the gateway of the healthy master `via`.
+
+    A server of that name (its successor, or itself without its data) is no member any more, and its label goes first.
+    """
 
     target: str
     member_id: str

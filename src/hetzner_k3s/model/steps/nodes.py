@@ -9,12 +9,14 @@ from dataclasses import dataclass
 class DeleteNode:
     """Delete the Node of a server that is gone, by its UID, and its node-password secret.
 
-    `uid` is None when only the secret is left.
+    `uid` is None when only the secret is left. `release` takes k3s' finalizers off one that is being deleted and stays:
+    what they wait for, its etcd member, is gone.
     """
 
     target: str
     uid: str | None
     via: int
+    release: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

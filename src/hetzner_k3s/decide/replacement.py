@@ -1,0 +1,115 @@
+"""`--replace NAME`: a master that is there and not well is discarded with its user's consent, while quorum holds.
+
+Its server is deleted by its id; what follows is the repair of any lost master. Before that, a snapshot is saved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from hetzner_k3s.decide import predictions, quorum
+from hetzner_k3s.decide.basis import Basis, Opinion, basis_of
+from hetzner_k3s.decide.control_plane import TROUBLED, MasterView, Stage
+from hetzner_k3s.decide.healthy import healthy_ids, healthy_names, member_of
+from hetzner_k3s.decide.snapshots import saved_before, saving
+from hetzner_k3s.decide.unfit import unfit
+from hetzner_k3s.model.facts import Known
+from hetzner_k3s.model.plan import Intent, PlannedStep, Reason, Refusal, Scope
+from hetzner_k3s.model.spec import ClusterSpec
+from hetzner_k3s.model.state import ClusterState
+from hetzner_k3s.model.steps import DeleteServer, Step
+
+_VOTES = frozenset({Stage.MEMBER, Stage.UNMARKED})
+
+
+def flag(name: str) -> str:
+    """Give the consent as it is typed."""
+    return f"--replace {name}"
+
+
+def discarded(basis: Basis) -> frozenset[str]:
+    """Name the masters that are there, not well, and may be discarded."""
+    asked = ((name, basis.plane.master(name)) for name in basis.intent.consents.replace)
+    return frozenset(name for name, m in asked if m is not None and m.stage in TROUBLED and spared(basis, m))
+
+
+def spared(basis: Basis, master: MasterView) -> bool:
+    """Tell whether a quorum of healthy voters is left without a master (ARCHITECTURE law 5)."""
+    voters, member = quorum.voters(basis.plane.members), member_of(basis, master)
+    left = healthy_ids(basis) - {member.id if member else ""}
+    return bool(voters) and len(left) >= quorum.majority(len(voters))
+
+
+def replacement_fits(basis: Basis) -> tuple[Refusal, ...]:
+    """Refuse to discard what is no master, what is well, and what quorum needs; one that is gone needs no consent."""
+    told = ((name, _misfit(basis, name)) for name in sorted(basis.intent.consents.replace))
+    return tuple(unfit(flag(name), *misfit) for name, misfit in told if misfit is not None)
+
+
+def _misfit(basis: Basis, name: str) -> tuple[str, str] | None:
+    master = basis.plane.master(name)
+    if master is None:
+        return (
+            f"The file has no master of that name; it has {', '.join(basis.spec.master_names)}.",
+            "Give one of these names.",
+        )
+    if master.stage in _VOTES:
+        return f"{name} is a healthy voter.", "Run `create` without that flag."
+    if master.stage in TROUBLED and not spared(basis, master):
+        needed = quorum.majority(len(quorum.voters(basis.plane.members)) or len(basis.spec.masters))
+        return (
+            f"Without {name} fewer than {needed} healthy voters would be left: {healthy_names(basis)}.",
+            "Bring the other masters back first.",
+        )
+    return None
+
+
+def discard(basis: Basis) -> Opinion | None:
+    """Save a snapshot, then delete the server of one master that may go; no opinion when none may."""
+    for name in sorted(discarded(basis)):
+        master = basis.plane.master(name)
+        if master is not None and master.server is not None:
+            member = member_of(basis, master)
+            if member is not None and not saved_before(basis, member):
+                return Opinion((saving(basis, member, name),))
+            return Opinion((_deletion(master, name, master.server.id),))
+    return None
+
+
+def _deletion(master: MasterView, name: str, server_id: int) -> PlannedStep:
+    return PlannedStep(
+        step=DeleteServer(target=name, server_id=server_id),
+        scope=Scope.CONTROL_PLANE,
+        reason=Reason.LOST,
+        because=f"it is {master.stage.value}, and a quorum of healthy voters is left without it",
+        consent=flag(name),
+    )
+
+
+def bound(spec: ClusterSpec, state: ClusterState, intent: Intent) -> Intent:
+    """Bind consents to what was seen when they were given: what is discarded then, and nothing that fails later."""
+    if not intent.consents.replace:
+        return intent
+    names = discarded(basis_of(spec, state, intent, frozenset()))
+    return replace(intent, consents=replace(intent.consents, replace=names))
+
+
+def spent(intent: Intent, steps: Iterable[PlannedStep]) -> Intent:
+    """Take back the consents that steps have used: a master is discarded once."""
+    used = {p.step.target for p in steps if isinstance(p.step, DeleteServer) and p.consent == flag(p.step.target)}
+    if not used:
+        return intent
+    return replace(intent, consents=replace(intent.consents, replace=intent.consents.replace - used))
+
+
+def predict(_spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
+    """Say what the world looks like when a server is deleted: it is gone by its id too, and its peers notice."""
+    if not isinstance(step, DeleteServer):
+        return state
+    gone = {step.server_id: Known(False)}
+    hosts = {key: reading for key, reading in state.hosts.items() if key not in gone}
+    kube = {key: reading for key, reading in state.kube.items() if key not in gone}
+    left = replace(state, hosts=hosts, kube=kube, lookups={**state.lookups, **gone})
+    living = {f.value.etcd.member_id for f in hosts.values() if isinstance(f, Known)}
+    return predictions.map_peers(left, lambda peers: tuple(peer for peer in peers if peer in living))
