@@ -7,15 +7,16 @@ from pathlib import Path
 
 import click
 
-from hetzner_k3s import addons, decide
+from hetzner_k3s import addons
 from hetzner_k3s.cli import wiring
 from hetzner_k3s.cli.commands.options import config_option, consent_options, load_spec
+from hetzner_k3s.cli.render.events import Teller
 from hetzner_k3s.cli.render.plan import forecast_lines, forecast_rows
 from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.errors import ExitCode
 from hetzner_k3s.model.plan import Forecast, Intent, Verb
 from hetzner_k3s.model.spec import ClusterSpec
-from hetzner_k3s.observe import observe
+from hetzner_k3s.reconcile import Wish, look_ahead
 
 
 @click.command()
@@ -41,7 +42,10 @@ def plan(config: Path, as_json: bool, check: bool, consents: Consents) -> ExitCo
 
 
 async def _look_ahead(spec: ClusterSpec, consents: Consents) -> Forecast:
+    """Look as `create` does, with the same patience: right after a loss there is an election."""
     async with wiring.open_session(spec) as session:
-        state = await observe(session.ports, spec, Verb.CREATE)
-    intent = Intent(verb=Verb.CREATE, addons=addons.digests(spec), consents=consents)
-    return decide.forecast(spec, state, intent)
+        teller = Teller(spec.name, quiet=False, now=session.ports.clock.monotonic, write=wiring.to_stderr)
+        intent = Intent(verb=Verb.CREATE, addons=addons.digests(spec), consents=consents)
+        wish = Wish(spec=spec, intent=intent, request=session.lock_request)
+        _, forecast = await look_ahead(wish, session.ports, teller)
+    return forecast
