@@ -15,6 +15,7 @@ from tests.decide.world import (
     NO_RECORD,
     NOW,
     OTHER_CA,
+    OTHER_UID,
     SPEC,
     UID,
     WORKER1,
@@ -108,3 +109,21 @@ def test_a_birth_is_refused_while_s3_is_silent() -> None:
 
 def test_verbs_are_told() -> None:
     assert "ForgetBirth ab12ab12" in verbs(plan(all_lost(), S3_SPEC, OVER).steps)
+
+
+def test_the_snapshots_of_a_cluster_that_is_gone_are_given_up_by_its_uid() -> None:
+    state = with_snapshots(nothing(), stored(60), stored(90))
+    (refusal,) = plan(state, S3_SPEC).refusals
+    assert f"--new-cluster-over {UID[:8]}" in refusal.you_can
+    assert codes(state, S3_SPEC, over(UID[:8])) == []
+    assert any("s3_folder" in note for note in plan(state, S3_SPEC, over(UID[:8])).notes)
+    another = with_snapshots(nothing(), stored(60), stored(90, uid=OTHER_UID))
+    assert codes(another, S3_SPEC, over(UID[:8])) == ["birth.snapshots"]
+    unnamed = with_snapshots(nothing(), stored(60, uid=None))
+    (refusal,) = plan(unnamed, S3_SPEC).refusals
+    assert "--new-cluster-over" not in refusal.you_can
+
+
+def test_once_the_new_cluster_is_born_the_consent_still_fits() -> None:
+    born = with_snapshots(healthy(S3_SPEC), stored(60, uid=OTHER_UID))
+    assert codes(born, S3_SPEC, over(OTHER_UID[:8])) == []

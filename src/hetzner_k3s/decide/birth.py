@@ -168,7 +168,13 @@ def _snapshots_in_the_way(basis: Basis) -> tuple[Refusal, ...]:
     seed = _recorded_seed(basis)
     own = seed.facts.etcd.uid if seed is not None and seed.facts is not None else None
     pattern = naming.master_name_pattern(basis.spec.name)
-    found = [s for s in basis.state.snapshots.value if pattern.fullmatch(s.node or "") and s.cluster_uid != own]
+    found = [
+        snapshot
+        for snapshot in basis.state.snapshots.value
+        if pattern.fullmatch(snapshot.node or "")
+        and (own is None or snapshot.cluster_uid != own)
+        and not new_cluster.gives_up_snapshot(basis, snapshot)
+    ]
     return (_snapshots_exist(basis, found),) if found else ()
 
 
@@ -184,14 +190,15 @@ def _snapshots_unknown(why: str) -> Refusal:
 def _snapshots_exist(basis: Basis, found: list[StoredSnapshot]) -> Refusal:
     newest = max(found, key=lambda s: s.created)
     count = f"{len(found)} {'snapshot' if len(found) == 1 else 'snapshots'}"
+    uid = newest.cluster_uid
+    let_go = f", or let them be pushed out: `create --new-cluster-over {uid[:8]}`" if uid else ""
     return Refusal(
         code="birth.snapshots",
         saw=f"S3 holds {count} of masters named like those of '{basis.spec.name}', the newest {newest.folder}/"
-        f"{newest.name} (cluster UID {(newest.cluster_uid or 'not noted')[:8]}), but this project has no record "
-        "of a birth.",
+        f"{newest.name} (cluster UID {uid[:8] if uid else 'not noted'}), but this project has no record of a birth.",
         why="That cluster may be lost, or live in another project; a new one's snapshots would push them out.",
-        you_can="Check the Hetzner token. If that cluster is gone for good, name another datastore.etcd.s3_folder, or "
-        "move its snapshots away.",
+        you_can="Check the Hetzner token. If that cluster is gone for good, name another datastore.etcd.s3_folder, "
+        f"move its snapshots away{let_go}.",
     )
 
 

@@ -11,9 +11,11 @@ from hetzner_k3s.decide.basis import Basis, Opinion
 from hetzner_k3s.decide.unfit import unfit
 from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import Server
+from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.host import HostFacts
 from hetzner_k3s.model.identity import BirthRecord, Phase
 from hetzner_k3s.model.plan import PlannedStep, Reason, Refusal, Scope
+from hetzner_k3s.model.snapshots import StoredSnapshot
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import ForgetBirth, Step
@@ -49,6 +51,18 @@ def in_effect(basis: Basis) -> bool:
     return any(gives_up(basis, ca) for ca in known)
 
 
+def gives_up_snapshot(basis: Basis, snapshot: StoredSnapshot) -> bool:
+    """Tell whether a snapshot is of the cluster that the user gave up, by its kube-system UID."""
+    return _names(basis.intent.consents.new_cluster_over, snapshot.cluster_uid)
+
+
+def _known_by_snapshots(basis: Basis) -> bool:
+    """Tell whether S3 holds snapshots of the cluster that was given up, and the recorded one is another."""
+    if consented(basis) or not isinstance(basis.state.snapshots, Known):
+        return False
+    return any(gives_up_snapshot(basis, snapshot) for snapshot in basis.state.snapshots.value)
+
+
 def left_over(basis: Basis, facts: HostFacts | None) -> bool:
     """Tell whether a host is a worker of the cluster that was given up."""
     return facts is not None and facts.disk.server_ca is None and gives_up(basis, facts.disk.agent_ca)
@@ -73,7 +87,7 @@ def notes(basis: Basis) -> tuple[str, ...]:
         f"{name} is of the cluster that was given up: delete or rebuild it, and run `create` again" for name in old
     )
     s3 = basis.spec.etcd.s3
-    if s3 is None or not (consented(basis) or in_effect(basis)):
+    if s3 is None or not (consented(basis) or in_effect(basis) or _known_by_snapshots(basis)):
         return told
     pruned = f"the new cluster's snapshots push out the old one's in folder {s3.folder}; to keep those, name another"
     return (*told, f"{pruned} datastore.etcd.s3_folder before")
@@ -82,7 +96,12 @@ def notes(basis: Basis) -> tuple[str, ...]:
 def consent_fits(basis: Basis) -> tuple[Refusal, ...]:
     """Refuse `--new-cluster-over` where that cluster is not here, or may still have its data."""
     given = basis.intent.consents.new_cluster_over
-    if given is None or in_effect(basis) or (consented(basis) and losses.all_lost(basis.plane)):
+    if (
+        given is None
+        or in_effect(basis)
+        or _known_by_snapshots(basis)
+        or (consented(basis) and losses.all_lost(basis.plane))
+    ):
         return ()
     if consented(basis):
         kept = ", ".join(m.name for m in basis.plane.all_masters if not losses.holds_no_data(m))
