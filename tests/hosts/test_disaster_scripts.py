@@ -23,6 +23,7 @@ from hetzner_k3s.model.operations import Probe, ReadLog
 from hetzner_k3s.model.state import Rescue
 
 RECORDED = Path(__file__).parent / "recorded" / "etcd-3.5.16-five-puts.wal"
+RECORDED_NAME = "0000000000000000-0000000000000000.wal"
 CA = "ab12" * 16
 TOKEN = f"K10{CA}::server:secret"
 SUCCESS = (
@@ -100,7 +101,7 @@ def host(tmp_path: Path) -> MakeBelieve:
     made = MakeBelieve(tmp_path)
     for folder in ("bin", "run", "state", "k3s/server/db/etcd/member/wal", "k3s/server/tls/etcd", "k3s/agent"):
         (tmp_path / folder).mkdir(parents=True)
-    shutil.copy(RECORDED, made.data / "server/db/etcd/member/wal/0000000000000000-0000000000000000.wal")
+    shutil.copy(RECORDED, made.data / "server/db/etcd/member/wal" / RECORDED_NAME)
     (made.data / "server/token").write_text(f"{TOKEN}\n")
     (made.data / "server/tls/server-ca.crt").write_text("the CA")
     (made.data / "agent/server-ca.crt").write_text("the CA")
@@ -212,7 +213,9 @@ def test_a_reset_writes_the_lineage_first_and_starts_what_was_reset(host: MakeBe
     hold(host)
     look = f'cat "{host.state}/lineage" >"{host.root}/seen"; cat "{host.config}" >>"{host.root}/seen"\n'
     host.stub("k3s", look + SUCCESS)
+    before = (host.data / "server/db/etcd/member/wal" / RECORDED_NAME).read_bytes()
     assert host.answer("reset_cluster", CA, "2222", "1111") == {"result": {}}
+    assert (host.data / "server/db/etcd/member/wal" / RECORDED_NAME).read_bytes() == before
     seen = (host.root / "seen").read_text()
     assert seen.startswith("2222 1111\n")
     assert "server: https" not in seen
