@@ -42,3 +42,8 @@ def test_what_is_printed_can_be_read(numbers: tuple[int, int, int, int], candida
 def test_other_texts_are_no_release(tag: str) -> None:
     with pytest.raises(ValueError, match="is not a k3s release"):
         K3sVersion.parse(tag)
+
+
+def test_a_version_is_not_compared_with_what_is_none() -> None:
+    with pytest.raises(TypeError):
+        _ = K3sVersion.parse("v1.36.3+k3s1") < "v1.36.3+k3s1"

@@ -175,6 +175,14 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     ),
     Mutation(
         law=6,
+        what="looking for a WAL changes the variable that names the log of a reset",
+        file="hosts/scripts/prelude.sh",
+        old='    for wal_found in "$k3s_data"/server/db/etcd/member/wal/*.wal; do\n        [ -e "$wal_found" ]',
+        new='    for log in "$k3s_data"/server/db/etcd/member/wal/*.wal; do\n        [ -e "$log" ]',
+        tests=_RESET_SCRIPTS,
+    ),
+    Mutation(
+        law=6,
         what="the exit code of a restore is trusted",
         file="hosts/scripts/restore_snapshot.sh",
         old="grep -q 'Managed etcd cluster membership has been reset' \"$log\" ||\n",

@@ -1,0 +1,74 @@
+"""What no plan asks for, because other rules stand before it: each corner answers by itself all the same."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from tests.decide import world as w
+
+from hetzner_k3s.decide import control_plane, join, predictions, remediate, split, tokens
+from hetzner_k3s.decide.awaited import come_true
+from hetzner_k3s.decide.basis import Basis, basis_of
+from hetzner_k3s.decide.control_plane import Stage, healthy_master, look
+from hetzner_k3s.decide.members import DeadMember
+from hetzner_k3s.model.state import ClusterState
+
+
+def _basis(state: ClusterState) -> Basis:
+    return basis_of(w.SPEC, state, w.CREATE, frozenset())
+
+
+def _contradictory(state: ClusterState) -> ClusterState:
+    firewalls = tuple(replace(f, labels={**f.labels, "hetzner-k3s/seed": "5"}) for f in state.view.firewalls)
+    return w.with_listing(state, firewalls=firewalls)
+
+
+def test_a_record_that_contradicts_itself_lets_nothing_come_true_that_a_reset_began() -> None:
+    state = _contradictory(w.healthy())
+    assert come_true(w.SPEC, state).kube == state.kube
+
+
+def test_without_a_seed_nobody_is_named_and_nothing_is_begun() -> None:
+    basis = _basis(w.nothing())
+    with pytest.raises(LookupError):
+        _ = look(w.SPEC, w.nothing()).seed_server
+    assert healthy_master(w.SPEC, w.nothing()) is None
+    assert healthy_master(w.SPEC, w.healthy()) == w.FIRST_MASTER
+    assert join.join_masters(basis) is None
+    assert remediate.repair(basis) is None
+
+
+def test_a_master_without_a_server_comes_last_among_seeds() -> None:
+    view = look(w.SPEC, w.healthy()).masters[0]
+    odd = replace(view, server=None, stage=Stage.MEMBER)
+    assert control_plane._choose_seed((odd, view), w.born_record()) == view
+
+
+def test_a_dead_member_of_no_wanted_master_is_not_replaced() -> None:
+    state = w.with_snapshot(w.healthy(), w.MASTER2, 103)
+    lost = DeadMember(w.member_of("prod-master9", 103), "prod-master9")
+    assert remediate._replace(_basis(state), lost) == ()
+
+
+def test_one_side_needs_no_advice_on_which_to_keep() -> None:
+    assert split.how_to_keep(_basis(w.healthy())) == ""
+
+
+def test_a_token_that_nobody_holds_is_our_own_mistake() -> None:
+    basis = _basis(w.nothing())
+    with pytest.raises(LookupError):
+        tokens._renewal(basis, basis.plane.masters[0], "")
+
+
+def test_a_loss_whose_id_was_asked_for_is_told_as_proven() -> None:
+    state = w.without_quorum(w.lose(w.lose(w.healthy(), w.MASTER1), w.MASTER2))
+    refusals = w.plan(state).refusals
+    assert [refusal.code for refusal in refusals] == ["quorum.lost"]
+    assert "prod-master1: its server is deleted" in refusals[0].saw
+
+
+def test_what_is_deleted_is_gone_and_an_unknown_kind_changes_nothing() -> None:
+    state = w.healthy()
+    assert predictions.without_resource(state, "ssh_key", 50).view.ssh_keys == ()
+    assert predictions.without_resource(state, "volume", 50) == state
