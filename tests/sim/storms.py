@@ -27,7 +27,7 @@ from .tool import Run
 _REST = 45.0
 _LAST_RUNS = 4
 _STORM_SECONDS = 150.0
-_LOST_TOO_MUCH = frozenset({"masters.two-lost", "masters.none-healthy", "masters.all-lost", "member.removal-unsafe"})
+_LOST_TOO_MUCH = frozenset({"masters.none-healthy", "masters.all-lost", "member.removal-unsafe"})
 """What the tool may refuse for good when a quorum's data was lost; issue 5 brings the consents for these."""
 
 _HOST_FAULTS: tuple[Callable[[str], Fault], ...] = (
