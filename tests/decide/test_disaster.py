@@ -19,18 +19,22 @@ from tests.decide.world import (
     CREATE,
     LINEAGE,
     MASTER1,
+    MASTER2,
     MASTER3,
     SPEC,
     born_record,
     codes,
     edit_facts,
     edit_kube,
+    edit_server,
     healthy,
+    lose,
     off,
     plan,
     recorded,
     verbs,
     waves,
+    without_quorum,
 )
 
 from hetzner_k3s.decide.awaited import come_true
@@ -159,3 +163,15 @@ def test_whose_data_it_is_is_told_by_the_host_before_the_label() -> None:
     assert belongs(facts, server, BirthRecord())
     assert began_anew(replace(facts, lineage="aa", parent_lineage=LINEAGE), record)
     assert not began_anew(replace(facts, lineage=LINEAGE, parent_lineage=LINEAGE), record)
+
+
+def test_a_record_that_contradicts_itself_is_not_foretold_anything() -> None:
+    state = edit_server(
+        starting(disaster()), MASTER3, lambda s: replace(s, labels={**s.labels, "hetzner-k3s/uid": "x"})
+    )
+    assert come_true(SPEC, state).facts(103) == state.facts(103)
+
+
+def test_a_seed_that_is_listed_under_another_masters_name_needs_no_other_proof() -> None:
+    state = lose(lose(healthy(), MASTER2), MASTER3)
+    assert not plan(held(without_quorum(state), MASTER1), SPEC, resetting(MASTER1)).refusals

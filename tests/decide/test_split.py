@@ -191,3 +191,9 @@ def test_a_label_of_another_lineage_is_a_side_of_its_own() -> None:
     past = labelled_lineage(silent(state, MASTER3), MASTER3, LINEAGE)
     assert "master.past" in codes(past)
     assert verbs(plan(past, SPEC, keep("2222")).steps) == [f"HoldMaster {MASTER3}"]
+
+
+def test_no_way_is_shown_where_the_record_knows_neither_side() -> None:
+    state = recorded(other_identity(healthy(), MASTER3), replace(born_record(), uid="another"))
+    split = next(r for r in plan(state).refusals if r.code == "identity.split")
+    assert "--keep" not in split.you_can

@@ -111,8 +111,6 @@ async def _kept(story: Story, *fenced: str, side: str | None = None) -> Run:
     offered = re.findall(r"--keep (\w{8})` keeps ([\w, -]+\d)", " ".join(r.you_can for r in refused.told.refusals))
     digits = next(digits for digits, names in offered if side is None or side in names)
     run = await story.create(consents=Consents(keep=digits))
-    if run.refused == ("member.unexplained",):
-        return run  # until a master whose disk is empty is led back like a rebuilt one
     assert run.code is ExitCode.CONVERGED, run.story()
     assert {rescue.server for rescue in story.world.laptop.rescues} == set(fenced)
     assert all(story.world.host(name).disk.fenced for name in fenced), "their data was not kept on their disks"
