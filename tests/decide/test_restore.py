@@ -83,6 +83,7 @@ def test_what_is_done_for_the_consent_says_so() -> None:
     first = plan(to_restore(), S3_SPEC, restoring()).steps
     assert verbs(first) == [f"CreateServer {MASTER1}", f"KeepSnapshot kept-{stored(2220).name}"]
     assert {step.consent for step in first} == {"--restore latest"}
+    assert "all masters are lost" in first[0].because
 
 
 def test_the_newest_is_chosen_or_the_one_that_is_named() -> None:

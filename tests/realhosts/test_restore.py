@@ -40,5 +40,6 @@ def test_all_masters_lost_and_restored_from_s3(fresh_lab: LabHandle, tmp_path: P
     assert "--restore latest" in refused.stderr
     restored = cluster.run("create", "--restore", "latest")
     assert restored.returncode == 0, restored.stderr
+    assert restored.stderr.count("restoring kept-") == 1, "the first attempt failed"
     assert "kept" in cluster.kubectl(master, "get configmap kept -n default -o name")
     assert cluster.run("create").returncode == 0

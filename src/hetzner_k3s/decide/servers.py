@@ -57,7 +57,9 @@ def prepare(
         return ()
     scope = Scope.CONTROL_PLANE if isinstance(spec, MasterSpec) else Scope.WORKER
     reason = Reason.LOST if lost else Reason.MISSING if server is None else Reason.UNFINISHED
-    consent = restore.flag(basis) if restore.awaits_server(basis, spec.name) else None
+    consent = None
+    if restore.awaits_server(basis, spec.name):
+        consent, because = restore.flag(basis), "all masters are lost, and the snapshot is to be restored on it"
     return (PlannedStep(step=step, scope=scope, reason=reason, because=because, consent=consent),)
 
 

@@ -42,7 +42,7 @@ VERBS: Final[Mapping[type, str]] = {
     steps.KeepSnapshot: "keep a copy of the snapshot as",
     steps.RestoreSnapshot: "restore the snapshot on",
     steps.StartRestored: "start the restored cluster on",
-    steps.ReconnectWorker: "point to a living master",
+    steps.ReconnectWorker: "reconnect worker",
     steps.ApplyAddons: "apply",
     steps.WriteKubeconfig: "write kubeconfig",
     steps.MarkDeleting: "record the deletion of",
