@@ -97,7 +97,7 @@ def _complaints(ahead: Forecast, servers: tuple[ServerReport, ...], drift: tuple
         (ahead.waits, f"waiting for {', '.join(wait.what for wait in ahead.waits)}"),
         (drift, f"drifted: {drifted_names}"),
     )
-    return [sentence for is_so, sentence in told_of if is_so]
+    return [*(sentence for is_so, sentence in told_of if is_so), *ahead.degraded]
 
 
 def _quorum(basis: Basis) -> Quorum | None:
