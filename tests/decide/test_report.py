@@ -314,6 +314,14 @@ def test_a_record_of_two_births_is_passed_on() -> None:
     assert isinstance(report(_conflicting(healthy())).record, RecordConflict)
 
 
+def test_what_create_would_leave_alone_is_said() -> None:
+    state = unreachable(healthy(), MASTER3)
+    told = report(state)
+    assert told.health is Health.DEGRADED
+    assert told.forecast.degraded
+    assert set(told.forecast.degraded) <= set(told.because)
+
+
 def test_the_report_carries_what_create_would_do() -> None:
     state = lose(healthy(), MASTER1)
     assert report(state).forecast.waves[0] == plan(state).steps
