@@ -27,8 +27,8 @@ from .tool import Run
 _REST = 45.0
 _LAST_RUNS = 4
 _STORM_SECONDS = 150.0
-_LOST_TOO_MUCH = frozenset({"masters.none-healthy", "masters.all-lost", "member.removal-unsafe"})
-"""What the tool may refuse for good when a quorum's data was lost; issue 5 brings the consents for these."""
+_LOST_TOO_MUCH = frozenset({"masters.none-healthy", "masters.all-lost", "member.removal-unsafe", "quorum.lost"})
+"""What the tool may refuse for good when a quorum's data was lost: only its user can say what may be given up."""
 
 _HOST_FAULTS: tuple[Callable[[str], Fault], ...] = (
     faults.ServerDeleted,
@@ -158,6 +158,7 @@ def _converged(place: World, spec: ClusterSpec, told: Storm, before: Picture | N
 
 def _excused(run: Run, told: Storm, place: World, spec: ClusterSpec) -> bool:
     """Tell whether the tool stands where it may stand for good today."""
-    explained = run.code is ExitCode.REFUSED and set(run.refused) <= _LOST_TOO_MUCH and bool(run.refused)
+    lost = {code for code in run.refused if code in _LOST_TOO_MUCH or code.startswith("restore.")}
+    explained = run.code is ExitCode.REFUSED and bool(run.refused) and lost == set(run.refused)
     known = [*invariants.evicted_joiners(place), *invariants.half_begun_births(place, spec)]
     return (told.quorum_lost and explained) or bool(known)
