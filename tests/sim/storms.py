@@ -69,12 +69,12 @@ async def storm(seed: int) -> Storm:
     """Let one storm pass."""
     chance, told, spec = Chance(seed, "storm"), Storm(seed), a_spec(workers=1)
     async with world(seed) as place:
-        before = await _born(place, spec, told) if chance.happens(0.7) else None
-        faults_left = [_fault(spec, chance) for _ in range(1 + int(chance.uniform(0, 3)))]
+        before = await born(place, spec, told) if chance.happens(0.7) else None
+        faults_left = [a_fault(spec, chance) for _ in range(1 + int(chance.uniform(0, 3)))]
         if before is not None:  # a run on a healthy cluster is over before anything could strike it
             lost = ServerDeleted(chance.choice(spec.master_names))
             await _strike_one(place, lost if chance.happens(0.5) else faults_left.pop(), told)
-        storm_over = asyncio.ensure_future(_strike(place, faults_left, chance, told))
+        storm_over = asyncio.ensure_future(strike(place, faults_left, chance, told))
         await _runs(place, spec, chance, told, before)
         await storm_over
         for fault in reversed(told.struck):
@@ -86,7 +86,8 @@ async def storm(seed: int) -> Storm:
     return told
 
 
-async def _born(place: World, spec: ClusterSpec, told: Storm) -> Picture:
+async def born(place: World, spec: ClusterSpec, told: Storm) -> Picture:
+    """Give birth to a cluster, with some of a user's objects in it, and let it come to rest."""
     birth = await tool.create(place, spec)
     assert birth.code is ExitCode.CONVERGED, birth.story()
     told.runs.append(birth)
@@ -95,7 +96,8 @@ async def _born(place: World, spec: ClusterSpec, told: Storm) -> Picture:
     return invariants.picture(place)
 
 
-async def _strike(place: World, left: list[Fault], chance: Chance, told: Storm) -> None:
+async def strike(place: World, left: list[Fault], chance: Chance, told: Storm) -> None:
+    """Let faults strike, one after another."""
     for fault in left:
         await asyncio.sleep(chance.uniform(0, _STORM_SECONDS / 3))
         await _strike_one(place, fault, told)
@@ -109,7 +111,8 @@ async def _strike_one(place: World, fault: Fault, told: Storm) -> None:
         told.quorum_lost |= invariants.quorum_lost(place)
 
 
-def _fault(spec: ClusterSpec, chance: Chance) -> Fault:
+def a_fault(spec: ClusterSpec, chance: Chance) -> Fault:
+    """Draw a fault."""
     if chance.happens(0.25):
         return _api_fault(chance)
     return chance.choice(_HOST_FAULTS)(chance.choice([s.name for s in spec.servers()]))
