@@ -419,6 +419,21 @@ MEMBERS = {
     "a master beyond the file is to go and does not answer": case(
         unreachable(healthy(FIVE), "prod-master5"), "surplus.unwell", spec=a_spec(3, 0), intent=PRUNE
     ),
+    "a master beyond the file is to go and has just begun to join": case(
+        edit_etcd(
+            joining(healthy(), FIVE, "prod-master5"),
+            lambda e: replace(
+                e,
+                members=(
+                    *(e.members or ()),
+                    Member(id="7", name="", peer_urls=("https://10.0.0.105:2380",), learner=True),
+                ),
+            ),
+        ),
+        "surplus.unwell",
+        spec=a_spec(3, 2),
+        intent=PRUNE,
+    ),
     "a master beyond the file is to go and is off": case(
         off(healthy(FIVE), "prod-master4"), "surplus.unwell", spec=a_spec(3, 0), intent=PRUNE
     ),
@@ -431,13 +446,6 @@ MEMBERS = {
     "a master beyond the file is to go and is protected": case(
         edit_server(healthy(FIVE), "prod-master5", lambda s: replace(s, protected=True)),
         "surplus.protected",
-        spec=a_spec(3, 0),
-        intent=PRUNE,
-    ),
-    "a master beyond the file is to go while a voter is sick": case(
-        edit_facts(healthy(FIVE), MASTER2, lambda f: replace(f, etcd=replace(f.etcd, leader="0", members=None))),
-        "master.not-ready",
-        "surplus.quorum",
         spec=a_spec(3, 0),
         intent=PRUNE,
     ),

@@ -25,7 +25,7 @@ _SEEDS: Final = 15
 _CHUNKS: Final = 3
 _LAST_RUNS: Final = 4
 _REST: Final = 45.0
-_ALL_LOST: Final = frozenset({"masters.all-lost", "masters.none-healthy"})
+_ALL_LOST: Final = frozenset({"masters.all-lost", "masters.none-healthy", "quorum.lost"})
 
 _WISHES: Final = (
     (a_spec(5, 2), a_spec(3, 1)),

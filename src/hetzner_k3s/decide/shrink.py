@@ -13,9 +13,10 @@ from dataclasses import replace
 from hetzner_k3s.decide import beyond, predictions, quorum
 from hetzner_k3s.decide.basis import Basis, Opinion
 from hetzner_k3s.decide.control_plane import MasterView, Stage, labelled_member
-from hetzner_k3s.decide.healthy import healthy_ids, member_of
+from hetzner_k3s.decide.healthy import healthy_ids
+from hetzner_k3s.decide.join import SETTLE_DEADLINE
 from hetzner_k3s.decide.machines import doubt
-from hetzner_k3s.decide.surplus import anothers_node
+from hetzner_k3s.decide.surplus import anothers_node, member_beyond, not_yet_members
 from hetzner_k3s.decide.workers import view_worker
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import Server, ServerStatus
@@ -50,7 +51,12 @@ def let_the_dead_go(basis: Basis) -> Opinion | None:
     """Remove the dead member of a master beyond the file: before anything joins, since etcd takes nobody beside it."""
     if not (basis.intent.consents.prune and basis.dead_beyond and basis.plane.seed):
         return None
-    lost = basis.dead_beyond[0]
+    members, healthy = basis.plane.members, healthy_ids(basis)
+    verdicts = [(lost, quorum.can_remove(members, healthy, lost.member.id)) for lost in basis.dead_beyond]
+    lost, verdict = next((v for v in verdicts if v[1].ok), verdicts[0])
+    if not verdict.ok:
+        what = f"the control plane to settle before the member of {lost.master} goes"
+        return Opinion(waits=(Wait(what=what, because=verdict.because, deadline=SETTLE_DEADLINE),))
     because = f"{_BEYOND}, and its server is gone"
     if not _saved(basis, lost.member):
         return Opinion((_planned(_snapshot(basis, lost.member), because),))
@@ -63,9 +69,9 @@ def let_masters_go(basis: Basis) -> Opinion | None:
     """Let one master beyond the file go a step further, when those of the file are all members."""
     if not basis.intent.consents.prune or basis.plane.seed is None or basis.plane.kube is None:
         return None
-    if any(master.stage is not Stage.MEMBER for master in basis.plane.masters):
+    if not_yet_members(basis):
         return None
-    for master in sorted(basis.plane.surplus, key=lambda m: (member_of(basis, m) is not None, -m.spec.index)):
+    for master in sorted(basis.plane.surplus, key=lambda m: (member_beyond(basis, m) is not None, -m.spec.index)):
         step = _next(basis, master)
         if step is not None:
             return Opinion((step,))
@@ -75,7 +81,7 @@ def let_masters_go(basis: Basis) -> Opinion | None:
 
 
 def _next(basis: Basis, master: MasterView) -> PlannedStep | None:
-    member, node = member_of(basis, master), basis.node(master.name)
+    member, node = member_beyond(basis, master), basis.node(master.name)
     if master.server is None:
         return None if member else _node_of_nobody(basis, master, node)
     if member is not None and master.server.status is ServerStatus.DELETING:
@@ -89,7 +95,7 @@ def _next(basis: Basis, master: MasterView) -> PlannedStep | None:
     return _retirement(basis, master.server, member)
 
 
-def _retirement(basis: Basis, server: Server, member: Member) -> PlannedStep:
+def _retirement(basis: Basis, server: Server, member: Member) -> PlannedStep | None:
     if not _saved(basis, member):
         return _planned(_snapshot(basis, member), f"the member of {server.name} will be removed")
     step = RetireMember(
@@ -100,8 +106,8 @@ def _retirement(basis: Basis, server: Server, member: Member) -> PlannedStep:
         heir=_seed_etcd(basis).member_id or "",
         basis=_members_basis(basis),
     )
-    because = quorum.can_retire(basis.plane.members, healthy_ids(basis), member.id).because
-    return _planned(step, f"{_BEYOND}, and {because}")
+    verdict = quorum.can_retire(basis.plane.members, healthy_ids(basis), member.id)
+    return _planned(step, f"{_BEYOND}, and {verdict.because}") if verdict.ok else None
 
 
 def _emptying(basis: Basis, node: KubeNode | None, scope: Scope) -> PlannedStep | None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hetzner_k3s.decide import beyond, quorum
+from hetzner_k3s.decide import beyond
 from hetzner_k3s.decide.basis import Basis
 from hetzner_k3s.decide.control_plane import NEVER_STARTED, TROUBLED, MasterView, Stage, labelled_member
 from hetzner_k3s.decide.healthy import healthy_ids, member_of
 from hetzner_k3s.decide.machines import NamedServer, doubt, whereabouts
 from hetzner_k3s.model.cloud import Server, ServerStatus
+from hetzner_k3s.model.contact import private_ip
+from hetzner_k3s.model.host import Member
 from hetzner_k3s.model.plan import Refusal
 
 _JOINING = NEVER_STARTED | {Stage.JOINING}
@@ -34,7 +36,11 @@ def _worker_notes(basis: Basis) -> Iterator[str]:
 
 
 def _kept_back(basis: Basis) -> Iterator[str]:
-    """Name what even `--prune` leaves: whose Node may stand for a machine that lives elsewhere."""
+    """Name what even `--prune` leaves for now: what comes first, or whose Node may be that of another machine."""
+    if missing := not_yet_members(basis):
+        first = ", ".join(f"{master.name} is {master.stage.value}" for master in missing)
+        for master in basis.plane.surplus:
+            yield f"{master.name} is beyond the file and stays until every master of the file is a member: {first}"
     servers = [m.server for m in basis.plane.surplus if m.server is not None]
     for server in (*servers, *beyond.surplus_workers(basis.spec, basis.view)):
         if (why := anothers_node(basis, server)) is not None:
@@ -71,8 +77,15 @@ def _is_taken_off(basis: Basis, server: Server) -> bool:
     return voter and not labelled_member(server)
 
 
+def member_beyond(basis: Basis, master: MasterView) -> Member | None:
+    """Find a master's member: its own, or the one at its address that has not started yet."""
+    address = private_ip(master.server, basis.plane.network_id) if master.server else None
+    unstarted = next((m for m in basis.plane.members if not m.name and m.address == address), None)
+    return member_of(basis, master) or unstarted
+
+
 def _found(basis: Basis, master: MasterView) -> str:
-    member = member_of(basis, master)
+    member = member_beyond(basis, master)
     if member is None:
         return "no member of etcd" if master.server else "only its Node is left"
     if master.server is None:
@@ -85,7 +98,7 @@ def _found(basis: Basis, master: MasterView) -> str:
 def surplus_out_of_the_way(basis: Basis) -> tuple[Refusal, ...]:
     """Refuse when a master must join while a member beyond the file is not healthy: etcd takes no new one then."""
     healthy = healthy_ids(basis)
-    told = ((m, member_of(basis, m)) for m in basis.plane.surplus)
+    told = ((m, member_beyond(basis, m)) for m in basis.plane.surplus)
     sick = [(m, member) for m, member in told if member is not None and member.id not in healthy]
     joining = [m.name for m in basis.plane.masters if m.stage in _JOINING]
     if basis.plane.seed is None or not joining or basis.intent.consents.prune:
@@ -105,12 +118,20 @@ def _in_the_way(basis: Basis, master: MasterView, joining: list[str]) -> Refusal
 
 
 def surplus_may_go(basis: Basis) -> tuple[Refusal, ...]:
-    """Refuse `--prune` while a master beyond the file may hold data, or while the others are not all healthy voters."""
+    """Refuse `--prune` while a master beyond the file is not well: it may hold data, and counts in the quorum.
+
+    Masters of the file that are no members yet come first: what is done about them must not be stopped by this.
+    """
     if not basis.intent.consents.prune or basis.plane.seed is None:
         return ()
     unwell = ((m, m.server, _cannot_go(basis, m)) for m in basis.plane.surplus)
     told = tuple(_unwell(m, server, why) for m, server, why in unwell if server is not None and why is not None)
-    return _protected(basis) + told or _unsafe(basis)
+    return _protected(basis) + (() if not_yet_members(basis) else told)
+
+
+def not_yet_members(basis: Basis) -> tuple[MasterView, ...]:
+    """Give the masters of the file that are no members, for whatever reason: nothing living goes before they are."""
+    return tuple(master for master in basis.plane.masters if master.stage is not Stage.MEMBER)
 
 
 def _protected(basis: Basis) -> tuple[Refusal, ...]:
@@ -136,7 +157,7 @@ def _cannot_go(basis: Basis, master: MasterView) -> str | None:
         return None
     if master.facts is None:
         return f"it is {master.stage.value}{f' ({master.detail})' if master.detail else ''}"
-    member = member_of(basis, master)
+    member = member_beyond(basis, master)
     if master.stage in TROUBLED:
         return f"it is {master.stage.value} ({master.detail})"
     if member is not None and member.id not in healthy_ids(basis):
@@ -150,29 +171,5 @@ def _unwell(master: MasterView, server: Server, why: str) -> Refusal:
         saw=f"--prune was given. {master.name} ({whereabouts(server)}) is beyond the file, and {why}.",
         why="Only a master that is well, or whose server is gone, is let go: silence is not death.",
         you_can="Bring it back; or, if what it holds may go, delete the server at Hetzner and run the command again.",
-        passing=True,
-    )
-
-
-def _unsafe(basis: Basis) -> tuple[Refusal, ...]:
-    """Refuse when a member that is to go could cost quorum; masters that are about to join come first."""
-    if basis.dead_beyond:
-        lost = basis.dead_beyond[0]
-        verdict = quorum.can_remove(basis.plane.members, healthy_ids(basis), lost.member.id)
-        return () if verdict.ok else (_costly(lost.master, verdict.because),)
-    going = [(m.name, member) for m in basis.plane.surplus if (member := member_of(basis, m)) is not None]
-    coming = _JOINING | {Stage.UNMARKED}
-    if not going or any(m.stage in coming for m in basis.plane.masters):
-        return ()
-    verdicts = ((n, quorum.can_retire(basis.plane.members, healthy_ids(basis), m.id)) for n, m in reversed(going))
-    return tuple(_costly(name, verdict.because) for name, verdict in verdicts if not verdict.ok)[:1]
-
-
-def _costly(name: str, why: str) -> Refusal:
-    return Refusal(
-        code="surplus.quorum",
-        saw=f"--prune was given. {name} is beyond the file, but {why}.",
-        why="Every master that goes leaves fewer that may fail, so the others must all be healthy voters first.",
-        you_can="Bring the others back to health, then run the command again.",
         passing=True,
     )
