@@ -273,6 +273,9 @@ class _Run:
             for wait in plan.waits:
                 self.events.waiting(wait)
         overdue = [wait for wait in plan.waits if quiet > wait.deadline]
+        if overdue and overdue[0].otherwise is not None:
+            self.events.refused((overdue[0].otherwise,))
+            return ExitCode.REFUSED
         if overdue:
             raise ProductError(f"waited {quiet:.0f} s for {overdue[0].what}: {overdue[0].because}")
         return None

@@ -179,7 +179,7 @@ def kept_out(
 
     def change(facts: HostFacts) -> HostFacts:
         unit = replace(facts.server_unit, active="activating", restarts=restarts)
-        return replace(facts, server_unit=unit, disk=replace(facts.disk, token_hash=token))
+        return replace(facts, server_unit=unit, disk=replace(facts.disk, token_hash=token, passwd_hash=token))
 
     return edit_facts(state, name, change)
 
@@ -461,7 +461,10 @@ MEMBERS = {
         stray(healthy(), Member(id="7", name="", peer_urls=(), learner=False)), "member.unexplained"
     ),
     "the address of the dead member is held by a server we know nothing of": case(
-        with_server(lose(healthy(), MASTER1), replace(FOREIGN, name="db", private_ips={NETWORK: "10.0.0.101"})),
+        with_server(
+            without_node(lose(healthy(), MASTER1), MASTER1),
+            replace(FOREIGN, name="db", private_ips={NETWORK: "10.0.0.101"}),
+        ),
         "member.unexplained",
     ),
     "the dead member's server still exists although no listing shows it": case(
@@ -503,7 +506,22 @@ WORKERS = {
     "a worker's Node is NotReady": case(not_ready(healthy(), WORKER1), "worker.not-ready"),
 }
 
+
+def encrypting(state: ClusterState, **stages: str) -> ClusterState:
+    """The Nodes of masters tell how far the change of the keys of secrets is, by `master1=`…"""
+    for master, stage in stages.items():
+        state = edit_node(state, f"{CLUSTER}-{master}", lambda n, stage=stage: replace(n, encryption=stage))  # type: ignore[misc]
+    return state
+
+
 BEFORE_A_JOIN = {
+    "the keys of secrets are being changed and a master is lost": case(
+        encrypting(lose(healthy(), MASTER3), master1="rotate-bb", master2="start-aa", master3="start-aa"),
+        "encryption.rotating",
+    ),
+    "a master has other keys of secrets than another and a third is lost": case(
+        encrypting(lose(healthy(), MASTER3), master1="start-bb", master2="start-aa"), "encryption.rotating"
+    ),
     "the token is being rotated and a master is lost": case(
         edit_etcd(lose(healthy(), MASTER3), lambda e: replace(e, bootstrap_keys=(NEW_TOKEN, OLD_TOKEN))),
         "token.rotating",
@@ -547,6 +565,17 @@ def replacing(*names: str) -> Intent:
     return replace(CREATE, consents=Consents(replace=frozenset(names)))
 
 
+def accepting(ca: str) -> Intent:
+    return replace(CREATE, consents=Consents(accept_ca=ca[:8]))
+
+
+def with_ca(state: ClusterState, ca: str, *, masters: tuple[str, ...] = SPEC.master_names) -> ClusterState:
+    """The CA was rotated: masters were restarted with the new one, workers and the kubeconfig here hold the old one."""
+    for name in masters:
+        state = edit_facts(state, name, lambda f: replace(f, disk=replace(f.disk, server_ca=ca)))
+    return state
+
+
 CONSENTS = {
     "a healthy master is to be discarded": case(healthy(), "consent.unfit", intent=replacing(MASTER2)),
     "a master that the file does not have is to be discarded": case(
@@ -563,6 +592,54 @@ CONSENTS = {
         without_quorum(off(off(healthy(), MASTER2), MASTER3)),
         "consent.unfit",
         intent=replacing(MASTER2),
+    ),
+    "the CA was rotated and nobody said so": case(
+        with_ca(healthy(), OTHER_CA), "identity.other", "masters.none-healthy"
+    ),
+    "another CA is accepted than the masters answer with": case(healthy(), "consent.unfit", intent=accepting(OTHER_CA)),
+    "a CA is accepted that one master has not yet": case(
+        with_ca(healthy(), OTHER_CA, masters=(MASTER1, MASTER2)),
+        "identity.split",
+        "consent.unfit",
+        intent=accepting(OTHER_CA),
+    ),
+    "a CA is accepted while too few masters answer": case(
+        without_quorum(with_ca(lose(lose(healthy(), MASTER1), MASTER2), OTHER_CA, masters=(MASTER3,))),
+        "identity.other",
+        "quorum.lost",
+        "consent.unfit",
+        intent=accepting(OTHER_CA),
+    ),
+    "a CA is accepted for a cluster with another UID": case(
+        recorded(with_ca(healthy(), OTHER_CA), replace(born_record(), uid=OTHER_UID)),
+        "identity.other",
+        "masters.none-healthy",
+        "consent.unfit",
+        intent=accepting(OTHER_CA),
+    ),
+    "a CA is accepted for a cluster of another lineage": case(
+        edit_kube(with_ca(healthy(), OTHER_CA), lambda v: replace(v, lineage="9999")),
+        "identity.other",
+        "identity.lineage",
+        "masters.none-healthy",
+        "consent.unfit",
+        intent=accepting(OTHER_CA),
+    ),
+    "a CA is accepted before one is recorded": case(nothing(), "consent.unfit", intent=accepting(OTHER_CA)),
+    "a CA is accepted while two lineages are recorded": case(
+        edit_server(healthy(), MASTER3, lambda s: replace(s, labels={**s.labels, "hetzner-k3s/lineage": "9999"})),
+        "record.conflict",
+        "consent.unfit",
+        intent=accepting(OTHER_CA),
+    ),
+    "an acceptance was cut off and is not given again": case(
+        edit_server(
+            with_ca(healthy(), OTHER_CA),
+            MASTER3,
+            lambda s: replace(s, labels={**s.labels, "hetzner-k3s/ca": OTHER_CA[:40]}),
+        ),
+        "record.conflict",
+        "kubeconfig.other-cluster",
     ),
 }
 

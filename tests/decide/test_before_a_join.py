@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.decide.refused import alarmed, clock_off, fresh, running_with
+from tests.decide.refused import alarmed, clock_off, encrypting, fresh, running_with
 from tests.decide.world import (
     MASTER1,
     MASTER2,
@@ -163,3 +163,10 @@ def test_nothing_is_told_of_clocks_while_no_master_is_healthy() -> None:
     for name in SPEC.master_names:
         state = unreachable(state, name)
     assert plan(clock_off(state, WORKER1, 300.0)).notes == ()
+
+
+def test_keys_of_secrets_that_rest_or_concern_nobody_who_joins_are_no_obstacle() -> None:
+    lost = lose(healthy(), MASTER3)
+    assert codes(encrypting(healthy(), master1="rotate-bb", master2="start-aa")) == []
+    assert codes(encrypting(lost, master1="start-aa", master2="start-aa", master3="prepare-bb")) == []
+    assert codes(encrypting(lost, master1="reencrypt_finished-cc", master2="reencrypt_finished-cc")) == []

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from tests.decide import world as w
 
-from hetzner_k3s.decide import control_plane, join, predictions, remediate, split, tokens
+from hetzner_k3s.decide import control_plane, join, predictions, remediate, split
 from hetzner_k3s.decide.awaited import come_true
 from hetzner_k3s.decide.basis import Basis, basis_of
 from hetzner_k3s.decide.control_plane import Stage, healthy_master, look
@@ -53,12 +53,6 @@ def test_a_dead_member_of_no_wanted_master_is_not_replaced() -> None:
 
 def test_one_side_needs_no_advice_on_which_to_keep() -> None:
     assert split.how_to_keep(_basis(w.healthy())) == ""
-
-
-def test_a_token_that_nobody_holds_is_our_own_mistake() -> None:
-    basis = _basis(w.nothing())
-    with pytest.raises(LookupError):
-        tokens._renewal(basis, basis.plane.masters[0], "")
 
 
 def test_a_loss_whose_id_was_asked_for_is_told_as_proven() -> None:

@@ -32,11 +32,14 @@ def test_nothing_is_done_beside_a_refusal(name: str) -> None:
 def test_every_refusal_says_what_was_seen_why_and_what_can_be_done(name: str) -> None:
     case = CASES[name]
     for refusal in plan(case.state, case.spec, case.intent).refusals:
-        for text in (refusal.saw, refusal.why, refusal.you_can):
-            assert re.fullmatch(r"\S.{15,}[.]", text), text
-            assert not re.search(r"\b(None|True|False|Unknown|Known|Absent)\b|[A-Za-z]+\(|<|\{|::|/work|Error", text), (
-                text
-            )
+        answers_the_three_questions(refusal)
+
+
+def answers_the_three_questions(refusal: Refusal) -> None:
+    """Demand three sentences without a word of Python."""
+    for text in (refusal.saw, refusal.why, refusal.you_can):
+        assert re.fullmatch(r"\S.{15,}[.]", text), text
+        assert not re.search(r"\b(None|True|False|Unknown|Known|Absent)\b|[A-Za-z]+\(|<|\{|::|/work|Error", text), text
 
 
 def test_the_words_of_the_refusals() -> None:

@@ -276,7 +276,7 @@ def test_while_the_api_is_silent_no_member_is_removed() -> None:
     state = replace(state, kube={server_id_of(MASTER2): Unknown("timed out", NOW)})
     decided = plan(ready(state, SPEC, MASTER1, replacement_of(MASTER1)))
     assert [p.key for p in decided.steps if p.key[0] != "WriteKubeconfig"] == []
-    assert [wait.because for wait in decided.waits] == ["the Kubernetes API that names its server could not be read"]
+    assert [wait.because for wait in decided.waits] == ["Nodes left by lost machines must be seen first"]
 
 
 def test_a_new_server_that_was_not_looked_at_is_not_taken_for_another_machine_without_its_id() -> None:
@@ -298,8 +298,10 @@ def test_a_node_without_our_annotation_is_known_by_its_provider_id() -> None:
     assert ("RemoveMember", MASTER1) in in_order(state)
 
 
-def test_a_worker_of_ours_at_the_dead_members_address_is_left_alone_and_does_not_hinder() -> None:
+@pytest.mark.parametrize("told_by_its_node", [True, False])
+def test_a_worker_of_ours_at_the_dead_members_address_is_left_alone_and_does_not_hinder(told_by_its_node: bool) -> None:
     state = lose(healthy(), MASTER1)
+    state = state if told_by_its_node else without_node(state, MASTER1)
     worker = replace(server_of(SPEC, WORKER1), private_ips={7: "10.0.0.101"})
     keys = in_order(with_server(state, worker))
     assert ("RemoveMember", MASTER1) in keys

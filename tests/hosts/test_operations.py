@@ -93,6 +93,7 @@ DISK = {
     "token_hash": "f3c14dc8fcd7",
     "config_token_hash": None,
     "config_token_ca": None,
+    "passwd_hash": "f3c14dc8fcd7",
     "config_server": "https://10.0.0.3:6443",
     "agent_servers": '"10.0.0.3:6443","10.0.0.4:6443"',
 }

@@ -189,3 +189,50 @@ def test_an_api_that_is_down_comes_with_the_last_complaint(tmp_path: Path) -> No
     answer = supervisor(tmp_path, "", "401", "503")
     assert (answer["config"], answer["config_status"]) == ({}, "401")
     assert answer["complaint"] == 'level=error msg="bd"'
+
+
+def set_token(path: Path, revive: str, token: str, before: str = "") -> dict[str, object]:
+    text = f"k3s_config=$2\nour_state=$3\n{before}\n{script('set_token')}"
+    answer: dict[str, object] = json.loads(sh(text, revive, str(path), str(path.parent), stdin=token))
+    return answer
+
+
+def test_a_token_is_set_and_every_other_line_stays(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text('server: "https://10.0.0.3:6443"\ntoken: "old"\nnode-name: "m1"\n')
+    assert set_token(path, "no", 'K10ab::server:pa"ss\\word\n') == {"result": {}}
+    assert path.read_text() == (
+        'token: "K10ab::server:pa\\"ss\\\\word"\nserver: "https://10.0.0.3:6443"\nnode-name: "m1"\n'
+    )
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert "no token" in str(set_token(path, "no", "\n"))
+    assert "there is no" in str(set_token(tmp_path / "none", "no", "x\n"))
+
+
+@pytest.mark.parametrize(
+    ("world", "why"),
+    [
+        ("systemctl() { return 0; }", "k3s runs here"),
+        ("""systemctl() { return 3; }; curl() { printf '{"health":"true","reason":""}'; }""", "etcd is healthy here"),
+        (': >"$our_state/held"', "held down"),
+    ],
+)
+def test_a_k3s_that_must_not_be_started_is_let_be(tmp_path: Path, world: str, why: str) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text('token: "old"\n')
+    answer = set_token(path, "yes", "new\n", world)
+    assert answer["error"] == "precondition_changed"
+    assert why in str(answer["message"])
+    assert path.read_text() == 'token: "old"\n'
+
+
+def test_a_k3s_that_cannot_start_loses_its_password_file_and_is_started(tmp_path: Path) -> None:
+    path, passwd = tmp_path / "config.yaml", tmp_path / "server" / "cred" / "passwd"
+    passwd.parent.mkdir(parents=True)
+    passwd.touch()
+    path.write_text('token: "old"\n')
+    world = 'k3s_data=$our_state\nsystemctl() { printf "%s\\n" "$*" >>"$our_state/asked"; [ "$2" != is-active ]; }'
+    world += "\ncurl() { return 7; }"
+    assert set_token(path, "yes", "new\n", world) == {"result": {}}
+    assert not passwd.exists()
+    assert (tmp_path / "asked").read_text().splitlines()[-1] == "start --no-block k3s.service"

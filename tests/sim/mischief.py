@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from hetzner_k3s.lab.k3s import node_password, tokens
 from hetzner_k3s.lab.k3s.api.resources import NODES, SECRETS, Obj
 from hetzner_k3s.lab.k3s.api.store import Store
+from hetzner_k3s.lab.k3s.bootstrap import File
 from hetzner_k3s.lab.k3s.control.nodes import NAME_ANNOTATION
 from hetzner_k3s.lab.k3s.model_etcd import ModelEtcd
 from hetzner_k3s.lab.k3s.model_etcd_data import forget_others
@@ -74,6 +75,16 @@ async def stick_node(world: World, name: str) -> None:
 
     await store(world).change(NODES, name, "", unannotated)
     await store(world).delete(NODES, name)
+
+
+async def encryption(world: World, name: str, state: str) -> None:
+    """Have k3s note on a Node how far a change of the keys of secrets is: `<stage>-<digest>`."""
+
+    def noted(old: Obj) -> Obj:
+        annotations = {**(old["metadata"].get("annotations") or {}), naming.ANNOTATION_ENCRYPTION: state}
+        return old | {"metadata": old["metadata"] | {"annotations": annotations}}
+
+    await store(world).change(NODES, name, "", noted)
 
 
 async def leave_password(world: World, name: str) -> None:
@@ -160,6 +171,19 @@ async def rotate_token(world: World, host: Host, password: str) -> None:
     host.disk.token = tokens.full(host.disk.server_ca or b"", password)
 
 
+async def rotate_ca(world: World) -> None:
+    """Rotate the cluster's CA on every master and restart none: their files, tokens and the datastore follow."""
+    authority = File(b"-----BEGIN CERTIFICATE-----\nanother\n-----END CERTIFICATE-----\n", world.clock.now())
+    masters = [host for host in world.site.hosts.values() if host.server is not None and host.disk.token is not None]
+    password = tokens.parse(masters[0].disk.token or "").password
+    for host in masters:
+        host.disk.server["ServerCA"] = authority
+        k3s_files.write_access(host.disk, password, host.chance)
+    found = await etcd(world).get(tokens.storage_key(password))
+    sealed = k3s_files.seal(masters[0].disk.server, password)
+    await etcd(world).put(tokens.storage_key(password), sealed, found.entries[0].mod_revision)
+
+
 def another_machine_answers(host: Host) -> None:
     """Let a machine with another host key answer at a server's address."""
     host.disk.host_key = "somebody-else"
@@ -175,6 +199,7 @@ def break_api(world: World) -> None:
     for host in world.site.hosts.values():
         if host.server is not None:
             host.server.api_ready = False
+            host.server.log("apiserver exited: context deadline exceeded", "error")
 
 
 async def changed(world: World, seconds: float) -> None:

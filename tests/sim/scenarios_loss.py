@@ -83,18 +83,32 @@ async def _(story: Story) -> None:
     await mischief.servers_run(story.world)
 
 
-@_add("11", "same-ip-new-name", refuses("member.unexplained"))
-async def _(story: Story) -> None:
+@_add("11", "same-ip-new-name", converges(MASTER1))
+async def _(story: Story) -> Run:
+    """The dead master is known by its server's id; who has its address now is beyond the file, and left alone."""
     await story.happens(ServerDeleted(MASTER1))
     mischief.make_server(story.world, "prod-master9", mischief.master_labels())
     await mischief.servers_run(story.world)
+    run = await story.create()
+    assert any(note.startswith("prod-master9 is beyond the file") for note in run.notes), run.notes
+    assert not story.world.host("prod-master9").units, "something was installed on it"
+    await story.happens(ServerDeleted("prod-master9"))
+    return run
 
 
-@_add("12", "private-ip-reused-by-worker", refuses("member.unexplained"), later="old member removed, worker untouched")
-async def _(story: Story) -> None:
+@_add("12", "private-ip-reused-by-worker", converges(MASTER1))
+async def _(story: Story) -> Run:
+    """The dead master is known by its server's id: who has its address now is left alone."""
+    address = next(iter(story.world.host(MASTER1).nics.values())).ip
     await story.happens(ServerDeleted(MASTER1))
     mischief.make_server(story.world, "somebodys-worker", {})
     await mischief.servers_run(story.world)
+    stranger = story.world.host("somebodys-worker")
+    assert address in stranger.addresses
+    run = await story.create()
+    assert not stranger.units, "something was installed on it"
+    await story.happens(ServerDeleted("somebodys-worker"))
+    return run
 
 
 @_add("13", "public-ip-reused-foreign-host", refuses("host.key-changed"))

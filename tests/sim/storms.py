@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from hetzner_k3s.lab.simulated import faults
 from hetzner_k3s.lab.simulated.chance import Chance
 from hetzner_k3s.lab.simulated.faults import ApiFault, Fault, ServerDeleted
+from hetzner_k3s.lab.simulated.faults_k3s import ClockSkewed, DatastoreFull, TokenRotated
 from hetzner_k3s.lab.simulated.operator_machine import OperatorMachine
 from hetzner_k3s.lab.simulated.world import World, world
 from hetzner_k3s.model.errors import ExitCode
@@ -44,6 +45,9 @@ _HOST_FAULTS: tuple[Callable[[str], Fault], ...] = (
     faults.Slow,
     faults.Frozen,
     faults.CutOff,
+    TokenRotated,
+    ClockSkewed,
+    DatastoreFull,
 )
 
 
@@ -156,6 +160,8 @@ async def _last_runs(place: World, spec: ClusterSpec, told: Storm, before: Pictu
 def _converged(place: World, spec: ClusterSpec, told: Storm, before: Picture | None) -> list[str]:
     """Ask all invariants but those about servers that the storm itself deleted or started anew."""
     touched = [s.name for s in spec.servers() if any(getattr(f, "name", None) == s.name for f in told.struck)]
+    if any(isinstance(fault, TokenRotated) for fault in told.struck):
+        touched = [s.name for s in spec.servers()]  # its owner has restarted every master
     return invariants.converged(place, spec, before, lost=touched)
 
 

@@ -342,6 +342,7 @@ def _node(node: Any) -> KubeNode:
             annotations.get(naming.ANNOTATION_LEAVING), unschedulable=bool(node.spec and node.spec.unschedulable)
         ),
         created=metadata.creationTimestamp.timestamp() if metadata.creationTimestamp else None,
+        encryption=annotations.get(naming.ANNOTATION_ENCRYPTION),
         labels=labels,
     )
 

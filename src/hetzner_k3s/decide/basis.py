@@ -84,7 +84,7 @@ def joining(in_flight: frozenset[StepKey]) -> frozenset[str]:
 
 def basis_of(spec: ClusterSpec, state: ClusterState, intent: Intent, in_flight: frozenset[StepKey]) -> Basis:
     """Look once at an observation, for all rules."""
-    plane = look(spec, state)
+    plane = look(spec, state, intent.consents.accept_ca)
     dead, stray = sort_members(plane, state, joining(in_flight))
     return Basis(
         spec=spec,

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hetzner_k3s.decide import disaster, replacement, split
+from hetzner_k3s.decide import ca_rotation, disaster, replacement, split
 from hetzner_k3s.decide.basis import Basis
 from hetzner_k3s.model.plan import Refusal
 
 Check = Callable[[Basis], tuple[Refusal, ...]]
 
-CHECKS: tuple[Check, ...] = (disaster.reset_fits, split.keeping_fits, replacement.replacement_fits)
+CHECKS: tuple[Check, ...] = (
+    disaster.reset_fits,
+    split.keeping_fits,
+    replacement.replacement_fits,
+    ca_rotation.acceptance_fits,
+)
 """One a consent, from the concern that acts on it; each answers nothing where its consent is not given."""
 
 

@@ -10,6 +10,7 @@ from enum import Enum
 
 from hetzner_k3s.decide import beyond, past
 from hetzner_k3s.decide.machines import NamedServer
+from hetzner_k3s.decide.record import recorded
 from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import Server, ServerStatus
 from hetzner_k3s.model.contact import private_ip
@@ -80,10 +81,13 @@ class MasterView(NamedServer):
 class ControlPlane:
     """The masters as one; `seed` is the healthy master that everything else is done through.
 
-    `masters` are those of the file; `surplus` are those beyond it, with a server, a member or a Node left.
+    `masters` are those of the file; `surplus` are those beyond it, with a server, a member or a Node left. `former_ca`
+    is the CA that labels still carry where another one was accepted, `ca_obstacle` why one was not.
     """
 
     record: BirthRecord
+    former_ca: str | None = None
+    ca_obstacle: str | None = None
     masters: tuple[MasterView, ...]
     surplus: tuple[MasterView, ...] = ()
     seed: MasterView | None
@@ -113,9 +117,10 @@ def labelled_member(server: Server) -> bool:
     return server.labels.get(naming.LABEL_STATE) == naming.STATE_MEMBER
 
 
-def look(spec: ClusterSpec, state: ClusterState) -> ControlPlane:
-    """Put together what was seen of the control plane."""
-    record = lookup.birth_record(spec, state.view)
+def look(spec: ClusterSpec, state: ClusterState, accept_ca: str | None = None) -> ControlPlane:
+    """Put together what was seen of the control plane; `accept_ca` is a rotated CA that its owner vouches for."""
+    reading = recorded(spec, state, accept_ca)
+    record = reading.record
     if isinstance(record, RecordConflict):
         record = BirthRecord()  # its own gate refuses; nothing may be built on either side
     network_id = lookup.network_id(spec, state.view)
@@ -133,6 +138,8 @@ def look(spec: ClusterSpec, state: ClusterState) -> ControlPlane:
     gone = beyond.gone_masters(spec, state.view, members, kube) if born else ()
     return ControlPlane(
         record=record,
+        former_ca=reading.former_ca,
+        ca_obstacle=reading.obstacle,
         masters=masters,
         surplus=(*surplus, *map(view, gone)),
         seed=seed,
@@ -318,18 +325,18 @@ def accepts_joins(facts: HostFacts) -> bool:
 def _unless_locked_out(master: MasterView, seed: MasterView | None) -> MasterView:
     """Tell a master apart whose k3s ends at each start because it holds an earlier token than the seed's datastore.
 
-    With the current one in its `config.yaml` and an earlier one in `server/token` it may just be starting: only one
-    that systemd has started again is meant (K3S_RUN_FACTS.md, "Token rotation").
+    A password file of an earlier token alone may just be about to be replaced: only where systemd has started k3s again
+    it is what keeps it from starting (K3S_RUN_FACTS.md, "Token rotation").
     """
     facts, current = master.facts, current_token(seed.facts) if seed and seed.facts else None
-    waiting = master.stage in {Stage.SICK, Stage.STOPPED}
-    if facts is None or current is None or not waiting or facts.etcd.healthy is not None:
+    if facts is None or current is None or master.stage not in {Stage.SICK, Stage.STOPPED, Stage.JOINING}:
         return master
-    unit, disk = facts.server_unit, facts.disk
-    ours = disk.wal and seed is not None and seed.facts is not None and disk.server_ca == seed.facts.disk.server_ca
-    stale = disk.config_token_hash not in {None, current}
-    half_renewed = disk.token_hash not in {None, current} and unit.restarts > 0
-    if ours and unit.active in {"activating", "inactive", "failed"} and (stale or half_renewed):
+    begun = facts.disk.wal or master.stage is Stage.JOINING
+    ours = seed is not None and seed.facts is not None and facts.disk.server_ca == seed.facts.disk.server_ca
+    stale = facts.disk.config_token_hash not in {None, current} and master.stage is not Stage.JOINING
+    half_renewed = facts.disk.passwd_hash not in {None, current} and facts.server_unit.restarts > 0
+    silent = facts.server_unit.active in {"activating", "inactive", "failed"} and facts.etcd.healthy is None
+    if begun and ours and silent and (stale or half_renewed):
         return replace(master, stage=Stage.LOCKED_OUT)
     return master
 

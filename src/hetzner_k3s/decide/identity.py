@@ -78,8 +78,12 @@ def _other_cluster(basis: Basis, identity: Identity, names: list[str]) -> Refusa
         saw=f"What answers on {', '.join(names)} has CA {identity.ca[:8]}, UID {identity.uid[:8]}; the record says CA "
         f"{(record.ca or '-')[:8]}, UID {(record.uid or '-')[:8]}.",
         why="It is another cluster than the one that was born here.",
-        you_can="Find out who made it. The servers of the recorded cluster may be in another project.",
+        you_can="Find out who made it. The servers of the recorded cluster may be in another project."
+        + (_ROTATED.format(identity.ca[:8]) if identity.uid == record.uid else ""),
     )
+
+
+_ROTATED = " If you rotated the CA of this cluster yourself, say so with `--accept-ca {}`."
 
 
 def one_member_list(basis: Basis) -> tuple[Refusal, ...]:
@@ -133,7 +137,7 @@ def kubeconfig_fits(basis: Basis) -> tuple[Refusal, ...]:
     have = basis.state.local.kubeconfig_ca
     seed = basis.plane.seed
     live = seed.facts.disk.server_ca if seed and seed.facts else None
-    if have is None or live is None or have == live or new_cluster.gives_up(basis, have):
+    if have is None or live is None or have == live or new_cluster.gives_up(basis, have) or _accepted(basis, live):
         return ()
     return (
         Refusal(
@@ -146,6 +150,12 @@ def kubeconfig_fits(basis: Basis) -> tuple[Refusal, ...]:
     )
 
 
+def _accepted(basis: Basis, ca: str) -> bool:
+    """Tell whether the user vouched for this CA: what holds an earlier one is not another cluster's for that."""
+    accepted = basis.intent.consents.accept_ca
+    return accepted is not None and basis.plane.ca_obstacle is None and ca.startswith(accepted)
+
+
 def holds_ca(kubeconfig_ca: str) -> str:
     """Say what a kubeconfig holds, in a clause that follows its path."""
     if kubeconfig_ca == UNREADABLE:
@@ -156,7 +166,7 @@ def holds_ca(kubeconfig_ca: str) -> str:
 def agents_fit(basis: Basis) -> tuple[Refusal, ...]:
     """Refuse when a worker belongs to another cluster's CA."""
     recorded = basis.plane.record.ca
-    if recorded is None:
+    if recorded is None or _accepted(basis, recorded):
         return ()
     strangers = [
         (server.name, ca)
@@ -171,7 +181,8 @@ def agents_fit(basis: Basis) -> tuple[Refusal, ...]:
             code="identity.agent",
             saw=f"{name} holds the CA {ca[:8]} of another cluster; the birth record says {recorded[:8]}.",
             why="It may run workloads of that cluster.",
-            you_can="Delete or rebuild that server if its cluster is gone.",
+            you_can="Delete or rebuild that server if its cluster is gone. If the CA of this one was rotated, restart "
+            "k3s there (`systemctl restart k3s-agent`).",
         )
         for name, ca in strangers
     )

@@ -41,8 +41,6 @@ def join_masters(basis: Basis) -> Opinion | None:
     """Join what is ready, record what has joined."""
     if basis.plane.record.phase is not Phase.BORN or basis.plane.seed is None:
         return None
-    if basis.plane.kube is None:
-        return Opinion(waits=(_wait("the Kubernetes API", "Nodes left by lost machines must be seen first"),))
     marks = tuple(step for m in basis.plane.masters if (step := _mark(basis, m)) is not None)
     joins, waits = _joins(basis)
     return Opinion(marks + joins, waits) if marks or joins or waits else None

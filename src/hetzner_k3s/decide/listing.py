@@ -27,7 +27,7 @@ def listing_complete(basis: Basis) -> tuple[Refusal, ...]:
 def record_agrees(basis: Basis) -> tuple[Refusal, ...]:
     """Refuse when two resources tell of two births."""
     record = lookup.birth_record(basis.spec, basis.view)
-    if not isinstance(record, RecordConflict):
+    if not isinstance(record, RecordConflict) or basis.plane.former_ca is not None:
         return ()
     values = " and ".join(record.values)
     return (
@@ -35,9 +35,13 @@ def record_agrees(basis: Basis) -> tuple[Refusal, ...]:
             code="record.conflict",
             saw=f"The labels of {basis.spec.name}'s resources name two values of '{record.field}': {values}.",
             why="They belong to two births or two lineages; taking either side could lose the other's data.",
-            you_can="Look which servers carry which label, and remove the resources of the cluster you do not keep.",
+            you_can="Look which servers carry which label, and remove the resources of the cluster you do not keep."
+            + (_HALF_ACCEPTED if record.field == "ca" else ""),
         ),
     )
+
+
+_HALF_ACCEPTED = " If a run with --accept-ca was cut off here, give that flag again."
 
 
 def not_deleting(basis: Basis) -> tuple[Refusal, ...]:

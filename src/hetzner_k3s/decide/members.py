@@ -63,8 +63,10 @@ def _judge(member: Member, plane: ControlPlane, state: ClusterState) -> Verdict:
     owner = next((m for m in plane.all_masters if _named_after(member, m.name)), None)
     if owner is None:
         return StrayMember(member, "no master of the file has its name")
-    if holder is not None and holder.name != owner.name and (why := _judge_holder(holder, state)) is not None:
-        return StrayMember(member, why, transient=_not_looked_at(holder, state))
+    if holder is not None and holder.name != owner.name and not _gone_by_id(owner, plane, state):
+        why = _judge_holder(holder, state)
+        if why is not None:
+            return StrayMember(member, why, transient=_not_looked_at(holder, state))
     if not (_may_be_replaced(owner, plane, state) or (_data_is_gone(owner) and not member.learner)):
         return _judge_by_server(member, owner) if plane.master(owner.name) else None
     return _proof(member, owner, plane, state)
@@ -80,6 +82,15 @@ def _judge_unstarted(member: Member, holder: Server | None, plane: ControlPlane)
     if holder is None and member.learner:
         return DeadMember(member, "")  # it has no data and no vote; k3s itself gives it up after five minutes
     return StrayMember(member, "it never started, and no master holds its address")
+
+
+def _gone_by_id(owner: MasterView, plane: ControlPlane, state: ClusterState) -> bool:
+    """Tell whether the Node names the member's machine and that one is proven gone: then anybody may hold its address.
+
+    Servers are told apart by their ids, never by addresses (RECOVERY_FACTS.md 2.2, row 26).
+    """
+    node = plane.kube.node(owner.name) if plane.kube else None
+    return node is not None and node.machine is not None and doubt(node, owner, state, plane.network_id) is None
 
 
 def _judge_holder(holder: Server, state: ClusterState) -> str | None:

@@ -13,6 +13,7 @@ from hetzner_k3s.decide import predictions
 from hetzner_k3s.decide.basis import Basis, Opinion
 from hetzner_k3s.decide.control_plane import MasterView, Stage, accepts_joins, current_token
 from hetzner_k3s.decide.due import something_due
+from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.host import HostFacts, UnitFacts
 from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.operations import SecretKind
@@ -85,14 +86,14 @@ def _nobody_accepts_it(basis: Basis) -> Refusal:
 
 def renew_tokens(basis: Basis) -> Opinion | None:
     """Write the current token wherever a master would not start with the one it holds; nothing else comes before."""
-    steps = tuple(_renewal(basis, m, _ROTATED) for m in _outdated(basis))
+    steps = _renewals(basis, _outdated(basis), _ROTATED)
     return Opinion(steps) if steps else None
 
 
 def pin_tokens(basis: Basis) -> Opinion | None:
     """Complete a current token that does not pin the CA: who loses its disk must not take any CA on trust."""
-    loose = [m for m in basis.plane.all_masters if _is_loose(m)] if _holder(basis) else []
-    return Opinion(tuple(_renewal(basis, m, _BARE) for m in loose)) if loose else None
+    steps = _renewals(basis, [m for m in basis.plane.all_masters if _is_loose(m)], _BARE)
+    return Opinion(steps) if steps else None
 
 
 _ROTATED = "its config.yaml holds a token that the datastore does not know, so it would not start again"
@@ -120,31 +121,30 @@ def _is_loose(master: MasterView) -> bool:
     return current and facts.disk.config_token_ca != facts.disk.server_ca
 
 
-def _holder(basis: Basis) -> tuple[MasterView, SecretKind] | None:
+def _holder(basis: Basis) -> tuple[Server, SecretKind] | None:
     """Find a healthy master that holds the one current token, in the file of the running k3s or in its config.yaml."""
     keys = _told_keys(basis)
     if len(keys) != 1 or basis.plane.seed is None:
         return None
     masters = [basis.plane.seed, *(m for m in basis.plane.all_masters if m.stage in _VOTING)]
-    holding = [(m, SecretKind.TOKEN) for m in masters if m.facts and m.facts.disk.token_hash == keys[0]]
-    holding += [(m, SecretKind.CONFIG_TOKEN) for m in masters if m.facts and m.facts.disk.config_token_hash == keys[0]]
+    told = [(m.server, m.facts.disk) for m in masters if m.server and m.facts]
+    holding = [(server, SecretKind.TOKEN) for server, disk in told if disk.token_hash == keys[0]]
+    holding += [(server, SecretKind.CONFIG_TOKEN) for server, disk in told if disk.config_token_hash == keys[0]]
     return next(iter(holding), None)
 
 
-def _renewal(basis: Basis, master: MasterView, because: str) -> PlannedStep:
+def _renewals(basis: Basis, masters: list[MasterView], because: str) -> tuple[PlannedStep, ...]:
     holder = _holder(basis)
-    if holder is None or holder[0].server is None or master.server is None:
-        raise LookupError("a renewal is asked for only where somebody holds the token, and both have servers")
+    if holder is None:
+        return ()
+    return tuple(_renewal(m, m.server, holder, because) for m in masters if m.server is not None)
+
+
+def _renewal(master: MasterView, server: Server, holder: tuple[Server, SecretKind], because: str) -> PlannedStep:
+    via, kind = holder
     revive = master.stage is Stage.LOCKED_OUT
-    step = RenewToken(
-        target=master.name,
-        server_id=master.server.id,
-        via=holder[0].server.id,
-        kind=holder[1],
-        revive=revive,
-    )
     return PlannedStep(
-        step=step,
+        step=RenewToken(target=master.name, server_id=server.id, via=via.id, kind=kind, revive=revive),
         scope=Scope.CONTROL_PLANE,
         reason=Reason.DIFFERS,
         because=_KEPT_OUT if revive else because,
@@ -191,7 +191,7 @@ def _revived(state: ClusterState, step: RenewToken, healthy: HostFacts) -> Clust
     etcd = replace(healthy.etcd, member_id=own.id if own else None, active_peers=())
 
     def started(facts: HostFacts) -> HostFacts:
-        disk = replace(facts.disk, token_hash=current_token(healthy))
+        disk = replace(facts.disk, token_hash=current_token(healthy), passwd_hash=current_token(healthy))
         return replace(facts, server_unit=UnitFacts(active="active"), disk=disk, etcd=etcd)
 
     voting = predictions.with_facts(state, step.server_id, started)

@@ -49,9 +49,9 @@ class DiskFacts:
     """What k3s left on the disk. Hashes are hexadecimal; None where the file is not there.
 
     `token_hash` and `config_token_hash` are the first 12 digits of sha256(password) of `server/token` and of
-    `config.yaml`; `config_token_ca` is the CA hash that the latter pins (None: a bare password); `config_server` is the
-    `server:` line of `config.yaml` (RECOVERY_FACTS.md 1.7). `agent_servers` are the addresses (with ports) of the
-    masters that an agent has learned of.
+    `config.yaml`, `passwd_hash` those of the password in `server/cred/passwd`; `config_token_ca` is the CA hash that
+    the token of `config.yaml` pins (None: a bare password); `config_server` is its `server:` line (RECOVERY_FACTS.md
+    1.7). `agent_servers` are the addresses (with ports) of the masters that an agent has learned of.
     """
 
     wal: bool = False
@@ -62,6 +62,7 @@ class DiskFacts:
     token_hash: str | None = None
     config_token_hash: str | None = None
     config_token_ca: str | None = None
+    passwd_hash: str | None = None
     config_server: str | None = None
     config_present: bool = False
     agent_servers: tuple[str, ...] = ()

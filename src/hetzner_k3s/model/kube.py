@@ -49,6 +49,7 @@ class KubeNode:
 
     `leaving` is our mark on one that is cordoned because it goes; without it a cordoned one is the user's affair.
     `created` is when it registered (UNIX seconds).
+    `encryption` is k3s' annotation `k3s.io/encryption-config-hash` (`<stage>-<digest>`), where secrets are encrypted.
     """
 
     name: str
@@ -62,6 +63,7 @@ class KubeNode:
     deleting: bool = False
     leaving: Leaving | None = None
     created: float | None = None
+    encryption: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
 
     @property

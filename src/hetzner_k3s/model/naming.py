@@ -50,6 +50,9 @@ ANNOTATION_SERVER_ID: Final = "hetzner-k3s/server-id"
 ANNOTATION_LEAVING: Final = "hetzner-k3s/leaving"
 """Node annotation: we cordoned it because it goes; the value says how far that has come."""
 
+ANNOTATION_ENCRYPTION: Final = "k3s.io/encryption-config-hash"
+"""Node annotation of k3s: how far a change of the keys that encrypt secrets is, and a digest of them."""
+
 PLACEMENT_GROUP_SIZE: Final = 10
 """Servers a Hetzner spread placement group holds (HETZNER_API.md)."""
 

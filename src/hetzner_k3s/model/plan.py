@@ -76,11 +76,12 @@ class PlannedStep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wait:
-    """Something that has to come by itself, with the seconds it is given."""
+    """Something that has to come by itself, with the seconds it is given; `otherwise` is said when it did not come."""
 
     what: str
     because: str
     deadline: float
+    otherwise: Refusal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

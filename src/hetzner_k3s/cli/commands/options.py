@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -30,12 +31,31 @@ def quiet_option(command: _Command) -> _Command:
     return click.option("-q", "--quiet", is_flag=True, help="Tell only what went wrong.")(command)
 
 
+class EightDigits(click.ParamType[str]):
+    """The first eight hexadecimal digits of a CA hash or UID, as refusals show them."""
+
+    name = "ID8"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Take exactly eight: fewer could fit two clusters."""
+        digits = str(value).lower()
+        if not re.fullmatch(r"[0-9a-f]{8}", digits):
+            self.fail(f"{value!r} is not the first eight digits of a hash or UID", param, ctx)
+        return digits
+
+
 _CONSENTS: Final = (
     click.option(
         "--replace",
         multiple=True,
         metavar="MASTER",
         help="Discard this master, which is there and not well: its server is deleted, another one takes its place.",
+    ),
+    click.option(
+        "--accept-ca",
+        type=EightDigits(),
+        metavar="CA8",
+        help="You rotated the cluster's CA: record the one that begins so.",
     ),
     click.option("--prune", is_flag=True, help="Let go what exists beyond the file: drained, removed, deleted."),
     click.option(

@@ -36,6 +36,14 @@ read_config() {
     done <"$k3s_config"
 }
 
+# The password that a server goes on with, as lines of `password,user,user,role`.
+server_password() {
+    [ -r "$k3s_data/server/cred/passwd" ] || return 0
+    while IFS=, read -r password user _; do
+        [ "$user" != server ] || printf %s "$password"
+    done <"$k3s_data/server/cred/passwd"
+}
+
 is_there() {
     if [ -e "$1" ]; then printf true; else printf false; fi
 }
@@ -66,6 +74,7 @@ disk_facts() {
         "$(json_or_null "$(file_hash "$k3s_data/agent/server-ca.crt")")"
     config_token_ca=''
     case $config_token in K10*::*) config_token_ca=${config_token#K10} && config_token_ca=${config_token_ca%%::*} ;; esac
+    printf '"passwd_hash":%s,' "$(json_or_null "$(password_hash "$(server_password)")")"
     printf '"token_hash":%s,"config_token_hash":%s,"config_token_ca":%s,"config_server":%s,' \
         "$(json_or_null "$(password_hash "$token")")" "$(json_or_null "$(password_hash "$config_token")")" \
         "$(json_or_null "$config_token_ca")" "$(json_or_null "$config_server")"

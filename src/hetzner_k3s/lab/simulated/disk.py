@@ -98,6 +98,7 @@ class Disk:
             token_hash=_password_hash(self.token),
             config_token_hash=_password_hash(configured),
             config_token_ca=tokens.parse(configured).ca_hash or None if configured else None,
+            passwd_hash=_passwd_hash(self.server.get("PasswdFile")),
             config_server=str(document["server"]) if document.get("server") else None,
             config_present=self.config is not None,
             agent_servers=tuple(f"{address}:6443" for address in self.agent_servers),
@@ -107,6 +108,11 @@ class Disk:
         """Say whether the last operation still runs."""
         if self.operation is not None:
             self.operation = replace(self.operation, running=running)
+
+
+def _passwd_hash(file: File | None) -> str | None:
+    password = tokens.parse_passwd(file.content.decode()).get("server", ("",))[0] if file else ""
+    return tokens.short_hash(password) if password else None
 
 
 def _password_hash(token: str | None) -> str | None:

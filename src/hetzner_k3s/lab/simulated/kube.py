@@ -270,6 +270,7 @@ def _node(found: Obj) -> KubeNode:
             unschedulable=bool(found.get("spec", {}).get("unschedulable")),
         ),
         created=datetime.fromisoformat(metadata["creationTimestamp"]).timestamp(),
+        encryption=annotations.get(naming.ANNOTATION_ENCRYPTION),
         labels=labels,
     )
 

@@ -1,0 +1,84 @@
+"""A rotated CA is recorded when its owner says so and everything else says that it is the same cluster."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from tests.decide.refused import accepting, with_ca
+from tests.decide.world import (
+    CA,
+    CREATE,
+    MASTER1,
+    MASTER2,
+    MASTER3,
+    OTHER_CA,
+    SPEC,
+    WORKER1,
+    edit_facts,
+    edit_server,
+    healthy,
+    lose,
+    plan,
+    waves,
+)
+
+from hetzner_k3s.model import naming
+from hetzner_k3s.model.plan import PlannedStep
+from hetzner_k3s.model.state import ClusterState
+from hetzner_k3s.model.steps import RecordBirth
+
+ACCEPTING = accepting(OTHER_CA)
+
+
+def rotated() -> ClusterState:
+    return with_ca(healthy(), OTHER_CA)
+
+
+def written(state: ClusterState, name: str) -> ClusterState:
+    label = {naming.LABEL_CA: OTHER_CA[: naming.CA_LABEL_DIGITS]}
+    return edit_server(state, name, lambda s: replace(s, labels={**s.labels, **label}))
+
+
+def only(steps: tuple[PlannedStep, ...]) -> PlannedStep:
+    (step,) = steps
+    return step
+
+
+def test_the_record_is_renewed_first_and_the_kubeconfig_after_it() -> None:
+    assert waves(rotated(), intent=ACCEPTING) == [["RecordBirth born"], [f"WriteKubeconfig {SPEC.kubeconfig_path}"]]
+
+
+def test_the_plan_names_the_consent_and_changes_nothing_but_the_ca() -> None:
+    planned = only(plan(rotated(), intent=ACCEPTING).steps)
+    assert planned.consent == f"--accept-ca {OTHER_CA[:8]}"
+    assert planned.because.endswith(f"its CA was {CA[:8]} before")
+    assert isinstance(planned.step, RecordBirth)
+    before = waves(healthy())
+    assert before == []
+    assert planned.step.record.ca == OTHER_CA[: naming.CA_LABEL_DIGITS]
+
+
+@pytest.mark.parametrize("name", [MASTER1, MASTER3])
+def test_a_run_that_was_cut_off_is_gone_on_with(name: str) -> None:
+    state = written(rotated(), name)
+    assert isinstance(only(plan(state, intent=ACCEPTING).steps).step, RecordBirth)
+    everywhere = state
+    for master in SPEC.master_names:
+        everywhere = written(everywhere, master)
+    assert isinstance(only(plan(everywhere, intent=ACCEPTING).steps).step, RecordBirth)
+
+
+def test_workers_that_hold_the_ca_from_before_are_let_be_in_that_run() -> None:
+    state = edit_facts(rotated(), WORKER1, lambda f: replace(f, disk=replace(f.disk, agent_ca=CA)))
+    assert plan(state, intent=ACCEPTING).refusals == ()
+
+
+def test_a_lost_master_is_no_obstacle_as_long_as_there_is_a_quorum() -> None:
+    state = with_ca(lose(healthy(), MASTER3), OTHER_CA, masters=(MASTER1, MASTER2))
+    assert waves(state, intent=ACCEPTING)[0] == ["RecordBirth born"]
+
+
+def test_the_flag_given_again_does_nothing() -> None:
+    assert plan(healthy(), intent=accepting(CA)).settled
+    assert plan(healthy(), intent=CREATE).settled
