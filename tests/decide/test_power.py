@@ -12,6 +12,7 @@ from tests.decide.world import (
     MASTER3,
     SPEC,
     WORKER1,
+    WORKER2,
     a_spec,
     codes,
     disconnected,
@@ -95,6 +96,10 @@ def test_a_worker_that_is_off_gets_power_beside_everything_else() -> None:
     state = off(healthy(), WORKER1)
     assert waves(state) == [[f"PowerOn {WORKER1}"]]
     assert "CreateServer prod-master1" in verbs(plan(without_member(lose(state, MASTER1), 101)).steps)
+
+
+def test_what_is_done_beside_a_worker_that_gets_power_is_shown_to_its_end() -> None:
+    assert ("JoinWorker", WORKER1) in in_order(off(lose(healthy(), WORKER1), WORKER2))
 
 
 def test_a_server_that_never_joined_and_is_off_gets_power_and_goes_on() -> None:

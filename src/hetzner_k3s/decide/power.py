@@ -11,6 +11,7 @@ from dataclasses import replace
 from hetzner_k3s.decide.basis import Basis, Opinion
 from hetzner_k3s.decide.control_plane import MasterView, Stage
 from hetzner_k3s.decide.predictions import map_kube, map_servers, with_facts
+from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import Server, ServerStatus
 from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.host import EtcdFacts, HostFacts, Member, UnitFacts
@@ -112,12 +113,22 @@ def predict(_spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState
             return state
 
 
+def _is_worker(state: ClusterState, server_id: int) -> bool:
+    return any(s.id == server_id and s.labels.get(naming.LABEL_ROLE) == naming.ROLE_WORKER for s in state.view.servers)
+
+
+def _agent_running(facts: HostFacts) -> HostFacts:
+    return replace(facts, boot_finished=True, agent_unit=UnitFacts(active="active"))
+
+
 def _running(facts: HostFacts) -> HostFacts:
     return replace(facts, server_unit=UnitFacts(active="active"))
 
 
 def _back(state: ClusterState, step: PowerOn | StartMaster) -> ClusterState:
     ready = map_kube(state, lambda kube: _with_ready(kube, step.target))
+    if _is_worker(state, step.server_id):
+        return with_facts(ready, step.server_id, _agent_running)
     model = next((f.value for f in state.hosts.values() if isinstance(f, Known) and f.value.voter), None)
     own = _member_of(step.target, model)
     return ready if model is None or own is None else _voting_again(ready, step.server_id, model, own)
