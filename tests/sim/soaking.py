@@ -21,13 +21,10 @@ from hetzner_k3s.decide import listing, rules
 from hetzner_k3s.lab.simulated.virtual_time import run
 from hetzner_k3s.model import steps
 
-from .scenarios_k3s import K3S
-from .scenarios_loss import LOSS
-from .scenarios_world import WORLD
 from .storms import storm
 from .story import healthy
+from .test_scenarios import ALL as SCENARIOS
 
-SCENARIOS: Final = [*LOSS.scenarios, *WORLD.scenarios, *K3S.scenarios]
 _SCENARIO_SEED: Final = 20
 _KINDS: Final = ("rules", "steps", "refusals")
 _TABLES: Final = ("GATES", "DELETE_GATES", "CONTROL_PLANE", "MOVES")
