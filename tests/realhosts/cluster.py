@@ -97,7 +97,7 @@ class Cluster:
         """Give what the product's runs have in their environment beside the lab's endpoint and token."""
         return {"XDG_STATE_HOME": str(self.folder / "state"), "PYTHONUNBUFFERED": "1"}
 
-    def run(self, *words: str, timeout: float = 300.0, token: str | None = None) -> subprocess.CompletedProcess[str]:
+    def run(self, *words: str, timeout: float = 600.0, token: str | None = None) -> subprocess.CompletedProcess[str]:
         """Run `hetzner-k3s` and keep what it says."""
         environment = self.environment | ({"HCLOUD_TOKEN": token} if token else {})
         line = [*PROGRAM, *words, "--config", str(self.config)]
@@ -105,9 +105,9 @@ class Cluster:
         tell(" ".join(words), done.stdout + done.stderr)
         return done
 
-    def create(self, *, expect: int = 0, token: str | None = None) -> subprocess.CompletedProcess[str]:
-        """Run `create` and hold its exit code against the expected one."""
-        done = self.run("create", token=token)
+    def create(self, *words: str, expect: int = 0, token: str | None = None) -> subprocess.CompletedProcess[str]:
+        """Run `create`, with these options, and hold its exit code against the expected one."""
+        done = self.run("create", *words, token=token)
         assert done.returncode == expect, f"create ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
         return done
 
