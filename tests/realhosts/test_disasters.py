@@ -1,6 +1,6 @@
-"""Most masters are lost: without consent nothing is touched, with it what is left of the data goes on.
+"""Most masters are lost, or all: without consent nothing is touched, with it what is left of the data goes on.
 
-Its snapshots lie in S3.
+One cluster stands for both stories, with its snapshots in S3; each story leaves it whole.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.realhosts.cluster import Cluster, assert_at_rest, assert_whole
+from tests.realhosts.killing import kill_once, said
 from tests.realhosts.standing import MASTERS, WORKER, lose, refused, standing, told, until
 
 from hetzner_k3s.lab.realhosts.handle import LabHandle
@@ -92,3 +93,67 @@ def assert_lineage(cluster: Cluster, server: str) -> None:
     recorded = {c["name"]: c["labels"].get("hetzner-k3s/lineage") for c in carriers}
     assert {recorded[name] for name in (*MASTERS, "demo-masters-pg1")} == {lineage}, recorded
     assert lineage in cluster.kubectl(server, "get configmap hetzner-k3s -n kube-system -o json")
+
+
+def test_all_masters_lost_come_back_from_a_snapshot_on_consent(cluster: Cluster) -> None:
+    cluster.write_objects(MASTER1)
+    identity, objects = cluster.identity(MASTER1), cluster.objects(MASTER1)
+    worker = cluster.lab.servers()[WORKER]["id"]
+    cluster.sh(MASTER2, "k3s etcd-snapshot save --name etcd-snapshot 2>/dev/null")
+    cluster.kubectl(MASTER1, "create configmap kept-too-late -n default")
+    for name in MASTERS:
+        lose(cluster, name)
+    refused(cluster, "restore.consent", "1 snapshot of this cluster", "--restore latest")
+
+    cluster.create("--restore", "latest")
+
+    assert_whole(cluster)
+    assert cluster.lab.servers()[WORKER]["id"] == worker
+    for name in cluster.masters():
+        assert cluster.identity(name) == identity
+        assert cluster.objects(name) == objects
+    assert_lineage(cluster, MASTER1)
+    assert cluster.births() == 0
+    assert_at_rest(cluster)
+
+
+@pytest.mark.slow
+def test_a_reset_that_is_killed_at_each_step_is_gone_on_with(cluster: Cluster) -> None:
+    """The unit on the host outlives the run that is killed, so the next run finds it under way, or its work done."""
+    cluster.write_objects(MASTER1)
+    identity, objects = cluster.identity(MASTER1), cluster.objects(MASTER1)
+    number = cluster.lab.servers()[MASTER1]["id"]
+    assert without_quorum(cluster, MASTER2, MASTER3) == MASTER1
+    reset = ("create", "--reset-quorum-from", MASTER1)
+    for moment in ("stopping k3s", "copying its datastore", "becomes the only member"):
+        kill_once(cluster, lambda talk, moment=moment: said(talk, MASTER1, moment), *reset, within=180.0)  # type: ignore[misc]
+    cluster.create("--reset-quorum-from", MASTER1)
+    assert_whole(cluster)
+    assert cluster.lab.servers()[MASTER1]["id"] == number
+    for name in cluster.masters():
+        assert (cluster.identity(name), cluster.objects(name)) == (identity, objects)
+    assert_lineage(cluster, MASTER1)
+    assert_at_rest(cluster)
+
+
+@pytest.mark.slow
+def test_a_restore_that_is_killed_at_each_step_is_gone_on_with(cluster: Cluster) -> None:
+    cluster.write_objects(MASTER1)
+    identity, objects = cluster.identity(MASTER1), cluster.objects(MASTER1)
+    cluster.sh(MASTER2, "k3s etcd-snapshot save --name etcd-snapshot 2>/dev/null")
+    for name in MASTERS:
+        lose(cluster, name)
+    for moment in ("restoring", "starting the restored cluster"):
+        kill_once(
+            cluster,
+            lambda talk, moment=moment: said(talk, MASTER1, moment),  # type: ignore[misc]
+            *("create", "--restore", "latest"),
+            within=300.0,
+        )
+    cluster.create("--restore", "latest")
+    assert_whole(cluster)
+    for name in cluster.masters():
+        assert (cluster.identity(name), cluster.objects(name)) == (identity, objects)
+    assert_lineage(cluster, MASTER1)
+    assert cluster.births() == 0
+    assert_at_rest(cluster)
