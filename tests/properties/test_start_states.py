@@ -12,7 +12,7 @@ from tests.decide.world import CREATE
 from tests.properties.safety import violations
 from tests.properties.start_states import Start, count, starts
 from tests.properties.test_decisions import shuffled
-from tests.properties.walking import waves, what_is_missing
+from tests.properties.walking import waves, what_is_unexplained
 
 from hetzner_k3s import decide
 from hetzner_k3s.model.plan import Plan
@@ -34,7 +34,7 @@ def _wrong(start: Start, chance: random.Random) -> tuple[str, list[str]]:
     wrong = [text for seen, plan in walked for text in violations(start.spec, seen, plan)]
     if last.steps:
         wrong.append(f"steps that change nothing: {[step.key for step in last.steps]}")
-    if last.settled and (missing := what_is_missing(start.spec, state)):
+    if last.settled and (missing := what_is_unexplained(start.spec, state, last)):
         wrong.append(f"nothing is left to do, but {missing}")
     again = decide.plan(start.spec, shuffled(start.state, chance), CREATE)
     if _in_any_order(again) != _in_any_order(first):

@@ -54,6 +54,12 @@ def waves(spec: ClusterSpec, state: ClusterState) -> Iterator[tuple[ClusterState
     raise AssertionError("the way does not end")
 
 
+def what_is_unexplained(spec: ClusterSpec, state: ClusterState, plan: Plan) -> list[str]:
+    """Name what is missing, but for the masters that the plan says it leaves alone."""
+    left_alone = {told.partition(" ")[0] for told in plan.degraded}
+    return [what for what in what_is_missing(spec, state) if what.partition(" ")[0] not in left_alone]
+
+
 def what_is_missing(spec: ClusterSpec, state: ClusterState) -> list[str]:
     """Say what keeps this from being the cluster that the file wants; told from raw facts, not by our own rules."""
     record = lookup.birth_record(spec, state.view)

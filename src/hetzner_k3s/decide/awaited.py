@@ -21,7 +21,7 @@ from hetzner_k3s.model.state import ClusterState
 def come_true(spec: ClusterSpec, state: ClusterState) -> ClusterState:
     """Say what the world looks like when everything that comes by itself has come."""
     seen = _balancer_addressed(spec, _fresh_hosts_seen(spec, _servers_rested(state)))
-    return _api_read(spec, _learners_promoted(_peers_given_up(_serving_after_reset(spec, seen))))
+    return _api_read(spec, _learners_promoted(_peers_given_up(spec, _serving_after_reset(spec, seen))))
 
 
 def _serving_after_reset(spec: ClusterSpec, state: ClusterState) -> ClusterState:
@@ -57,7 +57,8 @@ _RESTS_AS = {
 
 
 def _fresh_hosts_seen(spec: ClusterSpec, state: ClusterState) -> ClusterState:
-    unseen = (s for s in found_servers(spec, state.view) if state.facts(s.id) is None)
+    """Let hosts that boot for the first time answer; what a silent member would say, nobody can foresee."""
+    unseen = (s for s in found_servers(spec, state.view) if state.facts(s.id) is None and not labelled_member(s))
     fresh = {s.id: Known(HostFacts(key=HostKeyKind.BOOT)) for s in unseen if s.status is ServerStatus.RUNNING}
     return replace(state, hosts={**state.hosts, **fresh})
 
@@ -71,10 +72,17 @@ def _balancer_addressed(spec: ClusterSpec, state: ClusterState) -> ClusterState:
     return state.with_view(replace(state.view, load_balancers=balancers))
 
 
-def _peers_given_up(state: ClusterState) -> ClusterState:
-    """Let etcd notice which peers are gone."""
-    answering = {f.value.etcd.member_id for f in state.hosts.values() if isinstance(f, Known)}
-    return map_peers(state, lambda peers: tuple(peer for peer in peers if peer in answering))
+def _peers_given_up(spec: ClusterSpec, state: ClusterState) -> ClusterState:
+    """Let etcd notice which peers are gone; a master that only we cannot reach stays connected to them."""
+    told = [reading.value.etcd for reading in state.hosts.values() if isinstance(reading, Known)]
+    silent = {s.name for s in lookup.owned_masters(spec.name, state.view) if _silent(s, state)}
+    living = {etcd.member_id for etcd in told}
+    living |= {m.id for etcd in told for m in etcd.members or () if m.name.rpartition("-")[0] in silent}
+    return map_peers(state, lambda peers: tuple(peer for peer in peers if peer in living))
+
+
+def _silent(server: Server, state: ClusterState) -> bool:
+    return labelled_member(server) and server.status is ServerStatus.RUNNING and state.facts(server.id) is None
 
 
 def _learners_promoted(state: ClusterState) -> ClusterState:

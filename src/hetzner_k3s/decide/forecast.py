@@ -96,8 +96,10 @@ def forecast(spec: ClusterSpec, state: ClusterState, intent: Intent) -> Forecast
     intent = replacement.bound(spec, state, intent)
     waves: list[tuple[PlannedStep, ...]] = []
     current = first
-    while (after := _next(spec, state, current)) != state and len(waves) < WAVE_LIMIT:
-        waves += [current.steps] if current.steps else []
+    while len(waves) < WAVE_LIMIT:
+        waves += [current.steps] if current.steps else []  # also of steps that predict no change: a run must show them
+        if (after := _next(spec, state, current)) == state:
+            break
         state, intent = after, replacement.spent(intent, current.steps)
         current = plan(spec, state, intent)
     return Forecast(

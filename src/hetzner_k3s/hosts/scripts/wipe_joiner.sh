@@ -10,23 +10,23 @@ member_name() {
 ask_cluster() {
     IFS= read -r token <"$k3s_data/server/token" || [ -n "$token" ] || return 1
     password=$(printf %s "${token##*:}" | sed 's/[\\"]/\\&/g')
-    answer=$(printf '%s\n' "url = \"$url/db/info\"" "user = \"server:$password\"" \
+    listed=$(printf '%s\n' "url = \"$url/db/info\"" "user = \"server:$password\"" \
         "cacert = \"$k3s_data/server/tls/server-ca.crt\"" 'silent' 'max-time = 10' 'write-out = "\n%{http_code}"' |
         curl --config - 2>/dev/null)
-    status=${answer##*
+    http=${listed##*
 }
-    [ "$status" = 200 ]
+    [ "$http" = 200 ]
 }
 
 case $(curl -s -m 1 http://127.0.0.1:2381/health) in *'"health":"true"'*) precondition_changed 'its etcd is healthy' ;; esac
-ask_cluster || fail "the cluster at $url did not give its members (HTTP ${status:-000})"
-case $answer in
+ask_cluster || fail "the cluster at $url did not give its members (HTTP ${http:-000})"
+case $listed in
     *'"peerURLs":["https://'*) ;;
     *) fail "the cluster at $url gave no member list" ;;
 esac
-case $answer in *"\"https://$address:2380\""*) precondition_changed "the cluster lists a member at $address" ;; esac
+case $listed in *"\"https://$address:2380\""*) precondition_changed "the cluster lists a member at $address" ;; esac
 if member_name 2>/dev/null; then
-    case $answer in *"\"name\":\"$name\""*) precondition_changed "the cluster lists the member $name" ;; esac
+    case $listed in *"\"name\":\"$name\""*) precondition_changed "the cluster lists the member $name" ;; esac
 fi
 
 timeout 100 systemctl stop k3s.service || fail 'k3s did not stop'
