@@ -120,3 +120,13 @@ def test_what_is_forgotten_lets_nothing_go(world: Shrinking, chance: random.Rand
     before = dangers(decide.plan(world.spec, world.state, w.PRUNE))
     after = dangers(decide.plan(world.spec, forgetting(world.state, chance), w.PRUNE))
     assert after <= before, world
+
+
+def test_a_way_down_through_a_seed_that_is_beyond_the_file_ends() -> None:
+    """The snapshot lay on a master that is to go, and was saved again and again: it counted on the file's masters only."""
+    before, spec = w.a_spec(5, 2), w.a_spec(1, 2)
+    state = MASTER["lost"](w.healthy(before), before, "prod-master1")
+    state = MASTER["not recorded and silent"](state, before, "prod-master2")
+    state = _half_gone(_half_gone(state, "prod-master2", None), "prod-master3", None)
+    verbs = [planned.key for _, plan in run(spec, state, random.Random(1), w.PRUNE) for planned in plan.steps]
+    assert verbs.count(("SaveSnapshot", f"pre-prune-{w.member_id_of(w.server_id_of('prod-master2'))}")) <= 2

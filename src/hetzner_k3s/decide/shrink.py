@@ -16,6 +16,7 @@ from hetzner_k3s.decide.control_plane import MasterView, Stage, labelled_member
 from hetzner_k3s.decide.healthy import healthy_ids
 from hetzner_k3s.decide.join import SETTLE_DEADLINE
 from hetzner_k3s.decide.machines import doubt
+from hetzner_k3s.decide.snapshots import saved_as
 from hetzner_k3s.decide.surplus import anothers_node, member_beyond, not_yet_members
 from hetzner_k3s.decide.workers import view_worker
 from hetzner_k3s.model import naming
@@ -149,12 +150,15 @@ def _seed_etcd(basis: Basis) -> EtcdFacts:
 
 
 def _snapshot(basis: Basis, member: Member) -> Step:
-    return SaveSnapshot(target=f"pre-prune-{member.id}", via=basis.plane.seed_server.id)
+    return SaveSnapshot(target=_snapshot_name(member), via=basis.plane.seed_server.id)
 
 
 def _saved(basis: Basis, member: Member) -> bool:
-    facts = [m.facts for m in basis.plane.masters if m.facts is not None]
-    return any(s.name.startswith(f"pre-prune-{member.id}-") and s.size > 0 for f in facts for s in f.snapshots)
+    return saved_as(basis, _snapshot_name(member))
+
+
+def _snapshot_name(member: Member) -> str:
+    return f"pre-prune-{member.id}"
 
 
 def _planned(step: Step, because: str, scope: Scope = Scope.CONTROL_PLANE) -> PlannedStep:

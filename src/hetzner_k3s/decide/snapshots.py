@@ -10,9 +10,13 @@ from hetzner_k3s.model.steps import SaveSnapshot
 
 def saved_before(basis: Basis, member: Member) -> bool:
     """Tell whether a living master has a snapshot, not empty, that was saved for the removal of this member."""
-    prefix = f"{_name(member)}-"
+    return saved_as(basis, _name(member))
+
+
+def saved_as(basis: Basis, name: str) -> bool:
+    """Tell whether any living master, wanted or not, has a snapshot of that name that is not empty."""
     facts = [m.facts for m in basis.plane.all_masters if m.facts is not None]
-    return any(s.name.startswith(prefix) and s.size > 0 for f in facts for s in f.snapshots)
+    return any(s.name.startswith(f"{name}-") and s.size > 0 for f in facts for s in f.snapshots)
 
 
 def saving(basis: Basis, member: Member, master: str) -> PlannedStep:
