@@ -34,7 +34,7 @@ def test_a_worker_that_knows_only_the_lost_master_does_not_stop_its_repair() -> 
 
 
 def test_a_birth_whose_power_is_cut_before_its_first_log_entry_stands_still_and_says_so() -> None:
-    """TRACK_RECORD.md, left for issue 5: TLS files and token are there, a WAL is not, and the permit went with /run."""
+    """TLS files and token are there, a WAL is not, and the permit went with /run (TRACK_RECORD.md)."""
 
     async def story() -> None:
         spec = a_spec()
@@ -48,8 +48,8 @@ def test_a_birth_whose_power_is_cut_before_its_first_log_entry_stands_still_and_
             await Rebooted(MASTER1).strike(place)
             await asyncio.sleep(60)
             again = await tool.create(place, spec)
-            assert again.code is ExitCode.FAILED, again.story()
-            assert "holds data of a cluster, so none is born here" in str(again.error)
+            assert again.code is ExitCode.REFUSED, again.story()
+            assert again.refused == ("birth.half-begun",)
             assert not place.site.births
             await ServerDeleted(MASTER1).strike(place)
             assert (await tool.create(place, spec)).code is ExitCode.CONVERGED

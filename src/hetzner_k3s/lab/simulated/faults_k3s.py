@@ -84,16 +84,24 @@ class TokenRotated:
         await rotate(world, host, self._password)
 
     async def heal(self, world: World) -> None:
-        """Write the new token into every master's config.yaml and restart k3s, one after the other."""
-        for host in list(world.site.hosts.values()):
-            etcd = host.server.etcd if host.server else None
-            if etcd is None or not etcd.healthy or tokens.storage_key(self._password) not in etcd.data.keys:
-                continue
+        """Write the new token into every master's config.yaml, then restart k3s on one after the other.
+
+        In this order: of two members the one whose peer is restarted ends too, and comes back with what its file says.
+        """
+        rotated = [host for host in world.site.hosts.values() if self._is_told(host)]
+        for host in rotated:
             host.disk.config = _with_token(host, self._password)
+            host.disk.server.pop("PasswdFile", None)  # where it is older than the rotation, k3s asks for that too
+        for host in rotated:
             unit = host.units[K3sRole.SERVER]
             unit.stop()
             unit.start()
             await asyncio.sleep(_BETWEEN_RESTARTS)
+
+    def _is_told(self, host: Host) -> bool:
+        """Tell whether the datastore on its disk is sealed with the new token; its k3s may have ended over that."""
+        data = host.disk.drive.data
+        return data is not None and tokens.storage_key(self._password) in data.keys and K3sRole.SERVER in host.units
 
 
 def _with_token(host: Host, password: str) -> str:
