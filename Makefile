@@ -11,7 +11,7 @@ test: setup
 	@.venv/bin/pytest -m "not slow"
 
 test-all: setup
-	@.venv/bin/pytest
+	@HETZNER_K3S_EVERY_MOMENT=1 .venv/bin/pytest
 
 check: setup
 	@scripts/check

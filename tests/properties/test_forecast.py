@@ -8,7 +8,7 @@ from bench import plan as bench
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from tests.decide.world import CREATE
-from tests.properties.walking import run, what_is_missing
+from tests.properties.walking import run, what_is_unexplained
 from tests.properties.worlds import World, anything
 
 from hetzner_k3s import decide
@@ -29,7 +29,7 @@ def test_any_prefix_of_a_run_and_then_another_run_converges(world: World, chance
     cut_off, _ = chance.choice(whole)
     state, plan = list(run(world.spec, cut_off, chance))[-1]
     assert plan.settled, (plan, world)
-    assert what_is_missing(world.spec, state) == []
+    assert what_is_unexplained(world.spec, state, plan) == []
 
 
 @WALKS

@@ -90,7 +90,7 @@ REPAIRS: dict[str, tuple[Strike, tuple[str, ...], str]] = {
     "powered off": (power_off, (MASTER2,), "powering it on"),
     "k3s stopped": (stop_k3s, (MASTER2,), ""),
 }
-QUICK = ("two of three powered off", "rebuilt in place")
+QUICK = ("powered off", "rebuilt in place")
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from hetzner_k3s.lab.simulated.virtual_time import run
+
+ALL = "HETZNER_K3S_EVERY_MOMENT"
+"""Set in the environment (`make test-all` does), every moment of every story is tried."""
 
 Killed = Callable[[int | None], Coroutine[Any, Any, tuple[list[str], list[str]]]]
 """Tells a story with a run that is killed at a moment (None: at none) and one that finishes it; gives the moments that
@@ -18,8 +22,9 @@ def killed_at_every_moment(story: Killed, seed: int, *, every: int = 1) -> None:
     Args:
         story: tells it.
         seed: of the story, for the message.
-        every: more than 1 where trying all takes longer than a minute.
+        every: more than 1 where trying all takes longer than half a minute.
     """
+    every = 1 if os.environ.get(ALL) else every
     moments, broken = run(story(None))
     assert not broken, broken
     tried = {*range(1, len(moments) + 1, every), len(moments)}

@@ -40,7 +40,7 @@ async def _recovery_killed(kill_at: int | None) -> tuple[list[str], list[str]]:
 
 
 def test_a_birth_killed_at_any_moment_is_finished_by_the_next_run() -> None:
-    killed_at_every_moment(_birth_killed, _SEED)
+    killed_at_every_moment(_birth_killed, _SEED, every=3)
 
 
 def test_a_recovery_of_master1_killed_at_any_moment_is_finished_by_the_next_run() -> None:
@@ -99,4 +99,4 @@ async def _deletion_killed(kill_at: int | None) -> tuple[list[str], list[str]]:
 
 
 def test_a_deletion_killed_at_any_moment_is_finished_by_the_next_run() -> None:
-    killed_at_every_moment(_deletion_killed, _SEED)
+    killed_at_every_moment(_deletion_killed, _SEED, every=3)
