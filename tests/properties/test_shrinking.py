@@ -123,7 +123,7 @@ def test_what_is_forgotten_lets_nothing_go(world: Shrinking, chance: random.Rand
 
 
 def test_a_way_down_through_a_seed_that_is_beyond_the_file_ends() -> None:
-    """The snapshot lay on a master that is to go, and was saved again and again: it counted on the file's masters only."""
+    """The snapshot lay on a master that is to go, and was saved for ever: it counted on the file's masters only."""
     before, spec = w.a_spec(5, 2), w.a_spec(1, 2)
     state = MASTER["lost"](w.healthy(before), before, "prod-master1")
     state = MASTER["not recorded and silent"](state, before, "prod-master2")
