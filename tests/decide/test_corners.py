@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib import import_module
 
 import pytest
 from tests.decide import world as w
 
-from hetzner_k3s.decide import control_plane, join, predictions, remediate, split
+from hetzner_k3s import decide
+from hetzner_k3s.decide import control_plane, former, join, nodes, predictions, remediate, split
 from hetzner_k3s.decide.awaited import come_true
 from hetzner_k3s.decide.basis import Basis, basis_of
 from hetzner_k3s.decide.control_plane import Stage, healthy_master, look
@@ -66,3 +68,20 @@ def test_what_is_deleted_is_gone_and_an_unknown_kind_changes_nothing() -> None:
     state = w.healthy()
     assert predictions.without_resource(state, "ssh_key", 50).view.ssh_keys == ()
     assert predictions.without_resource(state, "volume", 50) == state
+
+
+def test_a_former_member_without_a_server_cannot_be_wiped() -> None:
+    basis = _basis(w.healthy())
+    with pytest.raises(LookupError):
+        former._wiping(basis, replace(basis.plane.masters[0], server=None))
+
+
+def test_without_a_seed_no_node_is_stale() -> None:
+    basis = _basis(w.nothing())
+    assert nodes.stale_node(basis, basis.plane.masters[0]) is None
+
+
+def test_a_way_that_leads_nowhere_is_shown_as_far_as_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = decide.forecast(w.SPEC, w.nothing(), w.CREATE)
+    monkeypatch.setattr(import_module("hetzner_k3s.decide.forecast"), "WAVE_LIMIT", 2)
+    assert decide.forecast(w.SPEC, w.nothing(), w.CREATE).waves == whole.waves[:2]

@@ -67,14 +67,14 @@ def _misfit(basis: Basis, name: str) -> tuple[str, str] | None:
 
 def discard(basis: Basis) -> Opinion | None:
     """Save a snapshot, then delete the server of one master that may go; no opinion when none may."""
-    for name in sorted(discarded(basis)):
-        master = basis.plane.master(name)
-        if master is not None and master.server is not None:
-            member = member_of(basis, master)
-            if member is not None and not saved_before(basis, member):
-                return Opinion((saving(basis, member, name),))
-            return Opinion((_deletion(master, name, master.server.id),))
-    return None
+    name = min(discarded(basis), default="")
+    master = basis.plane.master(name)
+    if master is None or master.server is None:
+        return None
+    member = member_of(basis, master)
+    if member is not None and not saved_before(basis, member):
+        return Opinion((saving(basis, member, name),))
+    return Opinion((_deletion(master, name, master.server.id),))
 
 
 def _deletion(master: MasterView, name: str, server_id: int) -> PlannedStep:
