@@ -35,7 +35,9 @@ def cli(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 def _cli(command: str, folder: Path) -> list[str]:
-    program = "import sys; from hetzner_k3s.cli.app import main; main()"
+    # Whoever runs the tests in the background of a shell has Ctrl-C ignored, and children inherit that.
+    program = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+    program += "from hetzner_k3s.cli.app import main; main()"
     return [sys.executable, "-c", program, "lab", command, "--state", str(folder)]
 
 
