@@ -16,8 +16,8 @@ from .etcd_sequences import Sequence, sequence
 SEEDS = "HETZNER_K3S_ETCD_SEEDS"
 """Set in the environment: how many sequences are tried, instead of those of `make test`."""
 
-USUAL = 20
-AT_ONCE = 20
+USUAL = 12
+AT_ONCE = 12
 """Sequences that run side by side: most of their time is rest."""
 
 RESTLESS = frozenset({"join", "promote", "remove", "kill", "restart", "cut", "mend", "reset", "restore"})

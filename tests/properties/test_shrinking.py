@@ -23,7 +23,7 @@ from hetzner_k3s.model.plan import Intent
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
 
-WALKS = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+WALKS = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,8 @@ from hetzner_k3s.model.state import Rescue
 from .lab_servers import wait_until
 from .workbench import Bench, Workbench
 
+pytestmark = pytest.mark.slow
+
 SERVER = K3sRole.SERVER
 
 

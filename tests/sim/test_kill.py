@@ -44,7 +44,7 @@ def test_a_birth_killed_at_any_moment_is_finished_by_the_next_run() -> None:
 
 
 def test_a_recovery_of_master1_killed_at_any_moment_is_finished_by_the_next_run() -> None:
-    killed_at_every_moment(_recovery_killed, _SEED)
+    killed_at_every_moment(_recovery_killed, _SEED, every=2)
 
 
 _EVERY = 5
