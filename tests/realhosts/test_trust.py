@@ -117,9 +117,9 @@ def test_another_machine_at_a_lost_masters_private_address_is_left_alone(cluster
     cluster.lab.act(stranger, "attach_to_network", {"network": network, "ip": address})
     until(lambda: peers_of(cluster, MASTER3) == 0, "etcd has given the lost member up")
     with nobody_logs_in(cluster, stranger):
-        refused(cluster, "member.unexplained", f"({address})", f"its address is now held by {stranger}")
+        cluster.create()  # the dead one is known by its server's id; who has its address now is no matter
+    assert cluster.lab.servers()[MASTER3]["private_net"][0]["ip"] != address
     lose(cluster, stranger)
-    cluster.create()
     assert_whole(cluster)
 
 
