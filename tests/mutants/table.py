@@ -226,8 +226,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         law=6,
         what="the host does not read the member list again before it removes one",
-        file="lab/simulated/host_operations.py",
-        old="    if sorted(str(member.id) for member in members) != sorted(operation.basis.ids):\n",
+        file="lab/simulated/etcd_gateway.py",
+        old="    if sorted(str(member.id) for member in members) != sorted(basis.ids):\n",
         new="    if False:\n",
         tests=("tests/sim/test_laws.py",),
     ),

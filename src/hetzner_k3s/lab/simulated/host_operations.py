@@ -7,9 +7,9 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from hetzner_k3s.lab.k3s.etcd_port import EtcdError, Member
-from hetzner_k3s.lab.k3s.model_etcd import ModelEtcd
+from hetzner_k3s.lab.k3s.etcd_port import EtcdError
 from hetzner_k3s.lab.simulated import config_file, host_facts, host_keys, rejoining, reset, retirement, snapshots
+from hetzner_k3s.lab.simulated.etcd_gateway import etcd_of, members_as_decided, members_of, remove
 from hetzner_k3s.lab.simulated.host import Host
 from hetzner_k3s.lab.simulated.refusal import failed, precondition_changed
 from hetzner_k3s.lab.simulated.token_operations import set_token
@@ -153,47 +153,24 @@ def _last_line(host: Host, role: K3sRole, pattern: re.Pattern[str], since: float
     return next((text for text in lines if pattern.search(text)), "")
 
 
-def _etcd(host: Host) -> ModelEtcd:
-    server = host.server
-    if server is None or server.etcd is None or server.removed:
-        raise failed("etcd did not answer (HTTP 000)")
-    return server.etcd
-
-
-async def _members(host: Host) -> tuple[Member, ...]:
-    try:
-        return await _etcd(host).members()
-    except EtcdError as problem:
-        raise failed(f"etcd did not give its member list: {problem.message}") from problem
-
-
 async def _read_members(host: Host, _: ReadMembers, __: HostKeyKind) -> Any:
-    return host_facts.member_list(await _members(host))
+    return host_facts.member_list(await members_of(etcd_of(host)))
 
 
 async def _remove_member(host: Host, operation: RemoveMember, _: HostKeyKind) -> Done:
-    uid = host_facts.etcd_facts(host).uid
-    if uid != operation.basis.uid:
-        raise precondition_changed(f"kube-system has UID {uid or 'none'}, not {operation.basis.uid}")
     victim = int(operation.member_id)
-    members = await _members(host)
-    if all(member.id != victim for member in members):
+    members = await members_as_decided(host, operation.basis, victim)
+    if not members:
         return Done()
-    if sorted(str(member.id) for member in members) != sorted(operation.basis.ids):
-        raise precondition_changed("etcd has other members than decided on")
     if any(member.learner and member.id != victim for member in members):
         raise precondition_changed("a learner is in the cluster")
-    etcd = _etcd(host)
+    etcd = etcd_of(host)
     leader = (await etcd.status()).leader
     if not leader:
         raise precondition_changed("etcd has no leader")
     if leader == victim or victim in etcd.active_peers():
         raise precondition_changed(f"member {victim} is alive, so it is not dead")
-    try:
-        await etcd.remove(victim)
-    except EtcdError as problem:
-        if problem.code != 5:
-            raise failed(f"etcd did not remove member {victim}: {problem.message}") from problem
+    await remove(etcd, victim)
     return Done()
 
 
@@ -203,11 +180,11 @@ async def _promote_learner(host: Host, operation: PromoteLearner, _: HostKeyKind
     seen = "it is not in the member list"
     while host.site.now() < ends:
         try:
-            found = next((m for m in await _etcd(host).members() if url in m.peer_urls), None)
+            found = next((m for m in await etcd_of(host).members() if url in m.peer_urls), None)
             if found is not None and not found.learner:
                 return Done()
             if found is not None:
-                await _etcd(host).promote(found.id)
+                await etcd_of(host).promote(found.id)
                 return Done()
         except EtcdError as problem:
             seen = problem.message

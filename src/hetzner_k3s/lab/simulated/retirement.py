@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from hetzner_k3s.lab.k3s.etcd_port import EtcdError, Member
-from hetzner_k3s.lab.k3s.model_etcd import ModelEtcd
-from hetzner_k3s.lab.simulated import host_facts
+from hetzner_k3s.lab.k3s.etcd_port import EtcdError
+from hetzner_k3s.lab.simulated.etcd_gateway import etcd_of, members_as_decided, members_of, remove
 from hetzner_k3s.lab.simulated.host import Host
 from hetzner_k3s.lab.simulated.refusal import failed, precondition_changed
 from hetzner_k3s.model.host import HostKeyKind
@@ -16,32 +15,14 @@ from hetzner_k3s.model.operations import Done, K3sRole, MoveLeader, Operation, R
 _END = 15.0
 
 
-def _etcd(host: Host) -> ModelEtcd:
-    server = host.server
-    if server is None or server.etcd is None or server.removed:
-        raise failed("etcd did not answer (HTTP 000)")
-    return server.etcd
-
-
-async def _members(etcd: ModelEtcd) -> tuple[Member, ...]:
-    try:
-        return await etcd.members()
-    except EtcdError as problem:
-        raise failed(f"etcd did not give its member list: {problem.message}") from problem
-
-
 async def _retire_member(host: Host, operation: RetireMember, _: HostKeyKind) -> Done:
-    uid = host_facts.etcd_facts(host).uid
-    if uid != operation.basis.uid:
-        raise precondition_changed(f"kube-system has UID {uid or 'none'}, not {operation.basis.uid}")
-    victim, etcd = int(operation.member_id), _etcd(host)
-    members = await _members(etcd)
-    if all(member.id != victim for member in members):
+    victim = int(operation.member_id)
+    members = await members_as_decided(host, operation.basis, victim)
+    if not members:
         return Done()
-    if sorted(str(member.id) for member in members) != sorted(operation.basis.ids):
-        raise precondition_changed("etcd has other members than decided on")
     if any(member.learner for member in members):
         raise precondition_changed("a learner is in the cluster")
+    etcd = etcd_of(host)
     status = await etcd.status()
     if status.leader in {0, victim}:
         raise precondition_changed(f"member {victim} leads the cluster" if status.leader else "etcd has no leader")
@@ -50,20 +31,16 @@ async def _retire_member(host: Host, operation: RetireMember, _: HostKeyKind) ->
     others = {member.id for member in members} - {victim, status.member_id}
     if not others <= set(etcd.active_peers()):
         raise precondition_changed("not all other voters are connected")
-    try:
-        await etcd.remove(victim)
-    except EtcdError as problem:
-        if problem.code != 5:
-            raise failed(f"etcd did not remove member {victim}: {problem.message}") from problem
+    await remove(etcd, victim)
     return Done()
 
 
 async def _move_leader(host: Host, operation: MoveLeader, _: HostKeyKind) -> Done:
-    heir, etcd = int(operation.heir), _etcd(host)
+    heir, etcd = int(operation.heir), etcd_of(host)
     status = await etcd.status()
     if status.leader != status.member_id:
         return Done()
-    if all(member.id != heir or member.learner for member in await _members(etcd)):
+    if all(member.id != heir or member.learner for member in await members_of(etcd)):
         raise precondition_changed(f"member {heir} is no voter in the list")
     if heir not in etcd.active_peers():
         raise precondition_changed(f"member {heir} is not connected")
