@@ -77,7 +77,7 @@ def _peers_given_up(spec: ClusterSpec, state: ClusterState) -> ClusterState:
     told = [reading.value.etcd for reading in state.hosts.values() if isinstance(reading, Known)]
     silent = {s.name for s in lookup.owned_masters(spec.name, state.view) if _silent(s, state)}
     living = {etcd.member_id for etcd in told}
-    living |= {m.id for etcd in told for m in etcd.members or () if m.name.rpartition("-")[0] in silent}
+    living |= {m.id for etcd in told for m in etcd.members or () if m.node in silent}
     return map_peers(state, lambda peers: tuple(peer for peer in peers if peer in living))
 
 
@@ -111,7 +111,7 @@ def _masters_nodes(spec: ClusterSpec, state: ClusterState, facts: HostFacts) -> 
 
 
 def _named_after(name: str, members: tuple[Member, ...]) -> bool:
-    return any(m.name.rpartition("-")[0] == name for m in members)
+    return any(m.node == name for m in members)
 
 
 def _recorded(server: Server | None) -> int | None:

@@ -42,7 +42,7 @@ def gone_masters(
 ) -> tuple[MasterSpec, ...]:
     """Name the masters beyond the file that have a member or a Node and no server any more, by number."""
     nodes = (node.name for node in kube.nodes if node.control_plane) if kube else ()
-    names = {*(member.name.rpartition("-")[0] for member in members), *nodes} - {s.name for s in view.servers}
+    names = {*(member.node for member in members), *nodes} - {s.name for s in view.servers}
     return _in_order(surplus_master(spec, name) for name in names)
 
 

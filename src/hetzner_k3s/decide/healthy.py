@@ -24,7 +24,7 @@ def healthy_names(basis: Basis) -> str:
 def member_of(basis: Basis, master: MasterView) -> Member | None:
     """Find a master's member: the one that its host says it is, else the one of its name."""
     own = master.facts.etcd.member_id if master.facts else None
-    listed = [m for m in basis.plane.members if m.id == own or m.name.rpartition("-")[0] == master.name]
+    listed = [m for m in basis.plane.members if m.id == own or m.node == master.name]
     return min(listed, key=lambda m: m.id != own, default=None)
 
 

@@ -73,7 +73,7 @@ def _judge(member: Member, plane: ControlPlane, state: ClusterState) -> Verdict:
 
 
 def _named_after(member: Member, server: str) -> bool:
-    return member.name.rpartition("-")[0] == server
+    return member.node == server
 
 
 def _judge_unstarted(member: Member, holder: Server | None, plane: ControlPlane) -> Verdict:

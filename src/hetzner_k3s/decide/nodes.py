@@ -33,7 +33,7 @@ def stale_node(basis: Basis, named: NamedServer) -> PlannedStep | None:
 
 
 def _has_member(basis: Basis, name: str) -> bool:
-    return any(member.name.rpartition("-")[0] == name for member in basis.plane.members)
+    return any(member.node == name for member in basis.plane.members)
 
 
 def nodes_explained(basis: Basis) -> tuple[Refusal, ...]:

@@ -68,7 +68,7 @@ def belongs(basis: Basis, master: MasterView) -> bool:
     """
     if master.name in basis.intent.consents.replace:
         return False
-    return basis.plane.seed is None or any(m.name.rpartition("-")[0] == master.name for m in basis.plane.members)
+    return basis.plane.seed is None or any(m.node == master.name for m in basis.plane.members)
 
 
 def powering(server: Server, scope: Scope, via: Server | None, *, joined: bool) -> PlannedStep:
@@ -140,7 +140,7 @@ def _with_ready(kube: KubeView, name: str) -> KubeView:
 
 def _member_of(name: str, model: HostFacts | None) -> Member | None:
     members = (model.etcd.members or ()) if model else ()
-    return next((m for m in members if m.name.rpartition("-")[0] == name), None)
+    return next((m for m in members if m.node == name), None)
 
 
 def _voting_again(state: ClusterState, server_id: int, model: HostFacts, own: Member) -> ClusterState:

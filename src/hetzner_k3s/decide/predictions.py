@@ -244,7 +244,7 @@ def _node(server: Server) -> KubeNode:
 
 def _of_one_host(listed: Member, own: Member) -> bool:
     """Tell whether a listed member is the one that the host had become before its join was cut off."""
-    return listed.address == own.address or listed.name.rpartition("-")[0] == own.name.rpartition("-")[0]
+    return listed.address == own.address or listed.node == own.node
 
 
 def _with_node(kube: KubeView, node: KubeNode) -> KubeView:

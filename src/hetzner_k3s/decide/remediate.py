@@ -45,7 +45,7 @@ def members_explained(basis: Basis) -> tuple[Refusal, ...]:
 
 
 def _find_it(member: Member) -> str:
-    node = member.name.rpartition("-")[0]
+    node = member.node
     how = f"delete its Node (`kubectl delete node {node}`): that removes the member" if node else "remove the member"
     return (
         "Find that machine; another server that has its address now can leave the network. If it is gone for good, "

@@ -198,7 +198,7 @@ def _member_state(member: Member, own: HostFacts | None, basis: Basis) -> Member
 def _silent_member(member: Member, basis: Basis) -> MemberState:
     if any(dead.member.id == member.id for dead in basis.dead):
         return MemberState.DEAD
-    server = basis.server(member.name.rpartition("-")[0])
+    server = basis.server(member.node)
     facts = basis.state.facts(server.id) if server else None
     return MemberState.ERASED if facts is not None and not facts.disk.wal else MemberState.UNREACHABLE
 

@@ -103,7 +103,7 @@ def _is_silent_stranger(master: Survivor, living: list[Side], basis: Basis) -> b
 def _lists(side: Side, master: Survivor, basis: Basis) -> bool:
     address = private_ip(master.server, basis.plane.network_id)
     members = [m for voter in side.masters for m in voter.facts.etcd.members or ()]
-    return any(m.address == address or m.name.rpartition("-")[0] == master.name for m in members)
+    return any(m.address == address or m.node == master.name for m in members)
 
 
 def digits(side: Side, among: tuple[Side, ...]) -> str:

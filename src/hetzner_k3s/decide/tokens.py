@@ -187,7 +187,7 @@ def predict(_spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState
 
 def _revived(state: ClusterState, step: RenewToken, healthy: HostFacts) -> ClusterState:
     """Let a master that could not start vote again."""
-    own = next((m for m in healthy.etcd.members or () if m.name.rpartition("-")[0] == step.target), None)
+    own = next((m for m in healthy.etcd.members or () if m.node == step.target), None)
     etcd = replace(healthy.etcd, member_id=own.id if own else None, active_peers=())
 
     def started(facts: HostFacts) -> HostFacts:

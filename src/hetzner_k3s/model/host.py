@@ -83,6 +83,11 @@ class Member:
     learner: bool
 
     @property
+    def node(self) -> str:
+        """Give the name of its Node, and so of its server: k3s adds a suffix to it (RECOVERY_FACTS.md 1.2)."""
+        return self.name.rpartition("-")[0]
+
+    @property
     def address(self) -> str:
         """Give the address of the first peer URL."""
         return self.peer_urls[0].rpartition(":")[0].removeprefix("https://") if self.peer_urls else ""
