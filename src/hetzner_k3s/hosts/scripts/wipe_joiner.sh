@@ -15,6 +15,7 @@ ask_cluster() {
         curl --config - 2>/dev/null)
     http=${listed##*
 }
+    listed=$(printf %s "$listed" | tr -d ' \n') # how it is spaced is nobody's promise
     [ "$http" = 200 ]
 }
 

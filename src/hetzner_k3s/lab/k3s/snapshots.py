@@ -10,6 +10,7 @@ from typing import Any
 from aiohttp import web
 
 from hetzner_k3s.lab.k3s import flags, logfmt, tokens
+from hetzner_k3s.lab.k3s.api.http import json_response
 from hetzner_k3s.lab.k3s.api.resources import NAMESPACES, Obj, Resource
 from hetzner_k3s.lab.k3s.api.status import ApiError
 from hetzner_k3s.lab.k3s.api.store import Store
@@ -50,8 +51,8 @@ async def answer(wish: Obj, etcd: Etcd, store: Store, layout: Layout, node: str)
     if operation == "save":
         return await _save(str(wish.get("name") or "on-demand"), etcd, store, layout, node)
     if operation == "delete":
-        return web.json_response(await _delete([str(name) for name in wish.get("names", ())], store, layout))
-    return web.json_response({"items": local(layout, node)})
+        return json_response(await _delete([str(name) for name in wish.get("names", ())], store, layout))
+    return json_response({"items": local(layout, node)})
 
 
 async def _save(name: str, etcd: Etcd, store: Store, layout: Layout, node: str) -> web.StreamResponse:
@@ -61,11 +62,11 @@ async def _save(name: str, etcd: Etcd, store: Store, layout: Layout, node: str) 
     try:
         await etcd.snapshot(path)
     except EtcdError as problem:
-        return web.json_response({"error": problem.message}, status=500)
+        return json_response({"error": problem.message}, 500)
     made = describe(path, node)
     await _publish(made, store)
     await _upload(path, store, layout, node)
-    return web.json_response({"created": [path.name], "items": [made]})
+    return json_response({"created": [path.name], "items": [made]})
 
 
 async def _upload(path: Path, store: Store, layout: Layout, node: str) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from aiohttp import web
 
 from hetzner_k3s.lab.k3s import bootstrap, logfmt, node_password, pki, snapshots, tokens
+from hetzner_k3s.lab.k3s.api.http import json_response
 from hetzner_k3s.lab.k3s.api.resources import SECRETS, Obj
 from hetzner_k3s.lab.k3s.api.status import ApiError
 from hetzner_k3s.lab.k3s.api.store import Store, utc_now
@@ -125,19 +126,19 @@ class Supervisor:
         return error_response(503, "runtime core not ready")
 
     async def _config(self, _request: web.BaseRequest) -> web.Response:
-        return web.json_response(self.config)
+        return json_response(self.config)
 
     async def _apiservers(self, request: web.BaseRequest) -> web.Response:
         if not self.progress.api_ready:
             return self._not_ready(request)
-        return web.json_response(await api_servers(self.store))
+        return json_response(await api_servers(self.store))
 
     async def _bootstrap(self, _request: web.BaseRequest) -> web.Response:
         body = bootstrap.encode(bootstrap.read(self.layout))
         return web.Response(body=body, content_type="application/octet-stream")
 
     async def _encryption(self, _request: web.BaseRequest) -> web.Response:
-        return web.json_response({"enable": None, "activekey": "", "rotationstage": "", "hasherror": ""})
+        return json_response({"enable": None, "activekey": "", "rotationstage": "", "hasherror": ""})
 
     async def _db_info(self, _request: web.BaseRequest) -> web.Response:
         try:
@@ -145,7 +146,7 @@ class Supervisor:
         except (EtcdError, TimeoutError):
             text = "failed to get etcd MemberList: context deadline exceeded"
             return error_response(500, f"Internal error occurred: {text}", {"causes": [{"message": text}]})
-        return web.json_response({"members": [_member(member) for member in members]})
+        return json_response({"members": [_member(member) for member in members]})
 
     async def _add_member(self, request: web.BaseRequest) -> web.Response:
         # The real joiner speaks gRPC to the other members' port 2379; the lab's asks the server it joins.
@@ -153,7 +154,7 @@ class Supervisor:
             members = await self.etcd.add_learner(str((await request.json())["peerURL"]))
         except EtcdError as problem:
             return error_response(500, problem.message)
-        return web.json_response({"members": [_member(member) for member in members]})
+        return json_response({"members": [_member(member) for member in members]})
 
     async def _snapshot(self, request: web.BaseRequest) -> web.StreamResponse:
         while not self.progress.api_ready:  # noqa: ASYNC110 - as recorded, the command hangs while there is no quorum

@@ -22,9 +22,11 @@ Response = web.StreamResponse
 
 
 def json_response(body: Any, code: int = 200) -> web.Response:
-    """Answer with a JSON document."""
+    """Answer with a JSON document, written without spaces as Go writes it: shell scripts read it by its marks."""
     headers = {"Cache-Control": "no-cache, private", "Audit-Id": str(uuid.uuid4())}
-    return web.Response(body=json.dumps(body), status=code, content_type="application/json", headers=headers)
+    return web.Response(
+        body=json.dumps(body, separators=(",", ":")), status=code, content_type="application/json", headers=headers
+    )
 
 
 def _wants_table(request: web.BaseRequest) -> bool:
