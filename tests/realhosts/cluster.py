@@ -42,7 +42,8 @@ protect_against_deletion: false
 schedule_workloads_on_masters: {schedule}
 {more}"""
 
-_GATEWAY = (
+# A call of etcd's JSON gateway on a master, as a shell script.
+GATEWAY = (
     "cd /var/lib/rancher/k3s/server/tls/etcd && curl -s -m 3 --cacert server-ca.crt --cert client.crt "
     "--key client.key https://127.0.0.1:2382/v3/{call} -d '{body}'"
 )
@@ -133,7 +134,7 @@ class Cluster:
 
     def members(self, server: str) -> list[Member]:
         """Read the member list from one master's gateway."""
-        answer = json.loads(self.sh(server, _GATEWAY.format(call="cluster/member/list", body='{"linearizable":true}')))
+        answer = json.loads(self.sh(server, GATEWAY.format(call="cluster/member/list", body='{"linearizable":true}')))
         return [
             Member(m["ID"], m.get("name", ""), bool(m.get("isLearner")), m["peerURLs"][0].split("//")[1].split(":")[0])
             for m in answer["members"]
@@ -142,7 +143,7 @@ class Cluster:
     def leader(self) -> str:
         """Name the master whose etcd leads."""
         for server in self.masters():
-            status = json.loads(self.sh(server, _GATEWAY.format(call="maintenance/status", body="{}")))
+            status = json.loads(self.sh(server, GATEWAY.format(call="maintenance/status", body="{}")))
             if status["leader"] == status["header"]["member_id"]:
                 return server
         raise LookupError("no leader")

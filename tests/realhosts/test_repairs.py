@@ -6,11 +6,12 @@ One cluster stands for all of it: each state heals, and the next begins where it
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
-from tests.realhosts.cluster import Cluster, assert_at_rest, assert_whole
+from tests.realhosts.cluster import GATEWAY, Cluster, assert_at_rest, assert_whole
 from tests.realhosts.killing import kill_once, said
 from tests.realhosts.standing import MASTERS, WORKER, last_request, lose, standing, told, until, writes
 
@@ -81,6 +82,32 @@ def stop_k3s(cluster: Cluster, *names: str) -> None:
         cluster.lab.host(name).exec("systemctl stop k3s", check=True)
 
 
+def remove_while_away(cluster: Cluster, name: str) -> None:
+    """Remove a master's member while its k3s is stopped, as another operator may; then it comes back with its data."""
+    stop_k3s(cluster, name)
+    number = next(m.id for m in cluster.members(MASTER1) if m.name.startswith(f"{name}-"))
+    until(lambda: "member" in told(cluster, MASTER1, _remove(number)), f"{name} is no member", within=120.0)
+    cluster.lab.host(name).exec("systemctl start --no-block k3s", check=True)
+    _prints(cluster, name, "systemctl is-active k3s", "activating")
+
+
+def _remove(number: str) -> str:
+    return GATEWAY.format(call="cluster/member/remove", body=json.dumps({"ID": number}))
+
+
+def rotate_token(cluster: Cluster, *restarted: str) -> None:
+    """Rotate the token by hand and restart k3s where its file still holds the old one: it does not start again.
+
+    k3s takes a file for newer than the datastore from three seconds on.
+    """
+    cluster.sh(MASTER1, "k3s token rotate --new-token another-password")
+    old = time.monotonic() + 3.5
+    until(lambda: time.monotonic() > old, "the rotation is old enough")
+    for name in restarted:
+        cluster.lab.host(name).exec("systemctl restart --no-block k3s", check=True)
+        _prints(cluster, name, JOURNAL, "newer than datastore")
+
+
 Strike = Callable[..., None]
 
 REPAIRS: dict[str, tuple[Strike, tuple[str, ...], str]] = {
@@ -89,6 +116,8 @@ REPAIRS: dict[str, tuple[Strike, tuple[str, ...], str]] = {
     "database deleted, certificates kept": (delete_database, (MASTER1,), ""),
     "powered off": (power_off, (MASTER2,), "powering it on"),
     "k3s stopped": (stop_k3s, (MASTER2,), ""),
+    "removed while it was away": (remove_while_away, (MASTER3,), ""),
+    "token rotated, old one in its file": (rotate_token, (MASTER2,), ""),
 }
 QUICK = ("powered off", "rebuilt in place")
 
