@@ -108,10 +108,14 @@ class Cloud(Protocol):
         """Look a server up by its exact name."""
         ...
 
-    async def merge_labels(self, kind: str, resource_id: int, changes: Mapping[str, str | None]) -> None:
+    async def servers(self) -> tuple[Server, ...]:
+        """List all servers of the project and nothing else, as completely as `survey` does."""
+        ...
+
+    async def merge_labels(self, kind: str, resource_id: int, changes: Mapping[str, str | None]) -> Mapping[str, str]:
         """Set (or with None remove) labels of a resource on a fresh GET, since PUT replaces them all.
 
-        `kind`: server, network, placement_group, firewall.
+        `kind`: server, network, placement_group, firewall. Answers what the resource carries afterwards.
         """
         ...
 

@@ -171,7 +171,7 @@ class _Run:
                 return verdict
             changing = _is_changing(state)
             await self.ports.clock.sleep(LISTING_POLL if changing else POLL)
-            focus = self._whole_focus(listing=changing or _unlisted(state))
+            focus = replace(self._whole_focus(listing=_unlisted(state)), servers=changing)
             state = await observe_again(self.ports, self.wish.spec, state, focus)
 
     async def _start(self, plan: Plan, state: ClusterState) -> None:
@@ -292,7 +292,7 @@ def _focus(done: list[PlannedStep], state: ClusterState) -> Focus:
     plane's own (ARCHITECTURE §4).
     """
     hosts: set[int] = set()
-    listing = any(planned.reason is Reason.LOST for planned in done)
+    servers = any(planned.reason is Reason.LOST for planned in done)
     kube = False
     for planned in done:
         step = planned.step
@@ -309,7 +309,7 @@ def _focus(done: list[PlannedStep], state: ClusterState) -> Focus:
             kube = True
         elif planned.scope in {Scope.ADDONS, Scope.WORKER}:
             kube = kube or not isinstance(step, CreateServer)
-    return Focus(listing=listing, hosts=frozenset(hosts), kube=kube)
+    return Focus(listing=False, servers=servers, hosts=frozenset(hosts), kube=kube)
 
 
 def _masters(state: ClusterState) -> set[int]:

@@ -133,6 +133,35 @@ def test_the_holder_moves_the_expiry_on() -> None:
     run(story())
 
 
+def test_what_a_renewal_reads_counts_as_a_check() -> None:
+    world = World()
+
+    async def story() -> None:
+        async with hold(world, ALICE) as held:
+            await asyncio.sleep(21)
+            await held.check()
+            assert world.readings == 0
+            await asyncio.sleep(9.5)
+            await held.check()
+            assert world.readings == 1
+
+    run(story())
+
+
+def test_a_renewal_of_what_another_holds_counts_for_nothing() -> None:
+    world = World()
+
+    async def story() -> None:
+        async with hold(world, ALICE) as held:
+            stolen = world.groups[held.fence]
+            world.groups[held.fence] = PlacementGroup(id=stolen.id, name=stolen.name, labels={"hetzner-k3s/run": "b1"})
+            await asyncio.sleep(21)
+            with pytest.raises(LockLost):
+                await held.check()
+
+    run(story())
+
+
 def test_a_lost_answer_to_the_creation_leaves_one_lock_and_its_holder_holds_it() -> None:
     world = World(lose_next_answer=True)
 

@@ -39,6 +39,8 @@ class World:
     lose_next_answer: bool = False
     kill_at: int | None = None
     moments: int = 0
+    readings: int = 0
+    """How often a placement group was read."""
     ids: Any = field(default_factory=lambda: itertools.count(1))
     pairs: Any = field(default_factory=lambda: itertools.count(1))
 
@@ -69,9 +71,10 @@ class World:
         return group
 
     async def placement_group(self, group_id: int) -> PlacementGroup | None:
+        self.readings += 1
         return self.groups.get(group_id)
 
-    async def merge_labels(self, kind: str, resource_id: int, changes: Mapping[str, str | None]) -> None:
+    async def merge_labels(self, kind: str, resource_id: int, changes: Mapping[str, str | None]) -> dict[str, str]:
         self.moment()
         table: dict[int, Any] = {"placement_group": self.groups, "server": self.servers}[kind]  # type: ignore[dict-item]
         if resource_id not in table:
@@ -80,6 +83,7 @@ class World:
         labels = {k: v for k, v in merged.items() if v is not None}
         table[resource_id] = replace(table[resource_id], labels=labels)
         self.moment()
+        return labels
 
     async def delete(self, _kind: str, resource_id: int) -> None:
         self.groups.pop(resource_id, None)

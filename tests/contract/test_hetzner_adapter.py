@@ -307,15 +307,72 @@ def test_everything_of_a_cluster_is_made_and_deleted(lab: Lab) -> None:
     run(story())
 
 
-def test_all_waits_share_one_poller(lab: Lab) -> None:
+def test_all_new_servers_are_awaited_by_one_listing(lab: Lab) -> None:
     async def story() -> None:
         cloud = cloud_of(lab)
         order = await order_of(cloud)
         await asyncio.gather(*(cloud.create_server(replace(order, name=f"demo-{n}")) for n in range(8)))
 
     run(story())
+    assert len(requests_of(lab, "GET", "/servers")) <= 8
+    assert not requests_of(lab, "GET", "/servers/")
+    assert not requests_of(lab, "GET", "/actions")
+
+
+def test_many_actions_are_awaited_by_one_poller(lab: Lab) -> None:
+    async def story() -> None:
+        cloud = cloud_of(lab)
+        order = await order_of(cloud)
+        servers = await asyncio.gather(*(cloud.create_server(replace(order, name=f"demo-{n}")) for n in range(8)))
+        await asyncio.gather(*(cloud.delete("server", server.id) for server in servers))
+        assert not await cloud.servers()
+
+    run(story())
     assert len(requests_of(lab, "GET", "/actions")) <= 8
     assert not requests_of(lab, "GET", "/actions/")
+
+
+def test_a_server_whose_machine_fails_is_no_wait_until_the_deadline(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(_server_id: int) -> None:
+        raise RuntimeError("no power")
+
+    monkeypatch.setattr(lab.machines, "power_on", broken)
+
+    async def story() -> None:
+        cloud = cloud_of(lab)
+        with pytest.raises(CloudUnavailable, match="start_server failed") as failed:
+            await cloud.create_server(await order_of(cloud))
+        assert failed.value.fate is Fate.MAY_HAVE_HAPPENED
+
+    run(story())
+
+
+def test_a_server_that_is_deleted_while_it_is_awaited_ends_the_wait(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def deleted(server_id: int) -> None:
+        asyncio.get_running_loop().run_in_executor(None, lab.send, "DELETE", f"/servers/{server_id}")
+        await asyncio.sleep(0.5)
+
+    monkeypatch.setattr(lab.machines, "power_on", deleted)
+
+    async def story() -> None:
+        cloud = cloud_of(lab)
+        with pytest.raises(CloudUnavailable, match=r"was deleted while|does not exist anymore"):
+            await cloud.create_server(await order_of(cloud))
+
+    run(story())
+
+
+def test_listings_that_fail_now_and_then_do_not_end_a_wait(lab: Lab) -> None:
+    async def story() -> None:
+        cloud = cloud_of(lab)
+        order = await order_of(cloud)
+        fault(lab, effect="error", method="GET", path="/servers", code="service_error", times=2)
+        assert (await cloud.create_server(order)).status is ServerStatus.RUNNING
+        fault(lab, effect="error", method="GET", path="/servers", code="service_error", always=True)
+        with pytest.raises(CloudUnavailable, match="service_error"):
+            await cloud.create_server(replace(order, name="demo-master2"))
+
+    run(story())
 
 
 def _public_key(number: int) -> str:

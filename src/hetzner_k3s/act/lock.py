@@ -72,11 +72,17 @@ class OperatorLock:
         self._seen_at = asked_at
 
     async def renew_for_ever(self) -> None:
-        """Move the expiry on, until cancelled. A failure is not told here: `check` finds out what it means."""
+        """Move the expiry on, until cancelled; what is read on the way counts as a check that succeeded.
+
+        A failure is not told here: `check` finds out what it means.
+        """
         while True:
             await self.ports.clock.sleep(_RENEW_EVERY)
+            asked_at = self.ports.clock.monotonic()
             with suppress(CloudError):
-                await self.ports.cloud.merge_labels("placement_group", self.fence, _expiry(self.ports))
+                labels = await self.ports.cloud.merge_labels("placement_group", self.fence, _expiry(self.ports))
+                if labels.get(naming.LABEL_LOCK_RUN) == self.request.run:
+                    self._seen_at = asked_at
 
     async def release(self) -> None:
         """Delete the lock by its id; one that is gone, or cannot be deleted now, expires by itself."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from dataclasses import replace
 
 from hetzner_k3s.model.cloud import CloudView
 from hetzner_k3s.model.errors import CloudError, CloudRefused
@@ -15,6 +16,18 @@ async def survey(ports: Ports) -> Reading[CloudView]:
     """List the project; refused credentials are raised, any other failure is an unknown listing."""
     try:
         return Known(await ports.cloud.survey())
+    except CloudRefused:
+        raise
+    except CloudError as error:
+        return Unknown(str(error), ports.clock.now())
+
+
+async def servers_of(ports: Ports, before: Reading[CloudView]) -> Reading[CloudView]:
+    """List the servers again and keep the rest of a listing: what surrounds them does not come and go by itself."""
+    if not isinstance(before, Known):
+        return await survey(ports)
+    try:
+        return Known(replace(before.value, servers=await ports.cloud.servers()))
     except CloudRefused:
         raise
     except CloudError as error:

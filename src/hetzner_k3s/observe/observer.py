@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from hetzner_k3s.model import lookup, naming
+from hetzner_k3s.model.cloud import CloudView
 from hetzner_k3s.model.facts import Known, Reading
 from hetzner_k3s.model.host import HostKeyKind, HostReading
 from hetzner_k3s.model.identity import Phase, RecordConflict
@@ -23,9 +24,10 @@ from hetzner_k3s.ports import Ports
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Focus:
-    """What to look at again: the listing, these hosts (server ids; None is all), the Kubernetes API."""
+    """What to look at again: the listing, or of it the servers alone; these hosts (ids; None is all); Kubernetes."""
 
     listing: bool = True
+    servers: bool = False
     hosts: frozenset[int] | None = None
     kube: bool = True
 
@@ -47,7 +49,7 @@ async def observe(ports: Ports, spec: ClusterSpec, verb: Verb) -> ClusterState:
 
 async def observe_again(ports: Ports, spec: ClusterSpec, state: ClusterState, focus: Focus) -> ClusterState:
     """Look at a part again and keep the rest."""
-    listing = await cloud.survey(ports) if focus.listing else state.cloud
+    listing = await _listing(ports, state, focus)
     state = replace(state, observed_at=ports.clock.now(), cloud=listing, local=ports.local.evidence())
     wanted = [s for s in hosts.reachable(spec, state.view) if focus.hosts is None or s.id in focus.hosts]
     state = replace(state, hosts=_living({**state.hosts, **await hosts.probe(ports, spec, state, wanted)}, spec, state))
@@ -57,6 +59,12 @@ async def observe_again(ports: Ports, spec: ClusterSpec, state: ClusterState, fo
     state = replace(state, kube=await kube.read(ports, spec, state))
     state = replace(state, snapshots=await snapshots.look(ports, spec, state))
     return replace(state, lookups=await cloud.look_up(ports, _recorded(spec, state)))
+
+
+async def _listing(ports: Ports, state: ClusterState, focus: Focus) -> Reading[CloudView]:
+    if focus.listing:
+        return await cloud.survey(ports)
+    return await cloud.servers_of(ports, state.cloud) if focus.servers else state.cloud
 
 
 def _living(readings: Mapping[int, HostReading], spec: ClusterSpec, state: ClusterState) -> dict[int, HostReading]:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from hetzner_k3s.adapters.hetzner.api import Api, Json
 from hetzner_k3s.model.errors import CloudError, CloudUnavailable, Fate
 from hetzner_k3s.ports import Clock
 
-_IDS_PER_REQUEST: Final = 25
-_FIRST_INTERVAL: Final = 0.2
-_LONGEST_INTERVAL: Final = 1.0
+_IDS_PER_REQUEST: Final = 50
+_FIRST_INTERVAL: Final = 0.5
+_LONGEST_INTERVAL: Final = 3.0
 _SLOWER: Final = 1.25
 _UNSEEN_LOOKS: Final = 5
 """An action just started may not be listed yet."""
@@ -40,8 +40,9 @@ class Actions:
             CloudUnavailable: one failed (its code is the action's), or they took too long.
         """
         begun = [action for action in actions if action is not None]
-        for action in begun:
-            _raise_if_failed(action)
+        for reason in map(_failure, begun):
+            if reason is not None:
+                raise reason
         running = [action["id"] for action in begun if action["status"] == "running"]
         if not running:
             return
@@ -65,19 +66,25 @@ class Actions:
         while self._waited:
             await self._clock.sleep(self._interval)
             self._interval = min(_LONGEST_INTERVAL, self._interval * _SLOWER)
-            ids = sorted(self._waited)
-            chunks = [ids[at : at + _IDS_PER_REQUEST] for at in range(0, len(ids), _IDS_PER_REQUEST)]
-            await asyncio.gather(*(self._look(chunk) for chunk in chunks))
+            await asyncio.gather(*(self._look(chunk) for chunk in _chunks(self._waited)))
 
-    async def _look(self, ids: Iterable[int]) -> None:
-        ids = list(ids)
+    async def failures(self, ids: Iterable[int]) -> Mapping[int, CloudError]:
+        """Look once which of these actions have failed, and why; the others may still run or have succeeded."""
+        answers = await asyncio.gather(*(self._read(chunk) for chunk in _chunks(ids)))
+        reasons = {number: _failure(action) for seen in answers for number, action in seen.items()}
+        return {number: reason for number, reason in reasons.items() if reason is not None}
+
+    async def _read(self, ids: list[int]) -> dict[int, Json]:
+        answer = await self._api.get("/actions", {"id": ids, "per_page": _IDS_PER_REQUEST})
+        return {action["id"]: action for action in answer["actions"]}
+
+    async def _look(self, ids: list[int]) -> None:
         try:
-            answer = await self._api.get("/actions", {"id": ids, "per_page": 50})
+            seen = await self._read(ids)
         except CloudError as failure:
             for action_id in ids:
                 self._resolve(action_id, failure)
             return
-        seen = {action["id"]: action for action in answer["actions"]}
         for action_id in ids:
             self._note(action_id, seen.get(action_id))
 
@@ -87,12 +94,7 @@ class Actions:
             if self._unseen[action_id] >= _UNSEEN_LOOKS:
                 self._resolve(action_id, _failed(f"Hetzner does not know action {action_id} any more", "not_found"))
         elif action["status"] != "running":
-            try:
-                _raise_if_failed(action)
-            except CloudError as failure:
-                self._resolve(action_id, failure)
-            else:
-                self._resolve(action_id, None)
+            self._resolve(action_id, _failure(action))
 
     def _resolve(self, action_id: int, failure: CloudError | None) -> None:
         future = self._waited.get(action_id)
@@ -108,11 +110,18 @@ class Actions:
         self._unseen.pop(action_id, None)
 
 
-def _raise_if_failed(action: Json) -> None:
-    if action["status"] == "error":
-        error = action.get("error") or {}
-        code = error.get("code", "action_failed")
-        raise _failed(f"Hetzner: {action['command']} failed: {error.get('message', 'no reason given')} ({code})", code)
+def _chunks(ids: Iterable[int]) -> list[list[int]]:
+    """Part ids into as few requests as they fit into."""
+    wanted = sorted(ids)
+    return [wanted[at : at + _IDS_PER_REQUEST] for at in range(0, len(wanted), _IDS_PER_REQUEST)]
+
+
+def _failure(action: Json) -> CloudUnavailable | None:
+    if action["status"] != "error":
+        return None
+    error = action.get("error") or {}
+    code = error.get("code", "action_failed")
+    return _failed(f"Hetzner: {action['command']} failed: {error.get('message', 'no reason given')} ({code})", code)
 
 
 def _failed(message: str, code: str) -> CloudUnavailable:

@@ -12,6 +12,7 @@ from typing import Any, Final
 from hetzner_k3s.adapters.hetzner import translate
 from hetzner_k3s.adapters.hetzner.actions import Actions
 from hetzner_k3s.adapters.hetzner.api import Api, Json
+from hetzner_k3s.adapters.hetzner.arrivals import Arrivals
 from hetzner_k3s.adapters.hetzner.creation import carries, create_or_adopt, find
 from hetzner_k3s.adapters.hetzner.deletion import delete, delete_firewall
 from hetzner_k3s.adapters.hetzner.listing import list_all
@@ -24,7 +25,6 @@ from hetzner_k3s.model.cloud import (
     PlacementGroup,
     Server,
     ServerOrder,
-    ServerStatus,
     SshKey,
 )
 from hetzner_k3s.model.errors import CloudConflict, CloudError, CloudUnavailable, Fate
@@ -56,6 +56,7 @@ class HetznerCloud:
     def __init__(self, token: Secret, *, clock: Clock, rng: Rng, endpoint: str = DEFAULT_ENDPOINT) -> None:
         self._api = Api(token, endpoint, clock, rng)
         self._actions = Actions(self._api, clock)
+        self._arrivals = Arrivals(self._api, self._actions, clock)
         self._clock = clock
         self._label_writers: dict[str, asyncio.Lock] = {}
 
@@ -72,6 +73,10 @@ class HetznerCloud:
             load_balancers=tuple(map(translate.load_balancer, balancers)),
             ssh_keys=tuple(map(translate.ssh_key, keys)),
         )
+
+    async def servers(self) -> tuple[Server, ...]:
+        """List the servers alone: one request for fifty."""
+        return tuple(map(translate.server, await list_all(self._api, "servers")))
 
     async def server_exists(self, server_id: int) -> bool:
         """Ask for one server by id."""
@@ -148,11 +153,10 @@ class HetznerCloud:
         return translate.load_balancer(await self._addressed(balancer["id"]))
 
     async def create_server(self, order: ServerOrder) -> Server:
-        """Ask for a server; its actions are waited for, then one GET brings the addresses that they gave it."""
+        """Ask for a server, and see it run with its addresses in the one listing that tells of all that are awaited."""
         server, answer = await create_or_adopt(self._api, "servers", _order_body(order), carries(order.labels))
-        if answer is not None:
-            await self._actions.finish(answer["action"], *answer["next_actions"], within=_SERVER_WITHIN)
-        return await self._running(server["id"], order)
+        begun = () if answer is None else (answer["action"], *answer["next_actions"])
+        return await self._arrivals.of(server["id"], order, begun, within=_SERVER_WITHIN)
 
     async def last_rebuild(self, server_id: int) -> float | None:
         """Say when the newest rebuild ended: among the fifty newest actions, since a server is seldom touched."""
@@ -171,7 +175,7 @@ class HetznerCloud:
         found = await find(self._api, "servers", name=name)
         return None if found is None else translate.server(found)
 
-    async def merge_labels(self, kind: str, resource_id: int, changes: Mapping[str, str | None]) -> None:
+    async def merge_labels(self, kind: str, resource_id: int, changes: Mapping[str, str | None]) -> dict[str, str]:
         """Change labels on a fresh GET; nothing is written where they are right already.
 
         One writer a resource at a time: a PUT replaces all labels, so of two that read the same the first is undone.
@@ -182,6 +186,7 @@ class HetznerCloud:
             merged = {key: value for key, value in {**present, **changes}.items() if value is not None}
             if merged != present:
                 await self._api.put(path, {"labels": merged})
+        return merged
 
     async def placement_group(self, group_id: int) -> PlacementGroup | None:
         """Read one placement group by id."""
@@ -203,18 +208,6 @@ class HetznerCloud:
                 return None
             raise
         return resource
-
-    async def _running(self, server_id: int, order: ServerOrder) -> Server:
-        """Read a server until it runs with its addresses: the first look suffices unless it was adopted."""
-        ends = self._clock.monotonic() + _SERVER_WITHIN
-        while (raw := await self._read("server", server_id)) is not None:
-            server = translate.server(raw)
-            if server.status is ServerStatus.RUNNING and (order.network in server.private_ips):
-                return server
-            if self._clock.monotonic() >= ends:
-                raise _never(f"{order.name} is {server.status.value}, after {_SERVER_WITHIN:.0f} s not running")
-            await self._clock.sleep(_ADOPTED_POLL)
-        raise _never(f"{order.name} (id {server_id}) was deleted while it was being made")
 
     async def _addressed(self, balancer_id: int) -> Json:
         """Read a load balancer until it has its public address."""

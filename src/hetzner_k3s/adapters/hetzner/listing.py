@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
 from hetzner_k3s.adapters.hetzner.api import Api, Json
@@ -33,11 +35,22 @@ async def list_all(api: Api, kind: str) -> list[Json]:
     )
 
 
-async def _pages(api: Api, kind: str) -> list[Json]:
-    first = await _page(api, kind, 1)
+async def list_pages(api: Api, kind: str, **narrowed: str) -> list[Json]:
+    """List once, without proof that nothing is missing: enough to see how something does, never that it is gone.
+
+    Args:
+        api: whom to ask.
+        kind: as in `list_all`.
+        narrowed: query parameters, such as `label_selector`.
+    """
+    return [entry for page in await _pages(api, kind, narrowed) for entry in page[kind]]
+
+
+async def _pages(api: Api, kind: str, narrowed: Mapping[str, str] = MappingProxyType({})) -> list[Json]:
+    first = await _page(api, kind, 1, narrowed)
     last = first["meta"]["pagination"]["last_page"] or 1
-    return [first, *await asyncio.gather(*(_page(api, kind, number) for number in range(2, last + 1)))]
+    return [first, *await asyncio.gather(*(_page(api, kind, number, narrowed) for number in range(2, last + 1)))]
 
 
-async def _page(api: Api, kind: str, number: int) -> Json:
-    return await api.get(f"/{kind}", {"page": number, "per_page": _PAGE, "sort": "id"})
+async def _page(api: Api, kind: str, number: int, narrowed: Mapping[str, str]) -> Json:
+    return await api.get(f"/{kind}", {**narrowed, "page": number, "per_page": _PAGE, "sort": "id"})

@@ -13,6 +13,8 @@ from hetzner_k3s.lab.simulated.moments import Moments
 from hetzner_k3s.lab.simulated.translate import Json
 from hetzner_k3s.model.errors import CloudConflict, CloudError, CloudRefused, CloudUnavailable, Fate
 
+Query = Mapping[str, str | list[str]]
+
 _TIMEOUT: Final = 30.0
 _RETRIES: Final = 5
 _BACKOFF: Final = (0.25, 0.5)
@@ -39,9 +41,11 @@ class Api:
         self._cloud, self._token, self._moments, self._chance = cloud, token, moments, chance
         self.writes: list[str] = []
         """Every request of this run that could change something."""
+        self.requests: list[str] = []
+        """Every request of this run, with `{id}` for a number."""
 
-    async def get(self, path: str, query: Mapping[str, str] | None = None) -> Json:
-        """Read; repeated for every passing cause."""
+    async def get(self, path: str, query: Query | None = None) -> Json:
+        """Read; repeated for every passing cause. A list of values makes a parameter that is given so often."""
         return await self._call("GET", path, query or {}, None, repeatable=True)
 
     async def post(self, path: str, body: Json) -> Json:
@@ -65,9 +69,7 @@ class Api:
         longest = min(_BACKOFF_CAP, _BACKOFF[1] * 2**attempt)
         await asyncio.sleep(self._chance.uniform(_BACKOFF[0], longest))
 
-    async def _call(
-        self, method: str, path: str, query: Mapping[str, str], body: Json | None, *, repeatable: bool
-    ) -> Json:
+    async def _call(self, method: str, path: str, query: Query, body: Json | None, *, repeatable: bool) -> Json:
         for attempt in range(_RETRIES + 1):
             try:
                 return await self._once(method, path, query, body)
@@ -78,19 +80,25 @@ class Api:
             await self.pause(attempt)
         raise AssertionError("unreachable")
 
-    async def _once(self, method: str, path: str, query: Mapping[str, str], body: Json | None) -> Json:
+    async def _once(self, method: str, path: str, query: Query, body: Json | None) -> Json:
         self._moments.check()
         writing = method != "GET"
+        self.requests.append(f"{method} {_general(path)}")
         if writing:
             self.writes.append(f"{method} {path}")
             self._moments.pass_by(f"before {method} {_general(path)}")
         raw = b"" if body is None else json.dumps(body).encode()
-        delivery = self._cloud.handle(Incoming(method, path, self._token, tuple(query.items()), raw))
+        delivery = self._cloud.handle(Incoming(method, path, self._token, _parameters(query), raw))
         if writing:
             self._moments.pass_by(f"after {method} {_general(path)}")
         await asyncio.sleep(_TIMEOUT if delivery.dropped else delivery.delay)
         self._moments.check()
         return _answer(delivery, f"{method} {path}", effect=writing)
+
+
+def _parameters(query: Query) -> tuple[tuple[str, str], ...]:
+    every = ((name, [value] if isinstance(value, str) else value) for name, value in query.items())
+    return tuple((name, value) for name, values in every for value in values)
 
 
 def _general(path: str) -> str:

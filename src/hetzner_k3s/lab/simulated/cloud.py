@@ -9,6 +9,7 @@ from typing import Any, Final, cast
 
 from hetzner_k3s.lab.simulated import translate
 from hetzner_k3s.lab.simulated.api import Api
+from hetzner_k3s.lab.simulated.arrivals import Actions, Arrivals
 from hetzner_k3s.lab.simulated.translate import Json
 from hetzner_k3s.model.cloud import (
     CloudView,
@@ -19,7 +20,6 @@ from hetzner_k3s.model.cloud import (
     PlacementGroup,
     Server,
     ServerOrder,
-    ServerStatus,
     SshKey,
 )
 from hetzner_k3s.model.errors import CloudConflict, CloudError, CloudUnavailable, Fate
@@ -31,9 +31,8 @@ _ASKED_AT_MOST: Final = 3
 _LOOKS: Final = 4
 _IN_USE: Final = 8
 _POLL: Final = 0.5
-_LONGEST_POLL: Final = 2.0
-_SLOWER: Final = 1.3
 _ACTION_WITHIN: Final = 300.0
+_SERVER_WITHIN: Final = 900.0
 _PLURALS: Final = {kind: f"{kind}s" for kind in translate.READERS}
 
 
@@ -42,12 +41,18 @@ class SimulatedCloud:
 
     def __init__(self, api: Api) -> None:
         self._api = api
+        self._actions = Actions(api)
+        self._arrivals = Arrivals(api, self._actions)
         self._label_writers: dict[str, asyncio.Lock] = {}
 
     async def survey(self) -> CloudView:
         """List the project."""
         found = [await self._listing(kind) for kind in _PLURALS]
         return CloudView(**{f"{kind}s": rows for kind, rows in zip(_PLURALS, found, strict=True)})
+
+    async def servers(self) -> tuple[Server, ...]:
+        """List the servers alone."""
+        return await self._listing("server")
 
     async def _listing(self, kind: str) -> tuple[Any, ...]:
         for attempt in range(_LISTINGS):
@@ -112,14 +117,14 @@ class SimulatedCloud:
             "labels": dict(labels),
         }
         firewall, answer = await self._create_or_adopt("firewall", body, _carries(labels))
-        await self._finish((answer or {}).get("actions", ()))
+        await self._actions.finish((answer or {}).get("actions", ()), within=_ACTION_WITHIN)
         return translate.firewall(firewall)
 
     async def set_firewall_rules(self, firewall_id: int, rules: Sequence[FirewallRule]) -> None:
         """Replace all rules of a firewall."""
         body = {"rules": [translate.firewall_rule(rule) for rule in rules]}
         answer = await self._api.repeatable_post(f"/firewalls/{firewall_id}/actions/set_rules", body)
-        await self._finish(answer["actions"])
+        await self._actions.finish(answer["actions"], within=_ACTION_WITHIN)
 
     async def create_load_balancer(
         self, name: str, location: str, network_id: int, selector: str, labels: Mapping[str, str]
@@ -138,14 +143,14 @@ class SimulatedCloud:
             "labels": dict(labels),
         }
         balancer, answer = await self._create_or_adopt("load_balancer", body, _carries(labels))
-        await self._finish([answer["action"]] if answer else ())
+        await self._actions.finish([answer["action"]] if answer else (), within=_ACTION_WITHIN)
         return translate.load_balancer(await self._until("load_balancer", balancer["id"], _addressed))
 
     async def create_server(self, order: ServerOrder) -> Server:
         """Ask for a server, and return it once it runs and has its private address."""
         raw, answer = await self._create_or_adopt("server", translate.order(order), _carries(order.labels))
-        await self._finish([answer["action"], *answer["next_actions"]] if answer else ())
-        return translate.server(await self._until("server", raw["id"], lambda found: _runs(found, order.network)))
+        begun = [answer["action"], *answer["next_actions"]] if answer else []
+        return translate.server(await self._arrivals.of(raw["id"], order, begun, within=_SERVER_WITHIN))
 
     async def last_rebuild(self, server_id: int) -> float | None:
         """Say when the newest rebuild ended."""
@@ -157,14 +162,14 @@ class SimulatedCloud:
     async def power_on(self, server_id: int) -> None:
         """Power a server on."""
         answer = await self._api.repeatable_post(f"/servers/{server_id}/actions/poweron", {})
-        await self._finish([answer["action"]])
+        await self._actions.finish([answer["action"]], within=_ACTION_WITHIN)
 
     async def find_server(self, name: str) -> Server | None:
         """Look a server up by its exact name."""
         found = await self._find("server", name)
         return None if found is None else translate.server(found)
 
-    async def merge_labels(self, kind: str, resource_id: int, changes: Mapping[str, str | None]) -> None:
+    async def merge_labels(self, kind: str, resource_id: int, changes: Mapping[str, str | None]) -> dict[str, str]:
         """Change labels on a fresh GET, one writer a resource; nothing is written where they are right already."""
         path = f"/{_PLURALS[kind]}/{resource_id}"
         async with self._label_writers.setdefault(path, asyncio.Lock()):
@@ -172,6 +177,7 @@ class SimulatedCloud:
             merged = {key: value for key, value in {**present, **changes}.items() if value is not None}
             if merged != present:
                 await self._api.put(path, {"labels": merged})
+        return merged
 
     async def placement_group(self, group_id: int) -> PlacementGroup | None:
         """Read one placement group by id."""
@@ -194,7 +200,7 @@ class SimulatedCloud:
                     raise
                 return
             else:
-                await self._finish([answer["action"]] if answer.get("action") else ())
+                await self._actions.finish([answer["action"]] if answer.get("action") else (), within=_ACTION_WITHIN)
                 return
             await self._api.pause(attempt)
 
@@ -207,7 +213,7 @@ class SimulatedCloud:
                 answer = await self._api.repeatable_post(
                     f"{path}/actions/remove_from_resources", {"remove_from": targets}
                 )
-                await self._finish(answer["actions"])
+                await self._actions.finish(answer["actions"], within=_ACTION_WITHIN)
         except CloudError as failure:
             if failure.code not in {"not_found", "firewall_already_removed"}:
                 raise
@@ -234,20 +240,6 @@ class SimulatedCloud:
                 break
             await asyncio.sleep(_POLL)
         raise CloudUnavailable(f"{kind} {number} did not become ready", code="not_ready", fate=Fate.MAY_HAVE_HAPPENED)
-
-    async def _finish(self, actions: Sequence[Json]) -> None:
-        """Wait until actions have succeeded."""
-        ends = asyncio.get_running_loop().time() + _ACTION_WITHIN
-        for action in actions:
-            last, pause = action, _POLL
-            while last["status"] == "running":
-                if asyncio.get_running_loop().time() >= ends:
-                    raise _failed(f"action {action['id']} did not end", "action_timeout")
-                await asyncio.sleep(pause)
-                pause = min(_LONGEST_POLL, pause * _SLOWER)
-                last = (await self._api.get(f"/actions/{action['id']}"))["action"]
-            if last["status"] == "error":
-                raise _failed(f"{last['command']}: {last['error']['message']}", last["error"]["code"])
 
     async def _create_or_adopt(
         self, kind: str, body: Json, is_ours: Callable[[Json], bool]
@@ -287,12 +279,3 @@ def _carries(labels: Mapping[str, str]) -> Callable[[Json], bool]:
 
 def _addressed(balancer: Json) -> bool:
     return balancer["public_net"]["ipv4"]["ip"] is not None
-
-
-def _runs(server: Json, network: int) -> bool:
-    private = {net["network"] for net in server["private_net"]}
-    return server["status"] == ServerStatus.RUNNING.value and network in private
-
-
-def _failed(message: str, code: str) -> CloudUnavailable:
-    return CloudUnavailable(f"Hetzner: {message} ({code})", code=code, fate=Fate.MAY_HAVE_HAPPENED)

@@ -1,0 +1,164 @@
+"""Waiting for new servers: one listing tells how all of them do that anybody waits for (HETZNER_API.md 11.2).
+
+A listing brings status and addresses of fifty servers in one request, where asking for each one's actions and then for
+the server itself would take three requests a server and look. What a listing does not tell is an action that failed:
+that is asked now and then, for everybody's actions at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Final
+
+from hetzner_k3s.adapters.hetzner import translate
+from hetzner_k3s.adapters.hetzner.actions import Actions
+from hetzner_k3s.adapters.hetzner.api import Api, Json
+from hetzner_k3s.adapters.hetzner.listing import list_pages
+from hetzner_k3s.model import naming
+from hetzner_k3s.model.cloud import Server, ServerOrder, ServerStatus
+from hetzner_k3s.model.errors import CloudError, CloudRefused, CloudUnavailable, Fate
+from hetzner_k3s.ports import Clock
+
+_FIRST_LOOK: Final = 2.0
+_SHORTEST: Final = 1.0
+_LONGEST: Final = 3.0
+_LONGER_EACH: Final = 0.2
+"""By how much each awaited server lengthens the longest pause: one that is repaired should not wait, and of many that
+are born together the listing is the dearer the more they are."""
+_OF_AGE: Final = 0.2
+"""The next look comes after a fifth of the time waited so far: a server is noticed at most that much late."""
+_ACTIONS_AT: Final = frozenset({4, 8, 16, 32, 64})
+"""At which looks actions are asked for: so a failure is noticed before the wait has lasted twice as long."""
+_MISSED_LOOKS: Final = 3
+"""How often a server may be missing from the listing, or the listing fail, before that is looked into."""
+
+
+@dataclass(slots=True)
+class _Awaited:
+    """A server that somebody waits for; `age` and `left` (until its next look) are seconds that were slept."""
+
+    order: ServerOrder
+    actions: tuple[int, ...]
+    left: float
+    future: asyncio.Future[Server]
+    age: float = 0.0
+    looks: int = 0
+    missed: int = 0
+    status: str = field(default="not listed")
+
+    def resolve(self, outcome: Server | CloudError) -> None:
+        if self.future.done():
+            return
+        if isinstance(outcome, CloudError):
+            self.future.set_exception(outcome)
+        else:
+            self.future.set_result(outcome)
+
+
+class Arrivals:
+    """All servers that anybody here waits for."""
+
+    def __init__(self, api: Api, actions: Actions, clock: Clock) -> None:
+        self._api, self._actions, self._clock = api, actions, clock
+        self._awaited: dict[int, _Awaited] = {}
+        self._poller: asyncio.Task[None] | None = None
+        self._failed_listings = 0
+
+    async def of(self, server_id: int, order: ServerOrder, actions: tuple[Json, ...], *, within: float) -> Server:
+        """Wait until a server runs with an address in the network that it was ordered for.
+
+        Args:
+            server_id: whose.
+            order: what was asked for.
+            actions: those that the order began, as its answer brought them; none where the server was adopted.
+            within: seconds.
+
+        Raises:
+            CloudUnavailable: an action failed (its code is the action's), it took too long, or the server is gone.
+        """
+        running = tuple(action["id"] for action in actions if action["status"] == "running")
+        future: asyncio.Future[Server] = asyncio.get_running_loop().create_future()
+        awaited = _Awaited(order, running, _FIRST_LOOK if running else 0.0, future)
+        self._awaited[server_id] = awaited
+        if self._poller is None or self._poller.done():
+            self._poller = asyncio.create_task(self._poll())
+        try:
+            async with asyncio.timeout(within):
+                return await future
+        except TimeoutError:
+            raise _never(f"{order.name} is {awaited.status}, after {within:.0f} s not running") from None
+        finally:
+            self._awaited.pop(server_id, None)
+
+    async def _poll(self) -> None:
+        while self._awaited:
+            await self._sleep()
+            if any(one.left <= 0 for one in self._awaited.values()):
+                await self._look(dict(self._awaited))
+
+    async def _sleep(self) -> None:
+        """Wait until the earliest look, in short pieces: somebody else may begin to wait meanwhile."""
+        pause = min(_SHORTEST, *(one.left for one in self._awaited.values()), _SHORTEST)
+        if pause <= 0:
+            return
+        await self._clock.sleep(pause)
+        for one in self._awaited.values():
+            one.left, one.age = one.left - pause, one.age + pause
+
+    async def _look(self, awaited: dict[int, _Awaited]) -> None:
+        try:
+            listed = {row["id"]: row for row in await list_pages(self._api, "servers", **_selector(awaited))}
+            self._failed_listings = 0
+            for server_id, one in awaited.items():
+                await self._note(server_id, one, listed.get(server_id))
+            await self._look_for_failures([one for one in awaited.values() if not one.future.done()])
+        except CloudError as failure:
+            self._failed_listings += 1
+            if isinstance(failure, CloudRefused) or self._failed_listings >= _MISSED_LOOKS:
+                for one in awaited.values():
+                    one.resolve(failure)
+        longest = _LONGEST + _LONGER_EACH * len(awaited)
+        for one in awaited.values():
+            one.left = min(longest, max(_SHORTEST, _OF_AGE * one.age))
+
+    async def _note(self, server_id: int, one: _Awaited, row: Json | None) -> None:
+        one.looks += 1
+        one.missed = 0 if row is not None else one.missed + 1
+        if row is None and one.missed >= _MISSED_LOOKS:
+            row = await self._by_id(server_id, one)  # a page that is missing is not an absence
+        if row is None:
+            return
+        server = translate.server(row)
+        one.status = server.status.value
+        if server.status is ServerStatus.RUNNING and one.order.network in server.private_ips:
+            one.resolve(server)
+
+    async def _by_id(self, server_id: int, one: _Awaited) -> Json | None:
+        try:
+            row: Json = (await self._api.get(f"/servers/{server_id}"))["server"]
+        except CloudError as failure:
+            if failure.code != "not_found":
+                raise
+            one.resolve(_never(f"{one.order.name} (id {server_id}) was deleted while it was being made"))
+            return None
+        return row
+
+    async def _look_for_failures(self, waiting: list[_Awaited]) -> None:
+        asked = [one for one in waiting if one.actions and one.looks in _ACTIONS_AT]
+        failed = await self._actions.failures(number for one in asked for number in one.actions) if asked else {}
+        for one in asked:
+            reason = next((failed[number] for number in one.actions if number in failed), None)
+            if reason is not None:
+                one.resolve(reason)
+
+
+def _selector(awaited: dict[int, _Awaited]) -> dict[str, str]:
+    """Give what the listing can be narrowed to: the cluster that all orders are for."""
+    clusters = {one.order.labels.get(naming.LABEL_CLUSTER) for one in awaited.values()}
+    name = clusters.pop() if len(clusters) == 1 else None
+    return {} if name is None else {"label_selector": naming.cluster_selector(name)}
+
+
+def _never(message: str) -> CloudUnavailable:
+    return CloudUnavailable(message, code="not_ready", fate=Fate.MAY_HAVE_HAPPENED, hint="Run the command again.")
