@@ -53,6 +53,14 @@ REFUSES: dict[str, Disk] = {
 }
 
 
+NOTES = ("lineage", "reset-done")
+
+
+def _noted(root: Path) -> None:
+    for name in NOTES:
+        _write(root / "var/lib/hetzner-k3s" / name, "1111 0000\n")
+
+
 def _guard(root: Path, disk: Disk) -> subprocess.CompletedProcess[str]:
     for write in disk:
         write(root)
@@ -72,3 +80,20 @@ def test_it_refuses_when(case: str, tmp_path: Path) -> None:
     done = _guard(tmp_path, REFUSES[case])
     assert done.returncode == 1
     assert "would make a new, empty cluster" in done.stderr
+
+
+@pytest.mark.parametrize("case", STARTS)
+def test_a_note_of_a_lineage_outlives_only_the_start_of_its_own_data(case: str, tmp_path: Path) -> None:
+    """Who starts without data, or was removed, joins the data of others, which may be of a later lineage."""
+    _guard(tmp_path, (*STARTS[case], _noted))
+    left = {name for name in NOTES if (tmp_path / "var/lib/hetzner-k3s" / name).exists()}
+    assert left == (set(NOTES) if case == "it has data" else set())
+
+
+@pytest.mark.parametrize("mark", ["held", "restoring"])
+def test_a_host_that_is_held_or_half_restored_keeps_its_note(mark: str, tmp_path: Path) -> None:
+    def marked(root: Path) -> None:
+        _write(root / "var/lib/hetzner-k3s" / mark)
+
+    assert _guard(tmp_path, (_server, _noted, marked)).returncode == 1
+    assert (tmp_path / "var/lib/hetzner-k3s/lineage").exists()

@@ -207,10 +207,14 @@ async def remove_member(step: RemoveMember, context: Context) -> Outcome:
 
 
 async def _unmark(context: Context, name: str) -> tuple[LabelChange, ...]:
-    """Take a master off the API load balancer before its member goes (RECOVERY_FACTS.md 2.2, row 51)."""
+    """Take a master off the API load balancer before its member goes (RECOVERY_FACTS.md 2.2, row 51).
+
+    That its data was of an earlier lineage is forgotten with it: what joins is of the present one.
+    """
     server = context.state.server(name)
-    if server is None or naming.LABEL_STATE not in server.labels:
+    gone = lookup.outlived_labels(context.spec, context.state.view, server) if server is not None else ()
+    if server is None or not gone:
         return ()
-    labels = {naming.LABEL_STATE: None}
+    labels: dict[str, str | None] = dict.fromkeys(gone)
     await context.ports.cloud.merge_labels("server", server.id, labels)
     return (LabelChange("server", server.id, labels),)

@@ -38,7 +38,7 @@ async def fetch_database(step: FetchDatabase, context: Context) -> Outcome:
 
 async def fence_member(step: FenceMember, context: Context) -> Outcome:
     """Take a master off the load balancer, then move its data aside on its host."""
-    gone: dict[str, str | None] = dict.fromkeys((naming.LABEL_STATE, naming.LABEL_LINEAGE, naming.LABEL_PARENT))
+    gone: dict[str, str | None] = dict.fromkeys(naming.MEMBER_LABELS)
     context.say(step.target, "moving its data aside; it stays on its disk")
     await context.ports.cloud.merge_labels("server", step.server_id, gone)
     fence = operations.FenceMember(ca=step.ca, fence=context.fence)

@@ -13,8 +13,7 @@ from hetzner_k3s.decide.basis import Basis, Opinion
 from hetzner_k3s.decide.control_plane import MasterView, Stage
 from hetzner_k3s.decide.healthy import healthy_ids, member_of
 from hetzner_k3s.decide.join import api_url
-from hetzner_k3s.decide.predictions import map_servers, with_facts
-from hetzner_k3s.model import naming
+from hetzner_k3s.decide.predictions import with_facts, without_membership
 from hetzner_k3s.model.contact import private_ip
 from hetzner_k3s.model.host import EtcdFacts, HostFacts
 from hetzner_k3s.model.plan import PlannedStep, Reason, Scope
@@ -79,18 +78,11 @@ def _wiping(basis: Basis, master: MasterView) -> PlannedStep:
     )
 
 
-def predict(_spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
+def predict(spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
     """Say what the world looks like when a former member's data was put aside: it can join anew."""
     if not isinstance(step, WipeJoiner):
         return state
-    labels = {naming.LABEL_STATE}
-    unmarked = map_servers(
-        state,
-        lambda s: (
-            replace(s, labels={k: v for k, v in s.labels.items() if k not in labels}) if s.id == step.server_id else s
-        ),
-    )
-    return with_facts(unmarked, step.server_id, _without_data)
+    return with_facts(without_membership(spec, state, step.server_id), step.server_id, _without_data)
 
 
 def _without_data(facts: HostFacts) -> HostFacts:

@@ -75,15 +75,11 @@ def _held(facts: HostFacts) -> HostFacts:
 
 
 def _fenced(state: ClusterState, step: FenceMember) -> ClusterState:
-    gone = (naming.LABEL_STATE, naming.LABEL_LINEAGE, naming.LABEL_PARENT)
-
-    def unlabelled(server: Server) -> Server:
-        kept = {key: value for key, value in server.labels.items() if key not in gone}
-        return replace(server, labels=kept) if server.id == step.server_id else server
-
     def emptied(facts: HostFacts) -> HostFacts:
         disk = DiskFacts(config_present=facts.disk.config_present, config_server=facts.disk.config_server)
         bare = replace(facts, disk=disk, held=False, log=None, lineage=None, parent_lineage=None)
         return replace(bare, server_unit=UnitFacts(active="inactive"), etcd=EtcdFacts())
 
-    return predictions.map_servers(predictions.with_facts(state, step.server_id, emptied), unlabelled)
+    return predictions.without_labels(
+        predictions.with_facts(state, step.server_id, emptied), step.server_id, naming.MEMBER_LABELS
+    )

@@ -134,11 +134,12 @@ def _better_server_url(basis: Basis, master: MasterView) -> str | None:
     return api_url(basis, others[0])
 
 
-def predict(_spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
+def predict(spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
     """Say what the world looks like after a join or its record."""
     match step:
         case JoinControlPlane():
-            return predictions.with_voter(state, step.server_id, step.server_url)
+            fresh = predictions.without_membership(spec, state, step.server_id)
+            return predictions.with_voter(fresh, step.server_id, step.server_url)
         case MarkMember():
             return predictions.with_mark(state, step.server_id, step.rewrite_server_url)
         case _:

@@ -281,6 +281,22 @@ def with_snapshot(state: ClusterState, server_id: int, name: str) -> ClusterStat
     return with_facts(state, server_id, lambda f: replace(f, snapshots=(*f.snapshots, snapshot)))
 
 
+def without_membership(spec: ClusterSpec, state: ClusterState, server_id: int) -> ClusterState:
+    """Take off a server what its labels say of data that is gone from it."""
+    gone = lookup.outlived_labels(spec, state.view, _server(state, server_id))
+    return without_labels(state, server_id, gone)
+
+
+def without_labels(state: ClusterState, server_id: int, gone: Sequence[str]) -> ClusterState:
+    """Take labels off a server."""
+
+    def unlabelled(server: Server) -> Server:
+        kept = {key: value for key, value in server.labels.items() if key not in gone}
+        return replace(server, labels=kept) if server.id == server_id else server
+
+    return map_servers(state, unlabelled)
+
+
 def with_mark(state: ClusterState, server_id: int, server_url: str | None) -> ClusterState:
     """Record that a master is a member, which ends when its k3s is active and its Node is Ready."""
     server = _server(state, server_id)

@@ -16,7 +16,6 @@ from hetzner_k3s.decide.members import DeadMember
 from hetzner_k3s.decide.nodes import stale_node
 from hetzner_k3s.decide.servers import prepare
 from hetzner_k3s.decide.snapshots import saved_before, saving
-from hetzner_k3s.model import naming
 from hetzner_k3s.model.host import Member
 from hetzner_k3s.model.kube import KubeView
 from hetzner_k3s.model.operations import MembersBasis
@@ -127,25 +126,22 @@ def _planned(step: Step, because: str) -> PlannedStep:
     return PlannedStep(step=step, scope=Scope.CONTROL_PLANE, reason=Reason.LOST, because=because)
 
 
-def predict(_spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
+def predict(spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
     """Say what the world looks like after a step of repair."""
     match step:
         case SaveSnapshot():
             return predictions.with_snapshot(state, step.via, step.target)
         case RemoveMember():
-            return _unmarked(predictions.without_member(state, step.member_id), step.target)
+            return _unmarked(spec, predictions.without_member(state, step.member_id), step.target)
         case DeleteNode():
             return predictions.map_kube(state, lambda kube: _without_node(kube, step.target))
         case _:
             return state
 
 
-def _unmarked(state: ClusterState, name: str) -> ClusterState:
-    labels = {naming.LABEL_STATE}
-    return predictions.map_servers(
-        state,
-        lambda s: replace(s, labels={k: v for k, v in s.labels.items() if k not in labels}) if s.name == name else s,
-    )
+def _unmarked(spec: ClusterSpec, state: ClusterState, name: str) -> ClusterState:
+    server = state.server(name)
+    return predictions.without_membership(spec, state, server.id) if server is not None else state
 
 
 def _without_node(kube: KubeView, name: str) -> KubeView:

@@ -58,8 +58,8 @@ def sides(basis: Basis) -> tuple[Side, ...]:
     for master in (m for m in holding if m.facts.voter):
         known = next((group for group in groups if all(_of_one_list(master, other) for other in group)), None)
         groups.append([master]) if known is None else known.append(master)
-    living = [Side(tuple(group), _marks(group[0]), _voters(group)) for group in groups]
-    return (*living, *(Side((m,), _marks(m)) for m in holding if _is_silent_stranger(m, living, basis)))
+    living = [Side(tuple(group), _marks(group), _voters(group)) for group in groups]
+    return (*living, *(Side((m,), _marks([m])) for m in holding if _is_silent_stranger(m, living, basis)))
 
 
 def _holding_data(basis: Basis) -> list[Survivor]:
@@ -74,8 +74,10 @@ def _of_one_list(one: Survivor, other: Survivor) -> bool:
     return same and other.facts.etcd.member_id in listed[0] and one.facts.etcd.member_id in listed[1]
 
 
-def _marks(master: Survivor) -> tuple[str, str, str]:
-    return (master.ca, master.facts.etcd.uid or "", past.lineage_of(master.facts, master.server) or "")
+def _marks(group: list[Survivor]) -> tuple[str, str, str]:
+    """Give a side's marks; a master that has just joined tells no lineage yet."""
+    lineages = (past.lineage_of(m.facts, m.server) for m in group)
+    return (group[0].ca, group[0].facts.etcd.uid or "", next(filter(None, lineages), ""))
 
 
 def _voters(group: list[Survivor]) -> tuple[str, ...]:
@@ -93,7 +95,8 @@ def _is_silent_stranger(master: Survivor, living: list[Side], basis: Basis) -> b
         return False
     of_this_ca = [side for side in living if side.marks[0] == master.ca]
     record = basis.plane.record
-    if master.facts.held or not of_this_ca or not past.belongs(master.facts, master.server, record):
+    of_the_past = master.facts.disk.wal and not past.belongs(master.facts, master.server, record)
+    if master.facts.held or not of_this_ca or of_the_past:
         return True
     retired = master.facts.disk.tombstone  # the cluster itself removed it: k3s puts that data away before it joins
     joined = master.facts.disk.wal and not retired and labelled_member(master.server)

@@ -71,6 +71,17 @@ def shared_carriers(spec: ClusterSpec, view: CloudView) -> tuple[PlacementGroup 
     return tuple(carrier for carrier in (group, own_network, firewall(spec, view)) if carrier is not None)
 
 
+def outlived_labels(spec: ClusterSpec, view: CloudView, server: Server) -> tuple[str, ...]:
+    """Name what a master's server says of data that is gone from it: that it was a member, and of an earlier lineage.
+
+    The present lineage stays: it is a part of the birth record, which every master carries.
+    """
+    record = birth_record(spec, view)
+    present = isinstance(record, BirthRecord) and server.labels.get(naming.LABEL_LINEAGE) == record.lineage
+    told = (naming.LABEL_STATE,) if present else naming.MEMBER_LABELS
+    return tuple(label for label in told if label in server.labels)
+
+
 def birth_record(spec: ClusterSpec, view: CloudView) -> BirthRecord | RecordConflict:
     """Read the birth record from everything that may carry it (ARCHITECTURE §5), as the union."""
     return merge_records(_told_records(spec, view))

@@ -41,6 +41,9 @@ STATE_MEMBER: Final = "member"
 BIRTH_RECORD_LABELS: Final = (LABEL_PHASE, LABEL_SEED, LABEL_CA, LABEL_UID, LABEL_LINEAGE, LABEL_PARENT)
 """The labels that together are the birth record (ARCHITECTURE 5)."""
 
+MEMBER_LABELS: Final = (LABEL_STATE, LABEL_LINEAGE, LABEL_PARENT)
+"""What a master's server says of the data on its disk alone: it goes when that data goes, or joins anew."""
+
 CA_LABEL_DIGITS: Final = 40
 """A label value holds 63 characters; the CA hash has 64 hex digits, so its first 40 stand for it."""
 

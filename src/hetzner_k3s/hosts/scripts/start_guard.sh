@@ -10,15 +10,20 @@ if [ -e /var/lib/hetzner-k3s/restoring ]; then
     echo 'hetzner-k3s start guard: half a restore lies here; run "hetzner-k3s create --restore ..." again.' >&2
     exit 1
 fi
+has_data() {
+    [ -e "$etcd/tombstone" ] && return 1
+    for wal in "$etcd"/member/wal/*.wal; do
+        [ -e "$wal" ] && return 0
+    done
+    return 1
+}
+# The lineage that a reset or a restore noted here is that of the data which it left; without that data k3s joins others'.
+has_data || rm -f /var/lib/hetzner-k3s/lineage /var/lib/hetzner-k3s/reset-done
 for config in /etc/rancher/k3s/config.yaml /etc/rancher/k3s/config.yaml.d/*.yaml; do
     grep -qsE "^server: *[\"']?https://" "$config" && exit 0
 done
-if [ ! -e "$etcd/tombstone" ]; then
-    for wal in "$etcd"/member/wal/*.wal; do
-        [ -e "$wal" ] && exit 0
-    done
-    [ -e /run/hetzner-k3s/birth ] && exit 0
-fi
+has_data && exit 0
+[ ! -e "$etcd/tombstone" ] && [ -e /run/hetzner-k3s/birth ] && exit 0
 echo 'hetzner-k3s start guard: no etcd data and no server: in config.yaml; starting would make a new, empty cluster.' >&2
 echo 'hetzner-k3s start guard: run "hetzner-k3s create" to have this master join its cluster again.' >&2
 exit 1

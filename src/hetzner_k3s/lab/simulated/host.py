@@ -211,6 +211,8 @@ class Host:
             raise Fatal(HELD)
         if self.disk.restoring:
             raise Fatal(HALF_RESTORED)
+        if self.disk.tombstone or self.disk.drive.data is None:
+            self.disk.lineage = self.disk.reset_done = None
         document = config_file.read(self.disk.config or "")
         if str(document.get("server") or "").startswith("https://"):
             return
