@@ -102,11 +102,12 @@ def _held_beside_quorum(basis: Basis) -> tuple[Refusal, ...]:
     return tuple(
         Refusal(
             code="master.held",
-            saw=f"k3s on {m.name} ({whereabouts(m.server)}) was stopped for a quorum reset that did not end, and is "
-            "held down; by now quorum is not lost.",
+            saw=f"k3s on {m.name} ({whereabouts(m.server)}) was stopped by a run with --reset-quorum-from or --keep "
+            "that did not end, and is held down; quorum is not lost.",
             why="Whether its data is still of the cluster is not known, so it is not started by itself.",
-            you_can="If it is: `rm /var/lib/hetzner-k3s/held && systemctl enable --now k3s` on its host. If not, "
-            "delete the server at Hetzner. Then run `create` again.",
+            you_can="If that run was given --keep, give it again. Else, if its data is of the cluster: "
+            "`rm /var/lib/hetzner-k3s/held && systemctl enable --now k3s` on its host; if not, delete the server at "
+            "Hetzner. Then run `create` again.",
         )
         for m in basis.plane.all_masters
         if m.server and m.stage is Stage.HELD and basis.plane.seed is not None

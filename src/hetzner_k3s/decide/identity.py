@@ -181,8 +181,10 @@ def agents_fit(basis: Basis) -> tuple[Refusal, ...]:
             code="identity.agent",
             saw=f"{name} holds the CA {ca[:8]} of another cluster; the birth record says {recorded[:8]}.",
             why="It may run workloads of that cluster.",
-            you_can="Delete or rebuild that server if its cluster is gone. If the CA of this one was rotated, restart "
-            "k3s there (`systemctl restart k3s-agent`).",
+            you_can="Delete or rebuild that server if its cluster is gone. If the CA of this one was rotated, write "
+            "the token as a master has it now (/var/lib/rancher/k3s/server/agent-token) into the line `token:` of "
+            "/etc/rancher/k3s/config.yaml there, since the old one names the old CA, and restart k3s "
+            "(`systemctl restart k3s-agent`). Then run `create` again.",
         )
         for name, ca in strangers
     )

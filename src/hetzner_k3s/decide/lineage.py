@@ -26,8 +26,11 @@ def one_lineage(basis: Basis) -> tuple[Refusal, ...]:
         Refusal(
             code="identity.lineage",
             saw=f"The cluster says it is of lineage {kube.lineage}, its servers' labels say {record.lineage}.",
-            why="It was reset or restored, or what answers is a cluster's own past.",
-            you_can="Find out which masters were reset; power off those of the older lineage.",
+            why="It was reset or restored by hand, what answers is a cluster's own past, or somebody wrote over its "
+            "note of that.",
+            you_can="If masters were reset or restored by hand, power off those of the older lineage. If what answers "
+            "has your data (a backup of kube-system that is put back brings an old note along), correct the note: "
+            f"`kubectl -n kube-system edit configmap hetzner-k3s`, lineage: {record.lineage}. Then run `create` again.",
         ),
     )
 

@@ -98,7 +98,7 @@ _ADVICE = {
     Stage.SILENT: "Restore SSH access to it",
     Stage.KEY_CHANGED: "Look through Hetzner's console which machine it is, and give it its old host key back",
     Stage.DENIED: "Let the key of networking.ssh in again (authorized_keys of root)",
-    Stage.REBUILT: "If it is to stay as it is, rename it",
+    Stage.REBUILT: "If it is to stay as it is, rename it and delete its Node (`kubectl delete node {}`)",
     Stage.SICK: "Look at it: `journalctl -u k3s-agent` on its host",
 }
 
@@ -108,8 +108,8 @@ def _troubled(worker: WorkerView, server: Server) -> Refusal:
         code=_CODE[worker.stage],
         saw=f"Worker {worker.name} ({whereabouts(server)}) {_clause(worker.stage)}: {worker.detail}.",
         why="The server exists and may run workloads or hold local volumes; it is neither replaced nor restarted.",
-        you_can=f"{_ADVICE[worker.stage]}; or delete the server at Hetzner and run `create` again to have it made "
-        "anew.",
+        you_can=f"{_ADVICE[worker.stage].format(worker.name)}; or delete the server at Hetzner and run `create` again "
+        "to have it made anew.",
         passing=worker.stage is Stage.SICK and worker.facts is not None and worker.facts.agent_unit.runs,
     )
 

@@ -36,7 +36,8 @@ class Disk:
     """The files that matter.
 
     `held` is the mark that keeps k3s down, `restoring` that of half a restore; `lineage` and `reset_done` are a lineage
-    with the one before it, as noted before a reset and after it; `fenced` is what was moved aside. `server` are the
+    with the one before it, as noted before a reset and after it; `log_damaged` tells that nobody can read how far the
+    write-ahead log goes, though what is in memory is well; `fenced` is what was moved aside. `server` are the
     authorities and passwords below `server/tls` and `server/cred` by their name in the bootstrap data; `host_key` is
     the label of the key that sshd offers; `units` are installed, True where enabled.
     """
@@ -51,6 +52,7 @@ class Disk:
     token: str | None = None
     kubeconfig: str | None = None
     drive: Drive = field(default_factory=Drive)
+    log_damaged: bool = False
     member_name: str | None = None
     tombstone: bool = False
     reset_flag: bool = False

@@ -97,7 +97,7 @@ async def read_log(host: Host, _: ReadLog, __: HostKeyKind) -> LogPosition | Non
     if not host.disk.held:
         raise precondition_changed("k3s is not held down on this host, so its log may still grow")
     data = host.disk.drive.data
-    return LogPosition(*data.position) if data is not None else None
+    return LogPosition(*data.position) if data is not None and not host.disk.log_damaged else None
 
 
 async def fetch_database(host: Host, _: FetchDatabase, __: HostKeyKind) -> bytes:
