@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
+import re
 from collections.abc import Sequence
 
 from hetzner_k3s.lab.k3s import node_password, tokens
-from hetzner_k3s.lab.k3s.api.resources import NODES, SECRETS, Obj
+from hetzner_k3s.lab.k3s.api.resources import CONFIGMAPS, NODES, SECRETS, Obj
 from hetzner_k3s.lab.k3s.api.store import Store
 from hetzner_k3s.lab.k3s.bootstrap import File
 from hetzner_k3s.lab.k3s.control.nodes import NAME_ANNOTATION
@@ -16,6 +18,7 @@ from hetzner_k3s.lab.k3s.model_etcd_data import forget_others
 from hetzner_k3s.lab.simulated import faults, k3s_files
 from hetzner_k3s.lab.simulated.host import Host
 from hetzner_k3s.lab.simulated.k3s_server import K3sServer
+from hetzner_k3s.lab.simulated.operator_machine import OperatorMachine
 from hetzner_k3s.lab.simulated.world import World
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.operations import K3sRole
@@ -58,6 +61,11 @@ async def forget_node(world: World, name: str) -> None:
     key = NODES.key("", name)
     found = await etcd(world).get(key)
     await etcd(world).delete(key, found.entries[0].mod_revision)
+
+
+async def delete_node(world: World, name: str) -> None:
+    """Delete a Node as `kubectl delete node` does."""
+    await store(world).delete(NODES, name)
 
 
 async def remove_member(world: World, name: str) -> None:
@@ -206,6 +214,30 @@ async def changed(world: World, seconds: float) -> None:
     """Let time pass."""
     await asyncio.sleep(seconds)
     world.check()
+
+
+def forget_record(world: World) -> None:
+    """Take every label of the birth record off what is left of a cluster."""
+    project = world.project
+    carriers = (project.servers, project.networks, project.firewalls, project.placement_groups)
+    for carrier in (found for kind in carriers for found in kind.values()):
+        kept = {key: value for key, value in carrier.labels.items() if key not in naming.BIRTH_RECORD_LABELS}
+        carrier.labels = kept
+
+
+def another_kubeconfig(machine: OperatorMachine) -> None:
+    """Put the kubeconfig of another cluster of this name where this one's lies."""
+    authority = base64.b64encode(b"of another cluster").decode()
+    key = "certificate-authority-data"
+    text = re.sub(f"{key}: .*", f"{key}: {authority}", machine.kubeconfig or "")
+    assert authority in text
+    machine.kubeconfig = text
+
+
+async def overwrite_lineage(world: World, lineage: str) -> None:
+    """Write a lineage into the cluster's own ConfigMap, as a backup of kube-system does that is put back."""
+    note = {"data": {"lineage": lineage}}
+    await store(world).change(CONFIGMAPS, "hetzner-k3s", "kube-system", lambda old: old | note)
 
 
 def with_labels(world: World, name: str, labels: dict[str, str]) -> None:

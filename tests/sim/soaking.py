@@ -21,9 +21,12 @@ from hetzner_k3s.decide import listing, rules
 from hetzner_k3s.lab.simulated.virtual_time import run
 from hetzner_k3s.model import steps
 
+from .situations import SITUATIONS
 from .storms import storm
 from .story import healthy
-from .test_scenarios import ALL as SCENARIOS
+from .test_scenarios import ALL
+
+SCENARIOS: Final = [*ALL, *SITUATIONS]
 
 _SCENARIO_SEED: Final = 20
 _KINDS: Final = ("rules", "steps", "refusals")
@@ -98,7 +101,7 @@ def let_pass(seed: int) -> Passed:
     def work(passed: Passed) -> None:
         told = run(storm(seed))
         for one in told.runs:
-            passed.steps.update(verb for verb, _target in one.told.steps)
+            passed.steps.update(verb.partition(" ")[0] for verb, _target in one.told.steps)
             passed.refusals.update(one.refused)
         passed.faults.update(type(fault).__name__ for fault in told.struck)
         passed.end = "refused" if told.runs[-1].refused else str(told.runs[-1].code)
@@ -116,7 +119,7 @@ def play(number: int) -> Passed:
             async with healthy(_SCENARIO_SEED, scenario.spec) as story:
                 await scenario.play(story)
                 for one in story.runs:
-                    passed.steps.update(verb for verb, _target in one.told.steps)
+                    passed.steps.update(verb.partition(" ")[0] for verb, _target in one.told.steps)
                     passed.refusals.update(one.refused)
 
         run(whole())

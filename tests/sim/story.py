@@ -60,6 +60,20 @@ class Story:
         self.runs.append(run)
         return run
 
+    async def delete(self, *, kill_at: int | str | None = None) -> Run:
+        """Run `delete`, agreed to."""
+        run = await tool.delete(self.world, self.spec, kill_at=kill_at)
+        self.runs.append(run)
+        return run
+
+    async def refuses(self, *codes: str, consents: Consents = tool.NONE_GIVEN) -> Run:
+        """Demand that the next run refuses with these codes and changes nothing."""
+        run = await self.create(consents=consents)
+        assert run.code is ExitCode.REFUSED, run.story()
+        assert run.refused == codes, run.story()
+        assert not run.writes, run.story()
+        return run
+
     def wish(self, spec: ClusterSpec) -> None:
         """Change the file."""
         self.spec = spec

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
-from hetzner_k3s.lab.simulated.faults import Rebooted, ServerDeleted, until
+from hetzner_k3s.lab.simulated.faults import ServerDeleted
 from hetzner_k3s.lab.simulated.virtual_time import run
 from hetzner_k3s.lab.simulated.world import world
 from hetzner_k3s.model.errors import ExitCode
 
 from . import invariants, tool
-from .clusters import MASTER1, MASTER2, WORKER1, a_spec
+from .clusters import MASTER1, WORKER1, a_spec
 
 
 def test_a_worker_that_knows_only_the_lost_master_does_not_stop_its_repair() -> None:
@@ -31,28 +31,3 @@ def test_a_worker_that_knows_only_the_lost_master_does_not_stop_its_repair() -> 
             return invariants.converged(place, spec)
 
     assert not run(story())
-
-
-def test_a_birth_whose_power_is_cut_before_its_first_log_entry_stands_still_and_says_so() -> None:
-    """TLS files and token are there, a WAL is not, and the permit went with /run (TRACK_RECORD.md)."""
-
-    async def story() -> None:
-        spec = a_spec()
-        async with world(6) as place:
-            birth = asyncio.ensure_future(tool.create(place, spec, kill_at=f"after StartK3s on {MASTER1}"))
-            await until(lambda: place.server(MASTER2) is not None, "a second server")
-            await birth
-            seed = place.host(MASTER1)
-            await until(lambda: seed.disk.server_ca is not None, "the authorities")
-            assert seed.disk.drive.data is None
-            await Rebooted(MASTER1).strike(place)
-            await asyncio.sleep(60)
-            again = await tool.create(place, spec)
-            assert again.code is ExitCode.REFUSED, again.story()
-            assert again.refused == ("birth.half-begun",)
-            assert not place.site.births
-            await ServerDeleted(MASTER1).strike(place)
-            assert (await tool.create(place, spec)).code is ExitCode.CONVERGED
-            assert not invariants.converged(place, spec)
-
-    run(story())

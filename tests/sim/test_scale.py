@@ -50,25 +50,6 @@ def test_one_master_grows_to_three_and_to_five_one_join_at_a_time() -> None:
     _play(happens, a_spec(1))
 
 
-def test_workers_beyond_the_file_go_with_their_pods_moved_and_the_others_stay() -> None:
-    async def happens(story: Story) -> None:
-        for name, node, controller in (("web-1", WORKER1, "ReplicaSet"), ("web-2", WORKER2, "ReplicaSet")):
-            await workloads.pod(story.world, name, node, controller)
-        await workloads.pod(story.world, "agent-2", WORKER2, "DaemonSet")
-        await workloads.pod(story.world, "static-2", WORKER2, None, mirror=True)
-        story.wish(a_spec(workers=1))
-        left = await story.create()
-        assert left.code is ExitCode.CONVERGED
-        assert story.world.server(WORKER2) is not None
-        pruned = await story.create(consents=_PRUNE)
-        steps = [verb for verb, target in pruned.told.steps if target == WORKER2]
-        assert steps == ["CordonNode", "DrainNode", "DeleteNode", "DeleteServer"], pruned.story()
-        assert await workloads.pods(story.world) == ["agent-2", "static-2", "web-1"]
-        await story.is_pruned(WORKER2)
-
-    _play(happens)
-
-
 def test_a_pool_that_the_file_has_no_more_goes_whole() -> None:
     async def happens(story: Story) -> None:
         story.wish(_without_pools())
@@ -177,18 +158,6 @@ def test_the_load_balancer_sends_nobody_to_a_master_that_goes() -> None:
     _play(happens, a_spec(5, load_balancer=True))
 
 
-def test_none_is_let_go_while_another_one_is_not_well() -> None:
-    async def happens(story: Story) -> None:
-        mischief.server_unit_stopped(story.world.host(MASTER4))
-        story.wish(a_spec(3))
-        refused = await story.create(consents=_PRUNE)
-        assert refused.code is ExitCode.REFUSED, refused.story()
-        assert set(refused.refused) == {"surplus.unwell"}, refused.story()
-        assert not refused.writes
-
-    _play(happens, a_spec(5))
-
-
 def test_a_lost_master_of_the_file_is_replaced_through_one_beyond_it_before_that_goes() -> None:
     async def happens(story: Story) -> None:
         await story.happens(ServerDeleted(MASTER1))
@@ -200,27 +169,6 @@ def test_a_lost_master_of_the_file_is_replaced_through_one_beyond_it_before_that
         assert verbs == [("JoinControlPlane", MASTER1), ("RetireMember", MASTER3), ("RetireMember", MASTER2)]
         story.before = replace(story.before, servers={k: v for k, v in story.before.servers.items() if "worker" in k})
         await story.is_converged(MASTER1)
-
-    _play(happens)
-
-
-def test_a_master_half_gone_is_named_and_taken_back_when_the_file_wants_it_again() -> None:
-    async def happens(story: Story) -> None:
-        story.wish(a_spec(1))
-        killed = await story.create(consents=_PRUNE, kill_at=f"before RetireMember on {MASTER1}")
-        assert killed.code is None, killed.story()
-        left = await story.create()
-        assert left.code is ExitCode.CONVERGED, left.story()
-        assert left.told.forecast is not None
-        assert left.told.forecast.notes[-1] == (
-            f"{MASTER3} is beyond the file and is left as it is: a healthy voter; an unfinished --prune left it taken "
-            "off the API load balancer and cordoned: run it again to let it go"
-        )
-        story.wish(a_spec(3))
-        back = await story.create()
-        steps = [step for step in back.told.steps if step[1] == MASTER3]
-        assert steps == [("UncordonNode", MASTER3), ("MarkMember", MASTER3)], back.story()
-        await story.is_converged()
 
     _play(happens)
 

@@ -1,0 +1,15 @@
+"""All situations there are."""
+
+from __future__ import annotations
+
+from .situations_birth import BIRTH
+from .situations_disaster import DISASTER
+from .situations_identity import IDENTITY
+from .situations_masters import MASTERS
+from .situations_project import PROJECT
+from .situations_scale import SCALE
+from .situations_tokens import TOKENS
+from .situations_workers import WORKERS
+
+_TOPICS = (BIRTH, PROJECT, IDENTITY, MASTERS, WORKERS, SCALE, TOKENS, DISASTER)
+SITUATIONS = [situation for topic in _TOPICS for situation in topic.scenarios]

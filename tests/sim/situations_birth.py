@@ -1,0 +1,144 @@
+"""A cluster that is not born yet, or no more: what stands in the way of a birth, and how its user clears it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from hetzner_k3s.lab.simulated.faults import Rebooted, ServerDeleted, until
+from hetzner_k3s.lab.simulated.operator_machine import OperatorMachine
+from hetzner_k3s.model.consents import Consents
+from hetzner_k3s.model.errors import ExitCode
+
+from . import mischief
+from .clusters import MASTER1, WORKER1, WORKER2, with_s3
+from .scenario import Told
+from .scenarios_restore import snapshot_now
+from .situation import Situations, born, gone, rename, said
+from .story import Story
+from .tool import Run
+
+BIRTH = Situations("birth")
+_tell = BIRTH.tell
+
+
+@_tell("deleted-and-made-anew", born())
+async def _(story: Story) -> None:
+    """Nothing is left of the first one, on this machine neither."""
+    await gone(story)
+    assert story.world.laptop.kubeconfig is None
+
+
+@_tell("a-deletion-is-cut-off", born())
+async def _(story: Story) -> None:
+    """What is left is no cluster to repair: it is deleted to the end, then made anew."""
+    killed = await story.delete(kill_at=6)
+    assert killed.code is None, killed.story()
+    said(await story.refuses("cluster.deleting"), "cluster.deleting", "hetzner-k3s delete")
+    await gone(story)
+
+
+@_tell("the-power-is-cut-before-etcd-has-written-anything", born())
+async def _(story: Story) -> None:
+    """TLS files and token are there, a WAL is not, and the permit went with /run (TRACK_RECORD.md)."""
+    await gone(story)
+    await story.create(kill_at=f"after StartK3s on {MASTER1}")
+    seed = story.world.host(MASTER1)
+    await until(lambda: seed.disk.server_ca is not None, "the authorities")
+    assert seed.disk.drive.data is None
+    await story.happens(Rebooted(MASTER1))
+    await asyncio.sleep(60)
+    said(await story.refuses("birth.half-begun"), "birth.half-begun", "Delete that server")
+    assert not story.world.site.births
+    await story.happens(ServerDeleted(MASTER1))
+
+
+@_tell("its-seed-is-renamed", born())
+async def _(story: Story) -> None:
+    """The seed of an unfinished birth may hold the cluster: under another name it is no master."""
+    await gone(story)
+    await story.create(kill_at="after record 'birth opened'")
+    rename(story, "servers", MASTER1, "keep-me")
+    said(await story.refuses("masters.other-names", "birth.seed"), "birth.seed", "Give that server its name back")
+    rename(story, "servers", "keep-me", MASTER1)
+
+
+@_tell("its-seed-is-renamed-and-given-up", born())
+async def _(story: Story) -> None:
+    await gone(story)
+    await story.create(kill_at="after record 'birth opened'")
+    rename(story, "servers", MASTER1, "keep-me")
+    said(await story.refuses("masters.other-names", "birth.seed"), "birth.seed", "delete it at Hetzner")
+    await story.happens(ServerDeleted("keep-me"))
+
+
+@_tell("workers-are-left-of-a-cluster-without-a-record", Told())
+async def _(story: Story) -> Run:
+    """Somebody deleted the masters and every label of the record; another machine knows nothing of a birth."""
+    for name in story.spec.master_names:
+        await story.happens(ServerDeleted(name))
+    mischief.forget_record(story.world)
+    story.world.laptop = OperatorMachine("another")
+    refused = await story.refuses("birth.not-empty", "birth.not-empty")
+    said(refused, "birth.not-empty", "delete it at Hetzner")
+    await story.happens(ServerDeleted(WORKER1), ServerDeleted(WORKER2))
+    story.world.site.births.clear()
+    run = await story.create()
+    await born().check(story, run)
+    return run
+
+
+async def _with_old_snapshots(story: Story) -> str:
+    """Delete a cluster whose snapshots stay in S3; gives the digits of its UID that the refusal shows."""
+    snapshot_now(story)
+    await gone(story)
+    said(await story.refuses("birth.snapshots"), "birth.snapshots", story.before.uid[:8])
+    return story.before.uid[:8]
+
+
+@_tell("snapshots-of-an-earlier-one-are-let-go", born(), spec=with_s3())
+async def _(story: Story) -> Run:
+    return await story.create(consents=Consents(new_cluster_over=await _with_old_snapshots(story)))
+
+
+@_tell("snapshots-of-an-earlier-one-are-kept-in-their-folder", born(), spec=with_s3())
+async def _(story: Story) -> None:
+    await _with_old_snapshots(story)
+    s3 = story.spec.etcd.s3
+    assert s3 is not None
+    story.wish(replace(story.spec, etcd=replace(story.spec.etcd, s3=replace(s3, folder="second", shared_root=False))))
+
+
+@_tell("snapshots-of-an-earlier-one-are-moved-away", born(), spec=with_s3())
+async def _(story: Story) -> None:
+    await _with_old_snapshots(story)
+    story.world.site.bucket.objects.clear()
+
+
+@_tell("s3-is-silent", born(), spec=with_s3())
+async def _(story: Story) -> None:
+    """What is in it could be all that is left of a lost cluster."""
+    await gone(story)
+    story.world.site.bucket.down = True
+    said(await story.refuses("birth.snapshots-unknown"), "birth.snapshots-unknown", "when the S3 service answers")
+    story.world.site.bucket.down = False
+
+
+@_tell("a-lost-cluster-is-given-up", Told())
+async def _(story: Story) -> Run:
+    """Given up by the digits that the refusal shows, and only when it is lost; its workers are then in the way."""
+    over = Consents(new_cluster_over=story.before.ca[:8])
+    said(await story.refuses("consent.unfit", consents=over), "consent.unfit", "delete its masters")
+    for name in story.spec.master_names:
+        await story.happens(ServerDeleted(name))
+    refused = await story.refuses("masters.all-lost")
+    said(refused, "masters.all-lost", f"--new-cluster-over {over.new_cluster_over}", f"rebuilt: {WORKER1}, {WORKER2}")
+    story.world.site.births.clear()
+    run = await story.create(consents=over)
+    assert run.code is ExitCode.CONVERGED, run.story()
+    refused = await story.refuses("identity.agent", "identity.agent")
+    said(refused, "identity.agent", "Delete or rebuild that server if its cluster is gone")
+    await story.happens(ServerDeleted(WORKER1), ServerDeleted(WORKER2))
+    run = await story.create()
+    await born().check(story, run)
+    return run

@@ -1,0 +1,118 @@
+"""Who answers, and to whom it belongs: kubeconfigs, lineages, a rotated CA, and consents that fit nothing."""
+
+from __future__ import annotations
+
+import asyncio
+
+from hetzner_k3s.lab.k3s import tokens
+from hetzner_k3s.lab.simulated import config_file
+from hetzner_k3s.lab.simulated.faults import ServerDeleted
+from hetzner_k3s.model import naming
+from hetzner_k3s.model.consents import Consents
+from hetzner_k3s.model.errors import ExitCode
+from hetzner_k3s.model.operations import K3sRole
+
+from . import mischief
+from .clusters import MASTER1, MASTER3, WORKER1, WORKER2
+from .scenario import Told, converges, recovers
+from .situation import Situations, born, gone, said
+from .story import Story
+from .tool import Run
+
+IDENTITY = Situations("identity")
+_tell = IDENTITY.tell
+
+
+@_tell("the-kubeconfig-is-another-cluster's", recovers())
+async def _(story: Story) -> None:
+    """It is not overwritten; moved away, this cluster's is written."""
+    mischief.another_kubeconfig(story.world.laptop)
+    said(await story.refuses("kubeconfig.other-cluster"), "kubeconfig.other-cluster", "Move that file away")
+    story.world.laptop.kubeconfig = None
+
+
+@_tell("another-cluster's-kubeconfig-keeps-this-one-from-being-deleted", born())
+async def _(story: Story) -> None:
+    mischief.another_kubeconfig(story.world.laptop)
+    refused = await story.delete()
+    assert refused.refused == ("delete.other-cluster",), refused.story()
+    assert not refused.writes
+    said(refused, "delete.other-cluster", "move the kubeconfig away")
+    story.world.laptop.kubeconfig = None
+    await gone(story)
+
+
+@_tell("its-configmap-is-overwritten", recovers())
+async def _(story: Story) -> None:
+    """A backup of kube-system that is put back brings the ConfigMap of an earlier lineage with it."""
+    server = story.world.server(MASTER1)
+    assert server is not None
+    lineage = server.labels[naming.LABEL_LINEAGE]
+    await mischief.overwrite_lineage(story.world, "0123")
+    refused = await story.refuses("identity.lineage")
+    said(refused, "identity.lineage", "edit configmap hetzner-k3s", f"lineage: {lineage}")
+    await mischief.overwrite_lineage(story.world, lineage)
+
+
+@_tell("its-ca-is-rotated", Told())
+async def _(story: Story) -> Run:
+    """Recorded on its owner's word alone; then every agent that holds the old one is started anew."""
+    await mischief.rotate_ca(story.world)
+    ca = tokens.ca_hash(story.world.host(MASTER1).disk.server_ca or b"")
+    refused = await story.create()
+    said(refused, "identity.other", f"--accept-ca {ca[:8]}")
+    accepted = await story.create(consents=Consents(accept_ca=ca[:8]))
+    assert accepted.code is ExitCode.CONVERGED, accepted.story()
+    refused = await story.refuses("identity.agent", "identity.agent")
+    said(refused, "identity.agent", "into the line `token:`", "systemctl restart k3s-agent")
+    token = story.world.host(MASTER1).disk.token or ""
+    for name in (WORKER1, WORKER2):
+        host = story.world.host(name)
+        config = host.disk.config or ""
+        host.disk.config = config.replace(str(config_file.read(config)["token"]), token)
+        unit = host.units[K3sRole.AGENT]
+        unit.stop()
+        unit.start()
+    await asyncio.sleep(60)
+    run = await story.create()
+    assert run.code is ExitCode.CONVERGED, run.story()
+    assert not run.writes, run.story()
+    return run
+
+
+@_tell("a-restore-is-asked-for-while-all-is-well", recovers())
+async def _(story: Story) -> None:
+    refused = await story.refuses("consent.unfit", consents=Consents(restore="latest"))
+    said(refused, "consent.unfit", "Run `create` without it")
+
+
+@_tell("keeping-a-side-is-cut-off", converges(MASTER3))
+async def _(story: Story) -> None:
+    """What was stopped for it is not started by itself; here its data may go."""
+    await _cut_off(story)
+    await story.happens(ServerDeleted(MASTER3))
+
+
+@_tell("keeping-a-side-is-cut-off-and-asked-for-again", Told())
+async def _(story: Story) -> Run:
+    digits = await _cut_off(story)
+    run = await story.create(consents=Consents(keep=digits))
+    assert run.code is ExitCode.CONVERGED, run.story()
+    assert not story.broken(MASTER3), story.broken(MASTER3)
+    return run
+
+
+async def _cut_off(story: Story) -> str:
+    """Begin a third of the masters anew by hand, and kill the run that fences it; gives the digits of what stays."""
+    host = story.world.host(MASTER3)
+    mischief.server_unit_stopped(host)
+    mischief.give_birth(host, keep_tls=False)
+    await mischief.reborn(story.world, host)
+    story.world.site.births.pop()
+    digits = story.before.ca[:8]
+    killed = await story.create(consents=Consents(keep=digits), kill_at=f"after HoldK3s on {MASTER3}")
+    assert killed.code is None, killed.story()
+    refused = await story.refuses("identity.other", "master.held")
+    said(refused, "identity.other", f"--keep {digits}")
+    said(refused, "master.held", "delete the server at Hetzner", "If that run was given --keep, give it again")
+    return digits

@@ -1,0 +1,108 @@
+"""Workers that are there and not well: nothing is replaced beside their owner's back."""
+
+from __future__ import annotations
+
+import asyncio
+
+from hetzner_k3s.lab.simulated.faults import Rebuilt, ServerDeleted, SshDenied, SshSilent
+from hetzner_k3s.model.errors import ExitCode
+from hetzner_k3s.model.operations import K3sRole
+
+from . import mischief
+from .clusters import MASTER1, WORKER1, a_spec, with_s3
+from .scenario import Told, converges, recovers
+from .scenarios_restore import LATEST, Restored, lose_all, snapshot_now, workers_go_on
+from .situation import Situations, rename, said
+from .story import Story
+from .tool import Run
+
+WORKERS = Situations("workers")
+_tell = WORKERS.tell
+
+
+@_tell("one-answers-no-ssh", recovers())
+async def _(story: Story) -> None:
+    await story.happens(SshSilent(WORKER1))
+    said(await story.refuses("worker.unreachable"), "worker.unreachable", "Restore SSH access to it")
+    await story.heals(SshSilent(WORKER1))
+
+
+@_tell("one-answers-no-ssh-and-is-given-up", converges(WORKER1))
+async def _(story: Story) -> None:
+    await story.happens(SshSilent(WORKER1))
+    said(await story.refuses("worker.unreachable"), "worker.unreachable", "delete the server at Hetzner")
+    await story.happens(ServerDeleted(WORKER1))
+
+
+@_tell("one-refuses-our-key", recovers())
+async def _(story: Story) -> None:
+    await story.happens(SshDenied(WORKER1))
+    said(await story.refuses("worker.denied"), "worker.denied", "in again (authorized_keys of root)")
+    await story.heals(SshDenied(WORKER1))
+
+
+@_tell("another-machine-answers-for-one", recovers())
+async def _(story: Story) -> None:
+    host = story.world.host(WORKER1)
+    key = host.disk.host_key
+    mischief.another_machine_answers(host)
+    said(await story.refuses("worker.key-changed"), "worker.key-changed", "give it its old host key back")
+    host.disk.host_key = key
+
+
+@_tell("one-is-rebuilt", converges(WORKER1))
+async def _(story: Story) -> None:
+    await story.happens(Rebuilt(WORKER1))
+    said(await story.refuses("worker.rebuilt"), "worker.rebuilt", "delete the server at Hetzner")
+    await story.happens(ServerDeleted(WORKER1))
+
+
+@_tell("one-is-rebuilt-and-is-to-stay", Told())
+async def _(story: Story) -> Run:
+    """Renamed, and its Node deleted, it is left alone, and another one is made in its place."""
+    await story.happens(Rebuilt(WORKER1))
+    said(await story.refuses("worker.rebuilt"), "worker.rebuilt", "rename it", f"kubectl delete node {WORKER1}")
+    rename(story, "servers", WORKER1, "keep-me")
+    await mischief.delete_node(story.world, WORKER1)
+    run = await story.create()
+    assert run.code is ExitCode.CONVERGED, run.story()
+    kept = story.world.server("keep-me")
+    assert kept is not None
+    assert kept.id == story.before.servers[WORKER1]
+    await story.happens(ServerDeleted("keep-me"))
+    await story.is_converged(WORKER1)
+    return run
+
+
+@_tell("the-agent-of-one-is-stopped", recovers(WORKER1))
+async def _(story: Story) -> None:
+    unit = story.world.host(WORKER1).units[K3sRole.AGENT]
+    unit.stop()
+    await asyncio.sleep(120)
+    said(await story.refuses("worker.not-ready"), "worker.not-ready", "journalctl -u k3s-agent")
+    unit.start()
+    await asyncio.sleep(30)
+
+
+@_tell("one-has-another-name", recovers())
+async def _(story: Story) -> None:
+    """Its Node is of a machine that lives: another one under its name would be taken for it."""
+    rename(story, "servers", WORKER1, "keep-me")
+    said(await story.refuses("node.unexplained"), "node.unexplained", "Give that server its old name back")
+    rename(story, "servers", "keep-me", WORKER1)
+
+
+@_tell("all-masters-have-another-address", Told(), spec=with_s3(a_spec(1)))
+async def _(story: Story) -> Run:
+    """The agents know none that lives: each is pointed to one, and goes on."""
+    snapshot_now(story)
+    await lose_all(story, MASTER1)
+    mischief.make_server(story.world, "somebodys-database", {})
+    await mischief.servers_run(story.world)
+    run = await story.create(consents=LATEST)
+    assert run.code is ExitCode.CONVERGED, run.story()
+    assert ("ReconnectWorker", WORKER1) in run.told.steps, run.story()
+    await story.happens(ServerDeleted("somebodys-database"))
+    await Restored((MASTER1,)).check(story, run)
+    assert workers_go_on(story)
+    return run
