@@ -123,6 +123,10 @@ class Cloud(Protocol):
         """Read one placement group by id."""
         ...
 
+    async def balanced(self, balancer_id: int) -> frozenset[int]:
+        """Give the ids of the servers that a load balancer sends to now, as it found them by its selectors."""
+        ...
+
     async def delete(self, kind: str, resource_id: int) -> None:
         """Delete by kind (server, load_balancer, firewall, network, placement_group, ssh_key) and id."""
         ...

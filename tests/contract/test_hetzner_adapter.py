@@ -381,3 +381,20 @@ def _public_key(number: int) -> str:
 
     private = Ed25519PrivateKey.from_private_bytes(number.to_bytes(32, "big"))
     return private.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+
+
+def test_who_is_behind_a_load_balancer_is_told_by_its_selector(lab: Lab) -> None:
+    async def story() -> None:
+        cloud = cloud_of(lab)
+        order = await order_of(cloud)
+        server = await cloud.create_server(replace(order, labels={**order.labels, "hetzner-k3s/state": "member"}))
+        selector = "cluster=demo,hetzner-k3s/state=member"
+        balancer = await cloud.create_load_balancer("demo", "fsn1", order.network, selector, {"cluster": "demo"})
+        for _ in range(200):
+            if await cloud.balanced(balancer.id):
+                break
+            await asyncio.sleep(0.05)
+        assert await cloud.balanced(balancer.id) == {server.id}
+        assert await cloud.balanced(balancer.id + 1000) == frozenset()
+
+    run(story())

@@ -15,6 +15,8 @@ from hetzner_k3s.model.steps import CordonNode, DrainNode, RetireMember, Uncordo
 
 _AGREE_WITHIN = 60.0
 _POLL = 0.5
+_LOOK_AT_BALANCER = 2.0
+"""Seconds between two looks at a load balancer: Hetzner counts requests."""
 
 
 async def unmark_member(step: UnmarkMember, context: Context) -> Outcome:
@@ -31,6 +33,7 @@ async def retire_member(step: RetireMember, context: Context) -> Outcome:
     Only the leader itself can hand leadership over, so its own host is asked, whether it leads or not.
     """
     via, leaver = context.target(step.via), context.target(step.server_id)
+    await _off_the_balancer(step, context)
     await context.ports.hosts.perform(leaver, MoveLeader(heir=step.heir, fence=context.fence))
     context.say(step.target, f"removing its etcd member on {via.name}")
     removal = operations.RetireMember(member_id=step.member_id, basis=step.basis, fence=context.fence)
@@ -41,6 +44,19 @@ async def retire_member(step: RetireMember, context: Context) -> Outcome:
         context.say(step.target, "does not answer any more; its server goes next")
     await _gone_everywhere(step, context)
     return Outcome()
+
+
+async def _off_the_balancer(step: RetireMember, context: Context) -> None:
+    """Wait until the API load balancer sends nobody to it: it looks for its targets only seconds after a label goes."""
+    balancer = lookup.load_balancer(context.spec, context.state.view)
+    if balancer is None:
+        return
+
+    async def look() -> bool | None:
+        return step.server_id not in await context.ports.cloud.balanced(balancer.id) or None
+
+    what = f"the load balancer {balancer.name} still sends to {step.target}"
+    await until(context.ports.clock, look, what=what, within=_AGREE_WITHIN, every=_LOOK_AT_BALANCER)
 
 
 async def _gone_everywhere(step: RetireMember, context: Context) -> None:

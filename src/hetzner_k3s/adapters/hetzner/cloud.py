@@ -193,6 +193,11 @@ class HetznerCloud:
         group = await self._read("placement_group", group_id)
         return None if group is None else translate.placement_group(group)
 
+    async def balanced(self, balancer_id: int) -> frozenset[int]:
+        """Give the ids of the servers that a load balancer sends to now; one that is gone sends to nobody."""
+        balancer = await self._read("load_balancer", balancer_id)
+        return frozenset() if balancer is None else translate.balanced(balancer)
+
     async def delete(self, kind: str, resource_id: int) -> None:
         """Delete by kind and id, and wait until it is done."""
         if kind == "firewall":

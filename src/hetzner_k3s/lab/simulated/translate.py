@@ -77,6 +77,11 @@ def load_balancer(raw: Json) -> LoadBalancer:
     )
 
 
+def balanced(raw: Json) -> frozenset[int]:
+    """Read the ids of the servers that the label selectors of a load balancer match."""
+    return frozenset(found["server"]["id"] for target in raw["targets"] for found in target.get("targets") or ())
+
+
 def ssh_key(raw: Json) -> SshKey:
     """Read an SSH key."""
     return SshKey(id=raw["id"], name=raw["name"], fingerprint=raw["fingerprint"])
