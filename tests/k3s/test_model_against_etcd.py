@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 from pathlib import Path
 
 import pytest
+from tests.conftest import Tell
 
 from .etcd_operations import Outcome
 from .etcd_real_world import IMPATIENCE, PATIENCE, Programs, RealWorld
@@ -63,12 +63,11 @@ async def _all(told: list[Sequence], programs: Programs, base: Path) -> list[str
 
 
 @pytest.mark.timeout(1800)
-def test_the_model_and_etcd_agree(rootfs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_model_and_etcd_agree(rootfs: Path, tmp_path: Path, tell: Tell) -> None:
     told = [sequence(seed, strict=STRICT) for seed in range(int(os.environ.get(SEEDS) or USUAL))]
     for each in told:
         (tmp_path / "etcd" / str(each.seed)).mkdir(parents=True)
     found = asyncio.run(_all(told, Programs(rootfs / "usr" / "bin"), tmp_path / "etcd"))
     answers = sorted({outcome.answer for each in told for _, outcome in each.told})
-    with capsys.disabled():
-        sys.stdout.write(f"{len(told)} sequences, {sum(len(t.told) for t in told)} operations; answers: {answers}\n")
+    tell(f"{len(told)} sequences, {sum(len(t.told) for t in told)} operations; answers: {answers}")
     assert not found, "\n\n".join([f"{len(found)} disagree:", *found])

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import random
-import sys
 from collections import Counter
 
 import pytest
+from tests.conftest import Tell
 from tests.decide.world import CREATE
 from tests.properties.safety import violations
 from tests.properties.start_states import Start, count, starts
@@ -44,25 +44,23 @@ def _wrong(start: Start, chance: random.Random) -> tuple[str, list[str]]:
     return "waits" if first.waits else "steps" if first.steps else "nothing to do", wrong
 
 
-def _walk(masters: int, walked: list[Start]) -> None:
+def _walk(masters: int, walked: list[Start], tell: Tell) -> None:
     chance, ends, found = random.Random(1), Counter[str](), []
     for start in walked:
         end, wrong = _wrong(start, chance)
         ends[end] += 1
         found += [f"{start}: {text}" for text in wrong]
     told = ", ".join(f"{number} {end}" for end, number in sorted(ends.items()))
-    sys.stdout.write(f"{masters} masters: {len(walked)} of {count(masters)} start states walked: {told}\n")
+    tell(f"{masters} masters: {len(walked)} of {count(masters)} start states walked: {told}")
     assert not found, "\n".join([f"{len(found)} are wrong, among them:", *found[:20]])
 
 
 @pytest.mark.parametrize("masters", [1, 3])
-def test_every_start_state_is_decided(masters: int, capsys: pytest.CaptureFixture[str]) -> None:
-    with capsys.disabled():
-        _walk(masters, list(starts(masters)))
+def test_every_start_state_is_decided(masters: int, tell: Tell) -> None:
+    _walk(masters, list(starts(masters)), tell)
 
 
-def test_start_states_of_five_masters_are_decided(capsys: pytest.CaptureFixture[str]) -> None:
+def test_start_states_of_five_masters_are_decided(tell: Tell) -> None:
     whole = count(5)
     numbers = set(range(whole) if os.environ.get(ALL) else random.Random(5).sample(range(whole), SAMPLE))
-    with capsys.disabled():
-        _walk(5, list(starts(5, numbers.__contains__)))
+    _walk(5, list(starts(5, numbers.__contains__)), tell)

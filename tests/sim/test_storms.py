@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-
 import pytest
+from tests.conftest import Tell
 
 from . import soaking
 
@@ -12,13 +11,12 @@ SEEDS = 500
 
 
 @pytest.mark.timeout(900)
-def test_storms_end_with_a_whole_cluster_or_an_explained_refusal(capsys: pytest.CaptureFixture[str]) -> None:
+def test_storms_end_with_a_whole_cluster_or_an_explained_refusal(tell: Tell) -> None:
     seen, broken = soaking.Seen(), []
     for passed in soaking.storms(0, SEEDS):
         seen.add(passed)
         broken += [f"{passed.name}: {passed.broken}"] if passed.broken else []
-    with capsys.disabled():
-        sys.stdout.write(f"{SEEDS} storms: {'; '.join(seen.told())}\n")
+    tell(f"{SEEDS} storms: {'; '.join(seen.told())}")
     assert not broken, "\n".join(
         [f"{len(broken)} of {SEEDS} storms broke something; `scripts/soak --story SEED`", *broken]
     )

@@ -1,0 +1,48 @@
+"""What all tests share: which of them run one after another, and figures that are told at the end of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from xdist.remote import Producer
+    from xdist.scheduler import LoadScopeScheduling
+
+Tell = Callable[[str], None]
+
+_ONE_AFTER_ANOTHER = ("tests/realhosts/", "tests/k3s/")
+"""Folders whose tests share hosts; of the others only the tests of a file stay together, for their fixtures' sake."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    """Give each folder that shares hosts to one worker, and each other file.
+
+    pytest-xdist 3.8 has groups for this (`--dist loadgroup`), which pytest 9.2 silently ignores.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Folders(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            shared = next((folder for folder in _ONE_AFTER_ANOTHER if nodeid.startswith(folder)), None)
+            return shared or nodeid.split("::", maxsplit=1)[0]
+
+    return Folders(config, log)
+
+
+@pytest.fixture
+def tell(record_property: Callable[[str, object], None]) -> Tell:
+    """Give a function whose words are printed at the end of the run, wherever the test ran."""
+    return lambda words: record_property("told", words)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests have told."""
+    for report in (*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")):
+        if report.when == "call":
+            for name, words in report.user_properties:
+                if name == "told":
+                    terminalreporter.write_line(str(words))
