@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.decide.refused import accepting, with_ca
+from tests.decide.oddities import accepting, with_ca
 from tests.decide.world import (
     CA,
     CREATE,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.decide.refused import alarmed, clock_off, encrypting, fresh, running_with
+from tests.decide.oddities import alarmed, clock_off, encrypting, fresh, running_with
 from tests.decide.world import (
     MASTER1,
     MASTER2,

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 from tests.decide.disasters import held, labelled_lineage, of_lineage
-from tests.decide.refused import reset_on
+from tests.decide.oddities import reset_on
 from tests.decide.test_disaster import rescued
 from tests.decide.world import (
     CREATE,

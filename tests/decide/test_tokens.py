@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.decide.refused import NEW_TOKEN, OLD_TOKEN, holding, kept_out, rotated, with_tokens
+from tests.decide.oddities import NEW_TOKEN, OLD_TOKEN, holding, kept_out, rotated, with_tokens
 from tests.decide.world import (
     CA,
     CREATE,

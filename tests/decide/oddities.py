@@ -1,0 +1,182 @@
+"""Small functions that each make something odd of an observation, for the states that are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from tests.decide.world import (
+    CA,
+    CLUSTER,
+    CREATE,
+    FIRST_MASTER,
+    MASTER1,
+    SPEC,
+    a_spec,
+    edit_etcd,
+    edit_facts,
+    edit_node,
+    edit_server,
+    forgetful,
+    healthy,
+    lose,
+    member_id_of,
+    not_ready,
+    nothing,
+    ready,
+    recorded,
+    replacement_of,
+    server_id_of,
+    stopped,
+    surroundings,
+    with_listing,
+    without_quorum,
+)
+
+from hetzner_k3s.model.cloud import CloudView, Server, ServerStatus
+from hetzner_k3s.model.consents import Consents
+from hetzner_k3s.model.host import EtcdFacts, HostFacts, Member, SupervisorFacts
+from hetzner_k3s.model.identity import BirthRecord, Phase
+from hetzner_k3s.model.plan import Intent
+from hetzner_k3s.model.spec import ClusterSpec
+from hetzner_k3s.model.state import ClusterState, LocalEvidence
+
+FIVE = a_spec(5, 0)
+ONE = a_spec(1, 0)
+MOVED_ON = (*FIVE.masters[:2], replace(FIVE.masters[2], name="prod-master6", index=6))
+"""The masters of a file that wants a sixth and neither the third, nor the fourth, nor the fifth."""
+NO_BIRTH = forgetful(with_listing(nothing(), **{f: getattr(surroundings(SPEC), f) for f in CloudView.__slots__}))
+"""Everything but servers is there, and nobody remembers a birth."""
+UNFINISHED = recorded(NO_BIRTH, BirthRecord(phase=Phase.BOOTSTRAPPING, seed=FIRST_MASTER))
+"""A birth was begun on server 101, which is not there any more."""
+FOREIGN = Server(id=901, name=MASTER1, status=ServerStatus.RUNNING, public_ipv4="192.0.2.1")
+
+
+def fresh(state: ClusterState, name: str) -> ClusterState:
+    return ready(lose(state, name), SPEC, name, replacement_of(name))
+
+
+def all_lost(spec: ClusterSpec = SPEC) -> ClusterState:
+    state = healthy(spec)
+    for name in spec.master_names:
+        state = lose(state, name)
+    return without_quorum(state)
+
+
+def named(state: ClusterState, name: str, new: str) -> ClusterState:
+    return edit_server(state, name, lambda s: replace(s, name=new))
+
+
+def stray(state: ClusterState, member: Member) -> ClusterState:
+    return edit_etcd(state, lambda etcd: replace(etcd, members=(*(etcd.members or ()), member)))
+
+
+def not_listening(state: ClusterState, name: str) -> ClusterState:
+    """Let a master's etcd answer nothing while its k3s runs."""
+    return edit_facts(state, name, lambda f: replace(f, etcd=EtcdFacts()))
+
+
+def fresh_by_hand(name: str) -> Server:
+    """Somebody copies name and labels of a lost server, and knows nothing of host keys."""
+    return replace(FOREIGN, name=name, labels={"cluster": CLUSTER, "role": "master"})
+
+
+def kubeconfig(state: ClusterState, ca: str) -> ClusterState:
+    return replace(state, local=LocalEvidence(kubeconfig_ca=ca))
+
+
+def reset_on(state: ClusterState, name: str) -> ClusterState:
+    """`--cluster-reset` on one master: same CA, UID and member id, but a list of its own."""
+
+    def alone(facts: HostFacts) -> HostFacts:
+        me = tuple(m for m in facts.etcd.members or () if m.id == facts.etcd.member_id)
+        return replace(facts, etcd=replace(facts.etcd, members=me, active_peers=()))
+
+    return edit_facts(state, name, alone)
+
+
+def alarmed(state: ClusterState, name: str, alarm: str) -> ClusterState:
+    """A member raises an alarm, and every etcd tells of it."""
+    error = f"memberID:{member_id_of(server_id_of(name))} alarm:{alarm}"
+    return edit_etcd(state, lambda etcd: replace(etcd, errors=(error,)))
+
+
+def running_with(state: ClusterState, critical: Mapping[str, str]) -> ClusterState:
+    """The masters tell the critical arguments that they run with."""
+    told = SupervisorFacts(token_accepted=True, critical=critical, api_answers=True)
+    for name in SPEC.master_names:
+        server = state.server(name)
+        if server is not None and state.facts(server.id) is not None:
+            state = edit_facts(state, name, lambda f: replace(f, supervisor=told))
+    return state
+
+
+OLD_TOKEN, NEW_TOKEN = "0" * 12, "1" * 12
+"""What tokens are known by: the first digits of their passwords' hashes."""
+
+
+def with_tokens(state: ClusterState, name: str, *, config: str, pinned: str | None = CA) -> ClusterState:
+    """The config.yaml of a master holds this token."""
+
+    def change(facts: HostFacts) -> HostFacts:
+        return replace(facts, disk=replace(facts.disk, config_token_hash=config, config_token_ca=pinned))
+
+    return edit_facts(state, name, change)
+
+
+def holding(state: ClusterState, name: str, token: str, *, accepted: bool = False) -> ClusterState:
+    """The file `server/token` of a master holds this token; the k3s that runs may have been started with it."""
+
+    def change(facts: HostFacts) -> HostFacts:
+        supervisor = replace(facts.supervisor, token_accepted=accepted)
+        return replace(facts, disk=replace(facts.disk, token_hash=token), supervisor=supervisor)
+
+    return edit_facts(state, name, change)
+
+
+def rotated(state: ClusterState, config: str = OLD_TOKEN) -> ClusterState:
+    """The datastore knows a new token only; every master runs with the old one, and has it in its files."""
+    for name in SPEC.master_names:
+        server = state.server(name)
+        if server is not None and state.facts(server.id) is not None:
+            state = with_tokens(holding(state, name, OLD_TOKEN, accepted=True), name, config=config)
+    return edit_etcd(state, lambda etcd: replace(etcd, bootstrap_keys=(NEW_TOKEN,)))
+
+
+def kept_out(
+    state: ClusterState, name: str, *, config: str = OLD_TOKEN, token: str = OLD_TOKEN, restarts: int = 4
+) -> ClusterState:
+    """A master was restarted with the token from before a rotation: its k3s ends at each start."""
+    state = with_tokens(stopped(not_ready(state, name), name), name, config=config)
+
+    def change(facts: HostFacts) -> HostFacts:
+        unit = replace(facts.server_unit, active="activating", restarts=restarts)
+        return replace(facts, server_unit=unit, disk=replace(facts.disk, token_hash=token, passwd_hash=token))
+
+    return edit_facts(state, name, change)
+
+
+def clock_off(state: ClusterState, name: str, seconds: float) -> ClusterState:
+    return edit_facts(state, name, lambda f: replace(f, ahead=seconds))
+
+
+def replacing(*names: str) -> Intent:
+    return replace(CREATE, consents=Consents(replace=frozenset(names)))
+
+
+def accepting(ca: str) -> Intent:
+    return replace(CREATE, consents=Consents(accept_ca=ca[:8]))
+
+
+def with_ca(state: ClusterState, ca: str, *, masters: tuple[str, ...] = SPEC.master_names) -> ClusterState:
+    """The CA was rotated: masters were restarted with the new one, workers and the kubeconfig here hold the old one."""
+    for name in masters:
+        state = edit_facts(state, name, lambda f: replace(f, disk=replace(f.disk, server_ca=ca)))
+    return state
+
+
+def encrypting(state: ClusterState, **stages: str) -> ClusterState:
+    """The Nodes of masters tell how far the change of the keys of secrets is, by `master1=`…"""
+    for master, stage in stages.items():
+        state = edit_node(state, f"{CLUSTER}-{master}", lambda n, stage=stage: replace(n, encryption=stage))  # type: ignore[misc]
+    return state

@@ -1,0 +1,208 @@
+"""What is refused about identity, the project, a birth and a deletion."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tests.decide.cases import case
+from tests.decide.oddities import FOREIGN, NO_BIRTH, ONE, UNFINISHED, kubeconfig, named, reset_on
+from tests.decide.world import (
+    CLUSTER,
+    DELETE,
+    FIRST_MASTER,
+    MASTER1,
+    MASTER2,
+    MASTER3,
+    NETWORK,
+    NO_RECORD,
+    NOW,
+    OTHER_CA,
+    OTHER_UID,
+    PUBLIC_KEY,
+    SPEC,
+    WORKER1,
+    born_record,
+    edit_facts,
+    edit_kube,
+    edit_server,
+    forgetful,
+    healthy,
+    joining,
+    lose,
+    nothing,
+    off,
+    other_identity,
+    ready,
+    recorded,
+    replacement_of,
+    unlistable,
+    unreachable,
+    with_listing,
+    with_server,
+)
+
+from hetzner_k3s.model.facts import Known, Unknown
+from hetzner_k3s.model.identity import BirthRecord, Phase
+from hetzner_k3s.model.spec import NetworkSpec, SshSpec
+from hetzner_k3s.model.state import UNREADABLE, LocalEvidence
+
+IDENTITY = {
+    "split by CA": case(other_identity(healthy(), MASTER3), "identity.split"),
+    "split by UID alone": case(other_identity(healthy(), MASTER3, ca="ab12" * 16), "identity.split"),
+    "all masters are of another cluster than the record": case(
+        recorded(healthy(), replace(born_record(), ca=OTHER_CA[:40])),
+        "identity.other",
+        "identity.agent",
+        "identity.agent",
+        "masters.none-healthy",
+    ),
+    "the UID is another one than the record's": case(
+        recorded(healthy(), replace(born_record(), uid=OTHER_UID)), "identity.other", "masters.none-healthy"
+    ),
+    "a silent host holds another cluster's data": case(
+        edit_facts(
+            joining(lose(healthy(), MASTER3), SPEC, MASTER3, replacement_of(MASTER3)),
+            MASTER3,
+            lambda f: replace(f, disk=replace(f.disk, server_ca=OTHER_CA, wal=True)),
+        ),
+        "identity.other",
+    ),
+    "one master was reset and the others live on": case(reset_on(healthy(), MASTER1), "identity.two-lists"),
+    "the cluster's own lineage is another one": case(
+        edit_kube(healthy(), lambda v: replace(v, lineage="9999")), "identity.lineage"
+    ),
+    "a worker holds another cluster's CA": case(
+        edit_facts(healthy(), WORKER1, lambda f: replace(f, disk=replace(f.disk, agent_ca=OTHER_CA))), "identity.agent"
+    ),
+    "the kubeconfig is another cluster's": case(kubeconfig(healthy(), OTHER_CA), "kubeconfig.other-cluster"),
+    "the kubeconfig cannot be read": case(kubeconfig(healthy(), UNREADABLE), "kubeconfig.other-cluster"),
+    "two values of the CA are recorded": case(
+        edit_server(healthy(), MASTER3, lambda s: replace(s, labels={**s.labels, "hetzner-k3s/ca": OTHER_CA[:40]})),
+        "record.conflict",
+    ),
+}
+
+LISTING = {
+    "the listing is incomplete": case(unlistable(healthy()), "listing.incomplete"),
+    "the listing is incomplete and the file names existing resources": case(
+        unlistable(nothing()),
+        "listing.incomplete",
+        spec=replace(SPEC, network=NetworkSpec(existing_network_name="shared")),
+    ),
+    "the cluster is being deleted": case(
+        recorded(healthy(), replace(born_record(), phase=Phase.DELETING)), "cluster.deleting"
+    ),
+    "a foreign server has a master's name": case(with_server(lose(healthy(), MASTER1), FOREIGN), "server.foreign"),
+    "a server of ours has another role than the file says": case(
+        edit_server(healthy(), WORKER1, lambda s: replace(s, labels={"cluster": CLUSTER, "role": "master"})),
+        "server.foreign",
+    ),
+    "masters exist under other names": case(
+        named(healthy(), MASTER3, "prod-cpx22-master3"),
+        "masters.other-names",
+        "member.unexplained",
+        "node.unexplained",
+    ),
+    "an unlabelled server has a name that a master can have": case(
+        with_server(NO_BIRTH, replace(FOREIGN, name="prod-cpx11-master1")), "masters.other-names", "birth.not-empty"
+    ),
+    "a foreign network has our name": case(
+        with_listing(NO_BIRTH, networks=(replace(NO_BIRTH.view.networks[0], labels={}),)), "resource.foreign"
+    ),
+    "a foreign firewall has our name": case(
+        with_listing(NO_BIRTH, firewalls=(replace(NO_BIRTH.view.firewalls[0], labels={}),)), "resource.foreign"
+    ),
+    "the network that the file says exists does not": case(
+        nothing(), "network.missing", spec=replace(SPEC, network=NetworkSpec(existing_network_name="shared"))
+    ),
+    "the network of a born cluster is gone": case(
+        with_listing(healthy(), networks=()),
+        "network.gone",
+        "masters.none-healthy",
+    ),
+    "our key's name is taken by another key": case(
+        with_listing(NO_BIRTH, ssh_keys=(replace(NO_BIRTH.view.ssh_keys[0], fingerprint="00:11"),)), "ssh-key.other"
+    ),
+    "the key that the file names does not exist": case(
+        nothing(),
+        "ssh-key.other",
+        spec=replace(
+            SPEC,
+            ssh=SshSpec(
+                private_key_path=None, public_key_path="p", public_key=PUBLIC_KEY, existing_ssh_key_name="mine"
+            ),
+        ),
+    ),
+}
+
+BIRTH = {
+    "the token is another project's and the kubeconfig is here": case(
+        kubeconfig(nothing(), "ab12" * 16), "birth.kubeconfig"
+    ),
+    "the token is another project's and a file that cannot be read is here": case(
+        kubeconfig(nothing(), UNREADABLE), "birth.kubeconfig"
+    ),
+    "the token is another project's and the journal remembers a birth": case(
+        replace(nothing(), local=LocalEvidence(open_birth=True)), "birth.journal"
+    ),
+    "a server without a record holds data": case(
+        with_listing(recorded(forgetful(healthy(ONE)), NO_RECORD)), "birth.not-empty", spec=ONE
+    ),
+    "a worker without a record was joined": case(
+        edit_facts(
+            ready(NO_BIRTH, SPEC, WORKER1), WORKER1, lambda f: replace(f, disk=replace(f.disk, agent_ca=OTHER_CA))
+        ),
+        "birth.not-empty",
+    ),
+    "a master that joined is off and there is no record": case(
+        recorded(forgetful(off(healthy(ONE), MASTER1)), NO_RECORD), "birth.not-empty", spec=ONE
+    ),
+    "a server stands in our network that nobody knows": case(
+        with_server(NO_BIRTH, replace(FOREIGN, name="db", private_ips={NETWORK: "10.0.0.2"})), "birth.not-empty"
+    ),
+    "another server holds data while a birth is unfinished": case(
+        edit_facts(
+            ready(
+                ready(recorded(NO_BIRTH, replace(NO_RECORD, phase=Phase.BOOTSTRAPPING, seed=101)), SPEC, MASTER1),
+                SPEC,
+                MASTER2,
+            ),
+            MASTER2,
+            lambda f: replace(f, disk=replace(f.disk, server_ca=OTHER_CA, wal=True)),
+        ),
+        "birth.not-empty",
+    ),
+    "the seed of an unfinished birth is not listed, and was not asked for": case(UNFINISHED, "birth.seed"),
+    "the seed of an unfinished birth could not be asked for": case(
+        replace(UNFINISHED, lookups={FIRST_MASTER: Unknown("500", NOW)}), "birth.seed"
+    ),
+    "the seed of an unfinished birth exists although no listing shows it": case(
+        replace(UNFINISHED, lookups={FIRST_MASTER: Known(True)}), "birth.seed"
+    ),
+    "the seed of an unfinished birth has another name": case(
+        with_server(UNFINISHED, replace(FOREIGN, id=FIRST_MASTER, name="keep-me", private_ips={NETWORK: "10.0.0.2"})),
+        "birth.not-empty",
+        "birth.seed",
+    ),
+    "the seed of an unfinished birth does not answer": case(
+        unreachable(ready(UNFINISHED, SPEC, MASTER1), MASTER1), "master.unreachable"
+    ),
+    "the phase's label was lost, not the CA's": case(
+        recorded(forgetful(NO_BIRTH), BirthRecord(ca="ab12" * 10)), "masters.all-lost"
+    ),
+}
+
+DELETION = {
+    "a deletion, but the kubeconfig is another cluster's": case(
+        kubeconfig(healthy(), OTHER_CA), "delete.other-cluster", intent=DELETE
+    ),
+    "a deletion, but the kubeconfig cannot be read": case(
+        kubeconfig(healthy(), UNREADABLE), "delete.other-cluster", intent=DELETE
+    ),
+    "a deletion, but the listing is incomplete": case(unlistable(healthy()), "listing.incomplete", intent=DELETE),
+    "a deletion, but two births are recorded": case(
+        edit_server(healthy(), MASTER3, lambda s: replace(s, labels={**s.labels, "hetzner-k3s/seed": "9"})),
+        "record.conflict",
+        intent=DELETE,
+    ),
+}
