@@ -7,7 +7,7 @@ from dataclasses import replace
 from hetzner_k3s.decide import past
 from hetzner_k3s.decide.basis import Basis, Opinion
 from hetzner_k3s.decide.machines import whereabouts
-from hetzner_k3s.decide.predictions import map_kube, map_servers, with_shared_record
+from hetzner_k3s.decide.predictions import PREDICTED_LINEAGE, map_kube, map_servers, with_shared_record
 from hetzner_k3s.model.identity import BirthRecord, Phase
 from hetzner_k3s.model.plan import PlannedStep, Reason, Refusal, Scope
 from hetzner_k3s.model.spec import ClusterSpec
@@ -66,9 +66,14 @@ def adopt_lineage(basis: Basis) -> Opinion | None:
         step=AdoptLineage(target=basis.spec.name, record=record, via=basis.plane.seed_server.id),
         scope=Scope.CONTROL_PLANE,
         reason=Reason.UNFINISHED,
-        because=f"{basis.plane.seed_server.name} began lineage {record.lineage}, and not everything says so yet",
+        because=f"{basis.plane.seed_server.name} began {_called(record.lineage)}, and not everything says so yet",
     )
     return Opinion((planned,))
+
+
+def _called(lineage: str | None) -> str:
+    """Name a lineage; one that a restore or reset has yet to draw has no number to show."""
+    return "a new lineage" if lineage == PREDICTED_LINEAGE else f"lineage {lineage}"
 
 
 def _adopted(basis: Basis) -> BirthRecord | None:

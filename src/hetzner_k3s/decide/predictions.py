@@ -140,7 +140,7 @@ def with_first_voter(state: ClusterState, server_id: int) -> ClusterState:
     return replace(facts, kube={**facts.kube, server_id: Known(kube)})
 
 
-PREDICTED_LINEAGE = "(minted by the reset)"
+PREDICTED_LINEAGE = "new lineage"
 _LOST_MACHINE = 10**14
 """Ids of machines that old Nodes stand for are made up from here on."""
 

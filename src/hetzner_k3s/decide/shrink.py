@@ -16,7 +16,7 @@ from hetzner_k3s.decide.control_plane import MasterView, Stage, labelled_member
 from hetzner_k3s.decide.healthy import healthy_ids
 from hetzner_k3s.decide.join import SETTLE_DEADLINE
 from hetzner_k3s.decide.machines import doubt
-from hetzner_k3s.decide.snapshots import saved_as
+from hetzner_k3s.decide.snapshots import PRUNE, saved_before, saving
 from hetzner_k3s.decide.surplus import anothers_node, member_beyond, not_yet_members
 from hetzner_k3s.decide.workers import view_worker
 from hetzner_k3s.model import naming
@@ -35,7 +35,6 @@ from hetzner_k3s.model.steps import (
     DrainNode,
     RemoveMember,
     RetireMember,
-    SaveSnapshot,
     Step,
     UncordonNode,
     UnmarkMember,
@@ -59,8 +58,8 @@ def let_the_dead_go(basis: Basis) -> Opinion | None:
         what = f"the control plane to settle before the member of {lost.master} goes"
         return Opinion(waits=(Wait(what=what, because=verdict.because, deadline=SETTLE_DEADLINE),))
     because = f"{_BEYOND}, and its server is gone"
-    if not _saved(basis, lost.member):
-        return Opinion((_planned(_snapshot(basis, lost.member), because),))
+    if not saved_before(basis, lost.member, PRUNE):
+        return Opinion((saving(basis, lost.member, lost.master, PRUNE),))
     via = basis.plane.seed_server.id
     step = RemoveMember(target=lost.master, member_id=lost.member.id, via=via, basis=_members_basis(basis))
     return Opinion((_planned(step, because),))
@@ -97,8 +96,8 @@ def _next(basis: Basis, master: MasterView) -> PlannedStep | None:
 
 
 def _retirement(basis: Basis, server: Server, member: Member) -> PlannedStep | None:
-    if not _saved(basis, member):
-        return _planned(_snapshot(basis, member), f"the member of {server.name} will be removed")
+    if not saved_before(basis, member, PRUNE):
+        return saving(basis, member, server.name, PRUNE)
     step = RetireMember(
         target=server.name,
         server_id=server.id,
@@ -147,18 +146,6 @@ def _members_basis(basis: Basis) -> MembersBasis:
 def _seed_etcd(basis: Basis) -> EtcdFacts:
     seed = basis.plane.seed
     return seed.facts.etcd if seed and seed.facts else EtcdFacts()
-
-
-def _snapshot(basis: Basis, member: Member) -> Step:
-    return SaveSnapshot(target=_snapshot_name(member), via=basis.plane.seed_server.id)
-
-
-def _saved(basis: Basis, member: Member) -> bool:
-    return saved_as(basis, _snapshot_name(member))
-
-
-def _snapshot_name(member: Member) -> str:
-    return f"pre-prune-{member.id}"
 
 
 def _planned(step: Step, because: str, scope: Scope = Scope.CONTROL_PLANE) -> PlannedStep:

@@ -1,6 +1,9 @@
-"""The snapshot that is saved before anything of a master is removed; it is named after the member that goes."""
+"""The snapshot that is saved before a member is removed; it is named after why, and after the member that goes."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
 
 from hetzner_k3s.decide.basis import Basis
 from hetzner_k3s.model.host import Member
@@ -8,26 +11,35 @@ from hetzner_k3s.model.plan import PlannedStep, Reason, Scope
 from hetzner_k3s.model.steps import SaveSnapshot
 
 
-def saved_before(basis: Basis, member: Member) -> bool:
-    """Tell whether a living master has a snapshot, not empty, that was saved for the removal of this member."""
-    return saved_as(basis, _name(member))
+@dataclass(frozen=True, slots=True)
+class Occasion:
+    """Why a member goes: how the names of its snapshots begin, the reason, and the consent that permits it."""
+
+    prefix: str
+    reason: Reason
+    consent: str | None = None
 
 
-def saved_as(basis: Basis, name: str) -> bool:
-    """Tell whether any living master, wanted or not, has a snapshot of that name that is not empty."""
+REPAIR: Final = Occasion("pre-repair", Reason.LOST)
+PRUNE: Final = Occasion("pre-prune", Reason.SHRINK, consent="--prune")
+
+
+def saved_before(basis: Basis, member: Member, occasion: Occasion = REPAIR) -> bool:
+    """Tell whether any living master, wanted or not, has a snapshot, not empty, that was saved for this removal."""
     facts = [m.facts for m in basis.plane.all_masters if m.facts is not None]
-    return any(s.name.startswith(f"{name}-") and s.size > 0 for f in facts for s in f.snapshots)
+    return any(s.name.startswith(f"{_name(member, occasion)}-") and s.size > 0 for f in facts for s in f.snapshots)
 
 
-def saving(basis: Basis, member: Member, master: str) -> PlannedStep:
+def saving(basis: Basis, member: Member, master: str, occasion: Occasion = REPAIR) -> PlannedStep:
     """Plan to save it on the healthy master that everything is done through."""
     return PlannedStep(
-        step=SaveSnapshot(target=_name(member), via=basis.plane.seed_server.id),
+        step=SaveSnapshot(target=_name(member, occasion), via=basis.plane.seed_server.id),
         scope=Scope.CONTROL_PLANE,
-        reason=Reason.LOST,
+        reason=occasion.reason,
         because=f"the member of {master} will be removed",
+        consent=occasion.consent,
     )
 
 
-def _name(member: Member) -> str:
-    return f"pre-repair-{member.id}"
+def _name(member: Member, occasion: Occasion) -> str:
+    return f"{occasion.prefix}-{member.id}"
