@@ -20,7 +20,7 @@ from hetzner_k3s.model.cloud import (
 from hetzner_k3s.model.contact import HostKeyPair as HostKeyPair  # noqa: PLC0414  re-exported: HostKeys makes it
 from hetzner_k3s.model.contact import HostTarget
 from hetzner_k3s.model.kube import KubeView, Leaving, NodeLoad, Pod
-from hetzner_k3s.model.operations import Done, Operation
+from hetzner_k3s.model.operations import Done, Operation, ReceiveSnapshot
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.snapshots import StoredSnapshot
 from hetzner_k3s.model.state import LocalEvidence, Rescue
@@ -147,6 +147,10 @@ class Hosts(Protocol):
         """Run a reading operation and give what it prints as it comes; raises `HostError` when it did not end well."""
         ...
 
+    async def send(self, target: HostTarget, operation: ReceiveSnapshot, pieces: AsyncIterator[bytes]) -> None:
+        """Run an operation whose stdin is a file, given in pieces; cut off, it has left nothing that counts."""
+        ...
+
     async def close(self) -> None:
         """Drop all connections."""
         ...
@@ -241,6 +245,10 @@ class Local(Protocol):
 
     def token(self, token_hash: str) -> Secret | None:
         """Give the token with this hash out of those that the user handed to this machine."""
+        ...
+
+    def snapshot(self) -> AsyncIterator[bytes]:
+        """Read the snapshot file that the user named, in pieces."""
         ...
 
     def remove_kubeconfig(self) -> None:

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 from inline_snapshot import snapshot
 from tests.decide import world
-from tests.decide.world import NOW, OTHER_UID, SPEC, UID
+from tests.decide.lost import a_file, emptied, naming_a_file, on_disk, with_disk
+from tests.decide.world import MASTER1, NOW, OTHER_UID, SPEC, UID
 
-from hetzner_k3s.cli.render.snapshots import snapshot_json, snapshot_lines
+from hetzner_k3s.cli.render.snapshots import snapshot_json, snapshot_lines, snapshot_rows
 from hetzner_k3s.cli.render.tables import age
 from hetzner_k3s.model.facts import Known, Unknown
 from hetzner_k3s.model.snapshots import StoredSnapshot
@@ -68,3 +69,12 @@ def test_json_has_the_same_rows() -> None:
 
 def test_ages_are_said_as_people_do() -> None:
     assert [age(s) for s in (59, 60, 3600, 7500, 172_800)] == ["0 min", "1 min", "1 h 00 min", "2 h 05 min", "2 days"]
+
+
+def test_a_file_of_this_machine_and_what_a_disk_says_are_told_apart() -> None:
+    state = naming_a_file(with_disk(emptied(SPEC, MASTER1), MASTER1, on_disk(60), on_disk(90, uid=None)), a_file())
+    rows = {(row.name, row.where): row for row in snapshot_rows(SPEC, state)}
+    assert rows[a_file().name, "this machine"].of == "this cluster"
+    assert rows[a_file().name, "this machine"].age == 600.0
+    assert rows[on_disk(60).name, MASTER1].of == "this cluster"
+    assert rows[on_disk(90).name, MASTER1].of == "unknown"

@@ -11,18 +11,20 @@ from tests.decide.world import (
     NOW,
     SPEC,
     UID,
+    database_deleted,
     edit_facts,
     healthy,
     lose,
     ready,
+    server_id_of,
 )
 
 from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.facts import Known
-from hetzner_k3s.model.host import DiskFacts, EtcdFacts
+from hetzner_k3s.model.host import DiskFacts, EtcdFacts, Snapshot
 from hetzner_k3s.model.plan import Intent
 from hetzner_k3s.model.secrets import Secret
-from hetzner_k3s.model.snapshots import StoredSnapshot
+from hetzner_k3s.model.snapshots import HostedSnapshot, SnapshotFile, StoredSnapshot
 from hetzner_k3s.model.spec import ClusterSpec, EtcdSpec, S3Spec
 from hetzner_k3s.model.state import ClusterState
 
@@ -118,4 +120,53 @@ def restored(state: ClusterState, parent: str | None) -> ClusterState:
     )
 
 
+def on_disk(age: float, *, node: str = MASTER1, uid: str | None = UID, token_hash: str = TOKEN_HASH) -> HostedSnapshot:
+    """Make a snapshot on a master's disk that is so old (seconds)."""
+    made = int(NOW - age)
+    return HostedSnapshot(
+        name=f"etcd-snapshot-{node}-{made}",
+        size=4_700_032,
+        created=NOW,
+        sha256=f"{made:064x}",
+        cluster_uid=uid,
+        token_hashes=(token_hash, "9" * 12),
+    )
+
+
+def emptied(spec: ClusterSpec, *names: str) -> ClusterState:
+    """Delete the databases of these masters and lose the others; the token lies on the workers."""
+    state = healthy(spec)
+    for master in spec.masters:
+        state = database_deleted(state, master.name) if master.name in names else lose(state, master.name)
+    return with_token(state, spec)
+
+
+def with_disk(state: ClusterState, name: str, *found: HostedSnapshot) -> ClusterState:
+    """Let snapshots lie on a master's disk."""
+    files = tuple(Snapshot(name=f.name, size=f.size, created=f.created) for f in found)
+    told = {**state.on_hosts, server_id_of(name): Known(found)}
+    return replace(edit_facts(state, name, lambda f: replace(f, snapshots=files)), on_hosts=told)
+
+
+def a_file(age: float = 600.0, *, uid: str | None = UID, token_hash: str = TOKEN_HASH) -> SnapshotFile:
+    """Make what is known of the file that `--restore` names."""
+    made = int(NOW - age)
+    return SnapshotFile(
+        given="/backups/monday",
+        name=f"backup-{MASTER1}-{made}",
+        size=5_000_032,
+        created=NOW,
+        sha256="ab" * 32,
+        cluster_uid=uid,
+        token_hashes=(token_hash,) if uid else (),
+    )
+
+
+def naming_a_file(state: ClusterState, file: SnapshotFile, *, token: bool = True) -> ClusterState:
+    """Let the user name a file, in a backup that has the token too."""
+    hashes = (TOKEN_HASH,) if token else ()
+    return replace(state, local=replace(state.local, snapshot=file, token_hashes=hashes))
+
+
+FROM_FILE = restoring("/backups/monday")
 ONE_WORKER = FIRST_WORKER

@@ -5,15 +5,33 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tests.decide.lost import (
+    FROM_FILE,
     S3_SPEC,
+    a_file,
     all_lost,
+    emptied,
     half_restored,
+    naming_a_file,
+    on_disk,
     restoring,
     stored,
     to_restore,
+    with_disk,
     with_snapshots,
 )
-from tests.decide.world import CREATE, MASTER1, NOW, OTHER_CA, OTHER_UID, SPEC, healthy, nothing, stopped, unreachable
+from tests.decide.world import (
+    CREATE,
+    MASTER1,
+    NOW,
+    OTHER_CA,
+    OTHER_UID,
+    SPEC,
+    healthy,
+    nothing,
+    server_id_of,
+    stopped,
+    unreachable,
+)
 
 from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.facts import Unknown
@@ -62,6 +80,40 @@ LOST: dict[str, tuple[ClusterState, tuple[str, ...], ClusterSpec, Intent]] = {
         restoring(stored(60, uid=OTHER_UID).name),
     ),
     "all masters lost, no such snapshot": (to_restore(), ("consent.unfit",), S3_SPEC, restoring("etcd-snapshot-x")),
+    "all masters' databases deleted, snapshots on two disks": (
+        with_disk(
+            with_disk(emptied(SPEC, *SPEC.master_names), MASTER1, on_disk(600)),
+            "prod-master2",
+            on_disk(60, node="prod-master2"),
+        ),
+        ("restore.consent",),
+        SPEC,
+        CREATE,
+    ),
+    "snapshots on a disk that could not be read": (
+        replace(emptied(SPEC, MASTER1), on_hosts={server_id_of(MASTER1): Unknown("connection lost", NOW)}),
+        ("restore.unknown",),
+        SPEC,
+        restoring(),
+    ),
+    "a snapshot file of another cluster": (
+        naming_a_file(all_lost(SPEC), a_file(uid=OTHER_UID)),
+        ("consent.unfit",),
+        SPEC,
+        FROM_FILE,
+    ),
+    "a file that is no snapshot": (
+        naming_a_file(all_lost(SPEC), a_file(uid=None)),
+        ("consent.unfit",),
+        SPEC,
+        FROM_FILE,
+    ),
+    "a snapshot file without its token": (
+        naming_a_file(all_lost(SPEC, token=False), a_file(), token=False),
+        ("restore.no-token",),
+        SPEC,
+        FROM_FILE,
+    ),
     "half a restore lies on a master": (half_restored(to_restore()), ("restore.consent",), S3_SPEC, CREATE),
     "a restore of a cluster that lives": (healthy(), ("consent.unfit",), SPEC, restoring()),
     "a restore beside masters that may hold data": (

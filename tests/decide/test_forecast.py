@@ -7,7 +7,18 @@ from typing import get_args
 
 import pytest
 from tests.decide.disasters import FIVE, disaster, resetting
-from tests.decide.lost import S3_SPEC, all_lost, restoring, to_restore
+from tests.decide.lost import (
+    FROM_FILE,
+    S3_SPEC,
+    a_file,
+    all_lost,
+    emptied,
+    naming_a_file,
+    on_disk,
+    restoring,
+    to_restore,
+    with_disk,
+)
 from tests.decide.world import (
     CA,
     CREATE,
@@ -52,6 +63,8 @@ def half_gone() -> ClusterState:
     return edit_node(healthy(), WORKER1, lambda node: replace(node, leaving=Leaving.CORDONED))
 
 
+HELD_FILE = a_file()
+
 WAYS: dict[str, tuple[ClusterState, ClusterSpec, Intent]] = {
     "a birth": (nothing(), SPEC, CREATE),
     "a birth of five": (nothing(), a_spec(5, 3), CREATE),
@@ -65,6 +78,12 @@ WAYS: dict[str, tuple[ClusterState, ClusterSpec, Intent]] = {
     "a master with the data of a former member": (former(healthy(), MASTER1), SPEC, CREATE),
     "a deletion": (healthy(), SPEC, DELETE),
     "a restore": (to_restore(), S3_SPEC, restoring()),
+    "a restore from a file": (naming_a_file(all_lost(ONE_MASTER), HELD_FILE), ONE_MASTER, FROM_FILE),
+    "a restore from a disk": (
+        with_disk(emptied(SPEC, *SPEC.master_names), MASTER1, on_disk(60)),
+        SPEC,
+        restoring(),
+    ),
     "a new cluster": (forgetful_of_access(all_lost(ONE_MASTER)), ONE_MASTER, OVER),
 }
 

@@ -90,11 +90,11 @@ def test_the_newest_is_chosen_or_the_one_that_is_named() -> None:
     state = to_restore()
     newest = restore.choose(basis(state))
     assert newest is not None
-    assert newest.snapshot == stored(2220)
+    assert newest.source.stored == stored(2220)
     assert newest.token_from == FIRST_WORKER
     named = restore.choose(basis(state, stored(5820).name))
     assert named is not None
-    assert named.snapshot == stored(5820)
+    assert named.source.stored == stored(5820)
     assert restore.choose(basis(state, "etcd-snapshot-of-nobody")) is None
 
 
@@ -133,7 +133,7 @@ def test_only_some_may_have_the_token_that_is_known() -> None:
     assert "1 of them" in refusal.saw
     chosen = restore.choose(basis(state))
     assert chosen is not None
-    assert chosen.snapshot == stored(2220)
+    assert chosen.source.stored == stored(2220)
     (unfit,) = plan(state, S3_SPEC, restoring(stored(60, token_hash="f" * 12).name)).refusals
     assert "which was not found" in unfit.saw
 

@@ -31,6 +31,7 @@ from hetzner_k3s.model.operations import (
     ReadLog,
     ReadMembers,
     ReadSecret,
+    ReceiveSnapshot,
     RemoveMember,
     ResetCluster,
     RestartAgent,
@@ -43,6 +44,7 @@ from hetzner_k3s.model.operations import (
     SetToken,
     StartK3s,
     StopK3s,
+    TellSnapshots,
     WipeJoiner,
     WriteConfig,
 )
@@ -73,7 +75,9 @@ ALL: list[Operation[object]] = [
     FetchDatabase(),
     FenceMember(ca="ab12", fence=7),
     ResetCluster(ca="ab12", lineage="22", parent="11", fence=7),
-    RestoreSnapshot(snapshot="kept-etcd-snapshot-m1-1795468755", lineage="22", parent=None, fence=7),
+    RestoreSnapshot(snapshot="kept-etcd-snapshot-m1-1795468755", sha256=None, lineage="22", parent=None, fence=7),
+    TellSnapshots(deadline=60.0),
+    ReceiveSnapshot(name="kept-backup-m1-1795468755", size=4_700_032, sha256="ab" * 32),
     RestartAgent(url="https://10.0.0.2:6443", fence=7),
     SendSnapshot(name="backup-m1-1795468755"),
 ]

@@ -26,14 +26,14 @@ def _data(host: MakeBelieve) -> str:
 
 def test_a_snapshot_is_restored(fresh: MakeBelieve) -> None:
     fresh.stub("k3s", _data(fresh) + SUCCESS)
-    assert fresh.answer("restore_snapshot", "kept-x", "2222", "1111") == {"result": {}}
+    assert fresh.answer("restore_snapshot", "kept-x", "2222", "1111", "-") == {"result": {}}
     assert (fresh.state / "lineage").read_text() == "2222 1111\n"
     assert not (fresh.state / "restoring").exists()
 
 
 def test_an_exit_code_of_zero_proves_no_restore(fresh: MakeBelieve) -> None:
     fresh.stub("k3s", _data(fresh) + FAILURE)
-    refused = fresh.answer("restore_snapshot", "kept-x", "2222", "1111")
+    refused = fresh.answer("restore_snapshot", "kept-x", "2222", "1111", "-")
     assert refused["error"] == "failed"
     assert "encrypted with different token" in str(refused["message"])
     assert not (fresh.state / "lineage").exists()
@@ -42,5 +42,5 @@ def test_an_exit_code_of_zero_proves_no_restore(fresh: MakeBelieve) -> None:
 
 def test_words_of_success_without_data_prove_no_restore(fresh: MakeBelieve) -> None:
     fresh.stub("k3s", SUCCESS)
-    assert fresh.answer("restore_snapshot", "kept-x", "2222", "1111")["error"] == "failed"
+    assert fresh.answer("restore_snapshot", "kept-x", "2222", "1111", "-")["error"] == "failed"
     assert not (fresh.state / "lineage").exists()

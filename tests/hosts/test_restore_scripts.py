@@ -37,7 +37,7 @@ def test_a_restore_leaves_a_host_with_data_alone(tmp_path: Path) -> None:
     wal = tmp_path / "k3s/server/db/etcd/member/wal"
     wal.mkdir(parents=True)
     (wal / "0.wal").write_text("data")
-    answer = run(script("restore_snapshot"), tmp_path, "kept-x", "new", "old")
+    answer = run(script("restore_snapshot"), tmp_path, "kept-x", "new", "old", "-")
     assert '"precondition_changed"' in answer
     assert (wal / "0.wal").exists()
     assert not (tmp_path / "ours/restoring").exists()
@@ -48,14 +48,14 @@ def test_a_restore_that_is_done_is_done(tmp_path: Path) -> None:
     (tmp_path / "k3s/server/db/etcd/member/wal/0.wal").write_text("data")
     (tmp_path / "ours").mkdir()
     (tmp_path / "ours/lineage").write_text("first old\n")
-    assert run(script("restore_snapshot"), tmp_path, "kept-x", "second", "old") == '{"result":{}}\n'
-    assert '"precondition_changed"' in run(script("restore_snapshot"), tmp_path, "kept-x", "second", "another")
+    assert run(script("restore_snapshot"), tmp_path, "kept-x", "second", "old", "-") == '{"result":{}}\n'
+    assert '"precondition_changed"' in run(script("restore_snapshot"), tmp_path, "kept-x", "second", "another", "-")
 
 
 def test_a_restore_joins_nobody(tmp_path: Path) -> None:
     (tmp_path / "etc").mkdir()
     (tmp_path / "etc/config.yaml").write_text('token: "x"\nserver: "https://10.0.0.2:6443"\n')
-    assert '"precondition_changed"' in run(script("restore_snapshot"), tmp_path, "kept-x", "new", "-")
+    assert '"precondition_changed"' in run(script("restore_snapshot"), tmp_path, "kept-x", "new", "-", "-")
 
 
 def test_an_agent_is_not_restarted_for_another_server(tmp_path: Path) -> None:

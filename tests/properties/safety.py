@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from tests.properties import disaster_safety
+from tests.properties import disaster_safety, restore_safety
 
 from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import Server
@@ -38,6 +38,7 @@ from hetzner_k3s.model.steps import (
     StartMaster,
     StartRestored,
     UnmarkMember,
+    UploadSnapshot,
     WipeJoiner,
 )
 
@@ -49,6 +50,7 @@ DANGEROUS: Final = (
     InitControlPlane,
     CreateServer,
     ForgetBirth,
+    UploadSnapshot,
     RestoreSnapshot,
     HoldMaster,
     FenceMember,
@@ -62,6 +64,7 @@ _ALONE: Final = (
     InitControlPlane,
     RecordBirth,
     ForgetBirth,
+    UploadSnapshot,
     RestoreSnapshot,
     StartRestored,
     ResetQuorum,
@@ -115,7 +118,7 @@ def _of_step(spec: ClusterSpec, state: ClusterState, planned: PlannedStep) -> It
 def _needs_consent(spec: ClusterSpec, state: ClusterState, step: object) -> bool:
     """Tell whether a step goes on although a born cluster has no voter."""
     born = _record(spec, state).phase is Phase.BORN
-    return isinstance(step, ForgetBirth | RestoreSnapshot) or (born and _bought_blindly(state, step))
+    return isinstance(step, ForgetBirth | UploadSnapshot | RestoreSnapshot) or (born and _bought_blindly(state, step))
 
 
 def _bought_blindly(state: ClusterState, step: object) -> bool:
@@ -123,41 +126,10 @@ def _bought_blindly(state: ClusterState, step: object) -> bool:
     return isinstance(step, CreateServer) and not voters
 
 
-def _all_lost(spec: ClusterSpec, state: ClusterState) -> Iterator[str]:
-    """Say why data of the cluster may still lie on a master."""
-    if not isinstance(state.cloud, Known):
-        yield "the listing is incomplete"
-    for server in lookup.owned_masters(spec.name, state.view):
-        facts = state.facts(server.id)
-        if facts is None or (facts.disk.wal and not facts.restoring):
-            yield f"{server.name} may hold its data"
-
-
 def _forgetting(spec: ClusterSpec, state: ClusterState, step: ForgetBirth) -> Iterator[str]:
-    yield from (why for why in _all_lost(spec, state))
+    yield from (why for why in restore_safety.all_lost(spec, state))
     if step.record != _record(spec, state):
         yield "it is not the record that is there"
-
-
-def _restoring(spec: ClusterSpec, state: ClusterState, step: RestoreSnapshot) -> Iterator[str]:
-    yield from _all_lost(spec, state)
-    stored = state.snapshots.value if isinstance(state.snapshots, Known) else ()
-    found = next((s for s in stored if s.name == step.snapshot), None)
-    if found is None or not found.name.startswith("kept-"):
-        yield "the snapshot is not safe from pruning"
-    elif found.cluster_uid is None or found.cluster_uid != _record(spec, state).uid:
-        yield "the snapshot is of another cluster"
-    elif found.token_hash != step.token_hash:
-        yield "the token is another one"
-
-
-def _starting(spec: ClusterSpec, state: ClusterState, step: StartRestored) -> Iterator[str]:
-    facts = state.facts(step.server_id)
-    if facts is None or facts.restoring or facts.parent_lineage != _record(spec, state).lineage:
-        yield "no restored snapshot lies there"
-    others = [s for s in lookup.owned_masters(spec.name, state.view) if s.id != step.server_id]
-    if any((f := state.facts(s.id)) is not None and f.disk.wal for s in others):
-        yield "another master holds data"
 
 
 def _names_strangers(spec: ClusterSpec, state: ClusterState, step: object) -> Iterator[str]:
@@ -383,7 +355,7 @@ def _purchase(spec: ClusterSpec, state: ClusterState, step: CreateServer) -> Ite
     if not isinstance(state.cloud, Known):
         yield "the listing is incomplete"
     if record.phase is Phase.BORN and _bought_blindly(state, step):
-        yield from _all_lost(spec, state)
+        yield from restore_safety.all_lost(spec, state)
     if record.phase is Phase.DELETING:
         yield "the cluster is being deleted"
 
@@ -432,8 +404,9 @@ _CHECKS: Final[dict[type, Callable[[ClusterSpec, ClusterState, Any], Iterator[st
     CreateServer: _purchase,
     JoinControlPlane: _join,
     ForgetBirth: _forgetting,
-    RestoreSnapshot: _restoring,
-    StartRestored: _starting,
+    UploadSnapshot: restore_safety.uploading,
+    RestoreSnapshot: restore_safety.restoring,
+    StartRestored: restore_safety.starting,
     HoldMaster: disaster_safety.holding,
     FenceMember: disaster_safety.fencing,
     ResetQuorum: disaster_safety.reset,

@@ -56,6 +56,7 @@ HANDLERS: Final[Mapping[type, Handler]] = {
     steps.UncordonNode: scale.uncordon_node,
     steps.ForgetBirth: restore.forget_birth,
     steps.KeepSnapshot: restore.keep_snapshot,
+    steps.UploadSnapshot: restore.upload_snapshot,
     steps.RestoreSnapshot: restore.restore_snapshot,
     steps.StartRestored: restore.start_restored,
     steps.ReconnectWorker: restore.reconnect_worker,

@@ -7,9 +7,25 @@ from hetzner_k3s.act.context import Context, Outcome
 from hetzner_k3s.model import operations
 from hetzner_k3s.model.errors import StorageError, WrongCluster
 from hetzner_k3s.model.identity import token_ca, token_hash
-from hetzner_k3s.model.operations import K3sRole, Milestone, PointToServer, Probe, ReadSecret, RestartAgent, SecretKind
+from hetzner_k3s.model.operations import (
+    K3sRole,
+    Milestone,
+    PointToServer,
+    Probe,
+    ReadSecret,
+    RestartAgent,
+    SecretKind,
+    StopK3s,
+)
 from hetzner_k3s.model.secrets import Secret
-from hetzner_k3s.model.steps import ForgetBirth, KeepSnapshot, ReconnectWorker, RestoreSnapshot, StartRestored
+from hetzner_k3s.model.steps import (
+    ForgetBirth,
+    KeepSnapshot,
+    ReconnectWorker,
+    RestoreSnapshot,
+    StartRestored,
+    UploadSnapshot,
+)
 
 _LINEAGE_BYTES = 8
 _ANSWERS_WITHIN = 300.0
@@ -36,6 +52,21 @@ async def keep_snapshot(step: KeepSnapshot, context: Context) -> Outcome:
     return Outcome()
 
 
+async def upload_snapshot(step: UploadSnapshot, context: Context) -> Outcome:
+    """Send the snapshot file to the host, which holds it against its checksum before it counts as there.
+
+    Raises:
+        WrongCluster: the file is another one by now.
+    """
+    here = context.ports.local.evidence().snapshot
+    if here is None or here.sha256 != step.sha256:
+        raise WrongCluster("the snapshot file is not the one that was looked at", hint="Run it again.")
+    context.say(step.target, f"copying {here.name} there ({here.size / 1e6:.1f} MB)")
+    receive = operations.ReceiveSnapshot(name=step.name, size=step.size, sha256=step.sha256)
+    await context.ports.hosts.send(context.target(step.server_id), receive, context.ports.local.snapshot())
+    return Outcome()
+
+
 async def restore_snapshot(step: RestoreSnapshot, context: Context) -> Outcome:
     """Restore a snapshot on a host that holds no data; k3s is not started yet."""
     server = context.server(step.server_id)
@@ -46,6 +77,7 @@ async def restore_snapshot(step: RestoreSnapshot, context: Context) -> Outcome:
     context.say(step.target, f"restoring {step.snapshot}")
     restore = operations.RestoreSnapshot(
         snapshot=step.snapshot,
+        sha256=step.sha256,
         lineage=context.ports.rng.token_hex(_LINEAGE_BYTES),
         parent=step.parent,
         fence=context.fence,
@@ -79,6 +111,9 @@ async def start_restored(step: StartRestored, context: Context) -> Outcome:
     Raises:
         WrongCluster: it has another CA or kube-system UID.
     """
+    for other in map(context.target, step.quiet):
+        context.say(other.name, "stopping its k3s, which holds nothing: it joins anew afterwards")
+        await context.ports.hosts.perform(other, StopK3s(role=K3sRole.SERVER, fence=context.fence))
     target = context.target(step.server_id)
     context.say(step.target, "starting the restored cluster")
     await k3s.start(context, target, K3sRole.SERVER)

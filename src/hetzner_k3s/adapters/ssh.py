@@ -18,7 +18,7 @@ from hetzner_k3s.hosts.operations import Invocation
 from hetzner_k3s.model.contact import HostTarget, host_key_label
 from hetzner_k3s.model.errors import Fate, HostBusy, HostUnreachable, ProductError, SshStage
 from hetzner_k3s.model.host import HostKeyKind
-from hetzner_k3s.model.operations import Done, Operation, RotateHostKey
+from hetzner_k3s.model.operations import Done, Operation, ReceiveSnapshot, RotateHostKey
 from hetzner_k3s.ports import Clock, Rng
 
 R = TypeVar("R")
@@ -116,6 +116,22 @@ class SshHosts:
             raise _unreachable(target, SshStage.SESSION, f"connection lost: {lost}") from lost
         if ended.exit_status != 0:
             raise operations.stream_failure(operation, _as_text(ended.stderr), target.name)
+
+    async def send(self, target: HostTarget, operation: ReceiveSnapshot, pieces: AsyncIterator[bytes]) -> None:
+        """Run an operation whose stdin is a file; see `ports.Hosts.send`."""
+        connection = await self._connect(target, boot_key_suffices=operation.boot_key_suffices)
+        sent = operations.invocation(operation, "")
+        try:
+            async with connection.sessions, asyncio.timeout(sent.limit):
+                process = await connection.client.create_process(sent.command, encoding=None)
+                try:
+                    printed = await _feed(process, pieces)
+                finally:
+                    process.close()
+        except _LOST as lost:
+            self._drop(target)
+            raise _unreachable(target, SshStage.SESSION, f"connection lost: {lost}") from lost
+        operations.read_result(operation, printed, target.keys[connection.label], target.name)
 
     async def forward(self, target: HostTarget, port: int) -> int:
         """Give a port of 127.0.0.1 here that leads to `port` of 127.0.0.1 there, as long as the connection lives.
@@ -262,6 +278,19 @@ async def _run(connection: _Connection, invocation: Invocation) -> str:
     if ended.exit_status is None or ended.exit_status < 0:
         raise asyncssh.ConnectionLost("the session ended without an exit status")
     return str(ended.stdout)
+
+
+async def _feed(process: asyncssh.SSHClientProcess[bytes], pieces: AsyncIterator[bytes]) -> str:
+    """Give a process its stdin piece by piece, then what it printed; one that ends early is heard all the same."""
+    try:
+        async for piece in pieces:
+            process.stdin.write(piece)
+            await process.stdin.drain()
+        process.stdin.write_eof()
+    except BrokenPipeError:
+        pass
+    ended = await process.wait()
+    return _as_text(ended.stdout)
 
 
 def _read_private_key(path: str) -> asyncssh.SSHKey:

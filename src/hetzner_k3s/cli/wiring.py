@@ -21,7 +21,15 @@ from hetzner_k3s.adapters.hetzner import DEFAULT_ENDPOINT, HetznerCloud
 from hetzner_k3s.adapters.kube import K3sApi
 from hetzner_k3s.adapters.s3 import S3Objects
 from hetzner_k3s.adapters.ssh import SshHosts
-from hetzner_k3s.adapters.system import BackupBundle, Ed25519HostKeys, OperatorMachine, SystemClock, SystemRng
+from hetzner_k3s.adapters.system import (
+    BackupBundle,
+    Ed25519HostKeys,
+    GivenSnapshot,
+    OperatorMachine,
+    SystemClock,
+    SystemRng,
+    read_given,
+)
 from hetzner_k3s.model.errors import ProductError
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.spec import ClusterSpec, S3Spec
@@ -70,17 +78,20 @@ def simulation(seed: int, latency: str) -> Iterator[Place]:
 
 
 @asynccontextmanager
-async def open_session(spec: ClusterSpec) -> AsyncIterator[Session]:
-    """Open the ports to a cluster's world for the length of a block."""
-    place = _PLACE.get()
-    opened = _open_outside(spec) if place is None else _open_simulated(spec, place)
+async def open_session(spec: ClusterSpec, restore: str | None = None) -> AsyncIterator[Session]:
+    """Open the ports to a cluster's world for the length of a block; `restore` is what `--restore` was given."""
+    place, given = _PLACE.get(), read_given(restore)
+    opened = _open_outside(spec, given) if place is None else _open_simulated(spec, place, given)
     async with opened as session:
         yield session
 
 
 @asynccontextmanager
-async def _open_simulated(spec: ClusterSpec, place: Place) -> AsyncIterator[Session]:
+async def _open_simulated(spec: ClusterSpec, place: Place, given: GivenSnapshot | None) -> AsyncIterator[Session]:
     session = place.world.session(spec.name, token=place.token(spec.hetzner_token.reveal()))
+    laptop = session.machine
+    laptop.snapshot = (given.file, given.path.read_bytes()) if given else None
+    laptop.tokens = [*([given.token] if given and given.token else []), *_tokens()]
     try:
         yield Session(session.ports, LockRequest(cluster=spec.name, holder=_holder(), run=session.run))
     except asyncio.CancelledError:
@@ -91,7 +102,7 @@ async def _open_simulated(spec: ClusterSpec, place: Place) -> AsyncIterator[Sess
 
 
 @asynccontextmanager
-async def _open_outside(spec: ClusterSpec) -> AsyncIterator[Session]:
+async def _open_outside(spec: ClusterSpec, given: GivenSnapshot | None) -> AsyncIterator[Session]:
     """Open the ports to Hetzner; `HCLOUD_ENDPOINT` takes its place, as for the official command (the lab sets it)."""
     clock, rng = SystemClock(), SystemRng()
     run = rng.token_hex(_RUN_ID_BYTES)
@@ -104,7 +115,12 @@ async def _open_outside(spec: ClusterSpec) -> AsyncIterator[Session]:
         hosts=hosts,
         kube=kube,
         local=OperatorMachine(
-            cluster=spec.name, kubeconfig=Path(spec.kubeconfig_path), run=run, clock=clock, tokens=_tokens()
+            cluster=spec.name,
+            kubeconfig=Path(spec.kubeconfig_path),
+            run=run,
+            clock=clock,
+            tokens=_tokens(),
+            given=given,
         ),
         host_keys=Ed25519HostKeys(),
         clock=clock,

@@ -36,6 +36,7 @@ from hetzner_k3s.model.steps import (
     StartRestored,
     UncordonNode,
     UnmarkMember,
+    UploadSnapshot,
     WipeJoiner,
 )
 
@@ -60,6 +61,7 @@ _ON_HOST: Final = _verbs(
     FetchDatabase,
     FenceMember,
     ResetQuorum,
+    UploadSnapshot,
     RestoreSnapshot,
     StartRestored,
     PowerOn,
@@ -82,6 +84,7 @@ _DISRUPTIVE: Final = _verbs(
     WipeJoiner,
     ResetQuorum,
     AdoptLineage,
+    UploadSnapshot,
     RestoreSnapshot,
     StartRestored,
 )

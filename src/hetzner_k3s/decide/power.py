@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from hetzner_k3s.decide import losses
 from hetzner_k3s.decide.basis import Basis, Opinion
 from hetzner_k3s.decide.control_plane import MasterView, Stage
 from hetzner_k3s.decide.predictions import map_kube, map_servers, with_facts
@@ -64,9 +65,10 @@ def belongs(basis: Basis, master: MasterView) -> bool:
     """Tell whether a master is, for all that is known, a member of the cluster that lives.
 
     Where a quorum answers and lists no member of its name, it is a former one: its old data must not come to life.
-    One that its user wants to discard gets no power.
+    One that its user wants to discard gets no power; a restored one is started by the restore, which looks whose it is.
     """
-    if master.name in basis.intent.consents.replace:
+    restored = losses.restored_master(basis.plane)
+    if master.name in basis.intent.consents.replace or (restored is not None and restored.name == master.name):
         return False
     return basis.plane.seed is None or any(m.node == master.name for m in basis.plane.members)
 

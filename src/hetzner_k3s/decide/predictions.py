@@ -402,7 +402,8 @@ def with_restored_data(spec: ClusterSpec, state: ClusterState, step: RestoreSnap
             config_token_hash=step.token_hash,
             config_present=True,
         )
-        return replace(facts, disk=disk, lineage=PREDICTED_LINEAGE, parent_lineage=step.parent, restoring=False)
+        ended = replace(facts, server_unit=replace(facts.server_unit, active="inactive"), etcd=EtcdFacts())
+        return replace(ended, disk=disk, lineage=PREDICTED_LINEAGE, parent_lineage=step.parent, restoring=False)
 
     return with_facts(state, step.server_id, change)
 

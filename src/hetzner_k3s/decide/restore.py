@@ -1,23 +1,28 @@
 """All masters lost: what could be restored, what forbids it, and the way back from a snapshot (RECOVERY_FACTS.md 3 H).
 
-Nothing of it happens by itself: `--restore latest` or `--restore NAME` is the consent. What was found is told before.
+Nothing of it happens by itself: `--restore` with `latest`, a NAME or a PATH is the consent. What was found is told
+before.
 """
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from hetzner_k3s.decide import losses, new_cluster, predictions
+from hetzner_k3s.decide import losses, new_cluster, predictions, sources
 from hetzner_k3s.decide.basis import Basis, Opinion
 from hetzner_k3s.decide.control_plane import NEVER_STARTED, MasterView, Stage
+from hetzner_k3s.decide.sources import Place, Source
 from hetzner_k3s.decide.unfit import unfit
 from hetzner_k3s.model import lookup
-from hetzner_k3s.model.facts import Known, Unknown
+from hetzner_k3s.model.facts import Unknown
+from hetzner_k3s.model.host import HostFacts, Snapshot
 from hetzner_k3s.model.plan import PlannedStep, Reason, Refusal, Scope, Wait
-from hetzner_k3s.model.snapshots import KEPT, StoredSnapshot, of_cluster
+from hetzner_k3s.model.snapshots import KEPT, SnapshotFile, StoredSnapshot
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
-from hetzner_k3s.model.steps import KeepSnapshot, RestoreSnapshot, StartRestored, Step
+from hetzner_k3s.model.steps import KeepSnapshot, RestoreSnapshot, StartRestored, Step, UploadSnapshot
 
 LATEST = "latest"
 _BOOT = 180.0
@@ -25,9 +30,10 @@ _BOOT = 180.0
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The snapshot that is to be restored, and who holds its token: a server's id, None for this machine."""
+    """The snapshot that is to be restored, the hash of its token, and who holds that: a server's id, None for here."""
 
-    snapshot: StoredSnapshot
+    source: Source
+    token_hash: str
     token_from: int | None
 
 
@@ -44,26 +50,30 @@ def known_tokens(basis: Basis) -> dict[str, int | None]:
     return {**dict.fromkeys(basis.state.local.token_hashes), **found}
 
 
-def listed(basis: Basis) -> tuple[StoredSnapshot, ...]:
-    """Give what lies in S3; nothing where it is not known, of which the gate speaks."""
-    found = basis.state.snapshots
-    return found.value if isinstance(found, Known) else ()
-
-
-def ours(basis: Basis) -> tuple[StoredSnapshot, ...]:
-    """Give this cluster's snapshots, newest first; those of others are never offered."""
-    return of_cluster(listed(basis), basis.plane.record.uid)
-
-
 def choose(basis: Basis) -> Choice | None:
     """Give what `--restore` names, if it is this cluster's and its token is known."""
     wanted = basis.intent.consents.restore
-    tokens = known_tokens(basis)
-    fitting = [s for s in ours(basis) if s.token_hash in tokens]
-    named = fitting if wanted == LATEST else [s for s in fitting if wanted in {s.name, s.original}]
-    if wanted is None or not named or named[0].token_hash is None:
+    if wanted is None:
         return None
-    return Choice(named[0], tokens[named[0].token_hash])
+    tokens = known_tokens(basis)
+    fitting = [s for s in sources.ours(basis) if opened_by(s, tokens)]
+    anyone = wanted == LATEST or basis.state.local.snapshot is not None
+    named = fitting if anyone else [s for s in fitting if wanted in {s.name, s.original}]
+    if not named:
+        return None
+    token_hash = opened_by(named[0], tokens)[0]
+    return Choice(named[0], token_hash, tokens[token_hash])
+
+
+def opened_by(source: Source, tokens: Mapping[str, int | None]) -> tuple[str, ...]:
+    """Give the hashes of those tokens that may open a snapshot."""
+    return tuple(token_hash for token_hash in source.token_hashes if token_hash in tokens)
+
+
+def target(basis: Basis, choice: Choice) -> MasterView:
+    """Say which master is restored: the one on whose disk the snapshot lies, else any that can be."""
+    holder = next((m for m in basis.plane.masters if m.name == choice.source.server), None)
+    return holder or losses.target(basis.plane)
 
 
 # --- what forbids it ------------------------------------------------------------------------------------------------
@@ -73,16 +83,25 @@ def loss_answered(basis: Basis) -> tuple[Refusal, ...]:
     """Refuse to do anything about the loss of all masters but what the user chose, and say what there is to choose."""
     if not losses.all_lost(basis.plane) or new_cluster.consented(basis):
         return ()
-    if isinstance(basis.state.snapshots, Unknown):
-        return (_unknown(basis, basis.state.snapshots.why),)
-    found = ours(basis)
+    unseen, wanted = _unseen(basis), basis.intent.consents.restore
+    chosen, here = choose(basis), basis.state.local.snapshot
+    if unseen and here is None and (chosen is None or wanted == LATEST):
+        return (_unknown(basis, "; ".join(unseen)),)
+    if chosen is not None:
+        return ()
+    found = sources.ours(basis)
     if not found:
-        return (_nothing_left(basis),)
-    if not any(s.token_hash in known_tokens(basis) for s in found):
+        return (_nothing_left(basis) if here is None else _not_that_file(basis, here),)
+    if not any(opened_by(s, known_tokens(basis)) for s in found):
         return (_no_token(basis, found),)
-    if basis.intent.consents.restore is None:
-        return (_offer(basis, found),)
-    return () if choose(basis) is not None else (_not_that_one(basis, found),)
+    return (_offer(basis, found) if wanted is None else _not_that_one(basis, found),)
+
+
+def _unseen(basis: Basis) -> tuple[str, ...]:
+    """Say where snapshots may lie that nobody saw: what could not be listed may be the newest."""
+    stored = basis.state.snapshots
+    s3 = (f"what S3 holds is not known: {stored.why}",) if isinstance(stored, Unknown) else ()
+    return (*s3, *(f"the snapshots on {name} could not be read" for name in sources.unread(basis)))
 
 
 def _lost(basis: Basis) -> str:
@@ -105,9 +124,10 @@ def _state(master: MasterView) -> str:
 def _unknown(basis: Basis, why: str) -> Refusal:
     return Refusal(
         code="restore.unknown",
-        saw=f"{_lost(basis)} Whether there are snapshots to restore from is not known: {why}.",
+        saw=f"{_lost(basis)} Which snapshot is the newest cannot be told: {why}.",
         why="What could not be listed may exist all the same, and it may be all that is left of the data.",
-        you_can="Run `create` again when the S3 service answers; check datastore.etcd.s3_* in the file.",
+        you_can="Run `create` again when it answers; for S3 check datastore.etcd.s3_* in the file. Or name the "
+        "snapshot: `create --restore NAME` with one that `hetzner-k3s snapshots` shows, or the PATH of a backup.",
     )
 
 
@@ -123,22 +143,35 @@ def _nothing_left(basis: Basis) -> Refusal:
 
 def _searched(basis: Basis) -> str:
     s3 = basis.spec.etcd.s3
+    disks = "No snapshot of this cluster lies on a master's disk"
     if s3 is None:
-        return "No snapshot can be looked for: the file names no S3 (datastore.etcd.s3_enabled)."
-    others = len(listed(basis))
+        return f"{disks}, and the file names no S3 to look in (datastore.etcd.s3_enabled)."
+    others = len(sources.in_s3(basis))
     folder = f"bucket {s3.bucket}, folder {s3.folder}{' and the root' if s3.shared_root else ''}"
     left = f"; {others} {'snapshot' if others == 1 else 'snapshots'} of other clusters are there" if others else ""
-    return f"S3 holds no snapshot of this cluster ({folder}){left}."
+    return f"{disks}; S3 holds no snapshot of this cluster ({folder}){left}."
 
 
 _SEARCH = {
-    True: "If snapshots were copied to S3, name it under datastore.etcd in the file and run `create` again.",
-    False: "If its snapshots lie in another folder or bucket, name that under datastore.etcd and run `create` again.",
+    True: "If you have a backup (`hetzner-k3s backup`) or a snapshot file, run `create --restore PATH`; if snapshots "
+    "were copied to S3, name it under datastore.etcd in the file and run `create` again.",
+    False: "If you have a backup (`hetzner-k3s backup`) or a snapshot file, run `create --restore PATH`; if its "
+    "snapshots lie in another folder or bucket, name that under datastore.etcd and run `create` again.",
 }
 
 
-def _no_token(basis: Basis, found: tuple[StoredSnapshot, ...]) -> Refusal:
-    hashes = ", ".join(sorted({s.token_hash or "(none noted)" for s in found}))
+def _not_that_file(basis: Basis, here: SnapshotFile) -> Refusal:
+    uid = here.cluster_uid
+    told = f"of another cluster (UID {uid[:8]})" if uid else "no snapshot of etcd, or a damaged one"
+    return unfit(
+        f"--restore {here.given}",
+        f"{here.name} is {told}. {_lost(basis)}",
+        "Give the snapshot or the backup of this cluster; `hetzner-k3s snapshots --from PATH` shows whose one is.",
+    )
+
+
+def _no_token(basis: Basis, found: tuple[Source, ...]) -> Refusal:
+    hashes = ", ".join(sorted({h for s in found for h in s.token_hashes or ("(none noted)",)}))
     have = sorted(known_tokens(basis))
     seen = f"the tokens that were found have {', '.join(have)}" if have else "no token was found on any worker or here"
     return Refusal(
@@ -151,39 +184,43 @@ def _no_token(basis: Basis, found: tuple[StoredSnapshot, ...]) -> Refusal:
     )
 
 
-def _offer(basis: Basis, found: tuple[StoredSnapshot, ...]) -> Refusal:
+def _offer(basis: Basis, found: tuple[Source, ...]) -> Refusal:
     return Refusal(
         code="restore.consent",
         saw=f"{_lost(basis)} {_told(basis, found)} {_whose_token(basis, found)}",
         why="A restore goes back to that moment: what was written later is lost, so it is your choice.",
         you_can=f"Run `create --restore {LATEST}`, or `create --restore NAME` with a name that `hetzner-k3s snapshots` "
-        "shows.",
+        "shows, or `create --restore PATH` with a backup.",
     )
 
 
-def _told(basis: Basis, found: tuple[StoredSnapshot, ...]) -> str:
+def _told(basis: Basis, found: tuple[Source, ...]) -> str:
     count = f"{len(found)} {'snapshot' if len(found) == 1 else 'snapshots'} of this cluster"
-    return f"S3 holds {count}, the newest ({found[0].name}) {age(basis.state.observed_at - found[0].created)} old."
+    where = ", ".join(f"{number} {place}" for place, number in sorted(Counter(s.where for s in found).items()))
+    old = age(basis.state.observed_at - found[0].created)
+    there = "is" if len(found) == 1 else "are"
+    return f"There {there} {count} ({where}), the newest ({found[0].name}, {found[0].where}) {old} old."
 
 
-def _whose_token(basis: Basis, found: tuple[StoredSnapshot, ...]) -> str:
+def _whose_token(basis: Basis, found: tuple[Source, ...]) -> str:
     tokens = known_tokens(basis)
-    fitting = [s for s in found if s.token_hash in tokens]
-    holder = tokens[fitting[0].token_hash or ""]
+    fitting = [s for s in found if opened_by(s, tokens)]
+    token_hash = opened_by(fitting[0], tokens)[0]
+    holder = tokens[token_hash]
     name = next((s.name for s in basis.view.servers if s.id == holder), "this machine")
     what = "them" if len(fitting) == len(found) else f"{len(fitting)} of them, {fitting[0].name} first"
-    return f"The token of hash {fitting[0].token_hash}, which {name} holds, opens {what}."
+    return f"The token of hash {token_hash}, which {name} holds, opens {what}."
 
 
-def _not_that_one(basis: Basis, found: tuple[StoredSnapshot, ...]) -> Refusal:
+def _not_that_one(basis: Basis, found: tuple[Source, ...]) -> Refusal:
     wanted = basis.intent.consents.restore or ""
-    anywhere = next((s for s in listed(basis) if wanted in {s.name, s.original}), None)
+    anywhere = next((s for s in sources.everything(basis) if wanted in {s.name, s.original}), None)
     if anywhere is None:
         saw = f"There is no such snapshot of this cluster; the newest is {found[0].name}."
     elif anywhere.cluster_uid != basis.plane.record.uid:
         saw = f"It is of another cluster (UID {(anywhere.cluster_uid or 'not noted')[:8]})."
     else:
-        saw = f"It is sealed with the token of hash {anywhere.token_hash}, which was not found."
+        saw = f"It is sealed with the token of hash {', '.join(anywhere.token_hashes) or '-'}, which was not found."
     return unfit(f"--restore {wanted}", saw, "Choose one that `hetzner-k3s snapshots` shows, or `--restore latest`.")
 
 
@@ -225,21 +262,26 @@ def _settling(basis: Basis) -> bool:
 def bring_back(basis: Basis) -> Opinion | None:
     """Lead a cluster whose masters are all lost to one healthy master; the rest is a repair like any other."""
     if (restored := losses.restored_master(basis.plane)) is not None and restored.server is not None:
-        step = StartRestored(target=restored.name, server_id=restored.server.id)
+        step = StartRestored(target=restored.name, server_id=restored.server.id, quiet=_at_work(basis, restored))
         return Opinion((_planned(step, "it holds the restored snapshot, and no other master holds data"),))
     choice = choose(basis) if losses.all_lost(basis.plane) else None
     if choice is None:
         return None
-    if not choice.snapshot.kept:
-        return Opinion((_keep(basis, choice),))
+    stored = choice.source.stored
+    if stored is not None and not stored.kept:
+        return Opinion((_keep(basis, stored),))
     return _restore(basis, choice)
 
 
-def _keep(basis: Basis, choice: Choice) -> PlannedStep:
+def _at_work(basis: Basis, restored: MasterView) -> tuple[int, ...]:
+    """Give the other masters whose k3s runs: they hold nothing, and wait for somebody to join."""
+    others = [m for m in basis.plane.all_masters if m.name != restored.name]
+    return tuple(m.server.id for m in others if m.server and m.facts and m.facts.server_unit.runs)
+
+
+def _keep(basis: Basis, stored: StoredSnapshot) -> PlannedStep:
     s3 = basis.spec.etcd.s3
-    step = KeepSnapshot(
-        target=f"{KEPT}{choice.snapshot.name}", snapshot=choice.snapshot, folder=s3.folder if s3 else ""
-    )
+    step = KeepSnapshot(target=f"{KEPT}{stored.name}", snapshot=stored, folder=s3.folder if s3 else "")
     return _consented(basis, step, "k3s' retention, of this cluster or another, must not take it away meanwhile")
 
 
@@ -248,22 +290,41 @@ def _restore(basis: Basis, choice: Choice) -> Opinion:
     if unseen:
         because = "it must be seen to hold no data before a snapshot is restored beside it"
         return Opinion(waits=tuple(Wait(what=f"{m.name} to answer", because=because, deadline=_BOOT) for m in unseen))
-    master = losses.target(basis.plane)
+    master = target(basis, choice)
     if master.server is None or not _prepared(master):
         return Opinion()
+    source = choice.source
+    if source.place is Place.HERE and not _has_arrived(master, source):
+        upload = UploadSnapshot(
+            target=master.name,
+            server_id=master.server.id,
+            name=_uploaded(source),
+            size=source.size,
+            sha256=source.sha256 or "",
+        )
+        return Opinion((_consented(basis, upload, "the snapshot to restore lies on this machine"),))
     step = RestoreSnapshot(
         target=master.name,
         server_id=master.server.id,
-        snapshot=choice.snapshot.name,
-        token_hash=choice.snapshot.token_hash or "",
+        snapshot=_uploaded(source) if source.place is Place.HERE else source.name,
+        sha256=source.sha256,
+        token_hash=choice.token_hash,
         token_from=choice.token_from,
         parent=basis.plane.record.lineage,
     )
-    return Opinion((_consented(basis, step, f"all masters are lost; the snapshot is {_old(basis, choice)} old"),))
+    old = age(basis.state.observed_at - source.created)
+    return Opinion((_consented(basis, step, f"all masters are lost; the snapshot is {old} old"),))
 
 
-def _old(basis: Basis, choice: Choice) -> str:
-    return age(basis.state.observed_at - choice.snapshot.created)
+def _uploaded(source: Source) -> str:
+    """Give the name of the copy on the host: one that k3s' retention does not take away."""
+    return f"{KEPT}{source.original}"
+
+
+def _has_arrived(master: MasterView, source: Source) -> bool:
+    """Tell whether the file lies there; that it is the very same, the restore makes sure of."""
+    there = {(s.name, s.size) for s in master.facts.snapshots} if master.facts else set()
+    return (_uploaded(source), source.size) in there
 
 
 def _prepared(master: MasterView) -> bool:
@@ -294,7 +355,8 @@ def flag(basis: Basis) -> str:
 
 def awaits_server(basis: Basis, name: str) -> bool:
     """Tell whether a server may be ordered under this name although no API answers: the snapshot is restored on it."""
-    return losses.all_lost(basis.plane) and choose(basis) is not None and losses.target(basis.plane).name == name
+    chosen = choose(basis) if losses.all_lost(basis.plane) else None
+    return chosen is not None and target(basis, chosen).name == name
 
 
 def age(seconds: float) -> str:
@@ -310,9 +372,23 @@ def predict(spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
     match step:
         case KeepSnapshot():
             return predictions.with_kept_snapshot(state, step)
+        case UploadSnapshot():
+            return _with_upload(state, step)
         case RestoreSnapshot():
             return predictions.with_restored_data(spec, state, step)
         case StartRestored():
-            return predictions.with_restored_voter(spec, state, step.server_id)
+            still = predictions.with_facts_of(state, step.quiet, _stopped)
+            return predictions.with_restored_voter(spec, still, step.server_id)
         case _:
             return state
+
+
+def _stopped(facts: HostFacts) -> HostFacts:
+    return replace(facts, server_unit=replace(facts.server_unit, active="inactive"))
+
+
+def _with_upload(state: ClusterState, step: UploadSnapshot) -> ClusterState:
+    arrived = Snapshot(name=step.name, size=step.size, created=state.observed_at)
+    return predictions.with_facts(
+        state, step.server_id, lambda facts: replace(facts, snapshots=(*facts.snapshots, arrived))
+    )

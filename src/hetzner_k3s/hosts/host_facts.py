@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hetzner_k3s.hosts.supervisor_facts import supervisor_facts
@@ -18,6 +18,7 @@ from hetzner_k3s.model.host import (
     Snapshot,
     UnitFacts,
 )
+from hetzner_k3s.model.snapshots import HostedSnapshot
 
 _UUID = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _RUNNING_STATES = frozenset({"active", "activating", "deactivating", "reloading"})
@@ -130,6 +131,21 @@ def _snapshots(listed: str) -> tuple[Snapshot, ...]:
     words = listed.split()
     triples = zip(words[0::3], words[1::3], words[2::3], strict=False)
     return tuple(Snapshot(name=name, size=int(size), created=float(at)) for size, at, name in triples)
+
+
+def hosted_snapshots(told: Sequence[Document]) -> tuple[HostedSnapshot, ...]:
+    """Read what a host told of its snapshot files."""
+    return tuple(
+        HostedSnapshot(
+            name=one["name"],
+            size=one["size"],
+            created=float(one["created"]),
+            sha256=one["sha256"],
+            cluster_uid=one["uid"],
+            token_hashes=tuple(one["tokens"].split()),
+        )
+        for one in told
+    )
 
 
 def _operation(last: Document | None, unit: UnitFacts) -> OperationRecord | None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
-from hetzner_k3s.hosts.host_facts import Document, host_facts, members
+from hetzner_k3s.hosts.host_facts import Document, host_facts, hosted_snapshots, members
 from hetzner_k3s.hosts.shell import operation_script
 from hetzner_k3s.hosts.units import UNIT_NAMES, install_files
 from hetzner_k3s.hosts.wal import UnreadableLog, last_position
@@ -40,6 +40,7 @@ from hetzner_k3s.model.operations import (
     ReadLog,
     ReadMembers,
     ReadSecret,
+    ReceiveSnapshot,
     RemoveMember,
     ResetCluster,
     RestartAgent,
@@ -51,6 +52,7 @@ from hetzner_k3s.model.operations import (
     SetToken,
     StartK3s,
     StopK3s,
+    TellSnapshots,
     WipeJoiner,
     WriteConfig,
 )
@@ -163,7 +165,18 @@ _PROCEDURES: Mapping[type[Operation[Any]], _Procedure] = {
         "reset_cluster", arguments=lambda op: (op.ca, op.lineage, op.parent or "-"), limit=lambda _: 700.0
     ),
     RestoreSnapshot: _procedure(
-        "restore_snapshot", arguments=lambda op: (op.snapshot, op.lineage, op.parent or "-"), limit=lambda _: 620.0
+        "restore_snapshot",
+        arguments=lambda op: (op.snapshot, op.lineage, op.parent or "-", op.sha256 or "-"),
+        limit=lambda _: 620.0,
+    ),
+    TellSnapshots: _procedure(
+        "tell_snapshots",
+        arguments=lambda op: (_whole(op.deadline),),
+        read=lambda result, _: hosted_snapshots(result),
+        limit=lambda op: op.deadline * 2 + _GRACE,
+    ),
+    ReceiveSnapshot: _procedure(
+        "receive_snapshot", arguments=lambda op: (op.name, str(op.size), op.sha256), limit=lambda _: 3600.0
     ),
     SendSnapshot: _procedure("send_snapshot", arguments=lambda op: (op.name,), limit=lambda _: 3600.0),
     RestartAgent: _procedure("restart_agent", arguments=lambda op: (op.url,)),

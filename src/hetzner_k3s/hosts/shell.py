@@ -8,7 +8,12 @@ from __future__ import annotations
 from functools import cache
 from importlib.resources import files
 
-_LOOKS_AT_THE_HOST = frozenset({"probe", "await_k3s", "hold_k3s", "fence_member", "reset_cluster", "restore_snapshot"})
+_LOOKS_AT_THE_HOST = frozenset(
+    {
+        *("probe", "await_k3s", "hold_k3s", "fence_member", "reset_cluster"),
+        *("restore_snapshot", "receive_snapshot", "tell_snapshots"),
+    }
+)
 
 
 @cache

@@ -10,9 +10,9 @@ class Consents:
     """The consents given on the command line, each for the one run it was given to.
 
     `replace` are names of masters that may be discarded; `reset_quorum_from` is the master whose data goes on when
-    quorum is lost; `restore` is `latest` or a snapshot's name; `new_cluster_over` are the first eight digits of the CA
-    hash or UID of a cluster that is given up; `accept_ca` and `keep` are the first eight digits of a CA hash (`keep`:
-    or of a UID) that is right; `prune` lets go what is beyond the file.
+    quorum is lost; `restore` is `latest`, a snapshot's name or a path; `new_cluster_over` are the first eight digits of
+    the CA hash or UID of a cluster that is given up; `accept_ca` and `keep` are the first eight digits of a CA hash
+    (`keep`: or of a UID) that is right; `prune` lets go what is beyond the file.
     """
 
     replace: frozenset[str] = frozenset()

@@ -12,6 +12,7 @@ from typing import ClassVar, Generic, TypeVar
 
 from hetzner_k3s.model.host import HostFacts, LogPosition, Member, Snapshot
 from hetzner_k3s.model.secrets import Secret
+from hetzner_k3s.model.snapshots import HostedSnapshot
 
 R_co = TypeVar("R_co", covariant=True)
 
@@ -327,16 +328,39 @@ class ResetCluster(Operation[Done]):
 class RestoreSnapshot(Operation[Done]):
     """Make a host without data the only member of the cluster that a snapshot holds; nothing is started.
 
-    `config.yaml` must be there, with the token and, for S3, the keys to it; `snapshot` is a name in its folder. The
-    mark `restoring` lies on the host meanwhile: what a cut-off restore left is removed before it is tried again. The
-    lineage file is written last (K3S_RUN_FACTS.md, "S3": exit code and success line alone prove nothing).
+    `config.yaml` must be there, with the token and, for S3, the keys to it; `snapshot` is a name in its folder, or,
+    with a `sha256`, a file among the host's own snapshots of that checksum (`precondition_changed` where it is not).
+    Snapshots stay, and what else lies in `server/` goes to `server-replaced-<unix>`. The mark `restoring` lies on the
+    host meanwhile: what a cut-off restore left is removed before it is tried again. The lineage file is written last
+    (K3S_RUN_FACTS.md, "S3": exit code and success line alone prove nothing).
     """
 
     mutating: ClassVar[bool] = True
     snapshot: str
+    sha256: str | None
     lineage: str
     parent: str | None
     fence: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TellSnapshots(Operation[tuple[HostedSnapshot, ...]]):
+    """Read whose the snapshot files of a host are, the newest first, for at most `deadline` seconds."""
+
+    deadline: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiveSnapshot(Operation[Done]):
+    """Lay a snapshot file beside those of a host without data; sent through `Hosts.send`, never through `perform`.
+
+    It appears under `name` only when it is whole: `size` in bytes and `sha256` are checked there. Sent again it is
+    left as it is; another file of that name is put aside.
+    """
+
+    name: str
+    size: int
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

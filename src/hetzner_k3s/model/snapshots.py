@@ -13,6 +13,39 @@ _MADE = re.compile(r"-(\d{9,11})(?:\.zip)?\Z")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HostedSnapshot:
+    """A snapshot file on a host, with what it says itself.
+
+    `created` is UNIX seconds, `sha256` of the whole file. `cluster_uid` is the UID of its namespace kube-system, None
+    where it is damaged; `token_hashes` (12 digits each) are those of the tokens that its keys are sealed with, an old
+    one too where a rotation was not long ago.
+    """
+
+    name: str
+    size: int
+    created: float
+    sha256: str
+    cluster_uid: str | None
+    token_hashes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotFile:
+    """A snapshot on the operator's machine: the file that `--restore PATH` names, or that of the backup it names.
+
+    `given` is what was typed. What the file says itself is as in `HostedSnapshot`.
+    """
+
+    given: str
+    name: str
+    size: int
+    created: float
+    sha256: str
+    cluster_uid: str | None
+    token_hashes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoredSnapshot:
     """A snapshot in S3.
 
@@ -30,9 +63,8 @@ class StoredSnapshot:
 
     @property
     def created(self) -> float:
-        """Give when it was made: k3s ends the name with it, and a copy keeps the name but not the object's time."""
-        made = _MADE.search(self.name)
-        return float(made[1]) if made else self.modified
+        """Give when it was made."""
+        return made_at(self.name, self.modified)
 
     @property
     def original(self) -> str:
@@ -43,6 +75,12 @@ class StoredSnapshot:
     def kept(self) -> bool:
         """Tell whether it is a copy that no retention takes away."""
         return self.name.startswith(KEPT)
+
+
+def made_at(name: str, modified: float) -> float:
+    """Give when a snapshot was made: k3s ends the name with it, and a copy keeps the name but not the file's time."""
+    made = _MADE.search(name)
+    return float(made[1]) if made else modified
 
 
 def of_cluster(snapshots: tuple[StoredSnapshot, ...], uid: str | None) -> tuple[StoredSnapshot, ...]:

@@ -10,7 +10,7 @@ from hetzner_k3s.model.cloud import CloudView, Server
 from hetzner_k3s.model.facts import Known, Reading, Unknown
 from hetzner_k3s.model.host import HostFacts, HostReading, LogPosition
 from hetzner_k3s.model.kube import KubeView
-from hetzner_k3s.model.snapshots import StoredSnapshot
+from hetzner_k3s.model.snapshots import HostedSnapshot, SnapshotFile, StoredSnapshot
 
 UNREADABLE: Final = "unreadable"
 
@@ -31,8 +31,9 @@ class LocalEvidence:
     `kubeconfig_ca` is the CA hash in the kubeconfig at the configured path where it has this cluster's context,
     `UNREADABLE` where it cannot be parsed; `kubeconfig_servers` maps its contexts to API URLs;
     `open_birth` is true when the journal here tells of a birth that no `delete` closed; `rescues` are the copies of
-    hosts' data that lie here, verified; `token_hashes` those of the k3s tokens that the user handed to this run;
-    `given_up` the CA hashes of clusters of this name that were deleted, or given up, from here.
+    hosts' data that lie here, verified; `token_hashes` those of the k3s tokens that the user handed to this run,
+    `snapshot` the file that its `--restore` names; `given_up` the CA hashes of clusters of this name that were deleted,
+    or given up, from here.
     """
 
     kubeconfig_ca: str | None = None
@@ -41,6 +42,7 @@ class LocalEvidence:
     token_hashes: tuple[str, ...] = ()
     given_up: tuple[str, ...] = ()
     rescues: tuple[Rescue, ...] = ()
+    snapshot: SnapshotFile | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +64,9 @@ class ClusterState:
 
     snapshots: Reading[tuple[StoredSnapshot, ...]] | None = None
     """What lies in S3; None where nobody looked: the file names no S3, or nothing depends on it."""
+
+    on_hosts: Mapping[int, Reading[tuple[HostedSnapshot, ...]]] = field(default_factory=dict)
+    """What the snapshot files of a host without data say, read only while no master answers as a voter."""
 
     @property
     def view(self) -> CloudView:

@@ -1,8 +1,17 @@
 """The operator's own machine: time, randomness, host keys, kubeconfig and run journal."""
 
 from hetzner_k3s.adapters.system.bundle import BackupBundle
+from hetzner_k3s.adapters.system.given import GivenSnapshot, read_given
 from hetzner_k3s.adapters.system.host_keys import Ed25519HostKeys
 from hetzner_k3s.adapters.system.operator import OperatorMachine
 from hetzner_k3s.adapters.system.sources import SystemClock, SystemRng
 
-__all__ = ["BackupBundle", "Ed25519HostKeys", "OperatorMachine", "SystemClock", "SystemRng"]
+__all__ = [
+    "BackupBundle",
+    "Ed25519HostKeys",
+    "GivenSnapshot",
+    "OperatorMachine",
+    "SystemClock",
+    "SystemRng",
+    "read_given",
+]

@@ -16,6 +16,7 @@ from typing import IO, Final
 
 from hetzner_k3s.adapters.system import rescues
 from hetzner_k3s.adapters.system.files import append_private, write_private
+from hetzner_k3s.adapters.system.given import GivenSnapshot
 from hetzner_k3s.adapters.system.kubeconfig import read_kubeconfig
 from hetzner_k3s.model.identity import token_hash
 from hetzner_k3s.model.secrets import Secret
@@ -44,12 +45,22 @@ class OperatorMachine:
         run: this run's id, as in the operator lock's labels.
         clock: for the times in the journal.
         tokens: k3s tokens that the user handed to this run, for the restore of a snapshot.
+        given: the snapshot that the run's `--restore` names by its path; a backup's token is one of the tokens.
     """
 
     def __init__(
-        self, *, cluster: str, kubeconfig: Path, run: str, clock: Clock, tokens: Sequence[Secret] = ()
+        self,
+        *,
+        cluster: str,
+        kubeconfig: Path,
+        run: str,
+        clock: Clock,
+        tokens: Sequence[Secret] = (),
+        given: GivenSnapshot | None = None,
     ) -> None:
-        self._tokens = {token_hash(token.reveal()): token for token in tokens}
+        beside = (given.token,) if given is not None and given.token is not None else ()
+        self._tokens = {token_hash(token.reveal()): token for token in (*beside, *tokens)}
+        self._given = given
         self._cluster = cluster
         self._kubeconfig = kubeconfig
         self._run = run
@@ -62,9 +73,10 @@ class OperatorMachine:
         """Read what this machine remembers of the cluster."""
         found = read_kubeconfig(self._kubeconfig, self._cluster)
         births = self._births()
+        snapshot = self._given.file if self._given else None
         if found.ca is not None and found.ca in _closed_cas(births):
             return LocalEvidence(
-                open_birth=_is_open(births), token_hashes=tuple(self._tokens)
+                open_birth=_is_open(births), token_hashes=tuple(self._tokens), snapshot=snapshot
             )  # `delete --force` leaves the file, as 2.6 does
         return LocalEvidence(
             kubeconfig_ca=found.ca,
@@ -73,7 +85,14 @@ class OperatorMachine:
             token_hashes=tuple(self._tokens),
             given_up=tuple(sorted(_closed_cas(births))),
             rescues=rescues.found(self._rescues),
+            snapshot=snapshot,
         )
+
+    def snapshot(self) -> AsyncIterator[bytes]:
+        """Read the snapshot file that the user named, in pieces."""
+        if self._given is None:
+            raise LookupError("no snapshot file was named")
+        return self._given.pieces()
 
     def token(self, token_hash: str) -> Secret | None:
         """Give the token with this hash out of those that the user handed to this run."""

@@ -40,7 +40,7 @@ def create(config: Path, quiet: bool, consents: Consents) -> ExitCode:
 
 
 async def _create(spec: ClusterSpec, quiet: bool, consents: Consents) -> ExitCode:
-    async with wiring.open_session(spec) as session:
+    async with wiring.open_session(spec, consents.restore) as session:
         teller = Teller(spec.name, quiet=quiet, now=session.ports.clock.monotonic, write=wiring.to_stderr)
         intent = Intent(verb=Verb.CREATE, addons=addons.digests(spec), consents=consents)
         wish = Wish(spec=spec, intent=intent, request=session.lock_request)

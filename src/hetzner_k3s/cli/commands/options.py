@@ -70,8 +70,8 @@ _CONSENTS: Final = (
     ),
     click.option(
         "--restore",
-        metavar="latest|NAME",
-        help="All masters are lost: restore this snapshot (see `snapshots`).",
+        metavar="latest|NAME|PATH",
+        help="All masters are lost: restore this snapshot (see `snapshots`), or a backup, or a snapshot file.",
     ),
     click.option(
         "--new-cluster-over",

@@ -43,7 +43,7 @@ def plan(config: Path, as_json: bool, check: bool, consents: Consents) -> ExitCo
 
 async def _look_ahead(spec: ClusterSpec, consents: Consents) -> Forecast:
     """Look as `create` does, with the same patience: right after a loss there is an election."""
-    async with wiring.open_session(spec) as session:
+    async with wiring.open_session(spec, consents.restore) as session:
         teller = Teller(spec.name, quiet=False, now=session.ports.clock.monotonic, write=wiring.to_stderr)
         intent = Intent(verb=Verb.CREATE, addons=addons.digests(spec), consents=consents)
         wish = Wish(spec=spec, intent=intent, request=session.lock_request)

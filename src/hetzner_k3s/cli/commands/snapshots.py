@@ -23,14 +23,20 @@ from hetzner_k3s.observe.snapshots import read
 @click.command()
 @config_option
 @click.option("--json", "as_json", is_flag=True, help="Print the same rows as JSON.")
-def snapshots(config: Path, as_json: bool) -> ExitCode:
+@click.option(
+    "--from",
+    "path",
+    type=click.Path(path_type=Path, exists=True),
+    help="Show this backup, or snapshot file, of this machine too.",
+)
+def snapshots(config: Path, as_json: bool, path: Path | None) -> ExitCode:
     """Show the snapshots in S3 and on the masters: age, size, and whether they are this cluster's.
 
-    A snapshot can be restored with `create --restore NAME` when all masters are lost. The exit code is 3 when S3 did
-    not answer.
+    A snapshot can be restored with `create --restore NAME` when all masters are lost, a backup or a file of this
+    machine with `create --restore PATH`. The exit code is 3 when S3 did not answer.
     """
     spec = load_spec(config)
-    state = wiring.run(_look(spec))
+    state = wiring.run(_look(spec, str(path.absolute()) if path else None))
     if as_json:
         click.echo(json.dumps(snapshot_json(spec, state), indent=2))
     else:
@@ -39,7 +45,7 @@ def snapshots(config: Path, as_json: bool) -> ExitCode:
     return ExitCode.PENDING if isinstance(state.snapshots, Unknown) else ExitCode.CONVERGED
 
 
-async def _look(spec: ClusterSpec) -> ClusterState:
-    async with wiring.open_session(spec) as session:
+async def _look(spec: ClusterSpec, path: str | None) -> ClusterState:
+    async with wiring.open_session(spec, path) as session:
         state = await observe(session.ports, spec, Verb.CREATE)
         return replace(state, snapshots=state.snapshots or await read(session.ports, spec))

@@ -9,7 +9,7 @@ from hetzner_k3s.cli.render.tables import age, size, table
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.facts import Known, Unknown
 from hetzner_k3s.model.identity import BirthRecord
-from hetzner_k3s.model.snapshots import StoredSnapshot
+from hetzner_k3s.model.snapshots import SnapshotFile, StoredSnapshot, made_at
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
 
@@ -36,30 +36,56 @@ def snapshot_rows(spec: ClusterSpec, state: ClusterState) -> tuple[Row, ...]:
     uid = record.uid if isinstance(record, BirthRecord) else None
     stored = state.snapshots.value if isinstance(state.snapshots, Known) else ()
     rows = [_stored(snapshot, uid, state.observed_at) for snapshot in stored]
-    rows += _local(spec, state)
+    rows += _local(spec, state, uid)
+    if state.local.snapshot is not None:
+        rows.append(_here(state.local.snapshot, uid, state.observed_at))
     return tuple(sorted(rows, key=lambda row: (-row.created, row.where, row.name)))
 
 
 def _stored(snapshot: StoredSnapshot, uid: str | None, now: float) -> Row:
-    whose = UNTOLD if snapshot.cluster_uid is None or uid is None else OURS if snapshot.cluster_uid == uid else ANOTHERS
     return Row(
         name=snapshot.name,
         where=f"S3 {snapshot.folder}/" if snapshot.folder else "S3 /",
         created=snapshot.created,
         age=max(0.0, now - snapshot.created),
         size=snapshot.size,
-        of=whose,
+        of=_whose(snapshot.cluster_uid, uid),
         token_hash=snapshot.token_hash,
     )
 
 
-def _local(spec: ClusterSpec, state: ClusterState) -> Iterator[Row]:
+def _whose(cluster_uid: str | None, uid: str | None) -> str:
+    return UNTOLD if cluster_uid is None or uid is None else OURS if cluster_uid == uid else ANOTHERS
+
+
+def _here(file: SnapshotFile, uid: str | None, now: float) -> Row:
+    created = made_at(file.name, file.created)
+    return Row(
+        name=file.name,
+        where="this machine",
+        created=created,
+        age=max(0.0, now - created),
+        size=file.size,
+        of=_whose(file.cluster_uid, uid),
+        token_hash=", ".join(file.token_hashes) or None,
+    )
+
+
+def _local(spec: ClusterSpec, state: ClusterState, uid: str | None) -> Iterator[Row]:
+    """Give what lies on the masters; of one without data it was read whose they are, else they are its host's."""
     for server in lookup.owned_masters(spec.name, state.view):
-        facts = state.facts(server.id)
+        facts, told = state.facts(server.id), state.on_hosts.get(server.id)
+        read = {s.name: s for s in told.value} if isinstance(told, Known) else {}
         for found in facts.snapshots if facts else ():
-            age = max(0.0, state.observed_at - found.created)
+            said = read.get(found.name)
             yield Row(
-                name=found.name, where=server.name, created=found.created, age=age, size=found.size, of="its host"
+                name=found.name,
+                where=server.name,
+                created=found.created,
+                age=max(0.0, state.observed_at - found.created),
+                size=found.size,
+                of=_whose(said.cluster_uid, uid) if said else "its host",
+                token_hash=", ".join(said.token_hashes) or None if said else None,
             )
 
 

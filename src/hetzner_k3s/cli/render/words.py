@@ -40,6 +40,7 @@ VERBS: Final[Mapping[type, str]] = {
     steps.UncordonNode: "uncordon",
     steps.ForgetBirth: "forget the birth of",
     steps.KeepSnapshot: "keep a copy of the snapshot as",
+    steps.UploadSnapshot: "copy the snapshot file to",
     steps.RestoreSnapshot: "restore the snapshot on",
     steps.StartRestored: "start the restored cluster on",
     steps.ReconnectWorker: "reconnect worker",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field, replace
 
 from hetzner_k3s.lab.k3s import tokens
@@ -9,7 +10,7 @@ from hetzner_k3s.lab.k3s.bootstrap import File
 from hetzner_k3s.lab.k3s.model_etcd_data import Data
 from hetzner_k3s.lab.k3s.model_etcd_data import Snapshot as Backend
 from hetzner_k3s.lab.k3s.model_etcd_peers import Drive
-from hetzner_k3s.lab.simulated import config_file
+from hetzner_k3s.lab.simulated import config_file, snapshot_files
 from hetzner_k3s.model.host import DiskFacts, OperationRecord, Snapshot
 from hetzner_k3s.model.operations import K3sRole
 
@@ -20,6 +21,15 @@ class SavedSnapshot:
 
     entry: Snapshot
     backend: Backend
+
+    @property
+    def sha256(self) -> str:
+        """Give the checksum of the file."""
+        return hashlib.sha256(snapshot_files.encode(self.backend)).hexdigest()
+
+    def called(self, name: str) -> SavedSnapshot:
+        """Give the same file by another name."""
+        return SavedSnapshot(replace(self.entry, name=name), self.backend)
 
 
 @dataclass(frozen=True, slots=True)

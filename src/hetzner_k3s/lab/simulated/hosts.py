@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any, Final, TypeVar, cast
 
-from hetzner_k3s.lab.simulated import host_operations, refusal
+from hetzner_k3s.lab.simulated import host_operations, refusal, snapshots
 from hetzner_k3s.lab.simulated.chance import Chance
 from hetzner_k3s.lab.simulated.host import Host
 from hetzner_k3s.lab.simulated.moments import Moments
@@ -24,7 +24,7 @@ from hetzner_k3s.model.errors import (
     SshStage,
 )
 from hetzner_k3s.model.host import HostKeyKind, OperationRecord
-from hetzner_k3s.model.operations import Done, Operation
+from hetzner_k3s.model.operations import Done, Operation, ReceiveSnapshot
 
 R = TypeVar("R")
 
@@ -73,6 +73,22 @@ class SimulatedHosts:
         for piece in (printed[:100], printed[100:]):
             self._moments.check()
             yield piece
+
+    async def send(self, target: HostTarget, operation: ReceiveSnapshot, pieces: AsyncIterator[bytes]) -> None:
+        """Run an operation whose stdin is a file."""
+        name = type(operation).__name__
+        self.writes.append(f"{name} on {target.name}")
+        self._moments.pass_by(f"before {name} on {target.name}")
+        host, _ = await self._connect(target, operation)
+        content = b"".join([piece async for piece in pieces])
+        self._moments.pass_by(f"during {name} on {target.name}")
+        try:
+            await _unless_cut(host, host.spawn(snapshots.receive_snapshot(host, operation, content)))
+        except _Cut as cut:
+            raise _unreachable(target, SshStage.SESSION, "connection lost") from cut
+        except OperationRefused as refused:
+            raise _error(operation, target, refused) from refused
+        self._moments.pass_by(f"after {name} on {target.name}")
 
     async def reach(self, target: HostTarget) -> Host:
         """Give a host by a verified connection with its final key, as a forward to its API needs one."""

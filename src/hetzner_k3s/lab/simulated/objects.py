@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from hetzner_k3s.lab.k3s.model_etcd_data import Snapshot as Backend
+from hetzner_k3s.lab.simulated import snapshot_files
 from hetzner_k3s.lab.simulated.chance import Chance
 from hetzner_k3s.lab.simulated.moments import Moments
 from hetzner_k3s.model.errors import Fate, StorageError
@@ -79,16 +79,14 @@ class SimulatedObjects:
         self._moments.pass_by(f"after copy {name}")
 
     async def fetch(self, snapshot: StoredSnapshot, path: str) -> None:
-        """Download a snapshot; the file is a JSON document here."""
+        """Download a snapshot."""
         await self._ask()
         found = self._bucket.objects.get((snapshot.folder, snapshot.name))
         if found is None:
             raise StorageError("the S3 service refused: NoSuchKey", fate=Fate.DID_NOT_HAPPEN)
-        rows = [[entry.key, entry.value.decode("latin-1"), entry.mod_revision] for entry in found.backend.keys]
-        text = json.dumps({"revision": found.backend.revision, "keys": rows})
 
         def write() -> None:
-            with open(path, "x", encoding="utf-8") as file:
-                file.write(text)
+            with open(path, "xb") as file:
+                file.write(snapshot_files.encode(found.backend))
 
         await asyncio.to_thread(write)

@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 from hetzner_k3s.lab.simulated.moments import Moments
 from hetzner_k3s.model import identity, naming
 from hetzner_k3s.model.secrets import Secret
+from hetzner_k3s.model.snapshots import SnapshotFile
 from hetzner_k3s.model.state import LocalEvidence, Rescue
 
 _BIRTHS = ("birth opened", "birth closed")
@@ -35,6 +36,8 @@ class OperatorMachine:
     tokens: list[Secret] = field(default_factory=list)
     """The k3s tokens that its user hands to every run."""
     rescues: dict[Rescue, bytes] = field(default_factory=dict)
+    snapshot: tuple[SnapshotFile, bytes] | None = None
+    """The snapshot that its user names by a path, and what is in that file."""
 
 
 @lru_cache(maxsize=64)
@@ -76,7 +79,15 @@ class SimulatedLocal:
             rescues=tuple(self._machine.rescues),
             given_up=tuple(sorted(self._machine.given_up)),
             token_hashes=tuple(identity.token_hash(token.reveal()) for token in self._machine.tokens),
+            snapshot=self._machine.snapshot[0] if self._machine.snapshot else None,
         )
+
+    async def snapshot(self) -> AsyncIterator[bytes]:
+        """Read the snapshot file that the user named, in two pieces."""
+        content = self._machine.snapshot[1] if self._machine.snapshot else b""
+        for piece in (content[:100], content[100:]):
+            self._moments.check()
+            yield piece
 
     def token(self, token_hash: str) -> Secret | None:
         """Give the token with this hash out of those that the user hands to every run."""

@@ -6,21 +6,29 @@ What a restore prints and leaves behind is as recorded (K3S_RUN_FACTS.md, "Corre
 from __future__ import annotations
 
 import asyncio
-import json
+import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from hetzner_k3s.lab.k3s import bootstrap, model_etcd_data, tokens
-from hetzner_k3s.lab.k3s.api.resources import NAMESPACES
 from hetzner_k3s.lab.k3s.flags import Flags
 from hetzner_k3s.lab.k3s.model_etcd_data import Snapshot as Backend
-from hetzner_k3s.lab.simulated import config_file, k3s_files
-from hetzner_k3s.lab.simulated.disk import SavedSnapshot
+from hetzner_k3s.lab.simulated import config_file, k3s_files, snapshot_files
+from hetzner_k3s.lab.simulated.disk import Disk, SavedSnapshot
 from hetzner_k3s.lab.simulated.refusal import failed, precondition_changed
 from hetzner_k3s.model.host import HostKeyKind, Snapshot
-from hetzner_k3s.model.operations import Done, K3sRole, Operation, RestartAgent, RestoreSnapshot, SendSnapshot
-from hetzner_k3s.model.snapshots import StoredSnapshot
+from hetzner_k3s.model.operations import (
+    Done,
+    K3sRole,
+    Operation,
+    ReceiveSnapshot,
+    RestartAgent,
+    RestoreSnapshot,
+    SendSnapshot,
+    TellSnapshots,
+)
+from hetzner_k3s.model.snapshots import KEPT, HostedSnapshot, StoredSnapshot
 
 if TYPE_CHECKING:
     from hetzner_k3s.lab.simulated.host import Host
@@ -40,8 +48,7 @@ def save(server: K3sServer, flags: Flags, name: str) -> Snapshot:
     """Save a snapshot as `NAME-<node>-<UNIX seconds>`, and copy it to S3 where the configuration says so."""
     host, backend = server.host, server.member().photograph()
     now = host.site.clock.now()
-    size = 4096 + sum(len(entry.value) for entry in backend.keys)
-    entry = Snapshot(name=f"{name}-{server.name}-{int(now)}", size=size, created=now)
+    entry = Snapshot(name=f"{name}-{server.name}-{int(now)}", size=snapshot_files.size(backend), created=now)
     host.disk.snapshots[entry.name] = SavedSnapshot(entry, backend)
     if flags.on("etcd-s3"):
         _upload(host, flags, entry, backend)
@@ -58,17 +65,11 @@ def _upload(host: Host, flags: Flags, entry: Snapshot, backend: Backend) -> None
         folder=flags.text("etcd-s3-folder"),
         size=entry.size,
         modified=entry.created,
-        cluster_uid=_uid(backend),
+        cluster_uid=snapshot_files.uid_of(backend),
         token_hash=tokens.short_hash(tokens.parse(host.disk.token or "").password),
         node=host.name,
     )
     bucket.put(stored, backend)
-
-
-def _uid(backend: Backend) -> str | None:
-    key = NAMESPACES.key("", "kube-system")
-    found = next((entry for entry in backend.keys if entry.key == key), None)
-    return str(json.loads(found.value)["metadata"]["uid"]) if found else None
 
 
 async def keep_saving(server: K3sServer, flags: Flags) -> None:
@@ -90,18 +91,18 @@ async def keep_saving(server: K3sServer, flags: Flags) -> None:
 # --- restoring
 
 
-async def cluster_restore(host: Host, flags: Flags, name: str) -> str:
+async def cluster_restore(host: Host, flags: Flags, name: str, *, from_s3: bool) -> str:
     """Run `k3s server --cluster-reset --cluster-reset-restore-path=NAME`; gives the last line of its log.
 
-    The exit code is not modelled: it is 0 however it ended.
+    Without `from_s3` it is told `--etcd-s3=false`. The exit code is not modelled: it is 0 however it ended.
     """
     disk = host.disk
     password = tokens.parse(flags.text("token")).password
     k3s_files.create_authorities(disk, host.chance, password, host.site.clock.now())
     await host.takes(_RESTORE_SECONDS)
-    backend = _find(host, flags, name)
+    backend = _find(host, flags, name, from_s3=from_s3)
     if backend is None:
-        return f'level=fatal msg="{_MANAGED}{_NO_KEY}"'
+        return f'level=fatal msg="{_MANAGED}{_NO_KEY if from_s3 else f"etcd: snapshot path does not exist: {name}"}"'
     url = f"https://{host.addresses[0]}:2380"
     disk.member_name = f"{host.name}-{host.chance.token_hex(4)}"
     # Keys with a lease of 15 s are gone before anybody can read them.
@@ -118,8 +119,8 @@ async def cluster_restore(host: Host, flags: Flags, name: str) -> str:
     return f'level=error msg="Shutdown request received: \\"{DONE}\\""'
 
 
-def _find(host: Host, flags: Flags, name: str) -> Backend | None:
-    if flags.on("etcd-s3"):
+def _find(host: Host, flags: Flags, name: str, *, from_s3: bool) -> Backend | None:
+    if from_s3:
         stored = host.site.bucket.objects.get((flags.text("etcd-s3-folder"), name))
         return stored.backend if stored and not host.site.bucket.down else None
     saved = host.disk.snapshots.get(name)
@@ -129,12 +130,12 @@ def _find(host: Host, flags: Flags, name: str) -> Backend | None:
 async def restore_snapshot(host: Host, operation: RestoreSnapshot, _: HostKeyKind) -> Done:
     """Do as `restore_snapshot.sh`."""
     disk = host.disk
-    if not disk.restoring:
-        if disk.drive.data is not None:
-            if disk.lineage is not None and disk.lineage[1] == operation.parent:
-                return Done()
-            raise precondition_changed("this host holds etcd data")
-        disk.restoring = True
+    if not disk.restoring and disk.drive.data is not None:
+        if disk.lineage is not None and disk.lineage[1] == operation.parent:
+            return Done()
+        raise precondition_changed("this host holds etcd data")
+    _demand_file(disk, operation)
+    disk.restoring = True
     if not disk.config:
         raise failed("there is no /etc/rancher/k3s/config.yaml")
     flags = config_file.flags("server", disk.config)
@@ -145,13 +146,61 @@ async def restore_snapshot(host: Host, operation: RestoreSnapshot, _: HostKeyKin
         disk.units[K3sRole.SERVER] = False
     saved = dict(disk.snapshots)
     disk.remove_database()
-    disk.server, disk.token, disk.lineage = {}, None, None
-    disk.snapshots = {} if flags.on("etcd-s3") else saved
-    last = await cluster_restore(host, flags, operation.snapshot)
+    disk.server, disk.token, disk.lineage, disk.snapshots = {}, None, None, saved
+    name = operation.snapshot
+    if operation.sha256 is not None:
+        name = f"{KEPT}{operation.snapshot.removeprefix(KEPT)}"
+        disk.snapshots.setdefault(name, disk.snapshots[operation.snapshot].called(name))
+    last = await cluster_restore(host, flags, name, from_s3=operation.sha256 is None)
     if DONE not in last:
         raise failed(f"k3s did not restore the snapshot: {last}")
     disk.lineage = (operation.lineage, operation.parent)
     disk.restoring = False
+    return Done()
+
+
+def _demand_file(disk: Disk, operation: RestoreSnapshot) -> None:
+    if operation.sha256 is None:
+        return
+    saved = disk.snapshots.get(operation.snapshot)
+    if saved is None:
+        raise precondition_changed(f"this host has no snapshot {operation.snapshot}")
+    if saved.sha256 != operation.sha256:
+        raise precondition_changed(f"the snapshot {operation.snapshot} is not the file that was looked at")
+
+
+async def tell_snapshots(host: Host, _: TellSnapshots, __: HostKeyKind) -> tuple[HostedSnapshot, ...]:
+    """Do as `tell_snapshots.sh`."""
+    newest_first = sorted(host.disk.snapshots.values(), key=lambda s: -s.entry.created)
+    return tuple(
+        HostedSnapshot(
+            name=saved.entry.name,
+            size=saved.entry.size,
+            created=saved.entry.created,
+            sha256=saved.sha256,
+            cluster_uid=snapshot_files.uid_of(saved.backend),
+            token_hashes=snapshot_files.tokens_of(saved.backend),
+        )
+        for saved in newest_first
+    )
+
+
+async def receive_snapshot(host: Host, operation: ReceiveSnapshot, content: bytes) -> Done:
+    """Do as `receive_snapshot.sh`; `content` is its stdin."""
+    disk, name = host.disk, operation.name
+    if disk.drive.data is not None and not disk.restoring:
+        raise precondition_changed("this host holds etcd data")
+    if len(content) != operation.size or hashlib.sha256(content).hexdigest() != operation.sha256:
+        raise failed("the snapshot arrived damaged")
+    backend = snapshot_files.decode(content)
+    if backend is None:
+        raise failed("the simulation knows no snapshots but its own")
+    now = host.site.clock.now()
+    if (other := disk.snapshots.get(name)) is not None:
+        if other.sha256 == operation.sha256:
+            return Done()
+        disk.snapshots[f"{name}.before-{int(now)}"] = disk.snapshots.pop(name)
+    disk.snapshots[name] = SavedSnapshot(Snapshot(name=name, size=operation.size, created=now), backend)
     return Done()
 
 
@@ -170,17 +219,16 @@ async def restart_agent(host: Host, operation: RestartAgent, _: HostKeyKind) -> 
 
 
 async def send_snapshot(host: Host, operation: SendSnapshot, _: HostKeyKind) -> bytes:
-    """Do as `send_snapshot.sh`; the file is a JSON document here."""
+    """Do as `send_snapshot.sh`."""
     saved = host.disk.snapshots.get(operation.name)
     if saved is None:
         raise failed(f"this host has no snapshot {operation.name}")
-    rows = [[entry.key, entry.value.decode("latin-1"), entry.mod_revision] for entry in saved.backend.keys]
-    text = json.dumps({"revision": saved.backend.revision, "keys": rows}).encode()
-    return text[: saved.entry.size].ljust(saved.entry.size)  # as long as the entry says, whatever a row costs here
+    return snapshot_files.encode(saved.backend)
 
 
 HANDLERS: Mapping[type[Operation[Any]], Callable[[Host, Any, HostKeyKind], Awaitable[Any]]] = {
     RestoreSnapshot: restore_snapshot,
     RestartAgent: restart_agent,
     SendSnapshot: send_snapshot,
+    TellSnapshots: tell_snapshots,
 }

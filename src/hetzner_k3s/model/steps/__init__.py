@@ -24,7 +24,14 @@ from hetzner_k3s.model.steps.infra import (
 from hetzner_k3s.model.steps.local import WriteKubeconfig
 from hetzner_k3s.model.steps.nodes import DeleteNode, JoinWorker
 from hetzner_k3s.model.steps.power import PowerOn, StartMaster
-from hetzner_k3s.model.steps.restore import ForgetBirth, KeepSnapshot, ReconnectWorker, RestoreSnapshot, StartRestored
+from hetzner_k3s.model.steps.restore import (
+    ForgetBirth,
+    KeepSnapshot,
+    ReconnectWorker,
+    RestoreSnapshot,
+    StartRestored,
+    UploadSnapshot,
+)
 from hetzner_k3s.model.steps.scale import (
     CordonNode,
     DrainNode,
@@ -69,6 +76,7 @@ Step = (
     | UncordonNode
     | ForgetBirth
     | KeepSnapshot
+    | UploadSnapshot
     | RestoreSnapshot
     | StartRestored
     | ReconnectWorker
@@ -121,6 +129,7 @@ __all__ = [
     "Step",
     "UncordonNode",
     "UnmarkMember",
+    "UploadSnapshot",
     "WipeJoiner",
     "WriteKubeconfig",
 ]

@@ -30,9 +30,24 @@ class KeepSnapshot:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RestoreSnapshot:
-    """Restore the kept snapshot `snapshot` on the host of the server `target`, which holds no data.
+class UploadSnapshot:
+    """Copy the snapshot file that lies on this machine to the host of `target`, which holds no data.
 
+    There it is called `name`; `size` is in bytes, `sha256` that of the whole file.
+    """
+
+    target: str
+    server_id: int
+    name: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestoreSnapshot:
+    """Restore a snapshot on the host of the server `target`, which holds no data.
+
+    `snapshot` is the kept copy in S3, or, with a `sha256`, a file among that host's own snapshots.
     The token is the one with the hash `token_hash`: read off the server `token_from` (a server id), or, where that is
     None, what this machine was given. `parent` is the lineage that the new one follows.
     """
@@ -40,6 +55,7 @@ class RestoreSnapshot:
     target: str
     server_id: int
     snapshot: str
+    sha256: str | None
     token_hash: str
     token_from: int | None
     parent: str | None
@@ -47,10 +63,15 @@ class RestoreSnapshot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartRestored:
-    """Start k3s on the master `target`, which holds a restored snapshot, and see that it is the recorded cluster."""
+    """Start k3s on the master `target`, which holds a restored snapshot, and see that it is the recorded cluster.
+
+    `quiet` are the masters without data whose k3s is at work (server ids): it is stopped first, or they would join by
+    themselves before anybody has written down of which lineage they are.
+    """
 
     target: str
     server_id: int
+    quiet: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

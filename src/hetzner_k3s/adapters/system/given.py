@@ -1,0 +1,139 @@
+"""The snapshot that `--restore PATH` names: a file, or a folder that `hetzner-k3s backup` wrote; and whose it is.
+
+What a snapshot is it says itself: it is etcd's file with its checksum at the end, and holds the namespace kube-system
+and the names under which its keys are sealed (K3S_RUN_FACTS.md: /bootstrap/<12 digits>). An archive of k3s holds one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import mmap
+import re
+import shutil
+import tempfile
+import zipfile
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Final
+
+from hetzner_k3s.adapters.system.bundle import SUMS
+from hetzner_k3s.model.errors import ProductError
+from hetzner_k3s.model.secrets import Secret
+from hetzner_k3s.model.snapshots import SnapshotFile
+
+_IDENTITY: Final = "identity.json"
+_NAMESPACE: Final = b"/registry/namespaces/kube-system"
+_NEAR: Final = 400
+"""Bytes after a key within which its value's UID stands."""
+_UUID: Final = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_SEALED: Final = re.compile(rb"/bootstrap/([0-9a-f]{12})")
+_CHECKSUM: Final = 32
+_PIECE: Final = 1 << 18
+
+
+@dataclass(frozen=True, slots=True)
+class GivenSnapshot:
+    """Where it lies, what is known of it, and the token that lies beside it in a backup."""
+
+    path: Path
+    file: SnapshotFile
+    token: Secret | None
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """Read it in pieces."""
+        with self.path.open("rb") as file:
+            while piece := file.read(_PIECE):
+                yield piece
+
+
+def read_given(typed: str | None) -> GivenSnapshot | None:
+    """Read what `--restore` names; None where that is no path: `latest`, or a snapshot's name.
+
+    Raises:
+        ProductError: nothing lies there, it cannot be read, or it is no backup or a damaged one.
+    """
+    if typed is None or not ("/" in typed or Path(typed).exists()):
+        return None
+    try:
+        path, folder = _located(Path(typed))
+        uid, tokens = _told(path)
+        file = SnapshotFile(
+            given=typed,
+            name=path.name,
+            size=path.stat().st_size,
+            created=path.stat().st_mtime,
+            sha256=_sum(path),
+            cluster_uid=uid,
+            token_hashes=tokens,
+        )
+        _hold_against_sums(folder, file)
+        return GivenSnapshot(path, file, _token(folder))
+    except OSError as problem:
+        raise ProductError(f"--restore {typed}: cannot be read ({problem.strerror or problem})") from problem
+
+
+def _located(given: Path) -> tuple[Path, Path]:
+    """Give the file, and the folder that may be a backup."""
+    if not given.is_dir():
+        return given, given.parent
+    try:
+        named = json.loads((given / _IDENTITY).read_text(encoding="utf-8"))["snapshot"]
+        return given / Path(str(named)).name, given
+    except (OSError, ValueError, KeyError, TypeError) as problem:
+        raise ProductError(
+            f"--restore {given}: that folder is no backup: {_IDENTITY} is missing or cannot be read",
+            hint="Give a folder that `hetzner-k3s backup` wrote, or the snapshot file itself.",
+        ) from problem
+
+
+def _told(path: Path) -> tuple[str | None, tuple[str, ...]]:
+    """Read the UID and the sealing tokens' hashes out of a snapshot; nothing where it is damaged or something else."""
+    if not zipfile.is_zipfile(path):
+        with path.open("rb") as file:
+            return _told_by(file)
+    try:
+        with zipfile.ZipFile(path) as archive, tempfile.TemporaryFile() as unpacked:
+            with archive.open(archive.namelist()[0]) as packed:
+                shutil.copyfileobj(packed, unpacked)
+            return _told_by(unpacked)
+    except (zipfile.BadZipFile, IndexError, RuntimeError):
+        return None, ()
+
+
+def _told_by(file: IO[bytes]) -> tuple[str | None, tuple[str, ...]]:
+    if file.seek(0, 2) <= _CHECKSUM:
+        return None, ()
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        text = memoryview(content)[:-_CHECKSUM]
+        try:
+            if hashlib.sha256(text).digest() != content[-_CHECKSUM:]:
+                return None, ()
+        finally:
+            text.release()
+        at = content.find(_NAMESPACE)
+        found = _UUID.search(content[at : at + _NEAR]) if at >= 0 else None
+        tokens = sorted({match[1].decode() for match in _SEALED.finditer(content)})
+    return (found[0].decode() if found else None), tuple(tokens)
+
+
+def _sum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _hold_against_sums(folder: Path, file: SnapshotFile) -> None:
+    if not (folder / SUMS).is_file():
+        return
+    lines = (line.partition("  ") for line in (folder / SUMS).read_text(encoding="utf-8").splitlines())
+    wanted = {name: digest for digest, _, name in lines}
+    if wanted.get(file.name, file.sha256) != file.sha256:
+        raise ProductError(f"--restore {file.given}: the snapshot is not as it was written ({SUMS}): it is damaged")
+
+
+def _token(folder: Path) -> Secret | None:
+    """Read the token of a backup; a file of that name elsewhere is none."""
+    if not ((folder / _IDENTITY).is_file() and (folder / "token").is_file()):
+        return None
+    return Secret((folder / "token").read_text(encoding="utf-8").strip())
