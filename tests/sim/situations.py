@@ -7,9 +7,10 @@ from .situations_disaster import DISASTER
 from .situations_identity import IDENTITY
 from .situations_masters import MASTERS
 from .situations_project import PROJECT
+from .situations_restore import RESTORE_FILES
 from .situations_scale import SCALE
 from .situations_tokens import TOKENS
 from .situations_workers import WORKERS
 
-_TOPICS = (BIRTH, PROJECT, IDENTITY, MASTERS, WORKERS, SCALE, TOKENS, DISASTER)
+_TOPICS = (BIRTH, PROJECT, IDENTITY, MASTERS, WORKERS, SCALE, TOKENS, DISASTER, RESTORE_FILES)
 SITUATIONS = [situation for topic in _TOPICS for situation in topic.scenarios]

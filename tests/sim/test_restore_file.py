@@ -3,75 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from dataclasses import replace
 
 import pytest
 
 from hetzner_k3s.lab.k3s import tokens
-from hetzner_k3s.lab.simulated import config_file, snapshot_files, snapshots
-from hetzner_k3s.lab.simulated.faults import DatabaseDeleted, SshSilent
+from hetzner_k3s.lab.simulated import snapshot_files
+from hetzner_k3s.lab.simulated.faults import SshSilent
 from hetzner_k3s.lab.simulated.virtual_time import run
-from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.errors import ExitCode
-from hetzner_k3s.model.secrets import Secret
-from hetzner_k3s.model.snapshots import SnapshotFile
 from hetzner_k3s.model.spec import ClusterSpec
 
 from .clusters import MASTER1, MASTER2, MASTER3, a_spec, with_s3
+from .files import FROM_PATH, back_up, lose_databases, name_file, save_on
 from .scenarios_restore import LATEST, MASTERS, lose_all, restored_picture, workers_go_on, write_later
 from .story import Story, healthy
-from .test_backup import backup
 
-PATH = "/backups/monday"
-FROM_PATH = Consents(restore=PATH)
 _SEED = 5
 _EVERY = 9
 """Of the moments of a restore every so-manieth is tried."""
-
-
-async def back_up(story: Story) -> None:
-    """Write a backup onto the laptop, as `--restore PATH` finds it, and then something that it does not have."""
-    written = await backup(story)
-    for host in story.world.site.hosts.values():
-        host.disk.fence = 0  # the backup's lock is of another story
-    name = next(name for name in written if name.startswith("backup-"))
-    _name_file(story, name, written[name])
-    story.world.laptop.tokens = [Secret(written["token"].decode())]
-    await write_later(story)
-
-
-def _name_file(story: Story, name: str, content: bytes) -> None:
-    """Have the user name a file."""
-    backend = snapshot_files.decode(content)
-    file = SnapshotFile(
-        given=PATH,
-        name=name,
-        size=len(content),
-        created=story.world.clock.now(),
-        sha256=hashlib.sha256(content).hexdigest(),
-        cluster_uid=snapshot_files.uid_of(backend) if backend else None,
-        token_hashes=snapshot_files.tokens_of(backend) if backend else (),
-    )
-    story.world.laptop.snapshot = (file, content)
-
-
-def save_on(story: Story, name: str) -> str:
-    """Have a master save a snapshot on its disk, as its schedule does; gives the file's name."""
-    server = story.world.host(name).server
-    assert server is not None
-    return snapshots.save(server, config_file.flags("server", server.disk.config), snapshots.SCHEDULED).name
-
-
-async def lose_databases(story: Story, *masters: str) -> None:
-    """Delete every master's etcd, at once, so that none can join another; their snapshots stay."""
-    kept = {name: dict(story.world.host(name).disk.snapshots) for name in masters}
-    for name in masters:
-        for unit in story.world.host(name).units.values():
-            unit.stop()
-    await story.happens(*(DatabaseDeleted(name) for name in masters))
-    for name, files in kept.items():
-        story.world.host(name).disk.snapshots.update(files)
 
 
 async def is_restored(story: Story, *masters: str) -> list[str]:
@@ -169,7 +119,7 @@ def _damaged(story: Story) -> None:
     """Cut the file's end off."""
     assert story.world.laptop.snapshot is not None
     file, content = story.world.laptop.snapshot
-    _name_file(story, file.name, content[:-100])
+    name_file(story, file.name, content[:-100])
 
 
 def _without_token(story: Story) -> None:

@@ -76,7 +76,7 @@ def _workers(basis: Basis) -> list[tuple[Server, HostFacts]]:
 
 def workers_to_rebuild(basis: Basis) -> str:
     """Name the workers that hold the old cluster's certificates: a new cluster does not take them as they are."""
-    names = [server.name for server, facts in _workers(basis) if facts.disk.agent_ca is not None]
+    names = sorted(server.name for server, facts in _workers(basis) if facts.disk.agent_ca is not None)
     return f" Its workers would have to be deleted or rebuilt: {', '.join(names)}." if names else ""
 
 
