@@ -91,7 +91,7 @@ def test_a_worker_with_an_earlier_token_is_told_and_left_alone() -> None:
     planned = plan(state)
     assert planned.settled
     assert planned.notes == (
-        f"{WORKER1} holds an earlier token of the cluster in its config.yaml: its k3s would not start again",
+        f"{WORKER1} holds an earlier token of the cluster in its configuration: its k3s would not start again",
     )
 
 

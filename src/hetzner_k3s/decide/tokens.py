@@ -162,7 +162,7 @@ def tokens_told(basis: Basis) -> tuple[str, ...]:
     if _holder(basis) is None:
         return (f"no master holds the token that the datastore knows (hash {keys[0]}): none would start again",)
     return tuple(
-        f"{worker.name} holds an earlier token of the cluster in its config.yaml: its k3s would not start again"
+        f"{worker.name} holds an earlier token of the cluster in its configuration: its k3s would not start again"
         for worker in basis.spec.workers()
         if (server := basis.server(worker.name)) is not None
         and (facts := basis.state.facts(server.id)) is not None

@@ -22,10 +22,17 @@ password_hash() {
     printf '%.12s' "$hash"
 }
 
-# Reads `config_token` and `config_server` out of config.yaml, quoted or not.
+# Reads `config_token` and `config_server` out of config.yaml, quoted or not, or where an agent of 2.x has them.
 read_config() {
     config_token='' config_server=''
-    [ -r "$k3s_config" ] || return 0
+    [ ! -r "$k3s_config" ] || read_config_file
+    if [ -r "$agent_environment" ]; then
+        [ -n "$config_token" ] || config_token=$(agent_setting K3S_TOKEN)
+        [ -n "$config_server" ] || config_server=$(agent_setting K3S_URL)
+    fi
+}
+
+read_config_file() {
     while IFS= read -r line; do
         value=${line#*:} && value=${value# }
         case $value in \"*\" | \'*\') value=${value#?} && value=${value%?} ;; esac

@@ -8,9 +8,16 @@ umask 077
 
 k3s_data=/var/lib/rancher/k3s
 k3s_config=/etc/rancher/k3s/config.yaml
+agent_environment=/etc/systemd/system/k3s-agent.service.env
 our_state=/var/lib/hetzner-k3s
 our_run=/run/hetzner-k3s
 held_mark=$our_state/held
+
+# agent_setting NAME: a value from the environment that k3s' own installer gave an agent, as 2.x has it; quoted or not.
+agent_setting() {
+    [ -r "$agent_environment" ] || return 0
+    sed -n "s/^$1=//p" "$agent_environment" | sed -n 's/^"\(.*\)"$/\1/; s/^'\''\(.*\)'\''$/\1/; $p'
+}
 
 # json_string TEXT: a JSON string on one line. The pipe is only for texts that need it: a look must stay cheap.
 json_string() {

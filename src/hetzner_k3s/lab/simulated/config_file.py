@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import lru_cache
 from types import MappingProxyType
 
@@ -49,7 +50,9 @@ def _scalar(text: str) -> object:
     return _LITERALS.get(text, text)
 
 
-def flags(command: str, text: str | None, *, permit: bool = False) -> Flags:
+def flags(
+    command: str, text: str | None, *, permit: bool = False, environment: Mapping[str, str] = MappingProxyType({})
+) -> Flags:
     """Give the configuration of a k3s command; `permit` is the birth permit in its environment."""
-    environment = {"K3S_CLUSTER_INIT": "true"} if permit else {}
-    return merge(command, read(text or ""), environment, ())
+    permitted = {"K3S_CLUSTER_INIT": "true"} if permit else {}
+    return merge(command, read(text or ""), {**environment, **permitted}, ())

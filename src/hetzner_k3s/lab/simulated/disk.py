@@ -49,7 +49,8 @@ class Disk:
     with the one before it, as noted before a reset and after it; `log_damaged` tells that nobody can read how far the
     write-ahead log goes, though what is in memory is well; `fenced` is what was moved aside. `server` are the
     authorities and passwords below `server/tls` and `server/cred` by their name in the bootstrap data; `host_key` is
-    the label of the key that sshd offers; `units` are installed, True where enabled.
+    the label of the key that sshd offers; `units` are installed, True where enabled; `agent_environment` is what k3s'
+    own installer put into `k3s-agent.service.env`, as 2.x has it.
     """
 
     machine_id: str
@@ -58,6 +59,7 @@ class Disk:
     k3s_version: str | None = None
     units: dict[K3sRole, bool] = field(default_factory=dict)
     config: str | None = None
+    agent_environment: dict[str, str] = field(default_factory=dict)
     server: dict[str, File] = field(default_factory=dict)
     token: str | None = None
     kubeconfig: str | None = None
@@ -90,6 +92,11 @@ class Disk:
         file = self.server.get("ETCDPeerCA")
         return file.content.decode() if file else ""
 
+    @property
+    def configured_token(self) -> str:
+        """Give the token of `config.yaml`, else that of a 2.x agent's environment; empty where there is none."""
+        return str(config_file.read(self.config or "").get("token") or self.agent_environment.get("K3S_TOKEN") or "")
+
     def remove_database(self) -> None:
         """Delete `server/db`; `server/tls` and the token stay."""
         self.drive.data, self.member_name = None, None
@@ -100,7 +107,7 @@ class Disk:
         """Give what a look at the disk tells."""
         ca = self.server_ca
         document = config_file.read(self.config or "")
-        configured = str(document.get("token") or "")
+        configured, server = self.configured_token, document.get("server") or self.agent_environment.get("K3S_URL")
         return DiskFacts(
             wal=self.drive.data is not None,
             tombstone=self.tombstone,
@@ -111,7 +118,7 @@ class Disk:
             config_token_hash=_password_hash(configured),
             config_token_ca=tokens.parse(configured).ca_hash or None if configured else None,
             passwd_hash=_passwd_hash(self.server.get("PasswdFile")),
-            config_server=str(document["server"]) if document.get("server") else None,
+            config_server=str(server) if server else None,
             config_present=self.config is not None,
             agent_servers=tuple(f"{address}:6443" for address in self.agent_servers),
         )

@@ -221,7 +221,7 @@ class Host:
         raise Fatal(GUARD)
 
     def _start_agent(self) -> Process:
-        return K3sAgent(self, config_file.flags("agent", self.disk.config))
+        return K3sAgent(self, config_file.flags("agent", self.disk.config, environment=self.disk.agent_environment))
 
     def log(self, role: K3sRole, text: str) -> None:
         """Append to a unit's journal."""

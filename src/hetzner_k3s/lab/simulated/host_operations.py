@@ -88,6 +88,9 @@ async def _write_config(host: Host, operation: WriteConfig, _: HostKeyKind) -> D
 
 
 async def _point_to_server(host: Host, operation: PointToServer, _: HostKeyKind) -> Done:
+    if not host.disk.config and host.disk.agent_environment.get("K3S_URL"):
+        host.disk.agent_environment["K3S_URL"] = operation.url
+        return Done()
     if not host.disk.config:
         raise failed("there is no /etc/rancher/k3s/config.yaml")
     kept = [line for line in host.disk.config.splitlines() if not line.startswith("server:")]
@@ -212,7 +215,7 @@ async def _read_secret(host: Host, operation: ReadSecret, _: HostKeyKind) -> Sec
         case SecretKind.KUBECONFIG:
             text = host.disk.kubeconfig
         case SecretKind.CONFIG_TOKEN:
-            text = str(config_file.read(host.disk.config or "").get("token") or "")
+            text = host.disk.configured_token
     if not text:
         raise failed(f"this host has no {operation.kind.value}")
     return Secret(text)

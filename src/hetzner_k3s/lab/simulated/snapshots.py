@@ -206,7 +206,7 @@ async def receive_snapshot(host: Host, operation: ReceiveSnapshot, content: byte
 
 async def restart_agent(host: Host, operation: RestartAgent, _: HostKeyKind) -> Done:
     """Do as `restart_agent.sh`."""
-    if str(config_file.read(host.disk.config or "").get("server") or "") != operation.url:
+    if host.disk.facts().config_server != operation.url:
         raise precondition_changed(f"config.yaml does not name {operation.url}")
     unit = host.units.get(K3sRole.AGENT)
     if unit is None:
