@@ -102,7 +102,7 @@ def test_an_empty_project_becomes_a_cluster_in_nine_waves() -> None:
         ["InitControlPlane"],
         ["RecordBirth"],
         ["ApplyAddons", "JoinControlPlane", "JoinWorker", "MarkMember", "WriteKubeconfig"],
-        ["MarkMember", "RenewToken"],
+        ["MarkMember"],
     ]
 
 

@@ -19,6 +19,7 @@ from tests.decide.lost import (
     to_restore,
     with_disk,
 )
+from tests.decide.oddities import with_tokens
 from tests.decide.world import (
     CA,
     CREATE,
@@ -76,6 +77,7 @@ WAYS: dict[str, tuple[ClusterState, ClusterSpec, Intent]] = {
     "a master that is off": (off(healthy(), MASTER1), SPEC, CREATE),
     "a master whose k3s is stopped": (stopped(healthy(), MASTER1), SPEC, CREATE),
     "a master with the data of a former member": (former(healthy(), MASTER1), SPEC, CREATE),
+    "a master with a bare token": (with_tokens(healthy(), MASTER1, config="f" * 12, pinned=None), SPEC, CREATE),
     "a deletion": (healthy(), SPEC, DELETE),
     "a restore": (to_restore(), S3_SPEC, restoring()),
     "a restore from a file": (naming_a_file(all_lost(ONE_MASTER), HELD_FILE), ONE_MASTER, FROM_FILE),

@@ -45,6 +45,7 @@ def test_a_cluster_is_born_once_and_a_second_run_does_nothing(masters: int) -> N
             assert birth.code is ExitCode.CONVERGED, birth.story()
             twice = {key for key in birth.told.steps if birth.told.steps.count(key) > 1}
             assert all(verb == "MarkMember" for verb, _ in twice), f"taken more than once: {twice}"
+            assert "RenewToken" not in {verb for verb, _ in birth.told.steps}, "the birth left a bare token"
             broken = invariants.converged(place, spec) + invariants.secrets_kept(place, [birth])
             return broken + invariants.second_run(await tool.create(place, spec))
 

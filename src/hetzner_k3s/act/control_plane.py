@@ -16,8 +16,17 @@ from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.contact import HostTarget
 from hetzner_k3s.model.errors import WrongCluster
 from hetzner_k3s.model.host import HostFacts, Member
-from hetzner_k3s.model.identity import Phase
-from hetzner_k3s.model.operations import K3sRole, Milestone, Probe, PromoteLearner, ReadMembers, ReadSecret, SecretKind
+from hetzner_k3s.model.identity import Phase, full_token, token_password
+from hetzner_k3s.model.operations import (
+    K3sRole,
+    Milestone,
+    Probe,
+    PromoteLearner,
+    ReadMembers,
+    ReadSecret,
+    SecretKind,
+    SetToken,
+)
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.steps import (
     InitControlPlane,
@@ -51,7 +60,11 @@ async def record_birth(step: RecordBirth, context: Context) -> Outcome:
 
 
 async def init_control_plane(step: InitControlPlane, context: Context) -> Outcome:
-    """Start the first master, from wherever an earlier run left it, and wait until the cluster has its identity."""
+    """Start the first master, from wherever an earlier run left it, and wait until the cluster has its identity.
+
+    Its `config.yaml` is completed at once with the CA that there is now (a birth begins with a password alone). Nothing
+    is started anew for it: both are the same token to k3s, and only a join after a loss of the disk heeds the CA.
+    """
     server = context.server(step.server_id)
     target = context.target_of(server)
     facts = await context.ports.hosts.perform(target, Probe())
@@ -60,7 +73,10 @@ async def init_control_plane(step: InitControlPlane, context: Context) -> Outcom
     context.say(step.target, "giving birth to the cluster")
     # With a WAL it was born already and the guard lets it go on; the permit would only be refused.
     await k3s.start(context, target, K3sRole.SERVER, birth=not facts.disk.wal)
-    await k3s.reach(context, target, K3sRole.SERVER, Milestone.IDENTITY, _BIRTH_WITHIN)
+    born = await k3s.reach(context, target, K3sRole.SERVER, Milestone.IDENTITY, _BIRTH_WITHIN)
+    if born.disk.server_ca is not None:
+        full = Secret(full_token(born.disk.server_ca, token_password(token.reveal())))
+        await context.ports.hosts.perform(target, SetToken(token=full, revive=False, fence=context.fence))
     return Outcome()
 
 

@@ -6,7 +6,7 @@ from hetzner_k3s.act import birth_record, k3s
 from hetzner_k3s.act.context import Context, Outcome
 from hetzner_k3s.model.errors import WrongCluster
 from hetzner_k3s.model.host import HostFacts
-from hetzner_k3s.model.identity import token_ca, token_hash, token_password
+from hetzner_k3s.model.identity import full_token, token_ca, token_hash, token_password
 from hetzner_k3s.model.operations import K3sRole, Milestone, Probe, ReadSecret, SecretKind, SetToken
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.steps import RenewToken
@@ -39,8 +39,8 @@ async def cluster_token(context: Context, via: int, kind: SecretKind = SecretKin
     target = context.target(via)
     token = await context.ports.hosts.perform(target, ReadSecret(kind=kind))
     facts = await context.ports.hosts.perform(target, Probe())
-    if kind is SecretKind.CONFIG_TOKEN:
-        token = Secret(f"K10{facts.disk.server_ca}::server:{token_password(token.reveal())}")
+    if kind is SecretKind.CONFIG_TOKEN and facts.disk.server_ca is not None:
+        token = Secret(full_token(facts.disk.server_ca, token_password(token.reveal())))
     _prove(context, target.name, token, facts)
     return token
 

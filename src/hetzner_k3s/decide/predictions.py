@@ -135,7 +135,6 @@ def with_first_voter(state: ClusterState, server_id: int) -> ClusterState:
     facts = _voting(
         state, server_id, (member,), Identity(PREDICTED_CA, PREDICTED_UID), server_url=None, tokens=(PREDICTED_TOKEN,)
     )
-    facts = with_facts(facts, server_id, lambda f: replace(f, disk=replace(f.disk, config_token_ca=None)))
     kube = KubeView(uid=PREDICTED_UID, nodes=(_node(server),), node_passwords=(server.name,))
     return replace(facts, kube={**facts.kube, server_id: Known(kube)})
 

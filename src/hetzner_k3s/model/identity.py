@@ -135,6 +135,11 @@ def token_password(token: str) -> str:
     return match[3] if match else token
 
 
+def full_token(ca: str, password: str) -> str:
+    """Give the full K10 token of a cluster's servers, which pins the CA hash."""
+    return f"K10{ca}::server:{password}"
+
+
 def token_hash(token: str) -> str:
     """Give the 12 digits under which the datastore keeps its bootstrap data (K3S_RUN_FACTS.md: `/bootstrap/<…>`)."""
     return hashlib.sha256(token_password(token).encode()).hexdigest()[:12]
