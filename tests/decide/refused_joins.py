@@ -13,6 +13,7 @@ from tests.decide.oddities import (
     clock_off,
     encrypting,
     fresh,
+    kept_out,
     not_listening,
     replacing,
     rotated,
@@ -107,6 +108,9 @@ CONSENTS = {
         without_quorum(off(off(healthy(), MASTER2), MASTER3)),
         "consent.unfit",
         intent=replacing(MASTER2),
+    ),
+    "the token was rotated and no master starts with an earlier one": case(
+        kept_out(kept_out(kept_out(healthy(), MASTER1, token=NEW_TOKEN), MASTER2), MASTER3), "masters.none-healthy"
     ),
     "the CA was rotated and nobody said so": case(
         with_ca(healthy(), OTHER_CA), "identity.other", "masters.none-healthy"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hetzner_k3s.decide import disaster, losses, power, quorum
+from hetzner_k3s.decide import disaster, losses, power, quorum, tokens
 from hetzner_k3s.decide.basis import Basis
 from hetzner_k3s.decide.control_plane import TROUBLED, MasterView, Stage, holds_no_member
 from hetzner_k3s.decide.former import is_former, is_of_this_cluster, may_be_wiped
@@ -28,6 +28,8 @@ def healthy_master_left(basis: Basis) -> tuple[Refusal, ...]:
     seen = "; ".join(f"{m.name}: {_seen(m)}" for m in masters)
     left = sum(m.server is not None for m in masters)
     advice = _GIVE_BACK if left >= quorum.majority(len(masters)) else _TOO_FEW_LEFT
+    if differing := tokens.differing(masters):
+        seen, advice = f"{seen}. {differing}", f"{_ONE_TOKEN} {advice}"
     coming = sum(_has_data_and_runs(m) for m in masters)
     return (_no_quorum(born, seen, advice, passing=coming >= quorum.majority(len(masters))),)
 
@@ -42,6 +44,11 @@ def _none_is_healthy(basis: Basis) -> bool:
     return basis.plane.record.phase is Phase.BORN and basis.plane.seed is None
 
 
+_ONE_TOKEN = (
+    "Write the newest token (whoever ran `k3s token rotate` has it; /var/lib/rancher/k3s/server/token is it where that "
+    "was run) into the line `token:` of /etc/rancher/k3s/config.yaml on every master, delete "
+    "/var/lib/rancher/k3s/server/cred/passwd where the log of k3s calls it newer than the datastore, and start k3s."
+)
 _GIVE_BACK = (
     "Power on what is off, restore SSH access and the network between the masters, then run `create` again: quorum "
     "comes back by itself when enough masters run. Delete no server meanwhile."

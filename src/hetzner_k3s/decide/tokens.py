@@ -7,6 +7,7 @@ rotation nothing can join before one master was restarted, which is for its owne
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from hetzner_k3s.decide import predictions
@@ -14,7 +15,7 @@ from hetzner_k3s.decide.basis import Basis, Opinion
 from hetzner_k3s.decide.control_plane import MasterView, Stage, accepts_joins, current_token
 from hetzner_k3s.decide.due import something_due
 from hetzner_k3s.model.cloud import Server
-from hetzner_k3s.model.host import HostFacts, UnitFacts
+from hetzner_k3s.model.host import DiskFacts, HostFacts, UnitFacts
 from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.operations import SecretKind
 from hetzner_k3s.model.plan import PlannedStep, Reason, Refusal, Scope
@@ -81,6 +82,22 @@ def _nobody_accepts_it(basis: Basis) -> Refusal:
         why="k3s takes another token at its start only, and one that is healthy is not restarted for another's sake.",
         you_can=f"Restart it on one master (`systemctl restart k3s` on {voting[0]}, whose config.yaml holds the new "
         "token now), and run `create` again.",
+    )
+
+
+def differing(masters: Iterable[MasterView]) -> str | None:
+    """Tell of a rotation that not every master knows of: with no datastore to ask, files of several tokens show it."""
+    held: dict[str, set[str]] = {}
+    for master in masters:
+        disk = master.facts.disk if master.facts else DiskFacts()
+        for token in filter(None, (disk.token_hash, disk.config_token_hash)):
+            held.setdefault(token, set()).add(master.name)
+    if len(held) < 2:
+        return None
+    told = "; ".join(f"{token} on {', '.join(sorted(names))}" for token, names in sorted(held.items()))
+    return (
+        f"Their files hold {len(held)} tokens (their hashes begin {told}): the token was rotated, and k3s does not "
+        "start with an earlier one than its data are sealed with"
     )
 
 
