@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .situations_advice import ADVICE
 from .situations_birth import BIRTH
 from .situations_disaster import DISASTER
 from .situations_identity import IDENTITY
@@ -12,5 +13,5 @@ from .situations_scale import SCALE
 from .situations_tokens import TOKENS
 from .situations_workers import WORKERS
 
-_TOPICS = (BIRTH, PROJECT, IDENTITY, MASTERS, WORKERS, SCALE, TOKENS, DISASTER, RESTORE_FILES)
+_TOPICS = (BIRTH, PROJECT, IDENTITY, MASTERS, WORKERS, SCALE, TOKENS, DISASTER, RESTORE_FILES, ADVICE)
 SITUATIONS = [situation for topic in _TOPICS for situation in topic.scenarios]
