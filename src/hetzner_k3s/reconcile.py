@@ -22,7 +22,19 @@ from hetzner_k3s.decide.replacement import bound, spent
 from hetzner_k3s.model.cloud import ServerStatus
 from hetzner_k3s.model.errors import CloudUnavailable, ExitCode, HostError, KubeError, PreconditionChanged, ProductError
 from hetzner_k3s.model.facts import Known
-from hetzner_k3s.model.plan import Forecast, Intent, Plan, PlannedStep, Reason, Refusal, Scope, StepKey, Verb, Wait
+from hetzner_k3s.model.plan import (
+    PATIENCE,
+    Forecast,
+    Intent,
+    Plan,
+    PlannedStep,
+    Reason,
+    Refusal,
+    Scope,
+    StepKey,
+    Verb,
+    Wait,
+)
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import (
@@ -48,9 +60,6 @@ REPETITIONS = 8
 
 ONCE = frozenset({WipeJoiner.__name__})
 """Steps that are begun at most once a run: where one is still wanted, the next time would not be another."""
-
-REFUSAL_GRACE = 20.0
-"""Seconds in which a refusal that comes up in the middle of a run may go away by itself (an election, a busy host)."""
 
 POLL = 0.5
 """Seconds between two looks while nothing is under way but something is waited for."""
@@ -126,7 +135,7 @@ async def look_ahead(wish: Wish, ports: Ports, events: Events) -> tuple[ClusterS
     while True:
         forecast = decide.forecast(wish.spec, state, wish.intent)
         passing = [refusal for refusal in forecast.refusals if refusal.passing]
-        left = began + REFUSAL_GRACE - ports.clock.monotonic()
+        left = began + max((r.patience for r in passing), default=0.0) - ports.clock.monotonic()
         if not passing or left <= 0:
             return state, forecast
         if (why := passing[0].saw) != told:
@@ -265,7 +274,7 @@ class _Run:
         self.quiet_since = now if self.quiet_since is None else self.quiet_since
         quiet = now - self.quiet_since
         if plan.refusals:
-            if quiet < REFUSAL_GRACE:
+            if quiet < PATIENCE:
                 return None
             self.events.refused(plan.refusals)
             return ExitCode.REFUSED

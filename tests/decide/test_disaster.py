@@ -32,6 +32,7 @@ from tests.decide.world import (
     off,
     plan,
     recorded,
+    unreachable,
     verbs,
     waves,
     without_quorum,
@@ -39,7 +40,7 @@ from tests.decide.world import (
 
 from hetzner_k3s.decide.awaited import come_true
 from hetzner_k3s.decide.past import began_anew, belongs
-from hetzner_k3s.model.host import EtcdFacts, LogPosition, UnitFacts
+from hetzner_k3s.model.host import EtcdFacts, HostFacts, LogPosition, UnitFacts
 from hetzner_k3s.model.identity import BirthRecord
 from hetzner_k3s.model.operations import DataBasis
 from hetzner_k3s.model.state import ClusterState, Rescue
@@ -58,6 +59,24 @@ def rescued(state: ClusterState, name: str, log: LogPosition = LOG) -> ClusterSt
 
 def both_held() -> ClusterState:
     return held(held(disaster(FIVE), MASTER4, LogPosition(5, 899)), MASTER5, LOG)
+
+
+def not_listening(facts: HostFacts) -> HostFacts:
+    return replace(facts, etcd=EtcdFacts())
+
+
+@pytest.mark.parametrize(
+    ("state", "patience"),
+    [
+        (without_quorum(lose(lose(healthy(), MASTER1), MASTER2)), 10.0),
+        (without_quorum(unreachable(lose(healthy(), MASTER1), MASTER2)), 20.0),
+        (edit_facts(without_quorum(lose(lose(healthy(), MASTER1), MASTER2)), MASTER3, not_listening), 20.0),
+    ],
+    ids=["both witnesses say so", "one exists and may come back", "etcd has not been heard"],
+)
+def test_a_loss_that_two_witnesses_tell_of_is_watched_for_one_election(state: ClusterState, patience: float) -> None:
+    (refusal,) = (r for r in plan(state).refusals if r.code == "quorum.lost")
+    assert (refusal.passing, refusal.patience) == (True, patience)
 
 
 def test_the_whole_way() -> None:

@@ -39,6 +39,7 @@ async def _(story: Story) -> Run:
     await story.happens(ServerDeleted(MASTER1), ServerDeleted(MASTER2))
     refused = await story.create()
     assert refused.refused == ("quorum.lost",), refused.story()
+    assert refused.seconds < 15, "one election is waited for, not more"
     assert not refused.writes
     assert MASTER3 in refused.told.refusals[0].you_can
     run = await _reset(story, MASTER3)

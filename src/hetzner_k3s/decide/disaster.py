@@ -20,7 +20,7 @@ from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.host import LogPosition
 from hetzner_k3s.model.identity import Phase
-from hetzner_k3s.model.plan import PlannedStep, Reason, Refusal, Scope, Wait
+from hetzner_k3s.model.plan import PATIENCE, PlannedStep, Reason, Refusal, Scope, Wait
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import FetchDatabase, ResetQuorum, Step
@@ -129,7 +129,18 @@ def _lost(basis: Basis) -> Refusal:
         "name is checked to have the longest log, its data is copied to this machine, and it goes on alone; the others "
         "join it anew.",
         passing=running,
+        patience=_ELECTION if _is_seen_twice(basis, left) else PATIENCE,
     )
+
+
+_ELECTION = 10.0
+"""Seconds: twice etcd's election time-out under k3s (K3S_RUN_FACTS.md), for a voter that has just been started."""
+
+
+def _is_seen_twice(basis: Basis, left: tuple[Survivor, ...]) -> bool:
+    """Tell whether two witnesses agree: the other servers are gone, and etcd on each that is left says "no leader"."""
+    gone = all(m.server is None for m in basis.plane.all_masters if m.name not in {s.name for s in left})
+    return gone and all(s.facts.etcd.healthy is False for s in left if s.facts.server_unit.runs)
 
 
 def _furthest(left: tuple[Survivor, ...]) -> Survivor:

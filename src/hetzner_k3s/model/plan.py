@@ -84,11 +84,16 @@ class Wait:
     otherwise: Refusal | None = None
 
 
+PATIENCE = 20.0
+"""Seconds in which what may pass by itself (an election, a busy host) has passed."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
     """Why nothing is done; `code` is stable, the texts say what was seen, why we hold still, and what can be done.
 
-    `passing` says that an election or a restart under way may clear it up: a run looks again before it gives up.
+    `passing` says that an election or a restart under way may clear it up: a run looks again before it gives up, for as
+    many seconds as `patience` says.
     """
 
     code: str
@@ -96,6 +101,7 @@ class Refusal:
     why: str
     you_can: str
     passing: bool = False
+    patience: float = PATIENCE
 
 
 @dataclass(frozen=True, slots=True)
