@@ -98,6 +98,7 @@ DISK = {
     "config_token_hash": None,
     "config_token_ca": None,
     "passwd_hash": "f3c14dc8fcd7",
+    "s3_hash": None,
     "config_server": "https://10.0.0.3:6443",
     "agent_servers": '"10.0.0.3:6443","10.0.0.4:6443"',
 }

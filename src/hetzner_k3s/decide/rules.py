@@ -17,6 +17,7 @@ from hetzner_k3s.decide import (
     consents,
     critical,
     disaster,
+    drift,
     encryption,
     former,
     identity,
@@ -101,6 +102,7 @@ NOTES: tuple[Note, ...] = (
     critical.drift_told,
     clocks.clocks_told,
     tokens.tokens_told,
+    drift.s3_told,
     alarms.alarms_told,
     new_cluster.notes,
 )

@@ -21,8 +21,9 @@ from ruamel.yaml import YAML
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from hetzner_k3s.model.critical import critical_config
+from hetzner_k3s.model.s3_settings import settings
 from hetzner_k3s.model.secrets import Secret
-from hetzner_k3s.model.spec import API_PORT, ClusterSpec, MasterSpec, S3Spec, WorkerSpec
+from hetzner_k3s.model.spec import API_PORT, ClusterSpec, MasterSpec, WorkerSpec
 
 CONFIG_PATH: Final = "/etc/rancher/k3s/config.yaml"
 REGISTRIES_PATH: Final = "/etc/rancher/k3s/registries.yaml"
@@ -171,25 +172,7 @@ def _etcd(spec: ClusterSpec) -> dict[str, Value]:
         config["etcd-snapshot-retention"] = spec.etcd.snapshot_retention
     if spec.etcd.snapshot_schedule_cron:
         config["etcd-snapshot-schedule-cron"] = spec.etcd.snapshot_schedule_cron
-    return config if spec.etcd.s3 is None else {**config, **_s3(spec.etcd.s3)}
-
-
-def _s3(s3: S3Spec) -> dict[str, Value]:
-    """Give what k3s copies snapshots to S3 with; the keys stand in this file (0600) only, never in a unit or argv."""
-    config: dict[str, Value] = {
-        "etcd-s3": True,
-        "etcd-s3-endpoint": s3.endpoint,
-        "etcd-s3-region": s3.region,
-        "etcd-s3-bucket": s3.bucket,
-        "etcd-s3-access-key": s3.access_key.reveal(),
-        "etcd-s3-secret-key": s3.secret_key.reveal(),
-        "etcd-s3-folder": s3.folder,
-    }
-    if s3.path_style:
-        config["etcd-s3-bucket-lookup-type"] = "path"
-    if s3.insecure:
-        config["etcd-s3-insecure"] = True
-    return config
+    return config if spec.etcd.s3 is None else {**config, **settings(spec.etcd.s3)}
 
 
 def _component_args(spec: ClusterSpec) -> dict[str, Value]:

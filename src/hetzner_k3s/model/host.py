@@ -51,7 +51,8 @@ class DiskFacts:
     `token_hash` and `config_token_hash` are the first 12 digits of sha256(password) of `server/token` and of
     `config.yaml`, `passwd_hash` those of the password in `server/cred/passwd`; `config_token_ca` is the CA hash that
     the token of `config.yaml` pins (None: a bare password); `config_server` is its `server:` line (RECOVERY_FACTS.md
-    1.7). `agent_servers` are the addresses (with ports) of the masters that an agent has learned of.
+    1.7). `agent_servers` are the addresses (with ports) of the masters that an agent has learned of. `s3_hash` is what
+    the S3 settings of `config.yaml` are compared by (`s3_settings.settings_hash`), None where it has none.
     """
 
     wal: bool = False
@@ -65,6 +66,7 @@ class DiskFacts:
     passwd_hash: str | None = None
     config_server: str | None = None
     config_present: bool = False
+    s3_hash: str | None = None
     agent_servers: tuple[str, ...] = ()
 
     @property

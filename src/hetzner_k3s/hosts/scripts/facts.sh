@@ -51,6 +51,14 @@ server_password() {
     done <"$k3s_data/server/cred/passwd"
 }
 
+# The 12 digits of the S3 settings in config.yaml (model/s3_settings.py): the keys do not leave the host.
+s3_hash() {
+    lines=$(grep -s '^etcd-s3' "$k3s_config" | sed 's/: */=/; s/="\(.*\)"$/=\1/; s/='\''\(.*\)'\''$/=\1/' | sort)
+    [ -n "$lines" ] || return 0
+    hash=$(printf '%s\n' "$lines" | sha256sum)
+    printf '%.12s' "$hash"
+}
+
 is_there() {
     if [ -e "$1" ]; then printf true; else printf false; fi
 }
@@ -81,6 +89,7 @@ disk_facts() {
         "$(json_or_null "$(file_hash "$k3s_data/agent/server-ca.crt")")"
     config_token_ca=''
     case $config_token in K10*::*) config_token_ca=${config_token#K10} && config_token_ca=${config_token_ca%%::*} ;; esac
+    printf '"s3_hash":%s,' "$(json_or_null "$(s3_hash)")"
     printf '"passwd_hash":%s,' "$(json_or_null "$(password_hash "$(server_password)")")"
     printf '"token_hash":%s,"config_token_hash":%s,"config_token_ca":%s,"config_server":%s,' \
         "$(json_or_null "$(password_hash "$token")")" "$(json_or_null "$(password_hash "$config_token")")" \

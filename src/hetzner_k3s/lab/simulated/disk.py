@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from hetzner_k3s.lab.k3s import tokens
@@ -120,6 +121,7 @@ class Disk:
             passwd_hash=_passwd_hash(self.server.get("PasswdFile")),
             config_server=str(server) if server else None,
             config_present=self.config is not None,
+            s3_hash=_s3_hash(document),
             agent_servers=tuple(f"{address}:6443" for address in self.agent_servers),
         )
 
@@ -127,6 +129,15 @@ class Disk:
         """Say whether the last operation still runs."""
         if self.operation is not None:
             self.operation = replace(self.operation, running=running)
+
+
+def _s3_hash(document: Mapping[str, object]) -> str | None:
+    lines = [f"{name}={_as_written(value)}\n" for name, value in document.items() if name.startswith("etcd-s3")]
+    return hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()[:12] if lines else None
+
+
+def _as_written(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _passwd_hash(file: File | None) -> str | None:
