@@ -80,15 +80,6 @@ def quorum_lost(world: World) -> bool:
     return len([m for m in newest.voters if m.id in present]) < majority(len(newest.voters))
 
 
-def evicted_joiners(world: World) -> list[str]:
-    """Name the hosts whose etcd was removed before it ever voted: k3s gives up a learner that stalls for five minutes.
-
-    Today's tool cannot bring such a host back by itself: that needs its data wiped (issue 5, `WipeJoiner`).
-    """
-    servers = [host.server for host in world.site.hosts.values()]
-    return [server.name for server in servers if server is not None and server.removed and not server.disk.tombstone]
-
-
 def always(world: World, before: Picture | None = None) -> list[str]:
     """Ask what must hold whatever happened: I1-I4, I9, and that two clusters never live."""
     broken = []
@@ -176,17 +167,6 @@ def _restarts(world: World, before: Picture, lost: set[str]) -> Iterator[str]:
     for host in world.site.hosts.values():
         if host.name not in lost and host.server_id in before.starts and _starts(host) != before.starts[host.server_id]:
             yield f"I11: k3s on {host.name} was started anew: {before.starts[host.server_id]} -> {_starts(host)}"
-
-
-def half_begun_births(world: World, spec: ClusterSpec) -> list[str]:
-    """Name the masters whose first start was cut off between its TLS files and its WAL, before anything was born.
-
-    Today's tool cannot go on with such a birth: the host refuses it, since it seems to hold data.
-    """
-    if any(s.labels.get(naming.LABEL_PHASE) == naming.PHASE_BORN for s in world.project.servers.values()):
-        return []
-    masters = [host for host in world.site.hosts.values() if host.name in spec.master_names]
-    return [host.name for host in masters if host.disk.server_ca is not None and host.disk.drive.data is None]
 
 
 def snapshot_first(world: World, runs: Iterable[Run]) -> list[str]:

@@ -1,54 +1,43 @@
-"""Random storms: faults strike a birth or a living cluster while runs of the tool come, go and are killed.
+"""Random storms: faults strike while runs of the tool come, go and are killed, and an owner answers what it refuses.
 
-Every storm ends the same way: everything heals as far as its owner can heal it, the tool runs again, and the cluster
-must be as the file says, or the tool must stand at a refusal that this loss explains.
+Every storm ends the same way: what its owner would undo is undone, the tool runs again, and each refusal is answered
+with what the refusal itself says. The cluster must then be as the file says, with everything that no consent gave up;
+or the tool stands at the one refusal that a loss leaves, and the place proves that loss.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import re
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Final
 
-from hetzner_k3s.lab.simulated import faults
+from hetzner_k3s.lab.k3s.api.resources import CONFIGMAPS
+from hetzner_k3s.lab.k3s.api.status import ApiError
+from hetzner_k3s.lab.k3s.etcd_port import EtcdError
+from hetzner_k3s.lab.simulated import config_file, snapshots
 from hetzner_k3s.lab.simulated.chance import Chance
-from hetzner_k3s.lab.simulated.faults import ApiFault, Fault, ServerDeleted
-from hetzner_k3s.lab.simulated.faults_k3s import ClockSkewed, DatastoreFull, TokenRotated
+from hetzner_k3s.lab.simulated.faults import Fault
+from hetzner_k3s.lab.simulated.faults_k3s import TokenRotated
 from hetzner_k3s.lab.simulated.operator_machine import OperatorMachine
 from hetzner_k3s.lab.simulated.world import World, world
+from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.errors import ExitCode
-from hetzner_k3s.model.spec import ClusterSpec
 
-from . import invariants, tool
-from .clusters import a_spec
-from .invariants import Picture
+from . import expectation, invariants, mischief, owner, strikes, tool
+from .expectation import Expectation
+from .owner import Answer
 from .story import write_user_objects
 from .tool import Run
+from .weather import Weather, weather
 
-_REST = 45.0
-_LAST_RUNS = 4
-_STORM_SECONDS = 150.0
-_LOST_TOO_MUCH = frozenset({"masters.none-healthy", "masters.all-lost", "member.removal-unsafe", "quorum.lost"})
-"""What the tool may refuse for good when a quorum's data was lost: only its user can say what may be given up."""
-
-_HOST_FAULTS: tuple[Callable[[str], Fault], ...] = (
-    faults.ServerDeleted,
-    faults.AddressReused,
-    faults.PoweredOff,
-    faults.Rebooted,
-    faults.Rebuilt,
-    faults.DatabaseDeleted,
-    faults.K3sKilled,
-    faults.SshSilent,
-    faults.SshDenied,
-    faults.SshCut,
-    faults.Slow,
-    faults.Frozen,
-    faults.CutOff,
-    TokenRotated,
-    ClockSkewed,
-    DatastoreFull,
-)
+_REST: Final = 45.0
+_LAST_RUNS: Final = 16
+_FAILURES: Final = 5
+_STORM_SECONDS: Final = 150.0
+_USERS: Final = "/registry/configmaps/default/"
+_GIVEN_UP: Final = re.compile(r"(\S+) is of the cluster that was given up")
 
 
 @dataclass
@@ -56,53 +45,104 @@ class Storm:
     """One storm and how it ended: `strikes` tells what struck when, `broken` which invariants did not hold."""
 
     seed: int
+    weather: Weather
+    chance: Chance
+    expected: Expectation = field(default_factory=Expectation)
     runs: list[Run] = field(default_factory=list)
     strikes: list[str] = field(default_factory=list)
     struck: list[Fault] = field(default_factory=list)
+    left: list[Fault] = field(default_factory=list)
+    """What struck and was not undone."""
+    answered: list[Answer] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
-    quorum_lost: bool = False
-    """Whether the data of a majority of the voters is gone, or of all that a birth had got so far."""
+    stands: str = ""
+    """The refusal at which it ended, if it did."""
+    touched: set[str] = field(default_factory=set)
+    """Servers that the owner deleted or whose k3s they started anew, as they were told."""
 
     def story(self) -> str:
         """Tell it."""
         runs = [f"--- run {number}\n{run.story()}" for number, run in enumerate(self.runs, start=1)]
-        return "\n".join([f"seed {self.seed}", *self.strikes, *runs, *(f"BROKEN {text}" for text in self.broken)])
+        told = [f"seed {self.seed}, {self.weather.told()}", *self.strikes]
+        return "\n".join([*told, *runs, *(f"BROKEN {text}" for text in self.broken)])
+
+    @property
+    def left_to_undo(self) -> bool:
+        """Tell whether something lasts that an owner can undo."""
+        return any(isinstance(fault, strikes.STAYS) for fault in self.left)
+
+    @property
+    def base(self) -> Consents:
+        """Give the consents that every run is given."""
+        return Consents(prune=self.weather.prunes)
 
 
 async def storm(seed: int) -> Storm:
     """Let one storm pass."""
-    chance, told, spec = Chance(seed, "storm"), Storm(seed), a_spec(workers=1)
+    chance = Chance(seed, "storm")
+    told = Storm(seed, weather(chance), chance)
     async with world(seed) as place:
-        before = await born(place, spec, told) if chance.happens(0.7) else None
-        faults_left = [a_fault(spec, chance) for _ in range(1 + int(chance.uniform(0, 3)))]
-        if before is not None:  # a run on a healthy cluster is over before anything could strike it
-            lost = ServerDeleted(chance.choice(spec.master_names))
-            await _strike_one(place, lost if chance.happens(0.5) else faults_left.pop(), told)
-        storm_over = asyncio.ensure_future(strike(place, faults_left, chance, told))
-        await _runs(place, spec, chance, told, before)
+        if told.weather.was is not None:
+            await _born(place, told)
+        for fault in told.weather.first:
+            await _strike_one(place, fault, told)
+        storm_over = asyncio.ensure_future(_strike(place, told))
+        user = asyncio.ensure_future(_write(place, told))
+        await _runs(place, told)
         await storm_over
-        for fault in reversed(told.struck):
-            await fault.heal(place)
-            told.quorum_lost |= invariants.quorum_lost(place)
+        await _heal(place, told)
         await asyncio.sleep(_REST)
-        await _last_runs(place, spec, told, before)
+        user.cancel()
+        await _last_runs(place, told)
         place.check()
     return told
 
 
-async def born(place: World, spec: ClusterSpec, told: Storm) -> Picture:
-    """Give birth to a cluster, with some of a user's objects in it, and let it come to rest."""
-    birth = await tool.create(place, spec)
+async def _born(place: World, told: Storm) -> None:
+    """Give birth to a cluster, with some of a user's objects in it and a snapshot of them, and let it come to rest."""
+    assert told.weather.was is not None
+    birth = await tool.create(place, told.weather.was)
     assert birth.code is ExitCode.CONVERGED, birth.story()
     told.runs.append(birth)
     await asyncio.sleep(_REST)
     await write_user_objects(place)
-    return invariants.picture(place)
+    if told.weather.was.etcd.s3 is not None:
+        server = mischief.leading(place)
+        snapshots.save(server, config_file.flags("server", server.disk.config), snapshots.SCHEDULED)
+    told.expected.picture = invariants.picture(place)
+    told.expected.births = told.expected.picture.births
 
 
-async def strike(place: World, left: list[Fault], chance: Chance, told: Storm) -> None:
+async def _write(place: World, told: Storm) -> None:
+    """Have a user write now and then; what is acknowledged is expected to stay. Never returns.
+
+    Two living clusters would both acknowledge, so nothing is written while there are two.
+    """
+    number, chance = 0, told.chance.fork("user")
+    while True:
+        await asyncio.sleep(chance.uniform(5, 40))
+        if told.expected.split or told.expected.picture is None:
+            continue
+        name, number = f"storm-{number}", number + 1
+        with suppress(ApiError, EtcdError):
+            await _write_one(place, told, name)
+
+
+async def _write_one(place: World, told: Storm, name: str) -> None:
+    servers = (host.server for host in place.site.hosts.values())
+    leading = next((s for s in servers if s is not None and s.store is not None and s.etcd and s.etcd.leads), None)
+    if leading is None or leading.store is None:
+        return
+    await leading.store.create(CONFIGMAPS, {"metadata": {"name": name}, "data": {"text": name}}, "default")
+    data = invariants.leading_data(place)
+    if data is not None and f"{_USERS}{name}" in data.keys:
+        told.expected.written(f"{_USERS}{name}", data.keys[f"{_USERS}{name}"].value)
+
+
+async def _strike(place: World, told: Storm) -> None:
     """Let faults strike, one after another."""
-    for fault in left:
+    chance = told.chance.fork("faults")
+    for fault in told.weather.later:
         await asyncio.sleep(chance.uniform(0, _STORM_SECONDS / 3))
         await _strike_one(place, fault, told)
 
@@ -111,63 +151,180 @@ async def _strike_one(place: World, fault: Fault, told: Storm) -> None:
     if fault.possible(place):
         told.strikes.append(f"{place.clock.monotonic():8.1f} {fault}")
         told.struck.append(fault)
+        told.left.append(fault)
+        told.expected.before(fault)
         await fault.strike(place)
-        told.quorum_lost |= invariants.quorum_lost(place)
+        told.expected.after(place, fault)
 
 
-def a_fault(spec: ClusterSpec, chance: Chance) -> Fault:
-    """Draw a fault."""
-    if chance.happens(0.25):
-        return _api_fault(chance)
-    return chance.choice(_HOST_FAULTS)(chance.choice([s.name for s in spec.servers()]))
+async def _heal(place: World, told: Storm, *, everything: bool = False) -> None:
+    """Undo what the owner would undo, the latest first; what is lost stays lost."""
+    for fault in reversed(told.left):
+        waits = isinstance(fault, strikes.STAYS) and not everything and not told.chance.happens(told.weather.patient)
+        if isinstance(fault, strikes.DATA_LOST) or waits:
+            continue
+        told.strikes.append(f"{place.clock.monotonic():8.1f} {fault} heals")
+        told.left.remove(fault)
+        await fault.heal(place)
 
 
-def _api_fault(chance: Chance) -> Fault:
-    method = chance.choice(("POST", "PUT", "DELETE", "GET"))
-    times = 1 + int(chance.uniform(0, 4))
-    if chance.happens(0.5):
-        code = chance.choice(("server_error", "timeout", "rate_limit_exceeded", "conflict", "locked", "unavailable"))
-        return ApiFault("error", method=method, code=code, times=times)
-    effect = chance.choice(("drop", "delay", "incomplete_page"))
-    return ApiFault(effect, method="GET" if effect == "incomplete_page" else method, times=times, seconds=20.0)
+# --- runs within the storm
 
 
-async def _runs(place: World, spec: ClusterSpec, chance: Chance, told: Storm, before: Picture | None) -> None:
+async def _runs(place: World, told: Storm) -> None:
     """Run the tool while the storm goes on: killed or not, one after another or two operators at once."""
+    chance, spec = told.chance, told.weather.wish
     for _ in range(1 + int(chance.uniform(0, 2))):
         kill_at = 1 + int(chance.uniform(0, 120)) if chance.happens(0.4) else None
-        first = tool.create(place, spec, kill_at=kill_at)
-        others = [tool.create(place, spec, machine=OperatorMachine("other"))] if chance.happens(0.15) else []
+        first = tool.create(place, spec, kill_at=kill_at, consents=await _meanwhile(place, told))
+        machine = OperatorMachine("other")
+        others = [tool.create(place, spec, machine=machine, consents=told.base)] if chance.happens(0.15) else []
         told.runs += await asyncio.gather(first, *others)
-        told.broken += invariants.always(place, before)
+        told.broken += told.expected.always(place)
         await asyncio.sleep(chance.uniform(0, 30))
 
 
-async def _last_runs(place: World, spec: ClusterSpec, told: Storm, before: Picture | None) -> None:
+async def _meanwhile(place: World, told: Storm) -> Consents:
+    """Give the consents of a run in the middle of the storm: what the run before asked for, or none."""
+    last = told.runs[-1] if told.runs else None
+    if last is None or last.code is not ExitCode.REFUSED or not told.chance.happens(0.5):
+        return told.base
+    answer = _answer(told, last)
+    if answer is None or answer.consents is None:
+        return told.base
+    return _consent(place, told, answer)
+
+
+def _answer(told: Storm, run: Run) -> Answer | None:
+    """Choose one of the answers that a refusal offers; None where there is none for this owner."""
+    offered = [a for a in owner.answers(run.told.refusals) if _would(told, a)]
+    consents = [a for a in offered if a.consents is not None]
+    return told.chance.choice(consents) if consents else next(iter(offered), None)
+
+
+def _would(told: Storm, answer: Answer) -> bool:
+    if answer.flag in {"--accept-ca", "restart agent"}:
+        return any(isinstance(fault, strikes.CaRotated) for fault in told.struck)
+    return answer.flag != "--new-cluster-over" or told.weather.gives_up
+
+
+def _consent(place: World, told: Storm, answer: Answer) -> Consents:
+    assert answer.consents is not None
+    told.strikes.append(f"{place.clock.monotonic():8.1f} {answer.flag} {answer.target}")
+    told.answered.append(answer)
+    told.expected.consented(place, answer)
+    return replace(answer.consents, prune=answer.consents.prune or told.weather.prunes)
+
+
+# --- the last runs
+
+
+async def _last_runs(place: World, told: Storm) -> None:
+    """Run the tool to the end, with what it asks for, killed now and then."""
+    consents, failures = told.base, 0
     for _ in range(_LAST_RUNS):
-        run = await tool.create(place, spec)
-        told.runs.append(run)
-        told.broken += invariants.always(place, before)
+        asked = consents != told.base and told.chance.happens(0.4)
+        run = await _run(place, told, consents, 1 + int(told.chance.uniform(0, 120)) if asked else None)
         if run.code is ExitCode.CONVERGED:
-            told.broken += _converged(place, spec, told, before)
-            return
-        if _excused(run, told, place, spec):
-            return
-        await asyncio.sleep(_REST)
+            if consents == told.base and await _whole(place, told, run):
+                return
+            consents = told.base  # what a consent was for is done; the next run needs none
+        elif run.code is not None:
+            answered = await _answered(place, told, run, consents)
+            if told.stands:
+                return
+            failures += answered is None
+            consents = consents if answered is None else answered
+        if failures > _FAILURES:
+            break
     told.broken.append(f"never converged: exit {run.code} {run.error or ''} {run.refused}")
 
 
-def _converged(place: World, spec: ClusterSpec, told: Storm, before: Picture | None) -> list[str]:
-    """Ask all invariants but those about servers that the storm itself deleted or started anew."""
-    touched = [s.name for s in spec.servers() if any(getattr(f, "name", None) == s.name for f in told.struck)]
+async def _run(place: World, told: Storm, consents: Consents, kill_at: int | None = None) -> Run:
+    run = await tool.create(place, told.weather.wish, consents=consents, kill_at=kill_at)
+    told.runs.append(run)
+    told.broken += told.expected.always(place)
+    return run
+
+
+async def _answered(place: World, told: Storm, run: Run, consents: Consents) -> Consents | None:
+    """Answer a refusal; give the consents of the next run, None where all that was left is to undo and to wait."""
+    if "consent.unfit" in run.refused and consents != told.base:
+        return told.base  # it was acted on before, or it is not so any more
+    undo = told.left_to_undo
+    patient = undo and told.chance.happens(told.weather.patient)
+    answer = _answer(told, run) if run.refused and not patient else None
+    if answer is None:
+        told.stands = _proven(place, told, run) if run.refused and not undo else ""
+        await _patience(place, told)
+        return None
+    if answer.consents is not None:
+        return _consent(place, told, answer)
+    told.strikes.append(f"{place.clock.monotonic():8.1f} {answer.flag} {answer.target}")
+    told.answered.append(answer)
+    told.touched |= {await owner.do(place, answer)}
+    return consents
+
+
+async def _patience(place: World, told: Storm) -> None:
+    await _heal(place, told, everything=True)
+    await asyncio.sleep(_REST)
+
+
+def _proven(place: World, told: Storm, run: Run) -> str:
+    """Give the refusal at which a storm may end: the place shows that nothing is left to bring it back from."""
+    uid = told.expected.picture.uid if told.expected.picture else None
+    stored = set(expectation.snapshots_of(place, uid)) if told.weather.wish.etcd.s3 else set()
+    ends = {"masters.all-lost": not stored, "restore.no-token": not stored & expectation.tokens_at_hand(place)}
+    proven = expectation.all_data_is_gone(place) and [code for code in run.refused if ends.get(code)]
+    return run.refused[0] if proven and len(run.refused) == 1 else ""
+
+
+# --- the end
+
+
+async def _whole(place: World, told: Storm, run: Run) -> bool:
+    """Ask all invariants of a cluster that the tool calls whole; False where its owner has something left to do."""
+    if told.left_to_undo:
+        await _patience(place, told)
+        return False
+    old = [name for name in _GIVEN_UP.findall(" ".join(run.notes)) if place.server(name) is not None]
+    if old or (_shrinks(told) and not told.weather.prunes):
+        for name in old:
+            told.touched |= {await owner.do(place, Answer("delete server", name))}
+        told.weather = replace(told.weather, prunes=not old or told.weather.prunes)
+        return False
+    told.broken += told.expected.converged(place, told.weather.wish, _touched(told))
+    told.broken += invariants.secrets_kept(place, told.runs)
+    told.broken += invariants.second_run(await _run(place, told, told.base))
+    await _misfit(place, told)
+    return True
+
+
+def _shrinks(told: Storm) -> bool:
+    was, wish = told.weather.was, told.weather.wish
+    return was is not None and not {s.name for s in was.servers()} <= {s.name for s in wish.servers()}
+
+
+def _touched(told: Storm) -> set[str]:
+    """Name the servers that may be other ones, or whose k3s may have been started anew."""
     if any(isinstance(fault, TokenRotated) for fault in told.struck):
-        touched = [s.name for s in spec.servers()]  # its owner has restarted every master
-    return invariants.converged(place, spec, before, lost=touched)
+        return {s.name for s in told.weather.wish.servers()}  # its owner has restarted every master
+    discarded = {answer.target for answer in told.answered if answer.flag == "--replace"}
+    return told.touched | discarded | {getattr(fault, "name", "") for fault in told.struck}
 
 
-def _excused(run: Run, told: Storm, place: World, spec: ClusterSpec) -> bool:
-    """Tell whether the tool stands where it may stand for good today."""
-    lost = {code for code in run.refused if code in _LOST_TOO_MUCH or code.startswith("restore.")}
-    explained = run.code is ExitCode.REFUSED and bool(run.refused) and lost == set(run.refused)
-    known = [*invariants.evicted_joiners(place), *invariants.half_begun_births(place, spec)]
-    return (told.quorum_lost and explained) or bool(known)
+async def _misfit(place: World, told: Storm) -> None:
+    """Give a consent that does not fit, now and then: it is refused, and nothing is done."""
+    picture = told.expected.picture
+    if picture is None or not told.chance.happens(0.2):
+        return
+    given = owner.needless(told.chance, picture.ca, told.weather.wish.master_names)
+    if told.chance.happens(0.5):
+        given = owner.wrong(told.chance)
+    run = await tool.create(place, told.weather.wish, consents=given)
+    told.runs.append(run)
+    began_anew = {"--restore", "--reset-quorum-from"} & {answer.flag for answer in told.answered}
+    acted_on = run.code is ExitCode.CONVERGED and began_anew
+    if run.writes or ("consent.unfit" not in run.refused and not acted_on):
+        told.broken.append(f"{given} was not refused: {run.story()}")

@@ -96,7 +96,7 @@ async def join_control_plane(step: JoinControlPlane, context: Context) -> Outcom
     changes = await _unmark(context, step.target)
     context.say(step.target, f"joining through {through.name}")
     address = k3s.peer_address(context, server)
-    if _was_removed(step, context):
+    if _starts_anew(step, context):
         await context.ports.hosts.perform(target, operations.StopK3s(role=K3sRole.SERVER, fence=context.fence))
     await k3s.start(context, target, K3sRole.SERVER)
     async with _promoting(context, through, address):
@@ -115,10 +115,18 @@ async def wipe_joiner(step: WipeJoiner, context: Context) -> Outcome:
     return Outcome(labels=changes)
 
 
-def _was_removed(step: JoinControlPlane, context: Context) -> bool:
-    """Tell whether its k3s runs on after its etcd was removed: it joins again only when it starts anew (tombstone)."""
+def _starts_anew(step: JoinControlPlane, context: Context) -> bool:
+    """Tell whether its k3s runs and can join only when it starts anew.
+
+    Either its etcd was removed under it (tombstone), or it waits, without any data, for a server that it does not join
+    through: k3s reads `server:` at its start only.
+    """
     facts = context.state.facts(step.server_id)
-    return facts is not None and facts.disk.tombstone and facts.server_unit.active == "active"
+    if facts is None:
+        return False
+    removed = facts.disk.tombstone and facts.server_unit.active == "active"
+    elsewhere = not facts.disk.wal and facts.disk.config_server not in {None, step.server_url}
+    return removed or (elsewhere and facts.server_unit.runs)
 
 
 @asynccontextmanager

@@ -63,8 +63,9 @@ async def reset_quorum(step: ResetQuorum, context: Context) -> Outcome:
 def _prove(step: ResetQuorum, facts: HostFacts, record: BirthRecord) -> None:
     """Believe neither exit code nor log: CA, UID and member list tell (K3S_RUN_FACTS.md, "S3")."""
     members = facts.etcd.members or ()
-    if facts.disk.server_ca == step.ca and facts.etcd.uid == record.uid and len(members) == 1:
-        return
+    lost = [m for m in members if m.id != facts.etcd.member_id and m.id not in facts.etcd.active_peers]
+    if facts.disk.server_ca == step.ca and facts.etcd.uid == record.uid and members and not lost:
+        return  # an empty master whose k3s waited for a quorum may have joined by now
     raise WrongCluster(
         f"{step.target} was reset and now has CA {(facts.disk.server_ca or '-')[:8]}, UID {facts.etcd.uid or '-'} and "
         f"{len(members)} members; expected were CA {step.ca[:8]}, UID {record.uid or '-'} and one",

@@ -134,6 +134,7 @@ def look(spec: ClusterSpec, state: ClusterState, accept_ca: str | None = None) -
     masters, surplus = tuple(map(view, spec.masters)), tuple(map(view, beyond_file))
     seed = _choose_seed(masters, record) or _choose_seed(surplus, record)
     masters = tuple(_unless_locked_out(master, seed) for master in masters)
+    masters = tuple(_unless_relabelled(master, seed, record, network_id) for master in masters)
     members = (seed.facts.etcd.members if seed and seed.facts else None) or ()
     gone = beyond.gone_masters(spec, state.view, members, kube) if born else ()
     return ControlPlane(
@@ -339,6 +340,22 @@ def _unless_locked_out(master: MasterView, seed: MasterView | None) -> MasterVie
     if begun and ours and silent and (stale or half_renewed):
         return replace(master, stage=Stage.LOCKED_OUT)
     return master
+
+
+def _unless_relabelled(
+    master: MasterView, seed: MasterView | None, record: BirthRecord, network_id: int | None
+) -> MasterView:
+    """Tell a voter apart whose server's label names an earlier lineage than that of the cluster it joined.
+
+    One without data waits for a quorum by itself, and joins whatever cluster its `server:` line leads it to.
+    """
+    if master.stage is not Stage.MEMBER or master.server is None or master.facts is None or seed is None:
+        return master
+    if past.belongs(master.facts, master.server, record) or not past.has_joined(
+        master.facts, master.server, seed.facts, network_id
+    ):
+        return master
+    return replace(master, stage=Stage.UNMARKED, detail="its label names an earlier lineage")
 
 
 def _choose_seed(masters: tuple[MasterView, ...], record: BirthRecord) -> MasterView | None:

@@ -8,6 +8,7 @@ from hetzner_k3s.decide.control_plane import MasterView, Stage, identity_of
 from hetzner_k3s.decide.machines import whereabouts
 from hetzner_k3s.decide.replacement import discarded
 from hetzner_k3s.model import lookup
+from hetzner_k3s.model.host import HostFacts
 from hetzner_k3s.model.identity import BirthRecord, Identity
 from hetzner_k3s.model.plan import Refusal
 from hetzner_k3s.model.state import UNREADABLE
@@ -78,9 +79,28 @@ def _other_cluster(basis: Basis, identity: Identity, names: list[str]) -> Refusa
         saw=f"What answers on {', '.join(names)} has CA {identity.ca[:8]}, UID {identity.uid[:8]}; the record says CA "
         f"{(record.ca or '-')[:8]}, UID {(record.uid or '-')[:8]}.",
         why="It is another cluster than the one that was born here.",
-        you_can="Find out who made it. The servers of the recorded cluster may be in another project."
+        you_can=f"Find out who made it. {_elsewhere(basis, names)}"
         + (_ROTATED.format(identity.ca[:8]) if identity.uid == record.uid else ""),
     )
+
+
+def _elsewhere(basis: Basis, names: list[str]) -> str:
+    """Say what to do about another cluster beside the disks of the recorded one, or where that one may be."""
+    ours = [
+        m.name
+        for m in basis.plane.all_masters
+        if m.name not in names and m.facts and m.facts.disk.wal and _is_ours(m.facts, basis.plane.record)
+    ]
+    if not ours:
+        return "The servers of the recorded cluster may be in another project."
+    return (
+        f"The data of the recorded cluster is on {', '.join(ours)}. If what is on {', '.join(names)} may go, delete "
+        "that server at Hetzner and run `create` again."
+    )
+
+
+def _is_ours(facts: HostFacts, record: BirthRecord) -> bool:
+    return facts.disk.server_ca is not None and facts.disk.server_ca.startswith(record.ca or "")
 
 
 _ROTATED = " If you rotated the CA of this cluster yourself, say so with `--accept-ca {}`."

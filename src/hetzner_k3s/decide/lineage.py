@@ -37,11 +37,13 @@ def one_lineage(basis: Basis) -> tuple[Refusal, ...]:
 
 def masters_of_one_lineage(basis: Basis) -> tuple[Refusal, ...]:
     """Refuse while a master holds data of another lineage than the recorded one: it is the past, and must not vote."""
-    record = basis.plane.record
+    record, seed = basis.plane.record, basis.plane.seed
+    seen = seed.facts if seed is not None else None
     strangers = [
         (m.name, m.server, past.lineage_of(m.facts, m.server) or "")
         for m in basis.plane.masters
         if m.server and m.facts and m.facts.disk.wal and not past.belongs(m.facts, m.server, record)
+        if not past.has_joined(m.facts, m.server, seen, basis.plane.network_id)
     ]
     return tuple(
         Refusal(

@@ -43,10 +43,13 @@ def _is_restored(master: MasterView, record: BirthRecord) -> bool:
 
 
 def target(plane: ControlPlane) -> MasterView:
-    """Choose the master that is restored: one on which it was begun, one that has a server, else the first."""
+    """Choose the master that is restored: one on which it was begun, one that has a server, else the first.
 
-    def rank(master: MasterView) -> tuple[bool, bool, int]:
+    One that was rebuilt comes last: without a Node to hold it against, nothing proves that its boot key is its own.
+    """
+
+    def rank(master: MasterView) -> tuple[bool, bool, bool, int]:
         begun = master.facts is not None and master.facts.restoring
-        return (not begun, master.server is None, master.spec.index)
+        return (not begun, master.stage is Stage.REBUILT, master.server is None, master.spec.index)
 
     return min(plane.masters, key=rank)

@@ -211,6 +211,8 @@ def _has_data_and_runs(master: MasterView) -> bool:
 
 def _if_it_is_lost(basis: Basis, master: MasterView) -> str:
     """Say how it is replaced, unless too few healthy voters would be left without it."""
+    if basis.plane.record.phase is not Phase.BORN and master.stage is Stage.REBUILT:
+        return "Nothing was born yet, and its disk is new: delete that server at Hetzner and run `create` again."
     if spared(basis, master):
         return _discard(master)
     needed = quorum.majority(len(quorum.voters(basis.plane.members)))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import Server
+from hetzner_k3s.model.contact import private_ip
 from hetzner_k3s.model.host import HostFacts
 from hetzner_k3s.model.identity import BirthRecord
 
@@ -28,6 +29,16 @@ def belongs(facts: HostFacts, server: Server, record: BirthRecord) -> bool:
     if facts.lineage is not None:
         return facts.lineage == record.lineage or began_anew(facts, record)
     return lineage_of(facts, server) in {None, record.lineage}
+
+
+def has_joined(facts: HostFacts, server: Server, seed: HostFacts | None, network_id: int | None) -> bool:
+    """Tell whether a master that noted no lineage itself is in the member list that the seed serves, by its address.
+
+    A reset leaves one member in that list, and only who joins is added: whatever its server's label says, its data is
+    of the seed's lineage.
+    """
+    address, members = private_ip(server, network_id), (seed.etcd.members if seed is not None else None) or ()
+    return facts.lineage is None and any(member.address == address for member in members)
 
 
 def lineage_of(facts: HostFacts, server: Server) -> str | None:

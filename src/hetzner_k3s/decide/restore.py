@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from hetzner_k3s.decide import losses, new_cluster, predictions, sources
 from hetzner_k3s.decide.basis import Basis, Opinion
 from hetzner_k3s.decide.control_plane import NEVER_STARTED, MasterView, Stage
+from hetzner_k3s.decide.machines import whereabouts
 from hetzner_k3s.decide.sources import Place, Source
 from hetzner_k3s.decide.unfit import unfit
 from hetzner_k3s.model import lookup
@@ -88,7 +89,7 @@ def loss_answered(basis: Basis) -> tuple[Refusal, ...]:
     if unseen and here is None and (chosen is None or wanted == LATEST):
         return (_unknown(basis, "; ".join(unseen)),)
     if chosen is not None:
-        return ()
+        return _nowhere_to(losses.target(basis.plane))
     found = sources.ours(basis)
     if not found:
         return (_nothing_left(basis) if here is None else _not_that_file(basis, here),)
@@ -102,6 +103,22 @@ def _unseen(basis: Basis) -> tuple[str, ...]:
     stored = basis.state.snapshots
     s3 = (f"what S3 holds is not known: {stored.why}",) if isinstance(stored, Unknown) else ()
     return (*s3, *(f"the snapshots on {name} could not be read" for name in sources.unread(basis)))
+
+
+def _nowhere_to(master: MasterView) -> tuple[Refusal, ...]:
+    """Refuse to restore where every master that is left was rebuilt."""
+    if master.stage is not Stage.REBUILT or master.server is None:
+        return ()
+    return (
+        Refusal(
+            code="master.rebuilt",
+            saw=f"Every master was rebuilt. {master.name} ({whereabouts(master.server)}) answers with the key of its "
+            "first boot, and no Node is left that would tell whether it is the same server.",
+            why="Whoever read that key could answer in its place, and would be given the cluster's token.",
+            you_can="Its disk is new and holds nothing. Delete that server at Hetzner and run the same command again: "
+            "the snapshot is restored on one that is made anew.",
+        ),
+    )
 
 
 def _lost(basis: Basis) -> str:

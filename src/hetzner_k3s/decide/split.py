@@ -95,12 +95,14 @@ def _is_silent_stranger(master: Survivor, living: list[Side], basis: Basis) -> b
         return False
     of_this_ca = [side for side in living if side.marks[0] == master.ca]
     record = basis.plane.record
+    listed = any(_lists(side, master, basis) for side in of_this_ca)
     of_the_past = master.facts.disk.wal and not past.belongs(master.facts, master.server, record)
-    if master.facts.held or not of_this_ca or of_the_past:
+    joined_anew = listed and master.facts.lineage is None
+    if master.facts.held or not of_this_ca or (of_the_past and not joined_anew):
         return True
     retired = master.facts.disk.tombstone  # the cluster itself removed it: k3s puts that data away before it joins
     joined = master.facts.disk.wal and not retired and labelled_member(master.server)
-    return joined and not any(_lists(side, master, basis) for side in of_this_ca)
+    return joined and not listed
 
 
 def _lists(side: Side, master: Survivor, basis: Basis) -> bool:
@@ -178,8 +180,9 @@ def is_fencing(basis: Basis) -> bool:
 
 
 def _is_recorded(side: Side, record: BirthRecord) -> bool:
+    """Tell whether a side is the recorded cluster; its masters share one list, so one that is known to be is enough."""
     ca, uid, _ = side.marks
-    belong = all(past.belongs(m.facts, m.server, record) for m in side.masters)
+    belong = any(past.belongs(m.facts, m.server, record) for m in side.masters)
     return ca.startswith(record.ca or "") and record.uid in {None, uid} and belong
 
 

@@ -1,0 +1,152 @@
+"""What storms found when their owner did what a refusal says, as stories of their own (TRACK_RECORD.md 20 to 26)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from hetzner_k3s.lab.k3s import tokens
+from hetzner_k3s.lab.simulated import config_file, snapshots
+from hetzner_k3s.lab.simulated.faults import DatabaseDeleted, Rebuilt, ServerDeleted
+from hetzner_k3s.lab.simulated.virtual_time import run
+from hetzner_k3s.model import naming
+from hetzner_k3s.model.consents import Consents
+from hetzner_k3s.model.errors import ExitCode
+from hetzner_k3s.model.spec import ClusterSpec
+
+from . import invariants, mischief, owner
+from .clusters import MASTER1, MASTER2, MASTER3, WORKER1, a_spec, with_s3
+from .story import Story, healthy
+from .strikes import CaRotated, ResetByHand, SecondCluster
+
+
+def told(happens: Callable[[Story], Awaitable[None]], spec: ClusterSpec | None = None) -> None:
+    """Tell what happens to a healthy cluster."""
+
+    async def whole() -> None:
+        async with healthy(7, spec or a_spec(workers=1)) as story:
+            await happens(story)
+
+    run(whole())
+
+
+def test_an_emptied_master_that_joins_a_reset_cluster_by_itself_is_taken_for_one_of_it() -> None:
+    """Its k3s waited for a quorum: the reset had two members, and one was labelled with the past (20, 21)."""
+
+    async def happens(story: Story) -> None:
+        await story.happens(DatabaseDeleted(MASTER3), ServerDeleted(MASTER2))
+        assert (await story.create()).refused == ("quorum.lost",)
+        await _to_the_end(story, Consents(reset_quorum_from=MASTER1))
+        assert not story.broken(MASTER1, MASTER2, MASTER3)
+        assert not invariants.lineage_known(story.world, story.spec)
+
+    told(happens)
+
+
+def test_a_label_of_the_past_on_a_master_that_joined_is_corrected() -> None:
+    """Whoever joins by itself keeps the label it had; it is in the member list that lives (21)."""
+
+    async def happens(story: Story) -> None:
+        await story.happens(ServerDeleted(MASTER1), ServerDeleted(MASTER2))
+        assert (await story.create(consents=Consents(reset_quorum_from=MASTER3))).code is ExitCode.CONVERGED
+        server = story.world.server(MASTER1)
+        parent = server.labels[naming.LABEL_PARENT] if server else ""
+        mischief.with_labels(story.world, MASTER1, {naming.LABEL_LINEAGE: parent})
+        again = await story.create()
+        assert again.code is ExitCode.CONVERGED, again.story()
+        assert not invariants.lineage_known(story.world, story.spec)
+
+    told(happens)
+
+
+def test_masters_that_were_all_rebuilt_are_not_taken_for_a_restored_cluster() -> None:
+    """`--restore` ended with exit 0 and did nothing: none of them could be prepared (22)."""
+
+    async def happens(story: Story) -> None:
+        server = mischief.leading(story.world)
+        snapshots.save(server, config_file.flags("server", server.disk.config), snapshots.SCHEDULED)
+        await story.happens(Rebuilt(MASTER1), Rebuilt(MASTER2), Rebuilt(MASTER3))
+        latest = Consents(restore="latest")
+        refused = await story.create(consents=latest)
+        assert refused.refused == ("master.rebuilt",), refused.story()
+        await _follows(story, "delete server")
+        await _to_the_end(story, latest)
+        assert invariants.leading_data(story.world) is not None
+
+    told(happens, with_s3(a_spec(workers=1)))
+
+
+def test_a_cluster_that_is_given_up_leaves_no_rebuilt_master_in_the_way() -> None:
+    """Its refusal said to delete no server (23)."""
+
+    async def happens(story: Story) -> None:
+        await story.happens(Rebuilt(MASTER1))
+        over = Consents(new_cluster_over=story.before.ca[:8])
+        assert (await story.create(consents=over)).refused == ("master.rebuilt",)
+        await _follows(story, "delete server")
+        ended = await story.create()
+        assert ended.code is ExitCode.CONVERGED, ended.story()
+        assert len(story.world.site.births) == story.before.births + 1
+
+    told(happens, a_spec(1, 0))
+
+
+def test_another_cluster_beside_a_lost_quorum_can_be_left_behind() -> None:
+    """The recorded one tells no UID without a quorum, so no digits keep it; the refusal led nowhere (24)."""
+
+    async def happens(story: Story) -> None:
+        await story.happens(SecondCluster(MASTER2, keep_tls=False), ServerDeleted(MASTER1))
+        await asyncio.sleep(60)
+        assert "identity.other" in (await story.create()).refused
+        await _follows(story, "delete server")
+        assert (await story.create()).refused == ("quorum.lost",)
+        await _to_the_end(story, Consents(reset_quorum_from=MASTER3))
+        assert not story.broken(MASTER1, MASTER2, MASTER3)
+
+    told(happens)
+
+
+def test_a_worker_follows_a_rotated_ca_when_its_owner_does_as_told() -> None:
+    """A restart alone ends over the hash of the old CA in its token (25)."""
+
+    async def happens(story: Story) -> None:
+        await story.happens(CaRotated())
+        ca = tokens.ca_hash(story.world.host(MASTER1).disk.server_ca or b"")
+        assert (await story.create(consents=Consents(accept_ca=ca[:8]))).code is ExitCode.CONVERGED
+        assert (await story.create()).refused == ("identity.agent",)
+        await _follows(story, "restart agent")
+        await asyncio.sleep(30)
+        assert (await story.create()).code is ExitCode.CONVERGED
+        assert tokens.ca_hash(story.world.host(WORKER1).disk.agent_ca or b"") == ca
+
+    told(happens)
+
+
+def test_a_joiner_that_waits_for_a_removed_master_is_led_to_the_living_one() -> None:
+    """k3s reads `server:` at its start only, and the other removed master still answers (26)."""
+
+    async def happens(story: Story) -> None:
+        by_hand = ResetByHand(MASTER3)
+        await story.happens(by_hand)
+        await story.heals(by_hand)
+        await asyncio.sleep(60)
+        ended = await story.create()
+        assert ended.code is ExitCode.CONVERGED, ended.story()
+
+    told(happens)
+
+
+async def _to_the_end(story: Story, consents: Consents) -> None:
+    """Run with a consent; where more has to be done than was shown, as the tool then says, run again."""
+    first = await story.create(consents=consents)
+    assert first.code in {ExitCode.CONVERGED, ExitCode.FAILED}, first.story()
+    if first.code is ExitCode.FAILED:
+        assert "than was shown" in str(first.error), first.story()
+        again = await story.create()
+        assert again.code is ExitCode.CONVERGED, again.story()
+
+
+async def _follows(story: Story, deed: str) -> None:
+    """Do by hand what the last refusal says."""
+    answer = next(a for a in owner.answers(story.runs[-1].told.refusals) if a.flag == deed)
+    await owner.do(story.world, answer)
