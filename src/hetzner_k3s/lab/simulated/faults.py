@@ -184,7 +184,12 @@ class Rebuilt(_DataLost):
         before = host.disk
         body = b'{"image": "debian-13"}'
         path = f"/servers/{host.server_id}/actions/rebuild"
-        await insist(world, "POST", path, lambda: host.disk is not before and host.ssh_up, body)
+
+        def done() -> bool:
+            gone = host.server_id not in world.project.servers  # the tool may let it go meanwhile
+            return gone or (host.disk is not before and host.ssh_up)
+
+        await insist(world, "POST", path, done, body)
 
 
 @dataclass(frozen=True)

@@ -193,7 +193,7 @@ class K3sServer:
         if not client.url or self.disk.server_ca is None:
             return {}
         try:
-            return await client.bootstrap_data(self.timing.bootstrap_patience)
+            return await client.bootstrap_data(self.timing.bootstrap_patience, self.disk.server_ca)
         except SupervisorError as problem:
             self.log(f"Unable to reconcile with remote datastore: {problem}", "warning")
             return {}

@@ -89,9 +89,16 @@ class SupervisorClient:
         """Fetch the other server's configuration."""
         return (await self._server("node", 10)).description
 
-    async def bootstrap_data(self, timeout: float) -> dict[str, File]:
-        """Fetch the cluster's authorities."""
-        return dict((await self._server("server", timeout)).disk.server)
+    async def bootstrap_data(self, timeout: float, trusted: bytes | None = None) -> dict[str, File]:
+        """Fetch the cluster's authorities; an existing member trusts only the CA on its own disk (`trusted`).
+
+        Raises:
+            SupervisorError: another cluster answers, or none.
+        """
+        server = await self._server("server", timeout)
+        if trusted is not None and server.disk.server_ca != trusted:
+            raise SupervisorError("tls: failed to verify certificate: x509: certificate signed by unknown authority")
+        return dict(server.disk.server)
 
     async def members(self) -> tuple[Member, ...]:
         """Fetch etcd's member list.
