@@ -7,15 +7,19 @@ from dataclasses import replace
 from tests.decide.disasters import labelled_lineage
 from tests.decide.lost import S3_SPEC, restoring, stored, with_snapshots, with_token
 from tests.decide.world import (
+    CREATE,
     LINEAGE,
     MASTER1,
     MASTER2,
     MASTER3,
+    NOW,
     SPEC,
+    a_spec,
     born_record,
     codes,
     edit_facts,
     edit_kube,
+    edit_node,
     forgetful,
     healthy,
     lose,
@@ -27,6 +31,8 @@ from tests.decide.world import (
     without_quorum,
 )
 
+from hetzner_k3s.model.consents import Consents
+from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.host import EtcdFacts
 from hetzner_k3s.model.identity import BirthRecord, Phase
 from hetzner_k3s.model.state import ClusterState
@@ -103,3 +109,16 @@ def test_another_cluster_with_no_data_of_the_recorded_one_beside_it_is_no_reason
         state = other_identity(state, name)
     told = next(r for r in plan(state).refusals if r.code == "identity.other")
     assert "another project" in told.you_can
+
+
+def test_a_rebuilt_master_beyond_the_file_is_not_waited_for() -> None:
+    """Nobody gives it a host key; its member is dead, and goes with `--prune` once its server is gone."""
+    five = a_spec(5)
+    name = five.master_names[-1]
+    state = healthy(five)
+    created = edit_node(rebuilt(state, name), name, lambda n: replace(n, created=NOW - 1000))
+    proven = replace(created, rebuilds={105: Known(NOW - 10.0)})
+    assert not plan(proven, SPEC).waits
+    assert not codes(proven, SPEC)
+    pruned = plan(proven, SPEC, replace(CREATE, consents=Consents(prune=True)))
+    assert [r.code for r in pruned.refusals] == ["surplus.unwell"]

@@ -23,6 +23,7 @@ _DELETION: Final = re.compile(r"(?i)\bdelete (?:or rebuild )?(?:that|the|its) se
 _SERVER: Final = re.compile(r"\bid (\d+)")
 _KEPT: Final = r"--keep {}` keeps ([\w, -]+\d)"
 _NAME: Final = re.compile(r"\bprod-[\w-]+\d\b")
+_MOVE: Final = re.compile(r"^Move that file away")
 _RESTART: Final = "systemctl restart k3s-agent"
 
 
@@ -70,6 +71,8 @@ def _deeds(refusal: Refusal) -> Iterable[Answer]:
     names = _NAME.findall(refusal.saw)
     if _RESTART in refusal.you_can and names:
         yield Answer("restart agent", names[0])
+    if _MOVE.search(refusal.you_can):
+        yield Answer("move kubeconfig", "kubeconfig")
     if _DELETION.search(refusal.you_can):
         yield from (Answer("delete server", number) for number in _SERVER.findall(refusal.saw)[:1])
         if not _SERVER.search(refusal.saw) and names:
@@ -78,6 +81,8 @@ def _deeds(refusal: Refusal) -> Iterable[Answer]:
 
 async def do(place: World, answer: Answer) -> str:
     """Do by hand what an answer is, unless its object is gone; give the name of the server."""
+    if answer.flag == "move kubeconfig":
+        place.laptop.kubeconfig = None
     servers = place.project.servers.values()
     server = next((s for s in servers if answer.target in {s.name, str(s.id)}), None)
     if server is None:

@@ -1,14 +1,17 @@
-"""What storms found when their owner did what a refusal says, as stories of their own (TRACK_RECORD.md 20 to 26)."""
+"""What storms found when their owner did what a refusal says, as stories of their own (TRACK_RECORD.md 20 to 28)."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 from hetzner_k3s.lab.k3s import tokens
 from hetzner_k3s.lab.simulated import config_file, snapshots
-from hetzner_k3s.lab.simulated.faults import DatabaseDeleted, Rebuilt, ServerDeleted
+from hetzner_k3s.lab.simulated.faults import CutOff, DatabaseDeleted, Rebuilt, ServerDeleted, until
+from hetzner_k3s.lab.simulated.faults_k3s import TokenRotated
 from hetzner_k3s.lab.simulated.virtual_time import run
+from hetzner_k3s.lab.simulated.world import World
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.errors import ExitCode
@@ -132,6 +135,64 @@ def test_a_joiner_that_waits_for_a_removed_master_is_led_to_the_living_one() -> 
         await asyncio.sleep(60)
         ended = await story.create()
         assert ended.code is ExitCode.CONVERGED, ended.story()
+
+    told(happens)
+
+
+def test_a_worker_that_waits_with_an_earlier_token_is_started_with_the_new_one() -> None:
+    """It was cut off when it was to join, and meanwhile the token was rotated (27)."""
+
+    async def happens(story: Story) -> None:
+        await story.happens(ServerDeleted(WORKER1))
+        cut = ServerMadeAndCutOff(WORKER1)
+        cutting = asyncio.ensure_future(cut.strike(story.world))
+        await story.create(kill_at=f"after StartK3s on {WORKER1}")
+        await cutting
+        rotation = TokenRotated(MASTER1)
+        await story.happens(rotation)
+        await story.heals(rotation, cut)
+        ended = await story.create()
+        assert ended.code is ExitCode.CONVERGED, ended.story()
+
+    told(happens)
+
+
+@dataclass(frozen=True)
+class ServerMadeAndCutOff:
+    """A server reaches no other one from its first moment on."""
+
+    name: str
+
+    async def strike(self, world: World) -> None:
+        """Wait for it, and cut it off."""
+        await until(lambda: CutOff(self.name).possible(world), self.name)
+        await CutOff(self.name).strike(world)
+
+    async def heal(self, world: World) -> None:
+        """Connect it."""
+        await CutOff(self.name).heal(world)
+
+    def possible(self, world: World) -> bool:  # noqa: ARG002
+        """Tell that it is."""
+        return True
+
+
+def test_a_rebuilt_master_beyond_the_file_is_left_alone_until_it_is_to_go() -> None:
+    """Every run waited for a host key that nobody gave it (28)."""
+
+    async def happens(story: Story) -> None:
+        story.wish(a_spec(1, 1))
+        await story.happens(Rebuilt(MASTER3))
+        await asyncio.sleep(60)
+        left = await story.create()
+        assert left.code is ExitCode.CONVERGED, left.story()
+        prune = Consents(prune=True)
+        refused = await story.create(consents=prune)
+        assert refused.refused == ("surplus.unwell",), refused.story()
+        await _follows(story, "delete server")
+        ended = await story.create(consents=prune)
+        assert ended.code is ExitCode.CONVERGED, ended.story()
+        await story.is_pruned(MASTER2, MASTER3)
 
     told(happens)
 

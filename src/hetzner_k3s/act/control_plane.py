@@ -118,15 +118,14 @@ async def wipe_joiner(step: WipeJoiner, context: Context) -> Outcome:
 def _starts_anew(step: JoinControlPlane, context: Context) -> bool:
     """Tell whether its k3s runs and can join only when it starts anew.
 
-    Either its etcd was removed under it (tombstone), or it waits, without any data, for a server that it does not join
-    through: k3s reads `server:` at its start only.
+    Either its etcd was removed under it (tombstone), or it waits without any data: with the token and for the server
+    that it was started with, whatever its `config.yaml` says by now.
     """
     facts = context.state.facts(step.server_id)
     if facts is None:
         return False
     removed = facts.disk.tombstone and facts.server_unit.active == "active"
-    elsewhere = not facts.disk.wal and facts.disk.config_server not in {None, step.server_url}
-    return removed or (elsewhere and facts.server_unit.runs)
+    return removed or (facts.server_unit.runs and not facts.disk.wal)
 
 
 @asynccontextmanager

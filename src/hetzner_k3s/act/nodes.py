@@ -30,9 +30,13 @@ async def delete_node(step: DeleteNode, context: Context) -> Outcome:
 
 
 def _runs_without_a_node(step: JoinWorker, context: Context) -> bool:
-    """Tell whether an agent runs whose Node somebody deleted: it registers one only when it starts."""
+    """Tell whether an agent runs that has no Node: it was deleted, or the agent has never got that far.
+
+    It registers one only when it starts, and waits with the token and for the server that it was started with, whatever
+    its `config.yaml` says by now.
+    """
     facts, kube = context.state.facts(step.server_id), context.state.kube_of(step.via)
-    runs = facts is not None and facts.agent_unit.active == "active"
+    runs = facts is not None and facts.agent_unit.runs
     return runs and kube is not None and kube.node(step.target) is None
 
 
