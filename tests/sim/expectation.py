@@ -103,11 +103,13 @@ def _furthest(place: World, names: Iterable[str]) -> Data | None:
 
 def _restorable(place: World, before: Picture) -> Mapping[str, bytes]:
     """Give what a user wrote and every snapshot has that could be meant by `latest`: those of the newest moment."""
-    ours = [o for o in place.site.bucket.objects.values() if o.entry.cluster_uid == before.uid]
-    newest = max((o.entry.created for o in ours), default=0.0)
-    kept = dict(before.users)
-    for stored in (o for o in ours if o.entry.created == newest):
-        held = {entry.key: entry.value for entry in stored.backend.keys}
+    ours = [
+        (o.entry.created, o.backend) for o in place.site.bucket.objects.values() if o.entry.cluster_uid == before.uid
+    ]
+    files = (saved for host in place.site.hosts.values() for saved in host.disk.snapshots.values())
+    ours += [(saved.entry.created, saved.backend) for saved in files]
+    newest, kept = max((made for made, _ in ours), default=0.0), dict(before.users)
+    for held in ({entry.key: entry.value for entry in backend.keys} for made, backend in ours if made == newest):
         kept = {key: value for key, value in kept.items() if held.get(key) == value}
     return kept
 

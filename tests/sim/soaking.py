@@ -6,7 +6,6 @@ told as such without anybody writing it down here.
 
 from __future__ import annotations
 
-import gc
 import os
 import traceback
 from collections import Counter
@@ -148,13 +147,8 @@ def scenarios(processes: int | None = None) -> Iterator[Passed]:
     yield from _spread(play, range(len(SCENARIOS)), processes)
 
 
-def _rarely_collect() -> None:
-    """Have this process look for garbage rarely: a world is gone as a whole, and what is left of it is small."""
-    gc.set_threshold(100_000, 20, 20)
-
-
 def _spread(work: Callable[[int], Passed], numbers: range, processes: int | None) -> Iterator[Passed]:
-    with ProcessPoolExecutor(processes or os.cpu_count(), initializer=_rarely_collect) as pool:
+    with ProcessPoolExecutor(processes or os.cpu_count()) as pool:
         yield from pool.map(work, numbers, chunksize=4)
 
 

@@ -1,4 +1,4 @@
-"""What storms found when their owner did what a refusal says, as stories of their own (TRACK_RECORD.md 20 to 28)."""
+"""What storms found when their owner did what a refusal says, as stories of their own (TRACK_RECORD.md O1 to O9)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def told(happens: Callable[[Story], Awaitable[None]], spec: ClusterSpec | None =
 
 
 def test_an_emptied_master_that_joins_a_reset_cluster_by_itself_is_taken_for_one_of_it() -> None:
-    """Its k3s waited for a quorum: the reset had two members, and one was labelled with the past (20, 21)."""
+    """Its k3s waited for a quorum: the reset had two members, and one was labelled with the past (O1, O2)."""
 
     async def happens(story: Story) -> None:
         await story.happens(DatabaseDeleted(MASTER3), ServerDeleted(MASTER2))
@@ -47,7 +47,7 @@ def test_an_emptied_master_that_joins_a_reset_cluster_by_itself_is_taken_for_one
 
 
 def test_a_label_of_the_past_on_a_master_that_joined_is_corrected() -> None:
-    """Whoever joins by itself keeps the label it had; it is in the member list that lives (21)."""
+    """Whoever joins by itself keeps the label it had; it is in the member list that lives (O2)."""
 
     async def happens(story: Story) -> None:
         await story.happens(ServerDeleted(MASTER1), ServerDeleted(MASTER2))
@@ -63,7 +63,7 @@ def test_a_label_of_the_past_on_a_master_that_joined_is_corrected() -> None:
 
 
 def test_masters_that_were_all_rebuilt_are_not_taken_for_a_restored_cluster() -> None:
-    """`--restore` ended with exit 0 and did nothing: none of them could be prepared (22)."""
+    """`--restore` ended with exit 0 and did nothing: none of them could be prepared (O3)."""
 
     async def happens(story: Story) -> None:
         server = mischief.leading(story.world)
@@ -80,7 +80,7 @@ def test_masters_that_were_all_rebuilt_are_not_taken_for_a_restored_cluster() ->
 
 
 def test_a_cluster_that_is_given_up_leaves_no_rebuilt_master_in_the_way() -> None:
-    """Its refusal said to delete no server (23)."""
+    """Its refusal said to delete no server (O4)."""
 
     async def happens(story: Story) -> None:
         await story.happens(Rebuilt(MASTER1))
@@ -95,7 +95,7 @@ def test_a_cluster_that_is_given_up_leaves_no_rebuilt_master_in_the_way() -> Non
 
 
 def test_another_cluster_beside_a_lost_quorum_can_be_left_behind() -> None:
-    """The recorded one tells no UID without a quorum, so no digits keep it; the refusal led nowhere (24)."""
+    """The recorded one tells no UID without a quorum, so no digits keep it; the refusal led nowhere (O5)."""
 
     async def happens(story: Story) -> None:
         await story.happens(SecondCluster(MASTER2, keep_tls=False), ServerDeleted(MASTER1))
@@ -110,7 +110,7 @@ def test_another_cluster_beside_a_lost_quorum_can_be_left_behind() -> None:
 
 
 def test_a_worker_follows_a_rotated_ca_when_its_owner_does_as_told() -> None:
-    """A restart alone ends over the hash of the old CA in its token (25)."""
+    """A restart alone ends over the hash of the old CA in its token (situation identity-its-ca-is-rotated)."""
 
     async def happens(story: Story) -> None:
         await story.happens(CaRotated())
@@ -126,7 +126,7 @@ def test_a_worker_follows_a_rotated_ca_when_its_owner_does_as_told() -> None:
 
 
 def test_a_joiner_that_waits_for_a_removed_master_is_led_to_the_living_one() -> None:
-    """k3s reads `server:` at its start only, and the other removed master still answers (26)."""
+    """k3s reads `server:` at its start only, and the other removed master still answers (O6)."""
 
     async def happens(story: Story) -> None:
         by_hand = ResetByHand(MASTER3)
@@ -140,7 +140,7 @@ def test_a_joiner_that_waits_for_a_removed_master_is_led_to_the_living_one() -> 
 
 
 def test_a_worker_that_waits_with_an_earlier_token_is_started_with_the_new_one() -> None:
-    """It was cut off when it was to join, and meanwhile the token was rotated (27)."""
+    """It was cut off when it was to join, and meanwhile the token was rotated (O7)."""
 
     async def happens(story: Story) -> None:
         await story.happens(ServerDeleted(WORKER1))
@@ -178,7 +178,7 @@ class ServerMadeAndCutOff:
 
 
 def test_a_rebuilt_master_beyond_the_file_is_left_alone_until_it_is_to_go() -> None:
-    """Every run waited for a host key that nobody gave it (28)."""
+    """Every run waited for a host key that nobody gave it (O8)."""
 
     async def happens(story: Story) -> None:
         story.wish(a_spec(1, 1))
