@@ -29,6 +29,7 @@ from tests.decide.world import (
     recorded,
     stopped,
     verbs,
+    with_listing,
 )
 
 from hetzner_k3s.model.consents import Consents
@@ -67,6 +68,15 @@ def test_a_forgotten_cluster_stays_given_up_for_the_run() -> None:
     assert any("s3_folder" in note for note in notes)
     without = codes(forgotten, S3_SPEC)
     assert set(without) == {"birth.not-empty", "birth.kubeconfig", "birth.journal", "birth.snapshots"}
+
+
+def test_a_network_that_is_gone_is_in_the_way_of_a_repair_alone() -> None:
+    state = with_listing(all_lost(), networks=())
+    assert codes(state) == ["network.gone", "masters.all-lost"]
+    assert codes(state, SPEC, OVER) == []
+    way = in_order(state, SPEC, OVER)
+    assert ("ForgetBirth", CA[:8]) in way
+    assert codes(with_listing(healthy(), networks=()), SPEC, OVER) == ["masters.none-healthy", "consent.unfit"]
 
 
 def test_this_machine_remembers_what_it_gave_up() -> None:

@@ -216,6 +216,18 @@ async def changed(world: World, seconds: float) -> None:
     world.check()
 
 
+async def delete_everything(world: World, *, but: Sequence[str] = ()) -> None:
+    """Delete all that is in the project in Hetzner's console, but what is of these kinds."""
+    for number, firewall in world.project.firewalls.items():
+        applied = [{"type": "label_selector", "label_selector": {"selector": m.text}} for m in firewall.selectors]
+        body = json.dumps({"remove_from": applied}).encode()
+        faults.ask(world, "POST", f"/firewalls/{number}/actions/remove_from_resources", body)
+    for kind in ("servers", "load_balancers", "firewalls", "placement_groups", "networks", "ssh_keys"):
+        left = getattr(world.project, kind) if kind not in but else {}
+        for number in list(left):
+            await faults.insist(world, "DELETE", f"/{kind}/{number}", lambda n=number, k=left: n not in k)
+
+
 def forget_record(world: World) -> None:
     """Take every label of the birth record off what is left of a cluster."""
     project = world.project

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import replace
 
 from hetzner_k3s.lab.k3s import tokens
-from hetzner_k3s.lab.simulated.faults import ApiFault, CutOff, ServerDeleted, SshDenied, SshSilent, until
+from hetzner_k3s.lab.simulated.faults import ApiFault, CutOff, PoweredOff, ServerDeleted, SshDenied, SshSilent, until
 from hetzner_k3s.lab.simulated.world import OTHER_TOKEN
 from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.errors import ExitCode
@@ -149,6 +149,33 @@ async def _(story: Story) -> None:
     said(refused, "masters.none-healthy", "the network between the masters")
     await story.heals(CutOff(MASTER2))
     await asyncio.sleep(30)
+
+
+@_tell("35-former-members-are-deleted", converges(*MASTERS))
+async def _(story: Story) -> None:
+    """What goes on after a reset by hand has the data that its owner wants; its past goes with its servers."""
+    await story.happens(PoweredOff(MASTER1), PoweredOff(MASTER2))
+    survivor = story.world.host(MASTER3)
+    mischief.server_unit_stopped(survivor)
+    mischief.reset_quorum(survivor)
+    mischief.start(survivor)
+    await mischief.reborn(story.world, survivor)
+    await story.heals(PoweredOff(MASTER1), PoweredOff(MASTER2))
+    await asyncio.sleep(60)
+    said(await story.refuses("master.former"), "master.former", "Or delete its server at Hetzner")
+    await story.happens(ServerDeleted(MASTER1), ServerDeleted(MASTER2))
+
+
+@_tell("49-the-other-side-of-a-split-is-deleted", converges(MASTER3))
+async def _(story: Story) -> None:
+    host = story.world.host(MASTER3)
+    mischief.server_unit_stopped(host)
+    mischief.give_birth(host, keep_tls=False)
+    await mischief.reborn(story.world, host)
+    story.world.site.births.pop()
+    refused = await story.create()
+    said(refused, "identity.split", "delete the servers of the side that goes at Hetzner")
+    await story.happens(ServerDeleted(MASTER3))
 
 
 @_tell("37-the-token-is-found", Told(), spec=with_s3(a_spec(workers=0)))

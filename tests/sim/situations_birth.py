@@ -72,6 +72,17 @@ async def _(story: Story) -> None:
     await story.happens(ServerDeleted("keep-me"))
 
 
+@_tell("everything-was-deleted-in-the-console", born())
+async def _(story: Story) -> None:
+    """Only this machine remembers a birth: it could be the wrong project, so its owner says that it is gone."""
+    await mischief.delete_everything(story.world)
+    refused = await story.refuses("birth.kubeconfig", "birth.journal")
+    said(refused, "birth.kubeconfig", "If that cluster is gone for good, move the kubeconfig away")
+    said(refused, "birth.journal", "run `hetzner-k3s delete` with this file")
+    story.world.laptop.kubeconfig = None
+    await gone(story)
+
+
 @_tell("workers-are-left-of-a-cluster-without-a-record", Told())
 async def _(story: Story) -> Run:
     """Somebody deleted the masters and every label of the record; another machine knows nothing of a birth."""
@@ -122,6 +133,16 @@ async def _(story: Story) -> None:
     story.world.site.bucket.down = True
     said(await story.refuses("birth.snapshots-unknown"), "birth.snapshots-unknown", "when the S3 service answers")
     story.world.site.bucket.down = False
+
+
+@_tell("a-lost-cluster-without-its-network-is-given-up", born())
+async def _(story: Story) -> Run:
+    """A network that is gone stands in the way of a repair, not of a new cluster."""
+    await mischief.delete_everything(story.world, but=("placement_groups",))
+    refused = await story.refuses("network.gone", "masters.all-lost")
+    said(refused, "masters.all-lost", f"--new-cluster-over {story.before.ca[:8]}")
+    story.world.site.births.clear()
+    return await story.create(consents=Consents(new_cluster_over=story.before.ca[:8]))
 
 
 @_tell("a-lost-cluster-is-given-up", Told())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hetzner_k3s.decide import new_cluster
 from hetzner_k3s.decide.basis import Basis
 from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import Server
@@ -136,7 +137,8 @@ def network_exists(basis: Basis) -> tuple[Refusal, ...]:
         return ()
     name = basis.spec.network.existing_network_name
     if name is None:
-        return (_network_gone(basis),) if basis.plane.record.phase is Phase.BORN else ()
+        lives = basis.plane.record.phase is Phase.BORN and not new_cluster.consented(basis)
+        return (_network_gone(basis),) if lives else ()
     return (
         Refusal(
             code="network.missing",
