@@ -55,17 +55,22 @@ def _of_signature(module: ModuleType, returns: set[str]) -> Iterator[FunctionTyp
             yield function
 
 
+CHECKS = (*consents.CHECKS, *consents.ON_DATABASE_CHECKS)
+
+
 def test_every_gate_is_listed_once() -> None:
     written = {gate for module in CONCERNS for gate in _of_signature(module, {"tuple[Refusal, ...]"})}
-    assert written == {*rules.GATES, *rules.DELETE_GATES, *consents.CHECKS}
-    for listed in (rules.GATES, rules.DELETE_GATES):
+    assert written == {*rules.GATES, *rules.ON_DATABASE_GATES, *rules.DELETE_GATES, *CHECKS}
+    for listed in (rules.GATES, rules.ON_DATABASE_GATES, rules.DELETE_GATES):
         assert max(Counter(listed).values()) == 1
 
 
 def test_every_move_is_listed_once() -> None:
     written = {move for module in CONCERNS for move in _of_signature(module, {"Opinion | None", "Opinion"})}
-    assert written == {*rules.BEFORE_ALL, *rules.CONTROL_PLANE, *rules.MOVES, teardown.tear_down}
-    assert max(Counter((*rules.BEFORE_ALL, *rules.CONTROL_PLANE, *rules.MOVES)).values()) == 1
+    control_planes = (rules.CONTROL_PLANE, rules.ON_DATABASE)
+    assert written == {*rules.BEFORE_ALL, *rules.MOVES, teardown.tear_down, *(m for c in control_planes for m in c)}
+    for listed in control_planes:
+        assert max(Counter((*rules.BEFORE_ALL, *listed, *rules.MOVES)).values()) == 1
 
 
 def test_no_function_is_longer_than_a_screen() -> None:

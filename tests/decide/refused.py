@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from tests.decide.cases import case
 from tests.decide.disasters import DISASTERS
+from tests.decide.refused_database import ON_DATABASE
 from tests.decide.refused_joins import BEFORE_A_JOIN, CONSENTS
 from tests.decide.refused_masters import KEYS, MASTERS, MEMBERS, WORKERS
 from tests.decide.refused_project import BIRTH, DELETION, IDENTITY, LISTING
 from tests.decide.refused_restore import LOST
 
-ALL_LOST = {name: case(state, *codes, spec=spec, intent=intent) for name, (state, codes, spec, intent) in LOST.items()}
+ALL_LOST = {
+    name: case(state, *codes, spec=spec, intent=intent)
+    for name, (state, codes, spec, intent) in {**LOST, **ON_DATABASE}.items()
+}
 
 CASES = {
     **DISASTERS,

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import get_args
 
 import pytest
+from tests.decide import on_database
 from tests.decide.disasters import FIVE, disaster, resetting
 from tests.decide.lost import (
     FROM_FILE,
@@ -25,6 +26,7 @@ from tests.decide.world import (
     CREATE,
     DELETE,
     MASTER1,
+    MASTER2,
     NOW,
     PRUNE,
     SPEC,
@@ -86,6 +88,10 @@ WAYS: dict[str, tuple[ClusterState, ClusterSpec, Intent]] = {
         SPEC,
         restoring(),
     ),
+    "a birth in a database": (nothing(), on_database.SPEC, CREATE),
+    "all masters on a database lost": (on_database.all_lost(), on_database.SPEC, CREATE),
+    "a master on a database lost": (on_database.lost(on_database.served(), MASTER2), on_database.SPEC, CREATE),
+    "a prune of a cluster in a database": (on_database.served(), on_database.spec_of(1, 1), PRUNE),
     "a new cluster": (forgetful_of_access(all_lost(ONE_MASTER)), ONE_MASTER, OVER),
 }
 

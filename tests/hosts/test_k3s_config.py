@@ -15,6 +15,7 @@ from hetzner_k3s.model.spec import (
     AddonsSpec,
     ClusterSpec,
     ComponentArgs,
+    DatabaseSpec,
     EtcdSpec,
     KubernetesNetworkSpec,
     Label,
@@ -314,3 +315,15 @@ def test_snapshots_are_copied_to_s3_with_keys_that_stand_in_this_file_only() -> 
 def test_plain_s3_says_no_more_than_it_must() -> None:
     config = server(replace(SPEC, etcd=EtcdSpec(s3=replace(S3, path_style=False, insecure=False))))
     assert not {"etcd-s3-bucket-lookup-type", "etcd-s3-insecure"} & config.keys()
+
+
+def test_with_an_external_database_nothing_is_said_of_etcd_and_nobody_is_joined() -> None:
+    endpoint = "postgres://k3s:secret@10.0.0.5:5432/kine"
+    config = server(replace(SPEC, database=DatabaseSpec(endpoint=Secret(endpoint))), server_url=None)
+    assert config["datastore-endpoint"] == endpoint
+    assert not {key for key in config if key.startswith("etcd-") or key in {"server", "cluster-init"}}
+
+
+def test_a_database_has_no_snapshots_of_etcd() -> None:
+    with pytest.raises(ValueError, match="no snapshots"):
+        replace(SPEC, database=DatabaseSpec(endpoint=Secret("mysql://h")), etcd=EtcdSpec(s3=S3))

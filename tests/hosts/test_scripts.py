@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from hetzner_k3s.hosts.shell import operation_script, script
+from hetzner_k3s.model.identity import database_digits
 
 SCRIPTS = sorted(path.name.removesuffix(".sh") for path in files("hetzner_k3s.hosts").joinpath("scripts").iterdir())
 PARTS = ("prelude", "facts")
@@ -181,6 +182,7 @@ def test_of_the_supervisors_document_only_what_masters_must_agree_on_leaves_the_
             "DisableServiceLB": True,
         },
         "complaint": None,
+        "uid": None,
     }
     assert 'user = "node:pass\\"word"' in (tmp_path / "asked").read_text()
 
@@ -189,6 +191,68 @@ def test_an_api_that_is_down_comes_with_the_last_complaint(tmp_path: Path) -> No
     answer = supervisor(tmp_path, "", "401", "503")
     assert (answer["config"], answer["config_status"]) == ({}, "401")
     assert answer["complaint"] == 'level=error msg="bd"'
+
+
+ENDPOINTS = (
+    "postgres://k3s:p@ss?word@10.0.0.5:5432/kine?sslmode=require",
+    "mysql://u:p@tcp(db.example.com:3306)/k3s",
+    "https://10.0.0.1:2379,https://10.0.0.2:2379",
+    "nats://10.0.0.9:4222?bucket=k3s",
+)
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
+def test_a_database_is_told_by_its_place_as_the_product_reckons_it(tmp_path: Path, endpoint: str) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(f'token: "x"\ndatastore-endpoint: "{endpoint}"\n')
+    told = sh(script("facts") + 'k3s_config=$1\nread_config\ndatabase_digits "$config_database"', str(config))
+    assert told == database_digits(endpoint)
+    assert told != database_digits(endpoint.replace("10.0.0", "10.0.9").replace("db.", "other."))
+
+
+def test_who_logs_in_to_a_database_makes_no_other_one_of_it() -> None:
+    assert database_digits(ENDPOINTS[0]) == database_digits("postgres://other:secret@10.0.0.5:5432/kine")
+
+
+ON_DATABASE = """
+k3s_config=$1/config.yaml
+printf 'token: "x"\\ndatastore-endpoint: "mysql://u:secret@tcp(10.0.0.5:3306)/k3s"\\n' >"$k3s_config"
+namespace=$5
+curl() {
+    case $* in
+        *kube-system*) [ -n "$namespace" ] && printf '%s' "$namespace" ;;
+        *) printf '{}\n\nconfig %s\n\napi %s\n' "$status" "$api" ;;
+    esac
+}
+journalctl() { printf 'level=fatal msg="kine: mysql://u:secret@tcp(10.0.0.5:3306)/k3s: connection refused"\n'; }
+"""
+NAMESPACE = json.dumps(
+    {"kind": "Namespace", "metadata": {"uid": "6c2170f8-0000-4000-8000-000000000001", "a": "b"}}, indent=2
+)
+
+
+def on_database(tmp_path: Path, namespace: str, *, begun: bool = True) -> dict[str, object]:
+    world = ANSWERING.replace("curl()", "unused()").replace("journalctl()", "unheard()")
+    ask = world.removesuffix("supervisor_facts\n") + ON_DATABASE + "supervisor_facts\n"
+    ask = (
+        ask
+        if begun
+        else ask.replace("supervisor_facts\n", 'rm "$k3s_data/server/tls/server-ca.crt"\nsupervisor_facts\n')
+    )
+    answer: dict[str, object] = json.loads(sh(script("facts") + ask, str(tmp_path), "{}", "200", "401", namespace))
+    return answer
+
+
+def test_on_a_database_the_api_tells_whose_data_it_reads(tmp_path: Path) -> None:
+    answer = on_database(tmp_path, NAMESPACE)
+    assert (answer["uid"], answer["complaint"]) == ("6c2170f8-0000-4000-8000-000000000001", None)
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_where_the_database_is_not_read_the_last_words_come_without_its_password(tmp_path: Path, begun: bool) -> None:
+    answer = on_database(tmp_path, "", begun=begun)
+    assert answer["uid"] is None
+    assert answer["complaint"] == 'level=fatal msg="kine: mysql://tcp(10.0.0.5:3306)/k3s: connection refused"'
 
 
 def set_token(path: Path, revive: str, token: str, before: str = "") -> dict[str, object]:

@@ -28,6 +28,20 @@ def _config(root: Path) -> None:
     _write(root / "etc/rancher/k3s/config.yaml", "token: x\ntls-san:\n- server.example\n")
 
 
+def _on_database(root: Path) -> None:
+    _write(root / "etc/rancher/k3s/config.yaml", 'token: "x"\ndatastore-endpoint: "mysql://u:p@tcp(h)/d"\n')
+
+
+def _on_database_of(root: Path) -> None:
+    _write(
+        root / "etc/rancher/k3s/config.yaml", 'token: "K10ab::server:x"\ndatastore-endpoint: "mysql://u:p@tcp(h)/d"\n'
+    )
+
+
+def _authority(root: Path) -> None:
+    _write(root / "var/lib/rancher/k3s/server/tls/server-ca.crt")
+
+
 def _permit(root: Path) -> None:
     _write(root / "run/hetzner-k3s/birth", "K3S_CLUSTER_INIT=true\n")
 
@@ -43,11 +57,15 @@ STARTS: dict[str, Disk] = {
     "it has a master to join": (_server,),
     "it was removed and has a master to join": (_server, _wal, _tombstone),
     "a birth is permitted": (_config, _permit),
+    "a birth in a database is permitted": (_on_database, _permit),
+    "its token pins the cluster in the database": (_on_database_of,),
+    "it has the files of the cluster in the database": (_on_database, _authority),
 }
 
 REFUSES: dict[str, Disk] = {
     "the disk is empty": (),
     "there is a configuration without a master to join": (_config,),
+    "there is a database, and nothing says whose": (_on_database,),
     "it was removed, and has no master to join": (_config, _wal, _tombstone),
     "it was removed, and a birth is permitted": (_config, _tombstone, _permit),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from tests.properties import disaster_safety, restore_safety
+from tests.properties import database_safety, disaster_safety, restore_safety
 
 from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import Server
@@ -36,6 +36,7 @@ from hetzner_k3s.model.steps import (
     RestoreSnapshot,
     RetireMember,
     StartMaster,
+    StartOnDatabase,
     StartRestored,
     UnmarkMember,
     UploadSnapshot,
@@ -117,13 +118,14 @@ def _of_step(spec: ClusterSpec, state: ClusterState, planned: PlannedStep) -> It
 
 def _needs_consent(spec: ClusterSpec, state: ClusterState, step: object) -> bool:
     """Tell whether a step goes on although a born cluster has no voter."""
-    born = _record(spec, state).phase is Phase.BORN
+    record = _record(spec, state)
+    born = record.phase is Phase.BORN and record.database is None
     return isinstance(step, ForgetBirth | UploadSnapshot | RestoreSnapshot) or (born and _bought_blindly(state, step))
 
 
 def _bought_blindly(state: ClusterState, step: object) -> bool:
-    voters = any(f.value.voter for f in state.hosts.values() if isinstance(f, Known))
-    return isinstance(step, CreateServer) and not voters
+    serving = any(f.value.serves for f in state.hosts.values() if isinstance(f, Known))
+    return isinstance(step, CreateServer) and not serving
 
 
 def _forgetting(spec: ClusterSpec, state: ClusterState, step: ForgetBirth) -> Iterator[str]:
@@ -236,6 +238,10 @@ def _told_that_its_member_is_gone(state: ClusterState, server: Server) -> bool:
 def _discarding(state: ClusterState, step: DeleteServer) -> Iterator[str]:
     """Judge the deletion of a server by `create`: it needs a consent, a snapshot, and a quorum without it."""
     facts = [f.value for f in state.hosts.values() if isinstance(f, Known)]
+    if any(f.on_database for f in facts):
+        if not any(f.serves for k in state.hosts if k != step.server_id and (f := state.facts(k)) is not None):
+            yield "no other master serves"
+        return
     voters = [f for f in facts if f.voter]
     members = voters[0].etcd.members or () if voters else ()
     own = state.facts(step.server_id)
@@ -265,7 +271,7 @@ def _wipe(spec: ClusterSpec, state: ClusterState, step: WipeJoiner) -> Iterator[
 
 def _start(spec: ClusterSpec, state: ClusterState, step: StartMaster) -> Iterator[str]:
     facts, record = state.facts(step.server_id), _record(spec, state)
-    if facts is None or not facts.disk.wal or facts.server_unit.runs:
+    if facts is None or not (facts.disk.wal or facts.on_database) or facts.server_unit.runs:
         yield "it was not seen stopped, with its data"
     elif not (facts.disk.server_ca or "").startswith(record.ca or "-"):
         yield "its data is not of the recorded cluster"
@@ -354,8 +360,11 @@ def _purchase(spec: ClusterSpec, state: ClusterState, step: CreateServer) -> Ite
     record = _record(spec, state)
     if not isinstance(state.cloud, Known):
         yield "the listing is incomplete"
+    if record.phase is Phase.BORN and (spec.database.digits if spec.database else None) != record.database:
+        yield "its data lies elsewhere"
     if record.phase is Phase.BORN and _bought_blindly(state, step):
-        yield from restore_safety.all_lost(spec, state)
+        on_database = record.database is not None
+        yield from (database_safety.may_serve if on_database else restore_safety.all_lost)(spec, state)
     if record.phase is Phase.DELETING:
         yield "the cluster is being deleted"
 
@@ -381,11 +390,11 @@ def _join(spec: ClusterSpec, state: ClusterState, step: JoinControlPlane) -> Ite
 
 def _renewal(spec: ClusterSpec, state: ClusterState, step: RenewToken) -> Iterator[str]:
     giver, taker = state.facts(step.via), state.facts(step.server_id)
-    if giver is None or not giver.voter or taker is None:
+    if giver is None or not giver.serves or taker is None:
         yield "its giver is no healthy voter, or its taker was not looked at"
         return
     held = giver.disk.token_hash if step.kind is SecretKind.TOKEN else giver.disk.config_token_hash
-    if giver.etcd.bootstrap_keys != (held,):
+    if giver.bootstrap_keys != (held,):
         yield "its giver does not hold the one token that the datastore knows"
     if taker.disk.server_ca != giver.disk.server_ca:
         yield "its taker serves another CA"
@@ -407,6 +416,7 @@ _CHECKS: Final[dict[type, Callable[[ClusterSpec, ClusterState, Any], Iterator[st
     UploadSnapshot: restore_safety.uploading,
     RestoreSnapshot: restore_safety.restoring,
     StartRestored: restore_safety.starting,
+    StartOnDatabase: database_safety.starting,
     HoldMaster: disaster_safety.holding,
     FenceMember: disaster_safety.fencing,
     ResetQuorum: disaster_safety.reset,

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.secrets import Secret
-from hetzner_k3s.model.spec import ClusterSpec, MasterSpec, PoolSpec, S3Spec, SshSpec, WorkerSpec
+from hetzner_k3s.model.spec import ClusterSpec, DatabaseSpec, MasterSpec, PoolSpec, S3Spec, SshSpec, WorkerSpec
 from hetzner_k3s.model.version import K3sVersion
 
 CLUSTER = "prod"
@@ -47,6 +47,14 @@ def with_s3(spec: ClusterSpec | None = None) -> ClusterSpec:
     """Have a cluster's snapshots copied to S3."""
     spec = spec or a_spec()
     return replace(spec, etcd=replace(spec.etcd, s3=S3))
+
+
+ENDPOINT = "postgres://k3s:a-password-of-a-database@10.250.0.5:5432/kine?sslmode=require"
+
+
+def on_database(spec: ClusterSpec | None = None, endpoint: str = ENDPOINT) -> ClusterSpec:
+    """Have a cluster keep its data in an external database."""
+    return replace(spec or a_spec(), database=DatabaseSpec(endpoint=Secret(endpoint)))
 
 
 def _master(index: int) -> MasterSpec:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from hetzner_k3s.lab.k3s import node_password, tokens
 from hetzner_k3s.lab.k3s.model_etcd_data import Data, majority
 from hetzner_k3s.lab.simulated.host import Host
+from hetzner_k3s.lab.simulated.k3s_server import K3sServer
 from hetzner_k3s.lab.simulated.world import World
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.spec import ClusterSpec
@@ -44,7 +45,8 @@ def picture(world: World) -> Picture:
     """Take a picture of a cluster that answers."""
     data = leading_data(world)
     assert data is not None, "no etcd leads"
-    server = next(h.server for h in world.site.hosts.values() if h.server and h.server.etcd and h.server.etcd.leads)
+    server = _speaker(world)
+    assert server is not None, "no k3s answers"
     return Picture(
         ca=tokens.ca_hash(server.disk.server_ca or b""),
         uid=_uid(data),
@@ -55,6 +57,14 @@ def picture(world: World) -> Picture:
         starts={host.server_id: _starts(host) for host in world.site.hosts.values()},
         users={key: entry.value for key, entry in data.keys.items() if key.startswith(_USERS)},
     )
+
+
+def _speaker(world: World) -> K3sServer | None:
+    """Give the k3s whose etcd leads; where none has one, any that serves what lies in a database."""
+    servers = [host.server for host in world.site.hosts.values() if host.server is not None]
+    leading = [server for server in servers if server.etcd is not None and server.etcd.leads]
+    serving = [server for server in servers if server.etcd is None and server.disk.server_ca is not None]
+    return next(iter([*leading, *serving]), None)
 
 
 def _uid(data: Data) -> str:
@@ -93,7 +103,7 @@ def always(world: World, before: Picture | None = None) -> list[str]:
     if len(clusters) > 1:
         broken.append(f"I9: {len(clusters)} clusters live at once")
     data = leading_data(world)
-    if before is None or data is None:
+    if before is None or data is None or _speaker(world) is None:
         return broken
     now = picture(world)
     broken += [f"I1: CA {before.ca[:8]} became {now.ca[:8]}"] if now.ca != before.ca else []
@@ -116,7 +126,7 @@ def converged(world: World, spec: ClusterSpec, before: Picture | None = None, *,
     if data is None:
         return [*broken, "I6: nobody leads"]
     broken += [*_members(data, spec), *_servers(world, spec, before, set(lost)), *_leftovers(world, data, spec)]
-    broken += _lock(world, spec)
+    broken += [*_lock(world, spec), *_serving(world, spec)]
     if before is not None and data.cluster_id != before.cluster_id:
         broken.append("I5: the etcd cluster id changed")
     if before is not None:
@@ -132,7 +142,16 @@ def _lock(world: World, spec: ClusterSpec) -> Iterator[str]:
             yield "I8: the operator lock is still there"
 
 
+def _serving(world: World, spec: ClusterSpec) -> Iterator[str]:
+    """Masters on a database have no member that tells of them: each has to serve."""
+    for host in world.site.hosts.values() if spec.database is not None else ():
+        if host.name in spec.master_names and not (host.server is not None and host.server.api_ready):
+            yield f"I6: {host.name} does not serve"
+
+
 def _members(data: Data, spec: ClusterSpec) -> Iterator[str]:
+    if spec.database is not None:
+        return
     voters = sorted(m.name.rpartition("-")[0] for m in data.voters)
     if voters != sorted(spec.master_names) or len(voters) != len(data.members):
         yield f"I6: members are {sorted((m.name, m.learner) for m in data.members.values())}"
@@ -187,6 +206,7 @@ def secrets_kept(world: World, runs: Iterable[Run]) -> list[str]:
     """Ask that no token stands where somebody else could read it (I13)."""
     passwords = {tokens.parse(h.disk.token).password for h in world.site.hosts.values() if h.disk.token}
     texts = [str(s.labels) + s.user_data for s in world.project.servers.values()]
+    passwords |= {"a-password-of-a-database"}
     texts += [str(world.laptop.journal), *(line for run in runs for line in run.told.lines)]
     return [f"I13: a token stands in {text[:80]!r}" for text in texts for p in passwords if p in text]
 

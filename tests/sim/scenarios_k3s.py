@@ -289,12 +289,6 @@ async def _(story: Story) -> None:
         await mischief.encryption(story.world, name, "reencrypt_finished-c")
 
 
-@_add("70", "external-db-one-gone", converges(MASTER1), later="replaced / replaced / stop, with an external datastore")
-async def _(story: Story) -> None:
-    """The configuration refuses an external datastore yet: this is the embedded one's answer."""
-    await story.happens(ServerDeleted(MASTER1))
-
-
 def _with_types_in_names() -> ClusterSpec:
     spec = a_spec()
     masters = tuple(replace(m, name=m.name.replace("prod-", "prod-cpx22-")) for m in spec.masters)

@@ -30,7 +30,15 @@ SCENARIOS: Final = [*ALL, *SITUATIONS]
 
 _SCENARIO_SEED: Final = 20
 _KINDS: Final = ("rules", "steps", "refusals")
-_TABLES: Final = ("GATES", "DELETE_GATES", "CONTROL_PLANE", "MOVES")
+_TABLES: Final = (
+    "GATES",
+    "ON_DATABASE_GATES",
+    "BESIDE_OTHER_DATA",
+    "DELETE_GATES",
+    "CONTROL_PLANE",
+    "ON_DATABASE",
+    "MOVES",
+)
 
 
 @dataclass

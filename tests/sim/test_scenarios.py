@@ -11,13 +11,21 @@ from hetzner_k3s.config.loader import load
 
 from . import seen
 from .scenario import Scenario
+from .scenarios_database import ON_DATABASE
 from .scenarios_disaster import DISASTER
 from .scenarios_k3s import K3S
 from .scenarios_loss import LOSS
 from .scenarios_restore import RESTORE
 from .scenarios_world import WORLD
 
-ALL = [*LOSS.scenarios, *RESTORE.scenarios, *DISASTER.scenarios, *WORLD.scenarios, *K3S.scenarios]
+ALL = [
+    *LOSS.scenarios,
+    *RESTORE.scenarios,
+    *DISASTER.scenarios,
+    *WORLD.scenarios,
+    *K3S.scenarios,
+    *ON_DATABASE.scenarios,
+]
 _ELSEWHERE = {
     "29": "test_kill.py",
     "48": "below",

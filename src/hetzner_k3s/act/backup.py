@@ -10,6 +10,7 @@ import json
 from hetzner_k3s.act import birth_record
 from hetzner_k3s.act.context import Context
 from hetzner_k3s.act.tokens import cluster_token
+from hetzner_k3s.model.contact import HostTarget
 from hetzner_k3s.model.errors import Fate, HostUnreachable, SshStage
 from hetzner_k3s.model.identity import token_hash
 from hetzner_k3s.model.operations import ReadSecret, SaveSnapshot, SecretKind, SendSnapshot
@@ -30,13 +31,19 @@ async def write_backup(context: Context, via: int, config: Secret, bundle: Bundl
     bundle.add("cluster.yaml", config)
     bundle.add("token", token)
     bundle.add("kubeconfig", await context.ports.hosts.perform(target, ReadSecret(kind=SecretKind.KUBECONFIG)))
+    snapshot = await _snapshot(context, target, bundle) if context.spec.database is None else None
+    bundle.add("identity.json", Secret(_identity(context, token, snapshot)))
+
+
+async def _snapshot(context: Context, target: HostTarget, bundle: Bundle) -> str:
+    """Save a snapshot and copy it here; what lies in an external database is saved there, by its owner."""
     context.say(target.name, "saving a snapshot")
     saved = await context.ports.hosts.perform(target, SaveSnapshot(name=SNAPSHOT, fence=context.fence))
     size = await bundle.add_stream(saved.name, context.ports.hosts.stream(target, SendSnapshot(name=saved.name)))
     if size != saved.size:
         raise _torn(target.name, saved.name, size, saved.size)
-    bundle.add("identity.json", Secret(_identity(context, token, saved.name)))
     context.say(target.name, f"copied {saved.name} ({size / 1e6:.1f} MB)")
+    return saved.name
 
 
 def _torn(server: str, name: str, got: int, wanted: int) -> HostUnreachable:
@@ -44,7 +51,7 @@ def _torn(server: str, name: str, got: int, wanted: int) -> HostUnreachable:
     return HostUnreachable(what, server=server, stage=SshStage.SESSION, fate=Fate.DID_NOT_HAPPEN)
 
 
-def _identity(context: Context, token: Secret, snapshot: str) -> str:
+def _identity(context: Context, token: Secret, snapshot: str | None) -> str:
     record = birth_record.recorded(context)
     facts = {
         "cluster": context.spec.name,

@@ -71,8 +71,9 @@ async def init_control_plane(step: InitControlPlane, context: Context) -> Outcom
     token = await _birth_token(context, target, facts)
     await k3s.configure(context, server, token, server_url=None, facts=facts)
     context.say(step.target, "giving birth to the cluster")
-    # With a WAL it was born already and the guard lets it go on; the permit would only be refused.
-    await k3s.start(context, target, K3sRole.SERVER, birth=not facts.disk.wal)
+    # With a WAL, or files of a first start on a database, the guard lets it go on; the permit would only be refused.
+    birth = facts.disk.empty if context.spec.database else not facts.disk.wal
+    await k3s.start(context, target, K3sRole.SERVER, birth=birth)
     born = await k3s.reach(context, target, K3sRole.SERVER, Milestone.IDENTITY, _BIRTH_WITHIN)
     if born.disk.server_ca is not None:
         full = Secret(full_token(born.disk.server_ca, token_password(token.reveal())))
@@ -93,7 +94,7 @@ async def join_control_plane(step: JoinControlPlane, context: Context) -> Outcom
     target = context.target_of(server)
     through = context.server(step.via)
     await k3s.configure(context, server, await cluster_token(context, step.via), step.server_url)
-    changes = await _unmark(context, step.target)
+    changes = await unmark(context, step.target)
     context.say(step.target, f"joining through {through.name}")
     address = k3s.peer_address(context, server)
     if _starts_anew(step, context):
@@ -108,7 +109,7 @@ async def join_control_plane(step: JoinControlPlane, context: Context) -> Outcom
 
 async def wipe_joiner(step: WipeJoiner, context: Context) -> Outcome:
     """Put a former member's data aside; the host asks the cluster itself once more whether it is one."""
-    changes = await _unmark(context, step.target)
+    changes = await unmark(context, step.target)
     context.say(step.target, "was removed from the cluster; putting its old data aside")
     wipe = operations.WipeJoiner(server_url=step.server_url, address=step.address, fence=context.fence)
     await context.ports.hosts.perform(context.target(step.server_id), wipe)
@@ -223,13 +224,13 @@ async def remove_member(step: RemoveMember, context: Context) -> Outcome:
     """Remove a dead member through etcd's gateway, before its Node: Node deletion alone can wait 45 s for a lease."""
     target = context.target(step.via)
     context.say(step.target, f"removing its etcd member on {target.name}")
-    changes = await _unmark(context, step.target)
+    changes = await unmark(context, step.target)
     removal = operations.RemoveMember(member_id=step.member_id, basis=step.basis, fence=context.fence)
     await context.ports.hosts.perform(target, removal)
     return Outcome(labels=changes)
 
 
-async def _unmark(context: Context, name: str) -> tuple[LabelChange, ...]:
+async def unmark(context: Context, name: str) -> tuple[LabelChange, ...]:
     """Take a master off the API load balancer before its member goes (RECOVERY_FACTS.md 2.2, row 51).
 
     That its data was of an earlier lineage is forgotten with it: what joins is of the present one.

@@ -64,7 +64,7 @@ async def _came_back(context: Context, target: HostTarget) -> HostFacts | None:
 
 
 def _runs(facts: HostFacts) -> bool:
-    return facts.agent_unit.active == "active" or (facts.server_unit.active == "active" and facts.voter)
+    return facts.agent_unit.active == "active" or (facts.server_unit.active == "active" and facts.serves)
 
 
 def _stays_down(facts: HostFacts) -> bool:

@@ -8,6 +8,7 @@ from typing import Final
 from hetzner_k3s.act import (
     addons,
     control_plane,
+    database,
     disaster,
     host_keys,
     infra,
@@ -37,6 +38,7 @@ HANDLERS: Final[Mapping[type, Handler]] = {
     steps.RecordBirth: control_plane.record_birth,
     steps.InitControlPlane: control_plane.init_control_plane,
     steps.JoinControlPlane: control_plane.join_control_plane,
+    steps.StartOnDatabase: database.start_on_database,
     steps.MarkMember: control_plane.mark_member,
     steps.RenewToken: tokens.renew_token,
     steps.SaveSnapshot: control_plane.save_snapshot,

@@ -50,9 +50,9 @@ def _prove(context: Context, master: str, token: Secret, facts: HostFacts) -> No
     ca = token_ca(token.reveal())
     if ca is None or (record.ca and not ca.startswith(record.ca)):
         raise _stranger(master, "its CA is not the one of the birth record")
-    if record.uid and facts.etcd.uid != record.uid:
-        raise _stranger(master, f"its kube-system UID is {facts.etcd.uid}, not {record.uid} as recorded")
-    if token_hash(token.reveal()) not in facts.etcd.bootstrap_keys:
+    if record.uid and facts.uid != record.uid:
+        raise _stranger(master, f"its kube-system UID is {facts.uid}, not {record.uid} as recorded")
+    if token_hash(token.reveal()) not in facts.bootstrap_keys:
         raise _stranger(master, "its token is not the one that its datastore knows (was it rotated?)")
 
 

@@ -12,11 +12,13 @@ from hetzner_k3s.config.schema_networking import FirewallRule
 from hetzner_k3s.config.schema_pools import Pool, WorkerPool
 from hetzner_k3s.config.support import defaults_without_effect
 from hetzner_k3s.model import naming
+from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.spec import (
     AddonsSpec,
     BootSpec,
     ClusterSpec,
     ComponentArgs,
+    DatabaseSpec,
     EtcdSpec,
     FirewallRuleSpec,
     FirewallSpec,
@@ -48,6 +50,7 @@ def compile_spec(configuration: Configuration, machine: Machine) -> ClusterSpec:
         firewall=_firewall(configuration),
         kubernetes_network=_kubernetes_network(configuration),
         etcd=_etcd(configuration, machine),
+        database=_database(configuration),
         addons=_addons(configuration),
         args=_args(configuration),
         api_server_hostname=configuration.api_server_hostname,
@@ -232,6 +235,14 @@ def _etcd(configuration: Configuration, machine: Machine) -> EtcdSpec:
         snapshot_schedule_cron=etcd.snapshot_schedule_cron,
         s3=machine.s3,
     )
+
+
+def _database(configuration: Configuration) -> DatabaseSpec | None:
+    datastore = configuration.datastore
+    endpoint = datastore.external_datastore_endpoint
+    if datastore.mode != "external" or endpoint is None:
+        return None
+    return DatabaseSpec(endpoint=Secret(endpoint.reveal().strip()))
 
 
 def _addons(configuration: Configuration) -> AddonsSpec:

@@ -37,6 +37,8 @@ _QUALIFIED_NAME: Final = re.compile(
     r"([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
 )
 _LABEL_VALUE: Final = re.compile(r"([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?")
+_ENDPOINT: Final = re.compile(r"(mysql|postgres|postgresql|nats|http|https)://\S+")
+"""The databases that k3s takes for a datastore (kine's drivers, and an etcd of somebody's own)."""
 _MASTERS: Final = "masters_pool"
 _WORKERS: Final = "worker_node_pools"
 
@@ -218,6 +220,19 @@ def split_taint(text: str) -> tuple[str, str]:
     return value, effect if colon else "NoSchedule"
 
 
+def _database(configuration: Configuration) -> Iterator[Finding]:
+    datastore = configuration.datastore
+    endpoint = datastore.external_datastore_endpoint
+    given = endpoint.reveal().strip() if endpoint is not None else ""
+    if datastore.mode == "external" and not given:
+        yield Finding(("datastore", "mode"), "external needs datastore.external_datastore_endpoint")
+    elif datastore.mode == "external" and not _ENDPOINT.fullmatch(given):
+        yield Finding(
+            ("datastore", "external_datastore_endpoint"),
+            "expected a URL of a database: mysql://, postgres://, nats://, or http(s):// of an etcd",
+        )
+
+
 def _etcd(configuration: Configuration) -> Iterator[Finding]:
     etcd = configuration.datastore.etcd
     if etcd.snapshot_retention < 0:
@@ -245,6 +260,7 @@ RULES: Final[tuple[Check, ...]] = (
     _workers_location,
     _autoscaling,
     _labels_and_taints,
+    _database,
     _etcd,
     *NETWORKING_RULES,
 )

@@ -39,8 +39,10 @@ class Etcd(Section):
 class Datastore(Section):
     """`datastore`."""
 
-    mode: _Mode = setting("etcd", "`etcd` on the masters, or an `external` database.")
-    external_datastore_endpoint: SecretText = setting(None, "Address of the external database.")
+    mode: _Mode = setting("etcd", "`etcd` on the masters, or an `external` database. Cannot change.")
+    external_datastore_endpoint: SecretText = setting(
+        None, "URL of the external database: MySQL, PostgreSQL, NATS, etcd."
+    )
     etcd: Etcd = section(Etcd, "Snapshots of etcd.")
 
 

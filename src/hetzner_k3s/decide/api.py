@@ -29,17 +29,21 @@ def await_api(basis: Basis) -> Opinion | None:
 
 
 def _silent(basis: Basis) -> Refusal:
-    voters = [m for m in basis.plane.all_masters if m.facts and m.facts.voter]
+    voters = [m for m in basis.plane.all_masters if m.facts and m.facts.serves]
     serving = [m.name for m in voters if m.facts and m.facts.supervisor.api_answers]
     names = ", ".join(m.name for m in voters)
     how = f"it serves on {', '.join(serving)}, but was not read ({_why(basis)})" if serving else "on none it serves"
+    healthy, place = _WHERE[basis.plane.on_database]
     return Refusal(
         code="api.down",
-        saw=f"etcd is healthy on {names}, but the Kubernetes API could not be read: {how}.{_complaints(basis)}",
-        why="The data is safe in etcd; a silent API is no reason to replace a master or to reset anything.",
+        saw=f"{healthy} on {names}, but the Kubernetes API could not be read: {how}.{_complaints(basis)}",
+        why=f"The data is safe in {place}; a silent API is no reason to replace a master or to reset anything.",
         you_can="Look at `journalctl -u k3s` there; `systemctl restart k3s` on one master after the other, each when "
         "the one before is Ready, may help. Then run `create` again.",
     )
+
+
+_WHERE = {True: ("The external database is read", "the database"), False: ("etcd is healthy", "etcd")}
 
 
 def _why(basis: Basis) -> str:

@@ -92,22 +92,28 @@ def _learners_promoted(state: ClusterState) -> ClusterState:
 def _api_read(spec: ClusterSpec, state: ClusterState) -> ClusterState:
     """Let the API answer through a voter; who has a Node is guessed from who has a member or runs an agent."""
     masters = lookup.owned_masters(spec.name, state.view)
-    voters = [(s, f) for s in masters if (f := state.facts(s.id)) is not None and f.voter]
+    voters = [(s, f) for s in masters if (f := state.facts(s.id)) is not None and f.serves]
     if not voters or any(state.kube_of(s.id) for s in masters):
         return state
     server, facts = voters[0]
-    view = KubeView(uid=facts.etcd.uid or "", nodes=(*_masters_nodes(spec, state, facts), *_agents_nodes(spec, state)))
+    view = KubeView(uid=facts.uid or "", nodes=(*_masters_nodes(spec, state, facts), *_agents_nodes(spec, state)))
     return replace(state, kube={**state.kube, server.id: Known(view)})
 
 
 def _masters_nodes(spec: ClusterSpec, state: ClusterState, facts: HostFacts) -> tuple[KubeNode, ...]:
     names = (*spec.master_names, *(m.name for m in beyond.surplus_masters(spec, state.view)))
-    named = {name: _named_after(name, facts.etcd.members or ()) for name in names}
+    named = {name: _named_after(name, facts.etcd.members or ()) or _serves(state, name) for name in names}
     return tuple(
         KubeNode(name=name, uid="predicted", ready=True, control_plane=True, server_id=_recorded(state.server(name)))
         for name, has_member in named.items()
         if has_member
     )
+
+
+def _serves(state: ClusterState, name: str) -> bool:
+    server = state.server(name)
+    facts = state.facts(server.id) if server else None
+    return facts is not None and facts.on_database and facts.serves
 
 
 def _named_after(name: str, members: tuple[Member, ...]) -> bool:

@@ -12,7 +12,9 @@ from hetzner_k3s.model.kube import KubeNode
 from hetzner_k3s.model.plan import Intent, PlannedStep, Refusal, StepKey, Wait
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
-from hetzner_k3s.model.steps import JoinControlPlane, JoinWorker
+from hetzner_k3s.model.steps import JoinControlPlane, JoinWorker, StartOnDatabase
+
+_JOINS = frozenset(step.__name__ for step in (JoinControlPlane, StartOnDatabase, JoinWorker))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +81,7 @@ Move = Callable[[Basis], Opinion | None]
 
 def joining(in_flight: frozenset[StepKey]) -> frozenset[str]:
     """Name the servers whose join is among these steps."""
-    return frozenset(target for verb, target in in_flight if verb in {JoinControlPlane.__name__, JoinWorker.__name__})
+    return frozenset(target for verb, target in in_flight if verb in _JOINS)
 
 
 def basis_of(spec: ClusterSpec, state: ClusterState, intent: Intent, in_flight: frozenset[StepKey]) -> Basis:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hetzner_k3s.decide import new_cluster, predictions
+from hetzner_k3s.decide import database_predictions, new_cluster, predictions
 from hetzner_k3s.decide.basis import Basis, Opinion
 from hetzner_k3s.decide.control_plane import TROUBLED, MasterView, Stage, contact_stage, identity_of, labelled_member
 from hetzner_k3s.decide.identity import holds_ca
@@ -223,7 +223,8 @@ def give_birth(basis: Basis) -> Opinion | None:
         return Opinion(waits=_awaited(basis, unseen))
     if record.phase is None or lookup.recorded_seeds(basis.spec, basis.view) != {seed.server.id}:
         return Opinion((_record_bootstrapping(seed, seed.server),)) if seed.stage is Stage.READY else Opinion()
-    return Opinion(_bring_up(seed, seed.server, record))
+    database = basis.spec.database.digits if basis.spec.database else None
+    return Opinion(_bring_up(seed, seed.server, replace(record, database=database)))
 
 
 def _unseen(basis: Basis) -> list[Server]:
@@ -304,6 +305,8 @@ def predict(spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
         case RecordBirth():
             return predictions.with_record(spec, state, step.record)
         case InitControlPlane():
+            if spec.database is not None:
+                return database_predictions.with_serving_master(spec, state, step.server_id)
             return predictions.with_first_voter(state, step.server_id)
         case _:
             return state

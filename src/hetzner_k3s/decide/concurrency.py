@@ -33,6 +33,7 @@ from hetzner_k3s.model.steps import (
     RetireMember,
     SecureHost,
     StartMaster,
+    StartOnDatabase,
     StartRestored,
     UncordonNode,
     UnmarkMember,
@@ -54,6 +55,7 @@ _ON_HOST: Final = _verbs(
     InstallK3s,
     InitControlPlane,
     JoinControlPlane,
+    StartOnDatabase,
     JoinWorker,
     MarkMember,
     RenewToken,
@@ -68,7 +70,7 @@ _ON_HOST: Final = _verbs(
 )
 """Steps that work on the host of their target: one after another."""
 
-_JOINS: Final = _verbs(JoinControlPlane, JoinWorker)
+_JOINS: Final = _verbs(JoinControlPlane, StartOnDatabase, JoinWorker)
 _CLEARANCES: Final = _verbs(RemoveMember, DeleteNode)
 """What clears the way for a successor of the same name."""
 
@@ -79,6 +81,7 @@ _DISRUPTIVE: Final = _verbs(
     RecordBirth,
     InitControlPlane,
     JoinControlPlane,
+    StartOnDatabase,
     RemoveMember,
     RetireMember,
     WipeJoiner,
@@ -88,7 +91,9 @@ _DISRUPTIVE: Final = _verbs(
     RestoreSnapshot,
     StartRestored,
 )
-"""Steps that change who the control plane is: one at a time, but for the joins of a birth."""
+"""Steps that change who the control plane is: one at a time, but for the joins of a birth and starts on a database."""
+
+_ALIKE: Final = _verbs(JoinControlPlane, StartOnDatabase)
 
 
 def startable(steps: Iterable[PlannedStep], in_flight: frozenset[StepKey]) -> tuple[PlannedStep, ...]:
@@ -105,4 +110,4 @@ def _collide(planned: PlannedStep, other: StepKey) -> bool:
         return True
     if target == other_target and verb in _DEPARTURE and other_verb in _DEPARTURE:
         return True
-    return verb in _DISRUPTIVE and other_verb in _DISRUPTIVE and not (verb == other_verb == JoinControlPlane.__name__)
+    return verb in _DISRUPTIVE and other_verb in _DISRUPTIVE and not (verb == other_verb and verb in _ALIKE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hetzner_k3s.decide import ca_rotation, disaster, replacement, split
+from hetzner_k3s.decide import ca_rotation, database, disaster, replacement, split
 from hetzner_k3s.decide.basis import Basis
 from hetzner_k3s.model.plan import Refusal
 
@@ -19,6 +19,15 @@ CHECKS: tuple[Check, ...] = (
 """One a consent, from the concern that acts on it; each answers nothing where its consent is not given."""
 
 
+ON_DATABASE_CHECKS: tuple[Check, ...] = (
+    database.consents_fit_a_database,
+    replacement.replacement_fits,
+    ca_rotation.acceptance_fits,
+)
+"""The same where the cluster's data lies outside its masters."""
+
+
 def consents_fit(basis: Basis) -> tuple[Refusal, ...]:
     """Refuse each consent that does not fit the observation."""
-    return tuple(refusal for check in CHECKS for refusal in check(basis))
+    checks = ON_DATABASE_CHECKS if basis.plane.on_database else CHECKS
+    return tuple(refusal for check in checks for refusal in check(basis))

@@ -77,6 +77,21 @@ class MasterView(NamedServer):
     detail: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class EtcdMembers:
+    """The cluster's data lies in the masters' own etcd: `members` is the list that the seed serves."""
+
+    members: tuple[Member, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OutsideDatabase:
+    """The cluster's data lies in a database outside of it: no master holds any, and there are no members, by design."""
+
+
+Store = EtcdMembers | OutsideDatabase
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControlPlane:
     """The masters as one; `seed` is the healthy master that everything else is done through.
@@ -91,9 +106,26 @@ class ControlPlane:
     masters: tuple[MasterView, ...]
     surplus: tuple[MasterView, ...] = ()
     seed: MasterView | None
-    members: tuple[Member, ...]
+    store: Store
     kube: KubeView | None
     network_id: int | None
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """Give the member list of etcd; a cluster in a database has none."""
+        return self.store.members if isinstance(self.store, EtcdMembers) else ()
+
+    @property
+    def on_database(self) -> bool:
+        """Tell whether the cluster's data lies outside its masters."""
+        return isinstance(self.store, OutsideDatabase)
+
+    def lists(self, name: str) -> bool:
+        """Tell whether the cluster that lives counts a master of this name as its own, whatever became of it.
+
+        Whoever opens the database with its token is a master of that cluster: there are no former ones.
+        """
+        return self.on_database or any(member.node == name for member in self.members)
 
     def master(self, name: str) -> MasterView | None:
         """Find a wanted master by name."""
@@ -144,10 +176,17 @@ def look(spec: ClusterSpec, state: ClusterState, accept_ca: str | None = None) -
         masters=masters,
         surplus=(*surplus, *map(view, gone)),
         seed=seed,
-        members=tuple(sorted(members, key=lambda m: (m.name, m.id))),
+        store=_store(spec, members),
         kube=kube,
         network_id=network_id,
     )
+
+
+def _store(spec: ClusterSpec, members: tuple[Member, ...]) -> Store:
+    """Say where the data lies: the file decides, and a gate refuses one that the cluster contradicts."""
+    if spec.database is not None:
+        return OutsideDatabase()
+    return EtcdMembers(tuple(sorted(members, key=lambda m: (m.name, m.id))))
 
 
 def healthy_master(spec: ClusterSpec, state: ClusterState) -> int | None:
@@ -158,9 +197,9 @@ def healthy_master(spec: ClusterSpec, state: ClusterState) -> int | None:
 
 def identity_of(facts: HostFacts) -> Identity | None:
     """Give the identity a master's disk and datastore tell, None unless both halves are known."""
-    if facts.disk.server_ca is None or facts.etcd.uid is None:
+    if facts.disk.server_ca is None or facts.uid is None:
         return None
-    return Identity(facts.disk.server_ca, facts.etcd.uid)
+    return Identity(facts.disk.server_ca, facts.uid)
 
 
 def _kube_view(spec: ClusterSpec, state: ClusterState) -> KubeView | None:
@@ -260,7 +299,7 @@ def _silence(reading: Unreachable, committed: bool) -> tuple[Stage, str]:
 def _k3s_stage(server: Server, facts: HostFacts, node: KubeNode | None, *, api_read: bool) -> tuple[Stage, str]:
     if facts.held:
         return Stage.HELD, "k3s was stopped for a quorum reset and must not start"
-    if facts.voter:
+    if facts.serves:
         return _voter_stage(server, facts, node, api_read=api_read)
     if labelled_member(server) and not facts.disk.empty:
         return _fallen_stage(facts)
@@ -277,21 +316,36 @@ def _voter_stage(server: Server, facts: HostFacts, node: KubeNode | None, *, api
     if not labelled_member(server):
         return Stage.UNMARKED, ""
     if facts.server_unit.active != "active":
-        return Stage.SICK, f"its etcd is healthy, but its k3s unit is {facts.server_unit.active}"
+        return Stage.SICK, f"{_well(facts)}, but its k3s unit is {facts.server_unit.active}"
     if not api_read or (node and node.ready and node.server_id == server.id):
         return Stage.MEMBER, ""
     if node is None or node.server_id != server.id:
         return Stage.UNMARKED, "its Node does not carry its server id"
-    return Stage.SICK, "its etcd is healthy, but its Node is NotReady"
+    return Stage.SICK, f"{_well(facts)}, but its Node is NotReady"
+
+
+def _well(facts: HostFacts) -> str:
+    return "its API reads the database" if facts.on_database else "its etcd is healthy"
 
 
 def _fallen_stage(facts: HostFacts) -> tuple[Stage, str]:
     """Say what is wrong with a master that had joined and is no voter now."""
+    if facts.on_database:
+        return _fallen_off_database(facts)
     if holds_no_member(facts):
         return Stage.EMPTIED, "it was removed" if facts.disk.tombstone else "its datastore is gone from its disk"
     if facts.disk.wal and facts.server_unit.active in {"inactive", "failed"}:
         return Stage.STOPPED, f"k3s is {facts.server_unit.active}"
     return Stage.SICK, _sickness(facts)
+
+
+def _fallen_off_database(facts: HostFacts) -> tuple[Stage, str]:
+    """Say what is wrong with a master that had joined and does not serve: its files are those that any master gets."""
+    if facts.disk.server_ca is None:
+        return Stage.EMPTIED, "its files are gone from its disk"
+    if facts.server_unit.active in {"inactive", "failed"}:
+        return Stage.STOPPED, f"k3s is {facts.server_unit.active}"
+    return Stage.SICK, f"k3s is {facts.server_unit.active}, and its API does not read the database"
 
 
 def holds_no_member(facts: HostFacts) -> bool:
@@ -314,13 +368,13 @@ def _sickness(facts: HostFacts) -> str:
 
 def current_token(facts: HostFacts) -> str | None:
     """Give the hash of the one token that a master's datastore knows, None while that is not told or not one."""
-    keys = facts.etcd.bootstrap_keys
+    keys = facts.bootstrap_keys
     return keys[0] if len(keys) == 1 else None
 
 
 def accepts_joins(facts: HostFacts) -> bool:
     """Tell whether a master holds the token that its datastore knows and, as far as it is told, runs with it."""
-    return facts.disk.token_hash in facts.etcd.bootstrap_keys and facts.supervisor.token_accepted is not False
+    return facts.disk.token_hash in facts.bootstrap_keys and facts.supervisor.token_accepted is not False
 
 
 def _unless_locked_out(master: MasterView, seed: MasterView | None) -> MasterView:

@@ -25,7 +25,7 @@ def versions(basis: Basis) -> Iterator[Drift]:
 def tokens(basis: Basis) -> Iterator[Drift]:
     """Name the servers that would not start again: the token in their configuration is unknown to the datastore."""
     seed = basis.plane.seed
-    known = seed.facts.etcd.bootstrap_keys if seed and seed.facts else ()
+    known = seed.facts.bootstrap_keys if seed and seed.facts else ()
     for server, facts in told(basis):
         given = facts.disk.config_token_hash
         if known and given is not None and given not in known:

@@ -30,6 +30,6 @@ def encryption_at_rest(basis: Basis) -> tuple[Refusal, ...]:
 
 def _told(basis: Basis) -> dict[str, tuple[str, str]]:
     """Give stage and digest of the keys on each master that answers; what a lost one told last says nothing."""
-    nodes = ((m.name, basis.node(m.name)) for m in basis.plane.all_masters if m.facts and m.facts.voter)
+    nodes = ((m.name, basis.node(m.name)) for m in basis.plane.all_masters if m.facts and m.facts.serves)
     noted = ((name, node.encryption.partition("-")) for name, node in nodes if node and node.encryption)
     return {name: (stage, digest) for name, (stage, _, digest) in noted}

@@ -8,6 +8,7 @@ from itertools import groupby
 from hetzner_k3s.decide import (
     addons,
     birth,
+    database,
     disaster,
     former,
     holding,
@@ -40,6 +41,7 @@ WAVE_LIMIT = 60
 PREDICTORS: tuple[Callable[[ClusterSpec, ClusterState, Step], ClusterState], ...] = (
     infra.predict,
     power.predict,
+    database.predict,
     servers.predict,
     birth.predict,
     holding.predict,

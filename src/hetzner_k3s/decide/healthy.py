@@ -14,8 +14,20 @@ def healthy_ids(basis: Basis) -> frozenset[str]:
     return frozenset(f.etcd.member_id for f in facts if f.etcd.member_id is not None and f.voter)
 
 
+def others_serve(basis: Basis, master: MasterView) -> bool:
+    """Tell whether the cluster goes on without a master: a quorum of healthy voters, or one more on the database."""
+    if basis.plane.on_database:
+        return any(m.facts is not None and m.facts.serves and m.name != master.name for m in basis.plane.all_masters)
+    voters, member = quorum.voters(basis.plane.members), member_of(basis, master)
+    left = healthy_ids(basis) - {member.id if member else ""}
+    return bool(voters) and len(left) >= quorum.majority(len(voters))
+
+
 def healthy_names(basis: Basis) -> str:
-    """Name the masters that are healthy voters, and how many voters there are."""
+    """Name the masters that are healthy voters, and how many voters there are; on a database, those that serve."""
+    if basis.plane.on_database:
+        names = [m.name for m in basis.plane.all_masters if m.facts is not None and m.facts.serves]
+        return f"{len(names)} of {len(basis.plane.all_masters)} ({', '.join(names) or 'none'})"
     healthy, voters = healthy_ids(basis), quorum.voters(basis.plane.members)
     names = [m.name for m in basis.plane.all_masters if m.facts and m.facts.etcd.member_id in healthy]
     return f"{len(names)} of {len(voters)} ({', '.join(names) or 'none'})"

@@ -41,9 +41,14 @@ def join_masters(basis: Basis) -> Opinion | None:
     """Join what is ready, record what has joined."""
     if basis.plane.record.phase is not Phase.BORN or basis.plane.seed is None:
         return None
-    marks = tuple(step for m in basis.plane.masters if (step := _mark(basis, m)) is not None)
+    marks = marked(basis)
     joins, waits = _joins(basis)
     return Opinion(marks + joins, waits) if marks or joins or waits else None
+
+
+def marked(basis: Basis) -> tuple[PlannedStep, ...]:
+    """Plan to record what has joined, through the healthy master that there is."""
+    return tuple(step for m in basis.plane.masters if (step := _mark(basis, m)) is not None)
 
 
 def _wait(what: str, because: str) -> Wait:
@@ -114,8 +119,12 @@ def _mark(basis: Basis, master: MasterView) -> PlannedStep | None:
         ),
         scope=Scope.CONTROL_PLANE,
         reason=Reason.UNFINISHED,
-        because="it is a voter now" if master.stage is Stage.UNMARKED else "its config.yaml names no living master",
+        because=_because(basis) if master.stage is Stage.UNMARKED else "its config.yaml names no living master",
     )
+
+
+def _because(basis: Basis) -> str:
+    return "it serves the cluster in the database" if basis.plane.on_database else "it is a voter now"
 
 
 def _better_server_url(basis: Basis, master: MasterView) -> str | None:
@@ -123,7 +132,7 @@ def _better_server_url(basis: Basis, master: MasterView) -> str | None:
 
     Only when all masters vote: a successor often gets the address that the line names already.
     """
-    if master.facts is None or any(m.stage not in _VOTING for m in basis.plane.masters):
+    if basis.plane.on_database or master.facts is None or any(m.stage not in _VOTING for m in basis.plane.masters):
         return None
     others = [m.server for m in basis.plane.masters if m.server and m.name != master.name]
     balancer = lookup.load_balancer(basis.spec, basis.view)

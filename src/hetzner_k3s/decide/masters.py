@@ -195,18 +195,22 @@ assert _CODE.keys() | {Stage.KEY_CHANGED, Stage.DENIED, Stage.CHANGING} == TROUB
 def _troubled(basis: Basis, master: MasterView, server: Server) -> Refusal:
     return Refusal(
         code=_CODE[master.stage],
-        saw=f"Master {master.name} ({whereabouts(server)}) is {master.stage.value}: {master.detail}. Healthy voters: "
-        f"{healthy_names(basis)}.",
+        saw=f"Master {master.name} ({whereabouts(server)}) is {master.stage.value}: {master.detail}. "
+        f"{_healthy(basis)}.",
         why="The server exists and may hold data; silence is not death, so it is neither replaced nor restarted.",
         you_can=f"{_FIRST[master.stage]} {_if_it_is_lost(basis, master)}",
         passing=master.stage is Stage.SILENT or (master.stage is Stage.SICK and _has_data_and_runs(master)),
     )
 
 
+def _healthy(basis: Basis) -> str:
+    return f"{'Masters that serve' if basis.plane.on_database else 'Healthy voters'}: {healthy_names(basis)}"
+
+
 def _has_data_and_runs(master: MasterView) -> bool:
     """Tell whether it may get well by itself: its k3s runs or starts, and has its data."""
     facts = master.facts
-    return facts is not None and facts.disk.wal and facts.server_unit.runs
+    return facts is not None and (facts.disk.wal or facts.on_database) and facts.server_unit.runs
 
 
 def _if_it_is_lost(basis: Basis, master: MasterView) -> str:

@@ -70,7 +70,7 @@ def belongs(basis: Basis, master: MasterView) -> bool:
     restored = losses.restored_master(basis.plane)
     if master.name in basis.intent.consents.replace or (restored is not None and restored.name == master.name):
         return False
-    return basis.plane.seed is None or any(m.node == master.name for m in basis.plane.members)
+    return basis.plane.seed is None or basis.plane.lists(master.name)
 
 
 def powering(server: Server, scope: Scope, via: Server | None, *, joined: bool) -> PlannedStep:

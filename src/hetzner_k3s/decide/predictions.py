@@ -140,7 +140,7 @@ def with_first_voter(state: ClusterState, server_id: int) -> ClusterState:
 
 
 PREDICTED_LINEAGE = "new lineage"
-_LOST_MACHINE = 10**14
+LOST_MACHINE = 10**14
 """Ids of machines that old Nodes stand for are made up from here on."""
 
 
@@ -161,18 +161,18 @@ def with_only_voter(
         server_id,
         lambda f: replace(f, held=False, log=None, lineage=lineage, parent_lineage=record.lineage),
     )
-    nodes = tuple(_remembered(noted, wanted.name, at) for at, wanted in enumerate(spec.servers()))
-    lost = {n.server_id: Known(False) for n in nodes if n.server_id is not None and n.server_id >= _LOST_MACHINE}
+    nodes = tuple(remembered(noted, wanted.name, at) for at, wanted in enumerate(spec.servers()))
+    lost = {n.server_id: Known(False) for n in nodes if n.server_id is not None and n.server_id >= LOST_MACHINE}
     names = tuple(node.name for node in nodes)
     kube = KubeView(uid=identity.uid, nodes=nodes, node_passwords=names, lineage=record.lineage)
     return replace(noted, kube={server_id: Known(kube)}, lookups={**state.lookups, **lost})
 
 
-def _remembered(state: ClusterState, name: str, at: int) -> KubeNode:
+def remembered(state: ClusterState, name: str, at: int) -> KubeNode:
     """Give the Node that the datastore remembers of a server, or of one that was lost."""
     server = state.server(name)
     if server is None:
-        return KubeNode(name=name, uid="predicted", ready=False, control_plane=False, server_id=_LOST_MACHINE + at)
+        return KubeNode(name=name, uid="predicted", ready=False, control_plane=False, server_id=LOST_MACHINE + at)
     return replace(_node(server), server_id=server.id)
 
 
@@ -396,7 +396,7 @@ def with_restored_data(spec: ClusterSpec, state: ClusterState, step: RestoreSnap
     def change(facts: HostFacts) -> HostFacts:
         disk = DiskFacts(
             wal=True,
-            server_ca=_whole_ca(state, recorded),
+            server_ca=whole_ca(state, recorded),
             token_hash=step.token_hash,
             config_token_hash=step.token_hash,
             config_present=True,
@@ -416,7 +416,7 @@ def with_restored_voter(spec: ClusterSpec, state: ClusterState, server_id: int) 
     return with_only_voter(spec, state, server_id, known, lineage)
 
 
-def _whole_ca(state: ClusterState, recorded: str) -> str:
+def whole_ca(state: ClusterState, recorded: str) -> str:
     """Give the CA hash of which the birth record has the beginning, as this machine or a worker knows it."""
     agents = (f.value.disk.agent_ca for f in state.hosts.values() if isinstance(f, Known))
     known = (state.local.kubeconfig_ca, *agents)

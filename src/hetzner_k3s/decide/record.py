@@ -58,14 +58,14 @@ def _served_ca(
     answering = [
         facts for s in masters if (facts := state.facts(s.id)) is not None and facts.disk.server_ca is not None
     ]
-    voters = [facts for facts in answering if facts.voter]
+    voters = [facts for facts in answering if facts.serves]
     served = {facts.disk.server_ca for facts in answering}
     if len(served) != 1 or not _majority(voters):
         return None, "no majority of the masters answers with one and the same CA"
     (ca,) = served
     if ca is None or not ca.startswith(accept_ca):
         return None, f"the masters answer with CA {(ca or '')[:8]}"
-    if {facts.etcd.uid for facts in voters} != {record.uid}:
+    if {facts.uid for facts in voters} != {record.uid}:
         return None, "the kube-system UID of what answers is not the recorded one"
     views = [view for s in masters if (view := state.kube_of(s.id)) is not None]
     if not views or record.lineage is None or views[0].lineage != record.lineage:
@@ -74,6 +74,8 @@ def _served_ca(
 
 
 def _majority(voters: list[HostFacts]) -> bool:
+    if any(facts.on_database for facts in voters):
+        return True  # they serve one database: what one of them says of it, it says for all
     members = voters[0].etcd.members if voters else None
     listed = {member.id for member in quorum.voters(members or ())}
     alive = {facts.etcd.member_id for facts in voters} & listed

@@ -11,7 +11,7 @@ from dataclasses import replace
 from hetzner_k3s.decide import predictions, quorum
 from hetzner_k3s.decide.basis import Basis, Opinion, basis_of
 from hetzner_k3s.decide.control_plane import TROUBLED, MasterView, Stage
-from hetzner_k3s.decide.healthy import healthy_ids, healthy_names, member_of
+from hetzner_k3s.decide.healthy import healthy_names, member_of, others_serve
 from hetzner_k3s.decide.snapshots import saved_before, saving
 from hetzner_k3s.decide.unfit import unfit
 from hetzner_k3s.model.facts import Known
@@ -36,9 +36,7 @@ def discarded(basis: Basis) -> frozenset[str]:
 
 def spared(basis: Basis, master: MasterView) -> bool:
     """Tell whether a quorum of healthy voters is left without a master (ARCHITECTURE law 5)."""
-    voters, member = quorum.voters(basis.plane.members), member_of(basis, master)
-    left = healthy_ids(basis) - {member.id if member else ""}
-    return bool(voters) and len(left) >= quorum.majority(len(voters))
+    return others_serve(basis, master)
 
 
 def replacement_fits(basis: Basis) -> tuple[Refusal, ...]:
@@ -55,7 +53,13 @@ def _misfit(basis: Basis, name: str) -> tuple[str, str] | None:
             "Give one of these names.",
         )
     if master.stage in _VOTES:
-        return f"{name} is a healthy voter.", "Run `create` without that flag."
+        well = "serves the cluster" if basis.plane.on_database else "is a healthy voter"
+        return f"{name} {well}.", "Run `create` without that flag."
+    if master.stage in TROUBLED and not spared(basis, master) and basis.plane.on_database:
+        return (
+            f"No other master serves the cluster: {healthy_names(basis)}.",
+            "Run `create` without it to see why none does; a server that is lost can be deleted at Hetzner.",
+        )
     if master.stage in TROUBLED and not spared(basis, master):
         needed = quorum.majority(len(quorum.voters(basis.plane.members)) or len(basis.spec.masters))
         return (
@@ -74,15 +78,16 @@ def discard(basis: Basis) -> Opinion | None:
     member = member_of(basis, master)
     if member is not None and not saved_before(basis, member):
         return Opinion((saving(basis, member, name),))
-    return Opinion((_deletion(master, name, master.server.id),))
+    return Opinion((_deletion(master, name, master.server.id, basis.plane.on_database),))
 
 
-def _deletion(master: MasterView, name: str, server_id: int) -> PlannedStep:
+def _deletion(master: MasterView, name: str, server_id: int, on_database: bool) -> PlannedStep:
+    left = "another one serves the cluster" if on_database else "a quorum of healthy voters is left without it"
     return PlannedStep(
         step=DeleteServer(target=name, server_id=server_id),
         scope=Scope.CONTROL_PLANE,
         reason=Reason.LOST,
-        because=f"it is {master.stage.value}, and a quorum of healthy voters is left without it",
+        because=f"it is {master.stage.value}, and {left}",
         consent=flag(name),
     )
 

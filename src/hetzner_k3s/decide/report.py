@@ -67,6 +67,7 @@ def report(spec: ClusterSpec, state: ClusterState, intent: Intent, ahead: Foreca
         beyond_file=tuple(server.name for server in servers if not server.in_file),
         drift=drift,
         forecast=ahead,
+        on_database=basis.plane.on_database,
     )
 
 
@@ -79,7 +80,12 @@ def _health(
     if split:
         return Health.SPLIT, split
     if basis.plane.record.phase is Phase.BORN and basis.plane.seed is None:
-        return Health.NO_QUORUM, ("no master answers as a healthy voter of the recorded cluster",)
+        what = (
+            "serves the recorded cluster"
+            if basis.plane.on_database
+            else "answers as a healthy voter of the recorded cluster"
+        )
+        return Health.NO_QUORUM, (f"no master {what}",)
     because = tuple(_complaints(ahead, servers, drift))
     return (Health.DEGRADED, because) if because else (Health.HEALTHY, ())
 
@@ -214,7 +220,7 @@ def _strangers(basis: Basis) -> Iterator[Stranger]:
     """Name the servers with our labels that hold another cluster's data, or the past's, as far as their hosts told."""
     record = basis.plane.record
     for server, facts in told(basis):
-        ca, uid = facts.disk.server_ca or facts.disk.agent_ca, facts.etcd.uid
+        ca, uid = facts.disk.server_ca or facts.disk.agent_ca, facts.uid
         if ca and record.ca and not ca.startswith(record.ca):
             yield Stranger(server=server.name, saw=f"its disk holds CA {ca[:8]}")
         if uid and record.uid and uid != record.uid:

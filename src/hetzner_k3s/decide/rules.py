@@ -16,6 +16,7 @@ from hetzner_k3s.decide import (
     clocks,
     consents,
     critical,
+    database,
     disaster,
     drift,
     encryption,
@@ -57,6 +58,7 @@ GATES: tuple[Gate, ...] = (
     listing.resources_are_ours,
     listing.network_exists,
     listing.ssh_key_is_ours,
+    database.datastore_agrees,
     identity.hosts_are_known,
     identity.one_identity,
     identity.one_member_list,
@@ -96,6 +98,44 @@ WHILE_FENCING: tuple[Gate, ...] = (
     consents.consents_fit,
 )
 
+ON_DATABASE_GATES: tuple[Gate, ...] = (
+    listing.listing_complete,
+    listing.record_agrees,
+    listing.not_deleting,
+    listing.names_are_ours,
+    listing.resources_are_ours,
+    listing.network_exists,
+    listing.ssh_key_is_ours,
+    database.datastore_agrees,
+    identity.hosts_are_known,
+    identity.one_identity,
+    lineage.one_lineage,
+    identity.kubeconfig_fits,
+    identity.agents_fit,
+    birth.birth_permitted,
+    database.database_serves,
+    masters.servers_are_ours,
+    masters.masters_explained,
+    surplus.surplus_may_go,
+    nodes.nodes_explained,
+    critical.configuration_agrees,
+    encryption.encryption_at_rest,
+    clocks.clocks_agree,
+    tokens.joins_are_accepted,
+    workers.workers_explained,
+    consents.consents_fit,
+)
+"""Where the cluster's data lies outside its masters: nothing about members, quorum, snapshots."""
+
+BESIDE_OTHER_DATA: tuple[Gate, ...] = (
+    listing.listing_complete,
+    listing.record_agrees,
+    listing.not_deleting,
+    listing.names_are_ours,
+    database.datastore_agrees,
+)
+"""Where the file names another place for the data: of masters that are lost there, it could only give wrong advice."""
+
 NOTES: tuple[Note, ...] = (
     surplus.notes,
     versions.versions_told,
@@ -129,6 +169,19 @@ CONTROL_PLANE: tuple[Move, ...] = (
     shrink.let_masters_go,
 )
 
+ON_DATABASE: tuple[Move, ...] = (
+    birth.give_birth,
+    ca_rotation.renew_record,
+    birth.complete_record,
+    tokens.renew_tokens,
+    api.await_api,
+    replacement.discard,
+    remediate.repair,
+    database.start_masters,
+    database.let_masters_go,
+)
+"""In the place of CONTROL_PLANE, where the cluster's data lies outside its masters."""
+
 MOVES: tuple[Move, ...] = (
     infra.lay_infrastructure,
     reconnect.reconnect_workers,
@@ -154,12 +207,19 @@ def plan(spec: ClusterSpec, state: ClusterState, intent: Intent, in_flight: froz
     create = intent.verb is Verb.CREATE
     notes = (*spec.not_yet, *(told for note in NOTES for told in note(basis))) if create else teardown.kept(basis)
     degraded = masters.left_alone(basis) if create else ()
-    refusals = _refusals(basis, GATES if create else DELETE_GATES)
+    refusals = _refusals(basis, _gates(basis) if create else DELETE_GATES)
     if refusals:
         return Plan(refusals=refusals, notes=notes)
     opinions = _opinions(basis) if create else (teardown.tear_down(basis),)
     steps = startable((step for opinion in opinions for step in opinion.steps), in_flight)
     return Plan(steps=steps, waits=tuple(w for o in opinions for w in o.waits), notes=notes, degraded=degraded)
+
+
+def _gates(basis: Basis) -> tuple[Gate, ...]:
+    """Give the gates of `create`: where the cluster's data lies decides (`ControlPlane.store`), here and for moves."""
+    if database.datastore_agrees(basis):
+        return BESIDE_OTHER_DATA
+    return ON_DATABASE_GATES if basis.plane.on_database else GATES
 
 
 def _refusals(basis: Basis, gates: tuple[Gate, ...]) -> tuple[Refusal, ...]:
@@ -176,7 +236,8 @@ def _opinions(basis: Basis) -> tuple[Opinion, ...]:
     before_all = tuple(opinion for move in BEFORE_ALL if (opinion := move(basis)) is not None)
     if before_all:
         return before_all
-    first = next((opinion for move in CONTROL_PLANE if (opinion := move(basis)) is not None), Opinion())
+    control_plane = ON_DATABASE if basis.plane.on_database else CONTROL_PLANE
+    first = next((opinion for move in control_plane if (opinion := move(basis)) is not None), Opinion())
     if first.alone:
         return (first,)
     return (*(opinion for move in MOVES if (opinion := move(basis)) is not None), first)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from hetzner_k3s.decide import predictions, restore
+from hetzner_k3s.decide import database_access, predictions, restore
 from hetzner_k3s.decide.basis import Basis
 from hetzner_k3s.decide.control_plane import TROUBLED, Stage
 from hetzner_k3s.decide.versions import running_version
@@ -72,6 +72,7 @@ def _next_step(basis: Basis, spec: MasterSpec | WorkerSpec, server: Server | Non
         # One that is there already is adopted, and waited for until it runs.
         may_order = server is not None or can_order(basis, spec)
         understood = _understood(basis) or restore.awaits_server(basis, spec.name)
+        understood = understood or database_access.awaits_server(basis, spec.name)
         return CreateServer(target=spec.name) if may_order and understood else None
     if stage in {Stage.BOOTING, Stage.UNSECURED}:
         return SecureHost(target=server.name, server_id=server.id)

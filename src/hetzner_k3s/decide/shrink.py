@@ -83,14 +83,14 @@ def let_masters_go(basis: Basis) -> Opinion | None:
 def _next(basis: Basis, master: MasterView) -> PlannedStep | None:
     member, node = member_beyond(basis, master), basis.node(master.name)
     if master.server is None:
-        return None if member else _node_of_nobody(basis, master, node)
+        return None if member else node_of_nobody(basis, master, node)
     if member is not None and master.server.status is ServerStatus.DELETING:
         return None
     if member is None:
         return _remains(basis, master.server, node, Scope.CONTROL_PLANE)
     if labelled_member(master.server):
         return _planned(UnmarkMember(target=master.name, server_id=master.server.id), _BEYOND)
-    if (step := _emptying(basis, node, Scope.CONTROL_PLANE)) is not None:
+    if (step := emptying(basis, node, Scope.CONTROL_PLANE)) is not None:
         return step
     return _retirement(basis, master.server, member)
 
@@ -110,7 +110,7 @@ def _retirement(basis: Basis, server: Server, member: Member) -> PlannedStep | N
     return _planned(step, f"{_BEYOND}, and {verdict.because}") if verdict.ok else None
 
 
-def _emptying(basis: Basis, node: KubeNode | None, scope: Scope) -> PlannedStep | None:
+def emptying(basis: Basis, node: KubeNode | None, scope: Scope) -> PlannedStep | None:
     """Plan to cordon, then to drain a Node; None when it is drained, or there is none."""
     if node is None or node.leaving is Leaving.DRAINED:
         return None
@@ -132,7 +132,8 @@ def _remains(basis: Basis, server: Server, node: KubeNode | None, scope: Scope) 
     return _planned(step, _BEYOND, scope)
 
 
-def _node_of_nobody(basis: Basis, master: MasterView, node: KubeNode | None) -> PlannedStep | None:
+def node_of_nobody(basis: Basis, master: MasterView, node: KubeNode | None) -> PlannedStep | None:
+    """Plan to delete the Node of a master beyond the file whose machine is proven gone."""
     if node is None or doubt(node, master, basis.state, basis.plane.network_id) is not None:
         return None
     step = DeleteNode(target=node.name, uid=node.uid, via=basis.plane.seed_server.id)
@@ -167,7 +168,7 @@ def let_workers_go(basis: Basis) -> Opinion | None:
 def _next_of_worker(basis: Basis, server: Server) -> PlannedStep | None:
     node = basis.node(server.name)
     own = node is not None and node.machine in {None, server.id}  # else it says nothing of this machine's pods
-    return (_emptying(basis, node, Scope.WORKER) if own else None) or _remains(basis, server, node, Scope.WORKER)
+    return (emptying(basis, node, Scope.WORKER) if own else None) or _remains(basis, server, node, Scope.WORKER)
 
 
 def take_back(basis: Basis) -> Opinion | None:

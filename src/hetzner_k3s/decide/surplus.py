@@ -85,6 +85,8 @@ def member_beyond(basis: Basis, master: MasterView) -> Member | None:
 
 
 def _found(basis: Basis, master: MasterView) -> str:
+    if basis.plane.on_database and master.server is not None:
+        return master.stage.value
     member = member_beyond(basis, master)
     if member is None:
         return "no member of etcd" if master.server else "only its Node is left"

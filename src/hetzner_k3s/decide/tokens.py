@@ -45,7 +45,7 @@ def _told_keys(basis: Basis) -> tuple[str, ...]:
     seed = basis.plane.seed
     if seed is None or seed.facts is None or basis.plane.record.phase is not Phase.BORN:
         return ()
-    return seed.facts.etcd.bootstrap_keys
+    return seed.facts.bootstrap_keys
 
 
 def _voters(basis: Basis) -> list[HostFacts]:

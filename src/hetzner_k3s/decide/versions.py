@@ -20,7 +20,7 @@ def running_version(basis: Basis) -> str:
 def _live(basis: Basis) -> K3sVersion | None:
     if basis.plane.seed is None:
         return _of_agents(basis)
-    told = (m.facts.k3s_version for m in basis.plane.all_masters if m.facts and m.facts.voter)
+    told = (m.facts.k3s_version for m in basis.plane.all_masters if m.facts and m.facts.serves)
     return min((parsed for tag in told if (parsed := _parsed(tag)) is not None), default=None)
 
 

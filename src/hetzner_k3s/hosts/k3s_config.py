@@ -82,8 +82,9 @@ def render_server(
         master: which master.
         addresses: where its host is.
         token: the full K10 token; at birth, before there is one, the new password.
-        server_url: `https://<some other master or the API address>:6443`; None only at a birth and in a cluster of one
-            master. With it, a host whose disk was lost joins instead of making a second cluster.
+        server_url: `https://<some other master or the API address>:6443`; None only at a birth, in a cluster of one
+            master, and with an external database, through which masters find each other. With it, a host whose disk was
+            lost joins instead of making a second cluster.
         api_addresses: further addresses of the API: the load balancer's.
 
     Raises:
@@ -97,7 +98,7 @@ def render_server(
         "tls-san": _tls_sans(spec, addresses, api_addresses),
         "write-kubeconfig-mode": "0600",
         **critical_config(spec),
-        **_etcd(spec),
+        **_datastore(spec),
         **_component_args(spec),
     }
     return _yaml(config)
@@ -164,6 +165,13 @@ def _tls_sans(spec: ClusterSpec, addresses: HostAddresses, api_addresses: tuple[
     """
     sans = {addresses.node_ip, addresses.public_ip, "127.0.0.1", spec.api_server_hostname, *api_addresses}
     return sorted(san for san in sans if san)
+
+
+def _datastore(spec: ClusterSpec) -> dict[str, Value]:
+    """Name the external database (its password stands in this file, 0600, only), or tell etcd when to save itself."""
+    if spec.database is not None:
+        return {"datastore-endpoint": spec.database.endpoint.reveal()}
+    return _etcd(spec)
 
 
 def _etcd(spec: ClusterSpec) -> dict[str, Value]:

@@ -24,6 +24,7 @@ def supervisor_facts(document: Mapping[str, Any] | None) -> SupervisorFacts:
         critical=_critical(document["config"]),
         api_answers=document["api_status"] in _API_SERVES,
         complaint=document["complaint"] or "",
+        uid=document.get("uid"),
     )
 
 

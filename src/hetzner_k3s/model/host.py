@@ -51,8 +51,9 @@ class DiskFacts:
     `token_hash` and `config_token_hash` are the first 12 digits of sha256(password) of `server/token` and of
     `config.yaml`, `passwd_hash` those of the password in `server/cred/passwd`; `config_token_ca` is the CA hash that
     the token of `config.yaml` pins (None: a bare password); `config_server` is its `server:` line (RECOVERY_FACTS.md
-    1.7). `agent_servers` are the addresses (with ports) of the masters that an agent has learned of. `s3_hash` is what
-    the S3 settings of `config.yaml` are compared by (`s3_settings.settings_hash`), None where it has none.
+    1.7), `config_database` tells the external database that it names from others. `agent_servers` are the addresses
+    (with ports) of the masters that an agent has learned of. `s3_hash` is what the S3 settings of `config.yaml` are
+    compared by (`s3_settings.settings_hash`), None where it has none.
     """
 
     wal: bool = False
@@ -65,6 +66,7 @@ class DiskFacts:
     config_token_ca: str | None = None
     passwd_hash: str | None = None
     config_server: str | None = None
+    config_database: str | None = None
     config_present: bool = False
     s3_hash: str | None = None
     agent_servers: tuple[str, ...] = ()
@@ -141,12 +143,14 @@ class SupervisorFacts:
     `token_accepted` tells whether it takes the password of this host's `server/token` (a running server goes on with
     the one it was started with); None: it did not answer that. `critical` are the critical arguments it runs with, as
     far as it told them. `api_answers` tells whether its Kubernetes API serves; where not, `complaint` is k3s' last one.
+    `uid` is the kube-system UID read through that API, asked only of a server with an external datastore.
     """
 
     token_accepted: bool | None = None
     critical: Mapping[str, str] = field(default_factory=dict)
     api_answers: bool = False
     complaint: str = ""
+    uid: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,6 +219,35 @@ class HostFacts:
         """Tell whether this host's etcd is a voter of the list it serves and sees a leader."""
         etcd = self.etcd
         return etcd.serving_voter and any(m.id == etcd.member_id and not m.learner for m in etcd.members or ())
+
+    @property
+    def on_database(self) -> bool:
+        """Tell whether this master keeps its data in an external database: by design it has no etcd, and no member.
+
+        k3s goes on with an etcd whose log is there, whatever its configuration says.
+        """
+        return self.disk.config_database is not None and not self.disk.wal and self.etcd.healthy is None
+
+    @property
+    def uid(self) -> str | None:
+        """Give the kube-system UID that its datastore tells: its etcd, or the database through its API."""
+        return self.etcd.uid or (self.supervisor.uid if self.on_database else None)
+
+    @property
+    def bootstrap_keys(self) -> tuple[str, ...]:
+        """Give the hashes of the tokens that its datastore is sealed with.
+
+        A database is not asked: k3s could open what lies there with the token that it runs with, or would have ended.
+        """
+        if not self.on_database:
+            return self.etcd.bootstrap_keys
+        held = self.disk.token_hash
+        return (held,) if held is not None and self.supervisor.token_accepted else ()
+
+    @property
+    def serves(self) -> bool:
+        """Tell whether this master is well by its own word: a voter, or one whose API reads the external database."""
+        return self.voter or (self.on_database and self.supervisor.api_answers and self.supervisor.uid is not None)
 
 
 @dataclass(frozen=True, slots=True)

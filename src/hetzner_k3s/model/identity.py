@@ -14,6 +14,7 @@ from enum import Enum
 from hetzner_k3s.model import naming
 
 _TOKEN = re.compile(r"\AK10([0-9a-f]{64})::([^:]+):(.+)\Z", re.DOTALL)
+_CREDENTIALS = re.compile(r"(?<=://).*@|\?.*\Z", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,8 @@ class BirthRecord:
     """What the labels say of the cluster's birth; a field is None where no resource carries it.
 
     `seed` is the server id of the first master, `ca` the first 40 hexadecimal digits of the CA hash, `parent` the
-    lineage that a reset or a restore made `lineage` out of.
+    lineage that a reset or a restore made `lineage` out of. `database` tells the external database that the cluster
+    lives in from others (`database_digits`); without one the cluster has an etcd of its own.
     """
 
     phase: Phase | None = None
@@ -46,6 +48,7 @@ class BirthRecord:
     uid: str | None = None
     lineage: str | None = None
     parent: str | None = None
+    database: str | None = None
 
     def labels(self) -> dict[str, str]:
         """Give the record as the labels that carry it."""
@@ -56,6 +59,7 @@ class BirthRecord:
             naming.LABEL_UID: self.uid,
             naming.LABEL_LINEAGE: self.lineage,
             naming.LABEL_PARENT: self.parent,
+            naming.LABEL_DATABASE: self.database,
         }
         return {key: value for key, value in values.items() if value is not None}
 
@@ -79,20 +83,22 @@ def read_record(labels: Mapping[str, str]) -> BirthRecord:
         uid=labels.get(naming.LABEL_UID),
         lineage=labels.get(naming.LABEL_LINEAGE),
         parent=labels.get(naming.LABEL_PARENT),
+        database=labels.get(naming.LABEL_DATABASE),
     )
 
 
 def merge_records(records: tuple[BirthRecord, ...]) -> BirthRecord | RecordConflict:
     """Join what several resources carry (ARCHITECTURE §5: `deleting` beats `born` beats `bootstrapping`).
 
-    A missing value is filled in; only two different values of seed, ca, uid or lineage are a conflict. Who carries a
-    CA or a UID was born, whatever became of the label that says so: without that, a lost label could permit a birth.
+    A missing value is filled in; only two different values of seed, ca, uid, database or lineage are a conflict. Who
+    carries a CA or a UID was born, whatever became of the label that says so: without that, a lost label could permit a
+    birth.
     Before that a birth may begin anew on another seed, and a run may be killed while it writes so: the first carrier is
     written first, so its seed is the newer one (`decide/birth.py` asks that the other is gone). A lineage and the one
     that it was made out of are no conflict: the younger one was not written everywhere yet.
     """
     born = any(record.phase is Phase.BORN or record.ca or record.uid for record in records)
-    for field in ("seed", "ca", "uid") if born else ("ca", "uid"):
+    for field in ("seed", "ca", "uid", "database") if born else ("ca", "uid"):
         values = tuple(sorted({str(v) for r in records if (v := getattr(r, field)) is not None}))
         if len(values) > 1:
             return RecordConflict(field, values)
@@ -108,6 +114,7 @@ def merge_records(records: tuple[BirthRecord, ...]) -> BirthRecord | RecordConfl
         uid=next((r.uid for r in records if r.uid), None),
         lineage=next(iter(youngest), None),
         parent=next((r.parent for r in records if r.parent and r.lineage in youngest), None),
+        database=next((r.database for r in records if r.database), None),
     )
 
 
@@ -143,3 +150,12 @@ def full_token(ca: str, password: str) -> str:
 def token_hash(token: str) -> str:
     """Give the 12 digits under which the datastore keeps its bootstrap data (K3S_RUN_FACTS.md: `/bootstrap/<…>`)."""
     return hashlib.sha256(token_password(token).encode()).hexdigest()[:12]
+
+
+def database_digits(endpoint: str) -> str:
+    """Give 12 digits that tell a database from others, whoever logs in to it: a hash of where it is and its name.
+
+    User, password and options are left out, so that a password may change; `facts.sh` reckons the same.
+    """
+    place = _CREDENTIALS.sub("", endpoint)
+    return hashlib.sha256(place.encode()).hexdigest()[:12]

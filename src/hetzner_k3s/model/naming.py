@@ -25,6 +25,7 @@ LABEL_CA: Final = "hetzner-k3s/ca"
 LABEL_UID: Final = "hetzner-k3s/uid"
 LABEL_LINEAGE: Final = "hetzner-k3s/lineage"
 LABEL_PARENT: Final = "hetzner-k3s/lineage-parent"
+LABEL_DATABASE: Final = "hetzner-k3s/database"
 LABEL_STATE: Final = "hetzner-k3s/state"
 LABEL_BOOT_KEY: Final = "hetzner-k3s/boot-key"
 LABEL_HOST_KEY: Final = "hetzner-k3s/host-key"
@@ -38,7 +39,7 @@ PHASE_BORN: Final = "born"
 PHASE_DELETING: Final = "deleting"
 STATE_MEMBER: Final = "member"
 
-BIRTH_RECORD_LABELS: Final = (LABEL_PHASE, LABEL_SEED, LABEL_CA, LABEL_UID, LABEL_LINEAGE, LABEL_PARENT)
+BIRTH_RECORD_LABELS: Final = (LABEL_PHASE, LABEL_SEED, LABEL_CA, LABEL_UID, LABEL_LINEAGE, LABEL_PARENT, LABEL_DATABASE)
 """The labels that together are the birth record (ARCHITECTURE 5)."""
 
 MEMBER_LABELS: Final = (LABEL_STATE, LABEL_LINEAGE, LABEL_PARENT)

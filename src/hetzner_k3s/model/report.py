@@ -140,3 +140,5 @@ class Report:
     beyond_file: tuple[str, ...]
     drift: tuple[Drift, ...]
     forecast: Forecast
+    on_database: bool = False
+    """Whether the data lies in an external database: then there are no members, by design."""

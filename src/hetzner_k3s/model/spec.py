@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from hetzner_k3s.model import naming
+from hetzner_k3s.model.identity import database_digits
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.version import K3sVersion
 
@@ -234,6 +235,18 @@ class EtcdSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseSpec:
+    """A database outside the cluster that all masters keep its data in; `endpoint` holds its password."""
+
+    endpoint: Secret
+
+    @property
+    def digits(self) -> str:
+        """Give what tells it from other databases."""
+        return database_digits(self.endpoint.reveal())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AddonsSpec:
     """Which addons the cluster runs.
 
@@ -275,8 +288,9 @@ class ClusterSpec:
     """The whole cluster.
 
     `kubeconfig_path` is absolute. `api_load_balancer` is true only when the file wants one and there is more than one
-    master, as 2.6 does. `not_yet` are sentences
-    about defaults that are on in 2.6 and have no effect here yet: the plan shows each in one line.
+    master, as 2.6 does. `database` is where the masters keep the cluster's data, None with an etcd of their own.
+    `not_yet` are sentences about defaults that are on in 2.6 and have no effect here yet: the plan shows each in one
+    line.
     """
 
     name: str
@@ -290,6 +304,7 @@ class ClusterSpec:
     firewall: FirewallSpec = FirewallSpec()
     kubernetes_network: KubernetesNetworkSpec = KubernetesNetworkSpec()
     etcd: EtcdSpec = EtcdSpec()
+    database: DatabaseSpec | None = None
     addons: AddonsSpec = AddonsSpec()
     args: ComponentArgs = ComponentArgs()
     api_server_hostname: str | None = None
@@ -298,6 +313,15 @@ class ClusterSpec:
     protect_against_deletion: bool = True
     k3s_upgrade_concurrency: int = 1
     not_yet: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Keep apart what excludes each other.
+
+        Raises:
+            ValueError: snapshots of an etcd that a cluster in a database does not have.
+        """
+        if self.database is not None and self.etcd.s3 is not None:
+            raise ValueError("a cluster in an external database has no snapshots of etcd")
 
     @property
     def master_names(self) -> tuple[str, ...]:

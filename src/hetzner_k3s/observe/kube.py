@@ -26,7 +26,7 @@ async def read(ports: Ports, spec: ClusterSpec, state: ClusterState) -> dict[int
 
 def _candidates(spec: ClusterSpec, state: ClusterState) -> list[Server]:
     seen = ((s, state.facts(s.id)) for s in lookup.owned_masters(spec.name, state.view))
-    voters = [(server, facts) for server, facts in seen if facts is not None and facts.voter]
+    voters = [(server, facts) for server, facts in seen if facts is not None and facts.serves]
     voters.sort(key=lambda pair: (pair[1].server_unit.active != "active", pair[0].id))
     return [server for server, _ in voters]
 

@@ -53,6 +53,8 @@ def _summary(report: Report) -> Iterator[str]:
     yield from (f"        {why}" for why in report.because)
     if (quorum := report.quorum) is not None:
         yield f"etcd    {quorum.healthy} of {quorum.voters} voters seen healthy, {quorum.needed} needed"
+    if report.on_database:
+        yield "data    in an external database: the masters have no etcd, and no members"
     running = "; ".join(f"{version} on {len(names)}" for version, names in report.versions.items())
     yield f"k3s     {running or 'none runs'}; the file says {report.file_version}"
 
@@ -93,6 +95,7 @@ def status_document(report: Report) -> dict[str, object]:
         "because": list(report.because),
         "identity": _identity(report),
         "strangers": [asdict(one) for one in report.strangers],
+        "datastore": "external" if report.on_database else "etcd",
         "quorum": asdict(report.quorum) if report.quorum else None,
         "servers": [asdict(server) for server in report.servers],
         "members": [{**asdict(member), "state": member.state.value} for member in report.members],

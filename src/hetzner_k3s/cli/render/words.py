@@ -21,6 +21,7 @@ VERBS: Final[Mapping[type, str]] = {
     steps.RecordBirth: "record the cluster as",
     steps.InitControlPlane: "start the cluster on",
     steps.JoinControlPlane: "join master",
+    steps.StartOnDatabase: "start on the external database",
     steps.MarkMember: "record as member",
     steps.RenewToken: "write the current token on",
     steps.SaveSnapshot: "save snapshot",

@@ -12,12 +12,18 @@ etcd_is_healthy() {
     return 1
 }
 
+# With an external datastore there is no etcd here; the API tells whose data it reads.
+answers_by_database() {
+    read_config
+    [ -n "$(uid_by_api)" ]
+}
+
 reached() {
     case $milestone in
         active) systemctl -q is-active "$unit" ;;
         datastore) [ -s "$k3s_data/server/token" ] && etcd_is_healthy ;;
-        identity) etcd_is_healthy && gateway kv/range "{\"key\":\"$kube_system_key\",\"count_only\":true}" &&
-            [ "$status" = 200 ] && [ "${answer#*\"count\"}" != "$answer" ] ;;
+        identity) answers_by_database || { etcd_is_healthy && gateway kv/range "{\"key\":\"$kube_system_key\",\"count_only\":true}" &&
+            [ "$status" = 200 ] && [ "${answer#*\"count\"}" != "$answer" ]; } ;;
     esac
 }
 
@@ -34,7 +40,7 @@ last_words() {
     last=$(last_lines 'level=(warning|error|fatal)|rejected')
     [ -n "$last" ] || last=$(journalctl -q "_SYSTEMD_UNIT=$unit.service" --since "@$began" -n 1 -o cat --no-pager 2>/dev/null)
     [ -n "$last" ] || last=$(last_lines 'Failed at step|code=exited|code=killed|Failed with result')
-    printf %s "$last"
+    printf %s "$last" | sed 's#://[^ @]*@#://#g'
 }
 
 is_between_two_starts() {

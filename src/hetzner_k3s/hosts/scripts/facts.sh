@@ -22,9 +22,10 @@ password_hash() {
     printf '%.12s' "$hash"
 }
 
-# Reads `config_token` and `config_server` out of config.yaml, quoted or not, or where an agent of 2.x has them.
+# Reads `config_token`, `config_server` and `config_database` (the endpoint) out of config.yaml, quoted or not, or where
+# an agent of 2.x has them.
 read_config() {
-    config_token='' config_server=''
+    config_token='' config_server='' config_database=''
     [ ! -r "$k3s_config" ] || read_config_file
     if [ -r "$agent_environment" ]; then
         [ -n "$config_token" ] || config_token=$(agent_setting K3S_TOKEN)
@@ -39,8 +40,24 @@ read_config_file() {
         case $line in
             token:*) config_token=$value ;;
             server:*) config_server=$value ;;
+            datastore-endpoint:*) config_database=$value ;;
         esac
     done <"$k3s_config"
+}
+
+# The 12 digits that tell a database from others: of its place, without user, password and options (model/identity.py).
+database_digits() {
+    [ -n "$1" ] || return 0
+    hash=$(printf %s "$1" | tr '\n' ' ' | sed -e 's#://.*@#://#' -e 's#?.*$##' | tr -d '\n' | sha256sum)
+    printf '%.12s' "$hash"
+}
+
+# The UID of the namespace kube-system as the API here reads it: only where no etcd of our own tells it.
+uid_by_api() {
+    [ -n "$config_database" ] || return 0
+    curl -s -f -m 2 --cacert "$k3s_data/server/tls/server-ca.crt" --cert "$k3s_data/server/tls/client-admin.crt" \
+        --key "$k3s_data/server/tls/client-admin.key" https://127.0.0.1:6443/api/v1/namespaces/kube-system 2>/dev/null |
+        tr -d '\n' | sed -n 's/.*"uid": *"\([0-9a-f-]*\)".*/\1/p'
 }
 
 # The password that a server goes on with, as lines of `password,user,user,role`.
@@ -94,6 +111,7 @@ disk_facts() {
     printf '"token_hash":%s,"config_token_hash":%s,"config_token_ca":%s,"config_server":%s,' \
         "$(json_or_null "$(password_hash "$token")")" "$(json_or_null "$(password_hash "$config_token")")" \
         "$(json_or_null "$config_token_ca")" "$(json_or_null "$config_server")"
+    printf '"config_database":%s,' "$(json_or_null "$(database_digits "$config_database")")"
     printf '"agent_servers":%s}' "$(json_string "$(agent_servers)")"
 }
 
@@ -183,13 +201,20 @@ critical_only() {
 
 last_complaint() {
     journalctl -q -u k3s -n 300 -o cat --no-pager 2>/dev/null | grep -E 'level=(error|fatal)' | tail -n 1 |
-        tr -cd '\40-\176' | cut -c -300
+        sed 's#://[^ @]*@#://#g' | tr -cd '\40-\176' | cut -c -300
 }
 
 # Of the k3s server that runs here: whether it takes the token in its file, what it was started with, its API.
+# One that cannot use its external database may have no files yet: then its last words are all there is.
 supervisor_facts() {
+    read_config
     [ -r "$k3s_data/server/tls/server-ca.crt" ] && first_line "$k3s_data/server/token" token && [ -n "$token" ] || {
-        printf null
+        if [ -z "$config_database" ]; then
+            printf null
+        else
+            printf '{"config_status":"","api_status":"","config":{},"complaint":%s,"uid":null}' \
+                "$(json_or_null "$(last_complaint)")"
+        fi
         return 0
     }
     ask_supervisor | {
@@ -201,9 +226,13 @@ supervisor_facts() {
                 '{'*) config=$line ;;
             esac
         done
-        case $api_status in 200 | 401 | 403) ;; *) complaint=$(last_complaint) ;; esac
-        printf '{"config_status":"%s","api_status":"%s","config":%s,"complaint":%s}' "$config_status" "$api_status" \
-            "$(critical_only "$config")" "$(json_or_null "$complaint")"
+        uid=$(uid_by_api)
+        case $api_status in
+            200 | 401 | 403) [ -z "$config_database" ] || [ -n "$uid" ] || complaint=$(last_complaint) ;;
+            *) complaint=$(last_complaint) ;;
+        esac
+        printf '{"config_status":"%s","api_status":"%s","config":%s,"complaint":%s,"uid":%s}' "$config_status" \
+            "$api_status" "$(critical_only "$config")" "$(json_or_null "$complaint")" "$(json_or_null "$uid")"
     }
 }
 

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Refuses to start k3s as a server where that start would make a new cluster (ARCHITECTURE §6): no etcd data and no
 # `server:` to join, unless the one-time permit of a birth is there. A removed member (tombstone) needs `server:` too.
+# With an external datastore it starts with the permit, with a token that pins the cluster's CA, or with its own files.
 etcd=/var/lib/rancher/k3s/server/db/etcd
 if [ -e /var/lib/hetzner-k3s/held ]; then
     echo 'hetzner-k3s start guard: k3s is held down here by a quorum reset that has not ended.' >&2
@@ -22,6 +23,12 @@ has_data || rm -f /var/lib/hetzner-k3s/lineage /var/lib/hetzner-k3s/reset-done
 for config in /etc/rancher/k3s/config.yaml /etc/rancher/k3s/config.yaml.d/*.yaml; do
     grep -qsE "^server: *[\"']?https://" "$config" && exit 0
 done
+if grep -qs '^datastore-endpoint:' /etc/rancher/k3s/config.yaml; then
+    [ -e /run/hetzner-k3s/birth ] || [ -e /var/lib/rancher/k3s/server/tls/server-ca.crt ] ||
+        grep -qsE "^token: *[\"']?K10" /etc/rancher/k3s/config.yaml && exit 0
+    echo 'hetzner-k3s start guard: an external datastore and no token that pins its CA; that would make a new, empty cluster.' >&2
+    exit 1
+fi
 has_data && exit 0
 [ ! -e "$etcd/tombstone" ] && [ -e /run/hetzner-k3s/birth ] && exit 0
 echo 'hetzner-k3s start guard: no etcd data and no server: in config.yaml; starting would make a new, empty cluster.' >&2

@@ -24,7 +24,9 @@ if running; then
 fi
 if [ "$birth" = yes ]; then
     holds_data && precondition_changed 'this host holds data of a cluster, so none is born here'
-    mkdir -p "$our_run" && printf 'K3S_CLUSTER_INIT=true\n' >"$our_run/birth" || fail 'could not lay the permit'
+    permit='K3S_CLUSTER_INIT=true'
+    grep -qs '^datastore-endpoint:' "$k3s_config" && permit='# in an external datastore, where there is no etcd to begin'
+    mkdir -p "$our_run" && printf '%s\n' "$permit" >"$our_run/birth" || fail 'could not lay the permit'
 fi
 said=$(systemctl -q enable "$unit" 2>&1 && systemctl start --no-block "$unit" 2>&1) || fail "systemd: $said"
 done_with '{}'

@@ -13,6 +13,7 @@ from hetzner_k3s.lab.k3s.model_etcd_data import Snapshot as Backend
 from hetzner_k3s.lab.k3s.model_etcd_peers import Drive
 from hetzner_k3s.lab.simulated import config_file, snapshot_files
 from hetzner_k3s.model.host import DiskFacts, OperationRecord, Snapshot
+from hetzner_k3s.model.identity import database_digits
 from hetzner_k3s.model.operations import K3sRole
 
 
@@ -120,6 +121,7 @@ class Disk:
             config_token_ca=tokens.parse(configured).ca_hash or None if configured else None,
             passwd_hash=_passwd_hash(self.server.get("PasswdFile")),
             config_server=str(server) if server else None,
+            config_database=_database_of(document),
             config_present=self.config is not None,
             s3_hash=_s3_hash(document),
             agent_servers=tuple(f"{address}:6443" for address in self.agent_servers),
@@ -147,3 +149,8 @@ def _passwd_hash(file: File | None) -> str | None:
 
 def _password_hash(token: str | None) -> str | None:
     return tokens.short_hash(tokens.parse(token).password) if token else None
+
+
+def _database_of(document: Mapping[str, object]) -> str | None:
+    endpoint = str(document.get("datastore-endpoint") or "")
+    return database_digits(endpoint) if endpoint else None

@@ -15,6 +15,7 @@ from hetzner_k3s.lab.k3s.logfmt import Fatal, ShutdownRequested
 from hetzner_k3s.lab.simulated import config_file
 from hetzner_k3s.lab.simulated.disk import Disk
 from hetzner_k3s.lab.simulated.k3s_agent import K3sAgent
+from hetzner_k3s.lab.simulated.k3s_on_database import K3sOnDatabase
 from hetzner_k3s.lab.simulated.k3s_server import K3sServer
 from hetzner_k3s.lab.simulated.refusal import OperationRefused
 from hetzner_k3s.lab.simulated.site import Site
@@ -34,6 +35,10 @@ _EXPECTED = (Fatal, ShutdownRequested, OperationRefused)
 """How processes and operations on a host may end; everything else is a bug of the simulation."""
 
 GUARD = "hetzner-k3s start guard: no etcd data and no server: in config.yaml; starting would make a new, empty cluster."
+GUARD_DATABASE = (
+    "hetzner-k3s start guard: an external datastore and no token that pins its CA; "
+    "that would make a new, empty cluster."
+)
 HALF_RESTORED = 'hetzner-k3s start guard: half a restore lies here; run "hetzner-k3s create --restore ..." again.'
 HELD = "hetzner-k3s start guard: k3s is held down here by a quorum reset that has not ended."
 
@@ -203,7 +208,9 @@ class Host:
         self._guard()
         if self.name in self.site.crash_on_start:
             raise Fatal(self.site.crash_on_start[self.name])
-        return K3sServer(self, config_file.flags("server", self.disk.config, permit=self.permit))
+        flags = config_file.flags("server", self.disk.config, permit=self.permit)
+        on_database = flags.text("datastore-endpoint") and self.disk.drive.data is None
+        return K3sOnDatabase(self, flags) if on_database else K3sServer(self, flags)
 
     def _guard(self) -> None:
         """Do as `start_guard.sh`: no birth without a permit, nothing on a held host."""
@@ -216,6 +223,11 @@ class Host:
         document = config_file.read(self.disk.config or "")
         if str(document.get("server") or "").startswith("https://"):
             return
+        if document.get("datastore-endpoint"):
+            pinned = str(document.get("token") or "").startswith("K10")
+            if self.permit or self.disk.server_ca is not None or pinned:
+                return
+            raise Fatal(GUARD_DATABASE)
         if not self.disk.tombstone and (self.disk.drive.data is not None or self.permit):
             return
         raise Fatal(GUARD)

@@ -148,7 +148,8 @@ def _reached(host: Host, operation: AwaitK3s) -> bool:
         case Milestone.DATASTORE:
             return host.disk.token is not None and etcd is not None and etcd.healthy
         case Milestone.IDENTITY:
-            return etcd is not None and etcd.healthy and host_facts.etcd_facts(host).uid is not None
+            by_etcd = etcd is not None and etcd.healthy and host_facts.etcd_facts(host).uid is not None
+            return by_etcd or host_facts.look(host, HostKeyKind.FINAL).uid is not None
 
 
 def _last_line(host: Host, role: K3sRole, pattern: re.Pattern[str], since: float) -> str:

@@ -12,6 +12,7 @@ from hetzner_k3s.lab.cloud.machines import BalancerSpec
 from hetzner_k3s.lab.k3s.model_etcd_peers import Peers
 from hetzner_k3s.lab.k3s.timing import TYPICAL, Timing
 from hetzner_k3s.lab.simulated.chance import Chance
+from hetzner_k3s.lab.simulated.databases import Database
 from hetzner_k3s.lab.simulated.objects import Bucket
 from hetzner_k3s.ports import Clock
 
@@ -57,10 +58,19 @@ class Site:
     """The S3 bucket that the hosts' configurations and the operators' files name."""
     crash_on_start: dict[str, str] = field(default_factory=dict)
     """Server name -> the last words of every k3s that is started there."""
+    databases: dict[str, Database] = field(default_factory=dict)
+    """External databases by where they are."""
     peers: Peers = field(init=False)
 
     def __post_init__(self) -> None:
         self.peers = Peers(self.reaches, self.chance.fork("etcd"))
+
+    def database(self, endpoint: str) -> Database:
+        """Give the database at an endpoint, whoever logs in to it: there is one wherever somebody looks for one."""
+        place = endpoint.rpartition("@")[2].partition("?")[0]
+        if place not in self.databases:
+            self.databases[place] = Database(self.peers, place)
+        return self.databases[place]
 
     def host_at(self, address: str) -> Host | None:
         """Give the host that holds an address now, private or public."""

@@ -4,30 +4,51 @@ from __future__ import annotations
 
 import base64
 import ipaddress
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from hetzner_k3s.lab.k3s import tokens
+from hetzner_k3s.lab.k3s.api.resources import NAMESPACES
+from hetzner_k3s.lab.k3s.etcd_port import EtcdError
 from hetzner_k3s.lab.simulated.host import Host
+from hetzner_k3s.lab.simulated.k3s_server import K3sServer
 from hetzner_k3s.model.host import SupervisorFacts
 from hetzner_k3s.model.operations import K3sRole
+
+_KUBE_SYSTEM = NAMESPACES.key("", "kube-system")
 
 
 def supervisor_facts(host: Host) -> SupervisorFacts:
     """Ask the k3s server that runs here with the token that lies here."""
+    on_database = host.disk.facts().config_database is not None
     if host.disk.token is None or host.disk.server_ca is None:
-        return SupervisorFacts()
+        return SupervisorFacts(complaint=_complaint(host)) if on_database else SupervisorFacts()
     server = host.server
     api = server is not None and server.serving and server.api_ready
-    complaint = "" if api else _complaint(host)
+    uid = uid_by_api(server) if server is not None and on_database and api else None
+    complaint = "" if api and not (on_database and uid is None) else _complaint(host)
     if server is None or not server.listening:
         return SupervisorFacts(complaint=complaint)
     accepted = server.passwords.get("node", ("",))[0] == tokens.parse(host.disk.token).password
     answered = not accepted or server.serving
     critical = _critical(server.description) if accepted and answered else {}
     return SupervisorFacts(
-        token_accepted=accepted if answered else None, critical=critical, api_answers=api, complaint=complaint
+        token_accepted=accepted if answered else None,
+        critical=critical,
+        api_answers=api,
+        complaint=complaint,
+        uid=uid,
     )
+
+
+def uid_by_api(server: K3sServer) -> str | None:
+    """Read the kube-system UID as its API does, None while its store does not answer."""
+    try:
+        found = server.member().data.keys.get(_KUBE_SYSTEM)
+    except EtcdError:
+        return None
+    return str(json.loads(found.value)["metadata"]["uid"]) if found else None
 
 
 def _complaint(host: Host) -> str:

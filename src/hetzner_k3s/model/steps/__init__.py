@@ -13,6 +13,7 @@ from hetzner_k3s.model.steps.control_plane import (
     SaveSnapshot,
     WipeJoiner,
 )
+from hetzner_k3s.model.steps.database import StartOnDatabase
 from hetzner_k3s.model.steps.disaster import AdoptLineage, FenceMember, FetchDatabase, HoldMaster, ResetQuorum
 from hetzner_k3s.model.steps.infra import (
     EnsureFirewall,
@@ -57,6 +58,7 @@ Step = (
     | RecordBirth
     | InitControlPlane
     | JoinControlPlane
+    | StartOnDatabase
     | MarkMember
     | RenewToken
     | SaveSnapshot
@@ -125,6 +127,7 @@ __all__ = [
     "SaveSnapshot",
     "SecureHost",
     "StartMaster",
+    "StartOnDatabase",
     "StartRestored",
     "Step",
     "UncordonNode",

@@ -1,0 +1,86 @@
+"""How steps change a state where the cluster's data lies in a database: a master that starts serves, and holds none."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hetzner_k3s.decide.predictions import (
+    LOST_MACHINE,
+    PREDICTED_CA,
+    PREDICTED_TOKEN,
+    PREDICTED_UID,
+    map_kube,
+    remembered,
+    whole_ca,
+    with_facts,
+)
+from hetzner_k3s.model import lookup, naming
+from hetzner_k3s.model.cloud import Server
+from hetzner_k3s.model.facts import Known
+from hetzner_k3s.model.host import DiskFacts, EtcdFacts, HostFacts, SupervisorFacts, UnitFacts
+from hetzner_k3s.model.identity import BirthRecord, Identity
+from hetzner_k3s.model.kube import KubeNode, KubeView
+from hetzner_k3s.model.spec import ClusterSpec
+from hetzner_k3s.model.state import ClusterState
+
+
+def with_serving_master(spec: ClusterSpec, state: ClusterState, server_id: int) -> ClusterState:
+    """Have a master serve what lies in the database; the first one shows the Nodes of those that are gone, too."""
+    digits = spec.database.digits if spec.database else None
+    identity, token = _identity(spec, state), _token(state)
+
+    def serving(facts: HostFacts) -> HostFacts:
+        disk = DiskFacts(
+            server_ca=identity.ca,
+            token_hash=token,
+            config_token_hash=token,
+            config_token_ca=identity.ca,
+            config_database=digits,
+            config_present=True,
+        )
+        supervisor = SupervisorFacts(token_accepted=True, api_answers=True, uid=identity.uid)
+        unit = UnitFacts(active="active")
+        return replace(facts, server_unit=unit, disk=disk, etcd=EtcdFacts(), supervisor=supervisor)
+
+    served = with_facts(state, server_id, serving)
+    server = next(s for s in state.view.servers if s.id == server_id)
+    if any(isinstance(reading, Known) for reading in served.kube.values()):
+        return map_kube(
+            served, lambda kube: _with_node(kube, replace(kube.node(server.name) or _node_of(server), ready=True))
+        )
+    return _first_seen(spec, served, server, identity)
+
+
+def _first_seen(spec: ClusterSpec, state: ClusterState, server: Server, identity: Identity) -> ClusterState:
+    """Let the API answer for the first time: at a birth with one Node, else with those of all that the file names."""
+    record = lookup.birth_record(spec, state.view)
+    if not isinstance(record, BirthRecord) or record.ca is None:
+        kube = KubeView(uid=identity.uid, nodes=(_node_of(server),), node_passwords=(server.name,))
+        return replace(state, kube={server.id: Known(kube)})
+    nodes = tuple(remembered(state, wanted.name, at) for at, wanted in enumerate(spec.servers()))
+    lost = {n.server_id: Known(False) for n in nodes if n.server_id is not None and n.server_id >= LOST_MACHINE}
+    names = tuple(node.name for node in nodes)
+    kube = KubeView(uid=identity.uid, nodes=nodes, node_passwords=names, lineage=record.lineage)
+    return replace(state, kube={server.id: Known(kube)}, lookups={**state.lookups, **lost})
+
+
+def _identity(spec: ClusterSpec, state: ClusterState) -> Identity:
+    record = lookup.birth_record(spec, state.view)
+    if not isinstance(record, BirthRecord) or record.ca is None:
+        return Identity(PREDICTED_CA, PREDICTED_UID)
+    living = (f.value.disk.server_ca for f in state.hosts.values() if isinstance(f, Known) and f.value.serves)
+    return Identity(next((ca for ca in living if ca), None) or whole_ca(state, record.ca), record.uid or PREDICTED_UID)
+
+
+def _token(state: ClusterState) -> str:
+    living = (f.value.disk.token_hash for f in state.hosts.values() if isinstance(f, Known) and f.value.serves)
+    return next((held for held in living if held), PREDICTED_TOKEN)
+
+
+def _node_of(server: Server) -> KubeNode:
+    control_plane = server.labels.get(naming.LABEL_ROLE) == naming.ROLE_MASTER
+    return KubeNode(name=server.name, uid="predicted", ready=True, control_plane=control_plane)
+
+
+def _with_node(kube: KubeView, node: KubeNode) -> KubeView:
+    return replace(kube, nodes=(*[n for n in kube.nodes if n.name != node.name], node))
