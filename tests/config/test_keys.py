@@ -161,7 +161,7 @@ KEYS: Final[dict[str, tuple[Any, str]]] = {
     "networking.cluster_dns": ("10.43.0.11", OK),
     "networking.cluster_domain": ("cluster.example", OK),
     "datastore": ({}, OK),
-    "datastore.mode": ("external", NOT_YET),
+    "datastore.mode": ("external", "external needs datastore.external_datastore_endpoint"),
     "datastore.external_datastore_endpoint": ("postgres://db", IDLE),
     "datastore.etcd": ({}, OK),
     "datastore.etcd.snapshot_retention": (48, OK),

@@ -63,7 +63,6 @@ NOT_YET: Final = (
     Limit("networking.private_network.enabled", (False,), "servers are connected through a private network"),
     Limit("networking.public_network.ipv4", (False,), "servers have a public IPv4 address"),
     Limit("networking.public_network.use_local_firewall", (True,), "Hetzner's firewall is used"),
-    Limit("datastore.mode", ("external",), "use etcd"),
     Limit("snapshot_os", ("microos",), "use an image or snapshot of Debian or Ubuntu"),
     Limit("masters_pool.legacy_instance_type", None, "servers under 1.x names are not taken over"),
     Limit("worker_node_pools[].legacy_instance_type", None, "servers under 1.x names are not taken over"),
@@ -104,6 +103,11 @@ IDLE: Final = (
         lambda c: not c.networking.public_network.use_local_firewall,
     ),
     Idle("datastore.external_datastore_endpoint", "the mode is etcd", lambda c: c.datastore.mode == "etcd"),
+    Idle(
+        "datastore.etcd",
+        "the mode is external, and snapshots are etcd's",
+        lambda c: c.datastore.mode == "external",
+    ),
     *(
         Idle(f"datastore.etcd.s3_{key}", "s3_enabled is false", lambda c: not c.datastore.etcd.s3_enabled)
         for key in _S3_KEYS
