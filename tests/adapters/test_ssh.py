@@ -16,7 +16,7 @@ from hetzner_k3s.adapters.system import SystemClock, SystemRng
 from hetzner_k3s.model.contact import HostTarget, host_key_label
 from hetzner_k3s.model.errors import Fate, HostUnreachable, OperationFailed, PreconditionChanged, SshStage
 from hetzner_k3s.model.host import HostKeyKind
-from hetzner_k3s.model.operations import FetchDatabase, K3sRole, Probe, ReadJournal, ReadMembers
+from hetzner_k3s.model.operations import FetchDatabase, K3sRole, Probe, ReadJournal, ReadMembers, ReceiveSnapshot
 
 HOST_KEY = asyncssh.generate_private_key("ssh-ed25519")
 LABEL = host_key_label(HOST_KEY.public_data)
@@ -43,6 +43,8 @@ class Server:
         self.complaint = ""
         self.hold: asyncio.Event | None = None
         self.began = asyncio.Event()
+        self.received: bytes | None = None
+        """What came in, where the command waits for it."""
 
     def connected(self) -> asyncssh.SSHServer:
         self.connections += 1
@@ -53,6 +55,8 @@ class Server:
         self.began.set()
         if self.hold is not None:
             await self.hold.wait()
+        if self.received is not None:
+            self.received = (await process.stdin.read()).encode("utf-8", "surrogateescape")
         process.stdout.write(self.answer)
         process.stderr.write(self.complaint)
         process.exit(3 if self.complaint else 0)
@@ -116,6 +120,25 @@ def test_one_connection_serves_all_operations(tmp_path: Path) -> None:
         assert await asyncio.gather(*(ssh.perform(target, ReadMembers()) for _ in range(20))) == [()] * 20
         assert server.connections == 1
         assert len(server.commands) == 20
+
+    with_server(tmp_path, story)
+
+
+async def _in_pieces(content: bytes) -> AsyncIterator[bytes]:
+    for at in range(0, len(content), 1000):
+        yield content[at : at + 1000]
+
+
+def test_a_file_is_sent_as_it_is(tmp_path: Path) -> None:
+    async def story(server: Server, target: HostTarget, ssh: SshHosts) -> None:
+        server.received, server.answer = b"", '{"result":{}}'
+        content = b"a snapshot\n" * 5000
+        operation = ReceiveSnapshot(name="kept-a", size=len(content), sha256="ab" * 32)
+        await ssh.send(target, operation, _in_pieces(content))
+        assert server.received == content
+        server.answer, server.complaint = '{"error":"precondition_changed","message":"it holds data"}', "x"
+        with pytest.raises(PreconditionChanged, match="it holds data"):
+            await ssh.send(target, operation, _in_pieces(content))
 
     with_server(tmp_path, story)
 

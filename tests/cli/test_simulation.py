@@ -158,3 +158,20 @@ def test_the_demo_tells_its_story_without_hosts() -> None:
     assert "on the simulation" in told.stdout.splitlines()[0]
     claims = re.findall(r"^  (yes|NO )  (.*)$", told.stdout, re.MULTILINE)
     assert [verdict for verdict, _ in claims] == ["yes"] * 7
+
+
+def test_a_backup_brings_a_cluster_back_whose_masters_are_all_lost(invoke: Invoke, place: Place) -> None:
+    assert invoke("create", "-c", "cluster.yaml").code == 0
+    assert invoke("backup", "-c", "cluster.yaml", "--to", "monday").code == 0
+    for number in (1, 2, 3):
+        place.happen("lose", f"prod-master{number}")
+    listed = invoke("snapshots", "-c", "cluster.yaml", "--from", "monday")
+    assert re.search(r"backup-\S+ +this machine .*this cluster", listed.out), listed.out
+    shown = invoke("plan", "-c", "cluster.yaml", "--restore", "monday")
+    assert "copy the snapshot file to master1" in shown.out, shown.out + shown.err
+    restored = invoke("create", "-c", "cluster.yaml", "--restore", "monday")
+    assert restored.code == 0, restored.err
+    assert invoke("create", "-c", "cluster.yaml").code == 0
+    missing = invoke("create", "-c", "cluster.yaml", "--restore", "./tuesday")
+    assert missing.code == 1
+    assert "--restore ./tuesday: cannot be read" in missing.err

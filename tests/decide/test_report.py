@@ -36,6 +36,7 @@ from tests.decide.world import (
     plan,
     rebuilt,
     recorded,
+    server_id_of,
     unlistable,
     unreachable,
     with_reading,
@@ -325,3 +326,14 @@ def test_what_create_would_leave_alone_is_said() -> None:
 def test_the_report_carries_what_create_would_do() -> None:
     state = lose(healthy(), MASTER1)
     assert report(state).forecast.waves[0] == plan(state).steps
+
+
+def test_a_node_that_stands_for_a_lost_server_is_drift() -> None:
+    """A restored master takes its old Node over, whose provider id names the server that is gone."""
+    state = edit_node(healthy(), MASTER1, lambda n: replace(n, provider_id="hcloud://77"))
+    (drift,) = report(state).drift
+    assert (drift.code, drift.subject) == ("provider-id", MASTER1)
+    assert "server 77" in drift.saw
+    assert report(state).health is Health.HEALTHY, "nobody can change it, so it is no alarm for ever"
+    own = edit_node(healthy(), MASTER1, lambda n: replace(n, provider_id=f"hcloud://{server_id_of(MASTER1)}"))
+    assert report(own).drift == ()

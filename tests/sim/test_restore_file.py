@@ -76,6 +76,24 @@ def test_a_single_master_whose_database_was_deleted_comes_back_from_its_own_disk
     run(play())
 
 
+def test_a_snapshot_of_an_earlier_server_is_restored_where_it_was_laid() -> None:
+    """Its Node still names the server that was lost before: the master is recorded as a member anew."""
+
+    async def play() -> None:
+        async with healthy(_SEED, a_spec(1)) as story:
+            await back_up(story)
+            await lose_all(story, MASTER1)
+            assert (await story.create(consents=FROM_PATH)).code is ExitCode.CONVERGED
+            await lose_databases(story, MASTER1)
+            story.world.laptop.snapshot = None
+            told = await story.create(consents=LATEST)
+            assert told.code is ExitCode.CONVERGED, told.story()
+            restored_picture(story)
+            await story.is_converged(MASTER1)
+
+    run(play())
+
+
 def test_three_masters_whose_databases_were_deleted_come_back_from_the_newest_snapshot_on_any_disk() -> None:
     async def play() -> None:
         async with healthy(_SEED) as story:

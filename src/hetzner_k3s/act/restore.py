@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from hetzner_k3s.act import birth_record, journal, k3s
-from hetzner_k3s.act.context import Context, Outcome
-from hetzner_k3s.model import operations
+from hetzner_k3s.act.context import Context, LabelChange, Outcome
+from hetzner_k3s.model import naming, operations
+from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.errors import StorageError, WrongCluster
 from hetzner_k3s.model.identity import token_ca, token_hash
 from hetzner_k3s.model.operations import (
@@ -72,6 +73,7 @@ async def restore_snapshot(step: RestoreSnapshot, context: Context) -> Outcome:
     server = context.server(step.server_id)
     target = context.target_of(server)
     token = await _token(step, context)
+    changes = await _unmark(context, server)
     facts = await context.ports.hosts.perform(target, Probe())
     await k3s.configure(context, server, token, server_url=None, facts=facts)
     context.say(step.target, f"restoring {step.snapshot}")
@@ -83,7 +85,16 @@ async def restore_snapshot(step: RestoreSnapshot, context: Context) -> Outcome:
         fence=context.fence,
     )
     await context.ports.hosts.perform(target, restore)
-    return Outcome()
+    return Outcome(labels=changes)
+
+
+async def _unmark(context: Context, server: Server) -> tuple[LabelChange, ...]:
+    """Take it off the API load balancer: it is no member until it was started and recorded again."""
+    if naming.LABEL_STATE not in server.labels:
+        return ()
+    labels: dict[str, str | None] = {naming.LABEL_STATE: None}
+    await context.ports.cloud.merge_labels("server", server.id, labels)
+    return (LabelChange("server", server.id, labels),)
 
 
 async def _token(step: RestoreSnapshot, context: Context) -> Secret:

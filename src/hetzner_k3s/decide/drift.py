@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Final
 
 from hetzner_k3s.decide import alarms, clocks, critical
 from hetzner_k3s.decide.basis import Basis
@@ -11,6 +12,8 @@ from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.host import HostFacts
 from hetzner_k3s.model.report import Drift
 from hetzner_k3s.model.s3_settings import settings, settings_hash
+
+PROVIDER_ID: Final = "provider-id"
 
 
 def versions(basis: Basis) -> Iterator[Drift]:
@@ -71,6 +74,18 @@ def _with_other_s3(basis: Basis) -> list[str]:
     return [name for name, disk in masters if disk.config_present and disk.s3_hash != wanted]
 
 
+def provider_ids(basis: Basis) -> Iterator[Drift]:
+    """Name the Nodes that go on under the provider id of another server: a restored master's does (restore.md)."""
+    for server in lookup.owned_servers(basis.spec.name, basis.view):
+        node = basis.node(server.name)
+        if node is not None and node.server_id == server.id and node.provided not in {None, server.id}:
+            saw = (
+                f"its Node has the provider id of server {node.provided}, as a restore leaves it: should it be "
+                "NotReady for long, the cloud controller would delete that Node"
+            )
+            yield Drift(code=PROVIDER_ID, subject=server.name, saw=saw)
+
+
 def critical_arguments(basis: Basis) -> Iterator[Drift]:
     """Name what the file says and no master could join with."""
     return _of_the_cluster(basis, "critical", critical.drift_told(basis))
@@ -95,6 +110,7 @@ DRIFTS: tuple[Callable[[Basis], Iterator[Drift]], ...] = (
     tokens,
     server_lines,
     s3_settings,
+    provider_ids,
     critical_arguments,
     wrong_clocks,
     raised_alarms,

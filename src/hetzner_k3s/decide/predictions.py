@@ -393,6 +393,10 @@ def with_restored_data(spec: ClusterSpec, state: ClusterState, step: RestoreSnap
     record = lookup.birth_record(spec, state.view)
     recorded = (record.ca or "") if isinstance(record, BirthRecord) else ""
 
+    def bare(server: Server) -> Server:
+        labels = {k: v for k, v in server.labels.items() if k != naming.LABEL_STATE}
+        return replace(server, labels=labels) if server.id == step.server_id else server
+
     def change(facts: HostFacts) -> HostFacts:
         disk = DiskFacts(
             wal=True,
@@ -404,7 +408,7 @@ def with_restored_data(spec: ClusterSpec, state: ClusterState, step: RestoreSnap
         ended = replace(facts, server_unit=replace(facts.server_unit, active="inactive"), etcd=EtcdFacts())
         return replace(ended, disk=disk, lineage=PREDICTED_LINEAGE, parent_lineage=step.parent, restoring=False)
 
-    return with_facts(state, step.server_id, change)
+    return with_facts(map_servers(state, bare), step.server_id, change)
 
 
 def with_restored_voter(spec: ClusterSpec, state: ClusterState, server_id: int) -> ClusterState:

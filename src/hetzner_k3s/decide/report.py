@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from hetzner_k3s.decide import drift as drifting
 from hetzner_k3s.decide import past, quorum
 from hetzner_k3s.decide.basis import Basis, basis_of
 from hetzner_k3s.decide.control_plane import Stage, contact_stage
@@ -95,13 +96,14 @@ def _complaints(ahead: Forecast, servers: tuple[ServerReport, ...], drift: tuple
     unwell = [server.name for server in servers if server.in_file and server.stage != Stage.MEMBER.value]
     refused = ", ".join(dict.fromkeys(refusal.code for refusal in ahead.refusals))
     pending = sum(map(len, ahead.waves))
-    drifted_names = ", ".join(dict.fromkeys(one.subject for one in drift))
+    counted = [one for one in drift if one.code != drifting.PROVIDER_ID]  # which nothing can change: no alarm for ever
+    drifted_names = ", ".join(dict.fromkeys(one.subject for one in counted))
     told_of = (
         (unwell, f"not as the file wants them: {', '.join(unwell)}"),
         (refused, f"`create` would refuse: {refused}"),
         (pending, f"`create` would take {pending} step{'' if pending == 1 else 's'}"),
         (ahead.waits, f"waiting for {', '.join(wait.what for wait in ahead.waits)}"),
-        (drift, f"drifted: {drifted_names}"),
+        (counted, f"drifted: {drifted_names}"),
     )
     return [*(sentence for is_so, sentence in told_of if is_so), *ahead.degraded]
 

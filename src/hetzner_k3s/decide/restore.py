@@ -280,7 +280,7 @@ def bring_back(basis: Basis) -> Opinion | None:
     """Lead a cluster whose masters are all lost to one healthy master; the rest is a repair like any other."""
     if (restored := losses.restored_master(basis.plane)) is not None and restored.server is not None:
         step = StartRestored(target=restored.name, server_id=restored.server.id, quiet=_at_work(basis, restored))
-        return Opinion((_planned(step, "it holds the restored snapshot, and no other master holds data"),))
+        return Opinion((_planned(step, _STARTED),))
     choice = choose(basis) if losses.all_lost(basis.plane) else None
     if choice is None:
         return None
@@ -288,6 +288,12 @@ def bring_back(basis: Basis) -> Opinion | None:
     if stored is not None and not stored.kept:
         return Opinion((_keep(basis, stored),))
     return _restore(basis, choice)
+
+
+_STARTED = (
+    "it holds the restored snapshot, and no other master holds data; its Node is the snapshot's, and keeps the "
+    "provider id of the server that had its name then"
+)
 
 
 def _at_work(basis: Basis, restored: MasterView) -> tuple[int, ...]:

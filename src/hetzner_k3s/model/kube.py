@@ -69,8 +69,11 @@ class KubeNode:
     @property
     def machine(self) -> int | None:
         """Give the id of the server it runs on: our annotation, or what the cloud controller wrote (`hcloud://<id>`)."""
-        if self.server_id is not None:
-            return self.server_id
+        return self.provided if self.server_id is None else self.server_id
+
+    @property
+    def provided(self) -> int | None:
+        """Give the id of the server that the cloud controller takes it for, which can never change."""
         number = (self.provider_id or "").removeprefix(_PROVIDER)
         return int(number) if number.isdecimal() else None
 

@@ -13,6 +13,7 @@ import re
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,7 +99,7 @@ def _told(path: Path) -> tuple[str | None, tuple[str, ...]]:
             with archive.open(archive.namelist()[0]) as packed:
                 shutil.copyfileobj(packed, unpacked)
             return _told_by(unpacked)
-    except (zipfile.BadZipFile, IndexError, RuntimeError):
+    except (zipfile.BadZipFile, zlib.error, IndexError, RuntimeError):
         return None, ()
 
 

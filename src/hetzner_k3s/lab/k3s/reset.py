@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import time
+import zipfile
 from pathlib import Path
 
 from hetzner_k3s.lab.k3s import bolt, bootstrap, identity, joining, logfmt, pki, preparation
@@ -75,7 +76,7 @@ class Reset:
             )
         if identity.configured_token(self._flags) is None and not self._layout.token.exists():
             raise Fatal(f"Error: {self._layout.token} does not exist, please pass --token to complete the restoration")
-        return found
+        return _unpacked(found, self._layout.snapshots)
 
     async def _restore(self, snapshot: Path, name: str) -> None:
         """Make a one-member data directory of a snapshot; its cluster id is new."""
@@ -123,3 +124,14 @@ class Reset:
             await etcd.stop()
         directory(self._layout.db)
         write(self._layout.reset_flag, "")
+
+
+def _unpacked(snapshot: Path, folder: Path) -> Path:
+    """Give a snapshot as etcd reads it: k3s unpacks what it packed with --etcd-snapshot-compress, by the name alone."""
+    if snapshot.suffix != ".zip":
+        return snapshot
+    directory(folder)
+    plain = folder / f".{snapshot.stem}.unpacked"
+    with zipfile.ZipFile(snapshot) as archive, archive.open(archive.namelist()[0]) as packed, plain.open("wb") as file:
+        shutil.copyfileobj(packed, file)
+    return plain

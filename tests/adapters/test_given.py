@@ -1,0 +1,93 @@
+"""What `--restore PATH` may name: a backup or a snapshot file; whose it is it says itself."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from tests.hosts.test_snapshot_scripts import NAME, UID, a_snapshot, zipped
+
+from hetzner_k3s.adapters.system import BackupBundle, GivenSnapshot, read_given
+from hetzner_k3s.model.errors import ProductError
+from hetzner_k3s.model.secrets import Secret
+
+
+def given(path: Path) -> GivenSnapshot:
+    """Read what is there."""
+    found = read_given(str(path))
+    assert found is not None
+    return found
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Write a backup."""
+    bundle = BackupBundle(tmp_path / "backup")
+    bundle.add("token", Secret("K10ab::server:secret\n"))
+    bundle.add("identity.json", Secret(json.dumps({"snapshot": NAME, "uid": UID})))
+    written = bundle.finish()
+    (written / NAME).write_bytes(a_snapshot())
+    return written
+
+
+def test_neither_the_newest_nor_a_name_is_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for typed in (None, "latest", NAME):
+        assert read_given(typed) is None
+    (tmp_path / NAME).write_bytes(a_snapshot())
+    found = read_given(NAME)
+    assert found is not None
+    assert (found.file.given, found.token) == (NAME, None)
+
+
+def test_a_backup_gives_its_snapshot_and_its_token(folder: Path) -> None:
+    for path in (folder, folder / NAME):
+        found = given(path)
+        assert (found.file.name, found.file.cluster_uid, found.file.token_hashes) == (NAME, UID, ("0123456789ab",))
+        assert found.token is not None
+        assert found.token.reveal() == "K10ab::server:secret"
+
+    async def read() -> bytes:
+        return b"".join([piece async for piece in given(folder).pieces()])
+
+    assert asyncio.run(read()) == a_snapshot()
+
+
+def test_a_file_called_token_beside_a_bare_snapshot_is_nobodys(tmp_path: Path) -> None:
+    (tmp_path / NAME).write_bytes(a_snapshot())
+    (tmp_path / "token").write_text("another's")
+    assert given(tmp_path / NAME).token is None
+
+
+def test_a_snapshot_that_is_not_as_it_was_written_is_damaged(folder: Path) -> None:
+    (folder / "SHA256SUMS").write_text(f"{'00' * 32}  {NAME}\n")
+    with pytest.raises(ProductError, match="damaged"):
+        read_given(str(folder))
+
+
+@pytest.mark.parametrize("identity", ["", "[]", "{}"])
+def test_a_folder_that_is_no_backup_is_told_apart(tmp_path: Path, identity: str) -> None:
+    (tmp_path / "identity.json").write_text(identity)
+    with pytest.raises(ProductError, match="no backup"):
+        read_given(str(tmp_path))
+
+
+def test_what_is_not_there_is_said_so(tmp_path: Path) -> None:
+    with pytest.raises(ProductError, match="cannot be read"):
+        read_given(str(tmp_path / "nothing"))
+
+
+def test_what_is_no_snapshot_is_nobodys(tmp_path: Path) -> None:
+    for content in (b"", b"x" * 20, b"x" * 100, a_snapshot()[:-1]):
+        (tmp_path / "file").write_bytes(content)
+        assert given(tmp_path / "file").file.cluster_uid is None
+
+
+def test_an_archive_of_k3s_is_looked_into(tmp_path: Path) -> None:
+    zipped(tmp_path / f"{NAME}.zip", a_snapshot())
+    assert given(tmp_path / f"{NAME}.zip").file.cluster_uid == UID
+    whole = (tmp_path / f"{NAME}.zip").read_bytes()
+    (tmp_path / "torn.zip").write_bytes(whole[:200] + bytes(200) + whole[400:])
+    assert given(tmp_path / "torn.zip").file.cluster_uid is None
