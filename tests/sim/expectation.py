@@ -8,7 +8,7 @@ survivor, of the side that is kept, or of the snapshot.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from hetzner_k3s.lab.k3s.model_etcd_data import Data
 from hetzner_k3s.lab.simulated.faults import Fault
@@ -29,11 +29,13 @@ class Expectation:
         picture: the cluster as it was born, with all that a user wrote since; None before that, or once it is given up.
         births: how many there may be in all; None where the storm passes over a birth.
         split: whether a hand made a second cluster that no consent has ended yet.
+        former_cas: until when (UNIX seconds) which CA was right; a snapshot brings back the one of its time.
     """
 
     picture: Picture | None = None
     births: int | None = None
     split: bool = False
+    former_cas: list[tuple[float, str]] = field(default_factory=list)
 
     def written(self, key: str, value: bytes) -> None:
         """Note a write that was acknowledged."""
@@ -49,6 +51,7 @@ class Expectation:
     def after(self, place: World, fault: Fault) -> None:
         """Note that the CA is another one."""
         if self.picture is not None and isinstance(fault, CaRotated):
+            self.former_cas.append((place.clock.now(), self.picture.ca))
             self.picture = replace(self.picture, ca=invariants.picture(place).ca)
 
     def consented(self, place: World, answer: Answer) -> None:
@@ -62,8 +65,9 @@ class Expectation:
             case "--keep" if before is not None:
                 self._kept(before, _furthest(place, answer.names))
             case "--restore" if before is not None:
-                users = _restorable(place, before)
-                self.picture = replace(before, users=users, revision=0, cluster_id=0, starts={})
+                made, users = _restorable(place, before)
+                ca = next((ca for until, ca in self.former_cas if made < until), before.ca)
+                self.picture = replace(before, ca=ca, users=users, revision=0, cluster_id=0, starts={})
 
     def _kept(self, before: Picture, data: Data | None) -> None:
         """Expect what is in the data that goes on; whatever only others had acknowledged may be missing."""
@@ -101,8 +105,8 @@ def _furthest(place: World, names: Iterable[str]) -> Data | None:
     return max(found, key=lambda data: data.position, default=None)
 
 
-def _restorable(place: World, before: Picture) -> Mapping[str, bytes]:
-    """Give what a user wrote and every snapshot has that could be meant by `latest`: those of the newest moment."""
+def _restorable(place: World, before: Picture) -> tuple[float, Mapping[str, bytes]]:
+    """Give when the newest snapshot was made, and what a user wrote that is in all snapshots of that moment."""
     ours = [
         (o.entry.created, o.backend) for o in place.site.bucket.objects.values() if o.entry.cluster_uid == before.uid
     ]
@@ -111,7 +115,7 @@ def _restorable(place: World, before: Picture) -> Mapping[str, bytes]:
     newest, kept = max((made for made, _ in ours), default=0.0), dict(before.users)
     for held in ({entry.key: entry.value for entry in backend.keys} for made, backend in ours if made == newest):
         kept = {key: value for key, value in kept.items() if held.get(key) == value}
-    return kept
+    return newest, kept
 
 
 def all_data_is_gone(place: World) -> bool:

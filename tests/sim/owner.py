@@ -61,7 +61,7 @@ def _consent(flag: str, target: str, refusal: Refusal) -> Answer | None:
         "--replace": lambda: Consents(replace=frozenset({target})),
         "--prune": lambda: Consents(prune=True),
     }
-    if flag not in given or target == "NAME":
+    if flag not in given or target in {"NAME", "PATH"}:
         return None
     kept = re.search(_KEPT.format(target), refusal.you_can) if flag == "--keep" else None
     return Answer(flag, target, given[flag](), tuple(kept.group(1).split(", ")) if kept else ())
