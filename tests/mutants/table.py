@@ -339,4 +339,20 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         new="        if planned.key not in self.approved and False:\n",
         tests=("tests/sim/test_laws.py",),
     ),
+    Mutation(
+        law=10,
+        what="without its consent: masters beyond the file go without --prune",
+        file="decide/shrink.py",
+        old="    if not basis.intent.consents.prune or basis.plane.seed is None or basis.plane.kube is None:\n",
+        new="    if basis.plane.seed is None or basis.plane.kube is None:\n",
+        tests=("tests/decide/test_shrink.py",),
+    ),
+    Mutation(
+        law=10,
+        what="without its consent: a master is discarded without --replace",
+        file="decide/replacement.py",
+        old="    asked = ((name, basis.plane.master(name)) for name in basis.intent.consents.replace)\n",
+        new="    asked = ((name, basis.plane.master(name)) for name in basis.spec.master_names)\n",
+        tests=("tests/decide/test_masters.py", _REFUSALS),
+    ),
 )
