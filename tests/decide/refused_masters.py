@@ -72,6 +72,9 @@ MASTERS = {
         ),
         "birth.half-begun",
     ),
+    "the last master left does not answer": case(
+        unreachable(lose(lose(healthy(), MASTER1), MASTER2), MASTER3), "masters.none-healthy"
+    ),
     "a former master is powered off": case(
         off(without_member(healthy(), 102), MASTER2),
         "master.former",

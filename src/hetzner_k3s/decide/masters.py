@@ -54,8 +54,9 @@ _GIVE_BACK = (
     "comes back by itself when enough masters run. Delete no server meanwhile."
 )
 _TOO_FEW_LEFT = (
-    "Too few masters are left for a quorum, and resetting it on one of them is not supported yet. Delete nothing more: "
-    "the data is on their disks, and in the snapshots in /var/lib/rancher/k3s/server/db/snapshots."
+    "Too few masters are left for a quorum. Make those that are left answer by SSH, with the data that they had, and "
+    "run `create` again: it then says from which of them the cluster can go on (`--reset-quorum-from NAME`). Delete "
+    "nothing more: the data is on their disks, and in the snapshots in /var/lib/rancher/k3s/server/db/snapshots."
 )
 
 
