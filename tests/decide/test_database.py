@@ -7,10 +7,13 @@ from dataclasses import replace
 import pytest
 from tests.decide import on_database as d
 from tests.decide import world as w
+from tests.decide.lost import S3_SPEC
 from tests.decide.world import MASTER1, MASTER2, MASTER3
 from tests.properties.safety import violations
 
 from hetzner_k3s import decide
+from hetzner_k3s.decide import database
+from hetzner_k3s.decide.basis import basis_of
 from hetzner_k3s.decide.control_plane import EtcdMembers, OutsideDatabase, Stage, look
 from hetzner_k3s.decide.report import report
 from hetzner_k3s.model import naming
@@ -158,6 +161,21 @@ def test_a_master_beyond_the_file_is_drained_and_goes_without_its_member() -> No
 def test_nothing_beyond_the_file_goes_before_its_time(state: ClusterState) -> None:
     planned = decide.plan(d.spec_of(2), state, PRUNE)
     assert not [p for p in planned.steps if p.step.target == MASTER3]
+
+
+def test_of_a_cluster_that_is_not_born_nothing_is_started_on_a_database() -> None:
+    unborn = basis_of(d.SPEC, w.nothing(), w.CREATE, frozenset())
+    assert database.start_masters(unborn) is None
+
+
+def test_nothing_beyond_the_file_goes_before_all_of_the_file_serve() -> None:
+    waiting = basis_of(d.spec_of(2), d.said(d.served(), MASTER1), PRUNE, frozenset())
+    assert database.let_masters_go(waiting) is None
+
+
+def test_a_cluster_in_a_database_has_no_snapshots_of_etcd() -> None:
+    with pytest.raises(ValueError, match="no snapshots"):
+        replace(d.SPEC, etcd=S3_SPEC.etcd)
 
 
 def test_an_api_that_is_not_read_is_waited_for() -> None:

@@ -12,11 +12,12 @@ from hetzner_k3s import addons, decide
 from hetzner_k3s.act.lock import LockRequest
 from hetzner_k3s.cli.render.status import status_document, status_lines
 from hetzner_k3s.lab.simulated import faults, virtual_time
+from hetzner_k3s.lab.simulated.faults_database import DatabaseDown
 from hetzner_k3s.model.plan import Intent, Verb
 from hetzner_k3s.model.report import Health, MemberState, Report
 from hetzner_k3s.reconcile import Wish, look_ahead
 
-from .clusters import MASTER1, MASTER2, MASTER3, WORKER1
+from .clusters import ENDPOINT, MASTER1, MASTER2, MASTER3, WORKER1, on_database
 from .story import Story, healthy
 from .tool import Told
 
@@ -69,6 +70,22 @@ def test_a_lost_quorum() -> None:
             assert report.health is Health.NO_QUORUM
             assert report.quorum is None
             assert "health  no-quorum" in "\n".join(status_lines(report))
+
+    virtual_time.run(tell())
+
+
+def test_a_cluster_in_a_database_has_no_members_by_design() -> None:
+    async def tell() -> None:
+        async with healthy(3, on_database()) as story:
+            report = await status(story)
+            assert (report.health, report.because, report.quorum, report.members) == (Health.HEALTHY, (), None, ())
+            assert "data    in an external database" in "\n".join(status_lines(report))
+            await story.happens(DatabaseDown(ENDPOINT))
+            report = await status(story)
+            assert (report.health, report.because) == (
+                Health.NO_QUORUM,
+                ("no master serves the recorded cluster",),
+            )
 
     virtual_time.run(tell())
 
