@@ -198,6 +198,22 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         tests=_RESET_SCRIPTS,
     ),
     Mutation(
+        law=4,
+        what="a snapshot on a disk is restored whosever it is",
+        file="decide/sources.py",
+        old="    hosted = tuple(s for s in _hosted(basis) if uid is not None and s.cluster_uid == uid)\n",
+        new="    hosted = _hosted(basis)\n",
+        tests=("tests/decide/test_restore_sources.py",),
+    ),
+    Mutation(
+        law=6,
+        what="a snapshot file is restored that nobody looked at",
+        file="hosts/scripts/restore_snapshot.sh",
+        old='    [ "$(file_hash "$file")" = "$sum" ] || precondition_changed',
+        new="    true || precondition_changed",
+        tests=("tests/hosts/test_snapshot_scripts.py",),
+    ),
+    Mutation(
         law=6,
         what="the exit code of a restore is trusted",
         file="hosts/scripts/restore_snapshot.sh",
