@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.decide import world as w
 from tests.decide.disasters import STRANGER, fenced, held, of_lineage, resetting
@@ -62,12 +62,14 @@ def disasters(draw: st.DrawFn) -> tuple[ClusterSpec, ClusterState, Intent, str]:
     return spec, state, intent, f"{told}, copied {copied}, named {named}"
 
 
+@settings(deadline=None)
 @given(disasters())
 def test_no_step_of_a_reset_breaks_what_must_hold(drawn: tuple[ClusterSpec, ClusterState, Intent, str]) -> None:
     spec, state, intent, told = drawn
     assert violations(spec, state, decide.plan(spec, state, intent)) == [], told
 
 
+@settings(deadline=None)
 @given(disasters(), st.integers(0, 2**32))
 def test_a_reset_ends_converged_or_says_why_not(
     drawn: tuple[ClusterSpec, ClusterState, Intent, str], seed: int
