@@ -45,6 +45,7 @@ from tests.decide.world import (
     ready,
     rebuilt,
     stopped,
+    tombstoned,
     unreachable,
     with_server,
     without_member,
@@ -74,6 +75,9 @@ MASTERS = {
     ),
     "the last master left does not answer": case(
         unreachable(lose(lose(healthy(), MASTER1), MASTER2), MASTER3), "masters.none-healthy"
+    ),
+    "the last master left was removed from the cluster": case(
+        tombstoned(lose(lose(healthy(), MASTER1), MASTER3), MASTER2), "masters.none-healthy"
     ),
     "a former master is powered off": case(
         off(without_member(healthy(), 102), MASTER2),

@@ -1,4 +1,4 @@
-"""What storms found when their owner did what a refusal says, as stories of their own (TRACK_RECORD.md O1 to O9)."""
+"""What storms found when their owner did what a refusal says, as stories of their own (TRACK_RECORD.md, O1 and on)."""
 
 from __future__ import annotations
 
@@ -211,3 +211,21 @@ async def _follows(story: Story, deed: str) -> None:
     """Do by hand what the last refusal says."""
     answer = next(a for a in owner.answers(story.runs[-1].told.refusals) if a.flag == deed)
     await owner.do(story.world, answer)
+
+
+def test_nothing_goes_on_from_the_data_of_a_member_that_was_removed() -> None:
+    """A prune was killed after it had removed a member, then the only master that was left was lost (O10)."""
+
+    async def happens(story: Story) -> None:
+        host = story.world.host(MASTER2)
+        await mischief.remove_member(story.world, MASTER2)
+        await until(lambda: host.disk.tombstone, "the tombstone")
+        await story.happens(ServerDeleted(MASTER1), ServerDeleted(MASTER3))
+        run = await story.create()
+        assert run.refused == ("masters.none-healthy",), run.story()
+        assert f"{MASTER2}: removed from the cluster" in run.story()
+        await story.happens(ServerDeleted(MASTER2))
+        run = await story.create()
+        assert run.refused == ("masters.all-lost",), run.story()
+
+    told(happens)

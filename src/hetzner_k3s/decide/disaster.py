@@ -30,7 +30,10 @@ START_DEADLINE = 180.0
 
 
 def survivors(basis: Basis) -> tuple[Survivor, ...]:
-    """Give the masters that hold data of the recorded cluster and answer, healthy or not."""
+    """Give the masters that hold data of the recorded cluster and answer, healthy or not.
+
+    One that the cluster removed is none: etcd would go on from its data as a member without a peer address.
+    """
     found = ((m, m.server, m.facts) for m in basis.plane.all_masters)
     return tuple(
         Survivor(master, server, facts)
@@ -39,6 +42,7 @@ def survivors(basis: Basis) -> tuple[Survivor, ...]:
         and facts
         and facts.disk.wal
         and not facts.restoring
+        and not facts.disk.tombstone
         and past.belongs(facts, server, basis.plane.record)
     )
 

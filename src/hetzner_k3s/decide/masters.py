@@ -28,13 +28,21 @@ def healthy_master_left(basis: Basis) -> tuple[Refusal, ...]:
     seen = "; ".join(f"{m.name}: {_seen(m)}" for m in masters)
     left = sum(m.server is not None for m in masters)
     advice = _GIVE_BACK if left >= quorum.majority(len(masters)) else _TOO_FEW_LEFT
+    if all(_is_removed(m) or losses.holds_no_data(m) for m in masters):
+        advice = _ONLY_REMOVED
     if differing := tokens.differing(masters):
         seen, advice = f"{seen}. {differing}", f"{_ONE_TOKEN} {advice}"
     coming = sum(_has_data_and_runs(m) for m in masters)
     return (_no_quorum(born, seen, advice, passing=coming >= quorum.majority(len(masters))),)
 
 
+def _is_removed(master: MasterView) -> bool:
+    return master.facts is not None and master.facts.disk.tombstone
+
+
 def _seen(master: MasterView) -> str:
+    if master.server is not None and _is_removed(master):
+        return f"removed from the cluster, with its data until then ({whereabouts(master.server)})"
     if master.stage in {Stage.MEMBER, Stage.UNMARKED}:
         return "a voter whose CA and UID are not the recorded ones, or could not be read"
     return f"{master.stage.value}{f' ({master.detail})' if master.detail else ''}"
@@ -57,6 +65,12 @@ _TOO_FEW_LEFT = (
     "Too few masters are left for a quorum. Make those that are left answer by SSH, with the data that they had, and "
     "run `create` again: it then says from which of them the cluster can go on (`--reset-quorum-from NAME`). Delete "
     "nothing more: the data is on their disks, and in the snapshots in /var/lib/rancher/k3s/server/db/snapshots."
+)
+
+_ONLY_REMOVED = (
+    "If a lost master can come back, bring it back. Nothing can go on from the data of one that was removed: what was "
+    "written since is not in it. Copy /var/lib/rancher/k3s/server from its host if you may want to read it, delete the "
+    "server at Hetzner, and run `create` again: it then says from which snapshot the cluster can be restored."
 )
 
 
