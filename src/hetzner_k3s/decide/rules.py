@@ -50,7 +50,7 @@ from hetzner_k3s.model.plan import Intent, Plan, Refusal, StepKey, Verb
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
 
-GATES: tuple[Gate, ...] = (
+PROJECT_GATES: tuple[Gate, ...] = (
     listing.listing_complete,
     listing.record_agrees,
     listing.not_deleting,
@@ -59,6 +59,11 @@ GATES: tuple[Gate, ...] = (
     listing.network_exists,
     listing.ssh_key_is_ours,
     database.datastore_agrees,
+)
+"""What the listing itself forbids, wherever the cluster's data lies."""
+
+GATES: tuple[Gate, ...] = (
+    *PROJECT_GATES,
     identity.hosts_are_known,
     identity.one_identity,
     identity.one_member_list,
@@ -99,14 +104,7 @@ WHILE_FENCING: tuple[Gate, ...] = (
 )
 
 ON_DATABASE_GATES: tuple[Gate, ...] = (
-    listing.listing_complete,
-    listing.record_agrees,
-    listing.not_deleting,
-    listing.names_are_ours,
-    listing.resources_are_ours,
-    listing.network_exists,
-    listing.ssh_key_is_ours,
-    database.datastore_agrees,
+    *PROJECT_GATES,
     identity.hosts_are_known,
     identity.one_identity,
     lineage.one_lineage,
