@@ -37,12 +37,16 @@ def record_agrees(basis: Basis) -> tuple[Refusal, ...]:
             saw=f"The labels of {basis.spec.name}'s resources name two values of '{record.field}': {values}.",
             why="They belong to two births or two lineages; taking either side could lose the other's data.",
             you_can="Look which servers carry which label, and remove the resources of the cluster you do not keep."
-            + (_HALF_ACCEPTED if record.field == "ca" else ""),
+            + (_half_accepted(basis, record.values) if record.field == "ca" else ""),
         ),
     )
 
 
-_HALF_ACCEPTED = " If a run with --accept-ca was cut off here, give that flag again."
+def _half_accepted(basis: Basis, values: tuple[str, ...]) -> str:
+    served = {m.facts.disk.server_ca for m in basis.plane.all_masters if m.facts and m.facts.disk.server_ca}
+    answered = [ca[:8] for ca in values if any(whole.startswith(ca) for whole in served)]
+    flag = f"`--accept-ca {answered[0]}`" if len(answered) == 1 else "--accept-ca"
+    return f" If a run with {flag} was cut off here, give that flag again."
 
 
 def not_deleting(basis: Basis) -> tuple[Refusal, ...]:
