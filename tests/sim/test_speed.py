@@ -1,8 +1,10 @@
-"""The simulation is quick enough to be run thousands of times."""
+"""How quick the simulation is: told, not asserted, since machines that run tests are shared."""
 
 from __future__ import annotations
 
 import time
+
+from tests.conftest import Tell
 
 from hetzner_k3s.lab.simulated.virtual_time import run
 from hetzner_k3s.lab.simulated.world import world
@@ -11,18 +13,15 @@ from hetzner_k3s.model.errors import ExitCode
 from . import tool
 from .clusters import a_spec
 
-CREATE = 1.0
-"""Seconds in which a cluster of three masters and two workers is created in the simulation (the best of three)."""
 
-
-def test_a_whole_create_takes_less_than_a_second() -> None:
-    async def create() -> ExitCode | None:
+def test_a_whole_create_waits_in_virtual_time_only(tell: Tell) -> None:
+    async def create() -> tuple[ExitCode | None, float]:
         async with world(1) as place:
-            return (await tool.create(place, a_spec(masters=3, workers=2))).code
+            made = await tool.create(place, a_spec(masters=3, workers=2))
+            return made.code, place.clock.monotonic()
 
-    best = float("inf")
-    for _ in range(3):
-        began = time.process_time()
-        assert run(create()) is ExitCode.CONVERGED
-        best = min(best, time.process_time() - began)
-    assert best <= CREATE, f"it took {best:.2f} s"
+    began = time.process_time()
+    code, virtual = run(create())
+    tell(f"create 3+2 in the simulation: {time.process_time() - began:.2f} s for {virtual:.0f} s of virtual time")
+    assert code is ExitCode.CONVERGED
+    assert virtual > 60

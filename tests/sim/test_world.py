@@ -52,17 +52,6 @@ def test_a_cluster_is_born_once_and_a_second_run_does_nothing(masters: int) -> N
     assert not run(story())
 
 
-def test_a_birth_of_three_and_two_takes_less_than_a_second() -> None:
-    async def birth(seed: int) -> None:
-        async with world(seed) as place:
-            await tool.create(place, a_spec())
-
-    run(birth(1))  # imports and caches are not what is measured
-    began = time.process_time()
-    run(birth(2))
-    assert time.process_time() - began < 1
-
-
 _TELL = """
 from hetzner_k3s.lab.k3s.etcd_port import EtcdError
 from hetzner_k3s.lab.simulated.faults import ServerDeleted
