@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.decide.disasters import labelled_lineage
+from tests.decide.disasters import labelled_lineage, resetting
 from tests.decide.lost import S3_SPEC, restoring, stored, with_snapshots, with_token
 from tests.decide.world import (
     CREATE,
@@ -122,3 +122,12 @@ def test_a_rebuilt_master_beyond_the_file_is_not_waited_for() -> None:
     assert not codes(proven, SPEC)
     pruned = plan(proven, SPEC, replace(CREATE, consents=Consents(prune=True)))
     assert [r.code for r in pruned.refusals] == ["surplus.unwell"]
+
+
+def test_a_quorum_is_reset_from_a_master_beyond_the_file_too() -> None:
+    """The file was made smaller, and the one that is left of the old masters is not in it."""
+    state, smaller = without_quorum(lose(lose(healthy(), MASTER1), MASTER3)), a_spec(1, 0)
+    assert "quorum.lost" in codes(state, smaller)
+    planned = plan(state, smaller, resetting(MASTER2))
+    assert [p.key for p in planned.steps] == [("HoldMaster", MASTER2)]
+    assert "consent.unfit" in codes(state, smaller, resetting("prod-master9"))

@@ -256,9 +256,9 @@ def reset_fits(basis: Basis) -> tuple[Refusal, ...]:
     name = basis.intent.consents.reset_quorum_from
     if name is None or any(m.stage in _STARTED_FIRST for m in basis.plane.all_masters):
         return ()
-    master = basis.plane.master(name)
+    master = next((m for m in basis.plane.all_masters if m.name == name), None)
     if master is None:
-        return (unfit(_flag(basis), "The file names no such master.", "Name one of the masters of the file."),)
+        return (unfit(_flag(basis), "The cluster has no such master.", "Name one that the file or `status` names."),)
     if is_lost(basis):
         return () if _named(basis) is not None else (_has_no_data(basis, master),)
     if master.facts is not None and master.facts.lineage is not None and not master.facts.held:
