@@ -81,8 +81,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         law=2,
         what="a listing that failed counts as an empty project",
         file="observe/cloud.py",
-        old="        return Unknown(str(error), ports.clock.now())\n\n\nasync def look_up",
-        new="        return Known(CloudView()) if error else Unknown('')\n\n\nasync def look_up",
+        old="        return Unknown(str(error), ports.clock.now())\n\n\nasync def servers_of",
+        new="        return Known(CloudView()) if error else Unknown('')\n\n\nasync def servers_of",
         tests=_scenarios("23", "24"),
     ),
     Mutation(

@@ -11,8 +11,9 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache, wraps
+from functools import wraps
 from typing import Any, Final
 
 from tests.decide.refused import CASES
@@ -79,12 +80,19 @@ _SPOKEN: Counter[str] = Counter()
 """Rules of this process that had something to say: a gate refused, a move wanted steps or waits."""
 
 
-@cache
-def _listen() -> None:
-    """Have every rule of this process told when it has something to say."""
-    for table in _TABLES:
-        setattr(rules, table, tuple(_heard(rule) for rule in getattr(rules, table)))
-    listing.listing_complete = _heard(listing.listing_complete)  # the one that is asked by its name
+@contextmanager
+def _listening() -> Iterator[None]:
+    """Have every rule told when it has something to say; afterwards the rules are as they were, for other tests."""
+    tables, complete = {table: getattr(rules, table) for table in _TABLES}, listing.listing_complete
+    try:
+        for table, listed in tables.items():
+            setattr(rules, table, tuple(_heard(rule) for rule in listed))
+        listing.listing_complete = _heard(complete)  # the one that is asked by its name
+        yield
+    finally:
+        listing.listing_complete = complete
+        for table, listed in tables.items():
+            setattr(rules, table, listed)
 
 
 def _heard(rule: Callable[..., Any]) -> Callable[..., Any]:
@@ -100,10 +108,10 @@ def _heard(rule: Callable[..., Any]) -> Callable[..., Any]:
 
 def _noted(passed: Passed, work: Callable[[Passed], None]) -> Passed:
     """Do something and note which rules spoke; a crash of the tool or of the simulation is one of its ends."""
-    _listen()
     _SPOKEN.clear()
     try:
-        work(passed)
+        with _listening():
+            work(passed)
     except Exception:  # noqa: BLE001  a crash is a result to be told
         passed.broken = traceback.format_exc(limit=-4)
     passed.rules.update(_SPOKEN)
