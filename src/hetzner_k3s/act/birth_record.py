@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hetzner_k3s.act.context import Context, LabelChange
+from hetzner_k3s.act.labels import merge
 from hetzner_k3s.act.waiting import together
 from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import CloudView, Firewall, Network, PlacementGroup, Server
@@ -47,17 +48,14 @@ def recorded(context: Context) -> BirthRecord:
     return record
 
 
-async def write(context: Context, labels: Mapping[str, str | None]) -> tuple[LabelChange, ...]:
-    """Merge `labels` into every carrier (None removes one) and say what was changed.
+async def write(
+    context: Context, labels: Mapping[str, str | None], into: Sequence[Carrier] | None = None
+) -> tuple[LabelChange, ...]:
+    """Merge `labels` into these carriers, else into every one (None removes a label), and say what was changed.
 
     The placement group comes first: it alone outlives every server, so a run that is killed here leaves the record
     where the next one finds it.
     """
-    found = carriers(context.spec, context.state.view)
-    first = [await _merge(context, carrier, labels) for carrier in found[:1]]
-    return (*first, *await together(*(_merge(context, carrier, labels) for carrier in found[1:])))
-
-
-async def _merge(context: Context, carrier: Carrier, labels: Mapping[str, str | None]) -> LabelChange:
-    await context.ports.cloud.merge_labels(carrier.kind, carrier.resource.id, labels)
-    return LabelChange(carrier.kind, carrier.resource.id, labels)
+    found = carriers(context.spec, context.state.view) if into is None else into
+    first = [await merge(context, carrier.kind, carrier.resource.id, labels) for carrier in found[:1]]
+    return (*first, *await together(*(merge(context, c.kind, c.resource.id, labels) for c in found[1:])))

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
-from hetzner_k3s.act import birth_record, journal, k3s
+from hetzner_k3s.act import birth_record, journal, k3s, witnesses
 from hetzner_k3s.act.context import Context, LabelChange, Outcome
+from hetzner_k3s.act.labels import merge, take_off
 from hetzner_k3s.act.tokens import cluster_token
-from hetzner_k3s.act.waiting import together, until
 from hetzner_k3s.model import lookup, naming, operations
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.contact import HostTarget
@@ -22,7 +22,6 @@ from hetzner_k3s.model.operations import (
     Milestone,
     Probe,
     PromoteLearner,
-    ReadMembers,
     ReadSecret,
     SecretKind,
     SetToken,
@@ -41,8 +40,6 @@ from hetzner_k3s.model.steps import (
 _BIRTH_WITHIN = 300.0
 _JOIN_WITHIN = 300.0
 _NODE_WITHIN = 180.0
-_AGREE_WITHIN = 60.0
-_POLL = 0.5
 _PASSWORD_BYTES = 16
 _LINEAGE_BYTES = 8
 
@@ -145,24 +142,9 @@ async def _promoting(context: Context, voter: Server, address: str) -> AsyncIter
 
 
 async def _voter_everywhere(context: Context, joined: Server, address: str) -> None:
-    witnesses = [joined, *_serving_masters(context, joined)]
-
-    async def look() -> bool | None:
-        lists = await together(*(_members(context, witness) for witness in witnesses))
-        return all(_is_voter(members, address) for members in lists) or None
-
-    what = f"{joined.name} is not a voter in the member list of {', '.join(w.name for w in witnesses)}"
-    await until(context.ports.clock, look, what=what, within=_AGREE_WITHIN, every=_POLL)
-
-
-def _serving_masters(context: Context, joined: Server) -> list[Server]:
-    masters = lookup.owned_masters(context.spec.name, context.state.view)
-    seen = ((s, context.state.facts(s.id)) for s in masters if s.id != joined.id)
-    return [server for server, facts in seen if facts is not None and facts.etcd.serving_voter]
-
-
-async def _members(context: Context, master: Server) -> tuple[Member, ...]:
-    return await context.ports.hosts.perform(context.target_of(master), ReadMembers())
+    everybody = [joined, *witnesses.others(context, joined.id)]
+    what = f"{joined.name} is not a voter"
+    await witnesses.agree(context, everybody, lambda members: _is_voter(members, address), what)
 
 
 def _is_voter(members: Sequence[Member], address: str) -> bool:
@@ -176,14 +158,14 @@ async def mark_member(step: MarkMember, context: Context) -> Outcome:
     known = server.labels.get(naming.LABEL_STATE) == naming.STATE_MEMBER
     context.say(step.target, "correcting its configuration" if known else "recording it as a member")
     labels = {naming.LABEL_STATE: naming.STATE_MEMBER, **step.record.labels()}
-    await context.ports.cloud.merge_labels("server", server.id, labels)
+    change = await merge(context, "server", server.id, labels)
     if step.rewrite_server_url is not None:
         point = operations.PointToServer(url=step.rewrite_server_url, fence=context.fence)
         await context.ports.hosts.perform(context.target_of(server), point)
     await _write_lineage(context, via, step)
     await context.ports.kube.wait_node_ready(via, step.target, _NODE_WITHIN)
     await context.ports.kube.annotate_node(via, step.target, {naming.ANNOTATION_SERVER_ID: str(server.id)})
-    return Outcome(labels=(LabelChange("server", server.id, labels),))
+    return Outcome(labels=(change,))
 
 
 async def _write_lineage(context: Context, via: HostTarget, step: MarkMember) -> None:
@@ -239,6 +221,4 @@ async def unmark(context: Context, name: str) -> tuple[LabelChange, ...]:
     gone = lookup.outlived_labels(context.spec, context.state.view, server) if server is not None else ()
     if server is None or not gone:
         return ()
-    labels: dict[str, str | None] = dict.fromkeys(gone)
-    await context.ports.cloud.merge_labels("server", server.id, labels)
-    return (LabelChange("server", server.id, labels),)
+    return (await take_off(context, server.id, gone),)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from hetzner_k3s.act import birth_record, k3s
-from hetzner_k3s.act.context import Context, LabelChange, Outcome
+from hetzner_k3s.act.context import Context, Outcome
 from hetzner_k3s.act.control_plane import lineage_object
-from hetzner_k3s.act.waiting import together
+from hetzner_k3s.act.labels import take_off
 from hetzner_k3s.model import naming, operations
 from hetzner_k3s.model.errors import WrongCluster
 from hetzner_k3s.model.host import HostFacts
@@ -38,12 +38,11 @@ async def fetch_database(step: FetchDatabase, context: Context) -> Outcome:
 
 async def fence_member(step: FenceMember, context: Context) -> Outcome:
     """Take a master off the load balancer, then move its data aside on its host."""
-    gone: dict[str, str | None] = dict.fromkeys(naming.MEMBER_LABELS)
     context.say(step.target, "moving its data aside; it stays on its disk")
-    await context.ports.cloud.merge_labels("server", step.server_id, gone)
+    change = await take_off(context, step.server_id, naming.MEMBER_LABELS)
     fence = operations.FenceMember(ca=step.ca, fence=context.fence)
     await context.ports.hosts.perform(context.target(step.server_id), fence)
-    return Outcome(labels=(LabelChange("server", step.server_id, gone),))
+    return Outcome(labels=(change,))
 
 
 async def reset_quorum(step: ResetQuorum, context: Context) -> Outcome:
@@ -79,12 +78,8 @@ async def adopt_lineage(step: AdoptLineage, context: Context) -> Outcome:
     Each label carries its parent, so a run that is killed between two of them leaves no contradiction.
     """
     context.say(step.target, f"recording lineage {step.record.lineage}")
-    labels = step.record.labels()
     carriers = birth_record.carriers(context.spec, context.state.view)
     ours = [c for c in carriers if c.kind != "server" or c.resource.id == step.via]
-    merge = context.ports.cloud.merge_labels
-    for carrier in ours[:1]:  # the one that outlives every server
-        await merge(carrier.kind, carrier.resource.id, labels)
-    await together(*(merge(c.kind, c.resource.id, labels) for c in ours[1:]))
+    changes = await birth_record.write(context, step.record.labels(), ours)
     await context.ports.kube.apply(context.target(step.via), (lineage_object(step.record.lineage or ""),))
-    return Outcome(labels=tuple(LabelChange(c.kind, c.resource.id, labels) for c in ours))
+    return Outcome(labels=changes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hetzner_k3s.act import birth_record, journal, k3s
 from hetzner_k3s.act.context import Context, LabelChange, Outcome
+from hetzner_k3s.act.labels import take_off
 from hetzner_k3s.model import naming, operations
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.errors import StorageError, WrongCluster
@@ -92,9 +93,7 @@ async def _unmark(context: Context, server: Server) -> tuple[LabelChange, ...]:
     """Take it off the API load balancer: it is no member until it was started and recorded again."""
     if naming.LABEL_STATE not in server.labels:
         return ()
-    labels: dict[str, str | None] = {naming.LABEL_STATE: None}
-    await context.ports.cloud.merge_labels("server", server.id, labels)
-    return (LabelChange("server", server.id, labels),)
+    return (await take_off(context, server.id, (naming.LABEL_STATE,)),)
 
 
 async def _token(step: RestoreSnapshot, context: Context) -> Secret:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from hetzner_k3s.act.context import Context, LabelChange, Outcome
+from hetzner_k3s.act import witnesses
+from hetzner_k3s.act.context import Context, Outcome
 from hetzner_k3s.act.drain import drained
-from hetzner_k3s.act.waiting import together, until
+from hetzner_k3s.act.labels import take_off
+from hetzner_k3s.act.waiting import until
 from hetzner_k3s.model import lookup, naming, operations
-from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.errors import HostUnreachable
-from hetzner_k3s.model.host import Member
 from hetzner_k3s.model.kube import Leaving
-from hetzner_k3s.model.operations import K3sRole, MoveLeader, ReadMembers, StopK3s
+from hetzner_k3s.model.operations import K3sRole, MoveLeader, StopK3s
 from hetzner_k3s.model.steps import CordonNode, DrainNode, RetireMember, UncordonNode, UnmarkMember
 
-_AGREE_WITHIN = 60.0
-_POLL = 0.5
+_OFF_WITHIN = 60.0
 _LOOK_AT_BALANCER = 2.0
 """Seconds between two looks at a load balancer: Hetzner counts requests."""
 
@@ -22,9 +21,7 @@ _LOOK_AT_BALANCER = 2.0
 async def unmark_member(step: UnmarkMember, context: Context) -> Outcome:
     """Take the API load balancer's label off a server, before its apiserver goes."""
     context.say(step.target, "taking it off the API load balancer's targets")
-    labels: dict[str, str | None] = {naming.LABEL_STATE: None}
-    await context.ports.cloud.merge_labels("server", step.server_id, labels)
-    return Outcome(labels=(LabelChange("server", step.server_id, labels),))
+    return Outcome(labels=(await take_off(context, step.server_id, (naming.LABEL_STATE,)),))
 
 
 async def retire_member(step: RetireMember, context: Context) -> Outcome:
@@ -56,28 +53,15 @@ async def _off_the_balancer(step: RetireMember, context: Context) -> None:
         return step.server_id not in await context.ports.cloud.balanced(balancer.id) or None
 
     what = f"the load balancer {balancer.name} still sends to {step.target}"
-    await until(context.ports.clock, look, what=what, within=_AGREE_WITHIN, every=_LOOK_AT_BALANCER)
+    await until(context.ports.clock, look, what=what, within=_OFF_WITHIN, every=_LOOK_AT_BALANCER)
 
 
 async def _gone_everywhere(step: RetireMember, context: Context) -> None:
-    witnesses = [server for server in _serving_masters(context) if server.id != step.server_id]
+    def is_gone(members: witnesses.Members) -> bool:
+        return step.member_id not in {m.id for m in members}
 
-    async def look() -> bool | None:
-        lists = await together(*(_members(context, witness) for witness in witnesses))
-        return all(step.member_id not in {m.id for m in members} for members in lists) or None
-
-    what = f"{step.target} is still in the member list of {', '.join(w.name for w in witnesses)}"
-    await until(context.ports.clock, look, what=what, within=_AGREE_WITHIN, every=_POLL)
-
-
-def _serving_masters(context: Context) -> list[Server]:
-    masters = lookup.owned_masters(context.spec.name, context.state.view)
-    seen = ((server, context.state.facts(server.id)) for server in masters)
-    return [server for server, facts in seen if facts is not None and facts.etcd.serving_voter]
-
-
-async def _members(context: Context, master: Server) -> tuple[Member, ...]:
-    return await context.ports.hosts.perform(context.target_of(master), ReadMembers())
+    others = witnesses.others(context, step.server_id)
+    await witnesses.agree(context, others, is_gone, f"{step.target} is still")
 
 
 async def cordon_node(step: CordonNode, context: Context) -> Outcome:
