@@ -50,6 +50,9 @@ class Stage(Enum):
 NEVER_STARTED = frozenset({Stage.ABSENT, Stage.BOOTING, Stage.UNSECURED, Stage.BARE, Stage.READY})
 """Stages in which no k3s of ours ever ran on what has the name now."""
 
+JOINED = frozenset({Stage.UNMARKED, Stage.MEMBER})
+"""Stages of a master that serves the cluster, whether that was recorded or not."""
+
 TROUBLED = frozenset(
     {
         Stage.OFF,

@@ -37,17 +37,16 @@ def datastore_agrees(basis: Basis) -> tuple[Refusal, ...]:
 
     A database that its owner moved is no other one, when a master that serves the recorded cluster runs on it already.
     """
-    wanted = basis.spec.database.digits if basis.spec.database else None
-    seed = basis.plane.seed
-    moved = wanted is not None and seed is not None and seed.facts is not None
-    if moved and seed is not None and seed.facts is not None and seed.facts.disk.config_database == wanted:
-        recorded_elsewhere = False
-    else:
-        recorded_elsewhere = basis.plane.record.phase is Phase.BORN and basis.plane.record.database != wanted
+    wanted, record = basis.spec.database.digits if basis.spec.database else None, basis.plane.record
     elsewhere = [f"{m.name} runs on {_place(its)}" for m, its in _told(basis) if its != wanted]
-    if recorded_elsewhere:
-        elsewhere.insert(0, f"the birth record names {_place(basis.plane.record.database)}")
+    if record.phase is Phase.BORN and record.database != wanted and not _serves_on(basis, wanted):
+        elsewhere.insert(0, f"the birth record names {_place(record.database)}")
     return (_elsewhere(wanted, elsewhere),) if elsewhere else ()
+
+
+def _serves_on(basis: Basis, wanted: str | None) -> bool:
+    seed = basis.plane.seed.facts if basis.plane.seed else None
+    return wanted is not None and seed is not None and seed.disk.config_database == wanted
 
 
 def _told(basis: Basis) -> list[tuple[MasterView, str | None]]:

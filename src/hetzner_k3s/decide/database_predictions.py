@@ -5,21 +5,22 @@ from __future__ import annotations
 from dataclasses import replace
 
 from hetzner_k3s.decide.predictions import (
-    LOST_MACHINE,
     PREDICTED_CA,
     PREDICTED_TOKEN,
     PREDICTED_UID,
     map_kube,
-    remembered,
+    node_of,
     whole_ca,
     with_facts,
+    with_node,
+    with_remembered_nodes,
 )
-from hetzner_k3s.model import lookup, naming
+from hetzner_k3s.model import lookup
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.host import DiskFacts, EtcdFacts, HostFacts, SupervisorFacts, UnitFacts
 from hetzner_k3s.model.identity import BirthRecord, Identity
-from hetzner_k3s.model.kube import KubeNode, KubeView
+from hetzner_k3s.model.kube import KubeView
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
 
@@ -46,7 +47,7 @@ def with_serving_master(spec: ClusterSpec, state: ClusterState, server_id: int) 
     server = next(s for s in state.view.servers if s.id == server_id)
     if any(isinstance(reading, Known) for reading in served.kube.values()):
         return map_kube(
-            served, lambda kube: _with_node(kube, replace(kube.node(server.name) or _node_of(server), ready=True))
+            served, lambda kube: with_node(kube, replace(kube.node(server.name) or node_of(server), ready=True))
         )
     return _first_seen(spec, served, server, identity)
 
@@ -55,13 +56,9 @@ def _first_seen(spec: ClusterSpec, state: ClusterState, server: Server, identity
     """Let the API answer for the first time: at a birth with one Node, else with those of all that the file names."""
     record = lookup.birth_record(spec, state.view)
     if not isinstance(record, BirthRecord) or record.ca is None:
-        kube = KubeView(uid=identity.uid, nodes=(_node_of(server),), node_passwords=(server.name,))
+        kube = KubeView(uid=identity.uid, nodes=(node_of(server),), node_passwords=(server.name,))
         return replace(state, kube={server.id: Known(kube)})
-    nodes = tuple(remembered(state, wanted.name, at) for at, wanted in enumerate(spec.servers()))
-    lost = {n.server_id: Known(False) for n in nodes if n.server_id is not None and n.server_id >= LOST_MACHINE}
-    names = tuple(node.name for node in nodes)
-    kube = KubeView(uid=identity.uid, nodes=nodes, node_passwords=names, lineage=record.lineage)
-    return replace(state, kube={server.id: Known(kube)}, lookups={**state.lookups, **lost})
+    return with_remembered_nodes(spec, state, server.id, identity.uid, record.lineage)
 
 
 def _identity(spec: ClusterSpec, state: ClusterState) -> Identity:
@@ -75,12 +72,3 @@ def _identity(spec: ClusterSpec, state: ClusterState) -> Identity:
 def _token(state: ClusterState) -> str:
     living = (f.value.disk.token_hash for f in state.hosts.values() if isinstance(f, Known) and f.value.serves)
     return next((held for held in living if held), PREDICTED_TOKEN)
-
-
-def _node_of(server: Server) -> KubeNode:
-    control_plane = server.labels.get(naming.LABEL_ROLE) == naming.ROLE_MASTER
-    return KubeNode(name=server.name, uid="predicted", ready=True, control_plane=control_plane)
-
-
-def _with_node(kube: KubeView, node: KubeNode) -> KubeView:
-    return replace(kube, nodes=(*[n for n in kube.nodes if n.name != node.name], node))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hetzner_k3s.decide import predictions, quorum
 from hetzner_k3s.decide.basis import Basis, Opinion
-from hetzner_k3s.decide.control_plane import MasterView, Stage, labelled_member
+from hetzner_k3s.decide.control_plane import JOINED, MasterView, Stage, labelled_member
 from hetzner_k3s.decide.healthy import healthy_ids, witnessed_ids
 from hetzner_k3s.decide.servers import prepare
 from hetzner_k3s.model import lookup
@@ -17,7 +17,6 @@ from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import JoinControlPlane, MarkMember, Step
 
 _JOINERS = frozenset({Stage.READY, Stage.JOINING, Stage.EMPTIED})
-_VOTING = frozenset({Stage.UNMARKED, Stage.MEMBER})
 
 SETTLE_DEADLINE = 120.0
 """Seconds given to a learner, a sick voter or an apiserver to come to rest before a run gives up."""
@@ -132,7 +131,7 @@ def _better_server_url(basis: Basis, master: MasterView) -> str | None:
 
     Only when all masters vote: a successor often gets the address that the line names already.
     """
-    if basis.plane.on_database or master.facts is None or any(m.stage not in _VOTING for m in basis.plane.masters):
+    if basis.plane.on_database or master.facts is None or any(m.stage not in JOINED for m in basis.plane.masters):
         return None
     others = [m.server for m in basis.plane.masters if m.server and m.name != master.name]
     balancer = lookup.load_balancer(basis.spec, basis.view)

@@ -6,9 +6,9 @@ from hetzner_k3s.decide import disaster, losses, power, quorum, tokens
 from hetzner_k3s.decide.basis import Basis
 from hetzner_k3s.decide.control_plane import TROUBLED, MasterView, Stage, holds_no_member
 from hetzner_k3s.decide.former import is_former, is_of_this_cluster, may_be_wiped
-from hetzner_k3s.decide.healthy import healthy_names, witnesses
+from hetzner_k3s.decide.healthy import healthy_names, others_serve, witnesses
 from hetzner_k3s.decide.machines import whereabouts
-from hetzner_k3s.decide.replacement import discarded, flag, spared
+from hetzner_k3s.decide.replacement import discarded, flag
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.identity import Phase
@@ -232,7 +232,7 @@ def _if_it_is_lost(basis: Basis, master: MasterView) -> str:
     """Say how it is replaced, unless too few healthy voters would be left without it."""
     if basis.plane.record.phase is not Phase.BORN and master.stage is Stage.REBUILT:
         return "Nothing was born yet, and its disk is new: delete that server at Hetzner and run `create` again."
-    if spared(basis, master):
+    if others_serve(basis, master):
         return _discard(master)
     needed = quorum.majority(len(quorum.voters(basis.plane.members)))
     return f"Delete no server now: with fewer than {needed} healthy voters the cluster stops."

@@ -11,12 +11,11 @@ from dataclasses import replace
 from hetzner_k3s.decide import losses
 from hetzner_k3s.decide.basis import Basis, Opinion
 from hetzner_k3s.decide.control_plane import MasterView, Stage
-from hetzner_k3s.decide.predictions import map_kube, map_servers, with_facts
+from hetzner_k3s.decide.predictions import map_kube, map_servers, with_facts, with_ready_node
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import Server, ServerStatus
 from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.host import EtcdFacts, HostFacts, Member, UnitFacts
-from hetzner_k3s.model.kube import KubeView
 from hetzner_k3s.model.plan import PlannedStep, Reason, Scope, Wait
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
@@ -128,16 +127,12 @@ def _running(facts: HostFacts) -> HostFacts:
 
 
 def _back(state: ClusterState, step: PowerOn | StartMaster) -> ClusterState:
-    ready = map_kube(state, lambda kube: _with_ready(kube, step.target))
+    ready = map_kube(state, lambda kube: with_ready_node(kube, step.target))
     if _is_worker(state, step.server_id):
         return with_facts(ready, step.server_id, _agent_running)
     model = next((f.value for f in state.hosts.values() if isinstance(f, Known) and f.value.voter), None)
     own = _member_of(step.target, model)
     return ready if model is None or own is None else _voting_again(ready, step.server_id, model, own)
-
-
-def _with_ready(kube: KubeView, name: str) -> KubeView:
-    return replace(kube, nodes=tuple(replace(n, ready=True) if n.name == name else n for n in kube.nodes))
 
 
 def _member_of(name: str, model: HostFacts | None) -> Member | None:

@@ -135,22 +135,19 @@ def with_first_voter(state: ClusterState, server_id: int) -> ClusterState:
     facts = _voting(
         state, server_id, (member,), Identity(PREDICTED_CA, PREDICTED_UID), server_url=None, tokens=(PREDICTED_TOKEN,)
     )
-    kube = KubeView(uid=PREDICTED_UID, nodes=(_node(server),), node_passwords=(server.name,))
+    kube = KubeView(uid=PREDICTED_UID, nodes=(node_of(server),), node_passwords=(server.name,))
     return replace(facts, kube={**facts.kube, server_id: Known(kube)})
 
 
 PREDICTED_LINEAGE = "new lineage"
-LOST_MACHINE = 10**14
+_LOST_MACHINE = 10**14
 """Ids of machines that old Nodes stand for are made up from here on."""
 
 
 def with_only_voter(
     spec: ClusterSpec, state: ClusterState, server_id: int, record: BirthRecord, lineage: str = PREDICTED_LINEAGE
 ) -> ClusterState:
-    """Make a master the only member, under a lineage that was made out of the recorded one.
-
-    The API that then answers still shows the Nodes of all that the file names: those of the lost ones have to go.
-    """
+    """Make a master the only member, under a lineage that was made out of the recorded one."""
     server, before = _server(state, server_id), state.facts(server_id)
     disk = before.disk if before else DiskFacts()
     identity = Identity(disk.server_ca or PREDICTED_CA, record.uid or PREDICTED_UID)
@@ -161,19 +158,26 @@ def with_only_voter(
         server_id,
         lambda f: replace(f, held=False, log=None, lineage=lineage, parent_lineage=record.lineage),
     )
-    nodes = tuple(remembered(noted, wanted.name, at) for at, wanted in enumerate(spec.servers()))
-    lost = {n.server_id: Known(False) for n in nodes if n.server_id is not None and n.server_id >= LOST_MACHINE}
+    return with_remembered_nodes(spec, noted, server_id, identity.uid, record.lineage)
+
+
+def with_remembered_nodes(
+    spec: ClusterSpec, state: ClusterState, server_id: int, uid: str, lineage: str | None
+) -> ClusterState:
+    """Let the API answer on one master, with the Nodes of all that the file names: the data remembers the lost ones."""
+    nodes = tuple(_remembered(state, wanted.name, at) for at, wanted in enumerate(spec.servers()))
+    lost = {n.server_id: Known(False) for n in nodes if n.server_id is not None and n.server_id >= _LOST_MACHINE}
     names = tuple(node.name for node in nodes)
-    kube = KubeView(uid=identity.uid, nodes=nodes, node_passwords=names, lineage=record.lineage)
-    return replace(noted, kube={server_id: Known(kube)}, lookups={**state.lookups, **lost})
+    kube = KubeView(uid=uid, nodes=nodes, node_passwords=names, lineage=lineage)
+    return replace(state, kube={server_id: Known(kube)}, lookups={**state.lookups, **lost})
 
 
-def remembered(state: ClusterState, name: str, at: int) -> KubeNode:
+def _remembered(state: ClusterState, name: str, at: int) -> KubeNode:
     """Give the Node that the datastore remembers of a server, or of one that was lost."""
     server = state.server(name)
     if server is None:
-        return KubeNode(name=name, uid="predicted", ready=False, control_plane=False, server_id=LOST_MACHINE + at)
-    return replace(_node(server), server_id=server.id)
+        return KubeNode(name=name, uid="predicted", ready=False, control_plane=False, server_id=_LOST_MACHINE + at)
+    return replace(node_of(server), server_id=server.id)
 
 
 def with_voter(state: ClusterState, server_id: int, server_url: str) -> ClusterState:
@@ -185,7 +189,7 @@ def with_voter(state: ClusterState, server_id: int, server_url: str) -> ClusterS
     identity = Identity(model.disk.server_ca or PREDICTED_CA, model.etcd.uid or PREDICTED_UID)
     listed = map_members(state, lambda _: members)
     joined = _voting(listed, server_id, members, identity, server_url=server_url, tokens=model.etcd.bootstrap_keys)
-    return map_kube(joined, lambda kube: _with_node(kube, _node(server)))
+    return map_kube(joined, lambda kube: with_node(kube, node_of(server)))
 
 
 def _voting(
@@ -236,7 +240,8 @@ def _member(server: Server) -> Member:
     )
 
 
-def _node(server: Server) -> KubeNode:
+def node_of(server: Server) -> KubeNode:
+    """Give the Node that a server registers."""
     control_plane = server.labels.get(naming.LABEL_ROLE) == naming.ROLE_MASTER
     return KubeNode(name=server.name, uid="predicted", ready=True, control_plane=control_plane)
 
@@ -246,7 +251,8 @@ def _of_one_host(listed: Member, own: Member) -> bool:
     return listed.address == own.address or listed.node == own.node
 
 
-def _with_node(kube: KubeView, node: KubeNode) -> KubeView:
+def with_node(kube: KubeView, node: KubeNode) -> KubeView:
+    """Put a Node in the place of the one of its name."""
     return _with_nodes(kube, (node,))
 
 
@@ -312,8 +318,8 @@ def with_mark(state: ClusterState, server_id: int, server_url: str | None) -> Cl
 
 
 def _with_recorded_node(kube: KubeView, server: Server) -> KubeView:
-    node = kube.node(server.name) or _node(server)
-    return _with_node(kube, replace(node, ready=True, server_id=server.id))
+    node = kube.node(server.name) or node_of(server)
+    return with_node(kube, replace(node, ready=True, server_id=server.id))
 
 
 def with_ready_node(kube: KubeView, name: str) -> KubeView:
@@ -325,7 +331,7 @@ def with_workers(state: ClusterState, server_ids: Sequence[int]) -> ClusterState
     """Have workers join and be recorded."""
     joined = set(server_ids)
     servers = {s.id: s for s in state.view.servers if s.id in joined}
-    nodes = tuple(replace(_node(servers[number]), server_id=number) for number in server_ids)
+    nodes = tuple(replace(node_of(servers[number]), server_id=number) for number in server_ids)
     active = with_facts_of(state, server_ids, lambda f: replace(f, agent_unit=UnitFacts(active="active")))
     return map_kube(active, lambda kube: _with_nodes(kube, nodes))
 
@@ -439,6 +445,6 @@ def with_reconnected(state: ClusterState, server_id: int, server_url: str) -> Cl
 
     def heard(kube: KubeView) -> KubeView:
         node = kube.node(name)
-        return kube if node is None else _with_node(kube, replace(node, ready=True))
+        return kube if node is None else with_node(kube, replace(node, ready=True))
 
     return map_kube(with_facts(state, server_id, change), heard)

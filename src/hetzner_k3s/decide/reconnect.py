@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from hetzner_k3s.decide import predictions
 from hetzner_k3s.decide.basis import Basis, Opinion
-from hetzner_k3s.decide.control_plane import Stage
+from hetzner_k3s.decide.control_plane import JOINED
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.host import HostFacts
 from hetzner_k3s.model.identity import Phase
@@ -16,8 +16,6 @@ from hetzner_k3s.model.plan import PlannedStep, Reason, Scope
 from hetzner_k3s.model.spec import API_PORT, ClusterSpec
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import ReconnectWorker, Step
-
-_VOTING = frozenset({Stage.UNMARKED, Stage.MEMBER})
 
 
 def reconnect_workers(basis: Basis) -> Opinion | None:
@@ -53,7 +51,7 @@ def is_lost(basis: Basis, facts: HostFacts) -> bool:
         return False
     if not facts.agent_unit.runs or facts.disk.config_server is None or not _of_this_cluster(basis, facts):
         return False
-    if any(master.stage not in _VOTING for master in plane.masters):
+    if any(master.stage not in JOINED for master in plane.masters):
         return False
     known = {_host(facts.disk.config_server), *(_host(entry) for entry in facts.disk.agent_servers)}
     return not known & _living(basis)

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from hetzner_k3s.decide import predictions, quorum
 from hetzner_k3s.decide.basis import Basis, Opinion, basis_of
-from hetzner_k3s.decide.control_plane import TROUBLED, MasterView, Stage
+from hetzner_k3s.decide.control_plane import JOINED, TROUBLED, MasterView
 from hetzner_k3s.decide.healthy import healthy_names, member_of, others_serve
 from hetzner_k3s.decide.snapshots import saved_before, saving
 from hetzner_k3s.decide.unfit import unfit
@@ -19,8 +19,6 @@ from hetzner_k3s.model.plan import Intent, PlannedStep, Reason, Refusal, Scope
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import DeleteServer, Step
-
-_VOTES = frozenset({Stage.MEMBER, Stage.UNMARKED})
 
 
 def flag(name: str) -> str:
@@ -31,12 +29,7 @@ def flag(name: str) -> str:
 def discarded(basis: Basis) -> frozenset[str]:
     """Name the masters that are there, not well, and may be discarded."""
     asked = ((name, basis.plane.master(name)) for name in basis.intent.consents.replace)
-    return frozenset(name for name, m in asked if m is not None and m.stage in TROUBLED and spared(basis, m))
-
-
-def spared(basis: Basis, master: MasterView) -> bool:
-    """Tell whether a quorum of healthy voters is left without a master (ARCHITECTURE law 5)."""
-    return others_serve(basis, master)
+    return frozenset(name for name, m in asked if m is not None and m.stage in TROUBLED and others_serve(basis, m))
 
 
 def replacement_fits(basis: Basis) -> tuple[Refusal, ...]:
@@ -52,21 +45,21 @@ def _misfit(basis: Basis, name: str) -> tuple[str, str] | None:
             f"The file has no master of that name; it has {', '.join(basis.spec.master_names)}.",
             "Give one of these names.",
         )
-    if master.stage in _VOTES:
+    if master.stage in JOINED:
         well = "serves the cluster" if basis.plane.on_database else "is a healthy voter"
         return f"{name} {well}.", "Run `create` without that flag."
-    if master.stage in TROUBLED and not spared(basis, master) and basis.plane.on_database:
+    if master.stage not in TROUBLED or others_serve(basis, master):
+        return None
+    if basis.plane.on_database:
         return (
             f"No other master serves the cluster: {healthy_names(basis)}.",
             "Run `create` without it to see why none does; a server that is lost can be deleted at Hetzner.",
         )
-    if master.stage in TROUBLED and not spared(basis, master):
-        needed = quorum.majority(len(quorum.voters(basis.plane.members)) or len(basis.spec.masters))
-        return (
-            f"Without {name} fewer than {needed} healthy voters would be left: {healthy_names(basis)}.",
-            "Bring the other masters back first.",
-        )
-    return None
+    needed = quorum.majority(len(quorum.voters(basis.plane.members)) or len(basis.spec.masters))
+    return (
+        f"Without {name} fewer than {needed} healthy voters would be left: {healthy_names(basis)}.",
+        "Bring the other masters back first.",
+    )
 
 
 def discard(basis: Basis) -> Opinion | None:

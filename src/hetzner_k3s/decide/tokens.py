@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from hetzner_k3s.decide import predictions
 from hetzner_k3s.decide.basis import Basis, Opinion
-from hetzner_k3s.decide.control_plane import MasterView, Stage, accepts_joins, current_token
+from hetzner_k3s.decide.control_plane import JOINED, MasterView, Stage, accepts_joins, current_token
 from hetzner_k3s.decide.due import something_due
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.host import DiskFacts, HostFacts, UnitFacts
@@ -22,8 +22,6 @@ from hetzner_k3s.model.plan import PlannedStep, Reason, Refusal, Scope
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import RenewToken, Step
-
-_VOTING = frozenset({Stage.MEMBER, Stage.UNMARKED})
 
 
 def joins_are_accepted(basis: Basis) -> tuple[Refusal, ...]:
@@ -49,7 +47,7 @@ def _told_keys(basis: Basis) -> tuple[str, ...]:
 
 
 def _voters(basis: Basis) -> list[HostFacts]:
-    return [m.facts for m in basis.plane.all_masters if m.facts and m.stage in _VOTING]
+    return [m.facts for m in basis.plane.all_masters if m.facts and m.stage in JOINED]
 
 
 def _rotating(keys: tuple[str, ...]) -> Refusal:
@@ -74,7 +72,7 @@ def _nobody_holds_it(basis: Basis, key: str) -> Refusal:
 
 
 def _nobody_accepts_it(basis: Basis) -> Refusal:
-    voting = [m.name for m in basis.plane.all_masters if m.stage in _VOTING]
+    voting = [m.name for m in basis.plane.all_masters if m.stage in JOINED]
     return Refusal(
         code="token.not-accepted",
         saw=f"The token was rotated, and something has yet to join; but k3s on {', '.join(voting)} still runs with the "
@@ -127,7 +125,7 @@ def _outdated(basis: Basis) -> list[MasterView]:
 
 def _is_stale(master: MasterView, key: str) -> bool:
     facts = master.facts
-    return facts is not None and master.stage in _VOTING and facts.disk.config_token_hash not in {None, key}
+    return facts is not None and master.stage in JOINED and facts.disk.config_token_hash not in {None, key}
 
 
 def _is_loose(master: MasterView) -> bool:
@@ -143,7 +141,7 @@ def _holder(basis: Basis) -> tuple[Server, SecretKind] | None:
     keys = _told_keys(basis)
     if len(keys) != 1 or basis.plane.seed is None:
         return None
-    masters = [basis.plane.seed, *(m for m in basis.plane.all_masters if m.stage in _VOTING)]
+    masters = [basis.plane.seed, *(m for m in basis.plane.all_masters if m.stage in JOINED)]
     told = [(m.server, m.facts.disk) for m in masters if m.server and m.facts]
     holding = [(server, SecretKind.TOKEN) for server, disk in told if disk.token_hash == keys[0]]
     holding += [(server, SecretKind.CONFIG_TOKEN) for server, disk in told if disk.config_token_hash == keys[0]]
