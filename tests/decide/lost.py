@@ -24,7 +24,7 @@ from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.host import DiskFacts, EtcdFacts, Snapshot
 from hetzner_k3s.model.plan import Intent
 from hetzner_k3s.model.secrets import Secret
-from hetzner_k3s.model.snapshots import HostedSnapshot, SnapshotFile, StoredSnapshot
+from hetzner_k3s.model.snapshots import GivenFile, SnapshotFile, StoredSnapshot
 from hetzner_k3s.model.spec import ClusterSpec, EtcdSpec, S3Spec
 from hetzner_k3s.model.state import ClusterState
 
@@ -120,10 +120,10 @@ def restored(state: ClusterState, parent: str | None) -> ClusterState:
     )
 
 
-def on_disk(age: float, *, node: str = MASTER1, uid: str | None = UID, token_hash: str = TOKEN_HASH) -> HostedSnapshot:
+def on_disk(age: float, *, node: str = MASTER1, uid: str | None = UID, token_hash: str = TOKEN_HASH) -> SnapshotFile:
     """Make a snapshot on a master's disk that is so old (seconds)."""
     made = int(NOW - age)
-    return HostedSnapshot(
+    return SnapshotFile(
         name=f"etcd-snapshot-{node}-{made}",
         size=4_700_032,
         created=NOW,
@@ -141,17 +141,17 @@ def emptied(spec: ClusterSpec, *names: str) -> ClusterState:
     return with_token(state, spec)
 
 
-def with_disk(state: ClusterState, name: str, *found: HostedSnapshot) -> ClusterState:
+def with_disk(state: ClusterState, name: str, *found: SnapshotFile) -> ClusterState:
     """Let snapshots lie on a master's disk."""
     files = tuple(Snapshot(name=f.name, size=f.size, created=f.created) for f in found)
     told = {**state.on_hosts, server_id_of(name): Known(found)}
     return replace(edit_facts(state, name, lambda f: replace(f, snapshots=files)), on_hosts=told)
 
 
-def a_file(age: float = 600.0, *, uid: str | None = UID, token_hash: str = TOKEN_HASH) -> SnapshotFile:
+def a_file(age: float = 600.0, *, uid: str | None = UID, token_hash: str = TOKEN_HASH) -> GivenFile:
     """Make what is known of the file that `--restore` names."""
     made = int(NOW - age)
-    return SnapshotFile(
+    return GivenFile(
         given="/backups/monday",
         name=f"backup-{MASTER1}-{made}",
         size=5_000_032,
@@ -162,7 +162,7 @@ def a_file(age: float = 600.0, *, uid: str | None = UID, token_hash: str = TOKEN
     )
 
 
-def naming_a_file(state: ClusterState, file: SnapshotFile, *, token: bool = True) -> ClusterState:
+def naming_a_file(state: ClusterState, file: GivenFile, *, token: bool = True) -> ClusterState:
     """Let the user name a file, in a backup that has the token too."""
     hashes = (TOKEN_HASH,) if token else ()
     return replace(state, local=replace(state.local, snapshot=file, token_hashes=hashes))

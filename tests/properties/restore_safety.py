@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.identity import BirthRecord
-from hetzner_k3s.model.snapshots import HostedSnapshot, SnapshotFile
+from hetzner_k3s.model.snapshots import SnapshotFile
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import RestoreSnapshot, StartRestored, UploadSnapshot
@@ -46,7 +46,7 @@ def restoring(spec: ClusterSpec, state: ClusterState, step: RestoreSnapshot) -> 
 
 def _a_file(spec: ClusterSpec, state: ClusterState, step: RestoreSnapshot) -> Iterator[str]:
     told = state.on_hosts.get(step.server_id)
-    files: list[HostedSnapshot | SnapshotFile] = list(told.value) if isinstance(told, Known) else []
+    files: list[SnapshotFile] = list(told.value) if isinstance(told, Known) else []
     if state.local.snapshot is not None:
         files.append(state.local.snapshot)
     found = next((f for f in files if f.sha256 == step.sha256), None)

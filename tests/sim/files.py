@@ -8,7 +8,7 @@ from hetzner_k3s.lab.simulated import config_file, snapshot_files, snapshots
 from hetzner_k3s.lab.simulated.faults import DatabaseDeleted
 from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.secrets import Secret
-from hetzner_k3s.model.snapshots import SnapshotFile
+from hetzner_k3s.model.snapshots import GivenFile
 
 from .scenarios_restore import write_later
 from .story import Story
@@ -32,7 +32,7 @@ async def back_up(story: Story) -> None:
 def name_file(story: Story, name: str, content: bytes) -> None:
     """Have the user name a file."""
     backend = snapshot_files.decode(content)
-    file = SnapshotFile(
+    file = GivenFile(
         given=PATH,
         name=name,
         size=len(content),

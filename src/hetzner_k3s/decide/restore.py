@@ -20,7 +20,7 @@ from hetzner_k3s.model import lookup
 from hetzner_k3s.model.facts import Unknown
 from hetzner_k3s.model.host import HostFacts, Snapshot
 from hetzner_k3s.model.plan import PlannedStep, Reason, Refusal, Scope, Wait
-from hetzner_k3s.model.snapshots import KEPT, SnapshotFile, StoredSnapshot
+from hetzner_k3s.model.snapshots import KEPT, GivenFile, StoredSnapshot
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import KeepSnapshot, RestoreSnapshot, StartRestored, Step, UploadSnapshot
@@ -177,7 +177,7 @@ _SEARCH = {
 }
 
 
-def _not_that_file(basis: Basis, here: SnapshotFile) -> Refusal:
+def _not_that_file(basis: Basis, here: GivenFile) -> Refusal:
     uid = here.cluster_uid
     told = f"of another cluster (UID {uid[:8]})" if uid else "no snapshot of etcd, or a damaged one"
     return unfit(

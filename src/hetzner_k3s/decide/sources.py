@@ -6,14 +6,14 @@ that its keys are sealed with.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from hetzner_k3s.decide.basis import Basis
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.facts import Known
-from hetzner_k3s.model.snapshots import KEPT, HostedSnapshot, SnapshotFile, StoredSnapshot, made_at, of_cluster
+from hetzner_k3s.model.snapshots import KEPT, SnapshotFile, StoredSnapshot, of_cluster
 
 
 class Place(Enum):
@@ -64,7 +64,7 @@ def everything(basis: Basis) -> tuple[Source, ...]:
     """Give every snapshot that was found, whosever it is."""
     here = basis.state.local.snapshot
     stored = tuple(_stored(snapshot) for snapshot in in_s3(basis))
-    return (*((_here(here),) if here else ()), *_hosted(basis), *stored)
+    return (*((_file(here, Place.HERE),) if here else ()), *_hosted(basis), *stored)
 
 
 def ours(basis: Basis) -> tuple[Source, ...]:
@@ -72,7 +72,7 @@ def ours(basis: Basis) -> tuple[Source, ...]:
     uid = basis.plane.record.uid
     here = basis.state.local.snapshot
     if here is not None:
-        return (_here(here),) if uid is not None and here.cluster_uid == uid else ()
+        return (_file(here, Place.HERE),) if uid is not None and here.cluster_uid == uid else ()
     stored = tuple(_stored(snapshot) for snapshot in of_cluster(in_s3(basis), uid))
     hosted = tuple(s for s in _hosted(basis) if uid is not None and s.cluster_uid == uid)
     once: dict[str, Source] = {}
@@ -102,25 +102,15 @@ def _hosted(basis: Basis) -> tuple[Source, ...]:
     )
 
 
-def _on_host(server: Server, found: HostedSnapshot) -> Source:
-    return Source(
-        place=Place.HOST,
-        name=found.name,
-        created=made_at(found.name, found.created),
-        cluster_uid=found.cluster_uid,
-        token_hashes=found.token_hashes,
-        server_id=server.id,
-        server=server.name,
-        sha256=found.sha256,
-        size=found.size,
-    )
+def _on_host(server: Server, found: SnapshotFile) -> Source:
+    return replace(_file(found, Place.HOST), server_id=server.id, server=server.name)
 
 
-def _here(found: SnapshotFile) -> Source:
+def _file(found: SnapshotFile, place: Place) -> Source:
     return Source(
-        place=Place.HERE,
+        place=place,
         name=found.name,
-        created=made_at(found.name, found.created),
+        created=found.made,
         cluster_uid=found.cluster_uid,
         token_hashes=found.token_hashes,
         sha256=found.sha256,

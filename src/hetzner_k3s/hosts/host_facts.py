@@ -18,7 +18,7 @@ from hetzner_k3s.model.host import (
     Snapshot,
     UnitFacts,
 )
-from hetzner_k3s.model.snapshots import HostedSnapshot
+from hetzner_k3s.model.snapshots import SnapshotFile
 
 _UUID = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _RUNNING_STATES = frozenset({"active", "activating", "deactivating", "reloading"})
@@ -133,10 +133,10 @@ def _snapshots(listed: str) -> tuple[Snapshot, ...]:
     return tuple(Snapshot(name=name, size=int(size), created=float(at)) for size, at, name in triples)
 
 
-def hosted_snapshots(told: Sequence[Document]) -> tuple[HostedSnapshot, ...]:
+def hosted_snapshots(told: Sequence[Document]) -> tuple[SnapshotFile, ...]:
     """Read what a host told of its snapshot files."""
     return tuple(
-        HostedSnapshot(
+        SnapshotFile(
             name=one["name"],
             size=one["size"],
             created=float(one["created"]),

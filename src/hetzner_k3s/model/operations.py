@@ -12,7 +12,7 @@ from typing import ClassVar, Generic, TypeVar
 
 from hetzner_k3s.model.host import HostFacts, LogPosition, Member, Snapshot
 from hetzner_k3s.model.secrets import Secret
-from hetzner_k3s.model.snapshots import HostedSnapshot
+from hetzner_k3s.model.snapshots import SnapshotFile
 
 R_co = TypeVar("R_co", covariant=True)
 
@@ -344,7 +344,7 @@ class RestoreSnapshot(Operation[Done]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TellSnapshots(Operation[tuple[HostedSnapshot, ...]]):
+class TellSnapshots(Operation[tuple[SnapshotFile, ...]]):
     """Read whose the snapshot files of a host are, the newest first, for at most `deadline` seconds."""
 
     deadline: float

@@ -13,12 +13,12 @@ _MADE = re.compile(r"-(\d{9,11})(?:\.zip)?\Z")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HostedSnapshot:
-    """A snapshot file on a host, with what it says itself.
+class SnapshotFile:
+    """A snapshot file, with what it says itself.
 
-    `created` is UNIX seconds, `sha256` of the whole file. `cluster_uid` is the UID of its namespace kube-system, None
-    where it is damaged; `token_hashes` (12 digits each) are those of the tokens that its keys are sealed with, an old
-    one too where a rotation was not long ago.
+    `created` is the file's time (UNIX seconds), `sha256` of the whole file. `cluster_uid` is the UID of its namespace
+    kube-system, None where it is damaged; `token_hashes` (12 digits each) are those of the tokens that its keys are
+    sealed with, an old one too where a rotation was not long ago.
     """
 
     name: str
@@ -27,22 +27,21 @@ class HostedSnapshot:
     sha256: str
     cluster_uid: str | None
     token_hashes: tuple[str, ...] = ()
+
+    @property
+    def made(self) -> float:
+        """Give when the snapshot was made."""
+        return made_at(self.name, self.created)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SnapshotFile:
-    """A snapshot on the operator's machine: the file that `--restore PATH` names, or that of the backup it names.
+class GivenFile(SnapshotFile):
+    """The file on the operator's machine that `--restore PATH` names, or that of the backup it names.
 
-    `given` is what was typed. What the file says itself is as in `HostedSnapshot`.
+    `given` is what was typed.
     """
 
     given: str
-    name: str
-    size: int
-    created: float
-    sha256: str
-    cluster_uid: str | None
-    token_hashes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

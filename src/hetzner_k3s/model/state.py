@@ -10,7 +10,7 @@ from hetzner_k3s.model.cloud import CloudView, Server
 from hetzner_k3s.model.facts import Known, Reading, Unknown
 from hetzner_k3s.model.host import HostFacts, HostReading, LogPosition
 from hetzner_k3s.model.kube import KubeView
-from hetzner_k3s.model.snapshots import HostedSnapshot, SnapshotFile, StoredSnapshot
+from hetzner_k3s.model.snapshots import GivenFile, SnapshotFile, StoredSnapshot
 
 UNREADABLE: Final = "unreadable"
 
@@ -42,7 +42,7 @@ class LocalEvidence:
     token_hashes: tuple[str, ...] = ()
     given_up: tuple[str, ...] = ()
     rescues: tuple[Rescue, ...] = ()
-    snapshot: SnapshotFile | None = None
+    snapshot: GivenFile | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +65,7 @@ class ClusterState:
     snapshots: Reading[tuple[StoredSnapshot, ...]] | None = None
     """What lies in S3; None where nobody looked: the file names no S3, or nothing depends on it."""
 
-    on_hosts: Mapping[int, Reading[tuple[HostedSnapshot, ...]]] = field(default_factory=dict)
+    on_hosts: Mapping[int, Reading[tuple[SnapshotFile, ...]]] = field(default_factory=dict)
     """What the snapshot files of a host without data say, read only while no master answers as a voter."""
 
     @property

@@ -14,7 +14,7 @@ from hetzner_k3s.model.errors import HostError, StorageError
 from hetzner_k3s.model.facts import Known, Reading, Unknown
 from hetzner_k3s.model.host import HostFacts, HostKeyKind
 from hetzner_k3s.model.operations import TellSnapshots
-from hetzner_k3s.model.snapshots import HostedSnapshot, StoredSnapshot
+from hetzner_k3s.model.snapshots import SnapshotFile, StoredSnapshot
 from hetzner_k3s.model.spec import ClusterSpec, S3Spec
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.ports import Objects, Ports
@@ -22,7 +22,7 @@ from hetzner_k3s.ports import Objects, Ports
 _TELLING = 60.0
 """Seconds that a host may read its snapshots."""
 
-_Told = Reading[tuple[HostedSnapshot, ...]]
+_Told = Reading[tuple[SnapshotFile, ...]]
 
 
 async def look(ports: Ports, spec: ClusterSpec, state: ClusterState) -> Reading[tuple[StoredSnapshot, ...]] | None:

@@ -22,7 +22,7 @@ from typing import IO, Final
 from hetzner_k3s.adapters.system.bundle import SUMS
 from hetzner_k3s.model.errors import ProductError
 from hetzner_k3s.model.secrets import Secret
-from hetzner_k3s.model.snapshots import SnapshotFile
+from hetzner_k3s.model.snapshots import GivenFile
 
 _IDENTITY: Final = "identity.json"
 _NAMESPACE: Final = b"/registry/namespaces/kube-system"
@@ -39,7 +39,7 @@ class GivenSnapshot:
     """Where it lies, what is known of it, and the token that lies beside it in a backup."""
 
     path: Path
-    file: SnapshotFile
+    file: GivenFile
     token: Secret | None
 
     async def pieces(self) -> AsyncIterator[bytes]:
@@ -60,7 +60,7 @@ def read_given(typed: str | None) -> GivenSnapshot | None:
     try:
         path, folder = _located(Path(typed))
         uid, tokens = _told(path)
-        file = SnapshotFile(
+        file = GivenFile(
             given=typed,
             name=path.name,
             size=path.stat().st_size,
@@ -124,7 +124,7 @@ def _sum(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _hold_against_sums(folder: Path, file: SnapshotFile) -> None:
+def _hold_against_sums(folder: Path, file: GivenFile) -> None:
     if not (folder / SUMS).is_file():
         return
     lines = (line.partition("  ") for line in (folder / SUMS).read_text(encoding="utf-8").splitlines())

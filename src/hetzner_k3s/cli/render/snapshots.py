@@ -9,7 +9,7 @@ from hetzner_k3s.cli.render.tables import age, size, table
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.facts import Known, Unknown
 from hetzner_k3s.model.identity import BirthRecord
-from hetzner_k3s.model.snapshots import SnapshotFile, StoredSnapshot, made_at
+from hetzner_k3s.model.snapshots import SnapshotFile, StoredSnapshot
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
 
@@ -59,12 +59,11 @@ def _whose(cluster_uid: str | None, uid: str | None) -> str:
 
 
 def _here(file: SnapshotFile, uid: str | None, now: float) -> Row:
-    created = made_at(file.name, file.created)
     return Row(
         name=file.name,
         where="this machine",
-        created=created,
-        age=max(0.0, now - created),
+        created=file.made,
+        age=max(0.0, now - file.made),
         size=file.size,
         of=_whose(file.cluster_uid, uid),
         token_hash=", ".join(file.token_hashes) or None,

@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 from hetzner_k3s.lab.simulated.moments import Moments
 from hetzner_k3s.model import identity, naming
 from hetzner_k3s.model.secrets import Secret
-from hetzner_k3s.model.snapshots import SnapshotFile
+from hetzner_k3s.model.snapshots import GivenFile
 from hetzner_k3s.model.state import LocalEvidence, Rescue
 
 _BIRTHS = ("birth opened", "birth closed")
@@ -36,7 +36,7 @@ class OperatorMachine:
     tokens: list[Secret] = field(default_factory=list)
     """The k3s tokens that its user hands to every run."""
     rescues: dict[Rescue, bytes] = field(default_factory=dict)
-    snapshot: tuple[SnapshotFile, bytes] | None = None
+    snapshot: tuple[GivenFile, bytes] | None = None
     """The snapshot that its user names by a path, and what is in that file."""
 
 

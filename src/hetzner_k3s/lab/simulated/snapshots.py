@@ -28,7 +28,7 @@ from hetzner_k3s.model.operations import (
     SendSnapshot,
     TellSnapshots,
 )
-from hetzner_k3s.model.snapshots import KEPT, HostedSnapshot, StoredSnapshot
+from hetzner_k3s.model.snapshots import KEPT, SnapshotFile, StoredSnapshot
 
 if TYPE_CHECKING:
     from hetzner_k3s.lab.simulated.host import Host
@@ -169,11 +169,11 @@ def _demand_file(disk: Disk, operation: RestoreSnapshot) -> None:
         raise precondition_changed(f"the snapshot {operation.snapshot} is not the file that was looked at")
 
 
-async def tell_snapshots(host: Host, _: TellSnapshots, __: HostKeyKind) -> tuple[HostedSnapshot, ...]:
+async def tell_snapshots(host: Host, _: TellSnapshots, __: HostKeyKind) -> tuple[SnapshotFile, ...]:
     """Do as `tell_snapshots.sh`."""
     newest_first = sorted(host.disk.snapshots.values(), key=lambda s: -s.entry.created)
     return tuple(
-        HostedSnapshot(
+        SnapshotFile(
             name=saved.entry.name,
             size=saved.entry.size,
             created=saved.entry.created,
