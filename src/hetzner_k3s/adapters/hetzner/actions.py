@@ -7,13 +7,10 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from hetzner_k3s.adapters.hetzner.api import Api, Json
+from hetzner_k3s.model import pacing
 from hetzner_k3s.model.errors import CloudError, CloudUnavailable, Fate
 from hetzner_k3s.ports import Clock
 
-_IDS_PER_REQUEST: Final = 50
-_FIRST_INTERVAL: Final = 0.5
-_LONGEST_INTERVAL: Final = 3.0
-_SLOWER: Final = 1.25
 _UNSEEN_LOOKS: Final = 5
 """An action just started may not be listed yet."""
 
@@ -26,7 +23,7 @@ class Actions:
         self._clock = clock
         self._waited: dict[int, asyncio.Future[None]] = {}
         self._unseen: dict[int, int] = {}
-        self._interval = _FIRST_INTERVAL
+        self._interval = pacing.FIRST_PAUSE
         self._poller: asyncio.Task[None] | None = None
 
     async def finish(self, *actions: Json | None, within: float) -> None:
@@ -50,11 +47,11 @@ class Actions:
             async with asyncio.timeout(within):
                 await asyncio.gather(*(self._wait(action_id) for action_id in running))
         except TimeoutError:
-            raise _failed(f"Hetzner did not finish action {running} in {within:.0f} s", "action_timeout") from None
+            raise unfinished(f"Hetzner did not finish action {running} in {within:.0f} s", "action_timeout") from None
 
     async def _wait(self, action_id: int) -> None:
         future = self._waited.setdefault(action_id, asyncio.get_running_loop().create_future())
-        self._interval = _FIRST_INTERVAL
+        self._interval = pacing.FIRST_PAUSE
         if self._poller is None or self._poller.done():
             self._poller = asyncio.create_task(self._poll())
         try:
@@ -65,7 +62,7 @@ class Actions:
     async def _poll(self) -> None:
         while self._waited:
             await self._clock.sleep(self._interval)
-            self._interval = min(_LONGEST_INTERVAL, self._interval * _SLOWER)
+            self._interval = pacing.longer(self._interval)
             await asyncio.gather(*(self._look(chunk) for chunk in _chunks(self._waited)))
 
     async def failures(self, ids: Iterable[int]) -> Mapping[int, CloudError]:
@@ -75,7 +72,7 @@ class Actions:
         return {number: reason for number, reason in reasons.items() if reason is not None}
 
     async def _read(self, ids: list[int]) -> dict[int, Json]:
-        answer = await self._api.get("/actions", {"id": ids, "per_page": _IDS_PER_REQUEST})
+        answer = await self._api.get("/actions", {"id": ids, "per_page": pacing.AT_ONCE})
         return {action["id"]: action for action in answer["actions"]}
 
     async def _look(self, ids: list[int]) -> None:
@@ -92,7 +89,7 @@ class Actions:
         if action is None:
             self._unseen[action_id] = self._unseen.get(action_id, 0) + 1
             if self._unseen[action_id] >= _UNSEEN_LOOKS:
-                self._resolve(action_id, _failed(f"Hetzner does not know action {action_id} any more", "not_found"))
+                self._resolve(action_id, unfinished(f"Hetzner does not know action {action_id} any more", "not_found"))
         elif action["status"] != "running":
             self._resolve(action_id, _failure(action))
 
@@ -113,7 +110,7 @@ class Actions:
 def _chunks(ids: Iterable[int]) -> list[list[int]]:
     """Part ids into as few requests as they fit into."""
     wanted = sorted(ids)
-    return [wanted[at : at + _IDS_PER_REQUEST] for at in range(0, len(wanted), _IDS_PER_REQUEST)]
+    return [wanted[at : at + pacing.AT_ONCE] for at in range(0, len(wanted), pacing.AT_ONCE)]
 
 
 def _failure(action: Json) -> CloudUnavailable | None:
@@ -121,8 +118,9 @@ def _failure(action: Json) -> CloudUnavailable | None:
         return None
     error = action.get("error") or {}
     code = error.get("code", "action_failed")
-    return _failed(f"Hetzner: {action['command']} failed: {error.get('message', 'no reason given')} ({code})", code)
+    return unfinished(f"Hetzner: {action['command']} failed: {error.get('message', 'no reason given')} ({code})", code)
 
 
-def _failed(message: str, code: str) -> CloudUnavailable:
+def unfinished(message: str, code: str) -> CloudUnavailable:
+    """Make the error of something that was begun and did not come to its end."""
     return CloudUnavailable(message, code=code, fate=Fate.MAY_HAVE_HAPPENED, hint="Run the command again.")

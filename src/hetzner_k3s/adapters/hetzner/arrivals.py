@@ -9,29 +9,15 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import Final
 
 from hetzner_k3s.adapters.hetzner import translate
-from hetzner_k3s.adapters.hetzner.actions import Actions
+from hetzner_k3s.adapters.hetzner.actions import Actions, unfinished
 from hetzner_k3s.adapters.hetzner.api import Api, Json
 from hetzner_k3s.adapters.hetzner.listing import list_pages
-from hetzner_k3s.model import naming
+from hetzner_k3s.model import pacing
 from hetzner_k3s.model.cloud import Server, ServerOrder, ServerStatus
-from hetzner_k3s.model.errors import CloudError, CloudRefused, CloudUnavailable, Fate
+from hetzner_k3s.model.errors import CloudError, CloudRefused
 from hetzner_k3s.ports import Clock
-
-_FIRST_LOOK: Final = 2.0
-_SHORTEST: Final = 1.0
-_LONGEST: Final = 3.0
-_LONGER_EACH: Final = 0.2
-"""By how much each awaited server lengthens the longest pause: one that is repaired should not wait, and of many that
-are born together the listing is the dearer the more they are."""
-_OF_AGE: Final = 0.2
-"""The next look comes after a fifth of the time waited so far: a server is noticed at most that much late."""
-_ACTIONS_AT: Final = frozenset({4, 8, 16, 32, 64})
-"""At which looks actions are asked for: so a failure is noticed before the wait has lasted twice as long."""
-_MISSED_LOOKS: Final = 3
-"""How often a server may be missing from the listing, or the listing fail, before that is looked into."""
 
 
 @dataclass(slots=True)
@@ -79,7 +65,7 @@ class Arrivals:
         """
         running = tuple(action["id"] for action in actions if action["status"] == "running")
         future: asyncio.Future[Server] = asyncio.get_running_loop().create_future()
-        awaited = _Awaited(order, running, _FIRST_LOOK if running else 0.0, future)
+        awaited = _Awaited(order, running, pacing.FIRST_LOOK if running else 0.0, future)
         self._awaited[server_id] = awaited
         if self._poller is None or self._poller.done():
             self._poller = asyncio.create_task(self._poll())
@@ -87,7 +73,8 @@ class Arrivals:
             async with asyncio.timeout(within):
                 return await future
         except TimeoutError:
-            raise _never(f"{order.name} is {awaited.status}, after {within:.0f} s not running") from None
+            what = f"{order.name} is {awaited.status}, after {within:.0f} s not running"
+            raise unfinished(what, "not_ready") from None
         finally:
             self._awaited.pop(server_id, None)
 
@@ -99,7 +86,7 @@ class Arrivals:
 
     async def _sleep(self) -> None:
         """Wait until the earliest look, in short pieces: somebody else may begin to wait meanwhile."""
-        pause = min(_SHORTEST, *(one.left for one in self._awaited.values()), _SHORTEST)
+        pause = pacing.until_look(one.left for one in self._awaited.values())
         if pause <= 0:
             return
         await self._clock.sleep(pause)
@@ -108,24 +95,24 @@ class Arrivals:
 
     async def _look(self, awaited: dict[int, _Awaited]) -> None:
         try:
-            listed = {row["id"]: row for row in await list_pages(self._api, "servers", **_selector(awaited))}
+            narrowed = pacing.narrowed(one.order for one in awaited.values())
+            listed = {row["id"]: row for row in await list_pages(self._api, "servers", **narrowed)}
             self._failed_listings = 0
             for server_id, one in awaited.items():
                 await self._note(server_id, one, listed.get(server_id))
             await self._look_for_failures([one for one in awaited.values() if not one.future.done()])
         except CloudError as failure:
             self._failed_listings += 1
-            if isinstance(failure, CloudRefused) or self._failed_listings >= _MISSED_LOOKS:
+            if isinstance(failure, CloudRefused) or self._failed_listings >= pacing.MISSED_LOOKS:
                 for one in awaited.values():
                     one.resolve(failure)
-        longest = _LONGEST + _LONGER_EACH * len(awaited)
         for one in awaited.values():
-            one.left = min(longest, max(_SHORTEST, _OF_AGE * one.age))
+            one.left = pacing.next_look(one.age, len(awaited))
 
     async def _note(self, server_id: int, one: _Awaited, row: Json | None) -> None:
         one.looks += 1
         one.missed = 0 if row is not None else one.missed + 1
-        if row is None and one.missed >= _MISSED_LOOKS:
+        if row is None and one.missed >= pacing.MISSED_LOOKS:
             row = await self._by_id(server_id, one)  # a page that is missing is not an absence
         if row is None:
             return
@@ -140,25 +127,15 @@ class Arrivals:
         except CloudError as failure:
             if failure.code != "not_found":
                 raise
-            one.resolve(_never(f"{one.order.name} (id {server_id}) was deleted while it was being made"))
+            what = f"{one.order.name} (id {server_id}) was deleted while it was being made"
+            one.resolve(unfinished(what, "not_ready"))
             return None
         return row
 
     async def _look_for_failures(self, waiting: list[_Awaited]) -> None:
-        asked = [one for one in waiting if one.actions and one.looks in _ACTIONS_AT]
+        asked = [one for one in waiting if one.actions and one.looks in pacing.LOOKS_AT_ACTIONS]
         failed = await self._actions.failures(number for one in asked for number in one.actions) if asked else {}
         for one in asked:
             reason = next((failed[number] for number in one.actions if number in failed), None)
             if reason is not None:
                 one.resolve(reason)
-
-
-def _selector(awaited: dict[int, _Awaited]) -> dict[str, str]:
-    """Give what the listing can be narrowed to: the cluster that all orders are for."""
-    clusters = {one.order.labels.get(naming.LABEL_CLUSTER) for one in awaited.values()}
-    name = clusters.pop() if len(clusters) == 1 else None
-    return {} if name is None else {"label_selector": naming.cluster_selector(name)}
-
-
-def _never(message: str) -> CloudUnavailable:
-    return CloudUnavailable(message, code="not_ready", fate=Fate.MAY_HAVE_HAPPENED, hint="Run the command again.")

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from hetzner_k3s.adapters.hetzner import translate
-from hetzner_k3s.adapters.hetzner.actions import Actions
+from hetzner_k3s.adapters.hetzner.actions import Actions, unfinished
 from hetzner_k3s.adapters.hetzner.api import Api, Json
 from hetzner_k3s.adapters.hetzner.arrivals import Arrivals
 from hetzner_k3s.adapters.hetzner.creation import carries, create_or_adopt, find
@@ -27,7 +27,7 @@ from hetzner_k3s.model.cloud import (
     ServerOrder,
     SshKey,
 )
-from hetzner_k3s.model.errors import CloudConflict, CloudError, CloudUnavailable, Fate
+from hetzner_k3s.model.errors import CloudConflict, CloudError
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.ports import Clock, Rng
 
@@ -223,7 +223,7 @@ class HetznerCloud:
             if self._clock.monotonic() >= ends:
                 break
             await self._clock.sleep(_ADOPTED_POLL)
-        raise _never(f"load balancer {balancer_id} got no public address in {_ACTION_WITHIN:.0f} s")
+        raise unfinished(f"load balancer {balancer_id} got no public address in {_ACTION_WITHIN:.0f} s", "not_ready")
 
 
 def _order_body(order: ServerOrder) -> dict[str, Any]:
@@ -246,7 +246,3 @@ def _fingerprint(public_key: str) -> str:
     """Give the colon-separated MD5 that Hetzner shows of a public key line."""
     digest = hashlib.md5(base64.b64decode(public_key.split()[1]), usedforsecurity=False).hexdigest()
     return ":".join(digest[at : at + 2] for at in range(0, len(digest), 2))
-
-
-def _never(message: str) -> CloudUnavailable:
-    return CloudUnavailable(message, code="not_ready", fate=Fate.MAY_HAVE_HAPPENED, hint="Run the command again.")

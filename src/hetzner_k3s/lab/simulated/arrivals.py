@@ -5,22 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
 
 from hetzner_k3s.lab.simulated.api import Api, Query
 from hetzner_k3s.lab.simulated.translate import Json
-from hetzner_k3s.model import naming
+from hetzner_k3s.model import pacing
 from hetzner_k3s.model.cloud import ServerOrder, ServerStatus
 from hetzner_k3s.model.errors import CloudError, CloudRefused, CloudUnavailable, Fate
-
-_AT_ONCE: Final = 50
-_POLL: Final = (0.5, 1.25, 3.0)
-"""Of actions: the first pause, how much longer each next one is, and the longest (seconds)."""
-_SERVER_POLL: Final = (2.0, 0.2, 1.0, 3.0, 0.2)
-"""Of servers: the first look, the share of the time waited so far until the next, that pause's bounds (seconds),
-and by how much each awaited server lengthens the longest."""
-_ACTIONS_AT: Final = frozenset({4, 8, 16, 32, 64})
-_MISSED: Final = 3
+from hetzner_k3s.model.pacing import AT_ONCE
 
 
 class Actions:
@@ -29,7 +20,7 @@ class Actions:
     def __init__(self, api: Api) -> None:
         self._api = api
         self._waiting: dict[int, asyncio.Future[None]] = {}
-        self._pause = _POLL[0]
+        self._pause = pacing.FIRST_PAUSE
         self._poller: asyncio.Task[None] | None = None
 
     async def finish(self, actions: Iterable[Json], *, within: float) -> None:
@@ -54,7 +45,7 @@ class Actions:
 
     async def _one(self, number: int) -> None:
         future = self._waiting.setdefault(number, asyncio.get_running_loop().create_future())
-        self._pause = _POLL[0]
+        self._pause = pacing.FIRST_PAUSE
         if self._poller is None or self._poller.done():
             self._poller = asyncio.create_task(self._poll())
         try:
@@ -65,7 +56,7 @@ class Actions:
     async def _poll(self) -> None:
         while self._waiting:
             await asyncio.sleep(self._pause)
-            self._pause = min(_POLL[2], self._pause * _POLL[1])
+            self._pause = pacing.longer(self._pause)
             try:
                 self._note(await self._read(self._waiting))
             except CloudError as failure:
@@ -85,8 +76,8 @@ class Actions:
 
     async def _read(self, ids: Iterable[int]) -> dict[int, Json]:
         wanted, seen = sorted(ids), dict[int, Json]()
-        for at in range(0, len(wanted), _AT_ONCE):
-            query: Query = {"id": [str(number) for number in wanted[at : at + _AT_ONCE]], "per_page": str(_AT_ONCE)}
+        for at in range(0, len(wanted), AT_ONCE):
+            query: Query = {"id": [str(number) for number in wanted[at : at + AT_ONCE]], "per_page": str(AT_ONCE)}
             seen |= {action["id"]: action for action in (await self._api.get("/actions", query))["actions"]}
         return seen
 
@@ -128,7 +119,7 @@ class Arrivals:
         """Wait until a server runs with an address in its network; `within` is seconds."""
         running = tuple(action["id"] for action in actions if action["status"] == "running")
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        mine = self._expected[number] = _Expected(order, running, _SERVER_POLL[0] if running else 0.0, future)
+        mine = self._expected[number] = _Expected(order, running, pacing.FIRST_LOOK if running else 0.0, future)
         if self._poller is None or self._poller.done():
             self._poller = asyncio.create_task(self._poll())
         try:
@@ -144,7 +135,7 @@ class Arrivals:
     async def _poll(self) -> None:
         try:
             while self._expected:
-                pause = max(0.0, min(_SERVER_POLL[2], *(one.left for one in self._expected.values()), _SERVER_POLL[2]))
+                pause = pacing.until_look(one.left for one in self._expected.values())
                 await asyncio.sleep(pause)
                 for one in self._expected.values():
                     one.left, one.age = one.left - pause, one.age + pause
@@ -156,26 +147,23 @@ class Arrivals:
 
     async def _look(self, expected: Mapping[int, _Expected]) -> None:
         try:
-            rows = await self._listed({one.order.labels.get(naming.LABEL_CLUSTER) for one in expected.values()})
+            rows = await self._listed(pacing.narrowed(one.order for one in expected.values()))
             self._failed = 0
             for number, one in expected.items():
                 await self._note(number, one, rows.get(number))
             await self._ask_for_failures([one for one in expected.values() if not one.future.done()])
         except CloudError as failure:
             self._failed += 1
-            if isinstance(failure, CloudRefused) or self._failed >= _MISSED:
+            if isinstance(failure, CloudRefused) or self._failed >= pacing.MISSED_LOOKS:
                 for one in expected.values():
                     settle(one.future, failure)
-        longest = _SERVER_POLL[3] + _SERVER_POLL[4] * len(expected)
         for one in expected.values():
-            one.left = min(longest, max(_SERVER_POLL[2], _SERVER_POLL[1] * one.age))
+            one.left = pacing.next_look(one.age, len(expected))
 
-    async def _listed(self, clusters: set[str | None]) -> dict[int, Json]:
-        name = clusters.pop() if len(clusters) == 1 else None
-        narrowed = {} if name is None else {"label_selector": naming.cluster_selector(name)}
+    async def _listed(self, narrowed: Mapping[str, str]) -> dict[int, Json]:
         rows, page, last = dict[int, Json](), 1, 1
         while page <= last:
-            query = {**narrowed, "page": str(page), "per_page": str(_AT_ONCE), "sort": "id"}
+            query = {**narrowed, "page": str(page), "per_page": str(AT_ONCE), "sort": "id"}
             answer = await self._api.get("/servers", query)
             rows |= {row["id"]: row for row in answer["servers"]}
             page, last = page + 1, answer["meta"]["pagination"]["last_page"] or 1
@@ -184,7 +172,7 @@ class Arrivals:
     async def _note(self, number: int, one: _Expected, row: Json | None) -> None:
         one.looks += 1
         one.missed = 0 if row is not None else one.missed + 1
-        if one.missed >= _MISSED:
+        if one.missed >= pacing.MISSED_LOOKS:
             try:
                 row = (await self._api.get(f"/servers/{number}"))["server"]
             except CloudError as failure:
@@ -196,7 +184,7 @@ class Arrivals:
             settle(one.future, None)
 
     async def _ask_for_failures(self, waiting: Iterable[_Expected]) -> None:
-        asked = [one for one in waiting if one.actions and one.looks in _ACTIONS_AT]
+        asked = [one for one in waiting if one.actions and one.looks in pacing.LOOKS_AT_ACTIONS]
         failed = await self._actions.failures(number for one in asked for number in one.actions) if asked else {}
         for one in asked:
             for number in one.actions:

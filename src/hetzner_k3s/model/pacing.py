@@ -1,0 +1,59 @@
+"""How often Hetzner is asked while something is awaited (HETZNER_API.md 11.2: it counts requests).
+
+The adapter and its simulated twin keep this one pace, or the requests that the simulation counts would be nobody's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from hetzner_k3s.model import naming
+from hetzner_k3s.model.cloud import ServerOrder
+
+AT_ONCE: Final = 50
+"""How many actions one request asks for, or servers one page brings."""
+
+FIRST_PAUSE: Final = 0.5
+"""Seconds until actions are asked for the first time."""
+
+FIRST_LOOK: Final = 2.0
+"""Seconds until a listing is asked for a server that was just ordered."""
+
+LOOKS_AT_ACTIONS: Final = frozenset({4, 8, 16, 32, 64})
+"""At which looks actions are asked for too: a failure is noticed before the wait has lasted twice as long."""
+
+MISSED_LOOKS: Final = 3
+"""How often a server may be missing from the listing, or the listing fail, before that is looked into."""
+
+_LONGEST_PAUSE: Final = 3.0
+_SLOWER: Final = 1.25
+_SHORTEST: Final = 1.0
+_LONGEST: Final = 3.0
+_LONGER_EACH: Final = 0.2
+"""By how much each awaited server lengthens the longest pause: one that is repaired should not wait, and of many that
+are born together the listing is the dearer the more they are."""
+_OF_AGE: Final = 0.2
+"""The next look comes after a fifth of the time waited so far: a server is noticed at most that much late."""
+
+
+def longer(pause: float) -> float:
+    """Give the pause (seconds) that follows one between two looks at actions."""
+    return min(_LONGEST_PAUSE, pause * _SLOWER)
+
+
+def until_look(left: Iterable[float]) -> float:
+    """Give how long to sleep when looks are due in so many seconds; not long: somebody else may begin to wait."""
+    return max(0.0, min([_SHORTEST, *left]))
+
+
+def next_look(age: float, awaited: int) -> float:
+    """Give the seconds until the next look at a server that was waited for so long, beside so many in all."""
+    return min(_LONGEST + _LONGER_EACH * awaited, max(_SHORTEST, _OF_AGE * age))
+
+
+def narrowed(orders: Iterable[ServerOrder]) -> dict[str, str]:
+    """Give what a listing of servers can be narrowed to: the cluster that all orders are for."""
+    clusters = {order.labels.get(naming.LABEL_CLUSTER) for order in orders}
+    name = clusters.pop() if len(clusters) == 1 else None
+    return {} if name is None else {"label_selector": naming.cluster_selector(name)}
