@@ -163,6 +163,24 @@ async def reborn(world: World, host: Host) -> None:
     world.site.peers.settle()
 
 
+async def second_cluster(world: World, name: str, *, keep_tls: bool) -> Host:
+    """Begin another cluster on a master, as a careless hand does; that birth is not the tool's and is not counted."""
+    host = world.host(name)
+    server_unit_stopped(host)
+    give_birth(host, keep_tls=keep_tls)
+    await reborn(world, host)
+    world.site.births.pop()
+    return host
+
+
+async def reset_by_hand(world: World, host: Host) -> None:
+    """Make a master the only member of its cluster, by hand, and start it."""
+    server_unit_stopped(host)
+    reset_quorum(host)
+    start(host)
+    await reborn(world, host)
+
+
 async def fenced(world: World, names: Sequence[str]) -> None:
     """Wait until the data of these was moved aside."""
     await faults.until(lambda: all(world.host(name).disk.fenced for name in names), "the fence")

@@ -87,10 +87,7 @@ async def _(story: Story) -> Run:
     """Two masters are off, the third is reset by hand; then the old ones return, one after the other."""
     await story.happens(PoweredOff(MASTER1), PoweredOff(MASTER2))
     survivor = story.world.host(MASTER3)
-    mischief.server_unit_stopped(survivor)
-    mischief.reset_quorum(survivor)
-    mischief.start(survivor)
-    await mischief.reborn(story.world, survivor)
+    await mischief.reset_by_hand(story.world, survivor)
     await story.heals(PoweredOff(MASTER1))
     await asyncio.sleep(60)
     refused = await story.create()
@@ -125,22 +122,14 @@ async def _kept(story: Story, *fenced: str, side: str | None = None) -> Run:
 @_add("49", "split-brain-two-CAs", Told())
 async def _(story: Story) -> Run:
     """A third of the masters was begun anew by hand; the two others go on and are kept."""
-    host = story.world.host(MASTER3)
-    mischief.server_unit_stopped(host)
-    mischief.give_birth(host, keep_tls=False)
-    await mischief.reborn(story.world, host)
-    story.world.site.births.pop()  # it was not the tool's
+    await mischief.second_cluster(story.world, MASTER3, keep_tls=False)
     return await _kept(story, MASTER3)
 
 
 @_add("50", "split-brain-equal-etcd-cluster-id", Told())
 async def _(story: Story) -> Run:
     """The first master is born again on its address with its TLS files: same CA, same etcd cluster id, other UID."""
-    host = story.world.host(MASTER1)
-    mischief.server_unit_stopped(host)
-    mischief.give_birth(host, keep_tls=True)
-    await mischief.reborn(story.world, host)
-    story.world.site.births.pop()
+    host = await mischief.second_cluster(story.world, MASTER1, keep_tls=True)
     assert host.disk.drive.data is not None
     assert host.disk.drive.data.cluster_id == story.before.cluster_id
     await asyncio.sleep(30)  # the two others have a leader again
@@ -151,11 +140,8 @@ async def _reset_in_a_partition(story: Story) -> None:
     """One master is reset while it is cut off from the two others, which go on; then the network is whole again."""
     host = story.world.host(MASTER3)
     await story.happens(CutOff(MASTER3))
-    mischief.server_unit_stopped(host)
     mischief.without_server_line(host)
-    mischief.reset_quorum(host)
-    mischief.start(host)
-    await mischief.reborn(story.world, host)
+    await mischief.reset_by_hand(story.world, host)
 
 
 @_add("51", "split-brain-same-CA", Told())

@@ -196,12 +196,7 @@ def _learners(story: Story) -> list[bool]:
 @_add("61", "newer-on-disk-leftovers", refuses("identity.other"))
 async def _(story: Story) -> None:
     """Half of a second cluster lies on a master whose etcd does not run."""
-    host = story.world.host(MASTER3)
-    mischief.server_unit_stopped(host)
-    mischief.give_birth(host, keep_tls=False)
-    await mischief.reborn(story.world, host)
-    story.world.site.births.pop()
-    mischief.server_unit_stopped(host)
+    mischief.server_unit_stopped(await mischief.second_cluster(story.world, MASTER3, keep_tls=False))
 
 
 @_add("62", "api-down-etcd-up", Told())

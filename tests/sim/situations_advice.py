@@ -118,12 +118,7 @@ async def _(story: Story) -> None:
 
 @_tell("61-half-of-a-second-cluster-is-deleted", converges(MASTER3))
 async def _(story: Story) -> None:
-    host = story.world.host(MASTER3)
-    mischief.server_unit_stopped(host)
-    mischief.give_birth(host, keep_tls=False)
-    await mischief.reborn(story.world, host)
-    story.world.site.births.pop()
-    mischief.server_unit_stopped(host)
+    mischief.server_unit_stopped(await mischief.second_cluster(story.world, MASTER3, keep_tls=False))
     said(await story.refuses("identity.other"), "identity.other", "delete the server at Hetzner")
     await story.happens(ServerDeleted(MASTER3))
 
@@ -156,10 +151,7 @@ async def _(story: Story) -> None:
     """What goes on after a reset by hand has the data that its owner wants; its past goes with its servers."""
     await story.happens(PoweredOff(MASTER1), PoweredOff(MASTER2))
     survivor = story.world.host(MASTER3)
-    mischief.server_unit_stopped(survivor)
-    mischief.reset_quorum(survivor)
-    mischief.start(survivor)
-    await mischief.reborn(story.world, survivor)
+    await mischief.reset_by_hand(story.world, survivor)
     await story.heals(PoweredOff(MASTER1), PoweredOff(MASTER2))
     await asyncio.sleep(60)
     said(await story.refuses("master.former"), "master.former", "Or delete its server at Hetzner")
@@ -168,11 +160,7 @@ async def _(story: Story) -> None:
 
 @_tell("49-the-other-side-of-a-split-is-deleted", converges(MASTER3))
 async def _(story: Story) -> None:
-    host = story.world.host(MASTER3)
-    mischief.server_unit_stopped(host)
-    mischief.give_birth(host, keep_tls=False)
-    await mischief.reborn(story.world, host)
-    story.world.site.births.pop()
+    await mischief.second_cluster(story.world, MASTER3, keep_tls=False)
     refused = await story.create()
     said(refused, "identity.split", "delete the servers of the side that goes at Hetzner")
     await story.happens(ServerDeleted(MASTER3))

@@ -99,11 +99,7 @@ class SecondCluster(_ByHand):
 
     async def strike(self, world: World) -> None:
         """Stop k3s, delete its data, start it as the first of a new cluster."""
-        host = world.host(self.name)
-        mischief.server_unit_stopped(host)
-        mischief.give_birth(host, keep_tls=self.keep_tls)
-        await mischief.reborn(world, host)
-        world.site.births.pop()  # it was not the tool's
+        await mischief.second_cluster(world, self.name, keep_tls=self.keep_tls)
         await asyncio.sleep(30)  # the others have a leader again
 
 
@@ -117,11 +113,8 @@ class ResetByHand(_ByHand):
         """Cut it off, and make it the only member of its own cluster."""
         host = world.host(self.name)
         await CutOff(self.name).strike(world)
-        mischief.server_unit_stopped(host)
         mischief.without_server_line(host)
-        mischief.reset_quorum(host)
-        mischief.start(host)
-        await mischief.reborn(world, host)
+        await mischief.reset_by_hand(world, host)
 
     async def heal(self, world: World) -> None:
         """Connect it again."""
