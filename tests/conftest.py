@@ -13,24 +13,31 @@ if TYPE_CHECKING:
 
 Tell = Callable[[str], None]
 
-_ONE_AFTER_ANOTHER = ("tests/realhosts/", "tests/k3s/")
-"""Folders whose tests share hosts; of the others only the tests of a file stay together, for their fixtures' sake."""
+_TOGETHER = (
+    ("tests/realhosts/",),
+    ("tests/k3s/",),
+    ("tests/sim/test_scenarios.py", "tests/sim/test_situations.py"),
+)
+"""What one worker runs: folders whose tests share hosts, and stories that are played once a process (`sim/seen.py`).
+
+Of all other tests those of a file stay together, for their fixtures' sake.
+"""
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
-    """Give each folder that shares hosts to one worker, and each other file.
+    """Give what belongs together to one worker, and each other file.
 
     pytest-xdist 3.8 has groups for this (`--dist loadgroup`), which pytest 9.2 silently ignores.
     """
     from xdist.scheduler import LoadScopeScheduling
 
-    class Folders(LoadScopeScheduling):
+    class Together(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            shared = next((folder for folder in _ONE_AFTER_ANOTHER if nodeid.startswith(folder)), None)
-            return shared or nodeid.split("::", maxsplit=1)[0]
+            together = next((group for group in _TOGETHER if nodeid.startswith(group)), None)
+            return together[0] if together else nodeid.split("::", maxsplit=1)[0]
 
-    return Folders(config, log)
+    return Together(config, log)
 
 
 @pytest.fixture
