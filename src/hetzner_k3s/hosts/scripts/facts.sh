@@ -70,8 +70,8 @@ server_password() {
 
 # The 12 digits of the S3 settings in config.yaml (model/s3_settings.py): the keys do not leave the host.
 s3_hash() {
-    lines=$(grep -s '^etcd-s3' "$k3s_config" | sed 's/: */=/; s/="\(.*\)"$/=\1/; s/='\''\(.*\)'\''$/=\1/' | sort)
-    [ -n "$lines" ] || return 0
+    grep -qs '^etcd-s3' "$k3s_config" || return 0
+    lines=$(grep '^etcd-s3' "$k3s_config" | sed 's/: */=/; s/="\(.*\)"$/=\1/; s/='\''\(.*\)'\''$/=\1/' | sort)
     hash=$(printf '%s\n' "$lines" | sha256sum)
     printf '%.12s' "$hash"
 }
