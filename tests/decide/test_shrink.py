@@ -50,6 +50,7 @@ from hetzner_k3s.model.cloud import Server, ServerStatus
 from hetzner_k3s.model.facts import Known, Unknown
 from hetzner_k3s.model.host import EtcdFacts, Member, Snapshot, UnitFacts
 from hetzner_k3s.model.kube import Leaving
+from hetzner_k3s.model.plan import Scope
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import DeleteNode, DrainNode, RemoveMember, RetireMember, SaveSnapshot
@@ -272,6 +273,14 @@ def test_a_worker_beyond_the_file_is_drained_and_deleted_beside_the_others() -> 
     shown = waves(healthy(a_spec(3, 3)), a_spec(3, 1), PRUNE)
     workers = [WORKER2, "prod-pool-small-worker3"]
     assert shown == [[f"{v} {n}" for n in workers] for v in ("CordonNode", "DrainNode", "DeleteNode", "DeleteServer")]
+
+
+def test_the_node_of_a_worker_beyond_the_file_goes_when_its_server_is_proven_gone() -> None:
+    state = lose(healthy(), WORKER2)
+    (planned,) = [p for p in plan(state, a_spec(3, 1), PRUNE).steps if p.key == ("DeleteNode", WORKER2)]
+    assert planned.scope is Scope.WORKER
+    doubtful = replace(state, lookups={server_id_of(WORKER2): Unknown("500", 1.0)})
+    assert steps(doubtful, a_spec(3, 1)) == []
 
 
 def test_a_silent_kubelet_is_told_to_the_drain() -> None:

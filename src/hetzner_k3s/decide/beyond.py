@@ -13,7 +13,7 @@ from typing import Final
 from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import CloudView, Server
 from hetzner_k3s.model.host import Member
-from hetzner_k3s.model.kube import KubeView
+from hetzner_k3s.model.kube import KubeNode, KubeView
 from hetzner_k3s.model.spec import ClusterSpec, MasterSpec
 
 _LABEL_NODE_GROUP: Final = "hcloud/node-group"
@@ -58,3 +58,12 @@ def surplus_workers(spec: ClusterSpec, view: CloudView) -> Iterator[Server]:
         ours = server.labels.get(naming.LABEL_ROLE) == naming.ROLE_WORKER and _LABEL_NODE_GROUP not in server.labels
         if ours and server.name not in wanted and pattern.fullmatch(server.name):
             yield server
+
+
+def nodes_of_gone_workers(spec: ClusterSpec, view: CloudView, kube: KubeView) -> Iterator[KubeNode]:
+    """Give the Nodes of static workers that the file does not have, and whose name no server has any more."""
+    taken = {worker.name for worker in spec.workers()} | {server.name for server in view.servers}
+    pattern = naming.worker_name_pattern(spec.name)
+    for node in kube.nodes:
+        if not node.control_plane and node.name not in taken and pattern.fullmatch(node.name):
+            yield node

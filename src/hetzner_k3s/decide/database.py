@@ -248,7 +248,7 @@ def let_masters_go(basis: Basis) -> Opinion | None:
 def _next(basis: Basis, master: MasterView) -> PlannedStep | None:
     node, server = basis.node(master.name), master.server
     if server is None:
-        return node_of_nobody(basis, master, node)
+        return node_of_nobody(basis, node) if node is not None else None
     if server.status is ServerStatus.DELETING or anothers_node(basis, server) is not None:
         return None
     if labelled_member(server):

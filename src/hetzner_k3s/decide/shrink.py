@@ -15,7 +15,7 @@ from hetzner_k3s.decide.basis import Basis, Opinion
 from hetzner_k3s.decide.control_plane import MasterView, Stage, labelled_member
 from hetzner_k3s.decide.healthy import healthy_ids
 from hetzner_k3s.decide.join import SETTLE_DEADLINE
-from hetzner_k3s.decide.machines import doubt
+from hetzner_k3s.decide.machines import NamedServer, doubt
 from hetzner_k3s.decide.snapshots import PRUNE, saved_before, saving
 from hetzner_k3s.decide.surplus import anothers_node, member_beyond, not_yet_members
 from hetzner_k3s.decide.workers import view_worker
@@ -83,7 +83,7 @@ def let_masters_go(basis: Basis) -> Opinion | None:
 def _next(basis: Basis, master: MasterView) -> PlannedStep | None:
     member, node = member_beyond(basis, master), basis.node(master.name)
     if master.server is None:
-        return None if member else node_of_nobody(basis, master, node)
+        return None if member or node is None else node_of_nobody(basis, node)
     if member is not None and master.server.status is ServerStatus.DELETING:
         return None
     if member is None:
@@ -132,12 +132,14 @@ def _remains(basis: Basis, server: Server, node: KubeNode | None, scope: Scope) 
     return _planned(step, _BEYOND, scope)
 
 
-def node_of_nobody(basis: Basis, master: MasterView, node: KubeNode | None) -> PlannedStep | None:
-    """Plan to delete the Node of a master beyond the file whose machine is proven gone."""
-    if node is None or doubt(node, master, basis.state, basis.plane.network_id) is not None:
+def node_of_nobody(basis: Basis, node: KubeNode) -> PlannedStep | None:
+    """Plan to delete the Node of a machine beyond the file that is proven gone."""
+    gone = NamedServer(name=node.name, server=None, facts=None)
+    if doubt(node, gone, basis.state, basis.plane.network_id) is not None:
         return None
     step = DeleteNode(target=node.name, uid=node.uid, via=basis.plane.seed_server.id)
-    return _planned(step, f"{_BEYOND}, and its server is gone")
+    scope = Scope.CONTROL_PLANE if node.control_plane else Scope.WORKER
+    return _planned(step, f"{_BEYOND}, and its server is gone", scope)
 
 
 def _members_basis(basis: Basis) -> MembersBasis:
@@ -160,9 +162,11 @@ def let_workers_go(basis: Basis) -> Opinion | None:
     if basis.plane.seed is None or basis.plane.kube is None:
         return None
     leaving = tuple(beyond.surplus_workers(basis.spec, basis.view))
-    if not leaving or any(view_worker(basis, w).stage is not Stage.MEMBER for w in basis.spec.workers()):
+    left_over = tuple(beyond.nodes_of_gone_workers(basis.spec, basis.view, basis.plane.kube))
+    if not (leaving or left_over) or any(view_worker(basis, w).stage is not Stage.MEMBER for w in basis.spec.workers()):
         return None
-    return Opinion(tuple(step for server in leaving if (step := _next_of_worker(basis, server)) is not None))
+    steps = [*(_next_of_worker(basis, s) for s in leaving), *(node_of_nobody(basis, n) for n in left_over)]
+    return Opinion(tuple(step for step in steps if step is not None))
 
 
 def _next_of_worker(basis: Basis, server: Server) -> PlannedStep | None:
