@@ -69,6 +69,22 @@ def test_who_knows_a_living_one_is_left_alone(known: str) -> None:
     assert not plan(state).steps
 
 
+def test_who_knows_a_living_one_beyond_the_file_is_left_alone() -> None:
+    """It learns of the others there; they are let go one by one (TRACK_RECORD.md, O14)."""
+    known = (f"{address_of(102)}:6443",)
+    state = astray()
+    for name in (WORKER1, WORKER2):
+        state = edit_facts(state, name, lambda f: replace(f, disk=replace(f.disk, agent_servers=known)))
+    assert "ReconnectWorker" not in {s.key[0] for s in plan(state, a_spec(1, 2)).steps}
+
+
+def test_what_an_agent_was_seen_to_know_goes_with_the_step() -> None:
+    state = astray()
+    facts = state.facts(plan(state).steps[0].step.server_id)  # type: ignore[union-attr]
+    assert facts is not None
+    assert getattr(plan(state).steps[0].step, "known", None) == facts.disk.agent_servers
+
+
 def _without_agent(facts: HostFacts) -> HostFacts:
     return replace(facts, agent_unit=UnitFacts(active="inactive"))
 

@@ -62,4 +62,5 @@ def test_it_is_pointed_to_another_master_where_it_has_the_first(tmp_path: Path) 
     assert file.read_text() == f"K3S_TOKEN='{TOKEN}'\nK3S_URL='{OTHER}'\n"
     assert file.stat().st_mode & 0o777 == 0o600
     assert not (tmp_path / "etc/config.yaml").exists()
-    assert '"precondition_changed"' in run(script("restart_agent"), tmp_path, MASTER)
+    assert '"precondition_changed"' in run(script("reconnect_agent"), tmp_path, MASTER, "10.0.0.9:6443")
+    assert file.read_text().endswith(f"K3S_URL='{OTHER}'\n")

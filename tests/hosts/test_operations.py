@@ -32,9 +32,9 @@ from hetzner_k3s.model.operations import (
     ReadMembers,
     ReadSecret,
     ReceiveSnapshot,
+    ReconnectAgent,
     RemoveMember,
     ResetCluster,
-    RestartAgent,
     RestoreSnapshot,
     RetireMember,
     RotateHostKey,
@@ -78,7 +78,7 @@ ALL: list[Operation[object]] = [
     RestoreSnapshot(snapshot="kept-etcd-snapshot-m1-1795468755", sha256=None, lineage="22", parent=None, fence=7),
     TellSnapshots(deadline=60.0),
     ReceiveSnapshot(name="kept-backup-m1-1795468755", size=4_700_032, sha256="ab" * 32),
-    RestartAgent(url="https://10.0.0.2:6443", fence=7),
+    ReconnectAgent(url="https://10.0.0.2:6443", known=("10.0.0.3:6443",), fence=7),
     SendSnapshot(name="backup-m1-1795468755"),
 ]
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from hetzner_k3s.hosts.shell import script
 
 # The file of an agent's load balancer (K3S_RUN_FACTS.md: `ServerURL` stays, `ServerAddresses` are the living).
@@ -58,8 +60,23 @@ def test_a_restore_joins_nobody(tmp_path: Path) -> None:
     assert '"precondition_changed"' in run(script("restore_snapshot"), tmp_path, "kept-x", "new", "-", "-")
 
 
-def test_an_agent_is_not_restarted_for_another_server(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("known", "done"), [("10.0.0.3:6443,10.0.0.4:6443", True), ("10.0.0.3:6443", False), ("-", False)]
+)
+def test_an_agent_that_learned_of_other_masters_is_left_alone(tmp_path: Path, known: str, done: bool) -> None:
+    (tmp_path / "k3s/agent/etc").mkdir(parents=True)
+    (tmp_path / "k3s/agent/etc/k3s-agent-load-balancer.json").write_text(BALANCER)
+    (tmp_path / "etc").mkdir()
+    config = tmp_path / "etc/config.yaml"
+    config.write_text('server: "https://10.0.0.2:6443"\n')
+    systemctl = f'systemctl() {{ echo "$*" >>{tmp_path}/calls; }}\n'
+    answer = run(systemctl + script("reconnect_agent"), tmp_path, "https://10.0.0.9:6443", known)
+    assert answer == '{"result":{}}\n' if done else '"precondition_changed"' in answer
+    assert ("10.0.0.9" in config.read_text()) == (tmp_path / "calls").exists() == done
+
+
+def test_an_agent_that_knows_no_master_at_all_is_reconnected(tmp_path: Path) -> None:
     (tmp_path / "etc").mkdir()
     (tmp_path / "etc/config.yaml").write_text('server: "https://10.0.0.2:6443"\n')
-    answer = run(script("restart_agent"), tmp_path, "https://10.0.0.3:6443")
-    assert '"precondition_changed"' in answer
+    text = "systemctl() { :; }\n" + script("reconnect_agent")
+    assert run(text, tmp_path, "https://10.0.0.9:6443", "-") == '{"result":{}}\n'

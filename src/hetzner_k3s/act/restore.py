@@ -12,10 +12,9 @@ from hetzner_k3s.model.identity import token_ca, token_hash
 from hetzner_k3s.model.operations import (
     K3sRole,
     Milestone,
-    PointToServer,
     Probe,
+    ReconnectAgent,
     ReadSecret,
-    RestartAgent,
     SecretKind,
     StopK3s,
 )
@@ -143,7 +142,7 @@ async def reconnect_worker(step: ReconnectWorker, context: Context) -> Outcome:
     """Write a living master into a worker's configuration and start its agent anew."""
     target = context.target(step.server_id)
     context.say(step.target, "its masters are gone; pointing it to a living one")
-    await context.ports.hosts.perform(target, PointToServer(url=step.server_url, fence=context.fence))
-    await context.ports.hosts.perform(target, RestartAgent(url=step.server_url, fence=context.fence))
+    reconnect = ReconnectAgent(url=step.server_url, known=step.known, fence=context.fence)
+    await context.ports.hosts.perform(target, reconnect)
     await k3s.reach(context, target, K3sRole.AGENT, Milestone.ACTIVE, _AGENT_WITHIN)
     return Outcome()

@@ -6,9 +6,11 @@ An agent finds the masters by the `server:` it was started with and by those it 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from hetzner_k3s.decide import predictions
 from hetzner_k3s.decide.basis import Basis, Opinion
-from hetzner_k3s.decide.control_plane import JOINED
+from hetzner_k3s.decide.control_plane import JOINED, MasterView
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.host import HostFacts
 from hetzner_k3s.model.identity import Phase
@@ -26,8 +28,9 @@ def reconnect_workers(basis: Basis) -> Opinion | None:
         server = basis.server(spec.name)
         facts = basis.state.facts(server.id) if server is not None else None
         if server is not None and facts is not None and is_lost(basis, facts):
-            url = f"https://{_addresses_of(basis)[0]}:{API_PORT}"
-            step = ReconnectWorker(target=spec.name, server_id=server.id, server_url=url)
+            url = f"https://{_addresses_of(basis, basis.plane.masters)[0]}:{API_PORT}"
+            known = facts.disk.agent_servers
+            step = ReconnectWorker(target=spec.name, server_id=server.id, server_url=url, known=known)
             return Opinion((_planned(step),))
     return None
 
@@ -67,18 +70,24 @@ def _host(address: str) -> str:
     return address.removeprefix("https://").partition("/")[0].rpartition(":")[0].strip("[]")
 
 
-def _addresses_of(basis: Basis) -> list[str]:
-    """Give the private addresses of the masters, the seed's first."""
+def _addresses_of(basis: Basis, masters: Iterable[MasterView]) -> list[str]:
+    """Give the private addresses of masters, the seed's first."""
     network = basis.plane.network_id or 0
-    masters = sorted(basis.plane.masters, key=lambda m: (m is not basis.plane.seed, m.spec.index))
-    return [m.server.private_ips[network] for m in masters if m.server is not None and network in m.server.private_ips]
+    ordered = sorted(masters, key=lambda m: (m is not basis.plane.seed, m.spec.index))
+    return [m.server.private_ips[network] for m in ordered if m.server is not None and network in m.server.private_ips]
 
 
 def _living(basis: Basis) -> set[str]:
+    """Give the addresses of masters, of those beyond the file too: who knows one learns of the others there."""
     balancer = lookup.load_balancer(basis.spec, basis.view)
     public = {m.server.public_ipv4 for m in basis.plane.all_masters if m.server and m.server.public_ipv4}
     before = {*balancer.private_ips.values(), *filter(None, [balancer.public_ipv4])} if balancer else set()
-    return {*_addresses_of(basis), *public, *before, *filter(None, [basis.spec.api_server_hostname])}
+    return {
+        *_addresses_of(basis, basis.plane.all_masters),
+        *public,
+        *before,
+        *filter(None, [basis.spec.api_server_hostname]),
+    }
 
 
 def predict(_spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:

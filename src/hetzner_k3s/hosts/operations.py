@@ -41,9 +41,9 @@ from hetzner_k3s.model.operations import (
     ReadMembers,
     ReadSecret,
     ReceiveSnapshot,
+    ReconnectAgent,
     RemoveMember,
     ResetCluster,
-    RestartAgent,
     RestoreSnapshot,
     RetireMember,
     RotateHostKey,
@@ -179,7 +179,7 @@ _PROCEDURES: Mapping[type[Operation[Any]], _Procedure] = {
         "receive_snapshot", arguments=lambda op: (op.name, str(op.size), op.sha256), limit=lambda _: 3600.0
     ),
     SendSnapshot: _procedure("send_snapshot", arguments=lambda op: (op.name,), limit=lambda _: 3600.0),
-    RestartAgent: _procedure("restart_agent", arguments=lambda op: (op.url,)),
+    ReconnectAgent: _procedure("reconnect_agent", arguments=lambda op: (op.url, ",".join(op.known) or "-")),
     ReadMembers: _procedure("read_members", read=lambda result, _: members(result)),
     ReadJournal: _procedure(
         "read_journal",

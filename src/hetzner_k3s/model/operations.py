@@ -364,11 +364,16 @@ class ReceiveSnapshot(Operation[Done]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RestartAgent(Operation[Done]):
-    """Start an agent anew that knows no living master; its pods go on. `url` is what its `config.yaml` must say."""
+class ReconnectAgent(Operation[Done]):
+    """Write the master at `url` into an agent's configuration and start it anew; its pods go on.
+
+    `known` are the addresses with port of the masters that it must know: one may have been learned of meanwhile. It is
+    one operation, since an agent that was not started anew knows its masters of before.
+    """
 
     mutating: ClassVar[bool] = True
     url: str
+    known: tuple[str, ...]
     fence: int
 
 

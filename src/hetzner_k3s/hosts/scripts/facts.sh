@@ -88,12 +88,6 @@ read_server_ca() {
     [ -n "$server_ca" ] || server_ca=$(file_hash "$k3s_data/server/tls/server-ca.crt")
 }
 
-# What is between the brackets of "ServerAddresses" in the file of the agent's own load balancer.
-agent_servers() {
-    [ -r "$k3s_data/agent/etc/k3s-agent-load-balancer.json" ] || return 0
-    tr -d ' \n' <"$k3s_data/agent/etc/k3s-agent-load-balancer.json" | sed -n 's/.*"ServerAddresses":\[\([^]]*\)\].*/\1/p'
-}
-
 disk_facts() {
     read_server_ca
     read_config

@@ -19,6 +19,12 @@ agent_setting() {
     sed -n "s/^$1=//p" "$agent_environment" | sed -n 's/^"\(.*\)"$/\1/; s/^'\''\(.*\)'\''$/\1/; $p'
 }
 
+# What is between the brackets of "ServerAddresses" in the file of the agent's own load balancer.
+agent_servers() {
+    [ -r "$k3s_data/agent/etc/k3s-agent-load-balancer.json" ] || return 0
+    tr -d ' \n' <"$k3s_data/agent/etc/k3s-agent-load-balancer.json" | sed -n 's/.*"ServerAddresses":\[\([^]]*\)\].*/\1/p'
+}
+
 # json_string TEXT: a JSON string on one line. The pipe is only for texts that need it: a look must stay cheap.
 json_string() {
     case $1 in
@@ -108,6 +114,23 @@ has_wal() {
         [ -e "$wal_found" ] && return 0
     done
     return 1
+}
+
+# write_server URL: sets the line `server:` of config.yaml; the other lines stay, whatever the user's file says by now.
+# An agent of 2.x has no such file: there the line is K3S_URL of its environment.
+write_server() {
+    if [ ! -s "$k3s_config" ] && [ -n "$(agent_setting K3S_URL)" ]; then
+        {
+            grep -v '^K3S_URL=' "$agent_environment"
+            printf "K3S_URL='%s'\n" "$1"
+        } | write_atomically 0600 "$agent_environment" || fail "could not write $agent_environment"
+        return 0
+    fi
+    [ -s "$k3s_config" ] || fail "there is no $k3s_config"
+    {
+        grep -v '^server:' "$k3s_config"
+        printf 'server: "%s"\n' "$1"
+    } | write_atomically 0600 "$k3s_config" || fail "could not write $k3s_config"
 }
 
 # A held host: k3s was stopped on it and must not start, neither at boot nor by hand (see start_guard.sh).

@@ -88,13 +88,7 @@ async def _write_config(host: Host, operation: WriteConfig, _: HostKeyKind) -> D
 
 
 async def _point_to_server(host: Host, operation: PointToServer, _: HostKeyKind) -> Done:
-    if not host.disk.config and host.disk.agent_environment.get("K3S_URL"):
-        host.disk.agent_environment["K3S_URL"] = operation.url
-        return Done()
-    if not host.disk.config:
-        raise failed("there is no /etc/rancher/k3s/config.yaml")
-    kept = [line for line in host.disk.config.splitlines() if not line.startswith("server:")]
-    host.disk.config = "\n".join([*kept, f'server: "{operation.url}"', ""])
+    host.disk.point_to(operation.url)
     return Done()
 
 

@@ -23,7 +23,7 @@ from hetzner_k3s.model.operations import (
     K3sRole,
     Operation,
     ReceiveSnapshot,
-    RestartAgent,
+    ReconnectAgent,
     RestoreSnapshot,
     SendSnapshot,
     TellSnapshots,
@@ -204,13 +204,14 @@ async def receive_snapshot(host: Host, operation: ReceiveSnapshot, content: byte
     return Done()
 
 
-async def restart_agent(host: Host, operation: RestartAgent, _: HostKeyKind) -> Done:
-    """Do as `restart_agent.sh`."""
-    if host.disk.facts().config_server != operation.url:
-        raise precondition_changed(f"config.yaml does not name {operation.url}")
+async def reconnect_agent(host: Host, operation: ReconnectAgent, _: HostKeyKind) -> Done:
+    """Do as `reconnect_agent.sh`."""
+    if host.disk.facts().agent_servers != operation.known:
+        raise precondition_changed(f"its agent knows the masters {', '.join(host.disk.agent_servers)}")
     unit = host.units.get(K3sRole.AGENT)
     if unit is None:
         raise failed("systemd: Unit not found")
+    host.disk.point_to(operation.url)
     unit.stop()
     host.disk.agent_servers = []  # k3s forgets what it learned when its `server:` is another one
     host.disk.units[K3sRole.AGENT] = True
@@ -228,7 +229,7 @@ async def send_snapshot(host: Host, operation: SendSnapshot, _: HostKeyKind) -> 
 
 HANDLERS: Mapping[type[Operation[Any]], Callable[[Host, Any, HostKeyKind], Awaitable[Any]]] = {
     RestoreSnapshot: restore_snapshot,
-    RestartAgent: restart_agent,
+    ReconnectAgent: reconnect_agent,
     SendSnapshot: send_snapshot,
     TellSnapshots: tell_snapshots,
 }

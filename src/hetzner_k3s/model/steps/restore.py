@@ -76,8 +76,12 @@ class StartRestored:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReconnectWorker:
-    """Point the worker `target` to a living master and start its agent anew: all the masters it knows are gone."""
+    """Point the worker `target` to a living master and start its agent anew: all the masters it knows are gone.
+
+    `known` are the addresses of those, as its agent was seen to know them.
+    """
 
     target: str
     server_id: int
     server_url: str
+    known: tuple[str, ...]
