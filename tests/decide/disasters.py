@@ -16,6 +16,7 @@ from tests.decide.world import (
     SPEC,
     a_spec,
     database_deleted,
+    edit_etcd,
     edit_facts,
     edit_kube,
     edit_server,
@@ -151,8 +152,15 @@ DISASTERS = {
     "a reset from a master whose database is gone": case(
         without_quorum(lose(database_deleted(healthy(), MASTER2), MASTER1)), "consent.unfit", intent=resetting(MASTER2)
     ),
-    "a reset while enough masters run": case(
-        without_quorum(lose(healthy(), MASTER1)), "masters.none-healthy", "consent.unfit", intent=resetting(MASTER3)
+    "no leader is found by those that are left": case(without_quorum(lose(healthy(), MASTER1)), "quorum.lost"),
+    "a reset while all masters run": case(
+        without_quorum(healthy()), "masters.none-healthy", "consent.unfit", intent=resetting(MASTER3)
+    ),
+    "a reset while enough masters run and nobody heard their etcd": case(
+        edit_etcd(lose(healthy(), MASTER1), lambda _: EtcdFacts()),
+        "masters.none-healthy",
+        "consent.unfit",
+        intent=resetting(MASTER3),
     ),
     "a reset while quorum is held": case(healthy(), "consent.unfit", intent=resetting(MASTER3)),
     "a master is held down beside a quorum": case(held(healthy(), MASTER3), "master.held"),

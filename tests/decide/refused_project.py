@@ -52,8 +52,6 @@ IDENTITY = {
     "all masters are of another cluster than the record": case(
         recorded(healthy(), replace(born_record(), ca=OTHER_CA[:40])),
         "identity.other",
-        "identity.agent",
-        "identity.agent",
         "masters.none-healthy",
     ),
     "the UID is another one than the record's": case(

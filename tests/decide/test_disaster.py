@@ -22,6 +22,7 @@ from tests.decide.world import (
     MASTER2,
     MASTER3,
     SPEC,
+    a_spec,
     born_record,
     codes,
     edit_facts,
@@ -43,6 +44,7 @@ from hetzner_k3s.decide.past import began_anew, belongs
 from hetzner_k3s.model.host import EtcdFacts, HostFacts, LogPosition, UnitFacts
 from hetzner_k3s.model.identity import BirthRecord
 from hetzner_k3s.model.operations import DataBasis
+from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState, Rescue
 from hetzner_k3s.model.steps import AdoptLineage, HoldMaster
 
@@ -119,6 +121,30 @@ def test_a_master_is_held_by_the_leader_that_it_was_seen_to_follow() -> None:
     steps = plan(disaster(), SPEC, resetting(MASTER3)).steps
     assert isinstance(steps[0].step, HoldMaster)
     assert steps[0].step.basis == DataBasis(ca="ab12" * 16, leader=None)
+
+
+@pytest.mark.parametrize(
+    ("state", "spec", "held_after"),
+    [
+        (disaster(), SPEC, [0.0]),
+        (without_quorum(lose(healthy(), MASTER1)), SPEC, [30.0, 30.0]),
+        (held(without_quorum(lose(healthy(), MASTER1)), MASTER2), SPEC, [0.0]),
+        (without_quorum(healthy(a_spec(1))), a_spec(1), [30.0]),
+    ],
+    ids=["too few run", "enough run", "one is held already", "the only one waits for members that are gone"],
+)
+def test_masters_that_could_elect_a_leader_are_watched_before_they_are_held(
+    state: ClusterState, spec: ClusterSpec, held_after: list[float]
+) -> None:
+    named = spec.master_names[-1]
+    steps = [p.step for p in plan(state, spec, resetting(named)).steps]
+    assert [step.watched for step in steps if isinstance(step, HoldMaster)] == held_after
+
+
+def test_masters_of_differing_tokens_are_not_taken_for_leaderless() -> None:
+    state = without_quorum(lose(healthy(), MASTER1))
+    rotated = edit_facts(state, MASTER2, lambda f: replace(f, disk=replace(f.disk, token_hash="0" * 12)))
+    assert codes(rotated) == ["masters.none-healthy"]
 
 
 def starting(state: ClusterState) -> ClusterState:

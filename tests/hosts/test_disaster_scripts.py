@@ -114,7 +114,7 @@ def host(tmp_path: Path) -> MakeBelieve:
 
 
 def hold(host: MakeBelieve) -> None:
-    assert host.answer("hold_k3s", CA, "-") == {"result": {}}
+    assert host.answer("hold_k3s", CA, "-", "0") == {"result": {}}
 
 
 def test_k3s_is_stopped_disabled_and_marked(host: MakeBelieve) -> None:
@@ -129,20 +129,35 @@ def test_k3s_is_stopped_disabled_and_marked(host: MakeBelieve) -> None:
 )
 def test_a_host_that_is_not_as_decided_on_is_left_alone(host: MakeBelieve, ca: str, leader: str, healthy: bool) -> None:
     host.health(healthy, leader="77")
-    assert host.answer("hold_k3s", ca, leader)["error"] == "precondition_changed"
+    assert host.answer("hold_k3s", ca, leader, "0")["error"] == "precondition_changed"
     assert not host.held
     assert not [call for call in host.calls if "disable" in call]
 
 
 def test_a_side_of_a_split_is_stopped_under_the_leader_that_was_seen(host: MakeBelieve) -> None:
     host.health(healthy=True, leader="77")
-    assert host.answer("hold_k3s", CA, "77") == {"result": {}}
+    assert host.answer("hold_k3s", CA, "77", "0") == {"result": {}}
 
 
 def test_an_etcd_whose_leader_cannot_be_read_is_not_one_without(host: MakeBelieve) -> None:
     host.stub("curl", 'case "$*" in *2381/health*) echo \'{"health":"true"}\' ;; *) exit 28 ;; esac\n')
-    assert host.answer("hold_k3s", CA, "-")["error"] == "failed"
+    assert host.answer("hold_k3s", CA, "-", "0")["error"] == "failed"
     assert not host.held
+
+
+def test_a_master_that_finds_a_leader_while_it_is_watched_is_left_alone(host: MakeBelieve) -> None:
+    """Its etcd says "no leader" once, as in any election, and then follows one."""
+    once = f'[ -e "{host.root}/asked" ] && h=true || h=false; : >"{host.root}/asked"'
+    told = '*2381/health*) echo "{\\"health\\":\\"$h\\"}" ;; *) printf \'{"leader":"77"}\\n200\' ;;'
+    host.stub("curl", f'{once}\ncase "$*" in {told} esac\n')
+    assert host.answer("hold_k3s", CA, "-", "5")["error"] == "precondition_changed"
+    assert not host.held
+
+
+def test_a_master_that_stays_without_a_leader_is_held_after_it_was_watched(host: MakeBelieve) -> None:
+    assert host.answer("hold_k3s", CA, "-", "1") == {"result": {}}
+    assert sum("2381/health" in call for call in host.calls) > 1
+    assert host.held
 
 
 def test_the_guard_and_the_start_refuse_while_it_is_held(host: MakeBelieve) -> None:

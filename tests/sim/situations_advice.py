@@ -140,8 +140,7 @@ async def _(story: Story) -> Run:
 @_tell("33-the-network-is-whole-again", converges(MASTER1))
 async def _(story: Story) -> None:
     await story.happens(ServerDeleted(MASTER1), CutOff(MASTER2))
-    refused = await story.create()
-    said(refused, "masters.none-healthy", "the network between the masters")
+    said(await story.refuses("quorum.lost"), "quorum.lost", "If the network between them is cut, mend it")
     await story.heals(CutOff(MASTER2))
     await asyncio.sleep(30)
 

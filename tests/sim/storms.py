@@ -311,8 +311,10 @@ def _touched(told: Storm) -> set[str]:
     """Name the servers that may be other ones, or whose k3s may have been started anew."""
     if any(isinstance(fault, TokenRotated) for fault in told.struck):
         return {s.name for s in told.weather.wish.servers()}  # its owner has restarted every master
+    followed = any(isinstance(fault, strikes.SecondCluster) for fault in told.struck)
+    agents = {w.name for w in told.weather.wish.workers()} if followed else set()  # they know its masters only
     discarded = {answer.target for answer in told.answered if answer.flag == "--replace"}
-    return told.touched | discarded | {getattr(fault, "name", "") for fault in told.struck}
+    return told.touched | discarded | agents | {getattr(fault, "name", "") for fault in told.struck}
 
 
 async def _misfit(place: World, told: Storm) -> None:

@@ -21,8 +21,11 @@ _LINEAGE_BYTES = 8
 
 async def hold_master(step: HoldMaster, context: Context) -> Outcome:
     """Stop k3s on a master and keep it down."""
+    if step.watched:
+        context.say(step.target, f"watching for {step.watched:.0f} s whether its etcd finds a leader after all")
     context.say(step.target, "stopping k3s; nothing in its data is changed")
-    await context.ports.hosts.perform(context.target(step.server_id), HoldK3s(basis=step.basis, fence=context.fence))
+    hold = HoldK3s(basis=step.basis, watched=step.watched, fence=context.fence)
+    await context.ports.hosts.perform(context.target(step.server_id), hold)
     return Outcome()
 
 

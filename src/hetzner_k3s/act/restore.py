@@ -8,13 +8,13 @@ from hetzner_k3s.act.labels import take_off
 from hetzner_k3s.model import naming, operations
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.errors import StorageError, WrongCluster
-from hetzner_k3s.model.identity import token_ca, token_hash
+from hetzner_k3s.model.identity import token_ca, token_hash, token_password
 from hetzner_k3s.model.operations import (
     K3sRole,
     Milestone,
     Probe,
-    ReconnectAgent,
     ReadSecret,
+    ReconnectAgent,
     SecretKind,
     StopK3s,
 )
@@ -98,8 +98,11 @@ async def _unmark(context: Context, server: Server) -> tuple[LabelChange, ...]:
 async def _token(step: RestoreSnapshot, context: Context) -> Secret:
     """Get the token that the snapshot is sealed with, from the worker that holds it or from this machine.
 
+    One that pins another CA than the birth record names is from before a rotation of the CA, as the snapshot may be:
+    its password alone opens that, and whose cluster it is shows when it is started.
+
     Raises:
-        WrongCluster: it is another one by now, or pins another CA than the birth record names.
+        WrongCluster: it is another one by now.
     """
     if step.token_from is None:
         found = context.ports.local.token(step.token_hash)
@@ -110,15 +113,17 @@ async def _token(step: RestoreSnapshot, context: Context) -> Secret:
         raise WrongCluster(f"the token of hash {step.token_hash} is not where it was seen", hint="Run it again.")
     pinned, recorded = token_ca(found.reveal()), birth_record.recorded(context).ca
     if pinned is not None and recorded is not None and not pinned.startswith(recorded):
-        raise WrongCluster("the token pins another CA than the birth record names", hint="Nothing was restored.")
+        return Secret(token_password(found.reveal()))
     return found
 
 
 async def start_restored(step: StartRestored, context: Context) -> Outcome:
     """Start the restored master and see that it is the recorded cluster: k3s' own success line proves nothing.
 
+    A snapshot from before a rotation of the CA brings the earlier CA back; that is for the user to accept.
+
     Raises:
-        WrongCluster: it has another CA or kube-system UID.
+        WrongCluster: it has another kube-system UID.
     """
     for other in map(context.target, step.quiet):
         context.say(other.name, "stopping its k3s, which holds nothing: it joins anew afterwards")
@@ -129,7 +134,7 @@ async def start_restored(step: StartRestored, context: Context) -> Outcome:
     await k3s.reach(context, target, K3sRole.SERVER, Milestone.IDENTITY, _ANSWERS_WITHIN)
     facts = await k3s.reach(context, target, K3sRole.SERVER, Milestone.ACTIVE, _ANSWERS_WITHIN)
     record = birth_record.recorded(context)
-    if facts.etcd.uid != record.uid or not (facts.disk.server_ca or "").startswith(record.ca or ""):
+    if facts.etcd.uid != record.uid:
         raise WrongCluster(
             f"{step.target}: the snapshot is of another cluster (UID {facts.etcd.uid}, recorded {record.uid})",
             hint="Nothing joins it. Delete that server at Hetzner and choose another snapshot.",

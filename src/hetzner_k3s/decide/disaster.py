@@ -8,7 +8,7 @@ killed is gone on with by the same command.
 
 from __future__ import annotations
 
-from hetzner_k3s.decide import past, predictions, quorum
+from hetzner_k3s.decide import past, predictions, quorum, tokens
 from hetzner_k3s.decide.basis import Basis, Opinion
 from hetzner_k3s.decide.birth import found_servers
 from hetzner_k3s.decide.control_plane import MasterView, Stage
@@ -24,6 +24,9 @@ from hetzner_k3s.model.plan import PATIENCE, PlannedStep, Reason, Refusal, Scope
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import FetchDatabase, ResetQuorum, Step
+
+_WATCHED = 30.0
+"""Seconds for which masters that are enough for a quorum must find no leader: several elections (K3S_RUN_FACTS.md)."""
 
 START_DEADLINE = 180.0
 """Seconds given to a master to serve again after its reset (8 s were seen: K3S_RUN_FACTS.md)."""
@@ -57,9 +60,27 @@ def is_lost(basis: Basis) -> bool:
     left = survivors(basis)
     if not left or any(m.stage in _STARTED_FIRST for m in basis.plane.all_masters):
         return False
-    if any(s.facts.held for s in left):
-        return True
-    return sum(s.facts.server_unit.runs for s in left) < quorum.majority(len(basis.plane.all_masters))
+    return any(s.facts.held for s in left) or not _enough_run(basis) or _is_leaderless(basis)
+
+
+def _enough_run(basis: Basis) -> bool:
+    runs = sum(s.facts.server_unit.runs for s in survivors(basis))
+    return runs >= quorum.majority(len(basis.plane.all_masters))
+
+
+def _is_leaderless(basis: Basis) -> bool:
+    """Tell whether some masters are proven gone, and etcd on those that are left says that it has no leader.
+
+    That is an election, a network that is cut, or for good: the members it waits for are gone. Nothing tells which, so
+    they are watched before any of them is stopped. One that k3s cannot start says nothing (its token may be an earlier
+    one).
+    """
+    left, masters = survivors(basis), basis.plane.all_masters
+    told, names = {s.facts.etcd.healthy for s in left}, {s.name for s in left}
+    others = [m for m in masters if m.name not in names]
+    if any(_not_proven_gone(basis, m) for m in others) or not (others or len(left) == 1):
+        return False
+    return False in told and True not in told and tokens.differing(masters) is None
 
 
 _STARTED_FIRST = frozenset({Stage.OFF, Stage.STOPPED, Stage.CHANGING})
@@ -122,13 +143,15 @@ def _lost(basis: Basis) -> Refusal:
     left = survivors(basis)
     running = any(s.facts.server_unit.runs and not s.facts.held for s in left)
     best = _furthest(left)
+    what = "No leader is found" if running and _enough_run(basis) else "Quorum is lost"
+    cut = "the network between them is cut, mend it; if " if len(left) > 1 else ""
     return Refusal(
         code="quorum.lost",
-        saw=f"Quorum is lost: of {len(basis.plane.all_masters)} masters {len(left)} hold the cluster's data and "
+        saw=f"{what}: of {len(basis.plane.all_masters)} masters {len(left)} hold the cluster's data and "
         f"answer, and none sees a leader. {_fates(basis)}",
         why="Every way on from here gives something up: what only the lost masters had acknowledged may be missing "
         "afterwards. Nothing was stopped, created or removed.",
-        you_can=f"If a lost master can come back, bring it back: quorum returns by itself. Else run "
+        you_can=f"If {cut}a lost master can come back, bring it back: quorum returns by itself. Else run "
         f"`create --reset-quorum-from {best.name}`: k3s is stopped on all masters that are left, the one that you "
         "name is checked to have the longest log, its data is copied to this machine, and it goes on alone; the others "
         "join it anew.",
@@ -168,7 +191,9 @@ def _told(basis: Basis, master: MasterView) -> str:
     log = survivor.facts.log
     if log is not None:
         return f"held down, its log ends at term {log.term}, index {log.index}"
-    return "held down" if survivor.facts.held else "has data, no leader"
+    if survivor.facts.held:
+        return "held down"
+    return "has data and a leader" if survivor.facts.etcd.healthy else "has data, no leader"
 
 
 def _proof(master: MasterView) -> str:
@@ -302,7 +327,8 @@ def _next(basis: Basis, named: Survivor) -> tuple[PlannedStep, ...]:
     running = [s for s in left if not s.facts.held]
     if running:
         because = "quorum is lost; no master may go on by itself while one of them is chosen"
-        return tuple(_planned(basis, hold(s), because) for s in running)
+        watched = _WATCHED if len(running) == len(left) and _enough_run(basis) else 0.0
+        return tuple(_planned(basis, hold(s, watched), because) for s in running)
     if (log := named.facts.log) is not None and not is_rescued(basis, named):
         fetch = FetchDatabase(target=named.name, server_id=named.server.id, log=log)
         return (_planned(basis, fetch, "its data is about to become the cluster's, so a copy is kept"),)

@@ -35,12 +35,12 @@ class Survivor:
         return self.facts.disk.server_ca or ""
 
 
-def hold(survivor: Survivor) -> HoldMaster:
-    """Give the step that stops a master, whichever leader it follows."""
+def hold(survivor: Survivor, watched: float = 0.0) -> HoldMaster:
+    """Give the step that stops a master, whichever leader it follows, after it was watched for so many seconds."""
     etcd = survivor.facts.etcd
     leader = etcd.leader if etcd.healthy and etcd.leader != "0" else None
     basis = DataBasis(ca=survivor.ca, leader=leader)
-    return HoldMaster(target=survivor.name, server_id=survivor.server.id, basis=basis)
+    return HoldMaster(target=survivor.name, server_id=survivor.server.id, basis=basis, watched=watched)
 
 
 def fence(survivor: Survivor) -> FenceMember:

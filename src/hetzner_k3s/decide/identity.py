@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hetzner_k3s.decide import new_cluster, split
+from hetzner_k3s.decide import losses, new_cluster, split
 from hetzner_k3s.decide.basis import Basis
 from hetzner_k3s.decide.control_plane import MasterView, Stage, identity_of
 from hetzner_k3s.decide.machines import whereabouts
@@ -27,9 +27,14 @@ def one_identity(basis: Basis) -> tuple[Refusal, ...]:
 
 
 def _silent_strangers(basis: Basis) -> list[tuple[MasterView, str]]:
-    """Give the masters whose etcd tells nothing and whose disk holds another cluster's CA: started, it would live."""
-    recorded = basis.plane.record.ca
-    told = [(m, m.facts.disk.server_ca) for m in basis.plane.all_masters if m.facts and not m.facts.restoring]
+    """Give the masters whose etcd tells nothing and whose disk holds another cluster's CA: started, it would live.
+
+    One that was restored is started all the same: its snapshot may be from before the CA was rotated, and its UID,
+    which only the running one tells, says whose it is.
+    """
+    recorded, restored = basis.plane.record.ca, losses.restored_master(basis.plane)
+    others = [m for m in basis.plane.all_masters if m is not restored]
+    told = [(m, m.facts.disk.server_ca) for m in others if m.facts and not m.facts.restoring]
     return [(m, ca) for m, ca in told if ca is not None and recorded is not None and not ca.startswith(recorded)]
 
 
@@ -184,9 +189,12 @@ def holds_ca(kubeconfig_ca: str) -> str:
 
 
 def agents_fit(basis: Basis) -> tuple[Refusal, ...]:
-    """Refuse when a worker belongs to another cluster's CA."""
+    """Refuse when a worker belongs to another cluster's CA.
+
+    While no master is healthy nobody has a token to give it, and it may hold the one that opens the snapshots.
+    """
     recorded = basis.plane.record.ca
-    if recorded is None or _accepted(basis, recorded):
+    if recorded is None or basis.plane.seed is None or _accepted(basis, recorded):
         return ()
     strangers = [
         (server.name, ca)

@@ -155,7 +155,11 @@ _PROCEDURES: Mapping[type[Operation[Any]], _Procedure] = {
     ReadSecret: _procedure(
         "read_secret", arguments=lambda op: (op.kind.value,), read=lambda result, _: Secret(_text(result))
     ),
-    HoldK3s: _procedure("hold_k3s", arguments=lambda op: (op.basis.ca, op.basis.leader or "-"), limit=lambda _: 150.0),
+    HoldK3s: _procedure(
+        "hold_k3s",
+        arguments=lambda op: (op.basis.ca, op.basis.leader or "-", str(round(op.watched))),
+        limit=lambda op: op.watched + 150.0,
+    ),
     ReadLog: _procedure(
         "read_log", arguments=lambda op: (str(op.segments),), read=lambda result, _: _log(result), limit=lambda _: 300.0
     ),

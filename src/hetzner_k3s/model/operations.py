@@ -274,10 +274,14 @@ class DataBasis:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldK3s(Operation[Done]):
-    """Stop k3s as a server, disable it, and mark the host so that the start guard refuses until the mark is gone."""
+    """Stop k3s as a server, disable it, and mark the host so that the start guard refuses until the mark is gone.
+
+    For `watched` seconds before, its etcd must be seen to follow the leader of `basis`, or nobody.
+    """
 
     mutating: ClassVar[bool] = True
     basis: DataBasis
+    watched: float = 0.0
     fence: int
 
 

@@ -48,7 +48,7 @@ def etcd_facts(host: Host) -> EtcdFacts:
     if server is None or server.etcd is None:
         return EtcdFacts()
     if not server.etcd.healthy:
-        return EtcdFacts(healthy=False, reason="RAFT NO LEADER")
+        return EtcdFacts(healthy=False, reason="RAFT NO LEADER", active_peers=_peers(server.etcd))
     etcd = server.etcd
     data = etcd.leader.data if etcd.leader else etcd.data
     return EtcdFacts(
@@ -63,8 +63,12 @@ def etcd_facts(host: Host) -> EtcdFacts:
         members=member_list(data.members.values()),
         bootstrap_keys=_bootstrap_keys(etcd),
         uid=_uid(etcd),
-        active_peers=tuple(str(number) for number in etcd.active_peers()),
+        active_peers=_peers(etcd),
     )
+
+
+def _peers(etcd: ModelEtcd) -> tuple[str, ...]:
+    return tuple(str(number) for number in etcd.active_peers())
 
 
 def _alarms(host: Host) -> Iterator[str]:

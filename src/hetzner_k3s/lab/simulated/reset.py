@@ -81,15 +81,27 @@ def _demand_ca(host: Host, ca: str) -> None:
 async def hold_k3s(host: Host, operation: HoldK3s, _: HostKeyKind) -> Done:
     """Do as `hold_k3s.sh`."""
     _demand_ca(host, operation.basis.ca)
-    leader = host_facts.etcd_facts(host).leader
-    if not host.disk.held and leader != operation.basis.leader:
-        raise precondition_changed(f"the leader that its etcd follows is {leader or '-'}, not {operation.basis.leader}")
+    if not host.disk.held:
+        await _demand_leader(host, operation)
     host.disk.held = True
     if K3sRole.SERVER in host.units:
         host.units[K3sRole.SERVER].stop()
         host.disk.units[K3sRole.SERVER] = False
     await host.takes(_STOP_SECONDS)
     return Done()
+
+
+async def _demand_leader(host: Host, operation: HoldK3s) -> None:
+    watched_until = host.site.clock.now() + operation.watched
+    while True:
+        leader = host_facts.etcd_facts(host).leader
+        if leader != operation.basis.leader:
+            raise precondition_changed(
+                f"the leader that its etcd follows is {leader or '-'}, not {operation.basis.leader}"
+            )
+        if host.site.clock.now() >= watched_until:
+            return
+        await host.takes((0.5, 0.5))
 
 
 async def read_log(host: Host, _: ReadLog, __: HostKeyKind) -> LogPosition | None:

@@ -11,11 +11,15 @@ from hetzner_k3s.model.operations import DataBasis
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldMaster:
-    """Stop k3s on the master `target` and keep it down until its data's fate is decided; nothing is changed in it."""
+    """Stop k3s on the master `target` and keep it down until its data's fate is decided; nothing is changed in it.
+
+    Before that it is watched for `watched` seconds: one that finds a leader meanwhile is left alone.
+    """
 
     target: str
     server_id: int
     basis: DataBasis
+    watched: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
