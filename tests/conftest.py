@@ -23,6 +23,20 @@ _TOGETHER = (
 Of all other tests those of a file stay together, for their fixtures' sake.
 """
 
+_LONGEST_FIRST = ("tests/realhosts/", "tests/k3s/", "tests/sim/")
+"""What begins first: left to the end, one worker would go on with it alone."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests that take longest first; the others keep their order."""
+
+    def rank(item: pytest.Item) -> int:
+        return next(
+            (n for n, folder in enumerate(_LONGEST_FIRST) if item.nodeid.startswith(folder)), len(_LONGEST_FIRST)
+        )
+
+    items.sort(key=rank)
+
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
@@ -37,6 +51,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadSco
             together = next((group for group in _TOGETHER if nodeid.startswith(group)), None)
             return together[0] if together else nodeid.split("::", maxsplit=1)[0]
 
+    config.option.loadscopereorder = False  # it would put files of many quick tests first
     return Together(config, log)
 
 

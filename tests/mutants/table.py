@@ -281,6 +281,30 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     ),
     Mutation(
         law=6,
+        what="an agent that has learned of other masters meanwhile is started anew",
+        file="hosts/scripts/reconnect_agent.sh",
+        old='[ "${known:--}" = "$2" ] || precondition_changed',
+        new='[ -n "$2" ] || precondition_changed',
+        tests=("tests/hosts/test_restore_scripts.py",),
+    ),
+    Mutation(
+        law=6,
+        what="a master that may be in an election is stopped at once",
+        file="decide/disaster.py",
+        old="        watched = _WATCHED if len(running) == len(left) and _enough_run(basis) else 0.0\n",
+        new="        watched = 0.0\n",
+        tests=("tests/decide/test_disaster.py",),
+    ),
+    Mutation(
+        law=6,
+        what="the script looks for a leader only once",
+        file="hosts/scripts/hold_k3s.sh",
+        old='[ "$(date +%s)" -lt "$watched_until" ] || return 0',
+        new="return 0",
+        tests=("tests/hosts/test_disaster_scripts.py",),
+    ),
+    Mutation(
+        law=6,
         what="a server whose creation was answered too late is not adopted",
         file="act/servers.py",
         old="    except CloudConflict as taken:\n        return await _adopt(order, context, taken)\n",
@@ -310,9 +334,9 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         law=7,
         what="a configuration that is corrected is followed by a restart",
         file="lab/simulated/host_operations.py",
-        old='    kept = [line for line in host.disk.config.splitlines() if not line.startswith("server:")]\n',
-        new="    host.units[K3sRole.SERVER].stop()\n    host.units[K3sRole.SERVER].start()\n"
-        '    kept = [line for line in host.disk.config.splitlines() if not line.startswith("server:")]\n',
+        old="    host.disk.point_to(operation.url)\n",
+        new="    host.disk.point_to(operation.url)\n"
+        "    host.units[K3sRole.SERVER].stop()\n    host.units[K3sRole.SERVER].start()\n",
         tests=_scenarios("75"),
     ),
     Mutation(
