@@ -1,4 +1,4 @@
-"""What a scenario of RECOVERY_FACTS.md 4 is: its number and name, what happens, how it ends today, and how later."""
+"""What a scenario of RECOVERY_FACTS.md 4 is: its number and name, what happens, and how it ends."""
 
 from __future__ import annotations
 
@@ -95,16 +95,14 @@ class Scenario:
     Args:
         number, name: as in RECOVERY_FACTS.md 4.
         happens: what happens; gives the run that is looked at, or None to have `create` run.
-        today: how it ends with what the product can do now.
-        later: how it will end, where that is not yet so.
+        end: how it ends.
         spec: the wish.
     """
 
     number: str
     name: str
     happens: Happening
-    today: End
-    later: str = ""
+    end: End
     spec: ClusterSpec = field(default_factory=a_spec)
 
     @property
@@ -115,7 +113,7 @@ class Scenario:
     async def play(self, story: Story) -> None:
         """Let it happen, run the tool, look at the end."""
         run = await self.happens(story) or await story.create()
-        await self.today.check(story, run)
+        await self.end.check(story, run)
 
 
 def converges(*lost: str) -> Converges:
@@ -140,12 +138,12 @@ class Collection:
         self.scenarios: list[Scenario] = []
 
     def add(
-        self, number: str, name: str, today: End, *, later: str = "", spec: ClusterSpec | None = None
+        self, number: str, name: str, end: End, *, spec: ClusterSpec | None = None
     ) -> Callable[[Happening], Happening]:
         """Write a scenario down; its happening is decorated."""
 
         def write(happens: Happening) -> Happening:
-            self.scenarios.append(Scenario(number, name, happens, today, later, spec or a_spec()))
+            self.scenarios.append(Scenario(number, name, happens, end, spec or a_spec()))
             return happens
 
         return write

@@ -223,7 +223,7 @@ async def _(story: Story) -> None:
     await story.happens(ServerDeleted(MASTER1))
 
 
-@_add("64", "etcd-corrupt-member", refuses("master.not-ready"), later="replaced with --replace")
+@_add("64", "etcd-corrupt-member", refuses("master.not-ready"))
 async def _(story: Story) -> None:
     """Every member tells of the one that is corrupt: only that one is out, and never seed."""
     story.world.site.alarms[MASTER1] = ("CORRUPT",)
