@@ -13,6 +13,7 @@ from tests.decide.world import (
     MASTER3,
     NETWORK,
     OTHER_CA,
+    OTHER_UID,
     SPEC,
     a_spec,
     database_deleted,
@@ -66,6 +67,11 @@ def held(state: ClusterState, name: str, log: LogPosition | None = _LOG) -> Clus
         return replace(stopped, log=log)
 
     return edit_facts(state, name, change)
+
+
+def stored(state: ClusterState, name: str, uid: str) -> ClusterState:
+    """Let the file of a held master's etcd hold this kube-system UID."""
+    return edit_facts(state, name, lambda facts: replace(facts, stored_uid=uid))
 
 
 def fenced(state: ClusterState, name: str) -> ClusterState:
@@ -144,6 +150,12 @@ DISASTERS = {
     ),
     "a reset, but a log cannot be read": case(
         held(_TWO_HELD, MASTER4, None), "quorum.log-unreadable", spec=FIVE, intent=resetting(MASTER5)
+    ),
+    "a reset beside a master whose data is another cluster's": case(
+        stored(_TWO_HELD, MASTER4, OTHER_UID), "quorum.reset-unsafe", spec=FIVE, intent=resetting(MASTER5)
+    ),
+    "a reset from a master whose data is another cluster's": case(
+        stored(_TWO_HELD, MASTER4, OTHER_UID), "consent.unfit", spec=FIVE, intent=resetting(MASTER4)
     ),
     "a reset from a master that the file does not name": case(
         disaster(), "consent.unfit", intent=resetting("prod-master9")

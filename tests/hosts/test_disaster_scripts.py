@@ -180,6 +180,25 @@ def test_the_log_of_a_held_host_is_read(host: MakeBelieve) -> None:
     assert operations.read_result(ReadLog(1), printed, HostKeyKind.FINAL, "m1") is None
 
 
+KUBE_SYSTEM = (
+    b"\x0a\x1e/registry/namespaces/kube-system\x10\x08\x2a\xd2k8s\x00\x0a\x0f\x0a\x02v1\x12\x09Namespace"
+    b'\x0a\x0bkube-system\x12\x00\x1a\x00"\x00*$6c2170f8-5f2b-4d3a-9c1e-0a1b2c3d4e5f2\x008\x00B'
+)
+"""As etcd's file holds it: a key, and the protobuf that the API server wrote (k8s.io/apimachinery, runtime.Unknown)."""
+
+
+def test_whose_data_a_held_host_has_is_read_out_of_etcds_file(host: MakeBelieve) -> None:
+    assert host.answer("read_stored_uid")["error"] == "precondition_changed"
+    hold(host)
+    assert host.answer("read_stored_uid") == {"result": None}
+    database = host.data / "server/db/etcd/member/snap/db"
+    database.parent.mkdir(parents=True)
+    database.write_bytes(b"\x00" * 4096 + KUBE_SYSTEM + b"\x00" * 512)
+    assert host.answer("read_stored_uid") == {"result": "6c2170f8-5f2b-4d3a-9c1e-0a1b2c3d4e5f"}
+    database.write_bytes(b"\x00" * 4096)
+    assert host.answer("read_stored_uid") == {"result": None}
+
+
 async def _pieces(content: bytes) -> AsyncIterator[bytes]:
     yield content
 

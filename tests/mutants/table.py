@@ -280,6 +280,14 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         tests=(_REPAIR,),
     ),
     Mutation(
+        law=4,
+        what="a quorum is reset whatever cluster's data is on the disks",
+        file="decide/disaster.py",
+        old="    return facts.stored_uid is not None and record.uid is not None and facts.stored_uid != record.uid\n",
+        new="    return facts.stored_uid is not None and record.uid is None\n",
+        tests=(_REFUSALS,),
+    ),
+    Mutation(
         law=6,
         what="an agent that has learned of other masters meanwhile is started anew",
         file="hosts/scripts/reconnect_agent.sh",

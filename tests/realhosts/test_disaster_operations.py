@@ -29,6 +29,7 @@ from hetzner_k3s.model.operations import (
     PromoteLearner,
     ReadLog,
     ReadSecret,
+    ReadStoredUid,
     ResetCluster,
     RetireMember,
     SecretKind,
@@ -94,7 +95,7 @@ def test_a_master_is_held_copied_and_becomes_the_only_member(bench: Workbench, t
     ca, uid = facts.disk.server_ca or "", facts.etcd.uid
     reset = ResetCluster(ca=ca, lineage="2222", parent=None, fence=1)
     hold = HoldK3s(basis=DataBasis(ca=ca, leader=facts.etcd.leader), fence=1)
-    refuses(bench, host, "not held", ReadLog(3), reset, FenceMember(ca=ca, fence=1))
+    refuses(bench, host, "not held", ReadLog(3), ReadStoredUid(), reset, FenceMember(ca=ca, fence=1))
     refuses(bench, host, "its disk holds CA", replace(hold, basis=replace(hold.basis, ca="ab" * 32)))
     refuses(bench, host, "leader that its etcd follows", replace(hold, basis=replace(hold.basis, leader=None)))
 
@@ -109,6 +110,7 @@ def test_a_master_is_held_copied_and_becomes_the_only_member(bench: Workbench, t
     log = bench.perform(host, ReadLog(3))
     assert log is not None
     assert log >= LogPosition(facts.etcd.term, facts.etcd.index)
+    assert bench.perform(host, ReadStoredUid()) == uid
     rescue = Rescue(server_id=host.server.id, server="demo-master1", log=log)
     place = bench.place.run(rescues.keep(tmp_path, rescue, bench.hosts.stream(host.target, FetchDatabase()), 0.0))
     wal = machine.exec("cd /var/lib/rancher/k3s/server; sha256sum db/etcd/member/wal/*.wal").stdout.split()

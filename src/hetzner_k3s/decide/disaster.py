@@ -18,8 +18,8 @@ from hetzner_k3s.decide.unfit import unfit
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.facts import Known
-from hetzner_k3s.model.host import LogPosition
-from hetzner_k3s.model.identity import Phase
+from hetzner_k3s.model.host import HostFacts, LogPosition
+from hetzner_k3s.model.identity import BirthRecord, Phase
 from hetzner_k3s.model.plan import PATIENCE, PlannedStep, Reason, Refusal, Scope, Wait
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
@@ -35,7 +35,9 @@ START_DEADLINE = 180.0
 def survivors(basis: Basis) -> tuple[Survivor, ...]:
     """Give the masters that hold data of the recorded cluster and answer, healthy or not.
 
-    One that the cluster removed is none: etcd would go on from its data as a member without a peer address.
+    One that the cluster removed is none: etcd would go on from its data as a member without a peer address. Nor is one
+    that has another cluster's data: after a second birth by hand CA, token and etcd's cluster id are the same, and a
+    longer log would win (K3S_RUN_FACTS.md).
     """
     found = ((m, m.server, m.facts) for m in basis.plane.all_masters)
     return tuple(
@@ -47,7 +49,12 @@ def survivors(basis: Basis) -> tuple[Survivor, ...]:
         and not facts.restoring
         and not facts.disk.tombstone
         and past.belongs(facts, server, basis.plane.record)
+        and not _is_anothers(facts, basis.plane.record)
     )
+
+
+def _is_anothers(facts: HostFacts, record: BirthRecord) -> bool:
+    return facts.stored_uid is not None and record.uid is not None and facts.stored_uid != record.uid
 
 
 def is_lost(basis: Basis) -> bool:
@@ -209,6 +216,8 @@ def _not_proven_gone(basis: Basis, master: MasterView) -> str | None:
         return _hidden_seed(basis, master)
     if facts is None:
         return f"{master.stage.value}{f' ({master.detail})' if master.detail else ''}, {whereabouts(server)}"
+    if facts.disk.wal and _is_anothers(facts, basis.plane.record):
+        return f"holds data of another cluster (kube-system UID {(facts.stored_uid or '')[:8]}), {whereabouts(server)}"
     if not facts.disk.wal or past.belongs(facts, server, basis.plane.record):
         return None
     return f"holds data of another lineage, {whereabouts(server)}"
@@ -238,9 +247,9 @@ def _unsafe(basis: Basis, open_fates: list[str]) -> Refusal:
         saw=f"{_flag(basis)} was given, but not every other master is proven gone: {'; '.join(open_fates)}. "
         f"{_fates(basis)}",
         why="A master that comes back later, with others of its kind, would live on as a second cluster with the same "
-        "identity. Powered off is not gone. Nothing was stopped.",
-        you_can="Restore access to it, so that its data can be moved aside, or delete its server at Hetzner. Then run "
-        "the same command again.",
+        "identity. Powered off is not gone. No data was changed.",
+        you_can="Restore access to it, so that its data can be moved aside, or, if that may go, delete its server at "
+        "Hetzner. Then run the same command again.",
     )
 
 

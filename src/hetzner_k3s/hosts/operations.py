@@ -40,6 +40,7 @@ from hetzner_k3s.model.operations import (
     ReadLog,
     ReadMembers,
     ReadSecret,
+    ReadStoredUid,
     ReceiveSnapshot,
     ReconnectAgent,
     RemoveMember,
@@ -162,6 +163,9 @@ _PROCEDURES: Mapping[type[Operation[Any]], _Procedure] = {
     ),
     ReadLog: _procedure(
         "read_log", arguments=lambda op: (str(op.segments),), read=lambda result, _: _log(result), limit=lambda _: 300.0
+    ),
+    ReadStoredUid: _procedure(
+        "read_stored_uid", read=lambda result, _: None if result is None else str(result), limit=lambda _: 300.0
     ),
     FetchDatabase: _procedure("fetch_database", limit=lambda _: 3600.0),
     FenceMember: _procedure("fence_member", arguments=lambda op: (op.ca,), limit=lambda _: 60.0),

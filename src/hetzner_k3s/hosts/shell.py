@@ -15,6 +15,8 @@ _LOOKS_AT_THE_HOST = frozenset(
     }
 )
 
+_READS_ETCD_FILES = frozenset({"tell_snapshots", "read_stored_uid"})
+
 
 @cache
 def script(name: str) -> str:
@@ -26,4 +28,5 @@ def script(name: str) -> str:
 def operation_script(name: str) -> str:
     """Give an operation's complete script: what all share, then its own lines."""
     facts = (script("facts"),) if name in _LOOKS_AT_THE_HOST else ()
-    return "\n".join((script("prelude"), *facts, script(name)))
+    of_files = (script("etcd_files"),) if name in _READS_ETCD_FILES else ()
+    return "\n".join((script("prelude"), *facts, *of_files, script(name)))

@@ -189,7 +189,7 @@ class HostFacts:
 
     `ahead` are the seconds by which its `clock` is for certain ahead of the looker's (negative: behind). `lineage` and
     `parent_lineage` are what a reset or a restore noted on the host; `held` says that its k3s was stopped and must not
-    start; `log` is how far its etcd log goes, read only while it is held.
+    start; only then are `log`, how far its etcd log goes, and `stored_uid`, the kube-system UID in etcd's file, read.
     """
 
     key: HostKeyKind
@@ -213,6 +213,7 @@ class HostFacts:
     restoring: bool = False
     """Whether what lies here was left by a restore that has not ended."""
     log: LogPosition | None = None
+    stored_uid: str | None = None
 
     @property
     def voter(self) -> bool:

@@ -292,6 +292,11 @@ class ReadLog(Operation[LogPosition | None]):
     segments: int
 
 
+@dataclass(frozen=True, slots=True)
+class ReadStoredUid(Operation[str | None]):
+    """Read the kube-system UID out of etcd's file on a held host; None if it is not found there."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FetchDatabase(Operation[Done]):
     """Send `server/db/etcd`, `tls`, `cred` and `token` of a held host as a tar stream that begins with their checksums.

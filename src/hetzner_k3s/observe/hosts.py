@@ -12,7 +12,7 @@ from hetzner_k3s.model.contact import HostTarget, host_target
 from hetzner_k3s.model.errors import HostError, HostUnreachable, OperationFailed, SshStage
 from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.host import HostFacts, HostReading, LogPosition, Unreachable
-from hetzner_k3s.model.operations import Probe, ReadLog
+from hetzner_k3s.model.operations import Probe, ReadLog, ReadStoredUid
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.ports import Ports
@@ -45,8 +45,10 @@ async def _look(
         facts = _timed(await ports.hosts.perform(target, Probe()), asked, ports.clock.now())
         if not (facts.held and facts.disk.wal):
             return Known(facts)
-        known = before.value.log if isinstance(before, Known) and before.value.held else None
-        return Known(replace(facts, log=known or await _log(ports, target)))
+        if isinstance(before, Known) and before.value.held and before.value.log is not None:
+            return Known(replace(facts, log=before.value.log, stored_uid=before.value.stored_uid))
+        log, uid = await asyncio.gather(_log(ports, target), _stored_uid(ports, target))
+        return Known(replace(facts, log=log, stored_uid=uid))
     except HostUnreachable as error:
         return Unreachable(error.stage, error.why, since)
     except HostError as error:
@@ -66,5 +68,13 @@ async def _log(ports: Ports, target: HostTarget) -> LogPosition | None:
     """
     try:
         return await ports.hosts.perform(target, ReadLog(1)) or await ports.hosts.perform(target, ReadLog(2))
+    except OperationFailed:
+        return None
+
+
+async def _stored_uid(ports: Ports, target: HostTarget) -> str | None:
+    """Read whose cluster's data a held host has; None where it cannot be read."""
+    try:
+        return await ports.hosts.perform(target, ReadStoredUid())
     except OperationFailed:
         return None

@@ -1,24 +1,12 @@
 # tell_snapshots SECONDS: whose each snapshot of this host is, as it says itself, the newest first until the time is up.
 # A snapshot is etcd's file with its checksum at the end; in it stand the namespace kube-system and the name under which
-# the keys are sealed (K3S_RUN_FACTS.md: /bootstrap/<12 digits of the token>). gzip unpacks the archives k3s makes, too.
+# the keys are sealed (K3S_RUN_FACTS.md: /bootstrap/<12 digits of the token>).
 ends=$(($(date +%s) + $1))
-
-content() {
-    case $1 in *.zip) gzip -dc <"$1" 2>/dev/null ;; *) cat "$1" ;; esac
-}
 
 is_whole() {
     told=$(content "$1" | tail -c 32 | od -An -v -tx1 | tr -d ' \n')
     sum=$(content "$1" | head -c -32 | sha256sum)
     [ "$told" = "${sum%% *}" ]
-}
-
-# What is no text ends a line: so keys and the strings in values stand apart, in protobuf and in JSON.
-texts() { content "$1" | tr -c '[:print:]' '\n'; }
-
-uid_in() {
-    texts "$1" | grep -m 1 -A 30 '/registry/namespaces/kube-system' |
-        grep -oE '[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}' | head -n 1
 }
 
 tokens_in() { texts "$1" | grep -oE '/bootstrap/[0-9a-f]{12}' | cut -c 12- | sort -u | tr '\n' ' '; }

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from hetzner_k3s.lab.k3s import etcd_port
 from hetzner_k3s.lab.k3s.api.resources import NAMESPACES
 from hetzner_k3s.lab.k3s.model_etcd import ModelEtcd
+from hetzner_k3s.lab.k3s.model_etcd_data import Data
 from hetzner_k3s.lab.simulated import k3s_files
 from hetzner_k3s.lab.simulated.host import Host
 from hetzner_k3s.lab.simulated.supervisor_facts import supervisor_facts
@@ -62,7 +63,7 @@ def etcd_facts(host: Host) -> EtcdFacts:
         errors=tuple(_alarms(host)),
         members=member_list(data.members.values()),
         bootstrap_keys=_bootstrap_keys(etcd),
-        uid=_uid(etcd),
+        uid=uid_in(etcd.data),
         active_peers=_peers(etcd),
     )
 
@@ -93,6 +94,7 @@ def _bootstrap_keys(etcd: ModelEtcd) -> tuple[str, ...]:
     return tuple(key.removeprefix(k3s_files.PREFIX) for key in keys)
 
 
-def _uid(etcd: ModelEtcd) -> str | None:
-    found = etcd.data.keys.get(_KUBE_SYSTEM)
+def uid_in(data: Data) -> str | None:
+    """Give the kube-system UID that a datastore holds."""
+    found = data.keys.get(_KUBE_SYSTEM)
     return str(json.loads(found.value)["metadata"]["uid"]) if found else None

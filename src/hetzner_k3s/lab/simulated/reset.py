@@ -24,6 +24,7 @@ from hetzner_k3s.model.operations import (
     K3sRole,
     Operation,
     ReadLog,
+    ReadStoredUid,
     ResetCluster,
 )
 
@@ -112,6 +113,13 @@ async def read_log(host: Host, _: ReadLog, __: HostKeyKind) -> LogPosition | Non
     return LogPosition(*data.position) if data is not None and not host.disk.log_damaged else None
 
 
+async def read_stored_uid(host: Host, _: ReadStoredUid, __: HostKeyKind) -> str | None:
+    """Do as `read_stored_uid.sh`."""
+    if not host.disk.held:
+        raise precondition_changed("k3s is not held down on this host, so its data may still change")
+    return host_facts.uid_in(host.disk.drive.data) if host.disk.drive.data is not None else None
+
+
 async def fetch_database(host: Host, _: FetchDatabase, __: HostKeyKind) -> bytes:
     """Do as `fetch_database.sh`; the archive is a JSON document here."""
     _demand_held(host)
@@ -172,6 +180,7 @@ async def reset_cluster(host: Host, operation: ResetCluster, _: HostKeyKind) -> 
 HANDLERS: Mapping[type[Operation[Any]], Callable[[Host, Any, HostKeyKind], Awaitable[Any]]] = {
     HoldK3s: hold_k3s,
     ReadLog: read_log,
+    ReadStoredUid: read_stored_uid,
     FetchDatabase: fetch_database,
     FenceMember: fence_member,
     ResetCluster: reset_cluster,
