@@ -108,7 +108,10 @@ def _is_ours(facts: HostFacts, record: BirthRecord) -> bool:
     return facts.disk.server_ca is not None and facts.disk.server_ca.startswith(record.ca or "")
 
 
-_ROTATED = " If you rotated the CA of this cluster yourself, say so with `--accept-ca {}`."
+_ROTATED = (
+    " If you rotated the CA of this cluster yourself, or restored a snapshot from before that, say so with "
+    "`--accept-ca {}`."
+)
 
 
 def one_member_list(basis: Basis) -> tuple[Refusal, ...]:
