@@ -48,6 +48,7 @@ from tests.decide.world import (
 from hetzner_k3s import decide
 from hetzner_k3s.model.cloud import ServerStatus
 from hetzner_k3s.model.facts import Known
+from hetzner_k3s.model.host import EtcdFacts, HostFacts, UnitFacts
 from hetzner_k3s.model.identity import BirthRecord, Phase
 from hetzner_k3s.model.plan import Reason, StepKey
 from hetzner_k3s.model.spec import ClusterSpec
@@ -259,3 +260,17 @@ def test_a_recorded_seed_that_is_not_ready_yet_is_made_ready_first(
     state = recorded(stage(prepared(), SPEC, MASTER1), BEGUN)
     assert {p.key[0] for p in plan(state).steps} <= {"SecureHost", "InstallK3s"}
     assert ("InitControlPlane", MASTER1) in in_order(state)
+
+
+def test_a_master_that_starts_already_may_need_its_token_completed_afterwards() -> None:
+    """Its birth was cut off; it may be through before the next run could write the CA beside the token."""
+
+    def begun(facts: HostFacts) -> HostFacts:
+        disk = replace(facts.disk, config_token_ca=None)
+        return replace(facts, server_unit=UnitFacts(active="activating"), etcd=EtcdFacts(), disk=disk)
+
+    starting = edit_facts(started(BEGUN, uid=None), MASTER1, begun)
+    way = [verb for verb, target in in_order(starting) if target == MASTER1]
+    assert "InitControlPlane" in way
+    assert "RenewToken" in way
+    assert "RenewToken" not in {verb for verb, _ in in_order(prepared())}

@@ -307,6 +307,17 @@ def predict(spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
         case InitControlPlane():
             if spec.database is not None:
                 return database_predictions.with_serving_master(spec, state, step.server_id)
-            return predictions.with_first_voter(state, step.server_id)
+            return _with_first_voter(state, step.server_id)
         case _:
             return state
+
+
+def _with_first_voter(state: ClusterState, server_id: int) -> ClusterState:
+    """Start the first master; one that starts already may be through before this run could complete its token."""
+    before, after = state.facts(server_id), predictions.with_first_voter(state, server_id)
+    if before is None or not before.server_unit.runs:
+        return after
+    pinned = before.disk.config_token_ca
+    return predictions.with_facts(
+        after, server_id, lambda facts: replace(facts, disk=replace(facts.disk, config_token_ca=pinned))
+    )

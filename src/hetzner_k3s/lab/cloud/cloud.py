@@ -124,6 +124,11 @@ class Cloud:
             dropped=struck.dropped,
         )
 
+    def fill_buckets(self) -> None:
+        """Give every project all its requests back, as if an hour had passed."""
+        for access in self._access.values():
+            access.project.bucket.fill()
+
     def _answer(self, incoming: Incoming, access: Access | None, bucket: Bucket, struck: Strike) -> Answer:
         """Check in the vendor's order: path, token, method, rate (HETZNER_API.md 2); a fault comes last."""
         handlers, ids = self._router.resolve(incoming.path)

@@ -28,6 +28,10 @@ class Bucket:
         self._tokens -= 1
         return True
 
+    def fill(self) -> None:
+        """Give all requests back."""
+        self._tokens = float(self.limit)
+
     def headers(self) -> dict[str, str]:
         """Give the three headers; Reset is the UNIX second when the bucket is full again."""
         self._refill()

@@ -51,9 +51,10 @@ class _Admin:
         return Response(status_code=204 if removed else 404)
 
     async def requests(self, request: Request) -> Response:
-        """Give the request log (`after`, `writing`, `method`, `path` select), or empty it."""
+        """Give the request log (`after`, `writing`, `method`, `path` select), or empty it and fill all buckets."""
         if request.method == "DELETE":
             self._log.clear()
+            self._cloud.fill_buckets()
             return Response(status_code=204)
         query = request.query_params
         writing = {"true": True, "false": False}.get(query.get("writing", ""))

@@ -154,8 +154,9 @@ class LabHandle:
             raise RuntimeError(f"action {action['command']} failed: {action['error']}")
 
     def reset(self) -> None:
-        """Delete every resource, every fault and the request log."""
+        """Delete every resource, every fault and the request log; an hour's requests are there again."""
         self.client.lab("DELETE", "faults")
+        self.client.lab("DELETE", "requests")
         for kind in _RESOURCES:
             self._delete_all(kind)
         self.client.lab("DELETE", "requests")
