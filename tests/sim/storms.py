@@ -254,7 +254,7 @@ async def _answered(place: World, told: Storm, run: Run, consents: Consents) -> 
     undo = told.left_to_undo
     patient = undo and told.chance.happens(told.weather.patient)
     answer = _answer(told, run) if run.refused and not patient else None
-    if answer is None or (answer.flag == "restart agent" and expectation.all_data_is_gone(place)):
+    if answer is None:
         told.stands = _proven(place, told, run) if run.refused and not undo else ""
         await _patience(place, told)
         return None
@@ -277,8 +277,7 @@ def _proven(place: World, told: Storm, run: Run) -> str:
     stored = set(expectation.snapshots_of(place, uid)) if told.weather.wish.etcd.s3 else set()
     ends = {"masters.all-lost": not stored, "restore.no-token": not stored & expectation.tokens_at_hand(place)}
     proven = expectation.all_data_is_gone(place) and [code for code in run.refused if ends.get(code)]
-    beside = set(run.refused) - set(proven or ()) - {"identity.agent"}  # no master is left that its agent could fit
-    return proven[0] if proven and not beside else ""
+    return proven[0] if proven and set(run.refused) == set(proven) else ""
 
 
 # --- the end
