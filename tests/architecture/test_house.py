@@ -60,7 +60,7 @@ CHECKS = (*consents.CHECKS, *consents.ON_DATABASE_CHECKS)
 
 def test_every_gate_is_listed_once() -> None:
     written = {gate for module in CONCERNS for gate in _of_signature(module, {"tuple[Refusal, ...]"})}
-    assert written == {*rules.GATES, *rules.ON_DATABASE_GATES, *rules.DELETE_GATES, *CHECKS}
+    assert written == {*rules.GATES, *rules.ON_DATABASE_GATES, *rules.BEFORE_THE_END, *rules.DELETE_GATES, *CHECKS}
     for listed in (rules.GATES, rules.ON_DATABASE_GATES, rules.DELETE_GATES):
         assert max(Counter(listed).values()) == 1
 

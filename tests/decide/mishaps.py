@@ -247,6 +247,13 @@ def ready(state: ClusterState, spec: ClusterSpec, name: str, server_id: int | No
     return with_reading(booting(state, spec, name, server_id), name, Known(replace(facts, **role)))
 
 
+def started_by_hand(state: ClusterState, spec: ClusterSpec, name: str, server_id: int | None = None) -> ClusterState:
+    """Add a fresh server on which somebody started k3s: it ends at each start, and has left nothing."""
+    unit = UnitFacts(active="activating", sub="auto-restart", restarts=3)
+    role = {"server_unit": unit} if name in spec.master_names else {"agent_unit": unit}
+    return edit_facts(ready(state, spec, name, server_id), name, lambda f: replace(f, **role))
+
+
 def joining(state: ClusterState, spec: ClusterSpec, name: str, server_id: int | None = None) -> ClusterState:
     """Add a fresh server whose k3s was started, and that is in no member list yet."""
     state = ready(state, spec, name, server_id)

@@ -52,6 +52,14 @@ UNFINISHED = recorded(NO_BIRTH, BirthRecord(phase=Phase.BOOTSTRAPPING, seed=FIRS
 FOREIGN = Server(id=901, name=MASTER1, status=ServerStatus.RUNNING, public_ipv4="192.0.2.1")
 
 
+def every_server_ready(spec: ClusterSpec = SPEC) -> ClusterState:
+    """Give a project in which k3s can be started on every server, and nothing was born."""
+    state = NO_BIRTH
+    for server in spec.servers():
+        state = ready(state, spec, server.name)
+    return state
+
+
 def fresh(state: ClusterState, name: str) -> ClusterState:
     return ready(lose(state, name), SPEC, name, replacement_of(name))
 

@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tests.decide.cases import case
-from tests.decide.oddities import FOREIGN, NO_BIRTH, ONE, UNFINISHED, kubeconfig, named, reset_on
+from tests.decide.oddities import (
+    FOREIGN,
+    NO_BIRTH,
+    ONE,
+    UNFINISHED,
+    every_server_ready,
+    kubeconfig,
+    named,
+    reset_on,
+)
 from tests.decide.world import (
     CLUSTER,
     DELETE,
@@ -184,6 +193,9 @@ BIRTH = {
     ),
     "the seed of an unfinished birth does not answer": case(
         unreachable(ready(UNFINISHED, SPEC, MASTER1), MASTER1), "master.unreachable"
+    ),
+    "a mark of a reset lies on an empty master": case(
+        edit_facts(every_server_ready(), MASTER1, lambda f: replace(f, held=True)), "cluster.unfinished"
     ),
     "the phase's label was lost, not the CA's": case(
         recorded(forgetful(NO_BIRTH), BirthRecord(ca="ab12" * 10)), "masters.all-lost"

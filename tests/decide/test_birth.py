@@ -33,6 +33,7 @@ from tests.decide.world import (
     recorded,
     replacement_of,
     server_of,
+    started_by_hand,
     surroundings,
     unreachable,
     verbs,
@@ -105,6 +106,17 @@ def test_an_empty_project_becomes_a_cluster_in_nine_waves() -> None:
         ["ApplyAddons", "JoinControlPlane", "JoinWorker", "MarkMember", "WriteKubeconfig"],
         ["MarkMember"],
     ]
+
+
+@pytest.mark.parametrize("masters", [1, 3])
+def test_k3s_started_by_hand_before_a_birth_holds_nothing_up(masters: int) -> None:
+    """The start guard ends it again and again; the record comes first all the same, and then the birth."""
+    spec = a_spec(masters, 1)
+    state = prepared(spec)
+    for name in spec.master_names:
+        state = started_by_hand(state, spec, name)
+    assert verbs(plan(state, spec).steps) == [RECORD]
+    assert position(state, spec)["InitControlPlane", MASTER1] == 1
 
 
 @pytest.mark.parametrize("masters", [1, 3, 5])

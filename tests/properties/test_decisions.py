@@ -5,18 +5,23 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
+import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
+from tests.decide import world as w
+from tests.decide.oddities import every_server_ready
 from tests.decide.world import CREATE, DELETE, NOW, forecast
 from tests.properties.safety import dangers, violations
 from tests.properties.walking import run, what_is_unexplained
-from tests.properties.worlds import World, anything, grown, unborn
+from tests.properties.worlds import UNBORN, World, anything, grown, unborn
 
 from hetzner_k3s import decide
 from hetzner_k3s.model.errors import SshStage
 from hetzner_k3s.model.facts import Known, Unknown
 from hetzner_k3s.model.host import HostReading, Unreachable
+from hetzner_k3s.model.identity import BirthRecord, Phase
 from hetzner_k3s.model.plan import Plan, Scope
+from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import PowerOn, StartMaster
 
@@ -73,6 +78,27 @@ def test_a_refusal_empties_every_scope(world: World) -> None:
     for intent in (CREATE, DELETE):
         plan = decide.plan(world.spec, world.state, intent)
         assert not plan.refusals or (plan.steps, plan.waits) == ((), ())
+
+
+@WALKS
+@given(anything())
+def test_nothing_left_to_do_means_the_cluster_lives(world: World) -> None:
+    """Exit 0: no world that lacks its cluster, a master or a worker is called up to date, whatever no rule knows."""
+    _lives_where_nothing_is_left(world.spec, world.state)
+
+
+@pytest.mark.parametrize("phase", [None, Phase.BOOTSTRAPPING])
+@pytest.mark.parametrize("odd", [name for name in UNBORN if name != "absent"])
+def test_one_odd_server_before_a_birth_is_never_called_up_to_date(odd: str, phase: Phase | None) -> None:
+    for name in w.SPEC.master_names:
+        state = UNBORN[odd](every_server_ready(), w.SPEC, name)
+        seed = w.FIRST_MASTER if phase else None
+        _lives_where_nothing_is_left(w.SPEC, w.recorded(state, BirthRecord(phase=phase, seed=seed)))
+
+
+def _lives_where_nothing_is_left(spec: ClusterSpec, state: ClusterState) -> None:
+    plan = decide.plan(spec, state, CREATE)
+    assert not plan.settled or what_is_unexplained(spec, state, plan) == []
 
 
 @QUICK

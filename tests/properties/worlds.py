@@ -244,6 +244,7 @@ UNBORN: Final[dict[str, Change]] = {
     "absent": _kept,
     **STAGES,
     "holding data": w.joining,
+    "started by hand": w.started_by_hand,
     "off": lambda state, spec, name: w.off(w.ready(state, spec, name), name),
     "denied": lambda state, spec, name: w.unreachable(w.ready(state, spec, name), name, SshStage.AUTH, "told so"),
 }

@@ -9,6 +9,7 @@ from hetzner_k3s.lab.simulated.faults import Rebooted, ServerDeleted, until
 from hetzner_k3s.lab.simulated.operator_machine import OperatorMachine
 from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.errors import ExitCode
+from hetzner_k3s.model.operations import K3sRole
 
 from . import mischief
 from .clusters import MASTER1, WORKER1, WORKER2, with_s3
@@ -50,6 +51,28 @@ async def _(story: Story) -> None:
     await asyncio.sleep(60)
     said(await story.refuses("birth.half-begun"), "birth.half-begun", "Delete that server")
     assert not story.world.site.births
+    await story.happens(ServerDeleted(MASTER1))
+
+
+@_tell("k3s-is-started-by-hand-before-the-birth", born())
+async def _(story: Story) -> None:
+    """The start guard ends it again and again: nothing was born, and a run must not call that up to date."""
+    await gone(story)
+    await story.create(kill_at=f"after Install on {MASTER1}")
+    mischief.start(story.world.host(MASTER1))
+    await asyncio.sleep(30)
+    assert story.world.host(MASTER1).units[K3sRole.SERVER].facts().restarts > 0
+
+
+@_tell("a-mark-of-a-reset-lies-on-an-empty-master", born())
+async def _(story: Story) -> None:
+    """No rule knows what that is, so none has a step: the run says so and does not end with 0."""
+    await gone(story)
+    await story.create(kill_at=f"after Install on {MASTER1}")
+    story.world.host(MASTER1).disk.held = True
+    await story.create()
+    refused = await story.refuses("cluster.unfinished")
+    assert f"{MASTER1} (id" in said(refused, "cluster.unfinished", "delete it at Hetzner").saw
     await story.happens(ServerDeleted(MASTER1))
 
 

@@ -35,6 +35,7 @@ _TABLES: Final = (
     "GATES",
     "ON_DATABASE_GATES",
     "BESIDE_OTHER_DATA",
+    "BEFORE_THE_END",
     "DELETE_GATES",
     "CONTROL_PLANE",
     "ON_DATABASE",

@@ -222,9 +222,15 @@ def give_birth(basis: Basis) -> Opinion | None:
     if unseen or seed.server is None or not api_address_known(basis):
         return Opinion(waits=_awaited(basis, unseen))
     if record.phase is None or lookup.recorded_seeds(basis.spec, basis.view) != {seed.server.id}:
-        return Opinion((_record_bootstrapping(seed, seed.server),)) if seed.stage is Stage.READY else Opinion()
+        return Opinion((_record_bootstrapping(seed, seed.server),)) if _may_begin(seed) else Opinion()
     database = basis.spec.database.digits if basis.spec.database else None
     return Opinion(_bring_up(seed, seed.server, replace(record, database=database)))
+
+
+def _may_begin(seed: MasterView) -> bool:
+    """Check whether a birth may be recorded for it; the start guard ends what somebody started on an empty disk."""
+    started_by_hand = seed.stage is Stage.JOINING and seed.facts is not None and seed.facts.disk.empty
+    return seed.stage is Stage.READY or started_by_hand
 
 
 def _unseen(basis: Basis) -> list[Server]:

@@ -40,6 +40,7 @@ from hetzner_k3s.decide import (
     surplus,
     teardown,
     tokens,
+    unfinished,
     versions,
     workers,
 )
@@ -192,6 +193,9 @@ MOVES: tuple[Move, ...] = (
     kubeconfig.write_kubeconfig,
 )
 
+BEFORE_THE_END: tuple[Gate, ...] = (unfinished.cluster_lives,)
+"""Asked where nothing is left to do or to wait for: what forbids calling the cluster up to date."""
+
 DELETE_GATES: tuple[Gate, ...] = (
     listing.listing_complete,
     listing.record_agrees,
@@ -210,7 +214,10 @@ def plan(spec: ClusterSpec, state: ClusterState, intent: Intent, in_flight: froz
         return Plan(refusals=refusals, notes=notes)
     opinions = _opinions(basis) if create else (teardown.tear_down(basis),)
     steps = startable((step for opinion in opinions for step in opinion.steps), in_flight)
-    return Plan(steps=steps, waits=tuple(w for o in opinions for w in o.waits), notes=notes, degraded=degraded)
+    waits = tuple(wait for opinion in opinions for wait in opinion.waits)
+    if create and not (steps or waits or in_flight):
+        refusals = tuple(refusal for gate in BEFORE_THE_END for refusal in gate(basis))
+    return Plan(steps=steps, waits=waits, refusals=refusals, notes=notes, degraded=degraded)
 
 
 def _gates(basis: Basis) -> tuple[Gate, ...]:

@@ -1,9 +1,10 @@
-# start_k3s UNIT BIRTH(yes|no): enables and starts the unit without waiting; one that runs is left alone.
+# start_k3s UNIT BIRTH(yes|no): enables and starts the unit without waiting; one that runs is left alone. One that the
+# guard keeps from starting again and again does not run: it takes the permit at its next turn.
 unit=$1 birth=$2
 
 running() {
     case $(systemctl show -p ActiveState -p SubState "$unit") in
-        *SubState=auto-restart*) return 1 ;;
+        *SubState=auto-restart* | *SubState=start-pre*) return 1 ;;
         *ActiveState=active* | *ActiveState=activating* | *ActiveState=reloading*) return 0 ;;
     esac
     return 1
