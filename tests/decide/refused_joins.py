@@ -104,6 +104,11 @@ CONSENTS = {
         "consent.unfit",
         intent=replacing(MASTER2),
     ),
+    "a master that is protected at Hetzner is to be discarded": case(
+        edit_server(not_listening(healthy(), MASTER3), MASTER3, lambda s: replace(s, protected=True)),
+        "consent.unfit",
+        intent=replacing(MASTER3),
+    ),
     "a master is to be discarded although no quorum is there": case(
         without_quorum(off(off(healthy(), MASTER2), MASTER3)),
         "consent.unfit",

@@ -202,7 +202,73 @@ BIRTH = {
     ),
 }
 
+_PROTECTED_NETWORK = with_listing(
+    edit_server(healthy(), MASTER1, lambda s: replace(s, protected=True)),
+    networks=tuple(replace(n, protected=True) for n in healthy().view.networks),
+)
+
+_STRANGER = replace(FOREIGN, name="db", private_ips={})
+
 DELETION = {
+    "a deletion, but a master and the network are protected": case(
+        _PROTECTED_NETWORK, "delete.protected", intent=DELETE
+    ),
+    "a deletion asked for with --force, but the load balancer is protected": case(
+        with_listing(
+            healthy(), load_balancers=tuple(replace(b, protected=True) for b in healthy().view.load_balancers)
+        ),
+        "delete.protected",
+        intent=replace(DELETE, unasked=True),
+    ),
+    "a deletion that was begun, but the last server is protected": case(
+        edit_server(
+            recorded(healthy(ONE), replace(born_record(), phase=Phase.DELETING)),
+            MASTER1,
+            lambda s: replace(s, protected=True),
+        ),
+        "delete.protected",
+        spec=ONE,
+        intent=DELETE,
+    ),
+    "a deletion, but the firewall is on somebody else's server": case(
+        with_server(
+            with_listing(
+                healthy(),
+                firewalls=tuple(replace(f, servers=frozenset({101, _STRANGER.id})) for f in healthy().view.firewalls),
+            ),
+            _STRANGER,
+        ),
+        "delete.in-use",
+        intent=DELETE,
+    ),
+    "a deletion, but load balancer and placement group serve somebody else's server": case(
+        with_server(
+            with_listing(
+                healthy(),
+                placement_groups=tuple(
+                    replace(g, servers=(101, _STRANGER.id)) for g in healthy().view.placement_groups[:1]
+                ),
+                load_balancers=tuple(
+                    replace(b, servers=frozenset({_STRANGER.id})) for b in healthy().view.load_balancers
+                ),
+            ),
+            _STRANGER,
+        ),
+        "delete.in-use",
+        intent=DELETE,
+    ),
+    "a deletion, but something is protected and something is used by others": case(
+        with_server(
+            with_listing(
+                _PROTECTED_NETWORK,
+                firewalls=tuple(replace(f, servers=frozenset({_STRANGER.id})) for f in healthy().view.firewalls),
+            ),
+            _STRANGER,
+        ),
+        "delete.protected",
+        "delete.in-use",
+        intent=DELETE,
+    ),
     "a deletion, but the kubeconfig is another cluster's": case(
         kubeconfig(healthy(), OTHER_CA), "delete.other-cluster", intent=DELETE
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .situations_advice import ADVICE
 from .situations_birth import BIRTH
+from .situations_deletion import DELETION
 from .situations_disaster import DISASTER
 from .situations_identity import IDENTITY
 from .situations_masters import MASTERS
@@ -13,5 +14,5 @@ from .situations_scale import SCALE
 from .situations_tokens import TOKENS
 from .situations_workers import WORKERS
 
-_TOPICS = (BIRTH, PROJECT, IDENTITY, MASTERS, WORKERS, SCALE, TOKENS, DISASTER, RESTORE_FILES, ADVICE)
+_TOPICS = (BIRTH, PROJECT, IDENTITY, MASTERS, WORKERS, SCALE, TOKENS, DISASTER, RESTORE_FILES, DELETION, ADVICE)
 SITUATIONS = [situation for topic in _TOPICS for situation in topic.scenarios]

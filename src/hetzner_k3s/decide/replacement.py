@@ -48,6 +48,11 @@ def _misfit(basis: Basis, name: str) -> tuple[str, str] | None:
     if master.stage in JOINED:
         well = "serves the cluster" if basis.plane.on_database else "is a healthy voter"
         return f"{name} {well}.", "Run `create` without that flag."
+    if master.server is not None and master.server.protected:
+        return (
+            f"{name} (id {master.server.id}) is protected against deletion at Hetzner.",
+            "Lift the protection in the Hetzner console and run the command again, or leave the flag away.",
+        )
     if master.stage not in TROUBLED or others_serve(basis, master):
         return None
     if basis.plane.on_database:

@@ -30,6 +30,7 @@ from hetzner_k3s.decide import (
     masters,
     new_cluster,
     nodes,
+    obstacles,
     power,
     reconnect,
     remediate,
@@ -200,6 +201,8 @@ DELETE_GATES: tuple[Gate, ...] = (
     listing.listing_complete,
     listing.record_agrees,
     teardown.deletion_is_of_this_cluster,
+    obstacles.nothing_protected,
+    obstacles.nothing_used_by_others,
 )
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from hetzner_k3s.decide import predictions
 from hetzner_k3s.decide.basis import Basis, Opinion
 from hetzner_k3s.decide.identity import holds_ca
 from hetzner_k3s.model import lookup, naming
-from hetzner_k3s.model.cloud import Network, PlacementGroup
+from hetzner_k3s.model.cloud import PlacementGroup
 from hetzner_k3s.model.identity import BirthRecord, Phase
 from hetzner_k3s.model.plan import PlannedStep, Reason, Refusal, Scope
 from hetzner_k3s.model.spec import ClusterSpec
@@ -51,17 +50,13 @@ def _record_carrier_exists(basis: Basis) -> bool:
 
 def _group_of_the_record(basis: Basis) -> PlacementGroup | None:
     group = lookup.placement_group(naming.birth_record_placement_group(basis.spec.name), basis.view)
-    return group if group and _ours(basis, group.labels) else None
-
-
-def _ours(basis: Basis, labels: Mapping[str, str]) -> bool:
-    return labels.get(naming.LABEL_CLUSTER) == basis.spec.name
+    return group if group and lookup.is_owned(basis.spec.name, group.labels) else None
 
 
 def _servers(basis: Basis) -> tuple[PlannedStep, ...]:
-    balancer = lookup.load_balancer(basis.spec, basis.view)
+    balancer = lookup.deletable_load_balancer(basis.spec, basis.view)
     steps: list[Step] = []
-    if balancer is not None and _ours(basis, balancer.labels):
+    if balancer is not None:
         steps.append(DeleteResource(target=balancer.name, kind="load_balancer", resource_id=balancer.id))
     steps += [
         DeleteServer(target=server.name, server_id=server.id)
@@ -73,34 +68,19 @@ def _servers(basis: Basis) -> tuple[PlannedStep, ...]:
 def _surroundings(basis: Basis) -> tuple[PlannedStep, ...]:
     steps = [
         DeleteResource(target=group.name, kind="placement_group", resource_id=group.id)
-        for group in _groups(basis)
+        for group in lookup.deletable_groups(basis.spec, basis.view)
         if group.name != naming.birth_record_placement_group(basis.spec.name)
     ]
     firewall = lookup.firewall(basis.spec, basis.view)
-    if firewall is not None and _ours(basis, firewall.labels):
+    if firewall is not None and lookup.is_owned(basis.spec.name, firewall.labels):
         steps.append(DeleteResource(target=firewall.name, kind="firewall", resource_id=firewall.id))
-    network = _own_network(basis)
-    if network is not None and not _network_shared(basis):
+    network = lookup.deletable_network(basis.spec, basis.view)
+    if network is not None:
         steps.append(DeleteResource(target=network.name, kind="network", resource_id=network.id))
     key = lookup.ssh_key(basis.spec, basis.view)
     if key is not None and key.name == naming.ssh_key(basis.spec.name):
         steps.append(DeleteResource(target=key.name, kind="ssh_key", resource_id=key.id))
     return tuple(_planned(step, "nothing of the cluster uses it any more") for step in steps)
-
-
-def _groups(basis: Basis) -> tuple[PlacementGroup, ...]:
-    lock = naming.operator_lock(basis.spec.name)
-    return tuple(g for g in basis.view.placement_groups if _ours(basis, g.labels) and g.name != lock)
-
-
-def _own_network(basis: Basis) -> Network | None:
-    network = None if basis.spec.network.existing_network_name else lookup.network(basis.spec, basis.view)
-    return network if network and _ours(basis, network.labels) else None
-
-
-def _network_shared(basis: Basis) -> bool:
-    network = lookup.network_id(basis.spec, basis.view)
-    return any(network in s.private_ips and not _ours(basis, s.labels) for s in basis.view.servers)
 
 
 def _record_group(basis: Basis) -> tuple[PlannedStep, ...]:
@@ -139,7 +119,13 @@ def _kubeconfig_is_its(basis: Basis) -> bool:
 
 def kept(basis: Basis) -> tuple[str, ...]:
     """Name what a deletion leaves, and why."""
-    return (*_kept_network(basis), *_kept_kubeconfig(basis), *_kept_journal(basis))
+    return (
+        *_kept_network(basis),
+        *_kept_balancers(basis),
+        *_kept_volumes(basis),
+        *_kept_kubeconfig(basis),
+        *_kept_journal(basis),
+    )
 
 
 def _kept_journal(basis: Basis) -> tuple[str, ...]:
@@ -154,9 +140,29 @@ def _kept_journal(basis: Basis) -> tuple[str, ...]:
 def _kept_network(basis: Basis) -> tuple[str, ...]:
     if basis.spec.network.existing_network_name:
         return (f"network {basis.spec.network_name} existed before the cluster and stays",)
-    if _own_network(basis) is None:
+    if lookup.own_network(basis.spec, basis.view) is None:
         return ()
-    return ("the network stays: servers of others are attached to it",) if _network_shared(basis) else ()
+    shared = lookup.network_is_shared(basis.spec, basis.view)
+    return ("the network stays: servers of others are attached to it",) if shared else ()
+
+
+def _kept_balancers(basis: Basis) -> tuple[str, ...]:
+    network = lookup.network_id(basis.spec, basis.view)
+    others = (b for b in basis.view.load_balancers if b != lookup.deletable_load_balancer(basis.spec, basis.view))
+    return tuple(
+        f"load balancer {b.name} (id {b.id}) stays: if Kubernetes made it, delete it at Hetzner, it costs money"
+        for b in others
+        if network is not None and network in b.private_ips
+    )
+
+
+def _kept_volumes(basis: Basis) -> tuple[str, ...]:
+    return tuple(
+        f"{'volume' if len(server.volumes) == 1 else 'volumes'} {', '.join(map(str, server.volumes))} of {server.name} "
+        f"{'stays' if len(server.volumes) == 1 else 'stay'}, detached: no data on volumes is deleted"
+        for server in lookup.owned_servers(basis.spec.name, basis.view)
+        if server.volumes
+    )
 
 
 def _kept_kubeconfig(basis: Basis) -> tuple[str, ...]:

@@ -35,6 +35,7 @@ class Server:
     private_ips: Mapping[int, str] = field(default_factory=dict)
     placement_group: int | None = None
     protected: bool = False
+    volumes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +47,7 @@ class Network:
     ip_range: str
     subnets: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
+    protected: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,18 +73,19 @@ class FirewallRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Firewall:
-    """A firewall with the label selectors it is applied to."""
+    """A firewall with the label selectors it is applied to; `servers` are those it is on, directly or by a selector."""
 
     id: int
     name: str
     rules: tuple[FirewallRule, ...] = ()
     selectors: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
+    servers: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadBalancer:
-    """A load balancer with the label selectors of its targets."""
+    """A load balancer with the label selectors of its targets; `servers` are those it sends to, however named."""
 
     id: int
     name: str
@@ -90,6 +93,8 @@ class LoadBalancer:
     private_ips: Mapping[int, str] = field(default_factory=dict)
     selectors: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
+    servers: frozenset[int] = frozenset()
+    protected: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

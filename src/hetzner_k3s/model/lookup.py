@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+from collections.abc import Mapping
 
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import CloudView, Firewall, LoadBalancer, Network, PlacementGroup, Server, SshKey
@@ -54,9 +55,43 @@ def placement_group(name: str, view: CloudView) -> PlacementGroup | None:
     return next((g for g in view.placement_groups if g.name == name), None)
 
 
+def is_owned(cluster: str, labels: Mapping[str, str]) -> bool:
+    """Check whether a resource carries the cluster's label."""
+    return labels.get(naming.LABEL_CLUSTER) == cluster
+
+
+def deletable_load_balancer(spec: ClusterSpec, view: CloudView) -> LoadBalancer | None:
+    """Return the load balancer of the API where it carries the cluster's label, so that `delete` takes it."""
+    found = load_balancer(spec, view)
+    return found if found and is_owned(spec.name, found.labels) else None
+
+
+def own_network(spec: ClusterSpec, view: CloudView) -> Network | None:
+    """Return the network that was made for the cluster."""
+    found = None if spec.network.existing_network_name else network(spec, view)
+    return found if found and is_owned(spec.name, found.labels) else None
+
+
+def network_is_shared(spec: ClusterSpec, view: CloudView) -> bool:
+    """Check whether servers of others are attached to the cluster's network."""
+    number = network_id(spec, view)
+    return any(number in s.private_ips and not is_owned(spec.name, s.labels) for s in view.servers)
+
+
+def deletable_network(spec: ClusterSpec, view: CloudView) -> Network | None:
+    """Return the network that `delete` takes: the cluster's own, unless servers of others are attached to it."""
+    return None if network_is_shared(spec, view) else own_network(spec, view)
+
+
+def deletable_groups(spec: ClusterSpec, view: CloudView) -> tuple[PlacementGroup, ...]:
+    """Return the placement groups that `delete` takes: all of the cluster's but the operator lock."""
+    lock = naming.operator_lock(spec.name)
+    return tuple(g for g in view.placement_groups if is_owned(spec.name, g.labels) and g.name != lock)
+
+
 def owned_servers(cluster: str, view: CloudView) -> tuple[Server, ...]:
     """Give the servers that carry the cluster's label."""
-    return tuple(s for s in view.servers if s.labels.get(naming.LABEL_CLUSTER) == cluster)
+    return tuple(s for s in view.servers if is_owned(cluster, s.labels))
 
 
 def owned_masters(cluster: str, view: CloudView) -> tuple[Server, ...]:

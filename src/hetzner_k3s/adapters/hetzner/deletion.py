@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from hetzner_k3s.adapters.hetzner import translate
 from hetzner_k3s.adapters.hetzner.actions import Actions
-from hetzner_k3s.adapters.hetzner.api import Api
-from hetzner_k3s.model.errors import CloudConflict, CloudError
+from hetzner_k3s.adapters.hetzner.api import Api, Json
+from hetzner_k3s.model.errors import CloudConflict, CloudError, Fate
 
 _WITHIN: Final = 180.0
 _IN_USE_ATTEMPTS: Final = 8
@@ -32,16 +33,34 @@ async def delete(api: Api, actions: Actions, path: str) -> None:
 
 
 async def delete_firewall(api: Api, actions: Actions, firewall_id: int) -> None:
-    """Take a firewall off everything it is applied to, which Hetzner demands before it can be deleted."""
+    """Take a firewall off its label selectors, which Hetzner demands, and delete it.
+
+    Raises:
+        CloudConflict: it is on servers that exist; to take it off them would open them to the internet.
+    """
     path = f"/firewalls/{firewall_id}"
     try:
-        applied = (await api.get(path))["firewall"]["applied_to"]
-        if applied:
-            kinds = ("label_selector", "server")
-            resources = [{"type": a["type"], a["type"]: a[a["type"]]} for a in applied if a["type"] in kinds]
-            answer = await api.repeatable_post(f"{path}/actions/remove_from_resources", {"remove_from": resources})
+        selectors = await _selectors_alone(api, path)
+        if selectors:
+            answer = await api.repeatable_post(f"{path}/actions/remove_from_resources", {"remove_from": selectors})
             await actions.finish(*answer["actions"], within=_WITHIN)
     except CloudError as failure:
         if failure.code not in {"not_found", "firewall_already_removed"}:
             raise
     await delete(api, actions, path)
+
+
+async def _selectors_alone(api: Api, path: str) -> list[Json]:
+    """Return a firewall's label selectors once it is on no server; that follows a server's end by seconds."""
+    for attempt in range(_IN_USE_ATTEMPTS):
+        applied = (await api.get(path))["firewall"]["applied_to"]
+        servers = translate.covered(applied)
+        if not servers:
+            return [{key: entry[key] for key in ("type", "label_selector")} for entry in applied]
+        await api.pause(attempt)
+    raise CloudConflict(
+        f"{path.removeprefix('/')} is on servers that are not deleted with it: {', '.join(map(str, sorted(servers)))}",
+        code="resource_in_use",
+        fate=Fate.DID_NOT_HAPPEN,
+        hint="Run the command again to see whose they are.",
+    )

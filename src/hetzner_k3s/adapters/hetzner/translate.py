@@ -30,14 +30,22 @@ def server(raw: Json) -> Server:
         public_ipv4=_public_ipv4(raw),
         private_ips=_private_ips(raw),
         placement_group=(raw.get("placement_group") or {}).get("id"),
-        protected=(raw.get("protection") or {}).get("delete", False),
+        protected=_protected(raw),
+        volumes=tuple(raw.get("volumes") or ()),
     )
 
 
 def network(raw: Json) -> Network:
     """Read a network."""
     subnets = tuple(subnet["ip_range"] for subnet in raw["subnets"])
-    return Network(id=raw["id"], name=raw["name"], ip_range=raw["ip_range"], subnets=subnets, labels=raw["labels"])
+    return Network(
+        id=raw["id"],
+        name=raw["name"],
+        ip_range=raw["ip_range"],
+        subnets=subnets,
+        labels=raw["labels"],
+        protected=_protected(raw),
+    )
 
 
 def placement_group(raw: Json) -> PlacementGroup:
@@ -46,13 +54,14 @@ def placement_group(raw: Json) -> PlacementGroup:
 
 
 def firewall(raw: Json) -> Firewall:
-    """Read a firewall; `selectors` are its label selectors, resources that they match are left out."""
+    """Read a firewall."""
     return Firewall(
         id=raw["id"],
         name=raw["name"],
         rules=tuple(_rule(rule) for rule in raw["rules"]),
         selectors=_selectors(raw["applied_to"]),
         labels=raw["labels"],
+        servers=covered(raw["applied_to"]),
     )
 
 
@@ -78,6 +87,8 @@ def load_balancer(raw: Json) -> LoadBalancer:
         private_ips=_private_ips(raw),
         selectors=_selectors(raw["targets"]),
         labels=raw["labels"],
+        servers=covered(raw["targets"]),
+        protected=_protected(raw),
     )
 
 
@@ -86,9 +97,19 @@ def balanced(raw: Json) -> frozenset[int]:
     return frozenset(found["server"]["id"] for target in raw["targets"] for found in target.get("targets") or ())
 
 
+def covered(entries: list[Json]) -> frozenset[int]:
+    """Read the ids of the servers in `applied_to` or `targets`, named there or matched by a selector."""
+    matched = (one for entry in entries for one in (entry.get("applied_to_resources") or entry.get("targets") or ()))
+    return frozenset(entry["server"]["id"] for entry in (*entries, *matched) if entry["type"] == "server")
+
+
 def ssh_key(raw: Json) -> SshKey:
     """Read an SSH key."""
     return SshKey(id=raw["id"], name=raw["name"], fingerprint=raw["fingerprint"])
+
+
+def _protected(raw: Json) -> bool:
+    return bool((raw.get("protection") or {}).get("delete", False))
 
 
 def _public_ipv4(raw: Json) -> str | None:

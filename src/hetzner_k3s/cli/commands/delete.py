@@ -20,12 +20,16 @@ from hetzner_k3s.reconcile import Wish, converge
 @config_option
 @quiet_option
 @click.option(
-    "--force", is_flag=True, help="Ask nothing, ignore protect_against_deletion and leave the kubeconfig, as 2.x does."
+    "--force",
+    is_flag=True,
+    help="Ask nothing, ignore protect_against_deletion of the file and leave the kubeconfig, as 2.x does. It does not "
+    "lift Hetzner's own protection, nor take anything from servers that are not the cluster's.",
 )
 def delete(config: Path, quiet: bool, force: bool) -> ExitCode:
     """Delete the cluster: its servers, load balancer, network, firewall, placement groups and SSH key.
 
     Volumes and load balancers that Kubernetes made stay. What goes is shown first, and the cluster's name is asked for.
+    Nothing goes while any of it is protected at Hetzner, or used by servers that stay: all of that is named at once.
     """
     spec = load_spec(config)
     if spec.protect_against_deletion and not force:

@@ -38,6 +38,7 @@ def server(raw: Json) -> Server:
         private_ips={net["network"]: net["ip"] for net in raw["private_net"]},
         placement_group=group and group["id"],
         protected=raw["protection"]["delete"],
+        volumes=tuple(raw["volumes"]),
     )
 
 
@@ -45,7 +46,12 @@ def network(raw: Json) -> Network:
     """Read a network."""
     subnets = tuple(subnet["ip_range"] for subnet in raw["subnets"])
     return Network(
-        id=raw["id"], name=raw["name"], ip_range=raw["ip_range"], subnets=subnets, labels=dict(raw["labels"])
+        id=raw["id"],
+        name=raw["name"],
+        ip_range=raw["ip_range"],
+        subnets=subnets,
+        labels=dict(raw["labels"]),
+        protected=raw["protection"]["delete"],
     )
 
 
@@ -62,6 +68,7 @@ def firewall(raw: Json) -> Firewall:
         rules=tuple(_rule(rule) for rule in raw["rules"]),
         selectors=_selectors(raw["applied_to"]),
         labels=dict(raw["labels"]),
+        servers=_servers(raw["applied_to"], "applied_to_resources"),
     )
 
 
@@ -74,6 +81,8 @@ def load_balancer(raw: Json) -> LoadBalancer:
         private_ips={net["network"]: net["ip"] for net in raw["private_net"]},
         selectors=_selectors(raw["targets"]),
         labels=dict(raw["labels"]),
+        servers=_servers(raw["targets"], "targets"),
+        protected=raw["protection"]["delete"],
     )
 
 
@@ -139,3 +148,9 @@ def _rule(raw: Json) -> FirewallRule:
         networks=tuple(raw[side]),
         description=raw["description"] or "",
     )
+
+
+def _servers(entries: list[Json], matched: str) -> frozenset[int]:
+    """Read the servers of entries, and those that their selectors match."""
+    every = [*entries, *(found for entry in entries for found in entry.get(matched) or ())]
+    return frozenset(entry["server"]["id"] for entry in every if entry["type"] == "server")
