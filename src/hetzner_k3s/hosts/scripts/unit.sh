@@ -16,7 +16,11 @@ if [ "$fence" -lt "${greatest:-0}" ]; then
     (refuse 4 fenced "a newer run (lock ${greatest}) works on this cluster; ours is $fence") >"$work/stdout"
     conclude
 fi
-[ "$fence" = "${greatest:-}" ] || printf '%s\n' "$fence" | write_atomically 0600 "$our_state/fence"
+# A fence that is not on the disk would let an older run in later, so nothing is done without it.
+[ "$fence" = "${greatest:-}" ] || printf '%s\n' "$fence" | write_atomically 0600 "$our_state/fence" || {
+    (refuse 6 never_ran "could not write the number of the operator lock to $our_state/fence") >"$work/stdout"
+    conclude
+}
 printf '{"id":"%s","name":"%s","fence":%s}\n' "$id" "$name" "$fence" | write_atomically 0600 "$our_state/ops/last"
 /bin/sh "$work/script" "$@" <"$work/stdin" >"$work/stdout"
 [ -s "$work/stdout" ] || (fail "$name gave no result") >"$work/stdout"
