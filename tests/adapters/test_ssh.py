@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -41,6 +42,9 @@ class Server:
         self.commands: list[str] = []
         self.answer = '{"result":{"members":[]}}'
         self.complaint = ""
+        self.noise = ""
+        """What the login shell prints by itself."""
+        self.marks = 2
         self.hold: asyncio.Event | None = None
         self.began = asyncio.Event()
         self.received: bytes | None = None
@@ -57,9 +61,18 @@ class Server:
             await self.hold.wait()
         if self.received is not None:
             self.received = (await process.stdin.read()).encode("utf-8", "surrogateescape")
-        process.stdout.write(self.answer)
-        process.stderr.write(self.complaint)
+        mark = _mark(process.command or "")
+        end = f"\n{mark}\n" if self.marks > 1 else ""
+        process.stdout.write(f"{self.noise}\n{mark}\n{self.answer}{end}{self.noise}")
+        process.stderr.write(f"{self.noise}\n{mark}\n{self.complaint}\n{mark}\n")
         process.exit(3 if self.complaint else 0)
+
+
+def _mark(command: str) -> str:
+    """Give the line that is to stand before and after the answer."""
+    found = re.search(r"printf '\\n([0-9a-f]{16})\\n'", command.replace("'\"'\"'", "'"))
+    assert found is not None, command[:200]
+    return found[1]
 
 
 @asynccontextmanager
@@ -270,6 +283,49 @@ def test_a_stream_is_given_as_it_comes_and_its_complaint_is_an_error(tmp_path: P
             [piece async for piece in ssh.stream(target, FetchDatabase())]
         server.complaint = "tar: write error"
         with pytest.raises(OperationFailed, match="tar: write error"):
+            [piece async for piece in ssh.stream(target, FetchDatabase())]
+
+    with_server(tmp_path, story)
+
+
+MOTD = '{"result":"no"}\nWelcome, root! Your token is on the fridge.\n'
+
+
+def test_a_login_shell_that_talks_breaks_neither_answers_nor_streams(tmp_path: Path) -> None:
+    async def story(server: Server, target: HostTarget, ssh: SshHosts) -> None:
+        server.noise = MOTD
+        assert await ssh.perform(target, ReadMembers()) == ()
+        server.answer = "archive" * 100_000
+        got = b"".join([piece async for piece in ssh.stream(target, FetchDatabase())])
+        assert got.decode() == server.answer
+        server.complaint = '{"error":"failed","message":"this host holds no data"}'
+        with pytest.raises(OperationFailed, match="this host holds no data"):
+            [piece async for piece in ssh.stream(target, FetchDatabase())]
+
+    with_server(tmp_path, story)
+
+
+def test_an_answer_without_an_end_is_that_hosts_failure(tmp_path: Path) -> None:
+    """Seen: endless output of one host took 3.25 GB of memory."""
+
+    async def story(server: Server, target: HostTarget, ssh: SshHosts) -> None:
+        server.answer = "x" * (5 << 20)
+        with pytest.raises(OperationFailed, match="m1: ReadMembers failed: it sent more than 4 MiB"):
+            await ssh.perform(target, ReadMembers())
+        server.answer, server.received = "y" * (5 << 20), b""
+        receiving = ReceiveSnapshot(name="kept-a", size=1, sha256="ab" * 32)
+        with pytest.raises(OperationFailed, match="more than 4 MiB"):
+            await ssh.send(target, receiving, _in_pieces(b"x"))
+        server.answer, server.received = '{"result":{"members":[]}}', None
+        assert await ssh.perform(target, ReadMembers()) == ()
+
+    with_server(tmp_path, story)
+
+
+def test_a_stream_whose_end_did_not_come_is_an_error(tmp_path: Path) -> None:
+    async def story(server: Server, target: HostTarget, ssh: SshHosts) -> None:
+        server.marks = 1
+        with pytest.raises(OperationFailed, match="between the marks"):
             [piece async for piece in ssh.stream(target, FetchDatabase())]
 
     with_server(tmp_path, story)

@@ -172,6 +172,7 @@ def test_it_becomes_one_command_without_a_secret(operation: Operation[object]) -
     words = shlex.split(sent.command)
     assert words[:3] == ["exec", "/bin/sh", "-c"]
     assert ("systemd-run" in words[3]) == operation.mutating
+    assert words[3].count("\\n0123\\n") == 4  # to both streams, first and last
     assert sent.limit > 0
 
 

@@ -14,11 +14,13 @@ from typing import Any, Final, TypeVar
 import asyncssh
 
 from hetzner_k3s.hosts import operations
+from hetzner_k3s.hosts.framing import Frame
 from hetzner_k3s.hosts.operations import Invocation
 from hetzner_k3s.model.contact import HostTarget, host_key_label
 from hetzner_k3s.model.errors import Fate, HostBusy, HostUnreachable, ProductError, SshStage
 from hetzner_k3s.model.host import HostKeyKind
 from hetzner_k3s.model.operations import Done, Operation, ReceiveSnapshot, RotateHostKey
+from hetzner_k3s.model.printable import excerpt
 from hetzner_k3s.ports import Clock, Rng
 
 R = TypeVar("R")
@@ -36,8 +38,17 @@ _SETTLE_SECONDS: Final = 60.0
 _POLL_SECONDS: Final = 0.2
 _PIECE: Final = 1 << 18
 """Bytes of a stream that are taken at a time."""
+_COMPLAINT: Final = 1 << 16
+"""Bytes of what a stream writes to stderr that are kept; the rest is read and forgotten."""
+_ID_BYTES: Final = 8
+_WORDS: Final = 300
+"""Characters of a peer's own words that are shown: it may be anybody, as long as no host key was checked."""
 
 _LOST = (asyncssh.Error, OSError, asyncio.TimeoutError)
+
+
+class _TooMuch(Exception):
+    """A host sent more than the operation may print."""
 
 
 class UnusableKey(ProductError):
@@ -101,37 +112,47 @@ class SshHosts:
     async def stream(self, target: HostTarget, operation: Operation[Done]) -> AsyncIterator[bytes]:
         """Run a reading operation and give its stdout in pieces; see `ports.Hosts.stream` for what it raises."""
         connection = await self._connect(target, boot_key_suffices=operation.boot_key_suffices)
-        sent = operations.invocation(operation, "")
+        sent = operations.invocation(operation, self._rng.token_hex(_ID_BYTES))
+        frame = Frame(sent.mark)
         try:
             async with connection.sessions, asyncio.timeout(sent.limit):
                 process = await connection.client.create_process(sent.command, stdin=asyncssh.DEVNULL, encoding=None)
+                complaint = asyncio.create_task(_complaint(process.stderr))
                 try:
-                    while piece := await process.stdout.read(_PIECE):
-                        yield piece
+                    async for piece in _pieces(process.stdout, sent.most):
+                        if content := frame.feed(piece):
+                            yield content
                     ended = await process.wait()
                 finally:
                     process.close()
+                    said = await _ended(complaint)
+        except _TooMuch:
+            raise operations.too_much(operation, target.name) from None
         except _LOST as lost:
             self._drop(target)
-            raise _unreachable(target, SshStage.SESSION, f"connection lost: {lost}") from lost
+            raise _unreachable(target, SshStage.SESSION, f"connection lost: {_words(lost)}") from lost
         if ended.exit_status != 0:
-            raise operations.stream_failure(operation, _as_text(ended.stderr), target.name)
+            raise operations.stream_failure(operation, said, sent.mark, target.name)
+        if not frame.closed:
+            raise operations.cut_short(operation, target.name)
 
     async def send(self, target: HostTarget, operation: ReceiveSnapshot, pieces: AsyncIterator[bytes]) -> None:
         """Run an operation whose stdin is a file; see `ports.Hosts.send`."""
         connection = await self._connect(target, boot_key_suffices=operation.boot_key_suffices)
-        sent = operations.invocation(operation, "")
+        sent = operations.invocation(operation, self._rng.token_hex(_ID_BYTES))
         try:
             async with connection.sessions, asyncio.timeout(sent.limit):
-                process = await connection.client.create_process(sent.command, encoding=None)
+                process = await connection.client.create_process(sent.command, stderr=asyncssh.DEVNULL, encoding=None)
                 try:
-                    printed = await _feed(process, pieces)
+                    printed = await _feed(process, pieces, sent.most)
                 finally:
                     process.close()
+        except _TooMuch:
+            raise operations.too_much(operation, target.name) from None
         except _LOST as lost:
             self._drop(target)
-            raise _unreachable(target, SshStage.SESSION, f"connection lost: {lost}") from lost
-        operations.read_result(operation, printed, target.keys[connection.label], target.name)
+            raise _unreachable(target, SshStage.SESSION, f"connection lost: {_words(lost)}") from lost
+        operations.read_answer(operation, printed, sent.mark, target.keys[connection.label], target.name)
 
     async def forward(self, target: HostTarget, port: int) -> int:
         """Give a port of 127.0.0.1 here that leads to `port` of 127.0.0.1 there, as long as the connection lives.
@@ -144,7 +165,7 @@ class SshHosts:
             try:
                 listener = await connection.client.forward_local_port("127.0.0.1", 0, "127.0.0.1", port)
             except _LOST as lost:
-                raise _unreachable(target, SshStage.SESSION, f"no forward to port {port}: {lost}") from lost
+                raise _unreachable(target, SshStage.SESSION, f"no forward to port {port}: {_words(lost)}") from lost
             connection.forwards[port] = listener
         return connection.forwards[port].get_port()
 
@@ -167,24 +188,28 @@ class SshHosts:
             await self._clock.sleep(_POLL_SECONDS)
 
     async def _run_operation(self, connection: _Connection, target: HostTarget, operation: Operation[R]) -> R:
-        operation_id = self._rng.token_hex(8)
+        operation_id = self._rng.token_hex(_ID_BYTES)
         try:
             printed = await _run(connection, operations.invocation(operation, operation_id))
+        except _TooMuch:
+            raise operations.too_much(operation, target.name) from None
         except _LOST as lost:
             self._drop(target)
             if not operation.mutating:
-                raise _unreachable(target, SshStage.SESSION, f"connection lost: {lost}") from lost
+                raise _unreachable(target, SshStage.SESSION, f"connection lost: {_words(lost)}") from lost
             printed = await self._settle(target, operation, operation_id)
-        return operations.read_result(operation, printed, target.keys[connection.label], target.name)
+        return operations.read_answer(operation, printed, operation_id, target.keys[connection.label], target.name)
 
-    async def _settle(self, target: HostTarget, operation: Operation[Any], operation_id: str) -> str:
+    async def _settle(self, target: HostTarget, operation: Operation[Any], operation_id: str) -> bytes:
         """Ask the host, over a new connection, how an operation ended that outlived the old one."""
         try:
             connection = await self._connect(target, boot_key_suffices=operation.boot_key_suffices)
             return await _run(connection, operations.settlement(operation_id, _SETTLE_SECONDS))
-        except (HostUnreachable, *_LOST) as failure:
-            what = f"connection lost during {operations.name(operation)}, and its outcome could not be asked: {failure}"
-            raise _unreachable(target, SshStage.SESSION, what, fate=Fate.MAY_HAVE_HAPPENED) from failure
+        except (HostUnreachable, _TooMuch, *_LOST) as failure:
+            what = f"connection lost during {operations.name(operation)}, and its outcome could not be asked: "
+            raise _unreachable(
+                target, SshStage.SESSION, what + _words(failure), fate=Fate.MAY_HAVE_HAPPENED
+            ) from failure
 
     async def _connect(self, target: HostTarget, *, boot_key_suffices: bool) -> _Connection:
         place = (target.server_id, target.address, target.port)
@@ -211,7 +236,9 @@ class SshHosts:
                     target.address, target.port, **self._options(), client_factory=lambda: check
                 )
             except asyncssh.KeyExchangeFailed as failure:
-                raise _unreachable(target, SshStage.HOST_KEY, f"it offers no ed25519 host key ({failure})") from failure
+                raise _unreachable(
+                    target, SshStage.HOST_KEY, f"it offers no ed25519 host key ({_words(failure)})"
+                ) from failure
             except asyncssh.HostKeyNotVerifiable as failure:
                 what = "its host key is none of those that its labels name"
                 raise _unreachable(target, SshStage.HOST_KEY, what, hint=_OTHER_KEY) from failure
@@ -262,35 +289,78 @@ _OTHER_KEY: Final = (
 )
 
 
-async def _run(connection: _Connection, invocation: Invocation) -> str:
-    """Run a command and give its stdout; a connection that breaks on the way is an error, whatever was printed."""
+async def _run(connection: _Connection, invocation: Invocation) -> bytes:
+    """Run a command and return its stdout; a connection that breaks on the way is an error, whatever was printed."""
     text = invocation.stdin.reveal()
     if invocation.tied:
         stdin: dict[str, Any] = {}
     else:  # an empty input alone would leave the session's stdin open for ever
-        stdin = {"input": text} if text else {"stdin": asyncssh.DEVNULL}
-    async with connection.sessions:
-        process = await connection.client.create_process(invocation.command, errors="replace", **stdin)
+        stdin = {"input": text.encode()} if text else {"stdin": asyncssh.DEVNULL}
+    async with connection.sessions, asyncio.timeout(invocation.limit):
+        process = await connection.client.create_process(
+            invocation.command, stderr=asyncssh.DEVNULL, encoding=None, **stdin
+        )
         try:
-            ended = await process.wait(timeout=invocation.limit)
+            printed = await _read(process.stdout, invocation.most)
+            ended = await process.wait()
         finally:
             process.close()  # also when nobody waits any more: it ends a tied one on the host
     if ended.exit_status is None or ended.exit_status < 0:
         raise asyncssh.ConnectionLost("the session ended without an exit status")
-    return str(ended.stdout)
+    return printed
 
 
-async def _feed(process: asyncssh.SSHClientProcess[bytes], pieces: AsyncIterator[bytes]) -> str:
+async def _feed(process: asyncssh.SSHClientProcess[bytes], pieces: AsyncIterator[bytes], most: int) -> bytes:
     """Give a process its stdin piece by piece, then what it printed; one that ends early is heard all the same."""
+    printed = asyncio.create_task(_read(process.stdout, most))
     try:
         async for piece in pieces:
+            if printed.done():
+                break
             process.stdin.write(piece)
             await process.stdin.drain()
         process.stdin.write_eof()
     except BrokenPipeError:
         pass
-    ended = await process.wait()
-    return _as_text(ended.stdout)
+    finally:
+        printed.add_done_callback(_heard)
+    result = await printed
+    await process.wait()
+    return result
+
+
+def _heard(task: asyncio.Task[bytes]) -> None:
+    """Take note of a task's error: where it is not awaited any more, another one is on its way."""
+    if not task.cancelled():
+        task.exception()
+
+
+async def _pieces(stream: asyncssh.SSHReader[bytes], most: int) -> AsyncIterator[bytes]:
+    arrived = 0
+    while piece := await stream.read(_PIECE):
+        arrived += len(piece)
+        if arrived > most:
+            raise _TooMuch
+        yield piece
+
+
+async def _read(stream: asyncssh.SSHReader[bytes], most: int) -> bytes:
+    return b"".join([piece async for piece in _pieces(stream, most)])
+
+
+async def _complaint(stream: asyncssh.SSHReader[bytes]) -> bytes:
+    """Read all that comes, so that nothing is held up by it, and keep the end."""
+    kept = b""
+    while piece := await stream.read(_PIECE):
+        kept = (kept + piece)[-_COMPLAINT:]
+    return kept
+
+
+async def _ended(complaint: asyncio.Task[bytes]) -> bytes:
+    try:
+        return await complaint
+    except _LOST:
+        return b""
 
 
 def _read_private_key(path: str) -> asyncssh.SSHKey:
@@ -317,8 +387,9 @@ def _no_answer(failure: Exception) -> str:
         return f"no answer by SSH within {_CONNECT_SECONDS:.0f} s"
     if isinstance(failure, ConnectionRefusedError):
         return "nothing listens for SSH (connection refused)"
-    return f"no answer by SSH: {str(failure) or type(failure).__name__}"
+    return f"no answer by SSH: {_words(failure)}"
 
 
-def _as_text(printed: bytes | str | None) -> str:
-    return printed.decode(errors="replace") if isinstance(printed, bytes) else printed or ""
+def _words(failure: Exception) -> str:
+    """Return what a failure says; the text may be the peer's own."""
+    return excerpt(str(failure) or type(failure).__name__, _WORDS)

@@ -1,13 +1,13 @@
-"""Reads the document that `scripts/facts.sh` prints into `HostFacts`."""
+"""Reads the document that `scripts/facts.sh` prints into `HostFacts`; what is not as expected is `Malformed`."""
 
 from __future__ import annotations
 
 import base64
+import binascii
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
 
 from hetzner_k3s.hosts.supervisor_facts import supervisor_facts
+from hetzner_k3s.model.documents import Document, Malformed, decimal
 from hetzner_k3s.model.host import (
     DiskFacts,
     EtcdFacts,
@@ -18,55 +18,75 @@ from hetzner_k3s.model.host import (
     Snapshot,
     UnitFacts,
 )
+from hetzner_k3s.model.printable import printable
 from hetzner_k3s.model.snapshots import SnapshotFile
 
 _UUID = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_PEER = re.compile(r"[0-9a-f]{1,16}")
 _RUNNING_STATES = frozenset({"active", "activating", "deactivating", "reloading"})
 
-Document = Mapping[str, Any]
 
+def host_facts(answer: object, key: HostKeyKind) -> HostFacts:
+    """Return the facts of one look; `key` is the host key that answered.
 
-def host_facts(document: Document, key: HostKeyKind) -> HostFacts:
-    """Build the facts of one look; `key` is the host key that answered."""
-    units = _units(document["units"])
+    Raises:
+        Malformed: the answer is not what the script prints.
+    """
+    document = Document.of(answer)
+    units = _units(document.text("units"))
     return HostFacts(
         key=key,
-        machine_id=document["machine_id"],
-        hostname=document["hostname"],
-        clock=float(document["clock"]),
-        boot_finished=document["boot_finished"],
-        interfaces=_interfaces(document["interfaces"]),
-        k3s_version=document["k3s_version"],
+        machine_id=document.text("machine_id"),
+        hostname=document.text("hostname"),
+        clock=document.number("clock"),
+        boot_finished=document.flag("boot_finished"),
+        interfaces=_interfaces(document.text("interfaces")),
+        k3s_version=document.optional_text("k3s_version"),
         server_unit=units.get("k3s.service", UnitFacts()),
         agent_unit=units.get("k3s-agent.service", UnitFacts()),
-        disk=_disk(document["disk"]),
-        etcd=_etcd(document["etcd"]),
-        supervisor=supervisor_facts(document["supervisor"]),
-        snapshots=_snapshots(document["snapshots"]),
-        operation=_operation(document["operation"], units.get("hetzner-k3s-op.service", UnitFacts())),
-        lineage=document["lineage"],
-        parent_lineage=document["parent_lineage"],
-        held=document["held"],
-        restoring=document["restoring"],
+        disk=_disk(document.child("disk")),
+        etcd=_etcd(document.child("etcd")) if "etcd" in document else EtcdFacts(),
+        supervisor=supervisor_facts(document.child("supervisor") if "supervisor" in document else None),
+        snapshots=_snapshots(document.text("snapshots")),
+        operation=_operation(document, units.get("hetzner-k3s-op.service", UnitFacts())),
+        lineage=document.optional_text("lineage"),
+        parent_lineage=document.optional_text("parent_lineage"),
+        held=document.flag("held"),
+        restoring=document.flag("restoring"),
     )
 
 
 def _disk(document: Document) -> DiskFacts:
     """Read what lies on the disk; the agent's list of masters is the part of its file between the brackets."""
-    listed = document["agent_servers"].replace('"', " ").replace(",", " ").split()
-    return DiskFacts(**{**document, "agent_servers": tuple(listed)})
+    listed = document.text("agent_servers").replace('"', " ").replace(",", " ").split()
+    return DiskFacts(
+        wal=document.flag("wal"),
+        tombstone=document.flag("tombstone"),
+        reset_flag=document.flag("reset_flag"),
+        server_ca=document.optional_text("server_ca"),
+        agent_ca=document.optional_text("agent_ca"),
+        token_hash=document.optional_text("token_hash"),
+        config_token_hash=document.optional_text("config_token_hash"),
+        config_token_ca=document.optional_text("config_token_ca"),
+        passwd_hash=document.optional_text("passwd_hash"),
+        config_server=document.optional_text("config_server"),
+        config_database=document.optional_text("config_database"),
+        config_present=document.flag("config_present"),
+        s3_hash=document.optional_text("s3_hash"),
+        agent_servers=tuple(listed),
+    )
 
 
 def members(answer: Document) -> tuple[Member, ...]:
     """Read the gateway's member list; a field that has its zero value is left out there."""
     return tuple(
         Member(
-            id=entry["ID"],
-            name=entry.get("name", ""),
-            peer_urls=tuple(entry.get("peerURLs", ())),
-            learner=entry.get("isLearner", False),
+            id=str(entry.decimal("ID")),
+            name=entry.text_or("name"),
+            peer_urls=entry.texts("peerURLs"),
+            learner=entry.flag_or("isLearner"),
         )
-        for entry in answer.get("members", ())
+        for entry in answer.children_or_none("members")
     )
 
 
@@ -78,77 +98,117 @@ def _interfaces(listed: str) -> dict[str, str]:
 
 def _units(shown: str) -> dict[str, UnitFacts]:
     """Read `systemctl show`: its blocks are two blanks apart, its lines one."""
-    blocks = [dict(line.split("=", 1) for line in block.split()) for block in shown.split("  ") if block.strip()]
-    return {block["Id"]: _unit(block) for block in blocks if block["LoadState"] != "not-found"}
+    blocks = [_block(block) for block in shown.split("  ") if block.strip()]
+    return {block.text("Id"): _unit(block) for block in blocks if block.text("LoadState") != "not-found"}
 
 
-def _unit(block: Mapping[str, str]) -> UnitFacts:
+def _block(shown: str) -> Document:
+    lines = (line.partition("=") for line in shown.split())
+    return Document({name: value for name, _, value in lines}, "units")
+
+
+def _unit(block: Document) -> UnitFacts:
     return UnitFacts(
-        active=block["ActiveState"],
-        sub=block["SubState"],
-        restarts=int(block["NRestarts"]),
-        main_pid=int(block["MainPID"]),
+        active=block.text("ActiveState"),
+        sub=block.text("SubState"),
+        restarts=block.decimal("NRestarts"),
+        main_pid=block.decimal("MainPID"),
     )
 
 
-def _etcd(document: Document | None) -> EtcdFacts:
-    if document is None:
-        return EtcdFacts()
-    status: Document = document["status"] or {}
-    header: Document = status.get("header", {})
+def _etcd(document: Document) -> EtcdFacts:
+    health, status = document.child("health"), document.child_or_empty("status")
+    header = status.child_or_empty("header")
     return EtcdFacts(
-        healthy=document["health"]["health"] == "true",
-        reason=document["health"].get("reason", ""),
-        member_id=header.get("member_id"),
-        leader=status.get("leader"),
-        learner=status.get("isLearner", False),
-        term=int(status.get("raftTerm", 0)),
-        index=int(status.get("raftIndex", 0)),
-        revision=int(header.get("revision", 0)),
-        errors=tuple(status.get("errors", ())),
-        members=members(document["members"]) if document["members"] else None,
-        bootstrap_keys=_bootstrap_keys(document["bootstrap"] or {}),
-        uid=_uid(document["kube_system"] or {}),
-        active_peers=tuple(str(int(peer, 16)) for peer in document["peers"].split()),
+        healthy=health.text("health") == "true",
+        reason=health.text_or("reason"),
+        member_id=_id(header, "member_id"),
+        leader=_id(status, "leader"),
+        learner=status.flag_or("isLearner"),
+        term=status.decimal("raftTerm", 0),
+        index=status.decimal("raftIndex", 0),
+        revision=header.decimal("revision", 0),
+        errors=status.texts("errors"),
+        members=members(document.child("members")) if "members" in document else None,
+        bootstrap_keys=_bootstrap_keys(document.child_or_empty("bootstrap")),
+        uid=_uid(document.child_or_empty("kube_system")),
+        active_peers=tuple(map(_peer, document.text("peers").split())),
     )
+
+
+def _id(document: Document, name: str) -> str | None:
+    return str(document.decimal(name)) if name in document else None
+
+
+def _peer(digits: str) -> str:
+    if not _PEER.fullmatch(digits):
+        raise Malformed("etcd.peers holds what is no id of a member")
+    return str(int(digits, 16))
 
 
 def _bootstrap_keys(answer: Document) -> tuple[str, ...]:
-    return tuple(base64.b64decode(kv["key"]).decode().rpartition("/")[2] for kv in answer.get("kvs", ()))
+    keys = (decoded(kv, "key").decode(errors="replace") for kv in answer.children_or_none("kvs"))
+    return tuple(printable(key.rpartition("/")[2]) for key in keys)
 
 
 def _uid(answer: Document) -> str | None:
     """Give the first UUID of the stored namespace, which is its UID in protobuf and in JSON alike."""
-    for kv in answer.get("kvs", ()):
-        found = _UUID.search(base64.b64decode(kv["value"]))
+    for kv in answer.children_or_none("kvs"):
+        found = _UUID.search(decoded(kv, "value"))
         if found:
             return found[0].decode()
     return None
 
 
+def decoded(document: Document, name: str) -> bytes:
+    """Return the bytes that a field holds in base64."""
+    try:
+        return base64.b64decode(document.raw_text(name), validate=True)
+    except (binascii.Error, ValueError):
+        raise Malformed(f"{document.path}.{name} is no base64".lstrip(".")) from None
+
+
 def _snapshots(listed: str) -> tuple[Snapshot, ...]:
-    """Read triples of size, modification time and name."""
-    words = listed.split()
-    triples = zip(words[0::3], words[1::3], words[2::3], strict=False)
-    return tuple(Snapshot(name=name, size=int(size), created=float(at)) for size, at, name in triples)
+    """Read size, modification time and name of files; each ends with a slash, which no name can hold."""
+    entries = (entry.split(maxsplit=2) for entry in listed.split("/") if entry.strip())
+    return tuple(map(_snapshot, entries))
 
 
-def hosted_snapshots(told: Sequence[Document]) -> tuple[SnapshotFile, ...]:
+def _snapshot(entry: list[str]) -> Snapshot:
+    if len(entry) != 3:
+        raise Malformed("snapshots is no list of sizes, times and names")
+    size, at, name = entry
+    return Snapshot(name=name, size=decimal(size, "snapshots"), created=float(decimal(at, "snapshots")))
+
+
+def saved_snapshot(answer: object) -> Snapshot:
+    """Read which file a snapshot was saved in."""
+    document = Document.of(answer)
+    return Snapshot(name=document.text("name"), size=document.whole("size"), created=document.number("created"))
+
+
+def hosted_snapshots(answer: object) -> tuple[SnapshotFile, ...]:
     """Read what a host told of its snapshot files."""
     return tuple(
         SnapshotFile(
-            name=one["name"],
-            size=one["size"],
-            created=float(one["created"]),
-            sha256=one["sha256"],
-            cluster_uid=one["uid"],
-            token_hashes=tuple(one["tokens"].split()),
+            name=one.text("name"),
+            size=one.whole("size"),
+            created=one.number("created"),
+            sha256=one.text("sha256"),
+            cluster_uid=one.optional_text("uid"),
+            token_hashes=tuple(one.text("tokens").split()),
         )
-        for one in told
+        for one in Document({"snapshots": answer}).children("snapshots")
     )
 
 
-def _operation(last: Document | None, unit: UnitFacts) -> OperationRecord | None:
-    if last is None:
+def _operation(document: Document, unit: UnitFacts) -> OperationRecord | None:
+    if "operation" not in document:
         return None
-    return OperationRecord(**last, running=unit.active in _RUNNING_STATES)
+    last = document.child("operation")
+    return OperationRecord(
+        id=last.text("id"),
+        name=last.text("name"),
+        fence=last.whole_or("fence"),
+        running=unit.active in _RUNNING_STATES,
+    )

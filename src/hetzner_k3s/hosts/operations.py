@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import gzip
-import json
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
-from hetzner_k3s.hosts.host_facts import Document, host_facts, hosted_snapshots, members
+from hetzner_k3s.hosts import framing
+from hetzner_k3s.hosts.host_facts import decoded, host_facts, hosted_snapshots, members, saved_snapshot
+from hetzner_k3s.hosts.log_answer import log_position
 from hetzner_k3s.hosts.shell import operation_script
 from hetzner_k3s.hosts.units import UNIT_NAMES, install_files
-from hetzner_k3s.hosts.wal import UnreadableLog, last_position
+from hetzner_k3s.hosts.wal import UnreadableLog
+from hetzner_k3s.model.documents import Document, Malformed
 from hetzner_k3s.model.errors import (
     Fate,
     HostBusy,
@@ -23,7 +23,7 @@ from hetzner_k3s.model.errors import (
     PreconditionChanged,
     ProductError,
 )
-from hetzner_k3s.model.host import HostKeyKind, LogPosition, Snapshot
+from hetzner_k3s.model.host import HostKeyKind
 from hetzner_k3s.model.operations import (
     AwaitK3s,
     Done,
@@ -57,17 +57,32 @@ from hetzner_k3s.model.operations import (
     WipeJoiner,
     WriteConfig,
 )
-from hetzner_k3s.model.secrets import Secret
+from hetzner_k3s.model.printable import excerpt
+from hetzner_k3s.model.secrets import Secret, masked
 
 R = TypeVar("R")
 
 _GRACE = 20.0
 """Seconds that an operation with a deadline of its own may take beyond it."""
 
+_MEBIBYTE: Final = 1 << 20
+_ANSWER: Final = 4 * _MEBIBYTE
+"""Bytes of an answer: a look at a master with a thousand snapshots has a tenth of that."""
+_LOG_ANSWER: Final = 256 * _MEBIBYTE
+"""Two segments of 64 MB, packed and in base64 (docs/security.md#caps)."""
+_FILE: Final = 16 * 1024 * _MEBIBYTE
+"""A file or an archive: etcd keeps at most 8 GiB of data, and its log beside that."""
+_QUOTED: Final = 200
+"""Characters of an unreadable answer that are shown."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Procedure:
-    """How one kind of operation is carried out; `limit` is in seconds, a `tied` one ends with its session."""
+    """How one kind of operation is carried out.
+
+    `limit` is in seconds, `most` the bytes that it may print; a `tied` one ends with its session. Of the answer of a
+    `secret` one nothing is quoted, not even a host's reason.
+    """
 
     script: str
     arguments: Callable[[Any], tuple[str, ...]]
@@ -75,6 +90,8 @@ class _Procedure:
     limit: Callable[[Any], float]
     read: Callable[[Any, HostKeyKind], Any]
     tied: bool
+    most: int
+    secret: bool
 
 
 def _procedure(
@@ -85,8 +102,10 @@ def _procedure(
     limit: Callable[[Any], float] = lambda _: 30.0,
     read: Callable[[Any, HostKeyKind], Any] = lambda _result, _key: Done(),
     tied: bool = False,
+    most: int = _ANSWER,
+    secret: bool = False,
 ) -> _Procedure:
-    return _Procedure(script, arguments, stdin, limit, read, tied)
+    return _Procedure(script, arguments, stdin, limit, read, tied, most, secret)
 
 
 def _removal(operation: RemoveMember | RetireMember) -> tuple[str, ...]:
@@ -102,16 +121,25 @@ def _awaiting(operation: AwaitK3s) -> tuple[str, ...]:
     return (UNIT_NAMES[operation.role], operation.milestone.value, _whole(operation.deadline))
 
 
-def _log(result: Document) -> LogPosition | None:
-    return last_position([gzip.decompress(base64.b64decode(segment)) for segment in result["segments"]])
-
-
 def _whole(seconds: float) -> str:
     return str(max(1, round(seconds)))
 
 
-def _text(result: Document) -> str:
-    return base64.b64decode(result["base64"]).decode(errors="replace")
+def _text(result: object) -> str:
+    """Read a text of many lines, each of them printable."""
+    told = decoded(Document.of(result), "base64").decode(errors="replace")
+    return "".join(f"{excerpt(line)}\n" for line in told.split("\n") if line)
+
+
+def _secret(result: object) -> Secret:
+    try:
+        return Secret(decoded(Document.of(result), "base64").decode())
+    except UnicodeDecodeError:
+        raise Malformed("it is no text") from None
+
+
+def _stored_uid(result: object) -> str | None:
+    return Document({"uid": result}).optional_text("uid")
 
 
 _PROCEDURES: Mapping[type[Operation[Any]], _Procedure] = {
@@ -130,7 +158,9 @@ _PROCEDURES: Mapping[type[Operation[Any]], _Procedure] = {
     PointToServer: _procedure("point_to_server", arguments=lambda op: (op.url,)),
     WriteConfig: _procedure("write_config", stdin=lambda op: op.config.reveal()),
     SetToken: _procedure(
-        "set_token", arguments=lambda op: ("yes" if op.revive else "no",), stdin=lambda op: f"{op.token.reveal()}\n"
+        "set_token",
+        arguments=lambda op: ("yes" if op.revive else "no",),
+        stdin=lambda op: f"{op.token.reveal()}\n",
     ),
     StartK3s: _procedure("start_k3s", arguments=lambda op: (UNIT_NAMES[op.role], "yes" if op.birth else "no")),
     AwaitK3s: _procedure(
@@ -151,10 +181,10 @@ _PROCEDURES: Mapping[type[Operation[Any]], _Procedure] = {
         "save_snapshot",
         arguments=lambda op: (op.name,),
         limit=lambda _: 120.0,
-        read=lambda result, _: Snapshot(**result),
+        read=lambda result, _: saved_snapshot(result),
     ),
     ReadSecret: _procedure(
-        "read_secret", arguments=lambda op: (op.kind.value,), read=lambda result, _: Secret(_text(result))
+        "read_secret", arguments=lambda op: (op.kind.value,), read=lambda result, _: _secret(result), secret=True
     ),
     HoldK3s: _procedure(
         "hold_k3s",
@@ -162,12 +192,14 @@ _PROCEDURES: Mapping[type[Operation[Any]], _Procedure] = {
         limit=lambda op: op.watched + 150.0,
     ),
     ReadLog: _procedure(
-        "read_log", arguments=lambda op: (str(op.segments),), read=lambda result, _: _log(result), limit=lambda _: 300.0
+        "read_log",
+        arguments=lambda op: (str(op.segments),),
+        read=lambda result, _: log_position(result),
+        limit=lambda _: 300.0,
+        most=_LOG_ANSWER,
     ),
-    ReadStoredUid: _procedure(
-        "read_stored_uid", read=lambda result, _: None if result is None else str(result), limit=lambda _: 300.0
-    ),
-    FetchDatabase: _procedure("fetch_database", limit=lambda _: 3600.0),
+    ReadStoredUid: _procedure("read_stored_uid", read=lambda result, _: _stored_uid(result), limit=lambda _: 300.0),
+    FetchDatabase: _procedure("fetch_database", limit=lambda _: 3600.0, most=_FILE),
     FenceMember: _procedure("fence_member", arguments=lambda op: (op.ca,), limit=lambda _: 60.0),
     ResetCluster: _procedure(
         "reset_cluster", arguments=lambda op: (op.ca, op.lineage, op.parent or "-"), limit=lambda _: 700.0
@@ -186,9 +218,9 @@ _PROCEDURES: Mapping[type[Operation[Any]], _Procedure] = {
     ReceiveSnapshot: _procedure(
         "receive_snapshot", arguments=lambda op: (op.name, str(op.size), op.sha256), limit=lambda _: 3600.0
     ),
-    SendSnapshot: _procedure("send_snapshot", arguments=lambda op: (op.name,), limit=lambda _: 3600.0),
+    SendSnapshot: _procedure("send_snapshot", arguments=lambda op: (op.name,), limit=lambda _: 3600.0, most=_FILE),
     ReconnectAgent: _procedure("reconnect_agent", arguments=lambda op: (op.url, ",".join(op.known) or "-")),
-    ReadMembers: _procedure("read_members", read=lambda result, _: members(result)),
+    ReadMembers: _procedure("read_members", read=lambda result, _: members(Document.of(result))),
     ReadJournal: _procedure(
         "read_journal",
         arguments=lambda op: (UNIT_NAMES[op.role], str(op.lines)),
@@ -201,17 +233,23 @@ _PROCEDURES: Mapping[type[Operation[Any]], _Procedure] = {
 class Invocation:
     """What is sent over SSH: a command without a secret in it, what goes to its stdin, and seconds it may take.
 
-    The stdin of a `tied` one is left open, so that it ends when the session does.
+    The stdin of a `tied` one is left open, so that it ends when the session does. What it prints, `most` bytes of it,
+    stands between lines that are the `mark`.
     """
 
     command: str
     stdin: Secret
     limit: float
+    mark: str
+    most: int = _ANSWER
     tied: bool = False
 
 
 def invocation(operation: Operation[Any], operation_id: str) -> Invocation:
-    """Render an operation; a mutating one is launched as the host's one transient unit, known by `operation_id`."""
+    """Render an operation under an id of hexadecimal digits that is used for no other.
+
+    A mutating one is launched as the host's one transient unit, known by that id.
+    """
     procedure = _PROCEDURES[type(operation)]
     body, arguments = operation_script(procedure.script), procedure.arguments(operation)
     stdin = procedure.stdin(operation)
@@ -220,46 +258,85 @@ def invocation(operation: Operation[Any], operation_id: str) -> Invocation:
         size = str(len(stdin.encode()))
         arguments = (operation_id, name(operation), fence, size, body, operation_script("unit"), *arguments)
         body = operation_script("launch")
+    body = framing.framed(body, operation_id)
     return Invocation(
         command=shlex.join(("exec", "/bin/sh", "-c", body, procedure.script, *arguments)),
         stdin=Secret(stdin),
         limit=procedure.limit(operation),
+        mark=operation_id,
+        most=procedure.most,
         tied=procedure.tied,
     )
 
 
 def settlement(operation_id: str, seconds: float) -> Invocation:
     """Render the question how a mutating operation ended whose connection was cut."""
-    arguments = ("exec", "/bin/sh", "-c", operation_script("settle"), "settle", operation_id, _whole(seconds))
-    return Invocation(command=shlex.join(arguments), stdin=Secret(""), limit=seconds + _GRACE)
+    body = framing.framed(operation_script("settle"), operation_id)
+    arguments = ("exec", "/bin/sh", "-c", body, "settle", operation_id, _whole(seconds))
+    return Invocation(command=shlex.join(arguments), stdin=Secret(""), limit=seconds + _GRACE, mark=operation_id)
 
 
-def read_result(operation: Operation[R], printed: str, key: HostKeyKind, server: str) -> R:
-    """Give the typed result of what an operation printed.
+def read_answer(operation: Operation[R], printed: bytes, mark: str, key: HostKeyKind, server: str) -> R:
+    """Return the typed result of what a host printed, its login shell's noise included; see `read_result`."""
+    try:
+        document = framing.within(printed, mark)
+    except Malformed as problem:
+        raise _unreadable(operation, server, printed, problem) from None
+    return read_result(operation, document, key, server)
+
+
+def read_result(operation: Operation[R], printed: str | bytes, key: HostKeyKind, server: str) -> R:
+    """Return the typed result of the document that an operation printed.
 
     Raises:
         PreconditionChanged, HostBusy, OperationFailed: as the host answered.
         LockLost: the host has seen a newer operator lock than ours.
     """
     try:
-        document = json.loads(printed)
-    except ValueError:
-        raise _failure(operation, server, f"unreadable answer {printed[-200:]!r}") from None
-    if "error" in document:
-        raise _refusal(operation, document["error"], document["message"], server)
-    try:
-        return cast(R, _PROCEDURES[type(operation)].read(document["result"], key))
+        document = Document.parsed(printed)
+        if "error" not in document.fields:
+            return cast(R, _PROCEDURES[type(operation)].read(document.fields.get("result"), key))
+        kind, message = document.text("error"), document.text("message")
+    except Malformed as problem:
+        raise _unreadable(operation, server, printed, problem) from None
     except UnreadableLog as problem:
         raise _failure(operation, server, f"its etcd log cannot be read: {problem}") from problem
+    raise _refusal(operation, kind, message, server)
 
 
-def stream_failure(operation: Operation[Any], complaint: str, server: str) -> ProductError:
-    """Give the error that a stream ended with: what the script wrote to stderr, or the tool that it ran."""
+def stream_failure(operation: Operation[Any], complaint: bytes, mark: str, server: str) -> ProductError:
+    """Return the error that a stream ended with: what the script wrote to stderr, or the tool that it ran."""
     try:
-        document = json.loads(complaint)
-    except ValueError:
-        return _failure(operation, server, complaint.strip()[-300:] or "it ended without a word")
-    return _refusal(operation, document["error"], document["message"], server)
+        told = framing.within(complaint, mark)
+    except Malformed:
+        told = complaint
+    try:
+        document = Document.parsed(told)
+        return _refusal(operation, document.text("error"), document.text("message"), server)
+    except Malformed:
+        words = told.decode(errors="replace").strip()[-_QUOTED:]
+        return _failure(operation, server, excerpt(masked(words)) or "it ended without a word")
+
+
+def too_much(operation: Operation[Any], server: str) -> ProductError:
+    """Return the error of an answer that is longer than any that is meant."""
+    most = _PROCEDURES[type(operation)].most // _MEBIBYTE
+    return _failure(operation, server, f"it sent more than {most} MiB, so nothing of it was read")
+
+
+def cut_short(operation: Operation[Any], server: str) -> ProductError:
+    """Return the error of a stream whose end did not come, although it ended well."""
+    return _failure(operation, server, "what it sent does not stand between the marks that were asked for")
+
+
+def _unreadable(operation: Operation[Any], server: str, printed: str | bytes, problem: Malformed) -> HostError:
+    """Return the error of an answer that was not understood, with its end where no secret went there or back."""
+    procedure = _PROCEDURES[type(operation)]
+    said = f"unreadable answer: {problem}"
+    if not (procedure.secret or procedure.stdin(operation)):
+        text = printed.decode(errors="replace") if isinstance(printed, bytes) else printed
+        said = f"{said}: '{text.strip()[-_QUOTED:]}'"
+    return _failure(operation, server, said)
 
 
 def name(operation: Operation[Any]) -> str:
@@ -268,17 +345,26 @@ def name(operation: Operation[Any]) -> str:
 
 
 def _refusal(operation: Operation[Any], kind: str, message: str, server: str) -> ProductError:
+    told = _quotable(operation, message)
     match kind:
         case "precondition_changed":
-            return PreconditionChanged(f"{server}: {message}", server=server)
+            return PreconditionChanged(f"{server}: {told}", server=server)
         case "busy":
-            return HostBusy(f"{server}: {message}", server=server)
+            return HostBusy(f"{server}: {told}", server=server)
         case "fenced":
-            return LockLost(f"{server}: {message}")
+            return LockLost(f"{server}: {told}")
         case "never_ran":
-            return _failure(operation, server, message, began=False)
+            return _failure(operation, server, told, began=False)
         case _:
-            return _failure(operation, server, message)
+            return _failure(operation, server, told)
+
+
+def _quotable(operation: Operation[Any], message: str) -> str:
+    """Return a host's reason without a secret that it was sent; none of its words where a secret is asked for."""
+    if isinstance(operation, ReadSecret):
+        return f"this host has no {operation.kind.value}, or cannot read it"
+    registries = operation.registries if isinstance(operation, Install) else None
+    return excerpt(masked(message, _PROCEDURES[type(operation)].stdin(operation), registries or ""))
 
 
 def _failure(operation: Operation[Any], server: str, message: str, *, began: bool = True) -> HostError:

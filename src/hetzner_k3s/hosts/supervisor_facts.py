@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import binascii
 import ipaddress
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Final
 
 from hetzner_k3s.model.critical import SERVICELB
+from hetzner_k3s.model.documents import Document, Malformed
 from hetzner_k3s.model.host import SupervisorFacts
 
 _ACCEPTED: Final = {"200": True, "401": False, "403": False}
@@ -15,44 +17,51 @@ _API_SERVES: Final = frozenset({"200", "401", "403"})
 """Without a client certificate a serving API answers 401 (K3S_RUN_FACTS.md); before, and when it is down, 503."""
 
 
-def supervisor_facts(document: Mapping[str, Any] | None) -> SupervisorFacts:
-    """Build the facts; None: this host runs no k3s server that has its TLS files."""
+def supervisor_facts(document: Document | None) -> SupervisorFacts:
+    """Return the facts; None: this host runs no k3s server that has its TLS files."""
     if document is None:
         return SupervisorFacts()
     return SupervisorFacts(
-        token_accepted=_ACCEPTED.get(document["config_status"]),
-        critical=_critical(document["config"]),
-        api_answers=document["api_status"] in _API_SERVES,
-        complaint=document["complaint"] or "",
-        uid=document.get("uid"),
+        token_accepted=_ACCEPTED.get(document.text("config_status")),
+        critical=_critical(document.child("config")),
+        api_answers=document.text("api_status") in _API_SERVES,
+        complaint=document.text_or("complaint"),
+        uid=document.optional_text("uid"),
     )
 
 
-def _critical(config: Mapping[str, Any]) -> dict[str, str]:
-    return {flag: read(config[name]) for name, (flag, read) in _FLAGS.items() if name in config}
+def _critical(config: Document) -> dict[str, str]:
+    return {flag: read(config, name) for name, (flag, read) in _FLAGS.items() if name in config.fields}
 
 
-def _switch(value: object) -> str:
-    return "true" if value else "false"
+def _switch(config: Document, name: str) -> str:
+    return "true" if config.flag(name) else "false"
 
 
-def _networks(values: list[Mapping[str, str]]) -> str:
-    return ",".join(_network(value) for value in values)
+def _list(config: Document, name: str) -> str:
+    return ",".join(config.texts(name))
 
 
-def _network(value: Mapping[str, str]) -> str:
+def _networks(config: Document, name: str) -> str:
+    return ",".join(map(_network, config.children_or_none(name)))
+
+
+def _network(value: Document) -> str:
     """Read Go's form of a network: address, and the mask's bytes in base64."""
-    mask = base64.b64decode(value["Mask"])
-    return str(ipaddress.ip_network((value["IP"], int.from_bytes(mask).bit_count()), strict=False))
+    try:
+        mask = base64.b64decode(value.raw_text("Mask"), validate=True)
+        return str(ipaddress.ip_network((value.text("IP"), int.from_bytes(mask).bit_count()), strict=False))
+    except (binascii.Error, ValueError):
+        raise Malformed(f"{value.path} is no network") from None
 
 
-_FLAGS: Final[Mapping[str, tuple[str, Callable[[Any], str]]]] = {
+_FLAGS: Final[Mapping[str, tuple[str, Callable[[Document, str], str]]]] = {
     "ClusterIPRanges": ("cluster-cidr", _networks),
     "ServiceIPRanges": ("service-cidr", _networks),
-    "ClusterDNSs": ("cluster-dns", ",".join),
-    "ClusterDomain": ("cluster-domain", str),
-    "FlannelBackend": ("flannel-backend", str),
-    "EgressSelectorMode": ("egress-selector-mode", str),
+    "ClusterDNSs": ("cluster-dns", _list),
+    "ClusterDomain": ("cluster-domain", Document.text),
+    "FlannelBackend": ("flannel-backend", Document.text),
+    "EgressSelectorMode": ("egress-selector-mode", Document.text),
     "DisableCCM": ("disable-cloud-controller", _switch),
     "DisableHelmController": ("disable-helm-controller", _switch),
     "DisableNPC": ("disable-network-policy", _switch),

@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
 MASK: Final = "********"
+
+_SHORTEST: Final = 8
+"""Characters: a shorter text stands in sentences that mean something else."""
+_KNOWN_MOST: Final = 1000
+"""A run knows a few dozen; the soak's simulations make new ones all day."""
+_FULL_TOKEN: Final = re.compile(r"K10[0-9a-f]{64}::[^:\s]+:(\S+)")
+_NAMED: Final = re.compile(
+    r"^\s*-?\s*[\w.-]*(?:token|password|secret|key|key-data|datastore-endpoint)\s*[:=]\s*[\"']?([^\s\"']+)",
+    re.MULTILINE | re.I,
+)
+_PACKED: Final = re.compile(r"^[A-Za-z0-9+/=_-]{32,}$", re.MULTILINE)
+_KNOWN: dict[str, None] = {}
+"""The texts, and parts of texts, that `masked` looks for: every secret of this process, the latest last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +31,14 @@ class Secret:
     """
 
     _value: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        """Remember the text for `masked`."""
+        for part in _parts(self._value):
+            _KNOWN.pop(part, None)
+            _KNOWN[part] = None
+        while len(_KNOWN) > _KNOWN_MOST:
+            del _KNOWN[next(iter(_KNOWN))]
 
     def reveal(self) -> str:
         """Give the text; call it only where the value is handed to its one rightful reader."""
@@ -32,3 +55,25 @@ class Secret:
     def __repr__(self) -> str:
         """Give the mask, so that dataclass reprs and assertion messages are harmless."""
         return f"Secret({MASK!r})"
+
+
+def masked(text: str, *more: str) -> str:
+    """Return a text without any secret that this process knows: the last line of defence, where a text leaves it.
+
+    Args:
+        text: what is to be shown or written down.
+        more: further texts that are secret.
+    """
+    own = (part for secret in more for part in _parts(secret))
+    for part in sorted({*_KNOWN, *own}, key=len, reverse=True):
+        text = text.replace(part, MASK)
+    return text
+
+
+def _parts(secret: str) -> Iterator[str]:
+    """Give the whole text, and what of it is a secret by itself: a token's password, keys in a file of many lines."""
+    whole = secret.strip()
+    found = [whole, *_FULL_TOKEN.findall(whole)]
+    if "\n" in whole:
+        found += [*_NAMED.findall(whole), *_PACKED.findall(whole)]
+    return (part for part in found if len(part) >= _SHORTEST)

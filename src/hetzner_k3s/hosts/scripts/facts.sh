@@ -230,8 +230,9 @@ supervisor_facts() {
     }
 }
 
+# Each ends with a slash, the one character that no name can hold: a stray file may have blanks in its name.
 snapshots() {
-    cd "$k3s_data/server/db/snapshots" 2>/dev/null && stat -c '%s %Y %n' -- * 2>/dev/null
+    cd "$k3s_data/server/db/snapshots" 2>/dev/null && stat -c '%s %Y %n/' -- * 2>/dev/null
 }
 
 units() {

@@ -10,4 +10,4 @@ done
 [ $# -gt 0 ] || (fail 'this host holds no data') >&2 || exit $?
 mkdir -p "$our_run/rescue"
 find -L "$@" -type f -exec sha256sum {} + >"$our_run/rescue/SHA256SUMS" || exit 1
-tar --dereference -czf - -C "$our_run/rescue" SHA256SUMS -C "$k3s_data/server" "$@"
+tar --format=ustar --owner=0 --group=0 --dereference --hard-dereference -czf - -C "$our_run/rescue" SHA256SUMS -C "$k3s_data/server" "$@"

@@ -21,6 +21,10 @@ tell() {
 }
 
 told_one=''
+# One name a line: a stray file may have blanks in its name, or a star.
+IFS='
+'
+set -f
 printf '{"result":['
 if cd "$k3s_data/server/db/snapshots" 2>/dev/null; then
     for name in $(ls -t); do
