@@ -7,9 +7,9 @@ started only if the forecast that was shown names it, only under the operator lo
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from typing import Protocol
 
 from hetzner_k3s import decide
@@ -17,10 +17,11 @@ from hetzner_k3s.act import journal, lock
 from hetzner_k3s.act.context import Context, HostKeyRing, Outcome
 from hetzner_k3s.act.folding import fold
 from hetzner_k3s.act.registry import carry_out
+from hetzner_k3s.act.setbacks import Setbacks
 from hetzner_k3s.decide.predictions import with_kept_snapshot, without_resource
 from hetzner_k3s.decide.replacement import bound, spent
 from hetzner_k3s.model.cloud import ServerStatus
-from hetzner_k3s.model.errors import CloudUnavailable, ExitCode, HostError, KubeError, PreconditionChanged, ProductError
+from hetzner_k3s.model.errors import ExitCode, ProductError
 from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.plan import (
     PATIENCE,
@@ -47,19 +48,9 @@ from hetzner_k3s.model.steps import (
     PowerOn,
     ReconnectWorker,
     SecureHost,
-    WipeJoiner,
 )
 from hetzner_k3s.observe import Focus, observe, observe_again
 from hetzner_k3s.ports import Ports
-
-ATTEMPTS = 3
-"""How often a step may fail before the run gives up on it."""
-
-REPETITIONS = 8
-"""How often a step may be begun in a run: one that is still wanted then has no effect, and would go on for ever."""
-
-ONCE = frozenset({WipeJoiner.__name__})
-"""Steps that are begun at most once a run: where one is still wanted, the next time would not be another."""
 
 POLL = 0.5
 """Seconds between two looks while nothing is under way but something is waited for."""
@@ -110,19 +101,34 @@ async def converge(wish: Wish, ports: Ports, events: Events) -> ExitCode:
         CloudRefused: Hetzner does not accept the token.
         LockHeld: another run works on the cluster.
     """
-    state, forecast = await look_ahead(wish, ports, events)
-    events.shown(forecast)
+    setbacks = Setbacks()
+    while True:
+        state, forecast = await look_ahead(wish, ports, events)
+        events.shown(forecast)
+        if not forecast.waves and (forecast.refusals or not forecast.waits):
+            return await _nothing_to_do(wish, ports, state, forecast, setbacks)
+        if wish.confirm is not None and not await wish.confirm(forecast):
+            return ExitCode.INTERRUPTED
+        wish = replace(wish, intent=bound(wish.spec, state, wish.intent))
+        setbacks.approved = forecast.keys
+        async with lock.held(ports, wish.request, events.say) as held:
+            state = await observe(ports, wish.spec, wish.intent.verb)
+            run = _Run(wish=wish, ports=ports, events=events, held=held, setbacks=setbacks, shown=forecast)
+            verdict = await run.go(state)
+        if verdict is not _Again.LOOK:
+            return verdict
+        wish = run.wish
+
+
+async def _nothing_to_do(
+    wish: Wish, ports: Ports, state: ClusterState, forecast: Forecast, setbacks: Setbacks
+) -> ExitCode:
+    if (error := setbacks.error()) is not None:
+        raise error
     if forecast.refusals:
         return ExitCode.REFUSED
-    if not forecast.waves and not forecast.waits:
-        await lock.forget_killed(ports, wish.request, state.view)
-        return ExitCode.PENDING if forecast.degraded else ExitCode.CONVERGED
-    if wish.confirm is not None and not await wish.confirm(forecast):
-        return ExitCode.INTERRUPTED
-    wish = replace(wish, intent=bound(wish.spec, state, wish.intent))
-    async with lock.held(ports, wish.request, events.say) as held:
-        state = await observe(ports, wish.spec, wish.intent.verb)
-        return await _Run(wish=wish, ports=ports, events=events, held=held, approved=forecast.keys).go(state)
+    await lock.forget_killed(ports, wish.request, state.view)
+    return ExitCode.PENDING if forecast.degraded else ExitCode.CONVERGED
 
 
 async def look_ahead(wish: Wish, ports: Ports, events: Events) -> tuple[ClusterState, Forecast]:
@@ -145,23 +151,29 @@ async def look_ahead(wish: Wish, ports: Ports, events: Events) -> tuple[ClusterS
         state = await observe_again(ports, wish.spec, state, Focus(listing=False))
 
 
+class _Again(Enum):
+    """How a run under the lock ends when the way has to be shown anew."""
+
+    LOOK = "look"
+
+
 @dataclass(slots=True, kw_only=True)
 class _Run:
-    """One run under the lock: what is under way, what failed how often, what was approved."""
+    """One run under the lock: what was shown, what is under way, what failed."""
 
     wish: Wish
     ports: Ports
     events: Events
     held: lock.OperatorLock
-    approved: frozenset[StepKey]
+    setbacks: Setbacks
+    shown: Forecast
     key_ring: HostKeyRing = field(default_factory=HostKeyRing)
     in_flight: dict[StepKey, tuple[PlannedStep, asyncio.Task[Outcome]]] = field(default_factory=dict)
-    failures: Counter[StepKey] = field(default_factory=Counter)
-    launched: Counter[StepKey] = field(default_factory=Counter)
-    given_up: ProductError | None = None
     quiet_since: float | None = None
+    unsold_before: frozenset[str] = frozenset()
 
-    async def go(self, state: ClusterState) -> ExitCode:
+    async def go(self, state: ClusterState) -> ExitCode | _Again:
+        self.unsold_before = self.wish.intent.unsold
         try:
             return await self._loop(state)
         finally:
@@ -169,9 +181,10 @@ class _Run:
                 task.cancel()
             await asyncio.gather(*(task for _, task in self.in_flight.values()), return_exceptions=True)
 
-    async def _loop(self, state: ClusterState) -> ExitCode:
+    async def _loop(self, state: ClusterState) -> ExitCode | _Again:
         while True:
             plan = decide.plan(self.wish.spec, state, self.wish.intent, frozenset(self.in_flight))
+            plan = replace(plan, steps=self.setbacks.startable(plan.steps))
             await self._start(plan, state)
             if self.in_flight:
                 state = await self._next_completion(state)
@@ -184,27 +197,9 @@ class _Run:
             state = await observe_again(self.ports, self.wish.spec, state, focus)
 
     async def _start(self, plan: Plan, state: ClusterState) -> None:
-        steps = () if self.given_up else plan.steps
-        self.given_up = next((why for planned in steps if (why := self._objection(planned))), self.given_up)
-        for planned in () if self.given_up else steps:
+        for planned in plan.steps:
             await self.held.check()
             self._launch(planned, state)
-
-    def _objection(self, planned: PlannedStep) -> ProductError | None:
-        verb, target = planned.key
-        if planned.key not in self.approved:
-            self.events.say(target, f"{verb} was not in the plan that was shown")
-            return ProductError(
-                "the cluster changed while this run was under way, and more has to be done than was shown",
-                hint="Run the command again to see the new plan.",
-            )
-        most = 1 if verb in ONCE else REPETITIONS
-        if self.launched[planned.key] >= most:
-            return ProductError(
-                f"{verb} of {target} was carried out {most} times and is still wanted: {planned.because}",
-                hint="Something undoes it. Look at it, then run the command again.",
-            )
-        return None
 
     def _launch(self, planned: PlannedStep, state: ClusterState) -> None:
         context = Context(
@@ -218,7 +213,7 @@ class _Run:
         self.events.started(planned)
         journal.started(self.ports.local, planned)
         self.quiet_since = None
-        self.launched[planned.key] += 1
+        self.setbacks.begin(planned)
         self.in_flight[planned.key] = (planned, asyncio.create_task(self._timed(planned, context)))
 
     async def _timed(self, planned: PlannedStep, context: Context) -> Outcome:
@@ -257,43 +252,56 @@ class _Run:
             raise error
         self.events.failed(planned, error)
         journal.failed(self.ports.local, planned, error)
-        self.failures[planned.key] += 1
-        if not _worth_another_try(error) or self.failures[planned.key] >= ATTEMPTS:
-            self.given_up = self.given_up or error
+        self.setbacks.fail(planned, error)
+        self.wish = replace(self.wish, intent=replace(self.wish.intent, unsold=self.setbacks.unsold))
         return state
 
-    def _verdict(self, plan: Plan) -> ExitCode | None:
-        """Say how the run ends when nothing is under way; None means: look again."""
-        if self.given_up is not None:
-            raise self.given_up
-        if plan.settled:
-            return ExitCode.PENDING if plan.degraded else ExitCode.CONVERGED
+    def _verdict(self, plan: Plan) -> ExitCode | _Again | None:
+        """Return how the run ends when nothing is under way; None means: look again.
+
+        Args:
+            plan: what is left to do, without the steps that this run does not begin again.
+        """
+        if self.setbacks.ended is not None:
+            raise self.setbacks.ended
         if plan.steps:
             return None
+        if self.setbacks.unapproved and self._way_is_another():
+            return _Again.LOOK
+        if plan.settled:
+            return self._unless_failed(ExitCode.PENDING if plan.degraded else ExitCode.CONVERGED)
+        return self._patience_ends(plan)
+
+    def _way_is_another(self) -> bool:
+        """Check whether what was shown could not be all: first aid, or the way with a server that is not sold."""
+        return bool(self.shown.refusals) or self.wish.intent.unsold != self.unsold_before
+
+    def _unless_failed(self, code: ExitCode) -> ExitCode:
+        if (error := self.setbacks.error()) is not None:
+            raise error
+        return code
+
+    def _patience_ends(self, plan: Plan) -> ExitCode | None:
+        """Return how a run ends that only waits, or that is refused, when it has waited long enough."""
         now = self.ports.clock.monotonic()
         self.quiet_since = now if self.quiet_since is None else self.quiet_since
         quiet = now - self.quiet_since
         if plan.refusals:
-            if quiet < PATIENCE:
-                return None
-            self.events.refused(plan.refusals)
-            return ExitCode.REFUSED
+            return self._refuse(plan.refusals) if quiet >= PATIENCE else None
         if quiet == 0:
             for wait in plan.waits:
                 self.events.waiting(wait)
         overdue = [wait for wait in plan.waits if quiet > wait.deadline]
         if overdue and overdue[0].otherwise is not None:
-            self.events.refused((overdue[0].otherwise,))
-            return ExitCode.REFUSED
+            return self._refuse((overdue[0].otherwise,))
         if overdue:
+            self._unless_failed(ExitCode.FAILED)
             raise ProductError(f"waited {quiet:.0f} s for {overdue[0].what}: {overdue[0].because}")
         return None
 
-
-def _worth_another_try(error: ProductError) -> bool:
-    if isinstance(error, CloudUnavailable):
-        return not error.out_of_stock
-    return isinstance(error, HostError | KubeError | PreconditionChanged)
+    def _refuse(self, refusals: tuple[Refusal, ...]) -> ExitCode:
+        self.events.refused(refusals)
+        return self._unless_failed(ExitCode.REFUSED)
 
 
 def _focus(done: list[PlannedStep], state: ClusterState) -> Focus:

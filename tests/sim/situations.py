@@ -11,8 +11,22 @@ from .situations_masters import MASTERS
 from .situations_project import PROJECT
 from .situations_restore import RESTORE_FILES
 from .situations_scale import SCALE
+from .situations_stock import STOCK
 from .situations_tokens import TOKENS
 from .situations_workers import WORKERS
 
-_TOPICS = (BIRTH, PROJECT, IDENTITY, MASTERS, WORKERS, SCALE, TOKENS, DISASTER, RESTORE_FILES, DELETION, ADVICE)
+_TOPICS = (
+    BIRTH,
+    PROJECT,
+    IDENTITY,
+    MASTERS,
+    WORKERS,
+    SCALE,
+    STOCK,
+    TOKENS,
+    DISASTER,
+    RESTORE_FILES,
+    DELETION,
+    ADVICE,
+)
 SITUATIONS = [situation for topic in _TOPICS for situation in topic.scenarios]

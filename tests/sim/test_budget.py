@@ -6,12 +6,12 @@ from dataclasses import replace
 from typing import Any, cast
 
 from hetzner_k3s import addons
+from hetzner_k3s.act.setbacks import REPETITIONS
 from hetzner_k3s.lab.simulated.faults import ServerDeleted
 from hetzner_k3s.lab.simulated.virtual_time import run
 from hetzner_k3s.model.errors import ExitCode
 from hetzner_k3s.model.plan import Intent, Verb
 from hetzner_k3s.ports import Kube
-from hetzner_k3s.reconcile import REPETITIONS
 
 from . import story, tool
 from .clusters import WORKER1, a_spec

@@ -8,7 +8,7 @@ from hetzner_k3s.hosts import cloud_init
 from hetzner_k3s.hosts.k3s_config import render_registries
 from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import Server, ServerOrder, ServerStatus
-from hetzner_k3s.model.errors import CloudConflict, CloudUnavailable, NameTaken
+from hetzner_k3s.model.errors import CloudConflict, CloudRefused, CloudUnavailable, NameTaken, OrderRefused
 from hetzner_k3s.model.operations import Install, Probe
 from hetzner_k3s.model.spec import MasterSpec, WorkerSpec
 from hetzner_k3s.model.steps import CreateServer, InstallK3s
@@ -65,6 +65,24 @@ async def _ask_or_adopt(order: ServerOrder, context: Context) -> Server:
         if not failure.out_of_stock:
             raise
         raise _out_of_stock(order, failure) from failure
+    except CloudRefused as refused:
+        if refused.code not in _NO_SUCH_ORDER:
+            raise
+        raise _unknown_order(order, refused) from refused
+
+
+_NO_SUCH_ORDER = frozenset({"invalid_input", "not_found", "unsupported_error"})
+
+
+def _unknown_order(order: ServerOrder, refused: CloudRefused) -> OrderRefused:
+    return OrderRefused(
+        f"Hetzner does not take the order of {order.name} ({order.server_type}, {order.image}, {order.location}): "
+        f"{refused}",
+        code=refused.code,
+        correlation_id=refused.correlation_id,
+        fate=refused.fate,
+        hint=f"Correct instance_type, image or location of {order.name} in the file, then run the command again.",
+    )
 
 
 def _out_of_stock(order: ServerOrder, failure: CloudUnavailable) -> CloudUnavailable:

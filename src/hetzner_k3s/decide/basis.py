@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from hetzner_k3s.decide.control_plane import ControlPlane, look
+from hetzner_k3s.decide.control_plane import ControlPlane, Stage, look
 from hetzner_k3s.decide.members import DeadMember, StrayMember, sort_members
 from hetzner_k3s.model.cloud import CloudView, Server
+from hetzner_k3s.model.contact import private_ip
 from hetzner_k3s.model.kube import KubeNode
 from hetzner_k3s.model.plan import Intent, PlannedStep, Refusal, StepKey, Wait
 from hetzner_k3s.model.spec import ClusterSpec
@@ -54,7 +55,26 @@ class Basis:
     def replacing(self) -> bool:
         """Tell whether a lost master's successor has yet to get its address: the lowest free one, so often the same."""
         lost = bool(self.dead) or any(stray.transient for stray in self.stray)
-        return lost and any(master.server is None for master in self.plane.masters)
+        return lost and any(m.server is None and m.name not in self.intent.unsold for m in self.plane.masters)
+
+    @property
+    def repairable(self) -> tuple[DeadMember, ...]:
+        """Return the dead members that something can be done about: not those that wait for a server to be sold.
+
+        One whose address another master's server has by now goes before that one joins: etcd takes an address once.
+        """
+        return tuple(lost for lost in self.dead if not self._waits_for_stock(lost) or self.address_is_taken(lost))
+
+    def _waits_for_stock(self, lost: DeadMember) -> bool:
+        return lost.master in self.intent.unsold and self.server(lost.master) is None
+
+    def address_is_taken(self, lost: DeadMember) -> bool:
+        """Check whether another master, ready to join, has the address of a dead member."""
+        return any(
+            private_ip(master.server, self.plane.network_id) == lost.member.address
+            for master in self.plane.masters
+            if master.server is not None and master.name != lost.master and master.stage is Stage.READY
+        )
 
     def node(self, name: str) -> KubeNode | None:
         """Find a Node by name; None too where the API could not be read."""

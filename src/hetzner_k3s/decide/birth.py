@@ -217,7 +217,7 @@ def give_birth(basis: Basis) -> Opinion | None:
     record = basis.plane.record
     if not _unborn(basis):
         return None
-    seed = _recorded_seed(basis) or basis.plane.masters[0]
+    seed = _recorded_seed(basis) or _first_to_be_had(basis)
     unseen = _unseen(basis)
     if unseen or seed.server is None or not api_address_known(basis):
         return Opinion(waits=_awaited(basis, unseen))
@@ -231,6 +231,12 @@ def _may_begin(seed: MasterView) -> bool:
     """Check whether a birth may be recorded for it; the start guard ends what somebody started on an empty disk."""
     started_by_hand = seed.stage is Stage.JOINING and seed.facts is not None and seed.facts.disk.empty
     return seed.stage is Stage.READY or started_by_hand
+
+
+def _first_to_be_had(basis: Basis) -> MasterView:
+    """Return the master that a birth begins on: any will do, so one that Hetzner does not sell holds no birth up."""
+    masters = basis.plane.masters
+    return next((m for m in masters if m.server or m.name not in basis.intent.unsold), masters[0])
 
 
 def _unseen(basis: Basis) -> list[Server]:

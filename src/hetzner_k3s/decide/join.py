@@ -32,7 +32,7 @@ def prepare_masters(basis: Basis) -> Opinion | None:
 def _free(master: MasterView, basis: Basis) -> bool:
     if master.name in {lost.master for lost in basis.dead}:
         return False
-    settled = not basis.dead and not any(stray.transient for stray in basis.stray)
+    settled = not basis.repairable and not any(stray.transient for stray in basis.stray)
     return settled or (master.server is not None and master.stage in {Stage.BOOTING, Stage.UNSECURED})
 
 

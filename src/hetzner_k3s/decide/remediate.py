@@ -54,7 +54,7 @@ def _find_it(member: Member) -> str:
 
 def _unsafe_removal(basis: Basis) -> tuple[Refusal, ...]:
     refusals = []
-    for lost in () if power.awaited(basis) else basis.dead[:1]:
+    for lost in () if power.awaited(basis) else basis.repairable[:1]:
         verdict = quorum.can_remove(basis.plane.members, healthy_ids(basis), lost.member.id)
         if not verdict.ok:
             refusals.append(
@@ -76,9 +76,10 @@ def repair(basis: Basis) -> Opinion | None:
     waiting = tuple(_unsettled(s.member.name, s.why) for s in basis.stray if s.transient)
     if waiting:
         return Opinion(waits=waiting)
-    if basis.dead:
-        return Opinion(_replace(basis, basis.dead[0]))
-    renewed = [master for master in basis.plane.masters if master.stage in NEVER_STARTED]
+    if basis.repairable:
+        return Opinion(_replace(basis, basis.repairable[0]))
+    waiting_for_stock = {lost.master for lost in basis.dead}  # k3s removes the member of a Node that is deleted
+    renewed = [m for m in basis.plane.masters if m.stage in NEVER_STARTED and m.name not in waiting_for_stock]
     stale = [step for master in renewed if (step := stale_node(basis, master)) is not None]
     return Opinion(tuple(stale[:1])) if stale else None
 
@@ -102,7 +103,7 @@ def _replace(basis: Basis, lost: DeadMember) -> tuple[PlannedStep, ...]:
         if owner.stage in NEVER_STARTED
         else f"{lost.master} is there, but {owner.detail or _NO_DATA}"
     )
-    if owner.stage in NEVER_STARTED - {Stage.READY}:
+    if owner.stage in NEVER_STARTED - {Stage.READY} and not basis.address_is_taken(lost):
         return prepare(basis, owner.spec, owner.server, owner.stage, because, lost=True)
     return (_planned(_removal(basis, lost, lost.master), because),)
 

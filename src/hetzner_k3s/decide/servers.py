@@ -64,7 +64,7 @@ def prepare(
 
 
 def _next_step(basis: Basis, spec: MasterSpec | WorkerSpec, server: Server | None, stage: Stage) -> Step | None:
-    if stage in TROUBLED:
+    if stage in TROUBLED or (server is None and spec.name in basis.intent.unsold):
         return None
     if server is not None and server.status is ServerStatus.OFF:
         return PowerOn(target=server.name, server_id=server.id, joined=False, via=None)

@@ -3,6 +3,7 @@
 ProductError                    hint, exit_code
 ├── CloudError                  code, correlation_id, fate
 │   ├── CloudRefused            credentials, quota, read-only token, no capacity
+│   │   └── OrderRefused        what the file asks for is nothing that Hetzner sells
 │   ├── CloudConflict           the name is taken
 │   └── CloudUnavailable        time-outs, 5xx, rate limit after the budget
 ├── HostError                   server, fate
@@ -83,6 +84,12 @@ class CloudRefused(CloudError):
     """Hetzner understood and said no: credentials, quota, read-only token."""
 
     exit_code = ExitCode.CLOUD_REFUSED
+
+
+class OrderRefused(CloudRefused):
+    """Hetzner does not know the server type, image or location of an order."""
+
+    exit_code = ExitCode.FAILED
 
 
 class CloudConflict(CloudError):

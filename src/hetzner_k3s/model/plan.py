@@ -28,6 +28,8 @@ class Intent:
     keep_kubeconfig: bool = False
     unasked: bool = False
     consents: Consents = field(default_factory=Consents)
+    unsold: frozenset[str] = frozenset()
+    """Servers that Hetzner did not sell to this run: what does not need them goes on."""
 
 
 class Reason(Enum):

@@ -331,6 +331,8 @@ class ApiFault:
     times: int | None = 1
     seconds: float = 0.0
     entries: int = 1
+    server_type: str = ""
+    location: str = ""
     rule: int | None = field(default=None, compare=False)
 
     def possible(self, world: World) -> bool:  # noqa: ARG002
@@ -347,6 +349,8 @@ class ApiFault:
             "skip": self.skip,
             "seconds": self.seconds,
             "entries": self.entries,
+            "server_type": self.server_type,
+            "location": self.location,
         }
         body |= {"always": True} if self.times is None else {"times": self.times}
         self.rule = world.cloud.faults.add(Body(body)).id

@@ -1,0 +1,126 @@
+"""What went wrong in a run, and what the run therefore does not begin again.
+
+A step that failed stops itself, not its neighbours (ARCHITECTURE law 12): what does not depend on it goes on, because
+every step is planned from what is there. Only what is true of all steps alike ends a run for all of them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from hetzner_k3s.model.errors import (
+    CloudError,
+    CloudRefused,
+    CloudUnavailable,
+    ExitCode,
+    HostError,
+    KubeError,
+    LockLost,
+    PreconditionChanged,
+    ProductError,
+    WrongCluster,
+)
+from hetzner_k3s.model.plan import PlannedStep, StepKey
+from hetzner_k3s.model.steps import CreateServer, WipeJoiner
+
+ATTEMPTS = 3
+"""How often a step may fail before the run gives up on it."""
+
+REPETITIONS = 8
+"""How often a step may be begun in a run: one that is still wanted then has no effect, and would go on for ever."""
+
+ONCE = frozenset({WipeJoiner.__name__})
+"""Steps that are begun at most once a run: where one is still wanted, the next time would not be another."""
+
+_NOBODY_MAY = frozenset({"unauthorized", "forbidden", "token_readonly", "invalid_endpoint"})
+"""Hetzner's codes for a token that may not do this, whatever is asked for."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Setbacks:
+    """The failures of a run: `stopped` are the steps that it does not begin again, each with the reason.
+
+    `approved` are the steps that were shown, `unsold` the servers that Hetzner did not sell; `ended` ends the run.
+    """
+
+    approved: frozenset[StepKey] = frozenset()
+    unsold: frozenset[str] = frozenset()
+    ended: ProductError | None = None
+    stopped: dict[StepKey, ProductError] = field(default_factory=dict)
+    unapproved: set[StepKey] = field(default_factory=set)
+    _failures: Counter[StepKey] = field(default_factory=Counter)
+    _begun: Counter[StepKey] = field(default_factory=Counter)
+
+    def startable(self, steps: Sequence[PlannedStep]) -> tuple[PlannedStep, ...]:
+        """Return the steps that may begin; the others are stopped, each for its reason.
+
+        One that was not shown is an obstacle only for as long as it is wanted.
+        """
+        for key in self.unapproved:
+            self.stopped.pop(key, None)
+        self.unapproved.clear()
+        for planned in steps:
+            if planned.key not in self.stopped and (why := self._objection(planned)) is not None:
+                self.stopped[planned.key] = why
+        return tuple(planned for planned in steps if self.ended is None and planned.key not in self.stopped)
+
+    def _objection(self, planned: PlannedStep) -> ProductError | None:
+        verb, target = planned.key
+        if planned.key not in self.approved:
+            self.unapproved.add(planned.key)
+            return ProductError(
+                f"the cluster changed while this run was under way, and more has to be done than was shown: {verb} of "
+                f"{target}, because {planned.because}",
+                hint="Run the command again to see the new plan.",
+            )
+        most = 1 if verb in ONCE else REPETITIONS
+        if self._begun[planned.key] < most:
+            return None
+        return ProductError(
+            f"{verb} of {target} was carried out {most} times and is still wanted: {planned.because}",
+            hint="Something undoes it. Look at it, then run the command again.",
+        )
+
+    def begin(self, planned: PlannedStep) -> None:
+        """Count that a step was begun."""
+        self._begun[planned.key] += 1
+
+    def fail(self, planned: PlannedStep, error: ProductError) -> None:
+        """Take note of a failure: the step is stopped when another try would not help or was made often enough."""
+        self._failures[planned.key] += 1
+        if isinstance(error, LockLost | WrongCluster) or (isinstance(error, CloudError) and error.code in _NOBODY_MAY):
+            self.ended = self.ended or error
+        elif isinstance(planned.step, CreateServer) and _is_not_sold(error):
+            self.unsold |= {planned.step.target}
+            self.stopped[planned.key] = error
+        elif not _worth_another_try(error) or self._failures[planned.key] >= ATTEMPTS:
+            self.stopped[planned.key] = error
+
+    def error(self) -> ProductError | None:
+        """Return what the run ends with: its one failure, or all of them in one; None when nothing failed."""
+        if self.ended is not None:
+            return self.ended
+        errors = list({str(error): error for error in self.stopped.values()}.values())
+        return errors[0] if len(errors) == 1 else _Several(errors) if errors else None
+
+
+class _Several(ProductError):
+    """More than one step failed; the exit code is Hetzner's refusal only where all of them are."""
+
+    def __init__(self, errors: list[ProductError]) -> None:
+        hints = dict.fromkeys(error.hint for error in errors if error.hint)
+        super().__init__("; ".join(map(str, errors)), hint=" ".join(hints))
+        codes = {error.exit_code for error in errors}
+        self.exit_code = codes.pop() if len(codes) == 1 else ExitCode.FAILED
+
+
+def _is_not_sold(error: ProductError) -> bool:
+    return isinstance(error, CloudRefused) or (isinstance(error, CloudUnavailable) and error.out_of_stock)
+
+
+def _worth_another_try(error: ProductError) -> bool:
+    if isinstance(error, CloudUnavailable):
+        return not error.out_of_stock
+    return isinstance(error, HostError | KubeError | PreconditionChanged)
