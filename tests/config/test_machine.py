@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import asyncssh
 import pytest
 from inline_snapshot import snapshot
 
@@ -78,6 +80,53 @@ def test_keys_that_are_not_there(load_text: Load, minimal: dict[str, Any], tmp_p
 def test_an_agent_needs_no_private_key_file(load_text: Load, minimal: dict[str, Any]) -> None:
     ssh = {"use_agent": True, "private_key_path": "/nowhere"}
     assert load_text(minimal | {"networking": {"ssh": ssh}}).spec.ssh.private_key_path is None
+
+
+def _protected(public: bytes) -> str:
+    """Write what `ssh-keygen -N` makes, as far as it can be read without the passphrase."""
+    kdf = b"".join(len(part).to_bytes(4, "big") + part for part in (bytes(16),)) + (16).to_bytes(4, "big")
+    parts = [len(part).to_bytes(4, "big") + part for part in (b"aes256-ctr", b"bcrypt", kdf)]
+    secret = bytes(64)
+    body = b"openssh-key-v1\0" + b"".join(parts) + (1).to_bytes(4, "big")
+    body += b"".join(len(part).to_bytes(4, "big") + part for part in (public, secret))
+    text = base64.encodebytes(body).decode()
+    return f"-----BEGIN OPENSSH PRIVATE KEY-----\n{text}-----END OPENSSH PRIVATE KEY-----\n"
+
+
+def _pair(folder: Path, *, passphrase: str | None = None, pem: bool = False) -> dict[str, str]:
+    key = asyncssh.generate_private_key("ssh-rsa" if pem else "ssh-ed25519", **({"key_size": 2048} if pem else {}))
+    folder.mkdir()
+    key.write_private_key(folder / "id", "pkcs1-pem" if pem else "openssh", passphrase if pem else None)
+    if passphrase and not pem:
+        (folder / "id").write_text(_protected(key.public_data))
+    key.write_public_key(folder / "id.pub")
+    return {"private_key_path": f"{folder}/id", "public_key_path": f"{folder}/id.pub"}
+
+
+@pytest.mark.parametrize("pem", [False, True])
+def test_a_key_pair_that_does_not_match_is_refused(
+    pem: bool, load_text: Load, minimal: dict[str, Any], tmp_path: Path
+) -> None:
+    one, other = _pair(tmp_path / "one", pem=pem), _pair(tmp_path / "other", pem=pem)
+    assert load_text(minimal | {"networking": {"ssh": one}}).spec.ssh.private_key_path == one["private_key_path"]
+    mixed = {**one, "public_key_path": other["public_key_path"]}
+    (message,) = _messages(lambda: load_text(minimal | {"networking": {"ssh": mixed}}))
+    assert message.startswith(f"networking.ssh.private_key_path: {one['private_key_path']} does not belong to the pub")
+
+
+@pytest.mark.parametrize("pem", [False, True])
+def test_an_encrypted_key_needs_the_agent(pem: bool, load_text: Load, minimal: dict[str, Any], tmp_path: Path) -> None:
+    ssh = _pair(tmp_path / "keys", passphrase="secret", pem=pem)
+    (message,) = _messages(lambda: load_text(minimal | {"networking": {"ssh": ssh}}))
+    assert message.endswith("load it into the SSH agent and set networking.ssh.use_agent: true")
+    assert load_text(minimal | {"networking": {"ssh": ssh | {"use_agent": True}}}).spec.ssh.use_agent
+
+
+def test_a_public_key_in_the_place_of_the_private_one(load_text: Load, minimal: dict[str, Any], tmp_path: Path) -> None:
+    ssh = _pair(tmp_path / "keys")
+    swapped = {**ssh, "private_key_path": ssh["public_key_path"]}
+    (message,) = _messages(lambda: load_text(minimal | {"networking": {"ssh": swapped}}))
+    assert message.endswith("id.pub is a public key: expected the private one")
 
 
 def test_a_kubeconfig_path_that_is_a_directory(load_text: Load, minimal: dict[str, Any], tmp_path: Path) -> None:

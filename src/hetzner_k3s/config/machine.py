@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from hetzner_k3s.config import object_storage
+from hetzner_k3s.config import key_pair, object_storage
 from hetzner_k3s.config.findings import Finding
 from hetzner_k3s.config.schema import Configuration
 from hetzner_k3s.config.source import KeyPath
@@ -61,12 +61,13 @@ def look(configuration: Configuration, environ: Mapping[str, str]) -> tuple[Mach
     s3, remarks = object_storage.look(configuration, environ)
     search.findings += remarks
     public_key_path = search.absolute((*_SSH, "public_key_path"), ssh.public_key_path)
+    public_key = _public_key(search, public_key_path)
     machine = Machine(
         hetzner_token=_token(search, configuration),
         kubeconfig_path=str(_kubeconfig_path(search, configuration.kubeconfig_path)),
-        private_key_path=None if ssh.use_agent else str(_private_key_path(search, ssh.private_key_path)),
+        private_key_path=None if ssh.use_agent else str(_private_key_path(search, ssh.private_key_path, public_key)),
         public_key_path=str(public_key_path),
-        public_key=_public_key(search, public_key_path),
+        public_key=public_key,
         s3=s3,
     )
     return machine, search.findings
@@ -88,11 +89,20 @@ def _kubeconfig_path(search: _Search, text: str) -> Path:
     return path
 
 
-def _private_key_path(search: _Search, text: str) -> Path:
+def _private_key_path(search: _Search, text: str, public_key: str) -> Path:
     key: KeyPath = (*_SSH, "private_key_path")
     path = search.absolute(key, text)
     if not path.is_file():
         search.complain(key, f"there is no private key at {path} (use_agent: true takes it from the SSH agent)")
+        return path
+    try:
+        with path.open("rb") as file:
+            private_key = file.read(key_pair.MAX_BYTES)
+    except OSError as error:
+        search.complain(key, f"cannot read {path}: {error.strerror}")
+    else:
+        if why := key_pair.problem(private_key, public_key if _PUBLIC_KEY.fullmatch(public_key) else ""):
+            search.complain(key, f"{path} {why}")
     return path
 
 
