@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import cast
 
 from hetzner_k3s.config.machine import Machine
-from hetzner_k3s.config.rules import network_zone, split_taint
+from hetzner_k3s.config.rules import network_zone
+from hetzner_k3s.config.rules_nodes import split_taint
 from hetzner_k3s.config.schema import Configuration
 from hetzner_k3s.config.schema_networking import FirewallRule
 from hetzner_k3s.config.schema_pools import Pool, WorkerPool

@@ -47,8 +47,11 @@ def _missing(given: Mapping[str, str]) -> Iterator[Finding]:
 def _wrong(given: Mapping[str, str], etcd: Etcd) -> Iterator[Finding]:
     if given["endpoint"] and not _ENDPOINT.fullmatch(_host(given["endpoint"])):
         yield Finding((*_SECTION, "s3_endpoint"), "is no host name of an S3 service (such as fsn1.example.com)")
-    if given["bucket"] and not _BUCKET.fullmatch(given["bucket"]):
-        yield Finding((*_SECTION, "s3_bucket"), "is no name of a bucket: 3 to 63 small letters, digits, dots, hyphens")
+    if given["bucket"] and not _is_bucket(given["bucket"]):
+        yield Finding(
+            (*_SECTION, "s3_bucket"),
+            "is no name of a bucket: 3 to 63 small letters, digits, dots, hyphens; no two dots in a row, no IP address",
+        )
     folder = etcd.s3_folder
     if folder != folder.strip("/") or "//" in folder:
         yield Finding((*_SECTION, "s3_folder"), "must not begin or end with a slash, nor hold two in a row")
@@ -58,6 +61,12 @@ def _wrong(given: Mapping[str, str], etcd: Etcd) -> Iterator[Finding]:
             "names http:// and a port, so snapshots travel unencrypted: only for a service in a network of your own",
             "warning",
         )
+
+
+def _is_bucket(name: str) -> bool:
+    """Check a name as k3s' S3 client does (minio-go, `CheckValidBucketNameStrict`)."""
+    odd = ".." in name or ".-" in name or "-." in name or re.fullmatch(r"(\d+\.){3}\d+", name)
+    return bool(_BUCKET.fullmatch(name)) and not odd
 
 
 def _host(endpoint: str) -> str:

@@ -11,32 +11,22 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
+from hetzner_k3s.config import cron
 from hetzner_k3s.config.findings import Check, Finding
+from hetzner_k3s.config.rules_arguments import ARGUMENT_RULES
 from hetzner_k3s.config.rules_networking import NETWORKING_RULES
+from hetzner_k3s.config.rules_nodes import NODE_RULES
 from hetzner_k3s.config.schema import Configuration
-from hetzner_k3s.config.schema_pools import NodeLabel, NodeTaint
 from hetzner_k3s.config.source import KeyPath
 from hetzner_k3s.model import naming
 
-RESERVED_LABELS: Final = frozenset(
-    {
-        "hetzner-k3s.io/external",
-        "hetzner-k3s.io/external-provider",
-        "node.kubernetes.io/exclude-from-external-load-balancers",
-    }
-)
 MAX_MASTERS: Final = 99
 MAX_WORKERS_A_POOL: Final = 5_000
 """Far above what Hetzner and etcd bear; a slip of the finger must not fill the memory."""
-EFFECTS: Final = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 
 _CLUSTER_NAME: Final = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
 _POOL_NAME: Final = re.compile(r"[A-Za-z0-9_-]+")
 _HOST_PART: Final = re.compile(r"[a-z0-9-]+")
-_QUALIFIED_NAME: Final = re.compile(
-    r"([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
-)
-_LABEL_VALUE: Final = re.compile(r"([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?")
 _ENDPOINT: Final = re.compile(r"(mysql|postgres|postgresql|nats|http|https)://\S+")
 """The databases that k3s takes for a datastore (kine's drivers, and an etcd of somebody's own)."""
 _MASTERS: Final = "masters_pool"
@@ -104,11 +94,14 @@ def _masters_locations(configuration: Configuration) -> Iterator[Finding]:
     # down, though: with the default, masters would land in fsn1 unasked.
     one_for_all = len(masters.locations) == 1 and "locations" in masters.model_fields_set
     if len(masters.locations) != masters.instance_count and not one_for_all:
+        given = (
+            f", got {len(masters.locations)}" if "locations" in masters.model_fields_set else "; the file gives none"
+        )
         yield Finding(
             key,
-            f"expected {masters.instance_count} locations, one for each master (or one for all), "
-            f"got {len(masters.locations)}",
+            f"expected {masters.instance_count} locations, one for each master (or one for all){given}",
             depends=((_MASTERS, "instance_count"),),
+            of_key="locations" not in masters.model_fields_set,
         )
     zones = {network_zone(location) for location in masters.locations}
     if len(zones) > 1:
@@ -165,11 +158,14 @@ def _workers_location(configuration: Configuration) -> Iterator[Finding]:
     if not configuration.masters_pool.locations:
         return
     zone = network_zone(configuration.masters_pool.locations[0])
+    given = "locations" in configuration.masters_pool.model_fields_set
+    default = "" if given else ", the default of masters_pool.locations"
     for index, pool in enumerate(configuration.worker_node_pools):
         if network_zone(pool.location) != zone:
             yield Finding(
                 (_WORKERS, index, "location"),
-                f"is in network zone {network_zone(pool.location)}, the masters are in {zone}",
+                f"is in network zone {network_zone(pool.location)}, the masters are in {zone} "
+                f"({configuration.masters_pool.locations[0]}{default})",
                 depends=((_MASTERS, "locations"),),
             )
 
@@ -181,43 +177,6 @@ def _autoscaling(configuration: Configuration) -> Iterator[Finding]:
             yield Finding(
                 (_WORKERS, index, "autoscaling"), "max_instances must be more than min_instances", of_key=True
             )
-
-
-def _labels_and_taints(configuration: Configuration) -> Iterator[Finding]:
-    """The kubelet ends on a malformed label or taint, on a server that was paid for already."""
-    workers = [((_WORKERS, index), pool) for index, pool in enumerate(configuration.worker_node_pools)]
-    for path, pool in ((_MASTERS,), configuration.masters_pool), *workers:
-        for index, label in enumerate(pool.labels):
-            yield from _label((*path, "labels", index), label)
-        for index, taint in enumerate(pool.taints):
-            yield from _taint((*path, "taints", index), taint)
-
-
-def _label(key: KeyPath, label: NodeLabel) -> Iterator[Finding]:
-    if label.key in RESERVED_LABELS:
-        yield Finding((*key, "key"), f"{label.key} is reserved: hetzner-k3s sets it itself")
-    elif not _QUALIFIED_NAME.fullmatch(label.key):
-        yield Finding((*key, "key"), "is no label key of Kubernetes (`name` or `domain/name`)")
-    if not _LABEL_VALUE.fullmatch(label.value):
-        yield Finding(
-            (*key, "value"), "is no label value of Kubernetes (63 letters, digits, dashes, dots, underscores)"
-        )
-
-
-def _taint(key: KeyPath, taint: NodeTaint) -> Iterator[Finding]:
-    value, effect = split_taint(taint.value)
-    if not _QUALIFIED_NAME.fullmatch(taint.key):
-        yield Finding((*key, "key"), "is no taint key of Kubernetes (`name` or `domain/name`)")
-    if not _LABEL_VALUE.fullmatch(value):
-        yield Finding((*key, "value"), "expected `value:Effect`, or a value alone")
-    if effect not in EFFECTS:
-        yield Finding((*key, "value"), f"{effect[:40]!r} is no effect: one of {', '.join(EFFECTS)}")
-
-
-def split_taint(text: str) -> tuple[str, str]:
-    """Split `value:Effect`; a value alone means `NoSchedule` (DEMAND_AND_COMPATIBILITY.md 6.3)."""
-    value, colon, effect = text.partition(":")
-    return value, effect if colon else "NoSchedule"
 
 
 def _database(configuration: Configuration) -> Iterator[Finding]:
@@ -239,11 +198,8 @@ def _etcd(configuration: Configuration) -> Iterator[Finding]:
         yield Finding(("datastore", "etcd", "snapshot_retention"), "cannot be negative")
     schedule = etcd.snapshot_schedule_cron
     # `0.hourly` is what 2.6 falls back to when the section lacks the key, and no cron line at all.
-    if schedule and not schedule.startswith("@") and len(schedule.split()) != 5:
-        yield Finding(
-            ("datastore", "etcd", "snapshot_schedule_cron"),
-            "expected five fields (minute hour day month weekday) or a word such as @hourly",
-        )
+    if schedule and (why := cron.problem(schedule)):
+        yield Finding(("datastore", "etcd", "snapshot_schedule_cron"), why)
 
 
 RULES: Final[tuple[Check, ...]] = (
@@ -259,8 +215,9 @@ RULES: Final[tuple[Check, ...]] = (
     _workers_count,
     _workers_location,
     _autoscaling,
-    _labels_and_taints,
     _database,
     _etcd,
+    *NODE_RULES,
+    *ARGUMENT_RULES,
     *NETWORKING_RULES,
 )

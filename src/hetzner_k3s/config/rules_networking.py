@@ -16,13 +16,19 @@ from hetzner_k3s.config.schema import Configuration
 from hetzner_k3s.config.schema_networking import FirewallRule
 from hetzner_k3s.config.source import KeyPath
 
+PORTS_OF_K3S: Final = frozenset({2379, 2380, 2381, 6443, 6444, 10248, 10249, 10250, 10256, 10257, 10258, 10259})
 MAX_FIREWALL_RULES: Final = 50
+MAX_NETWORKS_A_RULE: Final = 100
+MAX_SERVERS_A_NETWORK: Final = 100
+"""No more nodes than these ever join (`decide.orders` refuses to buy them), whatever the pools say."""
+MAX_DESCRIPTION: Final = 255
 OWN_FIREWALL_RULES: Final = 10
 """What 2.6 keeps free for its own rules."""
 
 _DNS_NAME: Final = re.compile(
     r"(?=.{1,253}\Z)[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*"
 )
+_PRIVATE_RANGES: Final = tuple(map(ipaddress.IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
 _Networks = list[ipaddress.IPv4Network | ipaddress.IPv6Network]
 
 
@@ -37,8 +43,11 @@ def _encryption(configuration: Configuration) -> Iterator[Finding]:
 
 
 def _ssh_port(configuration: Configuration) -> Iterator[Finding]:
-    if not 1 <= configuration.networking.ssh.port <= 65535:
+    port = configuration.networking.ssh.port
+    if not 1 <= port <= 65535:
         yield Finding(("networking", "ssh", "port"), "must be between 1 and 65535")
+    elif port in PORTS_OF_K3S:
+        yield Finding(("networking", "ssh", "port"), f"{port} is a port of k3s itself: sshd and k3s cannot share it")
 
 
 def _allowed_networks(configuration: Configuration) -> Iterator[Finding]:
@@ -47,6 +56,11 @@ def _allowed_networks(configuration: Configuration) -> Iterator[Finding]:
         if not networks:
             yield Finding(
                 ("networking", "allowed_networks", name), "needs at least one network: you would be locked out"
+            )
+        elif len(networks) > MAX_NETWORKS_A_RULE:
+            yield Finding(
+                ("networking", "allowed_networks", name),
+                f"at most {MAX_NETWORKS_A_RULE} networks fit into a firewall rule, got {len(networks)}",
             )
 
 
@@ -62,7 +76,9 @@ def _custom_rules(configuration: Configuration) -> Iterator[Finding]:
 def _custom_rule(key: KeyPath, rule: FirewallRule) -> Iterator[Finding]:
     own, other = ("source_ips", "destination_ips") if rule.direction == "in" else ("destination_ips", "source_ips")
     networks = getattr(rule, own)
-    if not 1 <= len(networks) <= 100:
+    if len(rule.description or "") > MAX_DESCRIPTION:
+        yield Finding((*key, "description"), f"has at most {MAX_DESCRIPTION} characters at Hetzner")
+    if not 1 <= len(networks) <= MAX_NETWORKS_A_RULE:
         yield Finding(
             (*key, own), f"direction {rule.direction} needs 1 to 100 networks, got {len(networks)}", of_key=True
         )
@@ -95,12 +111,66 @@ def _pods_and_services(configuration: Configuration) -> Iterator[Finding]:
 def _cluster_dns(configuration: Configuration) -> Iterator[Finding]:
     services = _networks(configuration.networking.service_cidr)
     for text in configuration.networking.cluster_dns.split(","):
+        if any(ipaddress.ip_address(text) == network.network_address + 1 for network in services):
+            yield Finding(
+                ("networking", "cluster_dns"),
+                f"{text} is the first address of service_cidr, which Kubernetes gives to its own API",
+                depends=(("networking", "service_cidr"),),
+            )
         if not any(ipaddress.ip_address(text) in network for network in services):
             yield Finding(
                 ("networking", "cluster_dns"),
                 f"{text} is not in service_cidr {configuration.networking.service_cidr}",
                 depends=(("networking", "service_cidr"),),
             )
+
+
+def _families(configuration: Configuration) -> Iterator[Finding]:
+    """k3s exits where pods and services are not of the same families, or two ranges are of one family."""
+    networking = configuration.networking
+    families = {}
+    for name in ("cluster_cidr", "service_cidr"):
+        families[name] = [network.version for network in _networks(getattr(networking, name))]
+        if len(families[name]) > len(set(families[name])):
+            yield Finding(("networking", name), "takes one network, or one of IPv4 and one of IPv6")
+    if sorted(families["cluster_cidr"]) != sorted(families["service_cidr"]):
+        yield Finding(
+            ("networking", "service_cidr"),
+            f"must have the same families as cluster_cidr {networking.cluster_cidr}: IPv4, IPv6, or both",
+            depends=(("networking", "cluster_cidr"),),
+        )
+
+
+def _room_for_pods(configuration: Configuration) -> Iterator[Finding]:
+    """Each node gets a /24 of the pods' IPv4 addresses; a node too many gets none, and runs no pod."""
+    named = (argument.removeprefix("--") for argument in configuration.kube_controller_manager_args)
+    if any(argument.startswith("node-cidr-mask-size") for argument in named):
+        return
+    nodes = configuration.masters_pool.instance_count
+    nodes += sum(pool.instance_count for pool in configuration.worker_node_pools)
+    nodes = min(nodes, MAX_SERVERS_A_NETWORK)
+    for network in _networks(configuration.networking.cluster_cidr):
+        if network.version == 4 and not 8 <= network.prefixlen <= 24:
+            yield Finding(("networking", "cluster_cidr"), f"{network} must be between /8 and /24: a node takes a /24")
+        elif network.version == 4 and nodes > 2 ** (24 - network.prefixlen):
+            yield Finding(
+                ("networking", "cluster_cidr"),
+                f"{network} has room for {2 ** (24 - network.prefixlen)} nodes, a /24 for each; there are {nodes}",
+                depends=(("masters_pool",), ("worker_node_pools",)),
+            )
+
+
+def _private_subnet(configuration: Configuration) -> Iterator[Finding]:
+    """What Hetzner asks of a network that is made (HETZNER_API.md 4.3); one that exists was accepted already."""
+    private = configuration.networking.private_network
+    if not private.enabled or private.existing_network_name:
+        return
+    network = ipaddress.ip_network(private.subnet)
+    key: KeyPath = ("networking", "private_network", "subnet")
+    if network.version != 4 or not any(network.subnet_of(own) for own in _PRIVATE_RANGES):
+        yield Finding(key, f"{network} is not private: Hetzner takes part of {', '.join(map(str, _PRIVATE_RANGES))}")
+    elif network.prefixlen > 24:
+        yield Finding(key, f"{network} is too small: Hetzner makes networks of /24 and larger")
 
 
 def _networks(text: str) -> _Networks:
@@ -135,7 +205,10 @@ NETWORKING_RULES: Final[tuple[Check, ...]] = (
     _ssh_port,
     _allowed_networks,
     _custom_rules,
+    _private_subnet,
     _pods_and_services,
+    _families,
+    _room_for_pods,
     _cluster_dns,
     _host_names,
     _registries,

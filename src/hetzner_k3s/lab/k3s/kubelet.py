@@ -26,7 +26,12 @@ _LEASE_NAMESPACE = "kube-node-lease"
 
 
 def registration(command: str, flags: Flags, who: Identity, version: str, host: node.Host) -> node.Registration:
-    """Collect what a node registers with from its configuration."""
+    """Collect what a node registers with from its configuration.
+
+    Raises:
+        Fatal: with labels on which a kubelet exits.
+    """
+    node.check_labels(flags.many("node-label"))
     return node.Registration(
         name=who.name,
         addresses=who.addresses,

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from hetzner_k3s.lab.k3s.api.resources import Obj
+from hetzner_k3s.lab.k3s.logfmt import Fatal
 
 UNINITIALIZED = "node.cloudprovider.kubernetes.io/uninitialized"
 INSTANCE_ANNOTATION = "lab.hetzner-k3s/instance-id"
@@ -20,6 +21,40 @@ _HEALTHY = (
     ("PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
     READY,
 )
+
+
+_MAY_SET = (
+    "kubernetes.io/hostname",
+    "kubernetes.io/os",
+    "kubernetes.io/arch",
+    "topology.kubernetes.io/zone",
+    "topology.kubernetes.io/region",
+    "failure-domain.beta.kubernetes.io/zone",
+    "failure-domain.beta.kubernetes.io/region",
+    "beta.kubernetes.io/instance-type",
+    "beta.kubernetes.io/os",
+    "beta.kubernetes.io/arch",
+)
+_MAY_SET_BELOW = ("kubelet.kubernetes.io", "node.kubernetes.io")
+
+
+def check_labels(labels: Sequence[str]) -> None:
+    """End the kubelet as a real one ends with labels of Kubernetes' own that a node may not give itself.
+
+    Raises:
+        Fatal: with the kubelet's line.
+    """
+    unknown = [key for label in labels if _is_foreign(key := label.partition("=")[0])]
+    if unknown:
+        raise Fatal(
+            f"kubelet exited: unknown 'kubernetes.io' or 'k8s.io' labels specified with --node-labels: {unknown}"
+        )
+
+
+def _is_foreign(key: str) -> bool:
+    domain = f".{key.rpartition('/')[0]}"
+    own = key in _MAY_SET or any(domain.endswith(f".{allowed}") for allowed in _MAY_SET_BELOW)
+    return domain.endswith((".kubernetes.io", ".k8s.io")) and not own
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,6 +73,7 @@ class Kubelet:
     """
 
     def __init__(self, host: Host, flags: Flags, command: str, store: Callable[[], Store | None]) -> None:
+        node.check_labels(flags.many("node-label"))
         self._host, self._store = host, store
         self._mine = node.Registration(
             name=flags.text("node-name") or host.name,
