@@ -46,7 +46,7 @@ OUTCOMES = {
         [
             "early-2x.yaml:9:1: warning: manifests: is ignored, as in 2.6: its settings live under `addons` now",
             "early-2x.yaml:10:3: warning: manifests.csi_driver_manifest_url: is ignored, as in 2.6: set addons.csi_driver.manifest_url instead",
-            "early-2x.yaml:16:3: warning: masters_pool.location: is ignored, as in 2.6: set masters_pool.locations (a list) instead",
+            "early-2x.yaml:16:3: warning: masters_pool.location: is ignored, as in 2.6: set masters_pool.locations (a list) instead, or the masters go to fsn1, the default",
             "early-2x.yaml:22:1: warning: embedded_registry_mirror: is ignored, as in 2.6: set addons.embedded_registry_mirror instead",
             "early-2x.yaml:24:1: warning: cluster_autoscaler: is ignored, as in 2.6: set addons.cluster_autoscaler instead",
             "early-2x.yaml:26:1: warning: post_create_commands: is ignored, as in 2.6: set additional_post_k3s_commands instead",
@@ -67,7 +67,7 @@ OUTCOMES = {
             "version-1.yaml:19:1: warning: cloud_controller_manager_manifest_url: is ignored, as in 2.6: set addons.cloud_controller_manager.manifest_url instead",
             "version-1.yaml:20:1: warning: csi_driver_manifest_url: is ignored, as in 2.6: set addons.csi_driver.manifest_url instead",
             "version-1.yaml:21:1: warning: system_upgrade_controller_manifest_url: is ignored, as in 2.6: set addons.system_upgrade_controller.deployment_manifest_url instead",
-            "version-1.yaml:25:3: warning: masters_pool.location: is ignored, as in 2.6: set masters_pool.locations (a list) instead",
+            "version-1.yaml:25:3: warning: masters_pool.location: is ignored, as in 2.6: set masters_pool.locations (a list) instead, or the masters go to fsn1, the default",
             "version-1.yaml:31:1: warning: enable_encryption: is ignored, as in 2.6: set networking.cni.encryption instead",
             "version-1.yaml:32:1: warning: existing_network: is ignored, as in 2.6: set networking.private_network.existing_network_name instead",
             "version-1.yaml:33:1: warning: verify_host_key: is ignored, as in 2.6: host keys are always verified",

@@ -57,4 +57,13 @@ def test_an_old_location_of_the_masters_does_not_put_three_of_them_into_the_defa
     minimal["masters_pool"] = {"instance_type": "cpx22", "instance_count": 3, "location": "nbg1"}
     moved, refused = sorted(findings(minimal), key=lambda line: "expected" in line)
     assert "warning: masters_pool.location: is ignored" in moved
-    assert "masters_pool.locations: expected 3 locations, one for each master (or one for all), got 1" in refused
+    assert "or the masters go to fsn1, the default" in moved
+    expected = "masters_pool.locations: expected 3 locations, one for each master (or one for all); the file gives none"
+    assert expected in refused
+
+
+def test_an_old_location_is_no_warning_where_nothing_stands_after_it(
+    findings: Findings, minimal: dict[str, Any]
+) -> None:
+    minimal["masters_pool"]["location"] = None
+    assert findings(minimal) == []

@@ -12,8 +12,9 @@ from hetzner_k3s.config.diagnostics import ConfigError, Diagnostic
 from hetzner_k3s.config.findings import Finding
 from hetzner_k3s.config.rules import RULES
 from hetzner_k3s.config.schema import Configuration
+from hetzner_k3s.config.sections import default_of
 from hetzner_k3s.config.source import Document
-from hetzner_k3s.config.validation import validate
+from hetzner_k3s.config.validation import empty_keys, validate
 from hetzner_k3s.model.spec import ClusterSpec
 
 
@@ -40,6 +41,7 @@ def load(path: Path | str, environ: Mapping[str, str]) -> ConfigFile:
     _drop_private_keys(document)
     diagnostics = list(document.diagnostics)
     diagnostics += _placed(document, moved.take_out(document.root))
+    diagnostics += _placed(document, empty_keys(document.empty))
     validated = validate(document.root)
     diagnostics += _placed(document, validated.findings)
     found, facts = _checks(validated.configuration, environ)
@@ -54,6 +56,7 @@ def _drop_private_keys(document: Document) -> None:
     """Forget top-level `x-…` keys: they are the user's own, a place for anchors (2.6 ignores every unknown key)."""
     for key in [key for key in document.root if key.startswith("x-")]:
         del document.root[key]
+    document.empty = [key for key in document.empty if not str(key[0]).startswith("x-")]
 
 
 def _checks(configuration: Configuration, environ: Mapping[str, str]) -> tuple[list[Finding], machine.Machine]:
@@ -64,13 +67,17 @@ def _checks(configuration: Configuration, environ: Mapping[str, str]) -> tuple[l
 
 
 def _placed(document: Document, findings: Iterable[Finding]) -> list[Diagnostic]:
-    return [
-        Diagnostic(
-            document.path,
-            document.position(finding.key, of_key=finding.of_key),
-            source.dotted(finding.key),
-            finding.message,
-            finding.severity,
-        )
-        for finding in findings
-    ]
+    return [_diagnostic(document, finding) for finding in findings]
+
+
+def _diagnostic(document: Document, finding: Finding) -> Diagnostic:
+    """Place a finding; one about a default stands where the file gave what that default does not go with."""
+    default = None if finding.of_key or document.holds(finding.key) else default_of(finding.key)
+    given = [key for key in finding.depends if document.holds(key)] if default else []
+    return Diagnostic(
+        document.path,
+        document.position(given[0] if given else finding.key, of_key=finding.of_key),
+        source.dotted(finding.key),
+        f"{finding.message} (the file does not set it, {default} is the default)" if default else finding.message,
+        finding.severity,
+    )

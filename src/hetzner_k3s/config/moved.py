@@ -68,11 +68,19 @@ NEWER: Final = ("networking.tailscale", "addons.gvisor")
 """Keys of releases after 2.6."""
 
 
+def is_known(path: KeyPath) -> bool:
+    """Check whether a key is one of these, wherever its list has it."""
+    dotted = ".".join(str(part) for part in path if isinstance(part, str))
+    old = (*MOVED, *GONE, *NEWER)
+    return any(key.replace("[]", "") == dotted for key in old)
+
+
 def take_out(root: Tree) -> list[Finding]:
     """Remove the old keys from the tree and say of each where it went (warnings), or that it is too new (errors)."""
+    also = {"masters_pool.location": _without_locations(root)}
     found = [
         *(
-            _warn(key, f"is ignored, as in 2.6: set {new} instead")
+            _warn(key, f"is ignored, as in 2.6: set {new} instead{also.get(old, '')}")
             for old, new in MOVED.items()
             for key in _pop(root, old)
         ),
@@ -81,6 +89,14 @@ def take_out(root: Tree) -> list[Finding]:
     for new in NEWER:
         found += [Finding(key, "is not supported yet by hetzner-k3s-py", of_key=True) for key in _pop(root, new)]
     return found
+
+
+def _without_locations(root: Tree) -> str:
+    """Say where the masters go all the same: one of three files has the singular, and the server stands elsewhere."""
+    masters = root.get("masters_pool")
+    if not isinstance(masters, dict) or "location" not in masters or "locations" in masters:
+        return ""
+    return ", or the masters go to fsn1, the default"
 
 
 def _warn(key: KeyPath, message: str) -> Finding:

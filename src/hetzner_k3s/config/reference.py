@@ -10,10 +10,10 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from hetzner_k3s.config.moved import GONE, MOVED
-from hetzner_k3s.config.schema import Configuration
 from hetzner_k3s.config.section import Section
+from hetzner_k3s.config.sections import is_list, section_in
+from hetzner_k3s.config.sections import walk as walk  # noqa: PLC0414  re-exported: every key of the file
 from hetzner_k3s.config.support import NOT_YET, PROGRAM
-from hetzner_k3s.config.validation import section_in
 from hetzner_k3s.model.secrets import Secret
 
 _HEAD: Final = f"""\
@@ -29,15 +29,6 @@ _HEAD: Final = f"""\
 - A value marked **not yet** is refused: its effect does not exist yet, and ignoring it would be worse.
 - A command is a line for the shell, or a list of arguments that is quoted into one.
 """
-
-
-def walk(section: type[Section] = Configuration, prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
-    """Give every key of the file with its declaration, parents before children; `[]` marks entries of a list."""
-    for name, field in section.model_fields.items():
-        key = f"{prefix}{name}"
-        yield key, field
-        if child := section_in(field.annotation):
-            yield from walk(child, f"{key}[]." if _is_list(field) else f"{key}.")
 
 
 def render() -> str:
@@ -71,13 +62,9 @@ def _code(new: str) -> str:
     return f"`{key}` {remark}".strip()
 
 
-def _is_list(field: FieldInfo) -> bool:
-    return "list[" in str(field.annotation)
-
-
 def _kind(field: FieldInfo) -> str:
     if child := section_in(field.annotation):
-        return f"list of {_words(child)}s" if _is_list(field) else "section"
+        return f"list of {_words(child)}s" if is_list(field) else "section"
     return _type_name(field)
 
 

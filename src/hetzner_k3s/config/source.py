@@ -50,6 +50,12 @@ class Document:
     keys: dict[KeyPath, Position] = field(default_factory=dict)
     values: dict[KeyPath, Position] = field(default_factory=dict)
     diagnostics: list[Diagnostic] = field(default_factory=list)
+    empty: list[KeyPath] = field(default_factory=list)
+    """Keys with nothing after them: they count as left out, and are not in the tree."""
+
+    def holds(self, key: KeyPath) -> bool:
+        """Check whether the file gives a setting a value."""
+        return key in self.values and key not in self.empty
 
     def position(self, key: KeyPath, *, of_key: bool = False) -> Position:
         """Find the place of a setting, of its key with `of_key`; of the nearest parent when it is not in the file."""
@@ -173,7 +179,9 @@ class _Walk:
             child = (*key, name)
             self._document.keys[child] = self._start(name_node)
             value = self._value(value_node, child)
-            if not (isinstance(value, Scalar) and value.is_null):  # a key with nothing after it is a key left out
+            if isinstance(value, Scalar) and value.is_null:
+                self._document.empty.append(child)
+            else:
                 tree[name] = value
         return tree
 

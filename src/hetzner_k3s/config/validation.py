@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import copy
-import difflib
-import types
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final, get_args
+from typing import Any, Final
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from hetzner_k3s.config import hints, moved
 from hetzner_k3s.config.findings import Finding
 from hetzner_k3s.config.scalars import describe
 from hetzner_k3s.config.schema import Configuration
-from hetzner_k3s.config.section import Section
+from hetzner_k3s.config.sections import section_at
 from hetzner_k3s.config.source import KeyPath, Scalar, Tree
 
 MAX_FINDINGS: Final = 100
@@ -67,8 +66,7 @@ def _message(error: ErrorDetails) -> str:
         case "missing":
             return "is required"
         case "extra_forbidden":
-            hint = _hint(error)
-            return "unknown key" + (f' (did you mean "{hint}"?)' if hint else "")
+            return f"unknown key{hints.in_words(_path(error))}"
         case "value_error":
             return str(context["error"])
         case "literal_error":
@@ -82,29 +80,15 @@ def _message(error: ErrorDetails) -> str:
 
 
 def _hint(error: ErrorDetails) -> str | None:
-    if error["type"] != "extra_forbidden":
-        return None
-    *parents, unknown = _path(error)
-    section = section_at(Configuration, tuple(parents))
-    known = list(section.model_fields) if section else []
-    return next(iter(difflib.get_close_matches(str(unknown)[:60], known, n=1, cutoff=0.6)), None)
+    return hints.neighbour(_path(error)) if error["type"] == "extra_forbidden" else None
 
 
-def section_at(root: type[Section], path: KeyPath) -> type[Section] | None:
-    """Find the schema of the section that stands at a path."""
-    current: type[Section] | None = root
-    for part in path:
-        if isinstance(part, str) and current is not None:
-            field = current.model_fields.get(part)
-            current = section_in(field.annotation) if field else None
-    return current
-
-
-def section_in(annotation: Any) -> type[Section] | None:
-    """Find the section inside a type: `Section`, `Section | None`, `list[Section]`."""
-    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
-        return annotation if issubclass(annotation, Section) else None
-    return next(filter(None, map(section_in, get_args(annotation))), None)
+def empty_keys(paths: Iterable[KeyPath]) -> Iterator[Finding]:
+    """Complain of unknown keys with nothing after them, which count as left out otherwise."""
+    for path in paths:
+        section = section_at(Configuration, path[:-1])
+        if section is not None and str(path[-1]) not in section.model_fields and not moved.is_known(path):
+            yield Finding(path, f"unknown key{hints.in_words(path)}", of_key=True)
 
 
 def _repair(tree: Tree, error: ErrorDetails) -> KeyPath:
