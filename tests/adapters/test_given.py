@@ -7,9 +7,13 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given as hypothesis_given
+from hypothesis import settings
+from hypothesis import strategies as st
 from tests.hosts.test_snapshot_scripts import NAME, UID, a_snapshot, zipped
 
 from hetzner_k3s.adapters.system import BackupBundle, GivenSnapshot, read_given
+from hetzner_k3s.adapters.system import given as adapter
 from hetzner_k3s.model.errors import ProductError
 from hetzner_k3s.model.secrets import Secret
 
@@ -91,3 +95,39 @@ def test_an_archive_of_k3s_is_looked_into(tmp_path: Path) -> None:
     whole = (tmp_path / f"{NAME}.zip").read_bytes()
     (tmp_path / "torn.zip").write_bytes(whole[:200] + bytes(200) + whole[400:])
     assert given(tmp_path / "torn.zip").file.cluster_uid is None
+
+
+@pytest.mark.parametrize("name", ["SHA256SUMS", "token"])
+def test_a_backup_whose_text_is_none_is_damaged(folder: Path, name: str) -> None:
+    (folder / name).write_bytes(b"\xff\xfe\xfa")
+    with pytest.raises(ProductError, match="damaged"):
+        read_given(str(folder))
+
+
+@pytest.mark.parametrize("named", ["5", "null", "[1]", '{"snapshot":5}', "[" * 100_000, '{"snapshot":"\\ud800"}'])
+def test_an_identity_of_anything_is_no_bug(tmp_path: Path, named: str) -> None:
+    (tmp_path / "identity.json").write_text(named)
+    with pytest.raises(ProductError, match=r"backup|cannot be read"):
+        read_given(str(tmp_path))
+
+
+@settings(max_examples=80, deadline=None)
+@hypothesis_given(at=st.integers(0, 400), byte=st.integers(0, 255))
+def test_an_archive_with_a_wrong_byte_is_read_or_nobodys(
+    tmp_path_factory: pytest.TempPathFactory, at: int, byte: int
+) -> None:
+    path = tmp_path_factory.mktemp("wrong") / f"{NAME}.zip"
+    zipped(path, a_snapshot())
+    whole = path.read_bytes()
+    path.write_bytes(whole[:at] + bytes([byte]) + whole[at + 1 :])
+    assert given(path).file.cluster_uid in (UID, None)
+    path.write_bytes(whole[: -at - 1] + bytes([byte]) + whole[len(whole) - at :])
+    assert given(path).file.cluster_uid in (UID, None)
+
+
+def test_an_archive_that_unpacks_to_more_than_etcd_keeps_is_nobodys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adapter, "_UNPACKED_BYTES", 100)
+    zipped(tmp_path / f"{NAME}.zip", a_snapshot())
+    assert given(tmp_path / f"{NAME}.zip").file.cluster_uid is None

@@ -6,11 +6,11 @@ and the names under which its keys are sealed (K3S_RUN_FACTS.md: /bootstrap/<12 
 
 from __future__ import annotations
 
+import errno
 import hashlib
-import json
+import lzma
 import mmap
 import re
-import shutil
 import tempfile
 import zipfile
 import zlib
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from hetzner_k3s.adapters.system.bundle import SUMS
+from hetzner_k3s.model.documents import Document, Malformed
 from hetzner_k3s.model.errors import ProductError
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.snapshots import GivenFile
@@ -32,6 +33,8 @@ _UUID: Final = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _SEALED: Final = re.compile(rb"/bootstrap/([0-9a-f]{12})")
 _CHECKSUM: Final = 32
 _PIECE: Final = 1 << 18
+_UNPACKED_BYTES: Final = 8 << 30
+"""What the archive of a snapshot may unpack to: etcd keeps at most that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,8 @@ def read_given(typed: str | None) -> GivenSnapshot | None:
         return GivenSnapshot(path, file, _token(folder))
     except OSError as problem:
         raise ProductError(f"--restore {typed}: cannot be read ({problem.strerror or problem})") from problem
+    except UnicodeDecodeError as problem:
+        raise ProductError(f"--restore {typed}: a file beside it is no text: it is damaged") from problem
 
 
 def _located(given: Path) -> tuple[Path, Path]:
@@ -80,9 +85,9 @@ def _located(given: Path) -> tuple[Path, Path]:
     if not given.is_dir():
         return given, given.parent
     try:
-        named = json.loads((given / _IDENTITY).read_text(encoding="utf-8"))["snapshot"]
-        return given / Path(str(named)).name, given
-    except (OSError, ValueError, KeyError, TypeError) as problem:
+        named = Document.parsed((given / _IDENTITY).read_bytes()).text("snapshot")
+        return given / Path(named).name, given
+    except (OSError, Malformed) as problem:
         raise ProductError(
             f"--restore {given}: that folder is no backup: {_IDENTITY} is missing or cannot be read",
             hint="Give a folder that `hetzner-k3s backup` wrote, or the snapshot file itself.",
@@ -97,9 +102,16 @@ def _told(path: Path) -> tuple[str | None, tuple[str, ...]]:
     try:
         with zipfile.ZipFile(path) as archive, tempfile.TemporaryFile() as unpacked:
             with archive.open(archive.namelist()[0]) as packed:
-                shutil.copyfileobj(packed, unpacked)
+                while piece := packed.read(_PIECE):
+                    unpacked.write(piece)
+                    if unpacked.tell() > _UNPACKED_BYTES:
+                        return None, ()
             return _told_by(unpacked)
-    except (zipfile.BadZipFile, zlib.error, IndexError, RuntimeError):
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, IndexError, RuntimeError, ValueError):
+        return None, ()
+    except OSError as problem:
+        if problem.errno != errno.EINVAL:  # a table of contents that points before the file's beginning
+            raise
         return None, ()
 
 

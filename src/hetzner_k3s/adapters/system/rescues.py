@@ -10,20 +10,27 @@ import asyncio
 import hashlib
 import json
 import os
+import re
 import shutil
-import tarfile
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Final
 
 from hetzner_k3s.adapters.system.files import make_private, write_private
+from hetzner_k3s.adapters.system.ustar import Limits, UnusableArchive, unpack
+from hetzner_k3s.model.documents import Document, Malformed
 from hetzner_k3s.model.errors import DamagedRescue
 from hetzner_k3s.model.host import LogPosition
 from hetzner_k3s.model.state import Rescue
 
 _NOTE: Final = "rescue.json"
 _SUMS: Final = "SHA256SUMS"
+_PARTS: Final = ("db/etcd", "tls", "cred", "token")
+_LIMITS: Final = Limits(roots=frozenset({_SUMS, *_PARTS}), file=8 << 30, whole=16 << 30, files=10_000)
+"""etcd keeps at most 8 GiB; a real archive holds some forty files."""
+_SUMS_BYTES: Final = 4 << 20
+_NOT_IN_A_NAME: Final = re.compile(r"[^A-Za-z0-9-]")
 
 
 def found(folder: Path) -> tuple[Rescue, ...]:
@@ -33,10 +40,10 @@ def found(folder: Path) -> tuple[Rescue, ...]:
 
 def _read(note: Path) -> Rescue | None:
     try:
-        document = json.loads(note.read_text(encoding="utf-8"))
-        log = LogPosition(int(document["term"]), int(document["index"]))
-        return Rescue(server_id=int(document["server_id"]), server=str(document["server"]), log=log)
-    except (OSError, ValueError, KeyError, TypeError):
+        document = Document.parsed(note.read_bytes())
+        log = LogPosition(document.whole("term"), document.whole("index"))
+        return Rescue(server_id=document.whole("server_id"), server=document.text("server"), log=log)
+    except (OSError, Malformed):
         return None
 
 
@@ -46,7 +53,7 @@ async def keep(folder: Path, rescue: Rescue, archive: AsyncIterator[bytes], now:
     Raises:
         DamagedRescue: it is not whole.
     """
-    name = f"{datetime.fromtimestamp(now, UTC):%Y%m%dT%H%M%SZ}-{rescue.server}"
+    name = f"{datetime.fromtimestamp(now, UTC):%Y%m%dT%H%M%SZ}-{_NOT_IN_A_NAME.sub('_', rescue.server)}"
     part = folder / f".{name}.part"
     make_private(folder)
     shutil.rmtree(part, ignore_errors=True)
@@ -76,28 +83,43 @@ def _made_private(path: Path) -> BinaryIO:
 def _unpack(packed: Path, into: Path) -> None:
     """Unpack an archive beside itself, remove it, and hold every file against its checksum."""
     try:
-        with tarfile.open(packed, "r:gz") as archive:
-            archive.extractall(into, filter="data")
-    except (tarfile.TarError, EOFError, OSError) as problem:
+        unpack(packed, _LIMITS, lambda path: _made_below(into, path))
+    except (UnusableArchive, OSError) as problem:
         raise DamagedRescue(f"the copy of the data is damaged: {problem}", hint="Run the command again.") from problem
     packed.unlink()
-    for path in into.rglob("*"):
-        path.chmod(0o700 if path.is_dir() else 0o600)
     _check(into)
 
 
+def _made_below(folder: Path, path: PurePosixPath) -> BinaryIO:
+    """Make a new file and the folders that it lies in; one that is there already is an error."""
+    make_private((folder / path).parent)
+    return _made_private(folder / path)
+
+
 def _check(folder: Path) -> None:
-    lines = (folder / _SUMS).read_text(encoding="utf-8").splitlines() if (folder / _SUMS).is_file() else []
-    if not lines:
-        raise DamagedRescue("the copy of the data came without checksums", hint="Run the command again.")
-    for line in lines:
-        wanted, _, name = line.partition("  ")
-        if not _is_as(folder / name, wanted):
+    """Hold every file against its checksum; one without is as wrong as one that differs."""
+    wanted = _sums(folder / _SUMS)
+    there = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} - {_SUMS}
+    for name in sorted(there | wanted.keys()):
+        if not _is_as(folder / name, wanted.get(name)):
             raise DamagedRescue(f"the copy of {name} is not what the host sent", hint="Run the command again.")
 
 
-def _is_as(path: Path, wanted: str) -> bool:
-    if not path.is_file():
+def _sums(file: Path) -> dict[str, str]:
+    text = ""
+    if file.is_file() and file.stat().st_size <= _SUMS_BYTES:
+        text = file.read_text(encoding="utf-8", errors="replace")
+    lines = (line.partition("  ") for line in text.splitlines())
+    sums = {name: digest for digest, _, name in lines}
+    if not sums:
+        raise DamagedRescue("the copy of the data came without checksums", hint="Run the command again.")
+    if any(PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts for name in sums):
+        raise DamagedRescue("the copy of the data came with a checksum of a file elsewhere")
+    return sums
+
+
+def _is_as(path: Path, wanted: str | None) -> bool:
+    if wanted is None or not path.is_file():
         return False
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
