@@ -19,7 +19,7 @@ from hetzner_k3s.model.cloud import (
 )
 from hetzner_k3s.model.contact import HostKeyPair as HostKeyPair  # noqa: PLC0414  re-exported: HostKeys makes it
 from hetzner_k3s.model.contact import HostTarget
-from hetzner_k3s.model.kube import KubeView, Leaving, NodeLoad, Pod
+from hetzner_k3s.model.kube import BeforeStart, KubeView, Leaving, NodeLoad, Pod
 from hetzner_k3s.model.operations import Done, Operation, ReceiveSnapshot
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.snapshots import StoredSnapshot
@@ -179,8 +179,18 @@ class Kube(Protocol):
         """Set annotations on a Node."""
         ...
 
-    async def wait_node_ready(self, master: HostTarget, name: str, deadline: float) -> None:
-        """Watch a Node until it is Ready (seconds); raises `DeadlineExceeded`."""
+    async def last_heartbeat(self, master: HostTarget, name: str) -> str | None:
+        """Read when a Node's lease was last renewed, as the API writes it; None where it never was."""
+        ...
+
+    async def wait_node_ready(
+        self, master: HostTarget, name: str, deadline: float, before: BeforeStart | None = None
+    ) -> None:
+        """Look at a Node until it is Ready (seconds): with `before` by a newer heartbeat, and under that address.
+
+        Raises:
+            DeadlineExceeded: it did not come to that.
+        """
         ...
 
     async def mark_leaving(self, master: HostTarget, name: str, stage: Leaving | None) -> None:

@@ -269,7 +269,7 @@ class _Run:
         if self.setbacks.unapproved and self._way_is_another():
             return _Again.LOOK
         if plan.settled:
-            return self._unless_failed(ExitCode.PENDING if plan.degraded else ExitCode.CONVERGED)
+            return self._done(plan)
         return self._patience_ends(plan)
 
     def _way_is_another(self) -> bool:
@@ -291,7 +291,9 @@ class _Run:
         if quiet == 0:
             for wait in plan.waits:
                 self.events.waiting(wait)
-        overdue = [wait for wait in plan.waits if quiet > wait.deadline]
+        if all(wait.tolerated and quiet > wait.deadline for wait in plan.waits):
+            return self._done(plan)
+        overdue = [wait for wait in plan.waits if quiet > wait.deadline and not wait.tolerated]
         if overdue and overdue[0].otherwise is not None:
             return self._refuse((overdue[0].otherwise,))
         if overdue:
@@ -302,6 +304,12 @@ class _Run:
     def _refuse(self, refusals: tuple[Refusal, ...]) -> ExitCode:
         self.events.refused(refusals)
         return self._unless_failed(ExitCode.REFUSED)
+
+    def _done(self, plan: Plan) -> ExitCode:
+        """Return how a run ends that has done all; what is not well was perhaps not foreseen, so it is said."""
+        for what in plan.degraded:
+            self.events.say(self.wish.spec.name, what)
+        return self._unless_failed(ExitCode.PENDING if plan.degraded else ExitCode.CONVERGED)
 
 
 def _focus(done: list[PlannedStep], state: ClusterState) -> Focus:

@@ -15,13 +15,14 @@ from tests.k3s.memory_kv import MemoryKeyValues
 from hetzner_k3s.adapters.kube import K3sApi
 from hetzner_k3s.lab.k3s import seed
 from hetzner_k3s.lab.k3s.api.http import ApiFace
-from hetzner_k3s.lab.k3s.api.resources import NODES, PERSISTENT_VOLUMES, POD_DISRUPTION_BUDGETS, PODS, Obj
+from hetzner_k3s.lab.k3s.api.resources import LEASES, NODES, PERSISTENT_VOLUMES, POD_DISRUPTION_BUDGETS, PODS, Obj
 from hetzner_k3s.lab.k3s.api.store import Store
 from hetzner_k3s.lab.k3s.certificates import Issuer, authority
 from hetzner_k3s.lab.k3s.pki import kubeconfig
 from hetzner_k3s.lab.simulated.virtual_time import LoopClock
 from hetzner_k3s.model.contact import HostTarget
-from hetzner_k3s.model.kube import Leaving, Pod
+from hetzner_k3s.model.errors import DeadlineExceeded
+from hetzner_k3s.model.kube import UNINITIALIZED, BeforeStart, Leaving, Pod
 from hetzner_k3s.model.operations import Operation
 from hetzner_k3s.model.secrets import Secret
 
@@ -141,5 +142,56 @@ def test_an_eviction_respects_the_budget_and_names_the_pod_by_its_uid(tmp_path: 
         assert await api.evict(MASTER, asked)
         assert await store.find(PODS, "web", "default") is None
         assert await api.evict(MASTER, asked)
+
+    with_api(tmp_path, test)
+
+
+async def _renew(store: Store, at: str) -> None:
+    spec = {"holderIdentity": NODE, "renewTime": at}
+    if await store.find(LEASES, NODE, "kube-node-lease") is None:
+        await store.create(LEASES, {"metadata": {"name": NODE}, "spec": spec}, "kube-node-lease")
+    else:
+        await store.change(LEASES, NODE, "kube-node-lease", lambda old: old | {"spec": spec})
+
+
+async def _is_ready(api: K3sApi, before: BeforeStart | None) -> bool:
+    try:
+        await api.wait_node_ready(MASTER, NODE, 0.0, before)
+    except DeadlineExceeded:
+        return False
+    return True
+
+
+def test_a_node_is_ready_by_a_heartbeat_of_this_start_and_under_its_address(tmp_path: Path) -> None:
+    """A Node stays Ready for 40 s after its host lost power, and another host's may have the name."""
+
+    async def test(api: K3sApi, store: Store) -> None:
+        assert await api.last_heartbeat(MASTER, NODE) is None
+        addresses = [{"type": "InternalIP", "address": "10.0.0.7"}]
+        status = {"addresses": addresses, "conditions": [{"type": "Ready", "status": "True"}]}
+        assert not await _is_ready(api, None)
+        await store.change(NODES, NODE, "", lambda old: old | {"status": status}, "status")
+        assert await _is_ready(api, None)
+        assert not await _is_ready(api, BeforeStart(None))
+        await _renew(store, "2026-11-28T19:27:45.000001Z")
+        seen = await api.last_heartbeat(MASTER, NODE)
+        assert await _is_ready(api, BeforeStart(None))
+        assert not await _is_ready(api, BeforeStart(seen))
+        await _renew(store, "2026-11-28T19:27:45.000002Z")
+        assert await _is_ready(api, BeforeStart(seen))
+        assert await _is_ready(api, BeforeStart(seen, "10.0.0.7"))
+        assert not await _is_ready(api, BeforeStart(seen, "10.0.0.8"))
+
+    with_api(tmp_path, test)
+
+
+def test_a_node_that_waits_for_a_cloud_controller_is_told_apart(tmp_path: Path) -> None:
+    async def test(api: K3sApi, store: Store) -> None:
+        taints = [{"key": UNINITIALIZED, "value": "true", "effect": "NoSchedule"}]
+        for taint in ([], taints):
+            await store.change(NODES, NODE, "", lambda old, these=taint: old | {"spec": {"taints": these}})
+            node = (await api.view(MASTER)).node(NODE)
+            assert node is not None
+            assert node.uninitialized is bool(taint)
 
     with_api(tmp_path, test)

@@ -115,6 +115,17 @@ kubelet-arg:
 """)
 
 
+def test_without_a_cloud_controller_no_kubelet_waits_for_one() -> None:
+    """Each node would end after a quarter of an hour, for ever; a controller of the user's own is said in the file."""
+    spec = replace(SPEC, addons=replace(SPEC.addons, cloud_controller_manager=False))
+    own = replace(spec, args=replace(SPEC.args, kubelet=("cloud-provider=external", "max-pods=200")))
+    for render in (server, agent):
+        assert render(spec)["kubelet-arg"] == ["resolv-conf=/etc/k8s-resolv.conf"]
+        announced = ["cloud-provider=external", "resolv-conf=/etc/k8s-resolv.conf", "max-pods=200"]
+        assert render(own)["kubelet-arg"] == announced
+        assert render(replace(own, addons=SPEC.addons))["kubelet-arg"] == announced
+
+
 def test_the_file_never_says_cluster_init() -> None:
     """A birth is permitted once, from outside: a file that stays would make a second cluster on an emptied disk."""
     birth = server(server_url=None)

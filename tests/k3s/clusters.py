@@ -34,7 +34,7 @@ def join(rig: Rig, name: str, through: Host) -> Host:
 
 
 def work(rig: Rig, name: str, through: Host) -> Host:
-    """Start a worker."""
+    """Start a worker and see its Node; no cloud controller runs here, so its k3s does not become active (second/15)."""
     host = rig.host(name)
     host.configure(
         server=f"https://{through.address}:6443",
@@ -43,7 +43,8 @@ def work(rig: Rig, name: str, through: Host) -> Host:
         node_ip=host.address,
         kubelet_arg=["cloud-provider=external"],
     )
-    host.start(command="agent").wait_ready()
+    host.start(command="agent")
+    eventually(f"Node {name}", lambda: name in through.kubectl("get", "nodes"), 20, host.tail)
     return host
 
 

@@ -15,6 +15,7 @@ from hetzner_k3s.lab.k3s.bootstrap import File
 from hetzner_k3s.lab.k3s.control.nodes import NAME_ANNOTATION
 from hetzner_k3s.lab.k3s.model_etcd import ModelEtcd
 from hetzner_k3s.lab.k3s.model_etcd_data import forget_others
+from hetzner_k3s.lab.k3s.node import UNINITIALIZED
 from hetzner_k3s.lab.simulated import faults, k3s_files
 from hetzner_k3s.lab.simulated.host import Host
 from hetzner_k3s.lab.simulated.k3s_server import K3sServer
@@ -61,6 +62,16 @@ async def forget_node(world: World, name: str) -> None:
     key = NODES.key("", name)
     found = await etcd(world).get(key)
     await etcd(world).delete(key, found.entries[0].mod_revision)
+
+
+async def take_taint_off(world: World, name: str) -> None:
+    """Take the taint off that waits for a cloud controller, as `kubectl taint node NAME KEY-` does."""
+
+    def untainted(old: Obj) -> Obj:
+        taints = [taint for taint in old["spec"].get("taints", ()) if taint["key"] != UNINITIALIZED]
+        return old | {"spec": old["spec"] | {"taints": taints}}
+
+    await store(world).change(NODES, name, "", untainted)
 
 
 async def delete_node(world: World, name: str) -> None:

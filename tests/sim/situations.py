@@ -7,6 +7,7 @@ from .situations_birth import BIRTH
 from .situations_deletion import DELETION
 from .situations_disaster import DISASTER
 from .situations_identity import IDENTITY
+from .situations_joining import JOINING
 from .situations_masters import MASTERS
 from .situations_project import PROJECT
 from .situations_restore import RESTORE_FILES
@@ -20,6 +21,7 @@ _TOPICS = (
     PROJECT,
     IDENTITY,
     MASTERS,
+    JOINING,
     WORKERS,
     SCALE,
     STOCK,

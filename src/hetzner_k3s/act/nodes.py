@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from hetzner_k3s.act import k3s
 from hetzner_k3s.act.context import Context, Outcome
 from hetzner_k3s.act.tokens import cluster_token
 from hetzner_k3s.model import naming
-from hetzner_k3s.model.operations import K3sRole, Milestone, StopK3s
-from hetzner_k3s.model.steps import DeleteNode, JoinWorker
+from hetzner_k3s.model.cloud import Server
+from hetzner_k3s.model.contact import HostTarget
+from hetzner_k3s.model.kube import BeforeStart
+from hetzner_k3s.model.operations import K3sRole, Milestone, ReconnectAgent, StopK3s
+from hetzner_k3s.model.steps import DeleteNode, JoinWorker, ReconnectWorker
 
-_AGENT_WITHIN = 300.0
 _READY_WITHIN = 300.0
+_LONGER = 60.0
+"""Seconds that the host is watched longer: it is the Node that did not come in time, and its error that is told."""
 
 
 async def delete_node(step: DeleteNode, context: Context) -> Outcome:
@@ -46,11 +52,47 @@ async def join_worker(step: JoinWorker, context: Context) -> Outcome:
     target, via = context.target_of(server), context.target(step.via)
     await k3s.configure(context, server, await cluster_token(context, step.via), step.server_url)
     context.say(step.target, f"joining through {via.name}")
+    before = await _before_start(context, server, via)
     if _runs_without_a_node(step, context):
         await context.ports.hosts.perform(target, StopK3s(role=K3sRole.AGENT, fence=context.fence))
     await k3s.start(context, target, K3sRole.AGENT)
-    await k3s.reach(context, target, K3sRole.AGENT, Milestone.ACTIVE, _AGENT_WITHIN)
-    await context.ports.kube.wait_node_ready(via, step.target, _READY_WITHIN)
+    await _node_ready(context, target, via, before)
     await context.ports.kube.annotate_node(via, step.target, {naming.ANNOTATION_SERVER_ID: str(server.id)})
     context.say(step.target, "is Ready")
     return Outcome()
+
+
+async def reconnect_worker(step: ReconnectWorker, context: Context) -> Outcome:
+    """Write a living master into a worker's configuration, start its agent anew, and see its Node Ready again."""
+    server = context.server(step.server_id)
+    target, via = context.target_of(server), context.target(step.via)
+    context.say(step.target, "its masters are gone; pointing it to a living one")
+    before = await _before_start(context, server, via)
+    reconnect = ReconnectAgent(url=step.server_url, known=step.known, fence=context.fence)
+    await context.ports.hosts.perform(target, reconnect)
+    await _node_ready(context, target, via, before)
+    return Outcome()
+
+
+async def _before_start(context: Context, server: Server, via: HostTarget) -> BeforeStart:
+    heartbeat = await context.ports.kube.last_heartbeat(via, server.name)
+    return BeforeStart(heartbeat, k3s.peer_address(context, server))
+
+
+async def _node_ready(context: Context, target: HostTarget, via: HostTarget, before: BeforeStart) -> None:
+    """See a worker's Node Ready by a heartbeat of this start; what ends its agent on the host ends the wait.
+
+    Whether its unit is active tells nothing: an agent stays `activating` until a cloud controller has seen its Node
+    (K3S_RUN_FACTS_2.md D), and none comes while the node has not joined.
+    """
+    watch = asyncio.create_task(k3s.reach(context, target, K3sRole.AGENT, Milestone.ACTIVE, _READY_WITHIN + _LONGER))
+    ready = asyncio.create_task(context.ports.kube.wait_node_ready(via, target.name, _READY_WITHIN, before))
+    try:
+        await asyncio.wait({watch, ready}, return_when=asyncio.FIRST_COMPLETED)
+        if not ready.done():
+            watch.result()
+        await ready
+    finally:
+        watch.cancel()
+        ready.cancel()
+        await asyncio.gather(watch, ready, return_exceptions=True)

@@ -8,6 +8,7 @@ from hetzner_k3s.act.waiting import until
 from hetzner_k3s.model.contact import HostTarget
 from hetzner_k3s.model.errors import DeadlineExceeded, HostError, KubeError
 from hetzner_k3s.model.host import HostFacts, HostKeyKind
+from hetzner_k3s.model.kube import BeforeStart
 from hetzner_k3s.model.operations import K3sRole, Milestone, Probe
 from hetzner_k3s.model.steps import PowerOn, StartMaster
 
@@ -19,9 +20,10 @@ _POLL = 1.0
 async def power_on(step: PowerOn, context: Context) -> Outcome:
     """Power a server on, and give what it ran before five minutes to come back; what then is, the next look tells."""
     context.say(step.target, "powering it on")
+    before = await _before_start(step, context) if step.joined else None
     await context.ports.cloud.power_on(step.server_id)
     if step.joined:
-        await _back(step, context)
+        await _back(step, context, before)
     return Outcome()
 
 
@@ -37,7 +39,17 @@ async def start_master(step: StartMaster, context: Context) -> Outcome:
     return Outcome()
 
 
-async def _back(step: PowerOn, context: Context) -> None:
+async def _before_start(step: PowerOn, context: Context) -> BeforeStart | None:
+    """Read the last heartbeat of its Node, which shows as Ready for 40 s without power; None where nobody tells."""
+    if step.via is None:
+        return None
+    try:
+        return BeforeStart(await context.ports.kube.last_heartbeat(context.target(step.via), step.target))
+    except KubeError:
+        return None
+
+
+async def _back(step: PowerOn, context: Context, before: BeforeStart | None) -> None:
     target = context.target(step.server_id)
     via = target if step.via is None else context.target(step.via)
     ends = context.ports.clock.monotonic() + _BACK_WITHIN
@@ -49,7 +61,7 @@ async def _back(step: PowerOn, context: Context) -> None:
         facts = await until(context.ports.clock, look, what="", within=_BACK_WITHIN, every=_POLL)
         if _runs(facts):
             left = ends - context.ports.clock.monotonic()
-            await context.ports.kube.wait_node_ready(via, step.target, max(left, _POLL))
+            await context.ports.kube.wait_node_ready(via, step.target, max(left, _POLL), before)
             context.say(step.target, "is back")
     except (DeadlineExceeded, KubeError):
         context.say(step.target, f"has power, but did not come back within {_BACK_WITHIN:.0f} s")
@@ -64,7 +76,7 @@ async def _came_back(context: Context, target: HostTarget) -> HostFacts | None:
 
 
 def _runs(facts: HostFacts) -> bool:
-    return facts.agent_unit.active == "active" or (facts.server_unit.active == "active" and facts.serves)
+    return facts.agent_unit.runs or (facts.server_unit.active == "active" and facts.serves)
 
 
 def _stays_down(facts: HostFacts) -> bool:

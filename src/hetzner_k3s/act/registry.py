@@ -61,7 +61,7 @@ HANDLERS: Final[Mapping[type, Handler]] = {
     steps.UploadSnapshot: restore.upload_snapshot,
     steps.RestoreSnapshot: restore.restore_snapshot,
     steps.StartRestored: restore.start_restored,
-    steps.ReconnectWorker: restore.reconnect_worker,
+    steps.ReconnectWorker: nodes.reconnect_worker,
     steps.ApplyAddons: addons.apply_addons,
     steps.WriteKubeconfig: local.write_kubeconfig,
     steps.MarkDeleting: teardown.mark_deleting,

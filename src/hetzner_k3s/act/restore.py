@@ -14,7 +14,6 @@ from hetzner_k3s.model.operations import (
     Milestone,
     Probe,
     ReadSecret,
-    ReconnectAgent,
     SecretKind,
     StopK3s,
 )
@@ -22,7 +21,6 @@ from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.steps import (
     ForgetBirth,
     KeepSnapshot,
-    ReconnectWorker,
     RestoreSnapshot,
     StartRestored,
     UploadSnapshot,
@@ -30,7 +28,6 @@ from hetzner_k3s.model.steps import (
 
 _LINEAGE_BYTES = 8
 _ANSWERS_WITHIN = 300.0
-_AGENT_WITHIN = 120.0
 
 
 async def forget_birth(step: ForgetBirth, context: Context) -> Outcome:
@@ -140,14 +137,4 @@ async def start_restored(step: StartRestored, context: Context) -> Outcome:
             hint="Nothing joins it. Delete that server at Hetzner and choose another snapshot.",
         )
     context.say(step.target, "answers as the recorded cluster")
-    return Outcome()
-
-
-async def reconnect_worker(step: ReconnectWorker, context: Context) -> Outcome:
-    """Write a living master into a worker's configuration and start its agent anew."""
-    target = context.target(step.server_id)
-    context.say(step.target, "its masters are gone; pointing it to a living one")
-    reconnect = ReconnectAgent(url=step.server_url, known=step.known, fence=context.fence)
-    await context.ports.hosts.perform(target, reconnect)
-    await k3s.reach(context, target, K3sRole.AGENT, Milestone.ACTIVE, _AGENT_WITHIN)
     return Outcome()

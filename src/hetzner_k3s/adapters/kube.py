@@ -18,6 +18,7 @@ from lightkube.config.client_adapter import AsyncClient as HttpClient
 from lightkube.config.client_adapter import ConnectionParams
 from lightkube.core.exceptions import LoadResourceError
 from lightkube.generic_resource import create_namespaced_resource
+from lightkube.resources.coordination_v1 import Lease
 from lightkube.resources.core_v1 import ConfigMap, Namespace, Node, PersistentVolume, Pod, Secret
 from lightkube.types import PatchType
 from ruamel.yaml import YAML
@@ -26,7 +27,7 @@ from hetzner_k3s.model import kube as model
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.contact import HostTarget
 from hetzner_k3s.model.errors import DeadlineExceeded, Fate, HostError, KubeError
-from hetzner_k3s.model.kube import KubeNode, KubeView, Leaving, NodeLoad, leaving_of
+from hetzner_k3s.model.kube import UNINITIALIZED, BeforeStart, KubeNode, KubeView, Leaving, NodeLoad, leaving_of
 from hetzner_k3s.model.operations import ReadSecret, SecretKind
 from hetzner_k3s.ports import Clock, Hosts
 
@@ -36,6 +37,7 @@ HelmChart = create_namespaced_resource("helm.cattle.io", "v1", "HelmChart", "hel
 
 _API_PORT: Final = 6443
 _NAMESPACE: Final = "kube-system"
+_NODE_LEASES: Final = "kube-node-lease"
 _OURS: Final = "hetzner-k3s"
 """The field manager, and the name of the ConfigMap with the lineage."""
 _CREDENTIALS: Final = "hcloud"
@@ -160,12 +162,23 @@ class K3sApi:
 
         await self._persist(master, annotate, f"annotate Node {name}")
 
-    async def wait_node_ready(self, master: HostTarget, name: str, deadline: float) -> None:
+    async def last_heartbeat(self, master: HostTarget, name: str) -> str | None:
+        """Read when a Node's lease was last renewed."""
+        return await self._call(master, _heartbeat_of(name), f"read the lease of {name}", fate=Fate.DID_NOT_HAPPEN)
+
+    async def wait_node_ready(
+        self, master: HostTarget, name: str, deadline: float, before: BeforeStart | None = None
+    ) -> None:
         """Look at a Node until it is Ready; an API that does not answer in between is asked again."""
 
         async def ready(session: _Session) -> bool:
             node = await _or_none(session.client.get(Node, name))
-            return node is not None and _node(node).ready
+            if node is None or not _node(node).ready:
+                return False
+            return before is None or (
+                before.address in {None, _node(node).internal_ip}
+                and await _heartbeat_of(name)(session) not in {None, before.heartbeat}
+            )
 
         await self._until(master, ready, f"Node {name} is not Ready", deadline)
 
@@ -300,6 +313,16 @@ def _open(kubeconfig: str, port: int) -> _Session:
     return _Session(port, client, HttpClient(config, ConnectionParams(timeout=timeout, trust_env=False)))
 
 
+def _heartbeat_of(name: str) -> Callable[[_Session], Awaitable[str | None]]:
+    """Make the look at the lease that a Node's kubelet renews every ten seconds."""
+
+    async def read(session: _Session) -> str | None:
+        lease = await _or_none(session.client.get(Lease, name, namespace=_NODE_LEASES))
+        return str(lease.spec.renewTime) if lease is not None and lease.spec and lease.spec.renewTime else None
+
+    return read
+
+
 async def _listed(client: AsyncClient, kind: Any, namespace: str | None = None, **more: Any) -> list[Any]:
     return [item async for item in client.list(kind, namespace=namespace, **more)]
 
@@ -342,6 +365,7 @@ def _node(node: Any) -> KubeNode:
             annotations.get(naming.ANNOTATION_LEAVING), unschedulable=bool(node.spec and node.spec.unschedulable)
         ),
         created=metadata.creationTimestamp.timestamp() if metadata.creationTimestamp else None,
+        uninitialized=any(taint.key == UNINITIALIZED for taint in (node.spec and node.spec.taints) or ()),
         encryption=annotations.get(naming.ANNOTATION_ENCRYPTION),
         labels=labels,
     )

@@ -42,7 +42,11 @@ class CsiDriver(Section):
 class CloudControllerManager(Section):
     """`addons.cloud_controller_manager`."""
 
-    enabled: Flag = setting(True, "Hetzner's cloud controller: load balancers for services, and nodes' addresses.")
+    enabled: Flag = setting(
+        True,
+        "Hetzner's cloud controller: load balancers for services, and nodes' addresses. Off: no node waits for one, "
+        "unless kubelet_args say `cloud-provider=external`.",
+    )
     manifest_url: Text | None = setting(None, "A manifest of your own instead of the pinned release.")
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from hetzner_k3s.decide import beyond, past
 from hetzner_k3s.decide.birth import found_servers
 from hetzner_k3s.decide.control_plane import labelled_member
-from hetzner_k3s.decide.predictions import PREDICTED_ADDRESS, map_members, map_peers, with_only_voter
+from hetzner_k3s.decide.predictions import PREDICTED_ADDRESS, map_kube, map_members, map_peers, with_only_voter
 from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import Server, ServerStatus
 from hetzner_k3s.model.facts import Known
@@ -20,7 +20,7 @@ from hetzner_k3s.model.state import ClusterState
 
 def come_true(spec: ClusterSpec, state: ClusterState) -> ClusterState:
     """Say what the world looks like when everything that comes by itself has come."""
-    seen = _balancer_addressed(spec, _fresh_hosts_seen(spec, _servers_rested(state)))
+    seen = _nodes_initialized(_balancer_addressed(spec, _fresh_hosts_seen(spec, _servers_rested(state))))
     return _api_read(spec, _learners_promoted(_peers_given_up(spec, _serving_after_reset(spec, seen))))
 
 
@@ -61,6 +61,15 @@ def _fresh_hosts_seen(spec: ClusterSpec, state: ClusterState) -> ClusterState:
     unseen = (s for s in found_servers(spec, state.view) if state.facts(s.id) is None and not labelled_member(s))
     fresh = {s.id: Known(HostFacts(key=HostKeyKind.BOOT)) for s in unseen if s.status is ServerStatus.RUNNING}
     return replace(state, hosts={**state.hosts, **fresh})
+
+
+def _nodes_initialized(state: ClusterState) -> ClusterState:
+    """Let a cloud controller see every Node."""
+    return map_kube(state, lambda kube: replace(kube, nodes=tuple(map(_initialized, kube.nodes))))
+
+
+def _initialized(node: KubeNode) -> KubeNode:
+    return replace(node, uninitialized=False) if node.uninitialized else node
 
 
 def _balancer_addressed(spec: ClusterSpec, state: ClusterState) -> ClusterState:

@@ -30,7 +30,9 @@ def reconnect_workers(basis: Basis) -> Opinion | None:
         if server is not None and facts is not None and is_lost(basis, facts):
             url = f"https://{_addresses_of(basis, basis.plane.masters)[0]}:{API_PORT}"
             known = facts.disk.agent_servers
-            step = ReconnectWorker(target=spec.name, server_id=server.id, server_url=url, known=known)
+            step = ReconnectWorker(
+                target=spec.name, server_id=server.id, via=basis.plane.seed_server.id, server_url=url, known=known
+            )
             return Opinion((_planned(step),))
     return None
 

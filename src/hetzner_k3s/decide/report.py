@@ -137,7 +137,9 @@ def _beyond(basis: Basis, server: Server) -> ServerReport:
         return _server_report(basis, server.name, role, master.stage, master.detail, in_file=False)
     stage, detail = contact_stage(server, basis.state, committed=True)
     facts = basis.state.facts(server.id)
-    if facts is not None and facts.agent_unit.active == "active":
+    node = basis.node(server.name)
+    ready = node is not None and node.ready  # its unit alone stays `activating` while it waits for a cloud controller
+    if facts is not None and (facts.agent_unit.active == "active" or (facts.agent_unit.runs and ready)):
         stage, detail = Stage.MEMBER, ""
     return _server_report(basis, server.name, role, stage, detail, in_file=False)
 

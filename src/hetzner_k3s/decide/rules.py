@@ -42,6 +42,7 @@ from hetzner_k3s.decide import (
     teardown,
     tokens,
     unfinished,
+    uninitialized,
     versions,
     workers,
 )
@@ -145,6 +146,7 @@ NOTES: tuple[Note, ...] = (
     drift.s3_told,
     alarms.alarms_told,
     new_cluster.notes,
+    uninitialized.notes,
 )
 BEFORE_ALL: tuple[Move, ...] = (power.give_power,)
 """Moves beside which nothing else is planned."""
@@ -190,6 +192,7 @@ MOVES: tuple[Move, ...] = (
     shrink.let_workers_go,
     shrink.take_back,
     addons.apply_addons,
+    uninitialized.await_controller,
     tokens.pin_tokens,
     kubeconfig.write_kubeconfig,
 )
@@ -211,7 +214,7 @@ def plan(spec: ClusterSpec, state: ClusterState, intent: Intent, in_flight: froz
     basis = basis_of(spec, state, intent, in_flight)
     create = intent.verb is Verb.CREATE
     notes = (*spec.not_yet, *(told for note in NOTES for told in note(basis))) if create else teardown.kept(basis)
-    degraded = masters.left_alone(basis) if create else ()
+    degraded = (*masters.left_alone(basis), *uninitialized.left_tainted(basis)) if create else ()
     refusals = _refusals(basis, _gates(basis) if create else DELETE_GATES)
     if refusals:
         return Plan(refusals=refusals, notes=notes)

@@ -23,7 +23,7 @@ from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 from hetzner_k3s.model.critical import critical_config
 from hetzner_k3s.model.s3_settings import settings
 from hetzner_k3s.model.secrets import Secret
-from hetzner_k3s.model.spec import API_PORT, ClusterSpec, MasterSpec, WorkerSpec
+from hetzner_k3s.model.spec import API_PORT, EXTERNAL_CLOUD, ClusterSpec, MasterSpec, WorkerSpec
 
 CONFIG_PATH: Final = "/etc/rancher/k3s/config.yaml"
 REGISTRIES_PATH: Final = "/etc/rancher/k3s/registries.yaml"
@@ -141,7 +141,13 @@ def _private_interface(name: str, addresses: HostAddresses) -> str:
 
 
 def _kubelet_args(spec: ClusterSpec, addresses: HostAddresses) -> list[str]:
-    args = ["cloud-provider=external", f"resolv-conf={RESOLV_CONF_PATH}", *spec.args.kubelet]
+    """Give the kubelet's arguments; one that announces a cloud controller makes its Node wait for it, for ever.
+
+    So it is there only where one comes (docs/decisions/0006).
+    """
+    external = [EXTERNAL_CLOUD] if spec.external_cloud else []
+    own = [argument for argument in spec.args.kubelet if argument not in external]
+    args = [*external, f"resolv-conf={RESOLV_CONF_PATH}", *own]
     # With a private network the cloud controller finds the server by its name and sets the id itself.
     return args if spec.network.private else [*args, f"provider-id=hcloud://{addresses.server_id}"]
 

@@ -9,6 +9,9 @@ from typing import Final
 
 _PROVIDER: Final = "hcloud://"
 
+UNINITIALIZED: Final = "node.cloudprovider.kubernetes.io/uninitialized"
+"""The taint of a Node that no cloud controller has seen yet: no pod is put there, and k3s ends after 15 minutes."""
+
 
 class Leaving(Enum):
     """How far a Node has come on its way out: our annotation `hetzner-k3s/leaving`."""
@@ -43,12 +46,25 @@ class NodeLoad:
     local_claims: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class BeforeStart:
+    """What was there before k3s was started on a host: what its Node shows then must be newer, and of that host.
+
+    `heartbeat` is when the Node's lease was last renewed, as the API writes it (None: never); `address` is the
+    InternalIP that the Node must have, None where that proves nothing.
+    """
+
+    heartbeat: str | None
+    address: str | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KubeNode:
     """A Node. `server_id` is our annotation `hetzner-k3s/server-id`; `voter` the condition EtcdIsVoter.
 
     `leaving` is our mark on one that is cordoned because it goes; without it a cordoned one is the user's affair.
     `created` is when it registered (UNIX seconds).
+    `uninitialized` is the taint that the kubelet puts on it for a cloud controller to take off.
     `encryption` is k3s' annotation `k3s.io/encryption-config-hash` (`<stage>-<digest>`), where secrets are encrypted.
     """
 
@@ -63,6 +79,7 @@ class KubeNode:
     deleting: bool = False
     leaving: Leaving | None = None
     created: float | None = None
+    uninitialized: bool = False
     encryption: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
 

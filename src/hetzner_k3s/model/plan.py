@@ -78,12 +78,16 @@ class PlannedStep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wait:
-    """Something that has to come by itself, with the seconds it is given; `otherwise` is said when it did not come."""
+    """Something that has to come by itself, with the seconds it is given; `otherwise` is said when it did not come.
+
+    Where that is `tolerated`, the run ends without it, and its plan's `degraded` tells what is missing.
+    """
 
     what: str
     because: str
     deadline: float
     otherwise: Refusal | None = None
+    tolerated: bool = False
 
 
 PATIENCE = 20.0

@@ -263,6 +263,10 @@ class AddonsSpec:
     registries: Secret = DEFAULT_REGISTRIES
 
 
+EXTERNAL_CLOUD: Final = "cloud-provider=external"
+"""The kubelet's argument that has its Node wait for a cloud controller."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComponentArgs:
     """Extra arguments of Kubernetes components, each `name=value` without dashes, in the file's order."""
@@ -327,6 +331,11 @@ class ClusterSpec:
     def master_names(self) -> tuple[str, ...]:
         """Give the names of the masters, in the file's order."""
         return tuple(master.name for master in self.masters)
+
+    @property
+    def external_cloud(self) -> bool:
+        """Whether kubelets wait for a cloud controller: this tool's, or one that the kubelet arguments announce."""
+        return self.addons.cloud_controller_manager or EXTERNAL_CLOUD in self.args.kubelet
 
     def workers(self) -> tuple[WorkerSpec, ...]:
         """Give the static workers of all pools, in the file's order."""

@@ -8,8 +8,9 @@ import signal
 import ssl
 import time
 
-from hetzner_k3s.lab.k3s import cluster_client, identity, kubelet, logfmt, node_password, notify
+from hetzner_k3s.lab.k3s import cluster_client, identity, initialization, kubelet, logfmt, node_password, notify
 from hetzner_k3s.lab.k3s.api.client import RemoteObjects
+from hetzner_k3s.lab.k3s.api.resources import NODES
 from hetzner_k3s.lab.k3s.balancer import Balancer, merged
 from hetzner_k3s.lab.k3s.cluster_client import SupervisorClient, SupervisorError
 from hetzner_k3s.lab.k3s.invocation import Invocation
@@ -88,12 +89,28 @@ class Agent:
             mine = kubelet.registration("agent", self._flags, self._who, self._version, await kubelet.this_host())
             keeper = kubelet.Kubelet(objects, mine)
             await self._refresh(cacerts, password)
-            notify.ready()
-            logfmt.info("k3s agent is up and running")
             await asyncio.sleep(self._timing.node)
-            await asyncio.gather(_keep(keeper), self._keep_refreshing(cacerts, password))
+            await keeper.register()
+            network = self._network(objects, await self._enforces_policies(cacerts, password))
+            await asyncio.gather(keeper.keep_alive(), self._keep_refreshing(cacerts, password), network)
         finally:
             await objects.close()
+
+    async def _network(self, objects: RemoteObjects, enforced: bool) -> None:
+        """Tell systemd READY: where network policies are enforced only when a cloud controller has seen the Node."""
+        if enforced:
+            name = self._who.name
+            await initialization.until_initialized(lambda: objects.find(NODES, name), name, logfmt.write)
+        notify.ready()
+        logfmt.info("k3s agent is up and running")
+
+    async def _enforces_policies(self, cacerts: bytes, password: str) -> bool:
+        """Ask the cluster, whose servers decide that; one that does not answer enforces them, as is k3s' default."""
+        try:
+            config = await SupervisorClient(self._balancer.choose(), cacerts, password).config()
+        except SupervisorError:
+            return True
+        return not config.get("DisableNPC")
 
     async def _certificates(self, cacerts: bytes, password: str) -> None:
         """Get this node's certificates; the first one costs the node password."""
@@ -146,8 +163,3 @@ class Agent:
                 f"[{' '.join(self._balancer.addresses)}] "
                 f"[default: {self._server.removeprefix('https://')}]"
             )
-
-
-async def _keep(keeper: kubelet.Kubelet) -> None:
-    await keeper.register()
-    await keeper.keep_alive()

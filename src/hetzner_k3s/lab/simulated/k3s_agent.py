@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from hetzner_k3s.lab.k3s import tokens
+from hetzner_k3s.lab.k3s import initialization, tokens
+from hetzner_k3s.lab.k3s.api.resources import NODES, Obj
 from hetzner_k3s.lab.k3s.api.status import ApiError
 from hetzner_k3s.lab.k3s.api.store import Store
 from hetzner_k3s.lab.k3s.etcd_port import EtcdError
@@ -36,6 +37,7 @@ class K3sAgent:
 
     def __init__(self, host: Host, flags: Flags) -> None:
         self._host, self._flags = host, flags
+        self._name = flags.text("node-name") or host.name
         self._server = flags.text("server").rstrip("/")
         self._current: K3sServer | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -53,14 +55,28 @@ class K3sAgent:
         self._host.disk.agent_ca = await self._trust(token)
         await self._certificates(token)
         await self._refresh()
-        ready()
-        self._host.tell_changed()
         kubelet = Kubelet(self._host, self._flags, "agent", self._store)
         await asyncio.sleep(self._host.site.timing.node)
         await kubelet.register()
-        refreshing = self._host.spawn(self._keep_refreshing())
-        self._tasks.append(refreshing)
-        await kubelet.keep_alive()
+        alive = self._host.spawn(kubelet.keep_alive())
+        self._tasks += [alive, self._host.spawn(self._keep_refreshing())]
+        await self._network_policy()
+        ready()
+        self._host.tell_changed()
+        await alive
+
+    async def _network_policy(self) -> None:
+        """Wait for a cloud controller, where the servers' configuration has network policies enforced."""
+        if self._current is not None and self._current.description.get("DisableNPC"):
+            return
+        await initialization.until_initialized(self._own_node, self._name, self._log)
+
+    async def _own_node(self) -> Obj | None:
+        store = self._store()
+        return await store.find(NODES, self._name) if store is not None else None
+
+    def _log(self, text: str, level: str) -> None:
+        self._host.log(K3sRole.AGENT, f"level={level} msg={text!r}")
 
     def close(self) -> None:
         """End whatever runs."""
@@ -90,14 +106,13 @@ class K3sAgent:
                     return trusted_cacerts(server, token)
                 except SupervisorError as problem:
                     text = f"failed to validate connection to cluster at {url}: {problem}"
-                    self._host.log(K3sRole.AGENT, f"level=error msg={text!r}")
+                    self._log(text, "error")
                     if "CA hash does not match" in str(problem):
                         raise Fatal(f"Error: {text}") from problem
             await asyncio.sleep(_RETRY)
 
     async def _certificates(self, token: Token) -> None:
         """Get this node's certificates; they cost the node password."""
-        name = self._flags.text("node-name") or self._host.name
         while True:
             server = await self._find()
             if server is not None and server.store is not None:
@@ -105,11 +120,11 @@ class K3sAgent:
                     why = "not authorized"
                 else:
                     try:
-                        return await check_password(server.store, name, host_password(self._host))
+                        return await check_password(server.store, self._name, host_password(self._host))
                     except (ApiError, EtcdError) as problem:
                         why = problem.message
                 text = f"Waiting to retrieve agent configuration; server is not ready: {why}"
-                self._host.log(K3sRole.AGENT, f"level=info msg={text!r}")
+                self._log(text, "info")
             await asyncio.sleep(_RETRY)
 
     def _store(self) -> Store | None:

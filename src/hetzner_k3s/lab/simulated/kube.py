@@ -23,17 +23,18 @@ from hetzner_k3s.lab.k3s.api.resources import (
 )
 from hetzner_k3s.lab.k3s.api.status import ApiError
 from hetzner_k3s.lab.k3s.api.store import Store
-from hetzner_k3s.lab.k3s.control.cloud import HELM_CHARTS
+from hetzner_k3s.lab.k3s.control.cloud import HELM_CHARTS, is_waiting
 from hetzner_k3s.lab.k3s.control.nodes import ETCD_FINALIZER, NODE_FINALIZER, without_finalizer
 from hetzner_k3s.lab.k3s.etcd_port import EtcdError
 from hetzner_k3s.lab.simulated import node_load
 from hetzner_k3s.lab.simulated.chance import Chance
 from hetzner_k3s.lab.simulated.hosts import SimulatedHosts
+from hetzner_k3s.lab.simulated.kubelet import beats
 from hetzner_k3s.lab.simulated.moments import Moments
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.contact import HostTarget
 from hetzner_k3s.model.errors import DeadlineExceeded, Fate, HostError, KubeError
-from hetzner_k3s.model.kube import KubeNode, KubeView, Leaving, NodeLoad, Pod, leaving_of
+from hetzner_k3s.model.kube import BeforeStart, KubeNode, KubeView, Leaving, NodeLoad, Pod, leaving_of
 
 T = TypeVar("T")
 
@@ -121,12 +122,23 @@ class SimulatedKube:
 
         await self._write(master, annotate, f"annotate Node {name}")
 
-    async def wait_node_ready(self, master: HostTarget, name: str, deadline: float) -> None:
+    async def last_heartbeat(self, master: HostTarget, name: str) -> str | None:
+        """Read when a Node's lease was last renewed."""
+        return await self._call(master, _heartbeat_of(name), f"read the lease of {name}", fate=Fate.DID_NOT_HAPPEN)
+
+    async def wait_node_ready(
+        self, master: HostTarget, name: str, deadline: float, before: BeforeStart | None = None
+    ) -> None:
         """Look at a Node until it is Ready."""
 
         async def ready(store: Store) -> bool:
             found = await store.find(NODES, name)
-            return found is not None and node_objects.condition(found, "Ready") == "True"
+            if found is None or node_objects.condition(found, "Ready") != "True":
+                return False
+            return before is None or (
+                before.address in {None, _node(found).internal_ip}
+                and await _heartbeat_of(name)(store) not in {None, before.heartbeat}
+            )
 
         await self._until(master, ready, f"Node {name} is not Ready", deadline)
 
@@ -249,6 +261,14 @@ async def _view(store: Store) -> KubeView:
     )
 
 
+def _heartbeat_of(name: str) -> Callable[[Store], Awaitable[str | None]]:
+    async def read(store: Store) -> str | None:
+        renewed = (await beats(store)).get(name)
+        return None if renewed is None else str(renewed)
+
+    return read
+
+
 def _node(found: Obj) -> KubeNode:
     metadata = found["metadata"]
     labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
@@ -270,6 +290,7 @@ def _node(found: Obj) -> KubeNode:
             unschedulable=bool(found.get("spec", {}).get("unschedulable")),
         ),
         created=datetime.fromisoformat(metadata["creationTimestamp"]).timestamp(),
+        uninitialized=is_waiting(found),
         encryption=annotations.get(naming.ANNOTATION_ENCRYPTION),
         labels=labels,
     )

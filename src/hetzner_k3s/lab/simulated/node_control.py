@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 from typing import TYPE_CHECKING
 
 from hetzner_k3s.lab.k3s import node
@@ -66,9 +67,15 @@ class CloudControllers:
 
     async def _initialize(self, found: Obj) -> None:
         number = (found["metadata"].get("annotations") or {}).get(node.INSTANCE_ANNOTATION)
-        if is_waiting(found) and number:
+        if is_waiting(found) and number and self._is_due(found):
             name = found["metadata"]["name"]
             await self._store.change(NODES, name, "", lambda old: initialized(old, f"{_PROVIDER}{number}"))
+
+    def _is_due(self, found: Obj) -> bool:
+        """Tell whether Hetzner's controller, should it be that one, comes to a Node by now."""
+        registered = datetime.datetime.fromisoformat(found["metadata"]["creationTimestamp"])
+        age = (self._store.now() - registered).total_seconds()
+        return self._built_in or age >= self._server.site.cloud_controller_after
 
     async def _forget(self, found: Obj) -> None:
         """Delete the Node of a server that Hetzner no longer has, once it fell silent."""

@@ -78,10 +78,12 @@ class StartRestored:
 class ReconnectWorker:
     """Point the worker `target` to a living master and start its agent anew: all the masters it knows are gone.
 
+    `via` is the server id of the master through which its Node is seen.
     `known` are the addresses of those, as its agent was seen to know them.
     """
 
     target: str
     server_id: int
+    via: int
     server_url: str
     known: tuple[str, ...]

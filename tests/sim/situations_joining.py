@@ -1,0 +1,112 @@
+"""What joins: when it has joined, what it still waits for, and what passes by itself meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from hetzner_k3s.lab.k3s.api.resources import NODES
+from hetzner_k3s.lab.k3s.initialization import PATIENCE
+from hetzner_k3s.lab.k3s.node import UNINITIALIZED
+from hetzner_k3s.lab.simulated.faults import ServerDeleted
+from hetzner_k3s.model.errors import ExitCode
+from hetzner_k3s.model.operations import K3sRole
+from hetzner_k3s.model.spec import AddonsSpec, ClusterSpec, ComponentArgs
+
+from . import mischief
+from .clusters import WORKER1, a_spec
+from .scenario import Told, converges
+from .situation import Situations, born, gone
+from .story import Story
+from .tool import Run
+
+JOINING = Situations("joining")
+_tell = JOINING.tell
+
+_LEFT = "no cloud controller has taken the taint"
+
+
+def _without_controller(spec: ClusterSpec | None = None) -> ClusterSpec:
+    return replace(spec or a_spec(), addons=AddonsSpec(cloud_controller_manager=False))
+
+
+async def _tainted(story: Story) -> list[str]:
+    nodes, _ = await mischief.store(story.world).list(NODES)
+    return [n["metadata"]["name"] for n in nodes if UNINITIALIZED in str(n["spec"].get("taints"))]
+
+
+@_tell("the-file-has-no-cloud-controller", born(), spec=_without_controller())
+async def _(story: Story) -> None:
+    """Nobody would initialize the Nodes, so no kubelet waits for that: all is active, and stays so."""
+    assert await _tainted(story) == []
+    await asyncio.sleep(PATIENCE + 60)
+    restarts = [unit.facts().restarts for host in story.world.site.hosts.values() for unit in host.units.values()]
+    assert set(restarts) == {0}
+    await gone(story)
+
+
+@_tell("the-cloud-controller-is-slow", converges(WORKER1))
+async def _(story: Story) -> Run:
+    """A worker has joined when its Node is Ready; its agent is active only when the controller has seen it."""
+    await story.happens(ServerDeleted(WORKER1))
+    story.world.site.cloud_controller_after = 90.0
+    run = await story.create()
+    joined = next(line for line in run.told.lines if "JoinWorker " in line and " done after " in line)
+    waited = next(line for line in run.told.lines if "waiting for the cloud controller to initialize" in line)
+    assert float(joined.rpartition("after ")[2].removesuffix(" s")) < 30, run.story()
+    assert run.told.lines.index(joined) < run.told.lines.index(waited), run.story()
+    return run
+
+
+@_tell("the-cloud-controller-does-not-come", Told())
+async def _(story: Story) -> Run:
+    """Its image cannot be pulled, say: the worker has joined all the same, and what is missing is said each time."""
+    await story.happens(ServerDeleted(WORKER1))
+    story.world.site.cloud_controller_after = float("inf")
+    run = await story.create()
+    assert run.code is ExitCode.PENDING, run.story()
+    assert f"{WORKER1}: joined, but {_LEFT}" in run.story()
+    await asyncio.sleep(PATIENCE)
+    assert story.world.host(WORKER1).units[K3sRole.AGENT].facts().restarts > 0
+    again = await story.create()
+    assert again.code is ExitCode.PENDING, again.story()
+    assert again.told.forecast is not None
+    assert _LEFT in again.told.forecast.degraded[0]
+    assert not again.writes, again.story()
+    story.world.site.cloud_controller_after = 0.0
+    await asyncio.sleep(60)
+    run = await story.create()
+    await story.is_converged(WORKER1)
+    return run
+
+
+@_tell("the-cloud-controller-is-switched-off-on-nodes-that-wait-for-it", Told())
+async def _(story: Story) -> Run:
+    """What an earlier run left waiting is told, with what takes it off; a worker made now waits for nobody."""
+    await story.happens(ServerDeleted(WORKER1))
+    story.world.site.cloud_controller_after = float("inf")
+    await story.create()
+    story.wish(_without_controller(story.spec))
+    run = await story.create()
+    assert run.code is ExitCode.PENDING, run.story()
+    assert run.told.forecast is not None
+    assert f"kubectl taint node {WORKER1} {UNINITIALIZED}-" in run.told.forecast.degraded[0]
+    assert run.notes[-1].startswith("addons.cloud_controller_manager is off, but Nodes have the provider ids")
+    await mischief.take_taint_off(story.world, WORKER1)
+    run = await story.create()
+    await story.is_converged(WORKER1)
+    return run
+
+
+@_tell("the-cloud-controller-is-of-the-users-own", Told())
+async def _(story: Story) -> Run:
+    """Kubelets wait for it where the file's own arguments say so, and the tool installs none."""
+    story.wish(replace(_without_controller(story.spec), args=ComponentArgs(kubelet=("cloud-provider=external",))))
+    await story.happens(ServerDeleted(WORKER1))
+    run = await story.create()
+    assert run.code is ExitCode.CONVERGED, run.story()
+    config = story.world.host(WORKER1).disk.config or ""
+    assert config.count("cloud-provider=external") == 1
+    assert await _tainted(story) == []
+    await story.is_converged(WORKER1)
+    return run
