@@ -80,12 +80,21 @@ def workers_to_rebuild(basis: Basis) -> str:
     return f" Its workers would have to be deleted or rebuilt: {', '.join(names)}." if names else ""
 
 
-def notes(basis: Basis) -> tuple[str, ...]:
-    """Say what a new cluster leaves of the old one."""
+def _workers_left(basis: Basis) -> tuple[str, ...]:
     old = [server.name for server, facts in _workers(basis) if left_over(basis, facts)]
-    told = tuple(
+    return tuple(
         f"{name} is of the cluster that was given up: delete or rebuild it, and run `create` again" for name in old
     )
+
+
+def left_behind(basis: Basis) -> tuple[str, ...]:
+    """Return a sentence for each worker that keeps the new cluster from being what the file asks for."""
+    return _workers_left(basis) if basis.plane.record.phase is Phase.BORN else ()
+
+
+def notes(basis: Basis) -> tuple[str, ...]:
+    """Say what a new cluster leaves of the old one."""
+    told = () if basis.plane.record.phase is Phase.BORN else _workers_left(basis)
     s3 = basis.spec.etcd.s3
     if s3 is None or not (consented(basis) or in_effect(basis) or _known_by_snapshots(basis)):
         return told

@@ -148,6 +148,9 @@ NOTES: tuple[Note, ...] = (
     new_cluster.notes,
     uninitialized.notes,
 )
+DEGRADED: tuple[Note, ...] = (masters.left_alone, new_cluster.left_behind, uninitialized.left_tainted)
+"""What is not well and is left as it is: a run that has nothing else to do ends with exit code 3."""
+
 BEFORE_ALL: tuple[Move, ...] = (power.give_power,)
 """Moves beside which nothing else is planned."""
 
@@ -214,7 +217,7 @@ def plan(spec: ClusterSpec, state: ClusterState, intent: Intent, in_flight: froz
     basis = basis_of(spec, state, intent, in_flight)
     create = intent.verb is Verb.CREATE
     notes = (*spec.not_yet, *(told for note in NOTES for told in note(basis))) if create else teardown.kept(basis)
-    degraded = (*masters.left_alone(basis), *uninitialized.left_tainted(basis)) if create else ()
+    degraded = tuple(told for note in DEGRADED for told in note(basis)) if create else ()
     refusals = _refusals(basis, _gates(basis) if create else DELETE_GATES)
     if refusals:
         return Plan(refusals=refusals, notes=notes)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from hetzner_k3s.decide import new_cluster
 from hetzner_k3s.decide.basis import Basis
 from hetzner_k3s.decide.control_plane import MasterView, Stage
 from hetzner_k3s.decide.healthy import witnesses
@@ -23,7 +24,7 @@ _SHOWN = 6
 def cluster_lives(basis: Basis) -> tuple[Refusal, ...]:
     """Refuse to call a cluster up to date that was not born, or whose masters and workers have not all joined.
 
-    A voter that only we cannot look at is left alone on purpose, and told of as such.
+    What is told as degraded is left out: a voter that only we cannot look at, workers of a cluster that was given up.
     """
     unborn = [] if basis.plane.record.phase is Phase.BORN else ["no birth of this cluster is recorded as done"]
     views: list[MasterView | WorkerView] = [*_masters(basis), *_workers(basis)]
@@ -38,7 +39,8 @@ def _masters(basis: Basis) -> Iterator[MasterView]:
 
 
 def _workers(basis: Basis) -> Iterator[WorkerView]:
-    return (view_worker(basis, spec) for spec in basis.spec.workers())
+    workers = (view_worker(basis, spec) for spec in basis.spec.workers())
+    return (worker for worker in workers if not new_cluster.left_over(basis, worker.facts))
 
 
 def _stands(view: MasterView | WorkerView) -> str:
