@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+from hetzner_k3s.model.assortment import Assortment
 from hetzner_k3s.model.cloud import (
     CloudView,
     Firewall,
@@ -66,6 +67,10 @@ class Cloud(Protocol):
 
     async def survey(self) -> CloudView:
         """List the whole project; a listing whose distinct ids do not equal `total_entries` is listed again."""
+        ...
+
+    async def assortment(self, images: frozenset[str]) -> Assortment:
+        """Read what Hetzner sells: server types, locations, and these images (names or ids)."""
         ...
 
     async def server_exists(self, server_id: int) -> bool:

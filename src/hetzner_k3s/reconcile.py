@@ -20,9 +20,10 @@ from hetzner_k3s.act.registry import carry_out
 from hetzner_k3s.act.setbacks import Setbacks
 from hetzner_k3s.decide.predictions import with_kept_snapshot, without_resource
 from hetzner_k3s.decide.replacement import bound, spent
+from hetzner_k3s.model.assortment import Assortment
 from hetzner_k3s.model.cloud import ServerStatus
 from hetzner_k3s.model.errors import ExitCode, ProductError
-from hetzner_k3s.model.facts import Known
+from hetzner_k3s.model.facts import Known, Reading
 from hetzner_k3s.model.plan import (
     PATIENCE,
     Forecast,
@@ -49,7 +50,7 @@ from hetzner_k3s.model.steps import (
     ReconnectWorker,
     SecureHost,
 )
-from hetzner_k3s.observe import Focus, observe, observe_again
+from hetzner_k3s.observe import Focus, observe, observe_again, with_assortment
 from hetzner_k3s.ports import Ports
 
 POLL = 0.5
@@ -101,9 +102,10 @@ async def converge(wish: Wish, ports: Ports, events: Events) -> ExitCode:
         CloudRefused: Hetzner does not accept the token.
         LockHeld: another run works on the cluster.
     """
-    setbacks = Setbacks()
+    setbacks, assortment = Setbacks(), None
     while True:
-        state, forecast = await look_ahead(wish, ports, events)
+        state, forecast = await look_ahead(wish, ports, events, assortment)
+        assortment = state.assortment
         events.shown(forecast)
         if not forecast.waves and (forecast.refusals or not forecast.waits):
             return await _nothing_to_do(wish, ports, state, forecast, setbacks)
@@ -112,7 +114,7 @@ async def converge(wish: Wish, ports: Ports, events: Events) -> ExitCode:
         wish = replace(wish, intent=bound(wish.spec, state, wish.intent))
         setbacks.approved = forecast.keys
         async with lock.held(ports, wish.request, events.say) as held:
-            state = await observe(ports, wish.spec, wish.intent.verb)
+            state = replace(await observe(ports, wish.spec, wish.intent.verb), assortment=state.assortment)
             run = _Run(wish=wish, ports=ports, events=events, held=held, setbacks=setbacks, shown=forecast)
             verdict = await run.go(state)
         if verdict is not _Again.LOOK:
@@ -131,12 +133,17 @@ async def _nothing_to_do(
     return ExitCode.PENDING if forecast.degraded else ExitCode.CONVERGED
 
 
-async def look_ahead(wish: Wish, ports: Ports, events: Events) -> tuple[ClusterState, Forecast]:
+async def look_ahead(
+    wish: Wish, ports: Ports, events: Events, assortment: Reading[Assortment] | None = None
+) -> tuple[ClusterState, Forecast]:
     """Look until nothing that may pass by itself stands in the way: right after a loss there is an election.
 
     One passing refusal among lasting ones is waited for too: what is said must count the healthy voters as they are.
+    `assortment` is what this run has read already.
     """
     state = await observe(ports, wish.spec, wish.intent.verb)
+    if wish.intent.verb is Verb.CREATE:
+        state = await with_assortment(ports, wish.spec, state, assortment)
     began, told = ports.clock.monotonic(), ""
     while True:
         forecast = decide.forecast(wish.spec, state, wish.intent)

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import pytest
 
 from hetzner_k3s.adapters.hetzner import HetznerCloud
+from hetzner_k3s.adapters.hetzner import cloud as adapter
 from hetzner_k3s.model.cloud import FirewallRule, ServerOrder, ServerStatus
 from hetzner_k3s.model.errors import CloudConflict, CloudRefused, CloudUnavailable, Fate
 from hetzner_k3s.model.secrets import Secret
@@ -196,6 +197,44 @@ def test_a_survey_is_six_requests_and_complete_over_many_pages(lab: Lab) -> None
         assert len(view.ssh_keys) == 51
 
     run(story())
+
+
+def test_the_catalogue_is_read_in_two_listings_and_one_request_an_image(lab: Lab) -> None:
+    async def story() -> None:
+        fault(lab, effect="unavailable", server_type="cpx22", location="hel1")
+        found = await cloud_of(lab).assortment(frozenset({"debian-13", "67794396", "debian-99", "1"}))
+        assert found.locations["fsn1"] == "eu-central"
+        assert found.locations["ash"] == "us-east"
+        cpx22, cax11, cpx21 = (found.server_type(name) for name in ("cpx22", "cax11", "cpx21"))
+        assert cpx22 is not None
+        assert cpx22 == found.server_type(str(cpx22.id))
+        assert {o.location: o.available for o in cpx22.offers} == {
+            "fsn1": True,
+            "nbg1": True,
+            "hel1": False,
+            "sin": True,
+        }
+        assert cax11 is not None
+        assert cax11.architecture == "arm"
+        assert cpx21 is not None
+        ended = cpx21.offer("fsn1")
+        assert ended is not None
+        assert ended.ends == "2025-12-31T23:59:59Z"
+        assert cpx21.offer("ash") is not None
+        assert found.server_type("cpx99") is None
+        both, x86 = frozenset({"x86", "arm"}), frozenset({"x86"})
+        nothing: frozenset[str] = frozenset()
+        assert found.images == {"debian-13": both, "67794396": x86, "debian-99": nothing, "1": nothing}
+
+    run(story())
+    assert len(requests_of(lab, "GET")) == 6
+
+
+def test_a_catalogue_of_many_pages_is_read_to_its_end(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A type on a page that nobody read would be refused as unknown."""
+    monkeypatch.setattr(adapter, "CATALOGUE_PAGE", 7)
+    found = run(cloud_of(lab).assortment(frozenset()))
+    assert len(found.server_types) == len(lab.sdk().server_types.get_all()) > 7
 
 
 def test_a_page_with_a_hole_is_listed_again(lab: Lab) -> None:

@@ -50,11 +50,17 @@ from tests.decide.world import (
     with_server,
 )
 
+from hetzner_k3s.model.assortment import Assortment, ServerType
 from hetzner_k3s.model.facts import Known, Unknown
 from hetzner_k3s.model.identity import BirthRecord, Phase
 from hetzner_k3s.model.spec import NetworkSpec, SshSpec
 from hetzner_k3s.model.state import UNREADABLE, LocalEvidence
 
+NOTHING_SOLD = Assortment(
+    server_types=(ServerType(id=1, name="cpx2", architecture="x86"),),
+    locations={"fsn1": "eu-central", "hel1": "eu-central", "nbg1": "eu-central"},
+    images={"ubuntu-24.04": frozenset({"arm"})},
+)
 IDENTITY = {
     "split by CA": case(other_identity(healthy(), MASTER3), "identity.split"),
     "split by UID alone": case(other_identity(healthy(), MASTER3, ca="ab12" * 16), "identity.split"),
@@ -121,6 +127,9 @@ LISTING = {
     ),
     "the network that the file says exists does not": case(
         nothing(), "network.missing", spec=replace(SPEC, network=NetworkSpec(existing_network_name="shared"))
+    ),
+    "Hetzner does not sell what the file asks for": case(
+        replace(nothing(), assortment=Known(NOTHING_SOLD)), "order.impossible"
     ),
     "the network of a born cluster is gone": case(
         with_listing(healthy(), networks=()),

@@ -56,6 +56,26 @@ async def _(story: Story) -> None:
     story.wish(a_spec())
 
 
+def _of_type(spec: ClusterSpec, server_type: str, image: str = "debian-13") -> ClusterSpec:
+    (pool,) = spec.pools
+    workers = tuple(replace(worker, instance_type=server_type, image=image) for worker in pool.workers)
+    return replace(spec, pools=(replace(pool, workers=workers, instance_type=server_type, image=image),))
+
+
+@_tell("a-type-that-hetzner-does-not-know-at-a-birth", born())
+async def _(story: Story) -> None:
+    """Nothing is bought before the file is right; the catalogue is read once, in three requests."""
+    right = story.spec
+    await gone(story)
+    story.wish(_of_type(right, "cpx222"))
+    run = await story.refuses("order.impossible")
+    said(run, "order.impossible", "Correct instance_type")
+    assert not [w for w in run.session.api.writes if w.startswith("POST")], run.story()
+    catalogue = [r for r in run.session.api.requests if r.split()[1] in {"/server_types", "/locations", "/images"}]
+    assert len(catalogue) == 3, catalogue
+    story.wish(right)
+
+
 @_tell("a-network-of-others-has-our-name", born())
 async def _(story: Story) -> Run:
     """It is neither used nor changed; under another name it stays beside ours."""

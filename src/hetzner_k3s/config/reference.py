@@ -28,6 +28,9 @@ _HEAD: Final = f"""\
 - `~` is your home directory (`$HOME`); other relative paths start at the current directory.
 - A value marked **not yet** is refused: its effect does not exist yet, and ignoring it would be worse.
 - A command is a line for the shell, or a list of arguments that is quoted into one.
+- What the kubelet, k3s, cron, apt or S3 would refuse is refused here, before a server is bought. Server types, images
+  and locations are compared with Hetzner's catalogue by `plan` and `create` whenever a server is missing: where nothing
+  exists yet, an order that cannot be filled is refused (`order.impossible`); beside a living cluster it is a note.
 """
 
 

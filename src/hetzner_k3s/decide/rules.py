@@ -31,6 +31,7 @@ from hetzner_k3s.decide import (
     new_cluster,
     nodes,
     obstacles,
+    orders,
     power,
     reconnect,
     remediate,
@@ -62,6 +63,7 @@ PROJECT_GATES: tuple[Gate, ...] = (
     listing.network_exists,
     listing.ssh_key_is_ours,
     database.datastore_agrees,
+    orders.orders_can_be_filled,
 )
 """What the listing itself forbids, wherever the cluster's data lies."""
 
@@ -138,6 +140,7 @@ BESIDE_OTHER_DATA: tuple[Gate, ...] = (
 """Where the file names another place for the data: of masters that are lost there, it could only give wrong advice."""
 
 NOTES: tuple[Note, ...] = (
+    orders.orders_told,
     surplus.notes,
     versions.versions_told,
     critical.drift_told,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from hetzner_k3s.model.assortment import Assortment
 from hetzner_k3s.model.cloud import CloudView, Server
 from hetzner_k3s.model.facts import Known, Reading, Unknown
 from hetzner_k3s.model.host import HostFacts, HostReading, LogPosition
@@ -67,6 +68,9 @@ class ClusterState:
 
     on_hosts: Mapping[int, Reading[tuple[SnapshotFile, ...]]] = field(default_factory=dict)
     """What the snapshot files of a host without data say, read only while no master answers as a voter."""
+
+    assortment: Reading[Assortment] | None = None
+    """What Hetzner sells; None where nobody looked, because no server of the file is missing."""
 
     @property
     def view(self) -> CloudView:

@@ -6,9 +6,11 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import replace
 
+from hetzner_k3s.model.assortment import Assortment
 from hetzner_k3s.model.cloud import CloudView
 from hetzner_k3s.model.errors import CloudError, CloudRefused
 from hetzner_k3s.model.facts import Known, Reading, Unknown
+from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.ports import Ports
 
 
@@ -58,5 +60,13 @@ async def _last_rebuild(ports: Ports, server_id: int) -> Reading[float | None]:
 async def _exists(ports: Ports, server_id: int) -> Reading[bool]:
     try:
         return Known(await ports.cloud.server_exists(server_id))
+    except CloudError as error:
+        return Unknown(str(error), ports.clock.now())
+
+
+async def assortment(ports: Ports, spec: ClusterSpec) -> Reading[Assortment]:
+    """Read what Hetzner sells; a catalogue that cannot be read is unknown, and holds nothing up."""
+    try:
+        return Known(await ports.cloud.assortment(frozenset(server.image for server in spec.servers())))
     except CloudError as error:
         return Unknown(str(error), ports.clock.now())

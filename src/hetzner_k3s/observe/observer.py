@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from hetzner_k3s.model import lookup, naming
+from hetzner_k3s.model.assortment import Assortment
 from hetzner_k3s.model.cloud import CloudView
 from hetzner_k3s.model.facts import Known, Reading
 from hetzner_k3s.model.host import HostKeyKind, HostReading
@@ -45,6 +46,22 @@ async def observe(ports: Ports, spec: ClusterSpec, verb: Verb) -> ClusterState:
     blank = ClusterState(observed_at=ports.clock.now(), cloud=await cloud.survey(ports))
     rest = NO_HOSTS if verb is Verb.DELETE else EVERYTHING
     return await observe_again(ports, spec, blank, replace(rest, listing=False))
+
+
+async def with_assortment(
+    ports: Ports, spec: ClusterSpec, state: ClusterState, before: Reading[Assortment] | None = None
+) -> ClusterState:
+    """Read what Hetzner sells, once a run and only where a server of the file is missing: requests are counted.
+
+    Args:
+        before: what this run has read already.
+    """
+    state = replace(state, assortment=before)
+    listed = {server.name for server in state.view.servers}
+    complete = all(server.name in listed for server in spec.servers())
+    if state.assortment is not None or complete or not isinstance(state.cloud, Known):
+        return state
+    return replace(state, assortment=await cloud.assortment(ports, spec))
 
 
 async def observe_again(ports: Ports, spec: ClusterSpec, state: ClusterState, focus: Focus) -> ClusterState:

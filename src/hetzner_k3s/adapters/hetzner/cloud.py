@@ -16,6 +16,7 @@ from hetzner_k3s.adapters.hetzner.arrivals import Arrivals
 from hetzner_k3s.adapters.hetzner.creation import carries, create_or_adopt, find
 from hetzner_k3s.adapters.hetzner.deletion import delete, delete_firewall
 from hetzner_k3s.adapters.hetzner.listing import list_all
+from hetzner_k3s.model.assortment import Assortment
 from hetzner_k3s.model.cloud import (
     CloudView,
     Firewall,
@@ -40,6 +41,7 @@ _ADOPTED_POLL: Final = 1.0
 _API_PORT: Final = 6443
 _HEALTH_CHECK: Final = {"protocol": "tcp", "port": _API_PORT, "interval": 5, "timeout": 3, "retries": 3}
 
+CATALOGUE_PAGE: Final = 50
 _PATHS: Final = {
     "server": "servers",
     "network": "networks",
@@ -48,6 +50,7 @@ _PATHS: Final = {
     "load_balancer": "load_balancers",
     "ssh_key": "ssh_keys",
 }
+"""The kinds that a survey lists."""
 
 
 class HetznerCloud:
@@ -77,6 +80,32 @@ class HetznerCloud:
     async def servers(self) -> tuple[Server, ...]:
         """List the servers alone: one request for fifty."""
         return tuple(map(translate.server, await list_all(self._api, "servers")))
+
+    async def assortment(self, images: frozenset[str]) -> Assortment:
+        """Read the catalogue at once: two listings, and one request an image, which also finds deprecated ones."""
+        wanted = sorted(images)
+        types, locations, *found = await asyncio.gather(
+            self._small("server_types"),
+            self._small("locations"),
+            *(self._images(image) for image in wanted),
+        )
+        return translate.assortment(types, locations, dict(zip(wanted, found, strict=True)))
+
+    async def _images(self, image: str) -> list[Json]:
+        if image.isdecimal():
+            one = await self._read("image", int(image))
+            return [] if one is None else [one]
+        return await self._small("images", name=image, include_deprecated=True)
+
+    async def _small(self, kind: str, **narrowed: Any) -> list[Json]:
+        """List a part of the catalogue, page by page: of server types Hetzner documents no order to ask for."""
+        found: list[Json] = []
+        page: int | None = 1
+        while page is not None:
+            answer = await self._api.get(f"/{kind}", {**narrowed, "per_page": CATALOGUE_PAGE, "page": page})
+            found += answer[kind]
+            page = answer["meta"]["pagination"]["next_page"]
+        return found
 
     async def server_exists(self, server_id: int) -> bool:
         """Ask for one server by id."""
@@ -207,7 +236,7 @@ class HetznerCloud:
 
     async def _read(self, kind: str, resource_id: int) -> Json | None:
         try:
-            resource: Json = (await self._api.get(f"/{_PATHS[kind]}/{resource_id}"))[kind]
+            resource: Json = (await self._api.get(f"/{_PATHS.get(kind, f'{kind}s')}/{resource_id}"))[kind]
         except CloudError as failure:
             if failure.code == "not_found":
                 return None

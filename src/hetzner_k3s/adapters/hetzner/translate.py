@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from hetzner_k3s.adapters.hetzner.api import Json
+from hetzner_k3s.model.assortment import Assortment, Offer, ServerType
 from hetzner_k3s.model.cloud import (
     Firewall,
     FirewallRule,
@@ -134,3 +137,23 @@ def _rule(raw: Json) -> FirewallRule:
         networks=tuple(raw["source_ips"] if raw["direction"] == "in" else raw["destination_ips"]),
         description=raw.get("description") or "",
     )
+
+
+def assortment(types: Sequence[Json], locations: Sequence[Json], images: Mapping[str, Sequence[Json]]) -> Assortment:
+    """Read the catalogue; a server type without `locations` (before 2025-09) is sold where it has a price."""
+    return Assortment(
+        server_types=tuple(map(_server_type, types)),
+        locations={location["name"]: location["network_zone"] for location in locations},
+        images={name: frozenset(image["architecture"] for image in found) for name, found in images.items()},
+    )
+
+
+def _server_type(raw: Json) -> ServerType:
+    offers = tuple(map(_offer, raw.get("locations") or raw["prices"]))
+    return ServerType(id=raw["id"], name=raw["name"], architecture=raw["architecture"], offers=offers)
+
+
+def _offer(raw: Json) -> Offer:
+    ends = (raw.get("deprecation") or {}).get("unavailable_after")
+    name = raw["location"] if "price_hourly" in raw else raw["name"]
+    return Offer(location=name, available=raw.get("available", True), ends=ends)

@@ -11,6 +11,7 @@ from hetzner_k3s.lab.simulated import translate
 from hetzner_k3s.lab.simulated.api import Api
 from hetzner_k3s.lab.simulated.arrivals import Actions, Arrivals
 from hetzner_k3s.lab.simulated.translate import Json
+from hetzner_k3s.model.assortment import Assortment
 from hetzner_k3s.model.cloud import (
     CloudView,
     Firewall,
@@ -75,6 +76,23 @@ class SimulatedCloud:
             totals.add(pagination["total_entries"])
             page, last = page + 1, pagination["last_page"] or 1
         return rows, totals
+
+    async def assortment(self, images: frozenset[str]) -> Assortment:
+        """Read server types, locations and these images."""
+        page = {"per_page": str(_PAGE)}
+        types = (await self._api.get("/server_types", page))["server_types"]
+        locations = (await self._api.get("/locations", page))["locations"]
+        return translate.assortment(types, locations, {image: await self._images(image) for image in images})
+
+    async def _images(self, image: str) -> list[Json]:
+        if not image.isdecimal():
+            return cast(list[Json], (await self._api.get("/images", {"name": image}))["images"])
+        try:
+            return [(await self._api.get(f"/images/{image}"))["image"]]
+        except CloudError as failure:
+            if failure.code == "not_found":
+                return []
+            raise
 
     async def server_exists(self, server_id: int) -> bool:
         """Ask for one server by id."""

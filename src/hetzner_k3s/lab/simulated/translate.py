@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from hetzner_k3s.model.assortment import Assortment, Offer, ServerType
 from hetzner_k3s.model.cloud import (
     CloudResource,
     Firewall,
@@ -154,3 +155,24 @@ def _servers(entries: list[Json], matched: str) -> frozenset[int]:
     """Read the servers of entries, and those that their selectors match."""
     every = [*entries, *(found for entry in entries for found in entry.get(matched) or ())]
     return frozenset(entry["server"]["id"] for entry in every if entry["type"] == "server")
+
+
+def assortment(types: Sequence[Json], locations: Sequence[Json], images: Mapping[str, Sequence[Json]]) -> Assortment:
+    """Read the catalogue."""
+    return Assortment(
+        server_types=tuple(_server_type(raw) for raw in types),
+        locations={raw["name"]: raw["network_zone"] for raw in locations},
+        images={name: frozenset(raw["architecture"] for raw in found) for name, found in images.items()},
+    )
+
+
+def _server_type(raw: Json) -> ServerType:
+    offers = tuple(
+        Offer(
+            location=sold["name"],
+            available=sold["available"],
+            ends=sold["deprecation"] and sold["deprecation"]["unavailable_after"],
+        )
+        for sold in raw["locations"]
+    )
+    return ServerType(id=raw["id"], name=raw["name"], architecture=raw["architecture"], offers=offers)

@@ -1,0 +1,145 @@
+"""What Hetzner does not sell is refused where nothing exists yet, and only told beside a cluster that lives."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from tests.decide.world import MASTER1, NOW, SPEC, WORKER1, healthy, lose, nothing, plan, waves
+
+from hetzner_k3s.model.assortment import Assortment, Offer, ServerType
+from hetzner_k3s.model.cloud import LoadBalancer, PlacementGroup
+from hetzner_k3s.model.facts import Known, Reading, Unknown
+from hetzner_k3s.model.spec import ClusterSpec, WorkerSpec
+from hetzner_k3s.model.state import ClusterState
+
+ENDED = Offer(location="fsn1", available=False, ends="2019-12-31T23:59:59Z")
+SHOP = Assortment(
+    server_types=(
+        ServerType(id=109, name="cpx22", architecture="x86", offers=(Offer(location="fsn1"), Offer(location="hel1"))),
+        ServerType(id=45, name="cax11", architecture="arm", offers=(Offer(location="fsn1"),)),
+        ServerType(
+            id=23,
+            name="cpx21",
+            architecture="x86",
+            offers=(Offer(location="fsn1", available=False, ends="2019-12-31"),),
+        ),
+        ServerType(
+            id=98, name="ccx33", architecture="x86", offers=(Offer(location="fsn1", available=False, ends=None),)
+        ),
+    ),
+    locations={"fsn1": "eu-central", "hel1": "eu-central", "nbg1": "eu-central", "ash": "us-east"},
+    images={"ubuntu-24.04": frozenset({"x86", "arm"}), "77": frozenset({"x86"}), "debian-99": frozenset()},
+)
+SOLD: Reading[Assortment] = Known(SHOP)
+
+
+def _with_worker(**order: str) -> ClusterSpec:
+    """Ask for one worker of another kind; everything else is as Hetzner sells it."""
+    masters = tuple(replace(m, instance_type="cpx22", location="fsn1", image="ubuntu-24.04") for m in SPEC.masters)
+    pool = SPEC.pools[0]
+    base = {"instance_type": "cpx22", "location": "fsn1", "image": "ubuntu-24.04"}
+    workers: list[WorkerSpec] = [replace(w, **base) for w in pool.workers]
+    workers[0] = replace(workers[0], **order)
+    return replace(SPEC, masters=masters, pools=(replace(pool, workers=tuple(workers)),))
+
+
+def _looked(state: ClusterState, reading: Reading[Assortment] | None = SOLD) -> ClusterState:
+    return replace(state, assortment=reading)
+
+
+@pytest.mark.parametrize(
+    ("order", "why"),
+    [
+        ({"instance_type": "cpx2"}, "there is no server type cpx2 (did you mean cpx22?)"),
+        ({"location": "fsn9"}, "there is no location fsn9 (did you mean fsn1?)"),
+        ({"location": "ash"}, "ash is in network zone us-east, the private network in eu-central"),
+        ({"location": "nbg1"}, "cpx22 is not sold in nbg1; it is in fsn1, hel1"),
+        ({"instance_type": "cpx21"}, "cpx21 is not sold in fsn1 since 2019-12-31; it is in nowhere any more"),
+        ({"image": "debian-99"}, "there is no image debian-99"),
+        ({"instance_type": "cax11", "image": "77"}, "image 77 is for x86, and cax11 is arm"),
+    ],
+)
+def test_an_order_that_cannot_be_filled_is_refused_before_anything_is_bought(order: dict[str, str], why: str) -> None:
+    spec = _with_worker(**order)
+    refused = plan(_looked(nothing()), spec)
+    assert [refusal.code for refusal in refused.refusals] == ["order.impossible"]
+    assert f"{why} ({WORKER1})" in refused.refusals[0].saw
+    assert not waves(_looked(nothing()), spec)
+
+
+def test_all_orders_that_cannot_be_filled_are_told_at_once() -> None:
+    spec = _with_worker(instance_type="ccx99", location="fsn9", image="debian-99")
+    (refusal,) = plan(_looked(nothing()), spec).refusals
+    assert refusal.saw.count("there is no") == 3
+
+
+def test_a_type_may_be_given_by_its_id() -> None:
+    assert not plan(_looked(nothing()), _with_worker(instance_type="109")).refusals
+
+
+def test_what_is_wrong_in_one_pool_does_not_hold_back_the_repair_of_a_master() -> None:
+    spec = _with_worker(instance_type="ccx99")
+    lost = lose(lose(healthy(spec), MASTER1), WORKER1)
+    told, untold = plan(_looked(lost), spec), plan(lost, spec)
+    assert told.steps == untold.steps
+    assert told.steps
+    assert any("there is no server type ccx99" in note and WORKER1 in note for note in told.notes)
+
+
+def test_what_exists_is_not_judged() -> None:
+    """Servers that were bought run on when their type is no longer sold."""
+    spec = _with_worker(instance_type="cpx21")
+    state = _looked(healthy(spec))
+    assert plan(state, spec) == plan(replace(state, assortment=None), spec)
+
+
+@pytest.mark.parametrize("reading", [None, SOLD, Unknown("no answer", NOW)])
+def test_what_is_out_of_stock_or_unread_holds_nothing_up(reading: Reading[Assortment] | None) -> None:
+    spec = _with_worker(instance_type="ccx33")
+    shown = plan(_looked(nothing(), reading), spec)
+    assert shown.steps == plan(nothing(), spec).steps
+    notes = "\n".join(shown.notes)
+    assert (f"ccx33 as not available in fsn1 now ({WORKER1})" in notes) == (reading is SOLD)
+    assert ("not compared with Hetzner's catalogue: no answer" in notes) == isinstance(reading, Unknown)
+
+
+def _many(count: int) -> ClusterSpec:
+    spec = _with_worker()
+    pool = spec.pools[0]
+    workers = tuple(
+        replace(pool.workers[0], name=f"w{number}", index=number, placement_group=None) for number in range(count)
+    )
+    return replace(spec, pools=(replace(pool, workers=workers, count=count),), api_load_balancer=False)
+
+
+@pytest.mark.parametrize(("workers", "fits"), [(97, True), (98, False)])
+def test_a_network_takes_a_hundred_servers(workers: int, fits: bool) -> None:
+    """Three masters and these workers; nothing has to be read for that."""
+    refusals = plan(nothing(), _many(workers)).refusals
+    assert [r.code for r in refusals] == ([] if fits else ["order.impossible"])
+    assert fits or "would have 101 servers and load balancers, and one network takes 100" in refusals[0].saw
+
+
+def test_the_load_balancer_counts_in_the_network() -> None:
+    spec = replace(_many(97), api_load_balancer=True)
+    (refusal,) = plan(nothing(), spec).refusals
+    assert "would have 101 servers and load balancers" in refusal.saw
+
+
+def test_servers_and_balancers_of_others_in_the_network_count() -> None:
+    spec = _many(97)
+    state = healthy(_with_worker())
+    network = state.view.networks[0].id
+    ours = len(state.view.load_balancers)
+    balancer = LoadBalancer(id=7, name="theirs", private_ips={network: "10.0.0.99"})
+    crowded = state.with_view(replace(state.view, load_balancers=(*state.view.load_balancers, balancer)))
+    total = sum(network in s.private_ips for s in state.view.servers) + 97 + 1 + ours
+    assert any(f"would have {total} servers" in note for note in plan(crowded, spec).notes)
+
+
+def test_a_project_takes_fifty_placement_groups() -> None:
+    groups = tuple(PlacementGroup(id=1000 + number, name=f"theirs-{number}") for number in range(50))
+    full = nothing().with_view(replace(nothing().view, placement_groups=groups))
+    (refusal,) = plan(full, _with_worker()).refusals
+    assert "placement groups, and it may have 50" in refusal.saw
