@@ -46,6 +46,7 @@ from hetzner_k3s.model.steps import (
     InstallK3s,
     JoinWorker,
     KeepSnapshot,
+    PinCa,
     PowerOn,
     ReconnectWorker,
     SecureHost,
@@ -333,7 +334,7 @@ def _focus(done: list[PlannedStep], state: ClusterState) -> Focus:
             kube = True
         elif isinstance(step, SecureHost | InstallK3s):
             hosts.add(step.server_id)
-        elif isinstance(step, JoinWorker | ReconnectWorker):
+        elif isinstance(step, JoinWorker | ReconnectWorker | PinCa):
             hosts.add(step.server_id)
             kube = True
         elif planned.scope is Scope.CONTROL_PLANE and not isinstance(step, CreateServer):

@@ -11,6 +11,7 @@ from tests.decide.world import (
     CREATE,
     FIRST_MASTER,
     MASTER1,
+    OTHER_CA,
     SPEC,
     a_spec,
     edit_etcd,
@@ -181,6 +182,26 @@ def with_ca(state: ClusterState, ca: str, *, masters: tuple[str, ...] = SPEC.mas
     for name in masters:
         state = edit_facts(state, name, lambda f: replace(f, disk=replace(f.disk, server_ca=ca)))
     return state
+
+
+def with_rotated_ca(state: ClusterState, *masters: str) -> ClusterState:
+    """The CA was rotated as k3s does it, and these masters were restarted: their bundle holds the one of before."""
+    for name in masters:
+        state = edit_facts(
+            state, name, lambda f: replace(f, disk=replace(f.disk, server_ca=OTHER_CA, former_cas=("0" * 64, CA)))
+        )
+    return state
+
+
+def pinning(state: ClusterState, name: str, ca: str, *, waiting: bool = False) -> ClusterState:
+    """A worker's token pins this CA; where its agent waits for another one, its Node is NotReady."""
+
+    def held(facts: HostFacts) -> HostFacts:
+        unit = replace(facts.agent_unit, active="activating") if waiting else facts.agent_unit
+        return replace(facts, disk=replace(facts.disk, config_token_ca=ca), agent_unit=unit)
+
+    state = edit_facts(state, name, held)
+    return not_ready(state, name) if waiting else state
 
 
 def encrypting(state: ClusterState, **stages: str) -> ClusterState:

@@ -123,7 +123,7 @@ CONSENTS = {
     "another CA is accepted than the masters answer with": case(healthy(), "consent.unfit", intent=accepting(OTHER_CA)),
     "a CA is accepted that one master has not yet": case(
         with_ca(healthy(), OTHER_CA, masters=(MASTER1, MASTER2)),
-        "identity.split",
+        "identity.rotating",
         "consent.unfit",
         intent=accepting(OTHER_CA),
     ),

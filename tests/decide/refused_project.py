@@ -14,6 +14,7 @@ from tests.decide.oddities import (
     kubeconfig,
     named,
     reset_on,
+    with_rotated_ca,
 )
 from tests.decide.world import (
     CLUSTER,
@@ -63,6 +64,10 @@ NOTHING_SOLD = Assortment(
 )
 IDENTITY = {
     "split by CA": case(other_identity(healthy(), MASTER3), "identity.split"),
+    "the CA was rotated": case(with_rotated_ca(healthy(), *SPEC.master_names), "identity.other"),
+    "the CA was rotated, and not every master was restarted": case(
+        with_rotated_ca(healthy(), MASTER1), "identity.rotating"
+    ),
     "split by UID alone": case(other_identity(healthy(), MASTER3, ca="ab12" * 16), "identity.split"),
     "all masters are of another cluster than the record": case(
         recorded(healthy(), replace(born_record(), ca=OTHER_CA[:40])),

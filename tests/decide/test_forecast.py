@@ -20,7 +20,7 @@ from tests.decide.lost import (
     to_restore,
     with_disk,
 )
-from tests.decide.oddities import with_tokens
+from tests.decide.oddities import accepting, pinning, with_rotated_ca, with_tokens
 from tests.decide.world import (
     CA,
     CREATE,
@@ -28,9 +28,11 @@ from tests.decide.world import (
     MASTER1,
     MASTER2,
     NOW,
+    OTHER_CA,
     PRUNE,
     SPEC,
     WORKER1,
+    WORKER2,
     a_spec,
     edit_node,
     forecast,
@@ -80,6 +82,11 @@ WAYS: dict[str, tuple[ClusterState, ClusterSpec, Intent]] = {
     "a master whose k3s is stopped": (stopped(healthy(), MASTER1), SPEC, CREATE),
     "a master with the data of a former member": (former(healthy(), MASTER1), SPEC, CREATE),
     "a master with a bare token": (with_tokens(healthy(), MASTER1, config="f" * 12, pinned=None), SPEC, CREATE),
+    "a rotated CA": (
+        pinning(pinning(with_rotated_ca(healthy(), *SPEC.master_names), WORKER1, CA), WORKER2, CA, waiting=True),
+        SPEC,
+        accepting(OTHER_CA),
+    ),
     "a deletion": (healthy(), SPEC, DELETE),
     "a restore": (to_restore(), S3_SPEC, restoring()),
     "a restore from a file": (naming_a_file(all_lost(ONE_MASTER), HELD_FILE), ONE_MASTER, FROM_FILE),

@@ -56,6 +56,29 @@ def test_our_own_file_comes_first(tmp_path: Path) -> None:
     assert base64.b64decode(told) == b"mine"
 
 
+def pin(root: Path, before: str, ca: str) -> str:
+    return run(script("write_ca_pin"), root, before * 64, ca * 64, "no")
+
+
+@pytest.mark.parametrize("quote", ["'", '"', ""])
+def test_its_token_pins_the_ca_that_its_cluster_was_rotated_to(tmp_path: Path, quote: str) -> None:
+    file = environment(tmp_path, quote)
+    before = file.read_text()
+    assert pin(tmp_path, "f", "e") == '{"result":{}}\n'
+    assert file.read_text() == before.replace("f" * 64, "e" * 64)
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert '"precondition_changed"' in pin(tmp_path, "d", "c")
+
+
+def test_our_own_file_is_pinned_and_nothing_else_in_it_is_touched(tmp_path: Path) -> None:
+    before = environment(tmp_path).read_text()
+    config, rest = tmp_path / "etc/config.yaml", f'server: "{OTHER}"\n# K10{"f" * 64}:: stays\n'
+    config.write_text(f'node-name: "w1"\ntoken: "{TOKEN}"\n{rest}')
+    assert pin(tmp_path, "f", "e") == '{"result":{}}\n'
+    assert config.read_text() == f'node-name: "w1"\ntoken: "{TOKEN.replace("f" * 64, "e" * 64)}"\n{rest}'
+    assert (tmp_path / "units/k3s-agent.service.env").read_text() == before
+
+
 def test_it_is_pointed_to_another_master_where_it_has_the_first(tmp_path: Path) -> None:
     file = environment(tmp_path)
     assert run(script("point_to_server"), tmp_path, OTHER) == '{"result":{}}\n'

@@ -47,6 +47,7 @@ from hetzner_k3s.model.operations import (
     StopK3s,
     TellSnapshots,
     WipeJoiner,
+    WriteCaPin,
     WriteConfig,
 )
 from hetzner_k3s.model.secrets import Secret
@@ -59,6 +60,7 @@ ALL: list[Operation[object]] = [
     WriteConfig(config=Secret(HIDDEN), fence=7),
     PointToServer(url="https://10.0.0.3:6443", fence=7),
     SetToken(token=Secret(HIDDEN), revive=True, fence=7),
+    WriteCaPin(before="ab" * 32, ca="cd" * 32, restart=True, fence=7),
     StartK3s(role=K3sRole.AGENT, birth=False, fence=7),
     AwaitK3s(role=K3sRole.SERVER, milestone=Milestone.IDENTITY, deadline=60.0),
     RemoveMember(member_id="1143524885326647474", basis=MembersBasis(ids=("1", "2"), uid="u"), fence=7),
@@ -94,8 +96,9 @@ DISK = {
     "tombstone": False,
     "reset_flag": False,
     "config_present": True,
-    "server_ca": "f0",
-    "agent_ca": "f0",
+    "pinned_ca": "f0",
+    "server_cas": "",
+    "agent_cas": "bm8gY2VydGlmaWNhdGU=",
     "token_hash": "f3c14dc8fcd7",
     "config_token_hash": None,
     "config_token_ca": None,

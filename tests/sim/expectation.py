@@ -49,10 +49,10 @@ class Expectation:
             self.picture = replace(self.picture, starts={})  # whoever is of the other side starts anew
 
     def after(self, place: World, fault: Fault) -> None:
-        """Note that the CA is another one."""
+        """Note that the CA is another one, and that its owner restarted the masters for that."""
         if self.picture is not None and isinstance(fault, CaRotated):
             self.former_cas.append((place.clock.now(), self.picture.ca))
-            self.picture = replace(self.picture, ca=invariants.picture(place).ca)
+            self.picture = replace(self.picture, ca=invariants.picture(place).ca, starts={})
 
     def consented(self, place: World, answer: Answer) -> None:
         """Give up what a consent gives up, and no more."""

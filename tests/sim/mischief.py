@@ -11,12 +11,11 @@ from collections.abc import Sequence
 from hetzner_k3s.lab.k3s import node_password, tokens
 from hetzner_k3s.lab.k3s.api.resources import CONFIGMAPS, NODES, SECRETS, Obj
 from hetzner_k3s.lab.k3s.api.store import Store
-from hetzner_k3s.lab.k3s.bootstrap import File
 from hetzner_k3s.lab.k3s.control.nodes import NAME_ANNOTATION
 from hetzner_k3s.lab.k3s.model_etcd import ModelEtcd
 from hetzner_k3s.lab.k3s.model_etcd_data import forget_others
 from hetzner_k3s.lab.k3s.node import UNINITIALIZED
-from hetzner_k3s.lab.simulated import faults, k3s_files
+from hetzner_k3s.lab.simulated import ca_rotation, faults, k3s_files
 from hetzner_k3s.lab.simulated.host import Host
 from hetzner_k3s.lab.simulated.k3s_server import K3sServer
 from hetzner_k3s.lab.simulated.operator_machine import OperatorMachine
@@ -25,6 +24,8 @@ from hetzner_k3s.model import naming
 from hetzner_k3s.model.operations import K3sRole
 
 from .clusters import CLUSTER
+
+AGENT = K3sRole.AGENT
 
 
 def leading(world: World) -> K3sServer:
@@ -208,17 +209,36 @@ async def rotate_token(world: World, host: Host, password: str) -> None:
     host.disk.token = tokens.full(host.disk.server_ca or b"", password)
 
 
-async def rotate_ca(world: World) -> None:
-    """Rotate the cluster's CA on every master and restart none: their files, tokens and the datastore follow."""
-    authority = File(b"-----BEGIN CERTIFICATE-----\nanother\n-----END CERTIFICATE-----\n", world.clock.now())
-    masters = [host for host in world.site.hosts.values() if host.server is not None and host.disk.token is not None]
-    password = tokens.parse(masters[0].disk.token or "").password
-    for host in masters:
-        host.disk.server["ServerCA"] = authority
-        k3s_files.write_access(host.disk, password, host.chance)
-    found = await etcd(world).get(tokens.storage_key(password))
-    sealed = k3s_files.seal(masters[0].disk.server, password)
-    await etcd(world).put(tokens.storage_key(password), sealed, found.entries[0].mod_revision)
+async def rotate_ca(world: World, restart: Sequence[str] | None = None) -> None:
+    """Rotate the cluster's CA as k3s' own script does, and restart k3s on these masters, on every one by default.
+
+    Until its restart nothing changes on a master; they are restarted one by one, the next when the last one votes.
+    """
+    await ca_rotation.rotate_ca(leading(world).host)
+    running = [h.name for h in world.site.hosts.values() if h.server is not None and h.server.api_ready]
+    for name in running if restart is None else restart:
+        await restart_master(world, name)
+
+
+async def restart_master(world: World, name: str) -> None:
+    """Restart k3s on a master, and wait until it serves again."""
+    host = world.host(name)
+    server_unit_stopped(host)
+    start(host)
+
+    def votes() -> bool:
+        server = host.server
+        return server is not None and server.api_ready and server.member().healthy
+
+    await faults.until(votes, f"{name} to serve again")
+    await asyncio.sleep(20)  # the others see its Node and its lease again
+
+
+def restart_worker(world: World, name: str) -> None:
+    """Restart k3s on a worker."""
+    unit = world.host(name).units[K3sRole.AGENT]
+    unit.stop()
+    unit.start()
 
 
 def another_machine_answers(host: Host) -> None:

@@ -18,6 +18,8 @@ from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.operations import K3sRole
 from hetzner_k3s.model.plan import Refusal
 
+from . import mischief
+
 _OFFERED: Final = re.compile(r"`(?:create )?(--[a-z-]+)(?: ([\w-]+))?`")
 _DELETION: Final = re.compile(r"(?i)\bdelete (?:or rebuild )?(?:that|the|its) server\b|\bdelete it at Hetzner\b")
 _SERVER: Final = re.compile(r"\bid (\d+)")
@@ -25,6 +27,7 @@ _KEPT: Final = r"--keep {}` keeps ([\w, -]+\d)"
 _NAME: Final = re.compile(r"\bprod-[\w-]+\d\b")
 _MOVE: Final = re.compile(r"^Move that file away")
 _RESTART: Final = "systemctl restart k3s-agent"
+_RESTART_MASTERS: Final = re.compile(r"^Restart k3s on ([\w ,-]+), one master after another")
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,8 @@ def _deeds(refusal: Refusal) -> Iterable[Answer]:
     names = _NAME.findall(refusal.saw)
     if _RESTART in refusal.you_can and names:
         yield Answer("restart agent", names[0])
+    for masters in _RESTART_MASTERS.findall(refusal.you_can):
+        yield Answer("restart masters", masters, names=tuple(_NAME.findall(masters)))
     if _MOVE.search(refusal.you_can):
         yield Answer("move kubeconfig", "kubeconfig")
     if _DELETION.search(refusal.you_can):
@@ -83,6 +88,8 @@ async def do(place: World, answer: Answer) -> str:
     """Do by hand what an answer is, unless its object is gone; give the name of the server."""
     if answer.flag == "move kubeconfig":
         place.laptop.kubeconfig = None
+    for name in answer.names if answer.flag == "restart masters" else ():
+        await mischief.restart_master(place, name)
     servers = place.project.servers.values()
     server = next((s for s in servers if answer.target in {s.name, str(s.id)}), None)
     if server is None:

@@ -11,6 +11,7 @@ from .situations_joining import JOINING
 from .situations_masters import MASTERS
 from .situations_project import PROJECT
 from .situations_restore import RESTORE_FILES
+from .situations_rotation import ROTATION
 from .situations_scale import SCALE
 from .situations_stock import STOCK
 from .situations_tokens import TOKENS
@@ -20,6 +21,7 @@ _TOPICS = (
     BIRTH,
     PROJECT,
     IDENTITY,
+    ROTATION,
     MASTERS,
     JOINING,
     WORKERS,

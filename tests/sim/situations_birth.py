@@ -182,7 +182,7 @@ async def _(story: Story) -> Run:
     assert run.code is ExitCode.PENDING, run.story()
     assert f"{WORKER1} is of the cluster that was given up: delete or rebuild it" in run.story()
     refused = await story.refuses("identity.agent", "identity.agent")
-    said(refused, "identity.agent", "Delete or rebuild that server if its cluster is gone")
+    said(refused, "identity.agent", "If its cluster is gone, delete or rebuild that server")
     await story.happens(ServerDeleted(WORKER1), ServerDeleted(WORKER2))
     run = await story.create()
     await born().check(story, run)

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-
-from hetzner_k3s.lab.k3s import tokens
-from hetzner_k3s.lab.simulated import config_file
 from hetzner_k3s.lab.simulated.faults import ServerDeleted
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.errors import ExitCode
-from hetzner_k3s.model.operations import K3sRole
 
 from . import mischief
-from .clusters import MASTER1, MASTER3, WORKER1, WORKER2
+from .clusters import MASTER1, MASTER3
 from .scenario import Told, converges, recovers
 from .situation import Situations, born, gone, said
 from .story import Story
@@ -52,32 +47,6 @@ async def _(story: Story) -> None:
     refused = await story.refuses("identity.lineage")
     said(refused, "identity.lineage", "edit configmap hetzner-k3s", f"lineage: {lineage}")
     await mischief.overwrite_lineage(story.world, lineage)
-
-
-@_tell("its-ca-is-rotated", Told())
-async def _(story: Story) -> Run:
-    """Recorded on its owner's word alone; then every agent that holds the old one is started anew."""
-    await mischief.rotate_ca(story.world)
-    ca = tokens.ca_hash(story.world.host(MASTER1).disk.server_ca or b"")
-    refused = await story.create()
-    said(refused, "identity.other", f"--accept-ca {ca[:8]}")
-    accepted = await story.create(consents=Consents(accept_ca=ca[:8]))
-    assert accepted.code is ExitCode.CONVERGED, accepted.story()
-    refused = await story.refuses("identity.agent", "identity.agent")
-    said(refused, "identity.agent", "into the line `token:`", "systemctl restart k3s-agent")
-    token = story.world.host(MASTER1).disk.token or ""
-    for name in (WORKER1, WORKER2):
-        host = story.world.host(name)
-        config = host.disk.config or ""
-        host.disk.config = config.replace(str(config_file.read(config)["token"]), token)
-        unit = host.units[K3sRole.AGENT]
-        unit.stop()
-        unit.start()
-    await asyncio.sleep(60)
-    run = await story.create()
-    assert run.code is ExitCode.CONVERGED, run.story()
-    assert not run.writes, run.story()
-    return run
 
 
 @_tell("a-restore-is-asked-for-while-all-is-well", recovers())

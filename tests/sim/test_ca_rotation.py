@@ -40,7 +40,12 @@ def test_a_rotated_ca_is_recorded_with_the_flag_alone(kill_at: int | None) -> No
             accepted = await _accept(cluster, ca)
             assert accepted.code is ExitCode.CONVERGED, accepted.story()
             assert _recorded(cluster) == {ca[: naming.CA_LABEL_DIGITS]}
-            assert {verb for verb, _ in accepted.told.steps} <= {"RecordBirth", "WriteKubeconfig", "RenewToken"}
+            assert {verb for verb, _ in accepted.told.steps} <= {
+                "RecordBirth",
+                "WriteKubeconfig",
+                "RenewToken",
+                "PinCa",
+            }
             assert not (await _accept(cluster, ca)).writes
 
     run(tell())

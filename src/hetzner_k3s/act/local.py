@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import io
 from collections.abc import Mapping
 from typing import Any
@@ -12,6 +11,7 @@ from ruamel.yaml import YAML
 
 from hetzner_k3s.act.context import Context, Outcome
 from hetzner_k3s.act.tokens import cluster_token
+from hetzner_k3s.hosts.ca_bundle import ca_hash as bundle_hash
 from hetzner_k3s.model.errors import WrongCluster
 from hetzner_k3s.model.identity import token_ca
 from hetzner_k3s.model.operations import ReadSecret, SecretKind
@@ -45,7 +45,7 @@ def with_contexts(admin: Secret, cluster: str, servers: Mapping[str, str], curre
     """
     source: dict[str, Any] = YAML(typ="safe").load(admin.reveal())
     ca = source["clusters"][0]["cluster"]["certificate-authority-data"]
-    if hashlib.sha256(base64.b64decode(ca)).hexdigest() != ca_hash:
+    if bundle_hash(base64.b64decode(ca)) != ca_hash:
         raise WrongCluster("the master's kubeconfig holds another CA than its token pins", hint="It was not written.")
     return _dump(
         {

@@ -41,6 +41,7 @@ HANDLERS: Final[Mapping[type, Handler]] = {
     steps.StartOnDatabase: database.start_on_database,
     steps.MarkMember: control_plane.mark_member,
     steps.RenewToken: tokens.renew_token,
+    steps.PinCa: tokens.pin_ca,
     steps.SaveSnapshot: control_plane.save_snapshot,
     steps.WipeJoiner: control_plane.wipe_joiner,
     steps.RemoveMember: control_plane.remove_member,

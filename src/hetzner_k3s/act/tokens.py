@@ -7,9 +7,9 @@ from hetzner_k3s.act.context import Context, Outcome
 from hetzner_k3s.model.errors import WrongCluster
 from hetzner_k3s.model.host import HostFacts
 from hetzner_k3s.model.identity import full_token, token_ca, token_hash, token_password
-from hetzner_k3s.model.operations import K3sRole, Milestone, Probe, ReadSecret, SecretKind, SetToken
+from hetzner_k3s.model.operations import K3sRole, Milestone, Probe, ReadSecret, SecretKind, SetToken, WriteCaPin
 from hetzner_k3s.model.secrets import Secret
-from hetzner_k3s.model.steps import RenewToken
+from hetzner_k3s.model.steps import PinCa, RenewToken
 
 _REVIVED_WITHIN = 300.0
 """Seconds given to a master that was kept from starting; its peers wait for nothing."""
@@ -23,6 +23,14 @@ async def renew_token(step: RenewToken, context: Context) -> Outcome:
     await context.ports.hosts.perform(target, SetToken(token=token, revive=step.revive, fence=context.fence))
     if step.revive:
         await k3s.reach(context, target, K3sRole.SERVER, Milestone.ACTIVE, _REVIVED_WITHIN)
+    return Outcome()
+
+
+async def pin_ca(step: PinCa, context: Context) -> Outcome:
+    """Let a worker's token pin the CA that its cluster has now; no secret travels for that."""
+    context.say(step.target, f"writing the CA {step.ca[:8]} into the token of its configuration")
+    pin = WriteCaPin(before=step.before, ca=step.ca, restart=step.restart, fence=context.fence)
+    await context.ports.hosts.perform(context.target(step.server_id), pin)
     return Outcome()
 
 

@@ -390,7 +390,7 @@ def _unless_locked_out(master: MasterView, seed: MasterView | None) -> MasterVie
     if facts is None or current is None or master.stage not in {Stage.SICK, Stage.STOPPED, Stage.JOINING}:
         return master
     begun = facts.disk.wal or master.stage is Stage.JOINING
-    ours = seed is not None and seed.facts is not None and facts.disk.server_ca == seed.facts.disk.server_ca
+    ours = seed is not None and seed.facts is not None and facts.disk.shares_ca(seed.facts.disk)
     stale = facts.disk.config_token_hash not in {None, current} and master.stage is not Stage.JOINING
     half_renewed = facts.disk.passwd_hash not in {None, current} and facts.server_unit.restarts > 0
     silent = facts.server_unit.active in {"activating", "inactive", "failed"} and facts.etcd.healthy is None

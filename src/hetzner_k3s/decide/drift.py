@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from hetzner_k3s.decide import alarms, clocks, critical
+from hetzner_k3s.decide import alarms, ca_pins, clocks, critical
 from hetzner_k3s.decide.basis import Basis
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.cloud import Server
@@ -33,6 +33,14 @@ def tokens(basis: Basis) -> Iterator[Drift]:
         given = facts.disk.config_token_hash
         if known and given is not None and given not in known:
             saw = f"its config.yaml holds a token (hash {given}) that the datastore does not know"
+            yield Drift(code="token", subject=server.name, saw=saw)
+
+
+def pins(basis: Basis) -> Iterator[Drift]:
+    """Name the workers that would not start again: their token pins another CA than the cluster's."""
+    for server, facts in told(basis):
+        if ca_pins.is_due(basis, server, facts):
+            saw = f"its token pins the CA {(facts.disk.config_token_ca or '')[:8]}, from before a rotation"
             yield Drift(code="token", subject=server.name, saw=saw)
 
 
@@ -108,6 +116,7 @@ def _of_the_cluster(basis: Basis, code: str, sentences: tuple[str, ...]) -> Iter
 DRIFTS: tuple[Callable[[Basis], Iterator[Drift]], ...] = (
     versions,
     tokens,
+    pins,
     server_lines,
     s3_settings,
     provider_ids,

@@ -8,6 +8,7 @@ from itertools import groupby
 from hetzner_k3s.decide import (
     addons,
     birth,
+    ca_pins,
     database,
     disaster,
     former,
@@ -52,6 +53,7 @@ PREDICTORS: tuple[Callable[[ClusterSpec, ClusterState, Step], ClusterState], ...
     former.predict,
     join.predict,
     tokens.predict,
+    ca_pins.predict,
     restore.predict,
     new_cluster.predict,
     reconnect.predict,

@@ -57,8 +57,7 @@ def is_of_this_cluster(basis: Basis, master: MasterView) -> bool:
     facts, seed = master.facts, basis.plane.seed
     if facts is None or master.server is None or seed is None or seed.facts is None or not is_former(basis, master):
         return False
-    same = facts.disk.server_ca == seed.facts.disk.server_ca
-    return same and past.belongs(facts, master.server, basis.plane.record)
+    return facts.disk.shares_ca(seed.facts.disk) and past.belongs(facts, master.server, basis.plane.record)
 
 
 def _wiping(basis: Basis, master: MasterView) -> PlannedStep:

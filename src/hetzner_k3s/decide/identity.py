@@ -2,40 +2,64 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from hetzner_k3s.decide import losses, new_cluster, split
 from hetzner_k3s.decide.basis import Basis
 from hetzner_k3s.decide.control_plane import MasterView, Stage, identity_of
 from hetzner_k3s.decide.machines import whereabouts
+from hetzner_k3s.decide.reconnect import trusts_masters
 from hetzner_k3s.decide.replacement import discarded
 from hetzner_k3s.model import lookup
-from hetzner_k3s.model.host import HostFacts
+from hetzner_k3s.model.host import DiskFacts, HostFacts
 from hetzner_k3s.model.identity import BirthRecord, Identity
 from hetzner_k3s.model.plan import Refusal
 from hetzner_k3s.model.state import UNREADABLE
 
 
 def one_identity(basis: Basis) -> tuple[Refusal, ...]:
-    """Refuse when masters answer for two clusters, or for another one than the record says."""
+    """Refuse when masters answer for two clusters, for another one than the record says, or with two CAs of one."""
     sides = _sides(basis)
     record = basis.plane.record
     if len(sides) > 1:
         return (_split(basis, sides, record),)
-    for identity, names in sides.items():
-        if (record.ca and not identity.ca.startswith(record.ca)) or (record.uid and record.uid != identity.uid):
-            return (_other_cluster(basis, identity, names),)
+    for side in sides:
+        if len(side.cas) > 1:
+            return (_rotating(side, basis.plane.record),)
+        other_ca = record.ca is not None and not side.identity.ca.startswith(record.ca)
+        if other_ca or (record.uid and record.uid != side.identity.uid):
+            return (_other_cluster(basis, side),)
     return tuple(_other_ca(basis, master.name, ca) for master, ca in _silent_strangers(basis))
+
+
+def was_rotated(basis: Basis) -> bool:
+    """Check whether all that answer are the recorded cluster, and its CA is not, or not everywhere, the recorded one.
+
+    Then no master counts as healthy before its owner has spoken, and gates that count them would mislead.
+    """
+    sides, record = _sides(basis), basis.plane.record
+    if len(sides) != 1 or record.ca is None or not _is_recorded(sides[0], record):
+        return False
+    return any(not ca.startswith(record.ca) for ca in sides[0].cas)
 
 
 def _silent_strangers(basis: Basis) -> list[tuple[MasterView, str]]:
     """Give the masters whose etcd tells nothing and whose disk holds another cluster's CA: started, it would live.
 
     One that was restored is started all the same: its snapshot may be from before the CA was rotated, and its UID,
-    which only the running one tells, says whose it is.
+    which only the running one tells, says whose it is. One that was away while the CA was rotated takes the new one
+    over when it starts.
     """
     recorded, restored = basis.plane.record.ca, losses.restored_master(basis.plane)
     others = [m for m in basis.plane.all_masters if m is not restored]
-    told = [(m, m.facts.disk.server_ca) for m in others if m.facts and not m.facts.restoring]
-    return [(m, ca) for m, ca in told if ca is not None and recorded is not None and not ca.startswith(recorded)]
+    told = [(m, m.facts.disk) for m in others if m.facts and not m.facts.restoring]
+    ours = [disk for _, disk in told if disk.knows_ca(recorded)]
+    return [
+        (m, disk.server_ca)
+        for m, disk in told
+        if disk.server_ca is not None and recorded is not None and not disk.knows_ca(recorded)
+        if not any(disk.shares_ca(other) for other in ours)
+    ]
 
 
 def _other_ca(basis: Basis, name: str, ca: str) -> Refusal:
@@ -48,21 +72,73 @@ def _other_ca(basis: Basis, name: str, ca: str) -> Refusal:
     )
 
 
-def _sides(basis: Basis) -> dict[Identity, list[str]]:
-    sides: dict[Identity, list[str]] = {}
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """Masters that answer for one cluster: of one UID, with one CA or with those of a rotation that is under way."""
+
+    masters: tuple[tuple[str, HostFacts], ...]
+    identity: Identity
+
+    @property
+    def newest(self) -> DiskFacts:
+        """Return the disk of a master whose CA was made out of the others', as far as the bundles tell."""
+        return max((facts.disk for _, facts in self.masters), key=lambda disk: len(disk.former_cas))
+
+    @property
+    def cas(self) -> dict[str, list[str]]:
+        """Return the CA hashes that they answer with, and who answers with each."""
+        found: dict[str, list[str]] = {}
+        for name, facts in self.masters:
+            found.setdefault(facts.disk.server_ca or "", []).append(name)
+        return found
+
+    @property
+    def names(self) -> list[str]:
+        """Return their names."""
+        return [name for name, _ in self.masters]
+
+
+def _sides(basis: Basis) -> list[_Side]:
+    sides: list[_Side] = []
     for master in basis.plane.all_masters:
         identity = identity_of(master.facts) if master.facts else None
-        if identity is not None:
-            sides.setdefault(identity, []).append(master.name)
+        if master.facts is None or identity is None:
+            continue
+        known = next((s for s in sides if s.identity.uid == identity.uid and _is_of(s, master.facts)), None)
+        if known is None:
+            sides.append(_Side(((master.name, master.facts),), identity))
+        else:
+            sides[sides.index(known)] = _Side((*known.masters, (master.name, master.facts)), known.identity)
     return sides
 
 
-def _split(basis: Basis, sides: dict[Identity, list[str]], record: BirthRecord) -> Refusal:
-    told = "; ".join(
-        f"CA {identity.ca[:8]} with kube-system UID {identity.uid[:8]} on {', '.join(names)}"
-        for identity, names in sorted(sides.items(), key=lambda side: side[1])
+def _is_of(side: _Side, facts: HostFacts) -> bool:
+    return any(facts.disk.shares_ca(other.disk) or facts.votes_beside(other) for _, other in side.masters)
+
+
+def _rotating(side: _Side, record: BirthRecord) -> Refusal:
+    told = ", ".join(f"CA {ca[:8]} on {', '.join(names)}" for ca, names in side.cas.items())
+    new = side.newest.server_ca or ""
+    left = [name for name, facts in side.masters if facts.disk.server_ca != new]
+    where = f"on {', then on '.join(left)}" if side.newest.former_cas else "where it was not restarted since"
+    recorded = record.ca is not None and new.startswith(record.ca)
+    accept = "" if recorded or not side.newest.former_cas else f" with `--accept-ca {new[:8]}`"
+    return Refusal(
+        code="identity.rotating",
+        saw=f"The CA of this cluster is being rotated (`k3s certificate rotate-ca`): its masters answer with {told}.",
+        why="A master takes the new CA over when its k3s is restarted, and what joins meanwhile would fit only some of "
+        "them. No healthy k3s is restarted by this tool.",
+        you_can=f"Restart k3s {where}, one master after another (`systemctl restart k3s`), and run `create` "
+        f"again{accept}.",
     )
-    recorded = [names for identity, names in sides.items() if _is_recorded(identity, record)]
+
+
+def _split(basis: Basis, sides: list[_Side], record: BirthRecord) -> Refusal:
+    told = "; ".join(
+        f"CA {side.identity.ca[:8]} with kube-system UID {side.identity.uid[:8]} on {', '.join(side.names)}"
+        for side in sorted(sides, key=lambda side: side.names)
+    )
+    recorded = [side.names for side in sides if _is_recorded(side, record)]
     known = f" The birth record names that of {', '.join(recorded[0])}." if recorded else ""
     return Refusal(
         code="identity.split",
@@ -73,19 +149,33 @@ def _split(basis: Basis, sides: dict[Identity, list[str]], record: BirthRecord) 
     )
 
 
-def _is_recorded(identity: Identity, record: BirthRecord) -> bool:
-    return record.uid == identity.uid and identity.ca.startswith(record.ca or "")
+def _is_recorded(side: _Side, record: BirthRecord) -> bool:
+    return record.uid == side.identity.uid and (record.ca is None or side.newest.knows_ca(record.ca))
 
 
-def _other_cluster(basis: Basis, identity: Identity, names: list[str]) -> Refusal:
-    record = basis.plane.record
+def _other_cluster(basis: Basis, side: _Side) -> Refusal:
+    record, identity = basis.plane.record, side.identity
+    if record.uid == identity.uid and side.newest.knows_ca(record.ca):
+        return _rotated(side, record)
     return Refusal(
         code="identity.other",
-        saw=f"What answers on {', '.join(names)} has CA {identity.ca[:8]}, UID {identity.uid[:8]}; the record says CA "
-        f"{(record.ca or '-')[:8]}, UID {(record.uid or '-')[:8]}.",
+        saw=f"What answers on {', '.join(side.names)} has CA {identity.ca[:8]}, UID {identity.uid[:8]}; the record "
+        f"says CA {(record.ca or '-')[:8]}, UID {(record.uid or '-')[:8]}.",
         why="It is another cluster than the one that was born here.",
-        you_can=f"Find out who made it. {_elsewhere(basis, names)}"
+        you_can=f"Find out who made it. {_elsewhere(basis, side.names)}"
         + (_ROTATED.format(identity.ca[:8]) if identity.uid == record.uid else ""),
+    )
+
+
+def _rotated(side: _Side, record: BirthRecord) -> Refusal:
+    return Refusal(
+        code="identity.other",
+        saw=f"{', '.join(side.names)} answer with the recorded UID and with CA {side.identity.ca[:8]}; the record says "
+        f"CA {(record.ca or '')[:8]}. The new CA was made out of the recorded one: this cluster's CA was rotated "
+        "(`k3s certificate rotate-ca`).",
+        why="Only its owner knows whether that was meant.",
+        you_can=f"If you rotated it, say so with `--accept-ca {side.identity.ca[:8]}`: the record, the tokens on "
+        "masters and workers and the kubeconfig are then written anew, and nothing that runs is restarted for that.",
     )
 
 
@@ -124,7 +214,8 @@ def one_member_list(basis: Basis) -> tuple[Refusal, ...]:
         (name, other)
         for name, facts in voters
         for other, its in voters
-        if identity_of(facts) == identity_of(its)
+        if facts.uid == its.uid
+        and facts.disk.shares_ca(its.disk)
         and its.etcd.member_id not in {member.id for member in facts.etcd.members or ()}
     ]
     return (_two_lists(basis, *unknown[0]),) if unknown else ()
@@ -165,7 +256,9 @@ def kubeconfig_fits(basis: Basis) -> tuple[Refusal, ...]:
     have = basis.state.local.kubeconfig_ca
     seed = basis.plane.seed
     live = seed.facts.disk.server_ca if seed and seed.facts else None
-    if have is None or live is None or have == live or new_cluster.gives_up(basis, have) or _accepted(basis, live):
+    if have is None or seed is None or seed.facts is None or live is None or seed.facts.disk.knows_ca(have):
+        return ()
+    if new_cluster.gives_up(basis, have) or _accepted(basis, live):
         return ()
     return (
         Refusal(
@@ -192,30 +285,29 @@ def holds_ca(kubeconfig_ca: str) -> str:
 
 
 def agents_fit(basis: Basis) -> tuple[Refusal, ...]:
-    """Refuse when a worker belongs to another cluster's CA.
+    """Refuse when a worker belongs to another cluster's CA; one from before a rotation keeps it until its restart.
 
     While no master is healthy nobody has a token to give it, and it may hold the one that opens the snapshots.
     """
-    recorded = basis.plane.record.ca
-    if recorded is None or basis.plane.seed is None or _accepted(basis, recorded):
+    recorded, seed = basis.plane.record.ca, basis.plane.seed
+    if recorded is None or seed is None or seed.facts is None or _accepted(basis, recorded):
         return ()
-    strangers = [
-        (server.name, ca)
-        for server in lookup.owned_servers(basis.spec.name, basis.view)
-        if (facts := basis.state.facts(server.id))
-        and (ca := facts.disk.agent_ca)
-        and not ca.startswith(recorded)
-        and not new_cluster.left_over(basis, facts)
-    ]
+    master = seed.facts.disk
     return tuple(
-        Refusal(
-            code="identity.agent",
-            saw=f"{name} holds the CA {ca[:8]} of another cluster; the birth record says {recorded[:8]}.",
-            why="It may run workloads of that cluster.",
-            you_can="Delete or rebuild that server if its cluster is gone. If the CA of this one was rotated, write "
-            "the token as a master has it now (/var/lib/rancher/k3s/server/agent-token) into the line `token:` of "
-            "/etc/rancher/k3s/config.yaml there, since the old one names the old CA, and restart k3s "
-            "(`systemctl restart k3s-agent`). Then run `create` again.",
-        )
-        for name, ca in strangers
+        _stranger(server.name, facts.disk.agent_ca or "", recorded)
+        for server in lookup.owned_servers(basis.spec.name, basis.view)
+        if (facts := basis.state.facts(server.id)) and facts.disk.agent_ca and facts.disk.server_ca is None
+        if not trusts_masters(facts.disk, master) and not new_cluster.left_over(basis, facts)
+    )
+
+
+def _stranger(name: str, ca: str, recorded: str) -> Refusal:
+    return Refusal(
+        code="identity.agent",
+        saw=f"{name} holds the CA {ca[:8]} of another cluster; the birth record says {recorded[:8]}.",
+        why="It may run workloads of that cluster.",
+        you_can="If the CA of this one was rotated, write the token as a master has it now "
+        "(/var/lib/rancher/k3s/server/agent-token) into the line `token:` of /etc/rancher/k3s/config.yaml there, since "
+        "the old one names the old CA, and restart k3s (`systemctl restart k3s-agent`). If its cluster is gone, delete "
+        "or rebuild that server. Then run `create` again.",
     )

@@ -12,7 +12,7 @@ from hetzner_k3s.decide import predictions
 from hetzner_k3s.decide.basis import Basis, Opinion
 from hetzner_k3s.decide.control_plane import JOINED, MasterView
 from hetzner_k3s.model import lookup
-from hetzner_k3s.model.host import HostFacts
+from hetzner_k3s.model.host import DiskFacts, HostFacts
 from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.plan import PlannedStep, Reason, Scope
 from hetzner_k3s.model.spec import API_PORT, ClusterSpec
@@ -63,8 +63,13 @@ def is_lost(basis: Basis, facts: HostFacts) -> bool:
 
 
 def _of_this_cluster(basis: Basis, facts: HostFacts) -> bool:
-    recorded = basis.plane.record.ca
-    return facts.disk.agent_ca is not None and recorded is not None and facts.disk.agent_ca.startswith(recorded)
+    seed = basis.plane.seed
+    return seed is not None and seed.facts is not None and trusts_masters(facts.disk, seed.facts.disk)
+
+
+def trusts_masters(agent: DiskFacts, master: DiskFacts) -> bool:
+    """Check whether an agent holds the CA of a master, one that was rotated into it, or one made out of it."""
+    return master.knows_ca(agent.agent_ca) or agent.agent_knows_ca(master.server_ca)
 
 
 def _host(address: str) -> str:

@@ -59,8 +59,9 @@ def _served_ca(
         facts for s in masters if (facts := state.facts(s.id)) is not None and facts.disk.server_ca is not None
     ]
     voters = [facts for facts in answering if facts.serves]
-    served = {facts.disk.server_ca for facts in answering}
-    if len(served) != 1 or not _majority(voters):
+    served = {facts.disk.server_ca for facts in voters}
+    strangers = [f for f in answering if not any(f.disk.shares_ca(voter.disk) for voter in voters)]
+    if len(served) != 1 or strangers or not _majority(voters):
         return None, "no majority of the masters answers with one and the same CA"
     (ca,) = served
     if ca is None or not ca.startswith(accept_ca):

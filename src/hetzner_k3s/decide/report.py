@@ -10,12 +10,13 @@ from hetzner_k3s.decide.basis import Basis, basis_of
 from hetzner_k3s.decide.control_plane import Stage, contact_stage
 from hetzner_k3s.decide.drift import drifted, told
 from hetzner_k3s.decide.healthy import healthy_ids
+from hetzner_k3s.decide.reconnect import trusts_masters
 from hetzner_k3s.decide.workers import view_worker
 from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.errors import SshStage
 from hetzner_k3s.model.facts import Known, Unknown
-from hetzner_k3s.model.host import HostFacts, Member, Unreachable
+from hetzner_k3s.model.host import DiskFacts, HostFacts, Member, Unreachable
 from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.plan import Forecast, Intent
 from hetzner_k3s.model.report import (
@@ -225,13 +226,21 @@ def _strangers(basis: Basis) -> Iterator[Stranger]:
     record = basis.plane.record
     for server, facts in told(basis):
         ca, uid = facts.disk.server_ca or facts.disk.agent_ca, facts.uid
-        if ca and record.ca and not ca.startswith(record.ca):
+        if ca and record.ca and not ca.startswith(record.ca) and not _was_rotated(basis, facts):
             yield Stranger(server=server.name, saw=f"its disk holds CA {ca[:8]}")
         if uid and record.uid and uid != record.uid:
             yield Stranger(server=server.name, saw=f"its datastore has kube-system UID {uid}")
         if facts.disk.wal and not past.belongs(facts, server, record):
             lineage = past.lineage_of(facts, server)
             yield Stranger(server=server.name, saw=f"its data is of lineage {lineage}, the cluster's past")
+
+
+def _was_rotated(basis: Basis, facts: HostFacts) -> bool:
+    """Check whether a host holds a CA from before a rotation, or one that the recorded CA was rotated into."""
+    master = basis.plane.seed.facts.disk if basis.plane.seed and basis.plane.seed.facts else DiskFacts()
+    if facts.disk.server_ca is not None:
+        return facts.disk.knows_ca(basis.plane.record.ca) or facts.disk.shares_ca(master)
+    return trusts_masters(facts.disk, master)
 
 
 def _versions(servers: tuple[ServerReport, ...]) -> dict[str, tuple[str, ...]]:

@@ -12,6 +12,7 @@ from hetzner_k3s.decide import (
     alarms,
     api,
     birth,
+    ca_pins,
     ca_rotation,
     clocks,
     consents,
@@ -108,6 +109,14 @@ WHILE_FENCING: tuple[Gate, ...] = (
     consents.consents_fit,
 )
 
+WHILE_ROTATED: tuple[Gate, ...] = (
+    *PROJECT_GATES,
+    identity.hosts_are_known,
+    identity.one_identity,
+    consents.consents_fit,
+)
+"""Where the CA was rotated and its owner has not said so yet, or not every master runs with the new one."""
+
 ON_DATABASE_GATES: tuple[Gate, ...] = (
     *PROJECT_GATES,
     identity.hosts_are_known,
@@ -193,6 +202,7 @@ ON_DATABASE: tuple[Move, ...] = (
 MOVES: tuple[Move, ...] = (
     infra.lay_infrastructure,
     reconnect.reconnect_workers,
+    ca_pins.renew_pins,
     join.prepare_masters,
     workers.bring_up_workers,
     shrink.let_workers_go,
@@ -236,6 +246,8 @@ def _gates(basis: Basis) -> tuple[Gate, ...]:
     """Give the gates of `create`: where the cluster's data lies decides (`ControlPlane.store`), here and for moves."""
     if database.datastore_agrees(basis):
         return BESIDE_OTHER_DATA
+    if identity.was_rotated(basis):
+        return WHILE_ROTATED
     return ON_DATABASE_GATES if basis.plane.on_database else GATES
 
 

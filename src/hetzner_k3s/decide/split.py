@@ -69,7 +69,8 @@ def _holding_data(basis: Basis) -> list[Survivor]:
 
 def _of_one_list(one: Survivor, other: Survivor) -> bool:
     """Tell whether two voters are of one cluster, and each knows the other."""
-    same = one.ca == other.ca and one.facts.etcd.uid == other.facts.etcd.uid
+    of_one_ca = one.facts.disk.shares_ca(other.facts.disk) or one.facts.votes_beside(other.facts)
+    same = of_one_ca and one.facts.etcd.uid == other.facts.etcd.uid
     listed = {m.id for m in one.facts.etcd.members or ()}, {m.id for m in other.facts.etcd.members or ()}
     return same and other.facts.etcd.member_id in listed[0] and one.facts.etcd.member_id in listed[1]
 
@@ -93,7 +94,7 @@ def _is_silent_stranger(master: Survivor, living: list[Side], basis: Basis) -> b
     """
     if master.facts.voter or not living:
         return False
-    of_this_ca = [side for side in living if side.marks[0] == master.ca]
+    of_this_ca = [side for side in living if _is_of_its_ca(side, master)]
     record = basis.plane.record
     listed = any(_lists(side, master, basis) for side in of_this_ca)
     of_the_past = master.facts.disk.wal and not past.belongs(master.facts, master.server, record)
@@ -103,6 +104,10 @@ def _is_silent_stranger(master: Survivor, living: list[Side], basis: Basis) -> b
     retired = master.facts.disk.tombstone  # the cluster itself removed it: k3s puts that data away before it joins
     joined = master.facts.disk.wal and not retired and labelled_member(master.server)
     return joined and not listed
+
+
+def _is_of_its_ca(side: Side, master: Survivor) -> bool:
+    return any(other.facts.disk.shares_ca(master.facts.disk) for other in side.masters)
 
 
 def _lists(side: Side, master: Survivor, basis: Basis) -> bool:
@@ -162,7 +167,7 @@ def past_members(basis: Basis) -> tuple[Refusal, ...]:
 
 
 def _was_member(master: Survivor, living: list[Side]) -> bool:
-    same = any(side.marks[0] == master.ca for side in living)
+    same = any(_is_of_its_ca(side, master) for side in living)
     return same and labelled_member(master.server) and not master.facts.held
 
 
@@ -181,9 +186,9 @@ def is_fencing(basis: Basis) -> bool:
 
 def _is_recorded(side: Side, record: BirthRecord) -> bool:
     """Tell whether a side is the recorded cluster; its masters share one list, so one that is known to be is enough."""
-    ca, uid, _ = side.marks
     belong = any(past.belongs(m.facts, m.server, record) for m in side.masters)
-    return ca.startswith(record.ca or "") and record.uid in {None, uid} and belong
+    of_its_ca = record.ca is None or any(m.facts.disk.knows_ca(record.ca) for m in side.masters)
+    return of_its_ca and record.uid in {None, side.marks[1]} and belong
 
 
 def keeping_fits(basis: Basis) -> tuple[Refusal, ...]:

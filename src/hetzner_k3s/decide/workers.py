@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hetzner_k3s.decide import new_cluster, predictions, reconnect
+from hetzner_k3s.decide import ca_pins, new_cluster, predictions, reconnect
 from hetzner_k3s.decide.basis import Basis, Opinion
 from hetzner_k3s.decide.control_plane import NEVER_STARTED, TROUBLED, Stage, contact_stage
 from hetzner_k3s.decide.join import api_url
@@ -69,12 +69,15 @@ def workers_explained(basis: Basis) -> tuple[Refusal, ...]:
     return tuple(
         _troubled(v, v.server)
         for v in views
-        if v.server is not None and v.stage in _CODE and not _explained(basis, v.facts)
+        if v.server is not None and v.stage in _CODE and not _explained(basis, v.server, v.facts)
     )
 
 
-def _explained(basis: Basis, facts: HostFacts | None) -> bool:
-    return facts is not None and (reconnect.is_lost(basis, facts) or new_cluster.left_over(basis, facts))
+def _explained(basis: Basis, server: Server, facts: HostFacts | None) -> bool:
+    if facts is None:
+        return False
+    waits_for_pin = ca_pins.waits(facts) and ca_pins.is_due(basis, server, facts)
+    return waits_for_pin or reconnect.is_lost(basis, facts) or new_cluster.left_over(basis, facts)
 
 
 _UNDER_WAY = NEVER_STARTED | {Stage.JOINING, Stage.UNMARKED, Stage.LOCKED_OUT}

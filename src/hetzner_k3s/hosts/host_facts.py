@@ -6,6 +6,7 @@ import base64
 import binascii
 import re
 
+from hetzner_k3s.hosts.ca_bundle import ca_hash, former_hashes
 from hetzner_k3s.hosts.supervisor_facts import supervisor_facts
 from hetzner_k3s.model.documents import Document, Malformed, decimal
 from hetzner_k3s.model.host import (
@@ -44,7 +45,7 @@ def host_facts(answer: object, key: HostKeyKind) -> HostFacts:
         k3s_version=document.optional_text("k3s_version"),
         server_unit=units.get("k3s.service", UnitFacts()),
         agent_unit=units.get("k3s-agent.service", UnitFacts()),
-        disk=_disk(document.child("disk")),
+        disk=disk_facts(document.child("disk")),
         etcd=_etcd(document.child("etcd")) if "etcd" in document else EtcdFacts(),
         supervisor=supervisor_facts(document.child("supervisor") if "supervisor" in document else None),
         snapshots=_snapshots(document.text("snapshots")),
@@ -56,15 +57,18 @@ def host_facts(answer: object, key: HostKeyKind) -> HostFacts:
     )
 
 
-def _disk(document: Document) -> DiskFacts:
+def disk_facts(document: Document) -> DiskFacts:
     """Read what lies on the disk; the agent's list of masters is the part of its file between the brackets."""
     listed = document.text("agent_servers").replace('"', " ").replace(",", " ").split()
+    server, agent = decoded(document, "server_cas"), decoded(document, "agent_cas")
     return DiskFacts(
         wal=document.flag("wal"),
         tombstone=document.flag("tombstone"),
         reset_flag=document.flag("reset_flag"),
-        server_ca=document.optional_text("server_ca"),
-        agent_ca=document.optional_text("agent_ca"),
+        server_ca=document.optional_text("pinned_ca") or (ca_hash(server) if server else None),
+        former_cas=former_hashes(server),
+        agent_ca=ca_hash(agent) if agent else None,
+        agent_former_cas=former_hashes(agent),
         token_hash=document.optional_text("token_hash"),
         config_token_hash=document.optional_text("config_token_hash"),
         config_token_ca=document.optional_text("config_token_ca"),

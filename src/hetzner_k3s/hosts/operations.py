@@ -55,6 +55,7 @@ from hetzner_k3s.model.operations import (
     StopK3s,
     TellSnapshots,
     WipeJoiner,
+    WriteCaPin,
     WriteConfig,
 )
 from hetzner_k3s.model.printable import excerpt
@@ -162,6 +163,7 @@ _PROCEDURES: Mapping[type[Operation[Any]], _Procedure] = {
         arguments=lambda op: ("yes" if op.revive else "no",),
         stdin=lambda op: f"{op.token.reveal()}\n",
     ),
+    WriteCaPin: _procedure("write_ca_pin", arguments=lambda op: (op.before, op.ca, "yes" if op.restart else "no")),
     StartK3s: _procedure("start_k3s", arguments=lambda op: (UNIT_NAMES[op.role], "yes" if op.birth else "no")),
     AwaitK3s: _procedure(
         "await_k3s", arguments=_awaiting, limit=lambda op: op.deadline + _GRACE, read=host_facts, tied=True

@@ -48,6 +48,9 @@ class UnitFacts:
 class DiskFacts:
     """What k3s left on the disk. Hashes are hexadecimal; None where the file is not there.
 
+    `server_ca` is the CA hash that the cluster's tokens pin, `former_cas` the hashes of the CAs that the bundle here
+    continues: a CA that was rotated leaves the one of before in it. `agent_ca` and `agent_former_cas` are the same of
+    the bundle that an agent trusts.
     `token_hash` and `config_token_hash` are the first 12 digits of sha256(password) of `server/token` and of
     `config.yaml`, `passwd_hash` those of the password in `server/cred/passwd`; `config_token_ca` is the CA hash that
     the token of `config.yaml` pins (None: a bare password); `config_server` is its `server:` line (RECOVERY_FACTS.md
@@ -60,7 +63,9 @@ class DiskFacts:
     tombstone: bool = False
     reset_flag: bool = False
     server_ca: str | None = None
+    former_cas: tuple[str, ...] = ()
     agent_ca: str | None = None
+    agent_former_cas: tuple[str, ...] = ()
     token_hash: str | None = None
     config_token_hash: str | None = None
     config_token_ca: str | None = None
@@ -70,6 +75,18 @@ class DiskFacts:
     config_present: bool = False
     s3_hash: str | None = None
     agent_servers: tuple[str, ...] = ()
+
+    def knows_ca(self, ca: str | None) -> bool:
+        """Check whether this is the CA here, or one that was rotated into it; `ca` may be the beginning of a hash."""
+        return bool(ca) and any(own.startswith(ca or "") for own in (self.server_ca or "", *self.former_cas))
+
+    def agent_knows_ca(self, ca: str | None) -> bool:
+        """Check whether an agent here trusts what a CA signs; `ca` may be the beginning of a hash."""
+        return bool(ca) and any(own.startswith(ca or "") for own in (self.agent_ca or "", *self.agent_former_cas))
+
+    def shares_ca(self, other: DiskFacts) -> bool:
+        """Check whether two masters' CAs are one, or one of them was rotated into the other."""
+        return self.knows_ca(other.server_ca) or other.knows_ca(self.server_ca)
 
     @property
     def empty(self) -> bool:
@@ -220,6 +237,16 @@ class HostFacts:
         """Tell whether this host's etcd is a voter of the list it serves and sees a leader."""
         etcd = self.etcd
         return etcd.serving_voter and any(m.id == etcd.member_id and not m.learner for m in etcd.members or ())
+
+    def votes_beside(self, other: HostFacts) -> bool:
+        """Check whether both are voters of one etcd: they follow one leader and are connected to each other.
+
+        The data of two clusters may be equal to the last id (K3S_RUN_FACTS.md); their members are not connected.
+        """
+        mine, its = self.etcd, other.etcd
+        if not (self.voter and other.voter) or mine.leader != its.leader:
+            return False
+        return mine.member_id in its.active_peers and its.member_id in mine.active_peers
 
     @property
     def on_database(self) -> bool:

@@ -125,6 +125,21 @@ class SetToken(Operation[Done]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WriteCaPin(Operation[Done]):
+    """Let the token in a worker's configuration pin the CA that followed `before`; the password in it stays.
+
+    Nothing that runs is restarted. With `restart` an agent that waits for want of it is started anew; one that is
+    active is left alone (precondition_changed), as is a token that pins neither of the two.
+    """
+
+    mutating: ClassVar[bool] = True
+    before: str
+    ca: str
+    restart: bool
+    fence: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StartK3s(Operation[Done]):
     """Enable and start the unit without waiting for it; a unit that runs is left alone.
 

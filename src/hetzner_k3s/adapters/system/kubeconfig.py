@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from hetzner_k3s.hosts.ca_bundle import ca_hash
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.state import UNREADABLE
 
@@ -52,4 +52,4 @@ def _evidence(document: Mapping[str, Any], cluster: str) -> KubeconfigEvidence:
 
 def _ca_hash(where: Mapping[str, Any]) -> str:
     data = where.get("certificate-authority-data")
-    return hashlib.sha256(base64.b64decode(data)).hexdigest() if data else UNREADABLE
+    return ca_hash(base64.b64decode(data)) if data else UNREADABLE

@@ -24,6 +24,7 @@ VERBS: Final[Mapping[type, str]] = {
     steps.StartOnDatabase: "start on the external database",
     steps.MarkMember: "record as member",
     steps.RenewToken: "write the current token on",
+    steps.PinCa: "write the rotated CA into the token of",
     steps.SaveSnapshot: "save snapshot",
     steps.WipeJoiner: "put the old data aside on",
     steps.RemoveMember: "remove etcd member of",

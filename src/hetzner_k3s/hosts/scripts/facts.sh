@@ -80,24 +80,34 @@ is_there() {
     if [ -e "$1" ]; then printf true; else printf false; fi
 }
 
-# Reads `token` and `server_ca`, the CA hash that it pins, or else that of the certificate.
-read_server_ca() {
+# Reads `token` and `pinned_ca`, the CA hash that it pins: k3s writes both at each start.
+read_pinned_ca() {
     first_line "$k3s_data/server/token" token
-    server_ca=''
-    case $token in K10*::*) server_ca=${token#K10} && server_ca=${server_ca%%::*} ;; esac
-    [ -n "$server_ca" ] || server_ca=$(file_hash "$k3s_data/server/tls/server-ca.crt")
+    pinned_ca=''
+    case $token in K10*::*) pinned_ca=${token#K10} && pinned_ca=${pinned_ca%%::*} ;; esac
+}
+
+# Reads `server_ca`, the CA hash that the token pins, or else that of the certificate.
+read_server_ca() {
+    read_pinned_ca
+    server_ca=${pinned_ca:-$(file_hash "$k3s_data/server/tls/server-ca.crt")}
+}
+
+# A file of CA certificates as it is: what a bundle hashes to depends on who signed whom (hosts/ca_bundle.py).
+certificates() {
+    [ ! -r "$1" ] || head -c 65536 <"$1" | base64 -w 0
 }
 
 disk_facts() {
-    read_server_ca
+    read_pinned_ca
     read_config
     wal=false
     has_wal && wal=true
     printf '{"wal":%s,"tombstone":%s,"reset_flag":%s,"config_present":%s,' "$wal" \
         "$(is_there "$k3s_data/server/db/etcd/tombstone")" "$(is_there "$k3s_data/server/db/reset-flag")" \
         "$(is_there "$k3s_config")"
-    printf '"server_ca":%s,"agent_ca":%s,' "$(json_or_null "$server_ca")" \
-        "$(json_or_null "$(file_hash "$k3s_data/agent/server-ca.crt")")"
+    printf '"pinned_ca":%s,"server_cas":"%s","agent_cas":"%s",' "$(json_or_null "$pinned_ca")" \
+        "$(certificates "$k3s_data/server/tls/server-ca.crt")" "$(certificates "$k3s_data/agent/server-ca.crt")"
     config_token_ca=''
     case $config_token in K10*::*) config_token_ca=${config_token#K10} && config_token_ca=${config_token_ca%%::*} ;; esac
     printf '"s3_hash":%s,' "$(json_or_null "$(s3_hash)")"

@@ -118,6 +118,12 @@ def newer_on_disk(disk: dict[str, File], stored: dict[str, File], slack: float =
     ]
 
 
+def newest(one: dict[str, File], other: dict[str, File]) -> dict[str, File]:
+    """Join two copies of the bundle: of each file the one that was changed last."""
+    newer = {n: file for n, file in other.items() if n not in one or file.changed > one[n].changed}
+    return one | newer
+
+
 def newer_message(layout: Layout, names: list[str]) -> str:
     """Give the text k3s exits with when files on disk are newer than the datastore."""
     files = ", ".join(_files(layout)[name] for name in names)

@@ -133,7 +133,7 @@ class Preparation:
 
     async def _existing(self, token: Token) -> None:
         self._touch_passwords(token)
-        stored = await self._stored_elsewhere(token) or self._stored_here(token)
+        stored = self._with_newer_here(await self._stored_elsewhere(token), token) or self._stored_here(token)
         if not stored:
             return
         logfmt.info("Reconciling bootstrap data between datastore and disk")
@@ -160,6 +160,15 @@ class Preparation:
         except SupervisorError as problem:
             logfmt.warning(f"Unable to reconcile with remote datastore: {problem}")
             return None
+
+    def _with_newer_here(
+        self, elsewhere: dict[str, bootstrap.File] | None, token: Token
+    ) -> dict[str, bootstrap.File] | None:
+        """Take what was changed in the datastore and not yet on the disk of the master that answered (second/12)."""
+        try:
+            return bootstrap.newest(elsewhere, self._stored_here(token)) if elsewhere else None
+        except Fatal:
+            return elsewhere
 
     def _stored_here(self, token: Token) -> dict[str, bootstrap.File]:
         try:

@@ -6,12 +6,14 @@ import hashlib
 import secrets
 from dataclasses import dataclass
 
+from hetzner_k3s.lab.k3s import ca_bundle
+
 PREFIX = "K10"
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token as configured: `K10<sha256 of the CA file>::<user>:<password>` or a bare password.
+    """A token as configured: `K10<hash of the CA file>::<user>:<password>` or a bare password.
 
     `ca_hash` is None when the token pins nothing.
     """
@@ -46,7 +48,7 @@ def parse(text: str) -> Token:
 
 def ca_hash(cacerts: bytes) -> str:
     """Hash a cluster's CA file as the K10 part of its tokens does."""
-    return hashlib.sha256(cacerts).hexdigest()
+    return ca_bundle.ca_hash(cacerts)
 
 
 def full(cacerts: bytes, password: str) -> str:

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from hetzner_k3s.lab.k3s import tokens
+from hetzner_k3s.lab.k3s import ca_bundle, tokens
 from hetzner_k3s.lab.k3s.bootstrap import File
 from hetzner_k3s.lab.k3s.model_etcd_data import Data
 from hetzner_k3s.lab.k3s.model_etcd_data import Snapshot as Backend
@@ -123,7 +123,9 @@ class Disk:
             tombstone=self.tombstone,
             reset_flag=self.reset_flag,
             server_ca=tokens.ca_hash(ca) if ca else None,
+            former_cas=ca_bundle.earlier(ca) if ca else (),
             agent_ca=tokens.ca_hash(self.agent_ca) if self.agent_ca else None,
+            agent_former_cas=ca_bundle.earlier(self.agent_ca) if self.agent_ca else (),
             token_hash=_password_hash(self.token),
             config_token_hash=_password_hash(configured),
             config_token_ca=tokens.parse(configured).ca_hash or None if configured else None,

@@ -120,6 +120,8 @@ async def rotate(world: World, host: Host, password: str) -> None:
     if not found.entries or old == password:
         return
     k3s_files.write_passwd(host.disk, password, world.clock.now())
-    await etcd.put(tokens.storage_key(password), k3s_files.seal(host.disk.server, password), 0)
+    sealed = k3s_files.unseal({tokens.storage_key(old): found.entries[0].value}, old)
+    sealed["PasswdFile"] = host.disk.server["PasswdFile"]
+    await etcd.put(tokens.storage_key(password), k3s_files.seal(sealed, password), 0)
     await etcd.delete(tokens.storage_key(old), found.entries[0].mod_revision)
     host.disk.token = tokens.full(host.disk.server_ca or b"", password)

@@ -12,7 +12,7 @@ from hetzner_k3s.lab.simulated import config_file, host_facts, host_keys, rejoin
 from hetzner_k3s.lab.simulated.etcd_gateway import etcd_of, members_as_decided, members_of, remove
 from hetzner_k3s.lab.simulated.host import Host
 from hetzner_k3s.lab.simulated.refusal import failed, precondition_changed
-from hetzner_k3s.lab.simulated.token_operations import set_token
+from hetzner_k3s.lab.simulated.token_operations import set_token, write_ca_pin
 from hetzner_k3s.model.host import HostFacts, HostKeyKind, Snapshot
 from hetzner_k3s.model.operations import (
     AwaitK3s,
@@ -34,6 +34,7 @@ from hetzner_k3s.model.operations import (
     SetToken,
     StartK3s,
     WipeJoiner,
+    WriteCaPin,
     WriteConfig,
 )
 from hetzner_k3s.model.secrets import Secret
@@ -228,6 +229,7 @@ HANDLERS: Mapping[type[Operation[Any]], Handler] = {
     WriteConfig: _write_config,
     PointToServer: _point_to_server,
     SetToken: set_token,
+    WriteCaPin: write_ca_pin,
     StartK3s: _start_k3s,
     AwaitK3s: _await_k3s,
     RemoveMember: _remove_member,

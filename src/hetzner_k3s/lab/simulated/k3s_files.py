@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import datetime
 import json
 
-from hetzner_k3s.lab.k3s import bootstrap, tokens
+from hetzner_k3s.lab.k3s import bootstrap, ca_rotation, tokens
 from hetzner_k3s.lab.k3s.bootstrap import BootstrapError, File
+from hetzner_k3s.lab.k3s.ca_rotation import seeded
 from hetzner_k3s.lab.k3s.pki import AUTHORITIES
 from hetzner_k3s.lab.simulated.chance import Chance
 from hetzner_k3s.lab.simulated.disk import Disk
@@ -16,11 +18,11 @@ PREFIX = "/bootstrap/"
 
 def create_authorities(disk: Disk, chance: Chance, password: str, now: float) -> None:
     """Make what a new cluster starts from; files that are there stay (a kept `server/tls` keeps the identity)."""
-    for name in AUTHORITIES:
+    for name, (_, called) in AUTHORITIES.items():
         if name not in disk.server:
-            text = f"-----BEGIN CERTIFICATE-----\n{name} {chance.token_hex(24)}\n-----END CERTIFICATE-----\n"
-            disk.server[name] = File(text.encode(), now)
-            disk.server[f"{name}Key"] = File(f"key of {name} {chance.token_hex(24)}".encode(), now)
+            drawn = chance.token_hex(24) + chance.token_hex(24)
+            pair = ca_rotation.authority(called, datetime.datetime.fromtimestamp(now, datetime.UTC), seeded(drawn))
+            disk.server[name], disk.server[f"{name}Key"] = File(pair.certificate, now), File(pair.key, now)
     for name in ("ServiceKey", "IPSECKey"):
         disk.server.setdefault(name, File(f"{name} {chance.token_hex(24)}".encode(), now))
     write_passwd(disk, password, now)

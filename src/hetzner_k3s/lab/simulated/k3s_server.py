@@ -179,7 +179,7 @@ class K3sServer:
 
     async def _existing(self, token: Token) -> None:
         k3s_files.touch_passwd(self.disk, token.password, self.site.clock.now())
-        stored = await self._stored_elsewhere(token) or self._stored_here(token)
+        stored = self._with_newer_here(await self._stored_elsewhere(token), token) or self._stored_here(token)
         leftovers = bootstrap.newer_on_disk(self.disk.server, stored)
         if leftovers:
             raise Fatal(
@@ -197,6 +197,13 @@ class K3sServer:
         except SupervisorError as problem:
             self.log(f"Unable to reconcile with remote datastore: {problem}", "warning")
             return {}
+
+    def _with_newer_here(self, elsewhere: dict[str, bootstrap.File], token: Token) -> dict[str, bootstrap.File]:
+        """Take what was changed in the datastore and not yet on the disk of the master that answered (second/12)."""
+        try:
+            return bootstrap.newest(elsewhere, self._stored_here(token)) if elsewhere else {}
+        except Fatal:
+            return elsewhere
 
     def _stored_here(self, token: Token) -> dict[str, bootstrap.File]:
         data = self.disk.drive.data

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -11,6 +10,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from hetzner_k3s.lab.k3s.ca_bundle import ca_hash
 from hetzner_k3s.lab.simulated.moments import Moments
 from hetzner_k3s.model import identity, naming
 from hetzner_k3s.model.secrets import Secret
@@ -48,7 +48,7 @@ def _contexts(text: str, cluster: str) -> tuple[str | None, tuple[tuple[str, str
     pattern = naming.master_name_pattern(cluster)
     ours = {name: where for name, where in contexts.items() if name == cluster or pattern.fullmatch(name)}
     authorities = {base64.b64decode(where["certificate-authority-data"]) for where in ours.values()}
-    hashes = sorted(hashlib.sha256(ca).hexdigest() for ca in authorities)
+    hashes = sorted(map(ca_hash, authorities))
     return next(iter(hashes), None), tuple((name, where["server"]) for name, where in ours.items())
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from hetzner_k3s.lab.k3s import tokens
+from hetzner_k3s.lab.k3s import ca_bundle, tokens
 from hetzner_k3s.lab.k3s.bootstrap import File
 from hetzner_k3s.lab.k3s.etcd_port import EtcdError, EtcdUnavailable, Member
 from hetzner_k3s.lab.k3s.tokens import Token
@@ -90,13 +90,14 @@ class SupervisorClient:
         return (await self._server("node", 10)).description
 
     async def bootstrap_data(self, timeout: float, trusted: bytes | None = None) -> dict[str, File]:
-        """Fetch the cluster's authorities; an existing member trusts only the CA on its own disk (`trusted`).
+        """Fetch the cluster's authorities; an existing member trusts the CA on its own disk (`trusted`) and the
+        one that it was rotated into.
 
         Raises:
             SupervisorError: another cluster answers, or none.
         """
         server = await self._server("server", timeout)
-        if trusted is not None and server.disk.server_ca != trusted:
+        if trusted is not None and not ca_bundle.trusts(trusted, server.disk.server_ca or b""):
             raise SupervisorError("tls: failed to verify certificate: x509: certificate signed by unknown authority")
         return dict(server.disk.server)
 

@@ -42,7 +42,7 @@ from hetzner_k3s.model.steps.scale import (
 )
 from hetzner_k3s.model.steps.servers import CreateServer, InstallK3s, SecureHost
 from hetzner_k3s.model.steps.teardown import CloseBirth, DeleteResource, DeleteServer, MarkDeleting
-from hetzner_k3s.model.steps.tokens import RenewToken
+from hetzner_k3s.model.steps.tokens import PinCa, RenewToken
 
 Step = (
     EnsureSshKey
@@ -61,6 +61,7 @@ Step = (
     | StartOnDatabase
     | MarkMember
     | RenewToken
+    | PinCa
     | SaveSnapshot
     | RemoveMember
     | WipeJoiner
@@ -116,6 +117,7 @@ __all__ = [
     "KeepSnapshot",
     "MarkDeleting",
     "MarkMember",
+    "PinCa",
     "PowerOn",
     "ReconnectWorker",
     "RecordBirth",

@@ -1,4 +1,4 @@
-"""Steps about the token that masters hold."""
+"""Steps about the token that masters and workers hold."""
 
 from __future__ import annotations
 
@@ -20,3 +20,18 @@ class RenewToken:
     via: int
     kind: SecretKind
     revive: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PinCa:
+    """Let the token in the configuration of the worker `target` pin the CA that the cluster's was rotated into.
+
+    Its password stays, and nothing that runs is restarted. With `restart` its agent waits for want of the new pin, and
+    is started anew.
+    """
+
+    target: str
+    server_id: int
+    before: str
+    ca: str
+    restart: bool = False
