@@ -33,6 +33,7 @@ from tests.decide.world import (
 
 from hetzner_k3s.decide.report import report
 from hetzner_k3s.model import naming
+from hetzner_k3s.model.host import UnitFacts
 from hetzner_k3s.model.plan import Refusal
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import PinCa
@@ -160,6 +161,13 @@ def test_a_worker_that_waits_with_the_old_pin_is_started_anew() -> None:
     assert codes(state) == []
     assert restarts(state) == {WORKER1: True, WORKER2: False}
     assert waves(state) == [[f"PinCa {WORKER1}", f"PinCa {WORKER2}"]]
+
+
+def test_an_agent_that_waits_for_something_else_is_not_restarted() -> None:
+    """Its Node is Ready: it waits for the cloud controller, and its pods go on."""
+    unit = UnitFacts(active="activating")
+    state = edit_facts(accepted(), WORKER1, lambda f: replace(f, agent_unit=unit))
+    assert restarts(state) == {WORKER1: False, WORKER2: False}
 
 
 def test_a_worker_that_was_restarted_with_the_new_pin_is_let_be() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import datetime
 import hashlib
-import json
 import subprocess
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from hetzner_k3s.hosts.host_facts import disk_facts
 from hetzner_k3s.hosts.shell import script
 from hetzner_k3s.lab.k3s import ca_bundle, ca_rotation
 from hetzner_k3s.lab.k3s.certificates import Pair, authority
+from hetzner_k3s.model.documents import Document
 
 NOW = datetime.datetime(2026, 11, 28, tzinfo=datetime.UTC)
 FIRST = authority("k3s-server-ca", NOW)
@@ -82,13 +82,12 @@ def test_a_bundle_without_end_costs_no_more_than_its_beginning() -> None:
 # --- what the host sends
 
 
-def told_by(root: Path) -> dict[str, object]:
+def told_by(root: Path) -> Document:
     """Run `disk_facts` over a scratch root."""
     text = script("prelude").replace("k3s_data=/var/lib/rancher/k3s", f"k3s_data={root}")
     body = f"{text}\n{script('facts')}\nhas_wal() {{ return 1; }}\ndisk_facts\n"
     done = subprocess.run(["/bin/sh", "-c", body], capture_output=True, text=True, timeout=20, check=True)
-    document: dict[str, object] = json.loads(done.stdout)
-    return document
+    return Document.parsed(done.stdout)
 
 
 def lay(root: Path, server: bytes | None, agent: bytes | None, token: str = "") -> None:
@@ -103,12 +102,12 @@ def lay(root: Path, server: bytes | None, agent: bytes | None, token: str = "") 
 def test_a_host_sends_its_bundles_as_they_are(tmp_path: Path) -> None:
     lay(tmp_path, SECOND.certificate, FIRST.certificate, f"K10{ca_hash(SECOND.certificate)}::server:secret")
     document = told_by(tmp_path)
-    assert base64.b64decode(str(document["server_cas"])) == SECOND.certificate
+    assert base64.b64decode(document.text("server_cas")) == SECOND.certificate
     facts = disk_facts(document)
     assert (facts.server_ca, facts.agent_ca) == (ca_hash(SECOND.certificate), ca_hash(FIRST.certificate))
     assert facts.knows_ca(ca_hash(FIRST.certificate))
     assert facts.agent_former_cas == ()
-    assert "secret" not in json.dumps(document)
+    assert "secret" not in str(document.fields)
 
 
 def test_without_a_token_the_bundle_tells_the_ca(tmp_path: Path) -> None:

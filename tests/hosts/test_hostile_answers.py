@@ -18,6 +18,7 @@ from hetzner_k3s.model.errors import OperationFailed, ProductError
 from hetzner_k3s.model.host import HostFacts, HostKeyKind
 from hetzner_k3s.model.operations import (
     Install,
+    K3sRole,
     Operation,
     Probe,
     ReadJournal,
@@ -25,6 +26,7 @@ from hetzner_k3s.model.operations import (
     ReadSecret,
     RotateHostKey,
     SaveSnapshot,
+    SecretKind,
     SetToken,
     TellSnapshots,
     WriteConfig,
@@ -118,7 +120,7 @@ def test_what_a_host_says_of_itself_is_printable() -> None:
     assert facts.hostname == r"m1\x1b]0;owned\x07\nrefused: all"
     assert facts.k3s_version == r"v1\u202e"
     journal = {"base64": base64.b64encode(b"one\n\x1b[31mtwo\n").decode()}
-    assert read(ReadJournal(role=ALL[6].role, lines=2), between(sent({"result": journal}))) == "one\n\\x1b[31mtwo\n"  # type: ignore[attr-defined]
+    assert read(ReadJournal(role=K3sRole.SERVER, lines=2), between(sent({"result": journal}))) == "one\n\\x1b[31mtwo\n"
 
 
 def test_a_segment_that_unpacks_to_more_than_etcd_writes_is_not_unpacked() -> None:
@@ -179,5 +181,5 @@ def test_results_of_these_are_typed_at_all() -> None:
         assert not isinstance(
             read(operation, between(sent({"result": ANSWERS[operations.name(operation)]}))), ProductError
         )
-    secret = read(ALL[15], WRAPPED)
+    secret = read(ReadSecret(kind=SecretKind.TOKEN), WRAPPED)
     assert secret == Secret(TOKEN)

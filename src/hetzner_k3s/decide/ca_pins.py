@@ -27,7 +27,8 @@ def renew_pins(basis: Basis) -> Opinion | None:
     if master is None or master.server_ca is None:
         return None
     seen = [(server, facts) for server in servers if (facts := basis.state.facts(server.id))]
-    steps = tuple(_planned(server, facts, master.server_ca) for server, facts in seen if is_due(basis, server, facts))
+    due = [(server, facts) for server, facts in seen if is_due(basis, server, facts)]
+    steps = tuple(_planned(server, facts, master.server_ca, waits(basis, server, facts)) for server, facts in due)
     return Opinion(steps) if steps else None
 
 
@@ -46,13 +47,16 @@ def _master(basis: Basis) -> DiskFacts | None:
     return seed.facts.disk if seed and seed.facts and basis.plane.record.phase is Phase.BORN else None
 
 
-def waits(facts: HostFacts) -> bool:
-    """Check whether an agent is not up: after a rotation it waits for a token that pins the new CA."""
-    return facts.agent_unit.active == "activating"
+def waits(basis: Basis, server: Server, facts: HostFacts) -> bool:
+    """Check whether an agent is not up: after a rotation it waits for a token that pins the new CA.
+
+    One whose Node is Ready waits for something else, a cloud controller say, and works meanwhile.
+    """
+    node = basis.node(server.name)
+    return facts.agent_unit.active == "activating" and node is not None and not node.ready
 
 
-def _planned(server: Server, facts: HostFacts, ca: str) -> PlannedStep:
-    restart = waits(facts)
+def _planned(server: Server, facts: HostFacts, ca: str, restart: bool) -> PlannedStep:
     step = PinCa(
         target=server.name, server_id=server.id, before=facts.disk.config_token_ca or "", ca=ca, restart=restart
     )

@@ -76,7 +76,7 @@ def workers_explained(basis: Basis) -> tuple[Refusal, ...]:
 def _explained(basis: Basis, server: Server, facts: HostFacts | None) -> bool:
     if facts is None:
         return False
-    waits_for_pin = ca_pins.waits(facts) and ca_pins.is_due(basis, server, facts)
+    waits_for_pin = ca_pins.waits(basis, server, facts) and ca_pins.is_due(basis, server, facts)
     return waits_for_pin or reconnect.is_lost(basis, facts) or new_cluster.left_over(basis, facts)
 
 
