@@ -6,9 +6,12 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from hetzner_k3s.adapters.hetzner.api import Api, Json
+from hetzner_k3s.adapters.hetzner.api import Api
+from hetzner_k3s.adapters.hetzner.failures import understood
 from hetzner_k3s.model import pacing
+from hetzner_k3s.model.documents import Document
 from hetzner_k3s.model.errors import CloudError, CloudUnavailable, Fate
+from hetzner_k3s.model.printable import excerpt
 from hetzner_k3s.ports import Clock
 
 _UNSEEN_LOOKS: Final = 5
@@ -26,7 +29,7 @@ class Actions:
         self._interval = pacing.FIRST_PAUSE
         self._poller: asyncio.Task[None] | None = None
 
-    async def finish(self, *actions: Json | None, within: float) -> None:
+    async def finish(self, *actions: Document | None, within: float) -> None:
         """Wait until actions, as an answer brought them, have succeeded.
 
         Args:
@@ -34,13 +37,14 @@ class Actions:
             within: seconds.
 
         Raises:
-            CloudUnavailable: one failed (its code is the action's), or they took too long.
+            CloudUnavailable: one failed (its code is the action's), they took too long, or cannot be read.
         """
         begun = [action for action in actions if action is not None]
-        for reason in map(_failure, begun):
-            if reason is not None:
-                raise reason
-        running = [action["id"] for action in begun if action["status"] == "running"]
+        with understood("what began", effect=True):
+            for reason in map(_failure, begun):
+                if reason is not None:
+                    raise reason
+            running = [action.whole("id") for action in begun if action.text("status") == "running"]
         if not running:
             return
         try:
@@ -68,29 +72,31 @@ class Actions:
     async def failures(self, ids: Iterable[int]) -> Mapping[int, CloudError]:
         """Look once which of these actions have failed, and why; the others may still run or have succeeded."""
         answers = await asyncio.gather(*(self._read(chunk) for chunk in _chunks(ids)))
-        reasons = {number: _failure(action) for seen in answers for number, action in seen.items()}
+        with understood("GET /actions"):
+            reasons = {number: _failure(action) for seen in answers for number, action in seen.items()}
         return {number: reason for number, reason in reasons.items() if reason is not None}
 
-    async def _read(self, ids: list[int]) -> dict[int, Json]:
+    async def _read(self, ids: list[int]) -> dict[int, Document]:
         answer = await self._api.get("/actions", {"id": ids, "per_page": pacing.AT_ONCE})
-        return {action["id"]: action for action in answer["actions"]}
+        with understood("GET /actions"):
+            return {action.whole("id"): action for action in answer.children("actions")}
 
     async def _look(self, ids: list[int]) -> None:
         try:
             seen = await self._read(ids)
+            for action_id in ids:
+                with understood("GET /actions"):
+                    self._note(action_id, seen.get(action_id))
         except CloudError as failure:
             for action_id in ids:
                 self._resolve(action_id, failure)
-            return
-        for action_id in ids:
-            self._note(action_id, seen.get(action_id))
 
-    def _note(self, action_id: int, action: Json | None) -> None:
+    def _note(self, action_id: int, action: Document | None) -> None:
         if action is None:
             self._unseen[action_id] = self._unseen.get(action_id, 0) + 1
             if self._unseen[action_id] >= _UNSEEN_LOOKS:
                 self._resolve(action_id, unfinished(f"Hetzner does not know action {action_id} any more", "not_found"))
-        elif action["status"] != "running":
+        elif action.text("status") != "running":
             self._resolve(action_id, _failure(action))
 
     def _resolve(self, action_id: int, failure: CloudError | None) -> None:
@@ -113,12 +119,12 @@ def _chunks(ids: Iterable[int]) -> list[list[int]]:
     return [wanted[at : at + pacing.AT_ONCE] for at in range(0, len(wanted), pacing.AT_ONCE)]
 
 
-def _failure(action: Json) -> CloudUnavailable | None:
-    if action["status"] != "error":
+def _failure(action: Document) -> CloudUnavailable | None:
+    if action.text("status") != "error":
         return None
-    error = action.get("error") or {}
-    code = error.get("code", "action_failed")
-    return unfinished(f"Hetzner: {action['command']} failed: {error.get('message', 'no reason given')} ({code})", code)
+    error = action.child_or_empty("error")
+    code, message = error.text_or("code", "action_failed"), error.text_or("message", "no reason given")
+    return unfinished(f"Hetzner: {action.text('command')} failed: {excerpt(message)} ({code})", code)
 
 
 def unfinished(message: str, code: str) -> CloudUnavailable:

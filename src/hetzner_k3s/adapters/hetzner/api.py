@@ -7,19 +7,19 @@ from functools import partial
 from typing import Any, Final
 
 import anyio.to_thread
-from hcloud import Client, HCloudException
-from requests import RequestException
 
-from hetzner_k3s.adapters.hetzner.failures import cloud_error, is_answer_lost, is_refused_for_now
+from hetzner_k3s.adapters.hetzner.connection import Connection
+from hetzner_k3s.adapters.hetzner.failures import FAILURES, cloud_error, is_answer_lost, is_refused_for_now
+from hetzner_k3s.model.documents import Document
 from hetzner_k3s.model.errors import CloudRefused, Fate
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.ports import Clock, Rng
 
 Json = Mapping[str, Any]
+"""What we send."""
 
-_TIMEOUT: Final = (5.0, 30.0)
 _THREADS: Final = 10
-"""As many calls at once as the SDK's session keeps connections."""
+"""As many calls at once as the session keeps connections."""
 _RETRIES: Final = 5
 _BACKOFF_BASE: Final = 0.5
 _BACKOFF_CAP: Final = 15.0
@@ -27,8 +27,8 @@ _BACKOFF_CAP: Final = 15.0
 is when the bucket is full again, up to an hour away (HETZNER_API.md 2.2)."""
 
 
-def _client(token: str, endpoint: str) -> Client:
-    """Make the SDK's client; a token that fits into no header would be quoted whole in the error about that."""
+def _connection(token: str, endpoint: str) -> Connection:
+    """Make the connection; a token that fits into no header would be quoted whole in the error about that."""
     if not (token.isascii() and token.isprintable() and token == token.strip()):
         raise CloudRefused(
             "the Hetzner token holds characters that no token has (a line break, a blank?)",
@@ -36,49 +36,47 @@ def _client(token: str, endpoint: str) -> Client:
             fate=Fate.DID_NOT_HAPPEN,
             hint="Check the Hetzner token: hetzner_token in the file, or HCLOUD_TOKEN.",
         )
-    return Client(token, endpoint.rstrip("/"), application_name="hetzner-k3s", timeout=_TIMEOUT)
+    return Connection(token, endpoint, _THREADS)
 
 
 class Api:
     """Calls with a token to an endpoint (URL with `/v1`); time and jitter come from the ports."""
 
     def __init__(self, token: Secret, endpoint: str, clock: Clock, rng: Rng) -> None:
-        self._client = _client(token.reveal(), endpoint)
-        # The SDK would repeat a POST whose answer was lost, sleeping where nobody can cancel it.
-        self._client._client._retry_max_retries = 0
+        self._connection = _connection(token.reveal(), endpoint)
         self._threads = anyio.CapacityLimiter(_THREADS)
         self._clock = clock
         self._rng = rng
 
-    async def get(self, path: str, params: Mapping[str, Any] | None = None) -> Json:
+    async def get(self, path: str, params: Mapping[str, Any] | None = None) -> Document:
         """Read; repeated for every passing cause."""
         return await self._call("GET", path, repeatable=True, params=dict(params or {}))
 
-    async def post(self, path: str, body: Json) -> Json:
+    async def post(self, path: str, body: Json) -> Document:
         """Create or start something; repeated only when it surely did not happen."""
         return await self._call("POST", path, repeatable=False, json=body)
 
-    async def repeatable_post(self, path: str, body: Json) -> Json:
+    async def repeatable_post(self, path: str, body: Json) -> Document:
         """Do something that may be done twice, such as setting a firewall's rules."""
         return await self._call("POST", path, repeatable=True, json=body)
 
-    async def put(self, path: str, body: Json) -> Json:
+    async def put(self, path: str, body: Json) -> Document:
         """Replace."""
         return await self._call("PUT", path, repeatable=True, json=body)
 
-    async def delete(self, path: str) -> Json:
+    async def delete(self, path: str) -> Document:
         """Delete by id."""
         return await self._call("DELETE", path, repeatable=True)
 
-    async def _call(self, method: str, path: str, *, repeatable: bool, **arguments: Any) -> Json:
+    async def _call(self, method: str, path: str, *, repeatable: bool, **arguments: Any) -> Document:
         for attempt in range(_RETRIES + 1):
             try:
                 return await anyio.to_thread.run_sync(
-                    partial(self._client.request, method, path, **arguments),
+                    partial(self._connection.request, method, path, **arguments),
                     limiter=self._threads,
                     abandon_on_cancel=True,
                 )
-            except (HCloudException, RequestException) as failure:
+            except FAILURES as failure:
                 passing = is_refused_for_now(failure) or (repeatable and is_answer_lost(failure))
                 if not passing or attempt == _RETRIES:
                     raise cloud_error(failure, what=f"{method} {path}", effect=method != "GET") from failure

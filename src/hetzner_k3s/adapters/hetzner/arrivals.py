@@ -12,10 +12,12 @@ from dataclasses import dataclass, field
 
 from hetzner_k3s.adapters.hetzner import translate
 from hetzner_k3s.adapters.hetzner.actions import Actions, unfinished
-from hetzner_k3s.adapters.hetzner.api import Api, Json
+from hetzner_k3s.adapters.hetzner.api import Api
+from hetzner_k3s.adapters.hetzner.failures import understood
 from hetzner_k3s.adapters.hetzner.listing import list_pages
 from hetzner_k3s.model import pacing
 from hetzner_k3s.model.cloud import Server, ServerOrder, ServerStatus
+from hetzner_k3s.model.documents import Document
 from hetzner_k3s.model.errors import CloudError, CloudRefused
 from hetzner_k3s.ports import Clock
 
@@ -51,7 +53,7 @@ class Arrivals:
         self._poller: asyncio.Task[None] | None = None
         self._failed_listings = 0
 
-    async def of(self, server_id: int, order: ServerOrder, actions: tuple[Json, ...], *, within: float) -> Server:
+    async def of(self, server_id: int, order: ServerOrder, actions: tuple[Document, ...], *, within: float) -> Server:
         """Wait until a server runs with an address in the network that it was ordered for.
 
         Args:
@@ -63,7 +65,8 @@ class Arrivals:
         Raises:
             CloudUnavailable: an action failed (its code is the action's), it took too long, or the server is gone.
         """
-        running = tuple(action["id"] for action in actions if action["status"] == "running")
+        with understood("POST /servers", effect=True):
+            running = tuple(action.whole("id") for action in actions if action.text("status") == "running")
         future: asyncio.Future[Server] = asyncio.get_running_loop().create_future()
         awaited = _Awaited(order, running, pacing.FIRST_LOOK if running else 0.0, future)
         self._awaited[server_id] = awaited
@@ -96,10 +99,12 @@ class Arrivals:
     async def _look(self, awaited: dict[int, _Awaited]) -> None:
         try:
             narrowed = pacing.narrowed(one.order for one in awaited.values())
-            listed = {row["id"]: row for row in await list_pages(self._api, "servers", **narrowed)}
+            rows = await list_pages(self._api, "servers", **narrowed)
+            with understood("GET /servers"):
+                listed = {row.whole("id"): row for row in rows}
+                for server_id, one in awaited.items():
+                    await self._note(server_id, one, listed.get(server_id))
             self._failed_listings = 0
-            for server_id, one in awaited.items():
-                await self._note(server_id, one, listed.get(server_id))
             await self._look_for_failures([one for one in awaited.values() if not one.future.done()])
         except CloudError as failure:
             self._failed_listings += 1
@@ -109,7 +114,7 @@ class Arrivals:
         for one in awaited.values():
             one.left = pacing.next_look(one.age, len(awaited))
 
-    async def _note(self, server_id: int, one: _Awaited, row: Json | None) -> None:
+    async def _note(self, server_id: int, one: _Awaited, row: Document | None) -> None:
         one.looks += 1
         one.missed = 0 if row is not None else one.missed + 1
         if row is None and one.missed >= pacing.MISSED_LOOKS:
@@ -121,9 +126,9 @@ class Arrivals:
         if server.status is ServerStatus.RUNNING and one.order.network in server.private_ips:
             one.resolve(server)
 
-    async def _by_id(self, server_id: int, one: _Awaited) -> Json | None:
+    async def _by_id(self, server_id: int, one: _Awaited) -> Document | None:
         try:
-            row: Json = (await self._api.get(f"/servers/{server_id}"))["server"]
+            row = (await self._api.get(f"/servers/{server_id}")).child("server")
         except CloudError as failure:
             if failure.code != "not_found":
                 raise

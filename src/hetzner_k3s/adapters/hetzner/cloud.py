@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from functools import wraps
+from typing import Any, Final, ParamSpec, TypeVar
 
 from hetzner_k3s.adapters.hetzner import translate
 from hetzner_k3s.adapters.hetzner.actions import Actions, unfinished
-from hetzner_k3s.adapters.hetzner.api import Api, Json
+from hetzner_k3s.adapters.hetzner.api import Api
 from hetzner_k3s.adapters.hetzner.arrivals import Arrivals
 from hetzner_k3s.adapters.hetzner.creation import carries, create_or_adopt, find
 from hetzner_k3s.adapters.hetzner.deletion import delete, delete_firewall
-from hetzner_k3s.adapters.hetzner.listing import list_all
+from hetzner_k3s.adapters.hetzner.failures import understood
+from hetzner_k3s.adapters.hetzner.listing import PAGES_MOST, list_all, pagination
 from hetzner_k3s.model.assortment import Assortment
 from hetzner_k3s.model.cloud import (
     CloudView,
@@ -28,9 +30,13 @@ from hetzner_k3s.model.cloud import (
     ServerOrder,
     SshKey,
 )
+from hetzner_k3s.model.documents import Document, Malformed
 from hetzner_k3s.model.errors import CloudConflict, CloudError
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.ports import Clock, Rng
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 DEFAULT_ENDPOINT: Final = "https://api.hetzner.cloud/v1"
 
@@ -53,6 +59,20 @@ _PATHS: Final = {
 """The kinds that a survey lists."""
 
 
+def _answering(*, effect: bool) -> Callable[[Callable[P, Coroutine[Any, Any, T]]], Callable[P, Coroutine[Any, Any, T]]]:
+    """Turn what cannot be read in an answer, wherever a method reads it, into a `CloudError` with its fate."""
+
+    def wrap(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+        @wraps(method)
+        async def call(*args: P.args, **kwargs: P.kwargs) -> T:
+            with understood(method.__name__.replace("_", " "), effect=effect):
+                return await method(*args, **kwargs)
+
+        return call
+
+    return wrap
+
+
 class HetznerCloud:
     """`ports.Cloud` with a token, at an endpoint (URL with `/v1`); see the port for what each method does."""
 
@@ -63,6 +83,7 @@ class HetznerCloud:
         self._clock = clock
         self._label_writers: dict[str, asyncio.Lock] = {}
 
+    @_answering(effect=False)
     async def survey(self) -> CloudView:
         """List the project: six listings at once, each proven complete."""
         servers, networks, groups, firewalls, balancers, keys = await asyncio.gather(
@@ -77,10 +98,12 @@ class HetznerCloud:
             ssh_keys=tuple(map(translate.ssh_key, keys)),
         )
 
+    @_answering(effect=False)
     async def servers(self) -> tuple[Server, ...]:
         """List the servers alone: one request for fifty."""
         return tuple(map(translate.server, await list_all(self._api, "servers")))
 
+    @_answering(effect=False)
     async def assortment(self, images: frozenset[str]) -> Assortment:
         """Read the catalogue at once: two listings, and one request an image, which also finds deprecated ones."""
         wanted = sorted(images)
@@ -91,33 +114,35 @@ class HetznerCloud:
         )
         return translate.assortment(types, locations, dict(zip(wanted, found, strict=True)))
 
-    async def _images(self, image: str) -> list[Json]:
+    async def _images(self, image: str) -> list[Document]:
         if image.isdecimal():
             one = await self._read("image", int(image))
             return [] if one is None else [one]
         return await self._small("images", name=image, include_deprecated=True)
 
-    async def _small(self, kind: str, **narrowed: Any) -> list[Json]:
+    async def _small(self, kind: str, **narrowed: Any) -> list[Document]:
         """List a part of the catalogue, page by page: of server types Hetzner documents no order to ask for."""
-        found: list[Json] = []
-        page: int | None = 1
-        while page is not None:
+        found: list[Document] = []
+        for page in range(1, PAGES_MOST + 1):
             answer = await self._api.get(f"/{kind}", {**narrowed, "per_page": CATALOGUE_PAGE, "page": page})
-            found += answer[kind]
-            page = answer["meta"]["pagination"]["next_page"]
-        return found
+            found += answer.children(kind)
+            if "next_page" not in pagination(answer):
+                return found
+        raise Malformed(f"it has more than {PAGES_MOST} pages")
 
+    @_answering(effect=False)
     async def server_exists(self, server_id: int) -> bool:
         """Ask for one server by id."""
         return await self._read("server", server_id) is not None
 
+    @_answering(effect=True)
     async def create_ssh_key(self, name: str, public_key: str) -> SshKey:
         """Register a key; the same key under another name is as good, since a fingerprint is unique in a project."""
         fingerprint = _fingerprint(public_key)
         body = {"name": name, "public_key": public_key}
         try:
             key, _ = await create_or_adopt(
-                self._api, "ssh_keys", body, lambda found: found["fingerprint"] == fingerprint
+                self._api, "ssh_keys", body, lambda found: found.text("fingerprint") == fingerprint
             )
         except CloudConflict:
             same = await find(self._api, "ssh_keys", fingerprint=fingerprint)
@@ -126,6 +151,7 @@ class HetznerCloud:
             key = same
         return translate.ssh_key(key)
 
+    @_answering(effect=True)
     async def create_network(self, name: str, ip_range: str, zone: str, labels: Mapping[str, str]) -> Network:
         """Make a network with one cloud subnet of the same range."""
         subnet = {"type": "cloud", "ip_range": ip_range, "network_zone": zone}
@@ -133,12 +159,14 @@ class HetznerCloud:
         network, _ = await create_or_adopt(self._api, "networks", body, carries(labels))
         return translate.network(network)
 
+    @_answering(effect=True)
     async def create_placement_group(self, name: str, labels: Mapping[str, str]) -> PlacementGroup:
         """Make a spread group."""
         body = {"name": name, "type": "spread", "labels": dict(labels)}
         group, _ = await create_or_adopt(self._api, "placement_groups", body, carries(labels))
         return translate.placement_group(group)
 
+    @_answering(effect=True)
     async def create_firewall(
         self, name: str, rules: Sequence[FirewallRule], selector: str, labels: Mapping[str, str]
     ) -> Firewall:
@@ -151,15 +179,17 @@ class HetznerCloud:
         }
         firewall, answer = await create_or_adopt(self._api, "firewalls", body, carries(labels))
         if answer is not None:
-            await self._actions.finish(*answer["actions"], within=_ACTION_WITHIN)
+            await self._actions.finish(*answer.children("actions"), within=_ACTION_WITHIN)
         return translate.firewall(firewall)
 
+    @_answering(effect=True)
     async def set_firewall_rules(self, firewall_id: int, rules: Sequence[FirewallRule]) -> None:
         """Replace all rules of a firewall."""
         body = {"rules": [translate.firewall_rule(rule) for rule in rules]}
         answer = await self._api.repeatable_post(f"/firewalls/{firewall_id}/actions/set_rules", body)
-        await self._actions.finish(*answer["actions"], within=_ACTION_WITHIN)
+        await self._actions.finish(*answer.children("actions"), within=_ACTION_WITHIN)
 
+    @_answering(effect=True)
     async def create_load_balancer(
         self, name: str, location: str, network_id: int, selector: str, labels: Mapping[str, str]
     ) -> LoadBalancer:
@@ -178,32 +208,37 @@ class HetznerCloud:
         }
         balancer, answer = await create_or_adopt(self._api, "load_balancers", body, carries(labels))
         if answer is not None:
-            await self._actions.finish(answer["action"], within=_ACTION_WITHIN)
-        return translate.load_balancer(await self._addressed(balancer["id"]))
+            await self._actions.finish(answer.child("action"), within=_ACTION_WITHIN)
+        return translate.load_balancer(await self._addressed(balancer.whole("id")))
 
+    @_answering(effect=True)
     async def create_server(self, order: ServerOrder) -> Server:
         """Ask for a server, and see it run with its addresses in the one listing that tells of all that are awaited."""
         server, answer = await create_or_adopt(self._api, "servers", _order_body(order), carries(order.labels))
-        begun = () if answer is None else (answer["action"], *answer["next_actions"])
-        return await self._arrivals.of(server["id"], order, begun, within=_SERVER_WITHIN)
+        begun = () if answer is None else (answer.child("action"), *answer.children("next_actions"))
+        return await self._arrivals.of(server.whole("id"), order, begun, within=_SERVER_WITHIN)
 
+    @_answering(effect=False)
     async def last_rebuild(self, server_id: int) -> float | None:
         """Say when the newest rebuild ended: among the fifty newest actions, since a server is seldom touched."""
         newest = {"sort": "id:desc", "status": "success", "per_page": 50}
-        actions = (await self._api.get(f"/servers/{server_id}/actions", newest))["actions"]
-        ended = (a["finished"] for a in actions if a["command"] == "rebuild_server")
-        return next((datetime.fromisoformat(text).timestamp() for text in ended), None)
+        actions = (await self._api.get(f"/servers/{server_id}/actions", newest)).children("actions")
+        ended = (a.text("finished") for a in actions if a.text("command") == "rebuild_server")
+        return next(map(_second, ended), None)
 
+    @_answering(effect=True)
     async def power_on(self, server_id: int) -> None:
         """Power a server on; Hetzner answers the same for one that runs."""
         answer = await self._api.repeatable_post(f"/servers/{server_id}/actions/poweron", {})
-        await self._actions.finish(answer["action"], within=_ACTION_WITHIN)
+        await self._actions.finish(answer.child("action"), within=_ACTION_WITHIN)
 
+    @_answering(effect=False)
     async def find_server(self, name: str) -> Server | None:
         """Look a server up by its exact name."""
         found = await find(self._api, "servers", name=name)
         return None if found is None else translate.server(found)
 
+    @_answering(effect=True)
     async def merge_labels(self, kind: str, resource_id: int, changes: Mapping[str, str | None]) -> dict[str, str]:
         """Change labels on a fresh GET; nothing is written where they are right already.
 
@@ -211,22 +246,25 @@ class HetznerCloud:
         """
         path = f"/{_PATHS[kind]}/{resource_id}"
         async with self._label_writers.setdefault(path, asyncio.Lock()):
-            present: dict[str, str] = (await self._api.get(path))[kind]["labels"]
+            present = (await self._api.get(path)).child(kind).text_map("labels")
             merged = {key: value for key, value in {**present, **changes}.items() if value is not None}
             if merged != present:
                 await self._api.put(path, {"labels": merged})
         return merged
 
+    @_answering(effect=False)
     async def placement_group(self, group_id: int) -> PlacementGroup | None:
         """Read one placement group by id."""
         group = await self._read("placement_group", group_id)
         return None if group is None else translate.placement_group(group)
 
+    @_answering(effect=False)
     async def balanced(self, balancer_id: int) -> frozenset[int]:
         """Give the ids of the servers that a load balancer sends to now; one that is gone sends to nobody."""
         balancer = await self._read("load_balancer", balancer_id)
         return frozenset() if balancer is None else translate.balanced(balancer)
 
+    @_answering(effect=True)
     async def delete(self, kind: str, resource_id: int) -> None:
         """Delete by kind and id, and wait until it is done."""
         if kind == "firewall":
@@ -234,16 +272,15 @@ class HetznerCloud:
         else:
             await delete(self._api, self._actions, f"/{_PATHS[kind]}/{resource_id}")
 
-    async def _read(self, kind: str, resource_id: int) -> Json | None:
+    async def _read(self, kind: str, resource_id: int) -> Document | None:
         try:
-            resource: Json = (await self._api.get(f"/{_PATHS.get(kind, f'{kind}s')}/{resource_id}"))[kind]
+            return (await self._api.get(f"/{_PATHS.get(kind, f'{kind}s')}/{resource_id}")).child(kind)
         except CloudError as failure:
             if failure.code == "not_found":
                 return None
             raise
-        return resource
 
-    async def _addressed(self, balancer_id: int) -> Json:
+    async def _addressed(self, balancer_id: int) -> Document:
         """Read a load balancer until it has its public address."""
         ends = self._clock.monotonic() + _ACTION_WITHIN
         while (raw := await self._read("load_balancer", balancer_id)) is not None:
@@ -269,6 +306,13 @@ def _order_body(order: ServerOrder) -> dict[str, Any]:
         "start_after_create": True,
     }
     return body if order.placement_group is None else {**body, "placement_group": order.placement_group}
+
+
+def _second(moment: str) -> float:
+    try:
+        return datetime.fromisoformat(moment).timestamp()
+    except (ValueError, OverflowError):
+        raise Malformed("a moment is none") from None
 
 
 def _fingerprint(public_key: str) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from hetzner_k3s.adapters.hetzner.api import Api, Json
+from hetzner_k3s.adapters.hetzner.failures import understood
+from hetzner_k3s.model.documents import Document
 from hetzner_k3s.model.errors import CloudConflict, CloudError, CloudUnavailable, Fate
 
 _ASKED_AT_MOST: Final = 3
@@ -13,18 +15,22 @@ _LOOKS: Final = 4
 """How often a name is looked up after a lost answer before it is asked for again (names are unique: never twice)."""
 
 
-def carries(labels: Mapping[str, str]) -> Callable[[Json], bool]:
+def carries(labels: Mapping[str, str]) -> Callable[[Document], bool]:
     """Make the test whether a resource carries all labels that were asked for."""
-    return lambda found: labels.items() <= found["labels"].items()
+    return lambda found: labels.items() <= found.text_map("labels").items()
 
 
-async def find(api: Api, kind: str, **exactly: str) -> Json | None:
+async def find(api: Api, kind: str, **exactly: str) -> Document | None:
     """Look a resource up by name (or another unique field)."""
-    found: list[Json] = (await api.get(f"/{kind}", exactly))[kind]
+    answer = await api.get(f"/{kind}", exactly)
+    with understood(f"GET /{kind}"):
+        found = answer.children(kind)
     return found[0] if found else None
 
 
-async def create_or_adopt(api: Api, kind: str, body: Json, is_ours: Callable[[Json], bool]) -> tuple[Json, Json | None]:
+async def create_or_adopt(
+    api: Api, kind: str, body: Json, is_ours: Callable[[Document], bool]
+) -> tuple[Document, Document | None]:
     """Ask for a resource, or take the one of that name if it is ours.
 
     Args:
@@ -42,6 +48,9 @@ async def create_or_adopt(api: Api, kind: str, body: Json, is_ours: Callable[[Js
     for _ in range(_ASKED_AT_MOST):
         try:
             answer = await api.post(f"/{kind}", body)
+            with understood(f"POST /{kind}", effect=True):
+                made = answer.child(kind.removesuffix("s"))
+                made.whole("id")
         except CloudConflict as taken:
             return await _adopt(api, kind, body["name"], is_ours, taken), None
         except CloudUnavailable as failure:
@@ -51,11 +60,11 @@ async def create_or_adopt(api: Api, kind: str, body: Json, is_ours: Callable[[Js
             if found is not None:
                 return _if_ours(found, is_ours, failure), None
             continue
-        return answer[kind.removesuffix("s")], answer
+        return made, answer
     raise lost
 
 
-async def _look_up(api: Api, kind: str, name: Any) -> Json | None:
+async def _look_up(api: Api, kind: str, name: Any) -> Document | None:
     for attempt in range(_LOOKS):
         found = await find(api, kind, name=name)
         if found is not None:
@@ -64,18 +73,20 @@ async def _look_up(api: Api, kind: str, name: Any) -> Json | None:
     return None
 
 
-async def _adopt(api: Api, kind: str, name: str, is_ours: Callable[[Json], bool], taken: CloudConflict) -> Json:
+async def _adopt(api: Api, kind: str, name: str, is_ours: Callable[[Document], bool], taken: CloudConflict) -> Document:
     found = await find(api, kind, name=name) if taken.code == "uniqueness_error" else None
     if found is None:
         raise taken
     return _if_ours(found, is_ours, taken)
 
 
-def _if_ours(found: Json, is_ours: Callable[[Json], bool], failure: CloudError) -> Json:
-    if is_ours(found):
-        return found
+def _if_ours(found: Document, is_ours: Callable[[Document], bool], failure: CloudError) -> Document:
+    with understood("a look-up by name"):
+        if is_ours(found):
+            return found
+        name, number = found.text("name"), found.whole("id")
     raise CloudConflict(
-        f"the name {found['name']} is taken by id {found['id']}, which does not carry the labels asked for",
+        f"the name {name} is taken by id {number}, which does not carry the labels asked for",
         code="uniqueness_error",
         correlation_id=failure.correlation_id,
         fate=Fate.DID_NOT_HAPPEN,

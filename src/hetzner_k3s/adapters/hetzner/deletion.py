@@ -7,6 +7,8 @@ from typing import Final
 from hetzner_k3s.adapters.hetzner import translate
 from hetzner_k3s.adapters.hetzner.actions import Actions
 from hetzner_k3s.adapters.hetzner.api import Api, Json
+from hetzner_k3s.adapters.hetzner.failures import understood
+from hetzner_k3s.model.documents import Document
 from hetzner_k3s.model.errors import CloudConflict, CloudError, Fate
 
 _WITHIN: Final = 180.0
@@ -27,7 +29,9 @@ async def delete(api: Api, actions: Actions, path: str) -> None:
                 raise
             return
         else:
-            await actions.finish(answer.get("action"), within=_WITHIN)
+            with understood(f"DELETE {path}", effect=True):
+                action = answer.child("action") if "action" in answer else None
+            await actions.finish(action, within=_WITHIN)
             return
         await api.pause(attempt)
 
@@ -43,7 +47,9 @@ async def delete_firewall(api: Api, actions: Actions, firewall_id: int) -> None:
         selectors = await _selectors_alone(api, path)
         if selectors:
             answer = await api.repeatable_post(f"{path}/actions/remove_from_resources", {"remove_from": selectors})
-            await actions.finish(*answer["actions"], within=_WITHIN)
+            with understood(f"POST {path}/actions/remove_from_resources", effect=True):
+                begun = answer.children("actions")
+            await actions.finish(*begun, within=_WITHIN)
     except CloudError as failure:
         if failure.code not in {"not_found", "firewall_already_removed"}:
             raise
@@ -53,10 +59,13 @@ async def delete_firewall(api: Api, actions: Actions, firewall_id: int) -> None:
 async def _selectors_alone(api: Api, path: str) -> list[Json]:
     """Return a firewall's label selectors once it is on no server; that follows a server's end by seconds."""
     for attempt in range(_IN_USE_ATTEMPTS):
-        applied = (await api.get(path))["firewall"]["applied_to"]
-        servers = translate.covered(applied)
+        answer = await api.get(path)
+        with understood(f"GET {path}"):
+            applied = answer.child("firewall").children("applied_to")
+            servers = translate.covered(applied)
+            selectors = [_selector(entry) for entry in applied if not servers]
         if not servers:
-            return [{key: entry[key] for key in ("type", "label_selector")} for entry in applied]
+            return selectors
         await api.pause(attempt)
     raise CloudConflict(
         f"{path.removeprefix('/')} is on servers that are not deleted with it: {', '.join(map(str, sorted(servers)))}",
@@ -64,3 +73,7 @@ async def _selectors_alone(api: Api, path: str) -> list[Json]:
         fate=Fate.DID_NOT_HAPPEN,
         hint="Run the command again to see whose they are.",
     )
+
+
+def _selector(entry: Document) -> Json:
+    return {"type": entry.text("type"), "label_selector": {"selector": entry.child("label_selector").text("selector")}}

@@ -1,13 +1,29 @@
-"""From what the SDK raises to our typed errors, with their fate (ARCHITECTURE law 6; codes: HETZNER_API.md 2)."""
+"""From what a request raises to our typed errors, with their fate (ARCHITECTURE law 6; codes: HETZNER_API.md 2)."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
 
 import requests
-from hcloud import APIException
+from urllib3.exceptions import HTTPError
 
+from hetzner_k3s.adapters.hetzner.connection import Refused, Unreadable
+from hetzner_k3s.model.documents import Malformed
 from hetzner_k3s.model.errors import NO_CAPACITY, CloudConflict, CloudError, CloudRefused, CloudUnavailable, Fate
+from hetzner_k3s.model.printable import excerpt
+
+FAILURES: Final = (Refused, Unreadable, requests.RequestException, HTTPError, OSError)
+"""All that a request may raise."""
+_INVALID: Final = (
+    requests.exceptions.MissingSchema,
+    requests.exceptions.InvalidSchema,
+    requests.exceptions.InvalidURL,
+    requests.exceptions.InvalidHeader,
+    requests.exceptions.InvalidProxyURL,
+)
+"""An endpoint or a proxy that cannot be asked."""
 
 _REFUSED_SINCE_BUSY: Final = frozenset({"conflict", "rate_limit_exceeded"})
 """Refused because of something that passes: nothing happened, so any call may be repeated (hcloud-go's table)."""
@@ -17,6 +33,9 @@ _LOST_BEHIND_THE_GATEWAY: Final = frozenset({"bad_gateway", "timeout", "502", "5
 
 _TAKEN: Final = frozenset({"uniqueness_error", "conflict", "locked", "resource_in_use"})
 _SERVER_SIDE: Final = frozenset({"server_error", "unavailable", "maintenance", "service_error", "rate_limit_exceeded"})
+
+_WORDS: Final = 500
+"""Characters of what a library says of a failure."""
 
 _HINTS: Final = {
     "unauthorized": "Check the Hetzner token: hetzner_token in the file, or HCLOUD_TOKEN.",
@@ -31,45 +50,69 @@ _HINTS: Final = {
 
 def is_refused_for_now(failure: Exception) -> bool:
     """Tell whether a call was surely not carried out and may be repeated as it is."""
-    if isinstance(failure, APIException):
-        return str(failure.code) in _REFUSED_SINCE_BUSY
+    if isinstance(failure, Refused):
+        return failure.code in _REFUSED_SINCE_BUSY
     return isinstance(failure, requests.ConnectionError) and _never_connected(failure)
 
 
 def is_answer_lost(failure: Exception) -> bool:
     """Tell whether a call may have been carried out although it failed, for a cause that passes."""
-    if isinstance(failure, APIException):
-        return str(failure.code) in _LOST_BEHIND_THE_GATEWAY
-    if isinstance(failure, ValueError):
-        return False
-    return isinstance(failure, requests.RequestException) and not _never_connected(failure)
+    if isinstance(failure, Refused):
+        return failure.code in _LOST_BEHIND_THE_GATEWAY
+    return not isinstance(failure, _INVALID) and not _never_connected(failure)
 
 
 def cloud_error(failure: Exception, *, what: str, effect: bool) -> CloudError:
     """Turn a failed call into our error; `what` names the call, `effect` whether it would change something."""
-    lost = effect and not is_refused_for_now(failure)
-    if isinstance(failure, ValueError):  # requests: a URL without scheme and the like
+    if isinstance(failure, Refused):
+        return _refusal(failure, what, effect=effect)
+    if isinstance(failure, _INVALID):
         return CloudRefused(
-            f"the Hetzner API cannot be asked: {failure}",
+            f"the Hetzner API cannot be asked: {excerpt(str(failure), _WORDS)}",
             code="invalid_endpoint",
             fate=Fate.DID_NOT_HAPPEN,
-            hint="Check HCLOUD_ENDPOINT.",
+            hint="Check HCLOUD_ENDPOINT, and the proxy variables.",
         )
-    if not isinstance(failure, APIException):
-        fate = Fate.MAY_HAVE_HAPPENED if lost else Fate.DID_NOT_HAPPEN
-        return CloudUnavailable(
-            f"no answer from Hetzner to {what}: {failure}", code="no_answer", fate=fate, hint="Run the command again."
-        )
-    code = str(failure.code)
-    server_side = code in _SERVER_SIDE | _LOST_BEHIND_THE_GATEWAY or (code.isdecimal() and int(code) >= 500)
+    if isinstance(failure, Unreadable):
+        return bad_answer(what, str(failure), effect=effect)
+    lost = effect and not is_refused_for_now(failure)
+    return CloudUnavailable(
+        f"no answer from Hetzner to {what}: {excerpt(str(failure) or type(failure).__name__, _WORDS)}",
+        code="no_answer",
+        fate=Fate.MAY_HAVE_HAPPENED if lost else Fate.DID_NOT_HAPPEN,
+        hint="Run the command again.",
+    )
+
+
+def bad_answer(what: str, problem: str, *, effect: bool) -> CloudUnavailable:
+    """Return the error of a success that cannot be read: an effect was carried out, as far as anybody knows."""
+    return CloudUnavailable(
+        f"Hetzner answered {what} with what cannot be read: {problem}",
+        code="bad_answer",
+        fate=Fate.MAY_HAVE_HAPPENED if effect else Fate.DID_NOT_HAPPEN,
+        hint="Run the command again.",
+    )
+
+
+@contextmanager
+def understood(what: str, *, effect: bool = False) -> Iterator[None]:
+    """Turn what is wrong in an answer that a block reads into our error."""
+    try:
+        yield
+    except Malformed as problem:
+        raise bad_answer(what, str(problem), effect=effect) from None
+
+
+def _refusal(failure: Refused, what: str, *, effect: bool) -> CloudError:
+    code = failure.code
+    server_side = code in _SERVER_SIDE | _LOST_BEHIND_THE_GATEWAY or (code.isdecimal() and int(code[:3]) >= 500)
     failed = server_side and code != "rate_limit_exceeded"
-    lost = lost and failed
     kind, verb = _kind(code, server_side=server_side), "failed at" if failed else "refused"
     return kind(
-        f"Hetzner {verb} {what}: {failure.message}{_limits(failure.details)} ({code})",
+        f"Hetzner {verb} {what}: {failure.message}{_limits(failure.limits)} ({code})",
         code=code,
-        correlation_id=failure.correlation_id or "",
-        fate=Fate.MAY_HAVE_HAPPENED if lost else Fate.DID_NOT_HAPPEN,
+        correlation_id=failure.correlation_id,
+        fate=Fate.MAY_HAVE_HAPPENED if effect and failed else Fate.DID_NOT_HAPPEN,
         hint=_HINTS.get(code, ""),
     )
 
@@ -80,7 +123,7 @@ def _kind(code: str, *, server_side: bool) -> type[CloudError]:
     return CloudUnavailable if server_side or code in NO_CAPACITY else CloudRefused
 
 
-def _never_connected(failure: requests.RequestException) -> bool:
+def _never_connected(failure: Exception) -> bool:
     """Tell whether the connection was not even made; urllib3 says so in the name of the cause only."""
     if isinstance(failure, requests.ConnectTimeout):
         return True
@@ -88,8 +131,6 @@ def _never_connected(failure: requests.RequestException) -> bool:
     return type(reason).__name__ in {"NewConnectionError", "NameResolutionError", "ConnectTimeoutError"}
 
 
-def _limits(details: Any) -> str:
+def _limits(names: tuple[str, ...]) -> str:
     """Name the quotas that are used up, which only the details say."""
-    limits = details.get("limits", []) if isinstance(details, dict) else []
-    names = ", ".join(limit["name"] for limit in limits)
-    return f" [{names}]" if names else ""
+    return f" [{', '.join(names)}]" if names else ""

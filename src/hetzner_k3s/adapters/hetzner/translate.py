@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from hetzner_k3s.adapters.hetzner.api import Json
 from hetzner_k3s.model.assortment import Assortment, Offer, ServerType
@@ -16,55 +16,58 @@ from hetzner_k3s.model.cloud import (
     ServerStatus,
     SshKey,
 )
+from hetzner_k3s.model.documents import Document
 
 _STATUSES = {status.value: status for status in ServerStatus}
 
 
-def server(raw: Json) -> Server:
+def server(raw: Document) -> Server:
     """Read a server; its location stood in `datacenter` until that was removed."""
-    location = raw.get("location") or (raw.get("datacenter") or {}).get("location") or {}
+    location = raw if "location" in raw else raw.child_or_empty("datacenter")
     return Server(
-        id=raw["id"],
-        name=raw["name"],
-        status=_STATUSES.get(raw["status"], ServerStatus.OTHER),
-        location=location.get("name", ""),
-        server_type=raw["server_type"]["name"],
-        labels=raw["labels"],
+        id=raw.whole("id"),
+        name=raw.text("name"),
+        status=_STATUSES.get(raw.text("status"), ServerStatus.OTHER),
+        location=location.child_or_empty("location").text_or("name"),
+        server_type=raw.child("server_type").text("name"),
+        labels=raw.text_map("labels"),
         public_ipv4=_public_ipv4(raw),
         private_ips=_private_ips(raw),
-        placement_group=(raw.get("placement_group") or {}).get("id"),
+        placement_group=_group(raw),
         protected=_protected(raw),
-        volumes=tuple(raw.get("volumes") or ()),
+        volumes=raw.wholes("volumes") if "volumes" in raw else (),
     )
 
 
-def network(raw: Json) -> Network:
+def network(raw: Document) -> Network:
     """Read a network."""
-    subnets = tuple(subnet["ip_range"] for subnet in raw["subnets"])
+    subnets = tuple(subnet.text("ip_range") for subnet in raw.children("subnets"))
     return Network(
-        id=raw["id"],
-        name=raw["name"],
-        ip_range=raw["ip_range"],
+        id=raw.whole("id"),
+        name=raw.text("name"),
+        ip_range=raw.text("ip_range"),
         subnets=subnets,
-        labels=raw["labels"],
+        labels=raw.text_map("labels"),
         protected=_protected(raw),
     )
 
 
-def placement_group(raw: Json) -> PlacementGroup:
+def placement_group(raw: Document) -> PlacementGroup:
     """Read a placement group."""
-    return PlacementGroup(id=raw["id"], name=raw["name"], labels=raw["labels"], servers=tuple(raw["servers"]))
+    return PlacementGroup(
+        id=raw.whole("id"), name=raw.text("name"), labels=raw.text_map("labels"), servers=raw.wholes("servers")
+    )
 
 
-def firewall(raw: Json) -> Firewall:
+def firewall(raw: Document) -> Firewall:
     """Read a firewall."""
     return Firewall(
-        id=raw["id"],
-        name=raw["name"],
-        rules=tuple(_rule(rule) for rule in raw["rules"]),
-        selectors=_selectors(raw["applied_to"]),
-        labels=raw["labels"],
-        servers=covered(raw["applied_to"]),
+        id=raw.whole("id"),
+        name=raw.text("name"),
+        rules=tuple(_rule(rule) for rule in raw.children("rules")),
+        selectors=_selectors(raw.children("applied_to")),
+        labels=raw.text_map("labels"),
+        servers=covered(raw.children("applied_to")),
     )
 
 
@@ -81,79 +84,93 @@ def firewall_rule(rule: FirewallRule) -> Json:
     }
 
 
-def load_balancer(raw: Json) -> LoadBalancer:
+def load_balancer(raw: Document) -> LoadBalancer:
     """Read a load balancer."""
     return LoadBalancer(
-        id=raw["id"],
-        name=raw["name"],
+        id=raw.whole("id"),
+        name=raw.text("name"),
         public_ipv4=_public_ipv4(raw),
         private_ips=_private_ips(raw),
-        selectors=_selectors(raw["targets"]),
-        labels=raw["labels"],
-        servers=covered(raw["targets"]),
+        selectors=_selectors(raw.children("targets")),
+        labels=raw.text_map("labels"),
+        servers=covered(raw.children("targets")),
         protected=_protected(raw),
     )
 
 
-def balanced(raw: Json) -> frozenset[int]:
+def balanced(raw: Document) -> frozenset[int]:
     """Read the ids of the servers that the label selectors of a load balancer match."""
-    return frozenset(found["server"]["id"] for target in raw["targets"] for found in target.get("targets") or ())
+    found = (one for target in raw.children("targets") for one in target.children_or_none("targets"))
+    return frozenset(one.child("server").whole("id") for one in found)
 
 
-def covered(entries: list[Json]) -> frozenset[int]:
+def covered(entries: Iterable[Document]) -> frozenset[int]:
     """Read the ids of the servers in `applied_to` or `targets`, named there or matched by a selector."""
-    matched = (one for entry in entries for one in (entry.get("applied_to_resources") or entry.get("targets") or ()))
-    return frozenset(entry["server"]["id"] for entry in (*entries, *matched) if entry["type"] == "server")
+    named = tuple(entries)
+    matched = (one for entry in named for one in _matched(entry))
+    return frozenset(one.child("server").whole("id") for one in (*named, *matched) if one.text("type") == "server")
 
 
-def ssh_key(raw: Json) -> SshKey:
+def _matched(entry: Document) -> tuple[Document, ...]:
+    return entry.children_or_none("applied_to_resources") or entry.children_or_none("targets")
+
+
+def ssh_key(raw: Document) -> SshKey:
     """Read an SSH key."""
-    return SshKey(id=raw["id"], name=raw["name"], fingerprint=raw["fingerprint"])
+    return SshKey(id=raw.whole("id"), name=raw.text("name"), fingerprint=raw.text("fingerprint"))
 
 
-def _protected(raw: Json) -> bool:
-    return bool((raw.get("protection") or {}).get("delete", False))
+def _group(raw: Document) -> int | None:
+    return raw.child("placement_group").whole("id") if "placement_group" in raw else None
 
 
-def _public_ipv4(raw: Json) -> str | None:
-    ipv4 = (raw.get("public_net") or {}).get("ipv4") or {}
-    address: str | None = ipv4.get("ip")
-    return address
+def _protected(raw: Document) -> bool:
+    return raw.child_or_empty("protection").flag_or("delete")
 
 
-def _private_ips(raw: Json) -> dict[int, str]:
-    return {net["network"]: net["ip"] for net in raw.get("private_net", ())}
+def _public_ipv4(raw: Document) -> str | None:
+    return raw.child_or_empty("public_net").child_or_empty("ipv4").optional_text("ip")
 
 
-def _selectors(entries: list[Json]) -> tuple[str, ...]:
-    return tuple(entry["label_selector"]["selector"] for entry in entries if entry["type"] == "label_selector")
+def _private_ips(raw: Document) -> dict[int, str]:
+    return {net.whole("network"): net.text("ip") for net in raw.children_or_none("private_net")}
 
 
-def _rule(raw: Json) -> FirewallRule:
+def _selectors(entries: Iterable[Document]) -> tuple[str, ...]:
+    selecting = (entry for entry in entries if entry.text("type") == "label_selector")
+    return tuple(entry.child("label_selector").text("selector") for entry in selecting)
+
+
+def _rule(raw: Document) -> FirewallRule:
+    direction = raw.text("direction")
     return FirewallRule(
-        direction=raw["direction"],
-        protocol=raw["protocol"],
-        port=raw.get("port"),
-        networks=tuple(raw["source_ips"] if raw["direction"] == "in" else raw["destination_ips"]),
-        description=raw.get("description") or "",
+        direction=direction,
+        protocol=raw.text("protocol"),
+        port=raw.optional_text("port"),
+        networks=raw.texts("source_ips" if direction == "in" else "destination_ips"),
+        description=raw.text_or("description"),
     )
 
 
-def assortment(types: Sequence[Json], locations: Sequence[Json], images: Mapping[str, Sequence[Json]]) -> Assortment:
+def assortment(
+    types: Sequence[Document], locations: Sequence[Document], images: Mapping[str, Sequence[Document]]
+) -> Assortment:
     """Read the catalogue; a server type without `locations` (before 2025-09) is sold where it has a price."""
     return Assortment(
         server_types=tuple(map(_server_type, types)),
-        locations={location["name"]: location["network_zone"] for location in locations},
-        images={name: frozenset(image["architecture"] for image in found) for name, found in images.items()},
+        locations={location.text("name"): location.text("network_zone") for location in locations},
+        images={name: frozenset(image.text("architecture") for image in found) for name, found in images.items()},
     )
 
 
-def _server_type(raw: Json) -> ServerType:
-    offers = tuple(map(_offer, raw.get("locations") or raw["prices"]))
-    return ServerType(id=raw["id"], name=raw["name"], architecture=raw["architecture"], offers=offers)
+def _server_type(raw: Document) -> ServerType:
+    offers = tuple(map(_offer, raw.children_or_none("locations") or raw.children("prices")))
+    return ServerType(id=raw.whole("id"), name=raw.text("name"), architecture=raw.text("architecture"), offers=offers)
 
 
-def _offer(raw: Json) -> Offer:
-    ends = (raw.get("deprecation") or {}).get("unavailable_after")
-    name = raw["location"] if "price_hourly" in raw else raw["name"]
-    return Offer(location=name, available=raw.get("available", True), ends=ends)
+def _offer(raw: Document) -> Offer:
+    return Offer(
+        location=raw.text("location" if "price_hourly" in raw else "name"),
+        available=raw.flag_or("available", True),
+        ends=raw.child_or_empty("deprecation").optional_text("unavailable_after"),
+    )
