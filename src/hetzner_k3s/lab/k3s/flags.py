@@ -36,7 +36,7 @@ _SERVER_FLAGS = _AGENT_FLAGS | words(
     etcd-s3-folder etcd-s3-retention etcd-s3-proxy etcd-s3-config-secret etcd-s3-insecure etcd-s3-timeout
     default-local-storage-path disable disable-scheduler disable-cloud-controller disable-kube-proxy
     disable-network-policy disable-helm-controller embedded-registry supervisor-metrics secrets-encryption
-    secrets-encryption-provider
+    secrets-encryption-provider disable-agent
     """
 )
 _SNAPSHOT_FLAGS = words(
@@ -59,7 +59,7 @@ BOOLEANS = words(
     etcd-s3-insecure disable-scheduler disable-cloud-controller disable-kube-proxy disable-network-policy
     disable-helm-controller embedded-registry supervisor-metrics with-node-id docker
     disable-default-registry-endpoint nonroot-devices protect-kernel-defaults secrets-encryption enable-pprof
-    rootless prefer-bundled-bin selinux s3 snapshot-compress
+    rootless prefer-bundled-bin selinux s3 snapshot-compress disable-agent
     """
 )
 _SHORT = {"t": "token", "s": "server", "d": "data-dir", "c": "config", "i": "node-ip"}

@@ -39,15 +39,19 @@ def of_host(flags: Flags) -> Identity:
     return Identity(name, addresses, flags.many("node-external-ip"))
 
 
-def first_address() -> str:
-    """Give the address of the default route's interface, else the first that is not loopback."""
+def addresses_of_host() -> tuple[str, ...]:
+    """Return the IPv4 addresses of this host's interfaces, but loopback's."""
     shown = subprocess.run(
         ["ip", "-j", "-4", "addr", "show", "scope", "global"], capture_output=True, check=True, timeout=10
     )
     rows = json.loads(shown.stdout or b"[]")
-    for row in rows:
-        for info in row.get("addr_info", ()):
-            return str(info["local"])
+    return tuple(str(info["local"]) for row in rows for info in row.get("addr_info", ()))
+
+
+def first_address() -> str:
+    """Give the address of the default route's interface, else the first that is not loopback."""
+    for address in addresses_of_host():
+        return address
     raise Fatal("Error: no address found on this host")
 
 

@@ -43,6 +43,7 @@ def registration(command: str, flags: Flags, who: Identity, version: str, host: 
         labels=flags.many("node-label"),
         taints=flags.many("node-taint"),
         provider_id=flags.argument("kubelet-arg", "provider-id"),
+        leaves_addresses=flags.argument("kubelet-arg", "cloud-provider") == "external",
         arguments=node_arguments(command, flags),
     )
 

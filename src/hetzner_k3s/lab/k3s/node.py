@@ -85,6 +85,7 @@ class Registration:
         external_cloud: it is tainted until a cloud controller has seen it.
         labels, taints: `node-label`, `node-taint` (`key=value:effect`).
         provider_id: `kubelet-arg: provider-id=…`.
+        leaves_addresses: `kubelet-arg: cloud-provider=external`: addresses that the Node has are the cloud's to change.
         arguments: for the annotation `k3s.io/node-args`.
     """
 
@@ -97,6 +98,7 @@ class Registration:
     labels: tuple[str, ...] = ()
     taints: tuple[str, ...] = ()
     provider_id: str = ""
+    leaves_addresses: bool = False
     arguments: Sequence[str] = field(default_factory=tuple)
 
 
@@ -157,7 +159,10 @@ def again(registration: Registration, old: Obj) -> Obj:
 
 
 def status(registration: Registration, old: Obj, now: str) -> Obj:
-    """Give the status a kubelet posts; conditions of others (EtcdIsVoter) and unchanged transition times stay."""
+    """Give the status a kubelet posts; conditions of others (EtcdIsVoter) and unchanged transition times stay.
+
+    So do addresses under an external cloud provider, whatever the host's are now (fixture runs/05-07.log).
+    """
     host = registration.host
     capacity = {
         "cpu": str(host.cpus),
@@ -167,7 +172,7 @@ def status(registration: Registration, old: Obj, now: str) -> Obj:
     }
     addresses = [{"address": address, "type": "InternalIP"} for address in registration.addresses]
     posted = {
-        "addresses": old.get("status", {}).get("addresses") if _cloud_knows(old) else None,
+        "addresses": old.get("status", {}).get("addresses") if registration.leaves_addresses else None,
         "capacity": capacity,
         "allocatable": capacity,
         "daemonEndpoints": {"kubeletEndpoint": {"Port": 10250}},
@@ -180,8 +185,10 @@ def status(registration: Registration, old: Obj, now: str) -> Obj:
     return (old.get("status") or {}) | posted | {"conditions": conditions}
 
 
-def _cloud_knows(node: Obj) -> bool:
-    return bool(node.get("spec", {}).get("providerID"))
+def internal_ip(node: Obj) -> str:
+    """Return a Node's first InternalIP, or the empty string."""
+    rows = node.get("status", {}).get("addresses") or ()
+    return next((str(row["address"]) for row in rows if row["type"] == "InternalIP"), "")
 
 
 def _node_info(registration: Registration) -> Obj:

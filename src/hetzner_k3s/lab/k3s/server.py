@@ -8,7 +8,18 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable
 
-from hetzner_k3s.lab.k3s import identity, joining, kubelet, logfmt, node_password, notify, pki, preparation, seed
+from hetzner_k3s.lab.k3s import (
+    identity,
+    joining,
+    kubelet,
+    logfmt,
+    network_policy,
+    node_password,
+    notify,
+    pki,
+    preparation,
+    seed,
+)
 from hetzner_k3s.lab.k3s.api.http import ApiFace
 from hetzner_k3s.lab.k3s.api.resources import EVENTS, NODES, SECRETS, Obj
 from hetzner_k3s.lab.k3s.api.status import ApiError
@@ -202,14 +213,33 @@ class Server:
         self._spawn(Election(self._store, lease, who, timing).run(lead))
 
     async def _run_node(self) -> None:
+        if self._flags.on("disable-agent"):
+            await self._claim_old_node()
+            return
         host = await kubelet.this_host()
         mine = kubelet.registration("server", self._flags, self._who, self._version, host)
         keeper = kubelet.Kubelet(self._store, mine)
         node = await keeper.register()
         self._spawn(keeper.keep_alive())
-        name, address = self._who.name, self._who.address
-        await until_answered(lambda: announce_member(self._store, name, self._member_name, address))
+        if network_policy.is_enforced(self._flags):
+            self._spawn(self._enforce_network_policy())
+        await until_answered(self._announce_member)
         await until_answered(lambda: self._validate_password(node))
+
+    async def _announce_member(self) -> None:
+        await announce_member(self._store, self._who.name, self._member_name, self._who.address)
+
+    async def _claim_old_node(self) -> None:
+        """Write the member's name onto a Node that is there under this name, though no kubelet runs (second/02)."""
+        try:
+            await until_answered(self._announce_member)
+        except ApiError as problem:
+            logfmt.info(f"Waiting for node {self._who.name}: {problem.message}")
+
+    async def _enforce_network_policy(self) -> None:
+        """End k3s where no interface of this host has the Node's address (fixture second/01)."""
+        await asyncio.sleep(self._timing.network)
+        await network_policy.enforce(lambda: self._store.find(NODES, self._who.name), identity.addresses_of_host)
 
     async def _validate_password(self, node: Obj) -> None:
         """Compare the node password late: on a server a stale Secret only gives an event (RECOVERY_FACTS.md 1.6)."""

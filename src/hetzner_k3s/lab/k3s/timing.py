@@ -30,6 +30,7 @@ class Timing:
     apiserver: float
     announce: float
     node: float
+    network: float
     connection_stall: float
     promotion_tick: float
     condition_tick: float
@@ -50,6 +51,7 @@ INSTANT = Timing(
     apiserver=0,
     announce=0,
     node=0,
+    network=0,
     connection_stall=0,
     promotion_tick=15,
     condition_tick=1,
@@ -69,6 +71,7 @@ TYPICAL = Timing(
     apiserver=2.9,
     announce=0.7,
     node=0.7,
+    network=1.2,
     connection_stall=15,
     promotion_tick=15,
     condition_tick=15,

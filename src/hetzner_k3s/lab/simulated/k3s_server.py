@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from hetzner_k3s.lab.k3s import bootstrap, critical, membership, startup, tokens
-from hetzner_k3s.lab.k3s.api.resources import NAMESPACES
+from hetzner_k3s.lab.k3s import bootstrap, critical, membership, network_policy, startup, tokens
+from hetzner_k3s.lab.k3s.api.resources import NAMESPACES, NODES
 from hetzner_k3s.lab.k3s.api.status import ApiError
 from hetzner_k3s.lab.k3s.api.store import Store
-from hetzner_k3s.lab.k3s.control.nodes import MemberFinalizer, PasswordFinalizer
+from hetzner_k3s.lab.k3s.control.nodes import MemberFinalizer, PasswordFinalizer, announce_member
 from hetzner_k3s.lab.k3s.etcd_port import EtcdError, EtcdUnavailable, Launch
 from hetzner_k3s.lab.k3s.flags import Flags
 from hetzner_k3s.lab.k3s.logfmt import Fatal, ShutdownRequested
@@ -351,9 +351,26 @@ class K3sServer:
         self._spawn(lead(self, etcd, "kube-controller-manager", self.timing.controller_lease, (clouds.run,)))
 
     async def _run_node(self, store: Store, etcd: ModelEtcd) -> None:
+        if self._flags.on("disable-agent"):
+            await self._claim_old_node(store, etcd)
+            return
         kubelet = Kubelet(self.host, self._flags, "server", lambda: store if self.api_ready else None)
         await kubelet.register(etcd_name=etcd.data.me.name)
+        if network_policy.is_enforced(self._flags):
+            self._spawn(self._enforce_network_policy(store))
         await kubelet.keep_alive()
+
+    async def _claim_old_node(self, store: Store, etcd: ModelEtcd) -> None:
+        """Write the member's name onto a Node that is there under this name, though no kubelet runs (second/02)."""
+        try:
+            await announce_member(store, self.name, etcd.data.me.name, self.address)
+        except (ApiError, EtcdError) as problem:
+            self.log(f"Waiting for node {self.name}: {problem}")
+
+    async def _enforce_network_policy(self, store: Store) -> None:
+        """End k3s where no interface of this host has the Node's address (fixture second/01)."""
+        await asyncio.sleep(self.timing.network)
+        await network_policy.enforce(lambda: store.find(NODES, self.name), lambda: self.host.addresses)
 
 
 async def api_servers(etcd: ModelEtcd) -> list[str]:

@@ -93,6 +93,7 @@ class Kubelet:
             labels=flags.many("node-label"),
             taints=flags.many("node-taint"),
             provider_id=flags.argument("kubelet-arg", "provider-id"),
+            leaves_addresses=flags.argument("kubelet-arg", "cloud-provider") == "external",
         )
 
     async def register(self, etcd_name: str | None = None) -> None:

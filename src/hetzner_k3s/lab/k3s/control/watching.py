@@ -20,16 +20,24 @@ async def each(
 ) -> None:
     """Call `handle` with every object and again after each of its changes, never for what is gone. Never returns.
 
-    A handler that fails is called again a second later with a fresh look at everything.
+    A handler that fails is called again a second later with a fresh look at everything; no other object waits for it.
     """
+
+    async def handled(obj: Obj) -> bool:
+        try:
+            await handle(obj)
+        except (ApiError, EtcdError) as problem:
+            log(f"error syncing '{obj['metadata']['name']}': {problem}, requeuing", "error")
+            return False
+        return True
+
     while True:
         try:
             objects, revision = await store.list(resource)
-            for obj in objects:
-                await handle(obj)
-            async for change in store.watch(resource, "", revision):
-                if change.kind != "DELETED":
-                    await handle(change.obj)
+            if all([await handled(obj) for obj in objects]):
+                async for change in store.watch(resource, "", revision):
+                    if change.kind != "DELETED" and not await handled(change.obj):
+                        break
         except (ApiError, EtcdError) as problem:
-            log(f"error syncing {resource.plural}: {problem}, requeuing", "error")
+            log(f"error watching {resource.plural}: {problem}", "error")
         await asyncio.sleep(_AGAIN)
