@@ -176,6 +176,13 @@ class Kube(Protocol):
         """Take k3s' finalizers off a Node of this UID that is being deleted, if it does not go by itself in seconds."""
         ...
 
+    async def drop_node(self, master: HostTarget, name: str, uid: str) -> None:
+        """Delete the Node of a lost master if it still has this UID, and take all its finalizers off.
+
+        Whoever put them there waits for a machine that is gone, and k3s' own for a member that cannot go.
+        """
+        ...
+
     async def delete_node_password(self, master: HostTarget, name: str) -> None:
         """Delete the Secret `kube-system/<name>.node-password.k3s` if it is there."""
         ...

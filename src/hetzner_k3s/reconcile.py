@@ -18,8 +18,9 @@ from hetzner_k3s.act.context import Context, HostKeyRing, Outcome
 from hetzner_k3s.act.folding import fold
 from hetzner_k3s.act.registry import carry_out
 from hetzner_k3s.act.setbacks import Setbacks
-from hetzner_k3s.decide.predictions import with_kept_snapshot, without_resource
+from hetzner_k3s.decide.predictions import without_resource
 from hetzner_k3s.decide.replacement import bound, spent
+from hetzner_k3s.decide.restore_predictions import with_kept_snapshot
 from hetzner_k3s.model.assortment import Assortment
 from hetzner_k3s.model.cloud import ServerStatus
 from hetzner_k3s.model.errors import ExitCode, ProductError
@@ -103,7 +104,16 @@ async def converge(wish: Wish, ports: Ports, events: Events) -> ExitCode:
         CloudRefused: Hetzner does not accept the token.
         LockHeld: another run works on the cluster.
     """
-    setbacks, assortment = Setbacks(), None
+    setbacks = Setbacks()
+    try:
+        return setbacks.ending(await _converge(wish, ports, events, setbacks))
+    except ProductError as error:
+        error.exit_code = setbacks.ending(error.exit_code)
+        raise
+
+
+async def _converge(wish: Wish, ports: Ports, events: Events, setbacks: Setbacks) -> ExitCode:
+    assortment: Reading[Assortment] | None = None
     while True:
         state, forecast = await look_ahead(wish, ports, events, assortment)
         assortment = state.assortment
@@ -254,6 +264,7 @@ class _Run:
     def _settle(self, planned: PlannedStep, task: asyncio.Task[Outcome], state: ClusterState) -> ClusterState:
         error = task.exception()
         if error is None:
+            self.setbacks.complete(planned)
             self.wish = replace(self.wish, intent=spent(self.wish.intent, (planned,)))
             return _learn(planned, task.result(), state)
         if not isinstance(error, ProductError):

@@ -11,7 +11,7 @@ from hetzner_k3s.act.tokens import cluster_token
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import Server, ServerStatus
 from hetzner_k3s.model.contact import HostTarget
-from hetzner_k3s.model.errors import WrongCluster
+from hetzner_k3s.model.errors import ExitCode, Fate, OperationFailed, WrongCluster
 from hetzner_k3s.model.host import DiskFacts, EtcdFacts, HostFacts, HostKeyKind
 from hetzner_k3s.model.identity import token_hash
 from hetzner_k3s.model.operations import ReadSecret, SecretKind
@@ -69,7 +69,6 @@ def test_a_cluster_without_a_record_of_its_identity_yet_is_taken_at_its_word() -
         ("the-password", Masters.etcd, "CA"),
         (f"K10{'00' * 32}::server:the-password", Masters.etcd, "CA"),
         (TOKEN, EtcdFacts(bootstrap_keys=Masters.etcd.bootstrap_keys, uid="another"), "UID is another"),
-        (TOKEN, EtcdFacts(bootstrap_keys=Masters.etcd.bootstrap_keys, uid=None), "UID is None"),
         (TOKEN, EtcdFacts(bootstrap_keys=("0123456789ab",), uid=UID), "rotated"),
         (TOKEN, EtcdFacts(uid=UID), "rotated"),
     ],
@@ -80,6 +79,16 @@ def test_whatever_does_not_fit_is_refused_without_telling_the_token(token: str, 
     with pytest.raises(WrongCluster, match=why) as refused:
         read(world)
     assert "the-password" not in str(refused.value) + refused.value.hint
+
+
+def test_a_uid_that_cannot_be_read_is_not_another_one() -> None:
+    """It is worth another try, and no reason to say that another cluster answered: its etcd may have just ended."""
+    world = masters()
+    world.etcd = EtcdFacts(bootstrap_keys=Masters.etcd.bootstrap_keys, uid=None)
+    with pytest.raises(OperationFailed, match="UID of kube-system could not be read") as failed:
+        read(world)
+    assert failed.value.exit_code is ExitCode.FAILED
+    assert failed.value.fate is Fate.DID_NOT_HAPPEN
 
 
 def test_a_bare_token_of_a_config_yaml_is_completed_with_the_ca_that_its_master_serves() -> None:

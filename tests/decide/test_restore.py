@@ -46,6 +46,7 @@ from tests.decide.world import (
 
 from hetzner_k3s.decide import restore
 from hetzner_k3s.decide.basis import Basis, basis_of
+from hetzner_k3s.decide.forecast import predict
 from hetzner_k3s.model.facts import Known, Unknown
 from hetzner_k3s.model.snapshots import StoredSnapshot, of_cluster
 from hetzner_k3s.model.state import ClusterState
@@ -72,9 +73,9 @@ def test_the_way_back_in_order() -> None:
     verbs_only = [verb for verb, _ in way]
     order = ["KeepSnapshot", "SecureHost", "InstallK3s", "RestoreSnapshot", "StartRestored", "JoinControlPlane"]
     assert [verbs_only.index(verb) for verb in order] == sorted(verbs_only.index(verb) for verb in order)
-    assert {("DeleteNode", MASTER2), ("DeleteNode", MASTER3), ("JoinControlPlane", MASTER2)} <= set(way)
+    assert {("JoinControlPlane", MASTER2), ("JoinControlPlane", MASTER3)} <= set(way)
     assert {("ReconnectWorker", WORKER1), ("ReconnectWorker", WORKER2)} <= set(way)
-    assert ("DeleteNode", MASTER1) not in way, "its Node is the restored master's own: deleting it removes the member"
+    assert not [verb for verb in verbs_only if verb == "DeleteNode"], "the lost masters' go before the agent starts"
     before = way[: way.index(("RestoreSnapshot", MASTER1))]
     assert [target for verb, target in before if verb == "CreateServer"] == [MASTER1]
 
@@ -211,6 +212,19 @@ def test_a_restored_master_is_started_with_or_without_the_consent() -> None:
     state = restored(to_restore(), LINEAGE)
     for intent in (CREATE, restoring()):
         assert verbs(plan(state, S3_SPEC, intent).steps) == [f"StartRestored {MASTER1}"]
+
+
+def test_a_restored_master_without_its_agent_is_no_seed_and_is_gone_on_with() -> None:
+    """Its etcd votes and its API answers, but the lost masters' Nodes are not proven deleted, and no kubelet runs."""
+    state = restored(to_restore(), LINEAGE)
+    (planned,) = plan(state, S3_SPEC).steps
+    voting = predict(S3_SPEC, state, planned.step)
+    unread = replace(voting, kube={})
+    state = edit_facts(unread, MASTER1, lambda f: replace(f, agentless=True))
+    assert basis(state).plane.seed is None
+    assert verbs(plan(state, S3_SPEC).steps) == [f"StartRestored {MASTER1}"]
+    running = edit_facts(voting, MASTER1, lambda f: replace(f, agentless=False))
+    assert basis(running).plane.seed is not None
 
 
 def test_data_of_another_lineage_is_not_started() -> None:

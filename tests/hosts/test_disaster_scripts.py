@@ -296,3 +296,72 @@ def test_a_host_without_data_is_never_reset(host: MakeBelieve) -> None:
     shutil.rmtree(host.data / "server/db")
     assert host.answer("reset_cluster", CA, "2222", "1111")["error"] == "precondition_changed"
     assert not [call for call in host.calls if call.startswith("k3s")]
+
+
+DROP_IN = "config.yaml.d/hetzner-k3s-restore.yaml"
+
+
+def units(host: MakeBelieve, state: str) -> None:
+    """Let systemd say that of k3s."""
+    host.stub("systemctl", f'case "$*" in *"ActiveState --value"*) echo {state} ;; esac\n')
+
+
+def test_restored_data_is_first_started_without_an_agent(host: MakeBelieve) -> None:
+    (host.state / "lineage").write_text("2222 1111\n")
+    assert host.answer("start_without_agent") == {"result": {}}
+    assert (host.root / DROP_IN).read_text() == "disable-agent: true\n"
+    assert host.calls[-1] == "systemctl start --no-block k3s.service"
+    assert not [call for call in host.calls if "enable" in call], "after a reboot it must not start by itself"
+    assert _facts(host).agentless
+    units(host, "active")
+    assert host.answer("start_without_agent") == {"result": {}}, "a run that was killed goes on"
+
+
+@pytest.mark.parametrize("wrong", ["runs", "held", "restoring", "no lineage", "no data"])
+def test_no_other_k3s_loses_its_agent(host: MakeBelieve, wrong: str) -> None:
+    (host.state / "lineage").write_text("2222 1111\n")
+    match wrong:
+        case "runs":
+            units(host, "active")
+        case "no lineage":
+            (host.state / "lineage").unlink()
+        case "no data":
+            shutil.rmtree(host.data / "server/db")
+        case _:
+            (host.state / wrong).touch()
+    assert host.answer("start_without_agent")["error"] == "precondition_changed"
+    assert not (host.root / DROP_IN).exists()
+    assert not [call for call in host.calls if " start " in call]
+
+
+def test_the_agent_comes_back_with_one_restart_and_a_k3s_that_has_it_is_left_alone(host: MakeBelieve) -> None:
+    (host.state / "lineage").write_text("2222 1111\n")
+    host.answer("start_without_agent")
+    before = len(host.calls)
+    assert host.answer("start_with_agent") == {"result": {}}
+    assert not (host.root / DROP_IN).exists()
+    done = [call for call in host.calls[before:] if " show " not in call]
+    assert done == [
+        "systemctl stop k3s.service",
+        "systemctl -q enable k3s.service",
+        "systemctl start --no-block k3s.service",
+    ]
+    units(host, "active")
+    before = len(host.calls)
+    assert host.answer("start_with_agent") == {"result": {}}
+    assert "systemctl stop k3s.service" not in host.calls[before:]
+
+
+def test_the_agent_does_not_come_back_while_k3s_still_runs_without_it(host: MakeBelieve) -> None:
+    (host.state / "lineage").write_text("2222 1111\n")
+    host.answer("start_without_agent")
+    units(host, "active")
+    assert host.answer("start_with_agent")["error"] == "failed"
+    assert (host.root / DROP_IN).exists()
+
+
+def test_a_whole_configuration_ends_what_a_restore_had_put_beside_it(host: MakeBelieve) -> None:
+    (host.root / "config.yaml.d").mkdir()
+    (host.root / DROP_IN).write_text("disable-agent: true\n")
+    assert host.answer("write_config") == {"result": {}}
+    assert not (host.root / DROP_IN).exists()

@@ -44,6 +44,8 @@ from hetzner_k3s.model.operations import (
     SendSnapshot,
     SetToken,
     StartK3s,
+    StartWithAgent,
+    StartWithoutAgent,
     StopK3s,
     TellSnapshots,
     WipeJoiner,
@@ -80,6 +82,8 @@ ALL: list[Operation[object]] = [
     FenceMember(ca="ab12", fence=7),
     ResetCluster(ca="ab12", lineage="22", parent="11", fence=7),
     RestoreSnapshot(snapshot="kept-etcd-snapshot-m1-1795468755", sha256=None, lineage="22", parent=None, fence=7),
+    StartWithoutAgent(fence=7),
+    StartWithAgent(fence=7),
     TellSnapshots(deadline=60.0),
     ReceiveSnapshot(name="kept-backup-m1-1795468755", size=4_700_032, sha256="ab" * 32),
     ReconnectAgent(url="https://10.0.0.2:6443", known=("10.0.0.3:6443",), fence=7),
@@ -149,6 +153,7 @@ LOOK = {
     "operation": {"id": "ab", "name": "Install", "fence": 7},
     "held": False,
     "restoring": False,
+    "agentless": True,
     "lineage": "22",
     "parent_lineage": "11",
     "disk": DISK,
@@ -191,6 +196,7 @@ def test_a_mutating_operation_carries_its_fence_and_id() -> None:
 def test_a_look_is_read() -> None:
     facts = operations.read_result(Probe(), json.dumps({"result": LOOK}), HostKeyKind.FINAL, "m1")
     assert facts.server_unit == UnitFacts(active="active", sub="running", restarts=0, main_pid=361)
+    assert facts.agentless
     assert not facts.agent_unit.installed
     assert facts.operation == OperationRecord(id="ab", name="Install", running=True, fence=7)
     assert facts.snapshots == (Snapshot(name="pre-repair-m1-1795468755", size=2572320, created=1795468755.0),)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, replace
 
-from hetzner_k3s.lab.k3s import tokens
-from hetzner_k3s.lab.k3s.api.resources import CONFIGMAPS
+from hetzner_k3s.lab.k3s import node, tokens
+from hetzner_k3s.lab.k3s.api.resources import CONFIGMAPS, NODES
 from hetzner_k3s.lab.simulated import config_file, snapshots
-from hetzner_k3s.lab.simulated.faults import ServerDeleted
+from hetzner_k3s.lab.simulated.faults import AddressReused, ServerDeleted
 from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.errors import ExitCode
+from hetzner_k3s.model.operations import K3sRole
 from hetzner_k3s.model.spec import ClusterSpec
 
 from . import invariants, mischief
@@ -39,6 +40,19 @@ async def write_later(story: Story) -> None:
     await mischief.store(story.world).create(CONFIGMAPS, body, "default")
 
 
+async def lose_all_addresses(story: Story, *masters: str) -> None:
+    """Delete every master at Hetzner, and let servers of somebody else take their private addresses."""
+    before = {address for master in masters or MASTERS for address in story.world.host(master).addresses}
+    await story.happens(*(AddressReused(master) for master in masters or MASTERS))
+    taken = {nic.ip for host in story.world.site.hosts.values() for nic in host.nics.values()}
+    assert before & taken, "their addresses are free"
+
+
+async def others_leave(story: Story) -> None:
+    """Delete the servers that took the lost masters' addresses."""
+    await story.heals(*(AddressReused(master) for master in MASTERS))
+
+
 async def lose_all(story: Story, *masters: str) -> None:
     """Delete every master at Hetzner."""
     await story.happens(*(ServerDeleted(master) for master in masters or MASTERS))
@@ -56,6 +70,19 @@ class Restored:
         restored_picture(story)
         await story.is_converged(*self.masters)
         assert workers_go_on(story), "a worker was made anew"
+        await k3s_stays_up(story, *self.masters)
+
+
+async def k3s_stays_up(story: Story, *masters: str) -> None:
+    """Demand that no restored or joined k3s ends and begins again, and that each Node says where its master is."""
+    await asyncio.sleep(60.0)
+    nodes, _ = await mischief.store(story.world).list(NODES)
+    found = {each["metadata"]["name"]: each for each in nodes}
+    for master in masters:
+        host = story.world.host(master)
+        assert host.units[K3sRole.SERVER].facts().restarts == 0, list(host.journal)[-5:]
+        assert node.internal_ip(found[master]) in host.addresses
+        assert found[master]["spec"].get("providerID") in {None, f"hcloud://{host.server_id}"}
 
 
 def restored_picture(story: Story) -> None:

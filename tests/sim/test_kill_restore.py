@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
+import pytest
+
 from hetzner_k3s.lab.simulated.virtual_time import run
 from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.errors import ExitCode
 
 from . import invariants
 from .clusters import MASTER1, a_spec, with_s3
-from .scenarios_restore import LATEST, MASTERS, lose_all, restored_picture, snapshot_now, workers_go_on, write_later
+from .scenarios_restore import (
+    LATEST,
+    MASTERS,
+    k3s_stays_up,
+    lose_all,
+    lose_all_addresses,
+    others_leave,
+    restored_picture,
+    snapshot_now,
+    workers_go_on,
+    write_later,
+)
 from .story import Story, healthy
+
+Loss = Callable[[Story], Awaitable[None]]
 
 _SEED = 1
 _EVERY = 7
@@ -24,27 +41,30 @@ async def _again(story: Story, consents: Consents) -> list[str]:
     return [] if last.code is ExitCode.CONVERGED else [last.story()]
 
 
-async def _restore_killed(kill_at: int | None) -> tuple[list[str], list[str]]:
+async def _restore_killed(kill_at: int | None, lose: Loss) -> tuple[list[str], list[str]]:
     """Kill a restore at a moment and run again; give the moments passed, and what is broken afterwards."""
     async with healthy(_SEED, with_s3()) as story:
         snapshot_now(story)
         await write_later(story)
-        await lose_all(story)
+        await lose(story)
         first = await story.create(kill_at=kill_at, consents=LATEST)
         passed = first.session.moments.passed
         broken = await _again(story, LATEST)
         if broken:
             return passed, broken
         restored_picture(story)
+        await k3s_stays_up(story, *MASTERS)
+        await others_leave(story)
         broken = story.broken(*MASTERS)
         return passed, broken if workers_go_on(story) else [*broken, "a worker was made anew"]
 
 
-def test_a_restore_killed_at_any_moment_is_finished_by_the_next_run() -> None:
-    moments, broken = run(_restore_killed(None))
+@pytest.mark.parametrize("lose", [lose_all, lose_all_addresses])
+def test_a_restore_killed_at_any_moment_is_finished_by_the_next_run(lose: Loss) -> None:
+    moments, broken = run(_restore_killed(None, lose))
     assert not broken
     for kill_at in range(1, len(moments) + 1, _EVERY):
-        passed, broken = run(_restore_killed(kill_at))
+        passed, broken = run(_restore_killed(kill_at, lose))
         assert passed[-1] == moments[kill_at - 1], "the same seed took another way"
         assert not broken, f"killed {passed[-1]} (moment {kill_at} of seed {_SEED}): {broken}"
 

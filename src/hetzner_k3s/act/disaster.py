@@ -64,12 +64,12 @@ async def reset_quorum(step: ResetQuorum, context: Context) -> Outcome:
 
 def _prove(step: ResetQuorum, facts: HostFacts, record: BirthRecord) -> None:
     """Believe neither exit code nor log: CA, UID and member list tell (K3S_RUN_FACTS.md, "S3")."""
-    members = facts.etcd.members or ()
+    uid, members = k3s.uid_of(facts, step.target), facts.etcd.members or ()
     lost = [m for m in members if m.id != facts.etcd.member_id and m.id not in facts.etcd.active_peers]
-    if facts.disk.server_ca == step.ca and facts.etcd.uid == record.uid and members and not lost:
+    if facts.disk.server_ca == step.ca and uid == record.uid and members and not lost:
         return  # an empty master whose k3s waited for a quorum may have joined by now
     raise WrongCluster(
-        f"{step.target} was reset and now has CA {(facts.disk.server_ca or '-')[:8]}, UID {facts.etcd.uid or '-'} and "
+        f"{step.target} was reset and now has CA {(facts.disk.server_ca or '-')[:8]}, UID {uid} and "
         f"{len(members)} members; expected were CA {step.ca[:8]}, UID {record.uid or '-'} and one",
         hint="Do not join anything to it. Its data from before lies in this machine's copy.",
     )

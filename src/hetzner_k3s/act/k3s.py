@@ -7,6 +7,7 @@ from hetzner_k3s.hosts.k3s_config import HostAddresses, render_agent, render_ser
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.contact import HostTarget, private_ip
+from hetzner_k3s.model.errors import Fate, OperationFailed
 from hetzner_k3s.model.host import HostFacts
 from hetzner_k3s.model.operations import AwaitK3s, K3sRole, Milestone, Probe, StartK3s, WriteConfig
 from hetzner_k3s.model.secrets import Secret
@@ -61,6 +62,23 @@ def _render(context: Context, server: Server, facts: HostFacts, token: Secret, s
     if server_url is None:
         raise ValueError(f"{server.name}: an agent needs a server to join through")
     return render_agent(context.spec, wanted, addresses, token=token, server_url=server_url)
+
+
+def uid_of(facts: HostFacts, server: str) -> str:
+    """Return the kube-system UID that a master told.
+
+    Raises:
+        OperationFailed: it could not be read, which does not make it another cluster's (law 2); the next try may.
+    """
+    if facts.uid is not None:
+        return facts.uid
+    raise OperationFailed(
+        f"{server}: the UID of kube-system could not be read; its k3s or etcd may have just ended",
+        server=server,
+        operation=Probe.__name__,
+        status=1,
+        fate=Fate.DID_NOT_HAPPEN,
+    )
 
 
 def _api_addresses(context: Context) -> tuple[str, ...]:

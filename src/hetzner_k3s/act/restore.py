@@ -5,16 +5,21 @@ from __future__ import annotations
 from hetzner_k3s.act import birth_record, journal, k3s
 from hetzner_k3s.act.context import Context, LabelChange, Outcome
 from hetzner_k3s.act.labels import take_off
+from hetzner_k3s.act.waiting import until
 from hetzner_k3s.model import naming, operations
 from hetzner_k3s.model.cloud import Server
-from hetzner_k3s.model.errors import StorageError, WrongCluster
+from hetzner_k3s.model.contact import HostTarget
+from hetzner_k3s.model.errors import KubeError, StorageError, WrongCluster
 from hetzner_k3s.model.identity import token_ca, token_hash, token_password
+from hetzner_k3s.model.kube import KubeNode, KubeView
 from hetzner_k3s.model.operations import (
     K3sRole,
     Milestone,
     Probe,
     ReadSecret,
     SecretKind,
+    StartWithAgent,
+    StartWithoutAgent,
     StopK3s,
 )
 from hetzner_k3s.model.secrets import Secret
@@ -27,6 +32,8 @@ from hetzner_k3s.model.steps import (
 )
 
 _LINEAGE_BYTES = 8
+_LOOK_EVERY = 0.5
+_NODE_WITHIN = 180.0
 _ANSWERS_WITHIN = 300.0
 
 
@@ -117,24 +124,80 @@ async def _token(step: RestoreSnapshot, context: Context) -> Secret:
 async def start_restored(step: StartRestored, context: Context) -> Outcome:
     """Start the restored master and see that it is the recorded cluster: k3s' own success line proves nothing.
 
-    A snapshot from before a rotation of the CA brings the earlier CA back; that is for the user to accept.
+    Its agent starts only when the old Nodes are gone: with one that has another host's address k3s would end two
+    seconds after READY, at every start. A snapshot from before a rotation of the CA brings the earlier CA back; that
+    is for the user to accept.
 
     Raises:
         WrongCluster: it has another kube-system UID.
+        OperationFailed: its UID could not be read.
     """
     for other in map(context.target, step.quiet):
         context.say(other.name, "stopping its k3s, which holds nothing: it joins anew afterwards")
         await context.ports.hosts.perform(other, StopK3s(role=K3sRole.SERVER, fence=context.fence))
     target = context.target(step.server_id)
-    context.say(step.target, "starting the restored cluster")
-    await k3s.start(context, target, K3sRole.SERVER)
-    await k3s.reach(context, target, K3sRole.SERVER, Milestone.IDENTITY, _ANSWERS_WITHIN)
-    facts = await k3s.reach(context, target, K3sRole.SERVER, Milestone.ACTIVE, _ANSWERS_WITHIN)
-    record = birth_record.recorded(context)
-    if facts.etcd.uid != record.uid:
-        raise WrongCluster(
-            f"{step.target}: the snapshot is of another cluster (UID {facts.etcd.uid}, recorded {record.uid})",
-            hint="Nothing joins it. Delete that server at Hetzner and choose another snapshot.",
-        )
+    context.say(step.target, "starting the restored cluster, without its agent yet")
+    await context.ports.hosts.perform(target, StartWithoutAgent(fence=context.fence))
+    await _is_the_recorded_cluster(context, target)
+    await _forget_masters(context, target)
+    context.say(step.target, "starting it with its agent")
+    await context.ports.hosts.perform(target, StartWithAgent(fence=context.fence))
+    await _is_the_recorded_cluster(context, target)
+    await context.ports.kube.wait_node_ready(target, step.target, _NODE_WITHIN)
     context.say(step.target, "answers as the recorded cluster")
     return Outcome()
+
+
+async def _is_the_recorded_cluster(context: Context, target: HostTarget) -> None:
+    await k3s.reach(context, target, K3sRole.SERVER, Milestone.IDENTITY, _ANSWERS_WITHIN)
+    facts = await k3s.reach(context, target, K3sRole.SERVER, Milestone.ACTIVE, _ANSWERS_WITHIN)
+    uid, record = k3s.uid_of(facts, target.name), birth_record.recorded(context)
+    if uid != record.uid:
+        raise WrongCluster(
+            f"{target.name}: the snapshot is of another cluster (UID {uid}, recorded {record.uid})",
+            hint="Nothing joins it. Delete that server at Hetzner and choose another snapshot.",
+        )
+
+
+async def _forget_masters(context: Context, target: HostTarget) -> None:
+    """Delete the Nodes of the lost masters, and every node password that no Node stands for any more.
+
+    The finalizer that deletes such a password goes with the Node, before k3s has heeded it; a new host of that name has
+    another password.
+    """
+    kube, view = context.ports.kube, await _view(context, target)
+    lost = [node for node in view.nodes if _is_of_a_lost_master(node, context)]
+    if lost:
+        context.say(target.name, f"deleting the Nodes of lost masters: {', '.join(node.name for node in lost)}")
+    for node in lost:
+        await kube.drop_node(target, node.name, node.uid)
+    left = {node.name for node in view.nodes} - {node.name for node in lost}
+    for name in view.node_passwords:
+        if name not in left:
+            await kube.delete_node_password(target, name)
+
+
+def _is_of_a_lost_master(node: KubeNode, context: Context) -> bool:
+    """Check whether a master's Node stands for another server than the one that has its name, or another address.
+
+    The Node of a master that only lost its data is right as it is, and the proof that its server is the same.
+    """
+    if not node.control_plane or any(worker.name == node.name for worker in context.spec.workers()):
+        return False
+    server = context.state.server(node.name)
+    if server is None or node.machine != server.id or node.provided not in {None, server.id}:
+        return True
+    return node.internal_ip not in {server.public_ipv4, *server.private_ips.values()}
+
+
+async def _view(context: Context, target: HostTarget) -> KubeView:
+    """Read the cluster as soon as its API answers, which may be a moment after the unit is active."""
+
+    async def look() -> KubeView | None:
+        try:
+            return await context.ports.kube.view(target)
+        except KubeError:
+            return None
+
+    what = f"the Kubernetes API of {target.name}"
+    return await until(context.ports.clock, look, what=what, within=_ANSWERS_WITHIN, every=_LOOK_EVERY)

@@ -23,7 +23,7 @@ from hetzner_k3s.model.errors import (
     WrongCluster,
 )
 from hetzner_k3s.model.plan import PlannedStep, StepKey
-from hetzner_k3s.model.steps import CreateServer, WipeJoiner
+from hetzner_k3s.model.steps import CreateServer, RestoreSnapshot, StartRestored, WipeJoiner
 
 ATTEMPTS = 3
 """How often a step may fail before the run gives up on it."""
@@ -50,6 +50,7 @@ class Setbacks:
     ended: ProductError | None = None
     stopped: dict[StepKey, ProductError] = field(default_factory=dict)
     unapproved: set[StepKey] = field(default_factory=set)
+    restored: bool = False
     _failures: Counter[StepKey] = field(default_factory=Counter)
     _begun: Counter[StepKey] = field(default_factory=Counter)
 
@@ -86,6 +87,14 @@ class Setbacks:
     def begin(self, planned: PlannedStep) -> None:
         """Count that a step was begun."""
         self._begun[planned.key] += 1
+
+    def complete(self, planned: PlannedStep) -> None:
+        """Take note of a step that was carried out."""
+        self.restored = self.restored or isinstance(planned.step, RestoreSnapshot | StartRestored)
+
+    def ending(self, code: ExitCode) -> ExitCode:
+        """Return what a run ends with: "refused, nothing done" would be untrue of one that restored a cluster."""
+        return ExitCode.FAILED if code is ExitCode.REFUSED and self.restored else code
 
     def fail(self, planned: PlannedStep, error: ProductError) -> None:
         """Take note of a failure: the step is stopped when another try would not help or was made often enough."""

@@ -43,6 +43,7 @@ async def cluster_token(context: Context, via: int, kind: SecretKind = SecretKin
     Raises:
         WrongCluster: it is not the token that the datastore knows (K3S_RUN_FACTS.md, "Token rotation"), or CA or
             kube-system UID are not those of the birth record.
+        OperationFailed: its kube-system UID could not be read.
     """
     target = context.target(via)
     token = await context.ports.hosts.perform(target, ReadSecret(kind=kind))
@@ -58,8 +59,8 @@ def _prove(context: Context, master: str, token: Secret, facts: HostFacts) -> No
     ca = token_ca(token.reveal())
     if ca is None or (record.ca and not ca.startswith(record.ca)):
         raise _stranger(master, "its CA is not the one of the birth record")
-    if record.uid and facts.uid != record.uid:
-        raise _stranger(master, f"its kube-system UID is {facts.uid}, not {record.uid} as recorded")
+    if record.uid and (uid := k3s.uid_of(facts, master)) != record.uid:
+        raise _stranger(master, f"its kube-system UID is {uid}, not {record.uid} as recorded")
     if token_hash(token.reveal()) not in facts.bootstrap_keys:
         raise _stranger(master, "its token is not the one that its datastore knows (was it rotated?)")
 

@@ -110,26 +110,23 @@ class K3sApi:
 
     async def delete_node(self, master: HostTarget, name: str, uid: str) -> None:
         """Delete a Node if it still has this UID, and wait until it is gone."""
+        await self._persist(master, _deleting(name, uid), f"delete Node {name}")
+        await self._until(master, _gone(name, uid), f"Node {name} is still there, so its finalizers are", _GONE_WITHIN)
 
-        async def delete(session: _Session) -> None:
-            body = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": uid}}
-            answer = await session.http.request("DELETE", f"/api/v1/nodes/{name}", json=body)
-            if answer.status_code not in (404, 409):  # gone already, or another Node has the name by now
-                answer.raise_for_status()
+    async def drop_node(self, master: HostTarget, name: str, uid: str) -> None:
+        """Delete a Node if it still has this UID, then its finalizers: one that is being deleted gets no new ones."""
 
-        async def gone(session: _Session) -> bool:
-            node = await _or_none(session.client.get(Node, name))
-            return node is None or _node(node).uid != uid
+        async def release(session: _Session) -> None:
+            if not await _gone(name, uid)(session):
+                patch = {"metadata": {"uid": uid, "finalizers": None}}
+                await _or_none(session.client.patch(Node, name, patch, patch_type=PatchType.MERGE))
 
-        await self._persist(master, delete, f"delete Node {name}")
-        await self._until(master, gone, f"Node {name} is still there, so its finalizers are", _GONE_WITHIN)
+        await self._persist(master, _deleting(name, uid), f"delete Node {name}")
+        await self._persist(master, release, f"take the finalizers off Node {name}")
+        await self._until(master, _gone(name, uid), f"Node {name} is still there", _GOES_WITHIN)
 
     async def release_node(self, master: HostTarget, name: str, uid: str) -> None:
         """Take k3s' own finalizers off a Node that is being deleted; those of others stay."""
-
-        async def gone(session: _Session) -> bool:
-            node = await _or_none(session.client.get(Node, name))
-            return node is None or _node(node).uid != uid
 
         async def release(session: _Session) -> None:
             node = await _or_none(session.client.get(Node, name))
@@ -141,7 +138,7 @@ class K3sApi:
             await session.client.patch(Node, name, patch, patch_type=PatchType.MERGE)
 
         try:
-            await self._until(master, gone, f"Node {name} is still there", _GOES_WITHIN)
+            await self._until(master, _gone(name, uid), f"Node {name} is still there", _GOES_WITHIN)
         except DeadlineExceeded:
             await self._persist(master, release, f"take k3s' finalizers off Node {name}")
 
@@ -321,6 +318,28 @@ def _heartbeat_of(name: str) -> Callable[[_Session], Awaitable[str | None]]:
         return str(lease.spec.renewTime) if lease is not None and lease.spec and lease.spec.renewTime else None
 
     return read
+
+
+def _deleting(name: str, uid: str) -> Callable[[_Session], Awaitable[None]]:
+    """Make the request that deletes a Node, unless it is gone or another Node has its name by now."""
+
+    async def delete(session: _Session) -> None:
+        body = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": uid}}
+        answer = await session.http.request("DELETE", f"/api/v1/nodes/{name}", json=body)
+        if answer.status_code not in (404, 409):
+            answer.raise_for_status()
+
+    return delete
+
+
+def _gone(name: str, uid: str) -> Callable[[_Session], Awaitable[bool]]:
+    """Make the look whether this very Node is there no more."""
+
+    async def gone(session: _Session) -> bool:
+        node = await _or_none(session.client.get(Node, name))
+        return node is None or _node(node).uid != uid
+
+    return gone
 
 
 async def _listed(client: AsyncClient, kind: Any, namespace: str | None = None, **more: Any) -> list[Any]:

@@ -45,6 +45,7 @@ class Stage(Enum):
     SICK = "not ready"
     LOCKED_OUT = "kept from starting by a token that was rotated"
     HELD = "held down"
+    RESTORED = "restored, its k3s without its agent yet"
 
 
 NEVER_STARTED = frozenset({Stage.ABSENT, Stage.BOOTING, Stage.UNSECURED, Stage.BARE, Stage.READY})
@@ -302,6 +303,8 @@ def _silence(reading: Unreachable, committed: bool) -> tuple[Stage, str]:
 def _k3s_stage(server: Server, facts: HostFacts, node: KubeNode | None, *, api_read: bool) -> tuple[Stage, str]:
     if facts.held:
         return Stage.HELD, "k3s was stopped for a quorum reset and must not start"
+    if facts.agentless:
+        return Stage.RESTORED, "the Nodes of the lost masters have yet to be deleted"
     if facts.serves:
         return _voter_stage(server, facts, node, api_read=api_read)
     if labelled_member(server) and not facts.disk.empty:

@@ -27,7 +27,10 @@ def holds_no_data(master: MasterView) -> bool:
 
 
 def restored_master(plane: ControlPlane) -> MasterView | None:
-    """Find the master that holds a restored snapshot and was not started yet, beside masters that hold nothing."""
+    """Find the master that holds a restored snapshot and was not started with its agent yet.
+
+    The others must hold nothing.
+    """
     if plane.record.phase is not Phase.BORN or plane.seed is not None:
         return None
     restored = [master for master in plane.all_masters if _is_restored(master, plane.record)]
@@ -37,9 +40,9 @@ def restored_master(plane: ControlPlane) -> MasterView | None:
 
 def _is_restored(master: MasterView, record: BirthRecord) -> bool:
     facts = master.facts
-    if facts is None or facts.held or facts.restoring or facts.server_unit.runs or not facts.disk.wal:
+    if facts is None or facts.held or facts.restoring or not facts.disk.wal:
         return False
-    return past.began_anew(facts, record)
+    return past.began_anew(facts, record) and (facts.agentless or not facts.server_unit.runs)
 
 
 def target(plane: ControlPlane) -> MasterView:

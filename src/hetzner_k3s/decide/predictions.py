@@ -15,7 +15,7 @@ from hetzner_k3s.model.kube import KubeNode, KubeView
 from hetzner_k3s.model.operations import K3sRole
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
-from hetzner_k3s.model.steps import ForgetBirth, KeepSnapshot, RestoreSnapshot
+from hetzner_k3s.model.steps import ForgetBirth
 
 _Labelled = TypeVar("_Labelled", Server, PlacementGroup, Network, Firewall)
 
@@ -383,47 +383,6 @@ def without_record(state: ClusterState, step: ForgetBirth) -> ClusterState:
         servers=tuple(map(bare, view.servers)),
     )
     return replace(state.with_view(stripped), local=local)
-
-
-def with_kept_snapshot(state: ClusterState, step: KeepSnapshot) -> ClusterState:
-    """Lay the kept copy of a snapshot beside it."""
-    listed = state.snapshots.value if isinstance(state.snapshots, Known) else ()
-    copy = replace(step.snapshot, name=step.target, folder=step.folder)
-    return replace(
-        state, snapshots=Known((*(s for s in listed if (s.folder, s.name) != (copy.folder, copy.name)), copy))
-    )
-
-
-def with_restored_data(spec: ClusterSpec, state: ClusterState, step: RestoreSnapshot) -> ClusterState:
-    """Lay a restored snapshot on a host, not started."""
-    record = lookup.birth_record(spec, state.view)
-    recorded = (record.ca or "") if isinstance(record, BirthRecord) else ""
-
-    def bare(server: Server) -> Server:
-        labels = {k: v for k, v in server.labels.items() if k != naming.LABEL_STATE}
-        return replace(server, labels=labels) if server.id == step.server_id else server
-
-    def change(facts: HostFacts) -> HostFacts:
-        disk = DiskFacts(
-            wal=True,
-            server_ca=whole_ca(state, recorded),
-            token_hash=step.token_hash,
-            config_token_hash=step.token_hash,
-            config_present=True,
-        )
-        ended = replace(facts, server_unit=replace(facts.server_unit, active="inactive"), etcd=EtcdFacts())
-        return replace(ended, disk=disk, lineage=PREDICTED_LINEAGE, parent_lineage=step.parent, restoring=False)
-
-    return with_facts(map_servers(state, bare), step.server_id, change)
-
-
-def with_restored_voter(spec: ClusterSpec, state: ClusterState, server_id: int) -> ClusterState:
-    """Start a restored master: it is the only member, and remembers the Nodes of machines that are gone."""
-    record = lookup.birth_record(spec, state.view)
-    known = record if isinstance(record, BirthRecord) else BirthRecord()
-    facts = state.facts(server_id)
-    lineage = (facts.lineage if facts else None) or PREDICTED_LINEAGE
-    return with_only_voter(spec, state, server_id, known, lineage)
 
 
 def whole_ca(state: ClusterState, recorded: str) -> str:

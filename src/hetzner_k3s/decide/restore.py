@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from hetzner_k3s.decide import losses, new_cluster, predictions, sources
+from hetzner_k3s.decide import losses, new_cluster, predictions, restore_predictions, sources
 from hetzner_k3s.decide.basis import Basis, Opinion
 from hetzner_k3s.decide.control_plane import NEVER_STARTED, MasterView, Stage
 from hetzner_k3s.decide.machines import whereabouts
@@ -291,8 +291,8 @@ def bring_back(basis: Basis) -> Opinion | None:
 
 
 _STARTED = (
-    "it holds the restored snapshot, and no other master holds data; its Node is the snapshot's, and keeps the "
-    "provider id of the server that had its name then"
+    "it holds the restored snapshot, and no other master holds data; the masters' Nodes in it name servers that are "
+    "gone, so they are deleted first, and each master registers anew"
 )
 
 
@@ -394,14 +394,14 @@ def predict(spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
     """Say what the world looks like after a step of a restore."""
     match step:
         case KeepSnapshot():
-            return predictions.with_kept_snapshot(state, step)
+            return restore_predictions.with_kept_snapshot(state, step)
         case UploadSnapshot():
             return _with_upload(state, step)
         case RestoreSnapshot():
-            return predictions.with_restored_data(spec, state, step)
+            return restore_predictions.with_restored_data(spec, state, step)
         case StartRestored():
             still = predictions.with_facts_of(state, step.quiet, _stopped)
-            return predictions.with_restored_voter(spec, still, step.server_id)
+            return restore_predictions.with_restored_voter(spec, still, step.server_id)
         case _:
             return state
 

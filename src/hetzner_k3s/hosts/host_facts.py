@@ -54,6 +54,7 @@ def host_facts(answer: object, key: HostKeyKind) -> HostFacts:
         parent_lineage=document.optional_text("parent_lineage"),
         held=document.flag("held"),
         restoring=document.flag("restoring"),
+        agentless=document.flag_or("agentless"),
     )
 
 

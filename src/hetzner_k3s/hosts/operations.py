@@ -52,6 +52,8 @@ from hetzner_k3s.model.operations import (
     SendSnapshot,
     SetToken,
     StartK3s,
+    StartWithAgent,
+    StartWithoutAgent,
     StopK3s,
     TellSnapshots,
     WipeJoiner,
@@ -211,6 +213,8 @@ _PROCEDURES: Mapping[type[Operation[Any]], _Procedure] = {
         arguments=lambda op: (op.snapshot, op.lineage, op.parent or "-", op.sha256 or "-"),
         limit=lambda _: 620.0,
     ),
+    StartWithoutAgent: _procedure("start_without_agent"),
+    StartWithAgent: _procedure("start_with_agent", limit=lambda _: 120.0),
     TellSnapshots: _procedure(
         "tell_snapshots",
         arguments=lambda op: (_whole(op.deadline),),

@@ -229,6 +229,8 @@ class HostFacts:
     held: bool = False
     restoring: bool = False
     """Whether what lies here was left by a restore that has not ended."""
+    agentless: bool = False
+    """Whether k3s is started without its agent here, because the lost masters' Nodes have yet to be deleted."""
     log: LogPosition | None = None
     stored_uid: str | None = None
 

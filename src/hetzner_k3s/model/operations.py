@@ -368,6 +368,26 @@ class RestoreSnapshot(Operation[Done]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StartWithoutAgent(Operation[Done]):
+    """Start k3s on a restored host without a kubelet: beside the Node of a lost server it would end again and again.
+
+    It stays so, whoever starts it, until StartWithAgent or WriteConfig. `precondition_changed` where no restored data
+    lies or k3s runs with its agent (K3S_RUN_FACTS_2.md, B).
+    """
+
+    mutating: ClassVar[bool] = True
+    fence: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartWithAgent(Operation[Done]):
+    """Start a k3s that runs without its agent anew, with it, and enable its unit; one that has it is left alone."""
+
+    mutating: ClassVar[bool] = True
+    fence: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TellSnapshots(Operation[tuple[SnapshotFile, ...]]):
     """Read whose the snapshot files of a host are, the newest first, for at most `deadline` seconds."""
 

@@ -25,8 +25,9 @@ async def read(ports: Ports, spec: ClusterSpec, state: ClusterState) -> dict[int
 
 
 def _candidates(spec: ClusterSpec, state: ClusterState) -> list[Server]:
+    """List the masters to read through; one that was restored and has no agent yet still shows the lost ones' Nodes."""
     seen = ((s, state.facts(s.id)) for s in lookup.owned_masters(spec.name, state.view))
-    voters = [(server, facts) for server, facts in seen if facts is not None and facts.serves]
+    voters = [(server, facts) for server, facts in seen if facts is not None and facts.serves and not facts.agentless]
     voters.sort(key=lambda pair: (pair[1].server_unit.active != "active", pair[0].id))
     return [server for server, _ in voters]
 

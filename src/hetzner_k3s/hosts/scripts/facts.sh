@@ -267,7 +267,7 @@ print_facts() {
         "$(is_there /var/lib/cloud/instance/boot-finished)" "$(json_or_null "$(k3s_version)")"
     printf '"interfaces":%s,' "$(json_string "$(interfaces)")"
     printf '"units":%s,"operation":%s,' "$(json_string "$(units)")" "${last_operation:-null}"
-    printf '"restoring":%s,' "$(is_there "$our_state/restoring")"
+    printf '"restoring":%s,"agentless":%s,' "$(is_there "$our_state/restoring")" "$(is_there "$agentless")"
     printf '"held":%s,"lineage":%s,"parent_lineage":%s,' "$(is_there "$held_mark")" \
         "$(json_or_null "${lineage%% *}")" "$(json_or_null "$parent")"
     printf '"disk":%s,"etcd":%s,"supervisor":%s,' "$(disk_facts)" "$(etcd_facts)" "$(supervisor_facts)"

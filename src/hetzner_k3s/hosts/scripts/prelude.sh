@@ -12,6 +12,7 @@ agent_environment=/etc/systemd/system/k3s-agent.service.env
 our_state=/var/lib/hetzner-k3s
 our_run=/run/hetzner-k3s
 held_mark=$our_state/held
+agentless=$k3s_config.d/hetzner-k3s-restore.yaml
 
 # agent_setting NAME: a value from the environment that k3s' own installer gave an agent, as 2.x has it; quoted or not.
 agent_setting() {

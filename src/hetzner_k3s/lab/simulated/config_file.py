@@ -51,8 +51,17 @@ def _scalar(text: str) -> object:
 
 
 def flags(
-    command: str, text: str | None, *, permit: bool = False, environment: Mapping[str, str] = MappingProxyType({})
+    command: str,
+    text: str | None,
+    *,
+    permit: bool = False,
+    agentless: bool = False,
+    environment: Mapping[str, str] = MappingProxyType({}),
 ) -> Flags:
-    """Give the configuration of a k3s command; `permit` is the birth permit in its environment."""
+    """Give the configuration of a k3s command; `permit` is the birth permit in its environment.
+
+    `agentless` says that the drop-in of a restore lies beside the file.
+    """
     permitted = {"K3S_CLUSTER_INIT": "true"} if permit else {}
-    return merge(command, read(text or ""), {**environment, **permitted}, ())
+    document = {**read(text or ""), **({"disable-agent": True} if agentless else {})}
+    return merge(command, document, {**environment, **permitted}, ())

@@ -77,6 +77,7 @@ class Disk:
     held: bool = False
     lineage: tuple[str, str | None] | None = None
     restoring: bool = False
+    agentless: bool = False
     reset_done: tuple[str, str | None] | None = None
     fenced: list[Fenced] = field(default_factory=list)
     fence: int = 0

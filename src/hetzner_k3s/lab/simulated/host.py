@@ -208,7 +208,7 @@ class Host:
         self._guard()
         if self.name in self.site.crash_on_start:
             raise Fatal(self.site.crash_on_start[self.name])
-        flags = config_file.flags("server", self.disk.config, permit=self.permit)
+        flags = config_file.flags("server", self.disk.config, permit=self.permit, agentless=self.disk.agentless)
         on_database = flags.text("datastore-endpoint") and self.disk.drive.data is None
         return K3sOnDatabase(self, flags) if on_database else K3sServer(self, flags)
 

@@ -37,6 +37,7 @@ def look(host: Host, key: HostKeyKind) -> HostFacts:
         snapshots=tuple(saved.entry for _, saved in sorted(host.disk.snapshots.items())),
         operation=host.disk.operation,
         restoring=host.disk.restoring,
+        agentless=host.disk.agentless,
         lineage=host.disk.lineage[0] if host.disk.lineage else None,
         parent_lineage=host.disk.lineage[1] if host.disk.lineage else None,
         held=host.disk.held,

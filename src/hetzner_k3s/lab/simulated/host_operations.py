@@ -85,6 +85,7 @@ async def _install(host: Host, operation: Install, _: HostKeyKind) -> Done:
 
 async def _write_config(host: Host, operation: WriteConfig, _: HostKeyKind) -> Done:
     host.disk.config = operation.config.reveal()
+    host.disk.agentless = False
     return Done()
 
 

@@ -85,6 +85,21 @@ class SimulatedKube:
         await self._write(master, delete, f"delete Node {name}")
         await self._until(master, gone, f"Node {name} is still there, so its finalizers are", _GONE_WITHIN)
 
+    async def drop_node(self, master: HostTarget, name: str, uid: str) -> None:
+        """Delete a Node if it still has this UID, with all its finalizers."""
+
+        async def drop(store: Store) -> None:
+            found = await store.find(NODES, name)
+            if found is None or found["metadata"]["uid"] != uid:
+                return
+            await store.delete(NODES, name, uid=uid)
+            if await store.find(NODES, name) is not None:
+                await store.change(
+                    NODES, name, "", lambda old: old | {"metadata": old["metadata"] | {"finalizers": []}}
+                )
+
+        await self._write(master, drop, f"drop Node {name}")
+
     async def release_node(self, master: HostTarget, name: str, uid: str) -> None:
         """Take k3s' own finalizers off a Node that is being deleted."""
 

@@ -26,6 +26,8 @@ from hetzner_k3s.model.operations import (
     ReconnectAgent,
     RestoreSnapshot,
     SendSnapshot,
+    StartWithAgent,
+    StartWithoutAgent,
     TellSnapshots,
 )
 from hetzner_k3s.model.snapshots import KEPT, SnapshotFile, StoredSnapshot
@@ -169,6 +171,33 @@ def _demand_file(disk: Disk, operation: RestoreSnapshot) -> None:
         raise precondition_changed(f"the snapshot {operation.snapshot} is not the file that was looked at")
 
 
+async def start_without_agent(host: Host, _: StartWithoutAgent, __: HostKeyKind) -> Done:
+    """Do as `start_without_agent.sh`."""
+    disk, unit = host.disk, host.units[K3sRole.SERVER]
+    if disk.held:
+        raise precondition_changed("k3s is held down on this host")
+    if disk.restoring:
+        raise precondition_changed("half a restore lies on this host")
+    if disk.drive.data is None or disk.lineage is None:
+        raise precondition_changed("no restored data lies on this host")
+    if not disk.agentless and unit.facts().runs:
+        raise precondition_changed("k3s runs on this host, with its agent")
+    disk.agentless = True
+    unit.start()
+    return Done()
+
+
+async def start_with_agent(host: Host, _: StartWithAgent, __: HostKeyKind) -> Done:
+    """Do as `start_with_agent.sh`."""
+    unit = host.units[K3sRole.SERVER]
+    if host.disk.agentless:
+        unit.stop()
+        host.disk.agentless = False
+    host.disk.units[K3sRole.SERVER] = True
+    unit.start()
+    return Done()
+
+
 async def tell_snapshots(host: Host, _: TellSnapshots, __: HostKeyKind) -> tuple[SnapshotFile, ...]:
     """Do as `tell_snapshots.sh`."""
     newest_first = sorted(host.disk.snapshots.values(), key=lambda s: -s.entry.created)
@@ -231,5 +260,7 @@ HANDLERS: Mapping[type[Operation[Any]], Callable[[Host, Any, HostKeyKind], Await
     RestoreSnapshot: restore_snapshot,
     ReconnectAgent: reconnect_agent,
     SendSnapshot: send_snapshot,
+    StartWithAgent: start_with_agent,
+    StartWithoutAgent: start_without_agent,
     TellSnapshots: tell_snapshots,
 }
