@@ -8,7 +8,7 @@ import signal
 import ssl
 import time
 
-from hetzner_k3s.lab.k3s import cluster_client, identity, initialization, kubelet, logfmt, node_password, notify
+from hetzner_k3s.lab.k3s import cluster_client, identity, kubelet, logfmt, network_policy, node_password, notify
 from hetzner_k3s.lab.k3s.api.client import RemoteObjects
 from hetzner_k3s.lab.k3s.api.resources import NODES
 from hetzner_k3s.lab.k3s.balancer import Balancer, merged
@@ -97,7 +97,8 @@ class Agent:
         """Tell systemd READY: where network policies are enforced only when a cloud controller has seen the Node."""
         if enforced:
             name = self._who.name
-            await initialization.until_initialized(lambda: objects.find(NODES, name), name, logfmt.write)
+            addresses = identity.addresses_of_host
+            await network_policy.enforce(lambda: objects.find(NODES, name), name, logfmt.write, addresses)
         notify.ready()
         logfmt.info("k3s agent is up and running")
 

@@ -36,7 +36,7 @@ async def until_initialized(find: Callable[[], Awaitable[Obj | None]], name: str
     loop = asyncio.get_running_loop()
     ends = loop.time() + PATIENCE
     while True:
-        found = await _read(find)
+        found = await read(find)
         if found is not None and not is_waiting(found):
             return
         if loop.time() >= ends:
@@ -46,7 +46,8 @@ async def until_initialized(find: Callable[[], Awaitable[Obj | None]], name: str
         await asyncio.sleep(_RETRY)
 
 
-async def _read(find: Callable[[], Awaitable[Obj | None]]) -> Obj | None:
+async def read(find: Callable[[], Awaitable[Obj | None]]) -> Obj | None:
+    """Read a Node; None where there is none, or no API that answers."""
     try:
         return await find()
     except (ApiError, EtcdError):

@@ -7,22 +7,18 @@ second/01, runs/05-07), so on a host with another one k3s ends, about two second
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Collection
 
+from hetzner_k3s.lab.k3s import initialization
 from hetzner_k3s.lab.k3s.api.resources import Obj
-from hetzner_k3s.lab.k3s.api.status import ApiError
-from hetzner_k3s.lab.k3s.control.cloud import is_waiting
-from hetzner_k3s.lab.k3s.etcd_port import EtcdError
 from hetzner_k3s.lab.k3s.flags import Flags
-from hetzner_k3s.lab.k3s.logfmt import ShutdownRequested
+from hetzner_k3s.lab.k3s.logfmt import Log, ShutdownRequested
 from hetzner_k3s.lab.k3s.node import internal_ip
 
 NO_INTERFACE = (
     "failed to start networking: unable to initialize network policy controller: error getting node subnet: "
     "failed to find interface with specified node ip"
 )
-_RETRY = 2.0
 
 
 def is_enforced(flags: Flags) -> bool:
@@ -30,23 +26,21 @@ def is_enforced(flags: Flags) -> bool:
     return not flags.on("disable-network-policy")
 
 
-async def enforce(find_node: Callable[[], Awaitable[Obj | None]], addresses: Callable[[], Collection[str]]) -> None:
-    """Wait for the own Node to be initialized, then look for its address.
+async def enforce(
+    find: Callable[[], Awaitable[Obj | None]], name: str, log: Log, addresses: Callable[[], Collection[str]]
+) -> None:
+    """Wait for the own Node `name`, that `find` reads, to be initialized; then look for its address.
 
     Args:
-        find_node: reads the own Node; None where there is none.
+        find: reads the Node; None where there is none.
+        name: of the Node.
+        log: takes what it has to say meanwhile.
         addresses: gives those of this host's interfaces.
 
     Raises:
-        ShutdownRequested: none of them is the Node's.
+        ShutdownRequested: none of them is the Node's, or nobody initialized it.
     """
-    while True:
-        try:
-            node = await find_node()
-        except (ApiError, EtcdError):
-            node = None
-        if node is not None and not is_waiting(node):
-            break
-        await asyncio.sleep(_RETRY)
-    if internal_ip(node) not in addresses():
+    await initialization.until_initialized(find, name, log)
+    node = await initialization.read(find)
+    if node is not None and internal_ip(node) not in addresses():
         raise ShutdownRequested(NO_INTERFACE)

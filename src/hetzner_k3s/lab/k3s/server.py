@@ -239,7 +239,8 @@ class Server:
     async def _enforce_network_policy(self) -> None:
         """End k3s where no interface of this host has the Node's address (fixture second/01)."""
         await asyncio.sleep(self._timing.network)
-        await network_policy.enforce(lambda: self._store.find(NODES, self._who.name), identity.addresses_of_host)
+        name, addresses = self._who.name, identity.addresses_of_host
+        await network_policy.enforce(lambda: self._store.find(NODES, name), name, logfmt.write, addresses)
 
     async def _validate_password(self, node: Obj) -> None:
         """Compare the node password late: on a server a stale Secret only gives an event (RECOVERY_FACTS.md 1.6)."""

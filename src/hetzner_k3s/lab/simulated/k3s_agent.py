@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from hetzner_k3s.lab.k3s import initialization, tokens
+from hetzner_k3s.lab.k3s import network_policy, tokens
 from hetzner_k3s.lab.k3s.api.resources import NODES, Obj
 from hetzner_k3s.lab.k3s.api.status import ApiError
 from hetzner_k3s.lab.k3s.api.store import Store
@@ -70,7 +70,7 @@ class K3sAgent:
         """Wait for a cloud controller, where the servers' configuration has network policies enforced."""
         if self._current is not None and self._current.description.get("DisableNPC"):
             return
-        await initialization.until_initialized(self._own_node, self._name, self._log)
+        await network_policy.enforce(self._own_node, self._name, self._log, lambda: self._host.addresses)
 
     async def _own_node(self) -> Obj | None:
         store = self._store()

@@ -83,6 +83,10 @@ class K3sServer:
         if self.etcd is not None:
             self.etcd.end(removed=False)
 
+    def exit(self, why: str) -> None:
+        """End it as if by itself; systemd starts it again."""
+        self._end.set_exception(ShutdownRequested(why))
+
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = self.host.spawn(work)
         self._tasks.append(task)
@@ -370,7 +374,9 @@ class K3sServer:
     async def _enforce_network_policy(self, store: Store) -> None:
         """End k3s where no interface of this host has the Node's address (fixture second/01)."""
         await asyncio.sleep(self.timing.network)
-        await network_policy.enforce(lambda: store.find(NODES, self.name), lambda: self.host.addresses)
+        await network_policy.enforce(
+            lambda: store.find(NODES, self.name), self.name, self.log, lambda: self.host.addresses
+        )
 
 
 async def api_servers(etcd: ModelEtcd) -> list[str]:
