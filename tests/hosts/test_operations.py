@@ -91,7 +91,8 @@ ALL: list[Operation[object]] = [
 ]
 
 UNITS = (
-    "MainPID=361 NRestarts=0 Id=k3s.service LoadState=loaded ActiveState=active SubState=running  "
+    "MainPID=361 NRestarts=2 ExecMainStartTimestampMonotonic=60000000 Id=k3s.service LoadState=loaded "
+    "ActiveState=active SubState=running  "
     "MainPID=0 NRestarts=0 Id=k3s-agent.service LoadState=not-found ActiveState=inactive SubState=dead  "
     "MainPID=9 NRestarts=0 Id=hetzner-k3s-op.service LoadState=loaded ActiveState=activating SubState=start"
 )
@@ -147,6 +148,7 @@ LOOK = {
     "hostname": "m1",
     "clock": "1795468755.123456789",
     "boot_finished": True,
+    "uptime": 90.5,
     "interfaces": "eth0 198.51.100.2 enp7s0 10.0.0.2",
     "k3s_version": "v1.36.3+k3s1",
     "units": UNITS,
@@ -195,7 +197,8 @@ def test_a_mutating_operation_carries_its_fence_and_id() -> None:
 
 def test_a_look_is_read() -> None:
     facts = operations.read_result(Probe(), json.dumps({"result": LOOK}), HostKeyKind.FINAL, "m1")
-    assert facts.server_unit == UnitFacts(active="active", sub="running", restarts=0, main_pid=361)
+    assert facts.server_unit == UnitFacts(active="active", sub="running", restarts=2, main_pid=361, running_for=30.5)
+    assert facts.server_unit.unsteady
     assert facts.agentless
     assert not facts.agent_unit.installed
     assert facts.operation == OperationRecord(id="ab", name="Install", running=True, fence=7)

@@ -14,7 +14,7 @@ from hetzner_k3s.lab.k3s.api.store import Store
 from hetzner_k3s.lab.k3s.control.nodes import NAME_ANNOTATION
 from hetzner_k3s.lab.k3s.model_etcd import ModelEtcd
 from hetzner_k3s.lab.k3s.model_etcd_data import forget_others
-from hetzner_k3s.lab.k3s.node import UNINITIALIZED
+from hetzner_k3s.lab.k3s.node import UNINITIALIZED, internal_ip
 from hetzner_k3s.lab.simulated import ca_rotation, faults, k3s_files
 from hetzner_k3s.lab.simulated.host import Host
 from hetzner_k3s.lab.simulated.k3s_server import K3sServer
@@ -73,6 +73,25 @@ async def take_taint_off(world: World, name: str) -> None:
         return old | {"spec": old["spec"] | {"taints": taints}}
 
     await store(world).change(NODES, name, "", untainted)
+
+
+async def move_node(world: World, name: str, address: str) -> str:
+    """Write another address into a Node, as that of a lost server is; gives the one before."""
+    before: list[str] = []
+
+    def moved(old: Obj) -> Obj:
+        before.append(internal_ip(old))
+        rows = [{"type": "InternalIP", "address": address}, {"type": "Hostname", "address": name}]
+        return old | {"status": old["status"] | {"addresses": rows}}
+
+    await store(world).change(NODES, name, "", moved, "status")
+    return before[-1]
+
+
+def k3s_ends(host: Host) -> None:
+    """Let a k3s server end by itself; systemd starts it again."""
+    assert host.server is not None
+    host.server.exit("somebody killed it")
 
 
 async def delete_node(world: World, name: str) -> None:

@@ -8,12 +8,16 @@ from hetzner_k3s.lab.simulated import faults
 from hetzner_k3s.lab.simulated.faults import Frozen, Rebuilt, ServerDeleted
 from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.errors import ExitCode
+from hetzner_k3s.model.host import STEADY_AFTER
+from hetzner_k3s.model.operations import K3sRole
+from hetzner_k3s.model.report import Health
 
 from . import mischief
 from .clusters import MASTER1, MASTER2, MASTER3, WORKER1, a_spec
 from .scenario import converges, recovers
 from .situation import Situations, said
 from .story import Story
+from .test_status import status
 from .tool import Run
 
 MASTERS = Situations("masters")
@@ -39,6 +43,39 @@ async def _(story: Story) -> None:
     await asyncio.sleep(60)
     said(await story.refuses("master.unreachable"), "master.unreachable", "Restore SSH access to it")
     await story.heals(Frozen(MASTER2))
+    await asyncio.sleep(60)
+
+
+@_tell("k3s-on-one-ended-a-moment-ago-and-runs-again", converges())
+async def _(story: Story) -> Run:
+    """Nobody knows yet whether it stays up, so nothing is called well before that; a restart long ago is no harm."""
+    mischief.k3s_ends(story.world.host(MASTER2))
+    await asyncio.sleep(40)
+    assert (await status(story)).health is Health.DEGRADED
+    run = await story.create()
+    assert run.code is ExitCode.CONVERGED, run.story()
+    assert not run.told.steps, run.story()
+    unit = story.world.host(MASTER2).units[K3sRole.SERVER].facts()
+    assert unit.restarts == 1
+    assert unit.running_for is not None
+    assert unit.running_for >= STEADY_AFTER
+    assert (await status(story)).health is Health.HEALTHY
+    return await story.create()
+
+
+@_tell("k3s-on-one-ends-at-each-start-two-seconds-after-ready", converges())
+async def _(story: Story) -> None:
+    """It is active in between, and so is its etcd: only time tells."""
+    right = await mischief.move_node(story.world, MASTER2, "10.0.9.9")
+    mischief.k3s_ends(story.world.host(MASTER2))
+    await asyncio.sleep(300)
+    assert story.world.host(MASTER2).units[K3sRole.SERVER].facts().restarts > 5
+    for _ in range(4):
+        await asyncio.sleep(7)
+        assert (await status(story)).health is not Health.HEALTHY
+    run = await story.create()
+    assert run.code is not ExitCode.CONVERGED, run.story()
+    await mischief.move_node(story.world, MASTER2, right)
     await asyncio.sleep(60)
 
 

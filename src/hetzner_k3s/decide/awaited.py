@@ -8,6 +8,7 @@ from hetzner_k3s.decide import beyond, past
 from hetzner_k3s.decide.birth import found_servers
 from hetzner_k3s.decide.control_plane import labelled_member
 from hetzner_k3s.decide.predictions import PREDICTED_ADDRESS, map_kube, map_members, map_peers, with_only_voter
+from hetzner_k3s.decide.steadiness import stayed_up
 from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import Server, ServerStatus
 from hetzner_k3s.model.facts import Known
@@ -21,7 +22,8 @@ from hetzner_k3s.model.state import ClusterState
 def come_true(spec: ClusterSpec, state: ClusterState) -> ClusterState:
     """Say what the world looks like when everything that comes by itself has come."""
     seen = _nodes_initialized(_balancer_addressed(spec, _fresh_hosts_seen(spec, _servers_rested(state))))
-    return _api_read(spec, _learners_promoted(_peers_given_up(spec, _serving_after_reset(spec, seen))))
+    up = stayed_up(_serving_after_reset(spec, seen))
+    return _api_read(spec, _learners_promoted(_peers_given_up(spec, up)))
 
 
 def _serving_after_reset(spec: ClusterSpec, state: ClusterState) -> ClusterState:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from hetzner_k3s.decide import drift as drifting
-from hetzner_k3s.decide import past, quorum
+from hetzner_k3s.decide import past, quorum, steadiness
 from hetzner_k3s.decide.basis import Basis, basis_of
 from hetzner_k3s.decide.control_plane import Stage, contact_stage
 from hetzner_k3s.decide.drift import drifted, told
@@ -88,7 +88,7 @@ def _health(
             else "answers as a healthy voter of the recorded cluster"
         )
         return Health.NO_QUORUM, (f"no master {what}",)
-    because = tuple(_complaints(ahead, servers, drift))
+    because = (*_complaints(ahead, servers, drift), *steadiness.complaints(basis))
     return (Health.DEGRADED, because) if because else (Health.HEALTHY, ())
 
 

@@ -40,6 +40,7 @@ from hetzner_k3s.decide import (
     restore,
     shrink,
     split,
+    steadiness,
     surplus,
     teardown,
     tokens,
@@ -200,6 +201,7 @@ ON_DATABASE: tuple[Move, ...] = (
 """In the place of CONTROL_PLANE, where the cluster's data lies outside its masters."""
 
 MOVES: tuple[Move, ...] = (
+    steadiness.await_steady,
     infra.lay_infrastructure,
     reconnect.reconnect_workers,
     ca_pins.renew_pins,

@@ -34,7 +34,7 @@ def host_facts(answer: object, key: HostKeyKind) -> HostFacts:
         Malformed: the answer is not what the script prints.
     """
     document = Document.of(answer)
-    units = _units(document.text("units"))
+    units = _units(document.text("units"), document.number("uptime") if "uptime" in document else 0.0)
     return HostFacts(
         key=key,
         machine_id=document.text("machine_id"),
@@ -101,10 +101,10 @@ def _interfaces(listed: str) -> dict[str, str]:
     return dict(zip(words[1::2], words[0::2], strict=False))
 
 
-def _units(shown: str) -> dict[str, UnitFacts]:
-    """Read `systemctl show`: its blocks are two blanks apart, its lines one."""
+def _units(shown: str, uptime: float) -> dict[str, UnitFacts]:
+    """Read `systemctl show`: its blocks are two blanks apart, its lines one; `uptime` is the host's, in seconds."""
     blocks = [_block(block) for block in shown.split("  ") if block.strip()]
-    return {block.text("Id"): _unit(block) for block in blocks if block.text("LoadState") != "not-found"}
+    return {block.text("Id"): _unit(block, uptime) for block in blocks if block.text("LoadState") != "not-found"}
 
 
 def _block(shown: str) -> Document:
@@ -112,12 +112,14 @@ def _block(shown: str) -> Document:
     return Document({name: value for name, _, value in lines}, "units")
 
 
-def _unit(block: Document) -> UnitFacts:
+def _unit(block: Document, uptime: float) -> UnitFacts:
+    pid, began = block.decimal("MainPID"), block.decimal("ExecMainStartTimestampMonotonic", 0) / 1e6
     return UnitFacts(
         active=block.text("ActiveState"),
         sub=block.text("SubState"),
         restarts=block.decimal("NRestarts"),
-        main_pid=block.decimal("MainPID"),
+        main_pid=pid,
+        running_for=max(0.0, uptime - began) if pid and began else None,
     )
 
 

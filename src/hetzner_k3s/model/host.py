@@ -11,6 +11,9 @@ from typing import Final
 from hetzner_k3s.model.errors import SshStage
 from hetzner_k3s.model.facts import Known
 
+STEADY_AFTER: Final = 120.0
+"""Seconds for which a restarted k3s must have run: the loops that were seen end and begin again every 14-18 s."""
+
 NOSPACE: Final = "NOSPACE"
 CORRUPT: Final = "CORRUPT"
 _ALARM: Final = re.compile(r"memberID:(\d+) alarm:([A-Z]+)")
@@ -26,12 +29,17 @@ class HostKeyKind(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitFacts:
-    """A systemd unit: `active` is systemd's ActiveState, "absent" where the unit is not installed."""
+    """A systemd unit: `active` is systemd's ActiveState, "absent" where the unit is not installed.
+
+    `restarts` counts systemd's own restarts since somebody last started it; `running_for` are the seconds for which its
+    present process has run, None where there is none or that was not told.
+    """
 
     active: str = "absent"
     sub: str = ""
     restarts: int = 0
     main_pid: int = 0
+    running_for: float | None = None
 
     @property
     def installed(self) -> bool:
@@ -42,6 +50,17 @@ class UnitFacts:
     def runs(self) -> bool:
         """Tell whether it runs, or systemd is about to start it."""
         return self.active in {"active", "activating", "reloading"}
+
+    @property
+    def unsteady(self) -> bool:
+        """Check whether systemd restarted it a short while ago, so that it may be about to end again.
+
+        A k3s that ends at each start is active in between, and the counter alone is no proof: one restart long ago is
+        no harm (K3S_RUN_FACTS.md, K3S_RUN_FACTS_2.md B).
+        """
+        if self.restarts == 0 or not self.runs:
+            return False
+        return self.sub == "auto-restart" or (self.running_for is not None and self.running_for < STEADY_AFTER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -246,7 +246,7 @@ snapshots() {
 }
 
 units() {
-    systemctl show -p Id -p LoadState -p ActiveState -p SubState -p NRestarts -p MainPID \
+    systemctl show -p Id -p LoadState -p ActiveState -p SubState -p NRestarts -p MainPID -p ExecMainStartTimestampMonotonic \
         k3s.service k3s-agent.service hetzner-k3s-op.service
 }
 
@@ -258,6 +258,7 @@ interfaces() {
 print_facts() {
     first_line /etc/machine-id machine_id
     first_line /proc/sys/kernel/hostname host_name
+    first_line /proc/uptime uptime
     first_line "$our_state/ops/last" last_operation
     first_line "$our_state/lineage" lineage
     parent=${lineage#* }
@@ -266,7 +267,7 @@ print_facts() {
     printf '"boot_finished":%s,"k3s_version":%s,' \
         "$(is_there /var/lib/cloud/instance/boot-finished)" "$(json_or_null "$(k3s_version)")"
     printf '"interfaces":%s,' "$(json_string "$(interfaces)")"
-    printf '"units":%s,"operation":%s,' "$(json_string "$(units)")" "${last_operation:-null}"
+    printf '"uptime":%s,"units":%s,"operation":%s,' "${uptime%% *}" "$(json_string "$(units)")" "${last_operation:-null}"
     printf '"restoring":%s,"agentless":%s,' "$(is_there "$our_state/restoring")" "$(is_there "$agentless")"
     printf '"held":%s,"lineage":%s,"parent_lineage":%s,' "$(is_there "$held_mark")" \
         "$(json_or_null "${lineage%% *}")" "$(json_or_null "$parent")"

@@ -41,13 +41,20 @@ class Unit:
         self._host, self.role, self._make = host, role, make
         self._task: asyncio.Task[None] | None = None
         self._active, self._sub, self._restarts, self._pid = "inactive", "dead", 0, 0
+        self._began = 0.0
         self.process: Process | None = None
         self.starts = 0
         """How often a start was asked for, by systemd at boot or by somebody."""
 
     def facts(self) -> UnitFacts:
         """Give what systemd shows."""
-        return UnitFacts(active=self._active, sub=self._sub, restarts=self._restarts, main_pid=self._pid)
+        return UnitFacts(
+            active=self._active,
+            sub=self._sub,
+            restarts=self._restarts,
+            main_pid=self._pid,
+            running_for=None if self.process is None else self._host.site.now() - self._began,
+        )
 
     @property
     def running(self) -> bool:
@@ -55,9 +62,11 @@ class Unit:
         return self._task is not None and self._sub != "auto-restart"
 
     def start(self) -> None:
-        """Start it; between two starts, start it at once."""
+        """Start it; between two starts, start it at once. Only then the counter of restarts goes on."""
         if self.running:
             return
+        if self._sub != "auto-restart":
+            self._restarts = 0
         self.stop()
         self.starts += 1
         self._active, self._sub = "activating", "start"
@@ -80,6 +89,7 @@ class Unit:
         while True:
             self._active, self._sub = "activating", "start"
             self._pid += 1
+            self._began = self._host.site.now()
             try:
                 self.process = self._make()
                 await self.process.run(self._ready)
