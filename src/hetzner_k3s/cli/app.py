@@ -9,6 +9,7 @@ import click
 
 from hetzner_k3s.cli.exits import run
 from hetzner_k3s.cli.lazy import LazyCommand, LazyGroup
+from hetzner_k3s.cli.output import tell
 
 _COMMANDS = {
     "create": LazyCommand(
@@ -32,7 +33,7 @@ def _show_version(ctx: click.Context, _option: click.Parameter, wanted: bool) ->
         return
     from importlib.metadata import version
 
-    click.echo(version("hetzner-k3s"))
+    tell(version("hetzner-k3s"))
     ctx.exit()
 
 

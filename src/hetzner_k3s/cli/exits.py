@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import click
 
+from hetzner_k3s.cli.output import say
 from hetzner_k3s.model.errors import ExitCode, ProductError
 
 
@@ -17,7 +18,7 @@ def run(command: click.Command, arguments: Sequence[str]) -> int:
         usage.show()
         return ExitCode.USAGE
     except (KeyboardInterrupt, click.Abort):
-        _say("interrupted; run the command again to go on")
+        say("interrupted; run the command again to go on")
         return ExitCode.INTERRUPTED
     except ProductError as error:
         return _known(error)
@@ -28,9 +29,9 @@ def run(command: click.Command, arguments: Sequence[str]) -> int:
 
 
 def _known(error: ProductError) -> int:
-    _say(f"error: {error}")
+    say(f"error: {error}")
     if error.hint:
-        _say(f"       {error.hint}")
+        say(f"       {error.hint}")
     return error.exit_code
 
 
@@ -40,16 +41,12 @@ def _configuration(error: Exception) -> int:
     if not isinstance(error, ConfigError):
         return 0
     for diagnostic in error.diagnostics:
-        _say(str(diagnostic))
+        say(str(diagnostic))
     return ExitCode.USAGE
 
 
 def _bug(error: Exception) -> int:
     from hetzner_k3s.cli.crash import write_report
 
-    _say(f"error: this is a bug in hetzner-k3s: {type(error).__name__}; the details are in {write_report(error)}")
+    say(f"error: this is a bug in hetzner-k3s: {type(error).__name__}; the details are in {write_report(error)}")
     return ExitCode.BUG
-
-
-def _say(text: str) -> None:
-    click.echo(text, err=True)

@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import click
-
 from hetzner_k3s.act.lock import LockRequest
 from hetzner_k3s.adapters.hetzner import DEFAULT_ENDPOINT, HetznerCloud
 from hetzner_k3s.adapters.kube import K3sApi
@@ -30,6 +28,8 @@ from hetzner_k3s.adapters.system import (
     SystemRng,
     read_given,
 )
+from hetzner_k3s.cli import library_log
+from hetzner_k3s.cli.output import say
 from hetzner_k3s.model.errors import ProductError
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.spec import ClusterSpec, S3Spec
@@ -80,6 +80,7 @@ def simulation(seed: int, latency: str) -> Iterator[Place]:
 @asynccontextmanager
 async def open_session(spec: ClusterSpec, restore: str | None = None) -> AsyncIterator[Session]:
     """Open the ports to a cluster's world for the length of a block; `restore` is what `--restore` was given."""
+    library_log.take_over()
     place, given = _PLACE.get(), read_given(restore)
     opened = _open_outside(spec, given) if place is None else _open_simulated(spec, place, given)
     async with opened as session:
@@ -182,4 +183,4 @@ def _holder() -> str:
 
 def to_stderr(line: str) -> None:
     """Write a line of talk."""
-    click.echo(line, err=True)
+    say(line)

@@ -26,6 +26,8 @@ from __future__ import annotations
 
 from enum import Enum, IntEnum
 
+from hetzner_k3s.model.printable import printable
+
 
 class ExitCode(IntEnum):
     """What a command's exit status means (ARCHITECTURE §10)."""
@@ -61,13 +63,16 @@ NO_CAPACITY = frozenset({"resource_unavailable", "placement_error"})
 
 
 class ProductError(Exception):
-    """An error a person reads: the message says what was seen, `hint` what can be done."""
+    """An error a person reads: the message says what was seen, `hint` what can be done.
+
+    Either may quote a host or an API, so both become one printable line.
+    """
 
     exit_code = ExitCode.FAILED
 
     def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(message)
-        self.hint = hint
+        super().__init__(printable(message))
+        self.hint = printable(hint)
 
 
 class CloudError(ProductError):
@@ -122,7 +127,7 @@ class HostUnreachable(HostError):
     ) -> None:
         super().__init__(message, server=server, fate=fate, hint=hint)
         self.stage = stage
-        self.why = why or message
+        self.why = printable(why or message)
 
 
 class HostBusy(HostError):

@@ -19,7 +19,8 @@ from hetzner_k3s.adapters.system.files import append_private, write_private
 from hetzner_k3s.adapters.system.given import GivenSnapshot
 from hetzner_k3s.adapters.system.kubeconfig import read_kubeconfig
 from hetzner_k3s.model.identity import token_hash
-from hetzner_k3s.model.secrets import Secret
+from hetzner_k3s.model.printable import printable
+from hetzner_k3s.model.secrets import Secret, masked
 from hetzner_k3s.model.state import LocalEvidence, Rescue
 from hetzner_k3s.ports import Clock
 
@@ -117,7 +118,8 @@ class OperatorMachine:
 
     def record(self, event: str, detail: Mapping[str, str]) -> None:
         """Append a line to this run's journal; births and their ends are remembered beyond the run."""
-        line = json.dumps({"at": round(self._clock.now(), 3), "event": event, **detail}, ensure_ascii=False) + "\n"
+        told = {name: printable(masked(text)) for name, text in detail.items()}
+        line = json.dumps({"at": round(self._clock.now(), 3), "event": event, **told}, ensure_ascii=False) + "\n"
         if event in (_BIRTH_OPENED, _BIRTH_CLOSED):
             append_private(self._state / "births.jsonl", line)
         journal = self._opened_journal()

@@ -12,6 +12,7 @@ from hetzner_k3s.act.backup import write_backup
 from hetzner_k3s.act.context import Context, HostKeyRing
 from hetzner_k3s.cli import wiring
 from hetzner_k3s.cli.commands.options import config_option, load_spec, quiet_option
+from hetzner_k3s.cli.output import tell
 from hetzner_k3s.cli.render.events import Teller
 from hetzner_k3s.model.errors import ExitCode, ProductError
 from hetzner_k3s.model.plan import Verb
@@ -63,5 +64,5 @@ async def _backup(spec: ClusterSpec, text: Secret, folder: Path, quiet: bool) ->
             )
             with wiring.new_bundle(folder) as bundle:
                 await write_backup(context, via, text, bundle)
-    click.echo(str(folder))
+    tell(str(folder))
     return ExitCode.CONVERGED

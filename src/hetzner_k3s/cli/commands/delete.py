@@ -9,6 +9,7 @@ import click
 
 from hetzner_k3s.cli import wiring
 from hetzner_k3s.cli.commands.options import config_option, load_spec, quiet_option
+from hetzner_k3s.cli.output import say
 from hetzner_k3s.cli.render.events import Teller
 from hetzner_k3s.model.errors import ExitCode
 from hetzner_k3s.model.plan import Forecast, Intent, Verb
@@ -33,8 +34,8 @@ def delete(config: Path, quiet: bool, force: bool) -> ExitCode:
     """
     spec = load_spec(config)
     if spec.protect_against_deletion and not force:
-        click.echo(f"refused: {config} protects the cluster: protect_against_deletion is true", err=True)
-        click.echo("you can: set it to false, or give --force", err=True)
+        say(f"refused: {config} protects the cluster: protect_against_deletion is true")
+        say("you can: set it to false, or give --force")
         return ExitCode.REFUSED
     return wiring.run(_delete(spec, quiet, force))
 
@@ -68,5 +69,5 @@ def _name_is_typed(cluster: str) -> bool:
     finally:
         signal.signal(signal.SIGINT, noted)
     if typed != cluster:
-        click.echo("Its name was not typed: nothing was deleted.", err=True)
+        say("Its name was not typed: nothing was deleted.")
     return bool(typed == cluster)

@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar, cast
 
 import click
 
+from hetzner_k3s.cli.output import say
 from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.spec import ClusterSpec
 
@@ -108,5 +109,5 @@ def load_spec(path: Path) -> ClusterSpec:
 
     file = load(path, os.environ)
     for warning in file.warnings:
-        click.echo(str(warning), err=True)
+        say(str(warning))
     return file.spec

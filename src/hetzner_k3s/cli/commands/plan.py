@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
@@ -10,6 +9,7 @@ import click
 from hetzner_k3s import addons
 from hetzner_k3s.cli import wiring
 from hetzner_k3s.cli.commands.options import config_option, consent_options, load_spec
+from hetzner_k3s.cli.output import tell, tell_document
 from hetzner_k3s.cli.render.events import Teller
 from hetzner_k3s.cli.render.plan import forecast_lines, forecast_rows
 from hetzner_k3s.model.consents import Consents
@@ -32,10 +32,10 @@ def plan(config: Path, as_json: bool, check: bool, consents: Consents) -> ExitCo
     spec = load_spec(config)
     forecast = wiring.run(_look_ahead(spec, consents))
     if as_json:
-        click.echo(json.dumps(forecast_rows(forecast), indent=2))
+        tell_document(forecast_rows(forecast))
     else:
         for line in forecast_lines(spec.name, forecast):
-            click.echo(line)
+            tell(line)
     if forecast.refusals:
         return ExitCode.REFUSED
     return ExitCode.PENDING if check and (forecast.waves or forecast.waits) else ExitCode.CONVERGED

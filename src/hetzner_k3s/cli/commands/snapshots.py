@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import click
 
 from hetzner_k3s.cli import wiring
 from hetzner_k3s.cli.commands.options import config_option, load_spec
+from hetzner_k3s.cli.output import tell, tell_document
 from hetzner_k3s.cli.render.snapshots import snapshot_json, snapshot_lines
 from hetzner_k3s.model.errors import ExitCode
 from hetzner_k3s.model.facts import Unknown
@@ -38,10 +38,10 @@ def snapshots(config: Path, as_json: bool, path: Path | None) -> ExitCode:
     spec = load_spec(config)
     state = wiring.run(_look(spec, str(path.absolute()) if path else None))
     if as_json:
-        click.echo(json.dumps(snapshot_json(spec, state), indent=2))
+        tell_document(snapshot_json(spec, state))
     else:
         for line in snapshot_lines(spec, state):
-            click.echo(line)
+            tell(line)
     return ExitCode.PENDING if isinstance(state.snapshots, Unknown) else ExitCode.CONVERGED
 
 

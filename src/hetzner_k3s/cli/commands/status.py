@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +11,7 @@ import click
 from hetzner_k3s import addons, decide
 from hetzner_k3s.cli import wiring
 from hetzner_k3s.cli.commands.options import config_option, load_spec
+from hetzner_k3s.cli.output import tell, tell_document
 from hetzner_k3s.cli.render.events import Teller
 from hetzner_k3s.cli.render.status import status_document, status_lines
 from hetzner_k3s.model.errors import ExitCode
@@ -42,7 +42,7 @@ def status(config: Path, as_json: bool) -> ExitCode:
     spec = load_spec(config)
     report = wiring.run(_look(spec, talk=not as_json))
     if as_json:
-        click.echo(json.dumps(status_document(report), indent=2))
+        tell_document(status_document(report))
     return EXITS[report.health]
 
 
@@ -56,6 +56,6 @@ async def _look(spec: ClusterSpec, *, talk: bool) -> Report:
         report = decide.report(spec, state, intent, ahead)
         if talk:
             for line in status_lines(report):
-                click.echo(line)
+                tell(line)
             teller.shown(ahead)
     return report
