@@ -33,12 +33,12 @@ _EVERY = 7
 """Of the moments of a restore every so-manieth is tried: all of them take minutes (`scripts/soak` has the time)."""
 
 
-async def _again(story: Story, consents: Consents) -> list[str]:
+async def _again(story: Story, consents: Consents, ends: ExitCode = ExitCode.CONVERGED) -> list[str]:
     """Run to the end: with the same consent, and without it where that is refused because it was acted on."""
     last = await story.create(consents=consents)
     if last.refused == ("consent.unfit",):
         last = await story.create()
-    return [] if last.code is ExitCode.CONVERGED else [last.story()]
+    return [] if last.code is ends else [last.story()]
 
 
 async def _restore_killed(kill_at: int | None, lose: Loss) -> tuple[list[str], list[str]]:
@@ -76,7 +76,7 @@ async def _given_up(kill_at: int | None) -> tuple[list[str], list[str]]:
         await lose_all(story, MASTER1)
         first = await story.create(kill_at=kill_at, consents=over)
         passed = first.session.moments.passed
-        broken = await _again(story, over)
+        broken = await _again(story, over, ExitCode.PENDING)  # the old one's worker is left and named
         births = len(story.world.site.births) - story.before.births
         if births != 1:
             broken.append(f"{births} births")
