@@ -119,6 +119,40 @@ def test_k3s_started_by_hand_before_a_birth_holds_nothing_up(masters: int) -> No
     assert position(state, spec)["InitControlPlane", MASTER1] == 1
 
 
+CUT_OFF = "failed to reconcile with local datastore: no bootstrap data found in datastore"
+
+
+def cut_off(record: BirthRecord) -> ClusterState:
+    """The seed's k3s was killed right after etcd had begun its log, and says so at each start."""
+    state = recorded(prepared(), record)
+
+    def change(facts: HostFacts) -> HostFacts:
+        disk = replace(facts.disk, wal=True, server_ca=CA, config_present=True)
+        unit = UnitFacts(active="activating", sub="auto-restart", restarts=7)
+        return replace(facts, disk=disk, server_unit=unit, cut_off=CUT_OFF)
+
+    return edit_facts(state, MASTER1, change)
+
+
+def test_a_birth_whose_log_was_cut_off_begins_anew_and_says_so() -> None:
+    (planned,) = plan(cut_off(BEGUN)).steps
+    assert planned.step == InitControlPlane(target=MASTER1, server_id=FIRST_MASTER, anew=True)
+    assert "the birth begins anew with the same CA" in planned.because
+    assert position(cut_off(BEGUN))["RecordBirth", "born"] == 1
+
+
+@pytest.mark.parametrize("record", [BORN, NO_RECORD])
+def test_only_a_birth_that_is_recorded_as_begun_is_begun_anew(record: BirthRecord) -> None:
+    steps = [p.step for wave in forecast(cut_off(record)).waves for p in wave]
+    assert not [step for step in steps if isinstance(step, InitControlPlane)]
+    assert codes(cut_off(record))
+
+
+def test_no_birth_begins_anew_beside_data_of_anybody_else() -> None:
+    state = edit_facts(cut_off(BEGUN), MASTER2, lambda f: replace(f, disk=replace(f.disk, server_ca=CA, wal=True)))
+    assert codes(state) == ["birth.not-empty"]
+
+
 @pytest.mark.parametrize("masters", [1, 3, 5])
 def test_a_cluster_is_born_once_and_recorded_before_a_second_master_starts_or_a_kubeconfig_is_written(
     masters: int,

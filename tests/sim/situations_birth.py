@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
-from hetzner_k3s.lab.simulated.faults import Rebooted, ServerDeleted, until
+from hetzner_k3s.lab.k3s import tokens
+from hetzner_k3s.lab.k3s.model_etcd_data import Data
+from hetzner_k3s.lab.simulated.faults import K3sKilled, Rebooted, ServerDeleted, until
 from hetzner_k3s.lab.simulated.operator_machine import OperatorMachine
 from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.errors import ExitCode
@@ -52,6 +55,73 @@ async def _(story: Story) -> None:
     said(await story.refuses("birth.half-begun"), "birth.half-begun", "Delete that server")
     assert not story.world.site.births
     await story.happens(ServerDeleted(MASTER1))
+
+
+def _log_began(data: Data) -> bool:
+    return not data.committed
+
+
+def _log_leads(data: Data) -> bool:
+    return data.committed
+
+
+async def _kill_in_first_start(story: Story, moment: Callable[[Data], bool], after: float = 0.0) -> None:
+    """Kill k3s so many seconds after a moment of its log."""
+    while not any(moment(peer.data) for peer in story.world.site.peers.members()):
+        await story.world.site.peers.changed()
+    await asyncio.sleep(after)
+    await story.happens(K3sKilled(MASTER1))
+
+
+async def _killed_in_its_first_start(story: Story, moment: Callable[[Data], bool], after: float = 0.0) -> str:
+    """Kill k3s then, and the tool before; give the CA that there is by then."""
+    await gone(story)
+    await story.create(kill_at=f"after StartK3s on {MASTER1}")
+    await _kill_in_first_start(story, moment, after)
+    await asyncio.sleep(60)
+    return tokens.ca_hash(story.world.host(MASTER1).disk.server_ca or b"")
+
+
+def _cut_off(moment: Callable[[Data], bool], words: str) -> Callable[[Story], Awaitable[None]]:
+    async def happens(story: Story) -> None:
+        """It ends at every start with these words; nothing was born, so the birth begins anew with the same CA."""
+        ca = await _killed_in_its_first_start(story, moment)
+        seed = story.world.host(MASTER1)
+        assert seed.units[K3sRole.SERVER].facts().restarts > 5
+        assert words in [line.text for line in seed.journal if "level=fatal" in line.text][-1]
+        story.world.site.births.clear()
+        run = await story.create()
+        assert run.code is ExitCode.CONVERGED, run.story()
+        assert "FAILED" not in run.story()
+        assert tokens.ca_hash(seed.disk.server_ca or b"") == ca
+        story.world.site.births[1:] = []
+        await born().check(story, await story.create())
+
+    return happens
+
+
+_tell("k3s-is-killed-right-after-its-log-began", Told())(_cut_off(_log_began, "failed to read consistent index"))
+_tell("k3s-is-killed-before-it-saves-its-bootstrap", Told())(
+    _cut_off(_log_leads, "no bootstrap data found in datastore")
+)
+
+
+@_tell("k3s-is-killed-after-its-bootstrap-data-is-saved", born())
+async def _(story: Story) -> None:
+    """It goes on by itself."""
+    await _killed_in_its_first_start(story, _log_leads, after=1.0)
+    assert story.world.host(MASTER1).units[K3sRole.SERVER].facts().active == "active"
+
+
+@_tell("k3s-is-killed-right-after-its-log-began-under-the-run", born())
+async def _(story: Story) -> Run:
+    """The run that gives birth sees it, and begins anew by itself."""
+    await gone(story)
+    seed_killed = asyncio.ensure_future(_kill_in_first_start(story, _log_began))
+    run = await story.create()
+    await seed_killed
+    del story.world.site.births[0]
+    return run
 
 
 @_tell("k3s-is-started-by-hand-before-the-birth", born())

@@ -23,6 +23,7 @@ from hetzner_k3s.model.operations import (
     Probe,
     PromoteLearner,
     ReadSecret,
+    RestartBirth,
     SecretKind,
     SetToken,
 )
@@ -68,14 +69,25 @@ async def init_control_plane(step: InitControlPlane, context: Context) -> Outcom
     token = await _birth_token(context, target, facts)
     await k3s.configure(context, server, token, server_url=None, facts=facts)
     context.say(step.target, "giving birth to the cluster")
-    # With a WAL, or files of a first start on a database, the guard lets it go on; the permit would only be refused.
-    birth = facts.disk.empty if context.spec.database else not facts.disk.wal
-    await k3s.start(context, target, K3sRole.SERVER, birth=birth)
+    await _begin(step, context, target, facts)
     born = await k3s.reach(context, target, K3sRole.SERVER, Milestone.IDENTITY, _BIRTH_WITHIN)
     if born.disk.server_ca is not None:
         full = Secret(full_token(born.disk.server_ca, token_password(token.reveal())))
         await context.ports.hosts.perform(target, SetToken(token=full, revive=False, fence=context.fence))
     return Outcome()
+
+
+async def _begin(step: InitControlPlane, context: Context, target: HostTarget, facts: HostFacts) -> None:
+    """Start the first master: with a permit, from what an earlier run left, or anew beside what was cut off.
+
+    With a WAL, or files of a first start on a database, the guard lets it go on; the permit would only be refused.
+    """
+    if step.anew:
+        context.say(step.target, "putting the log of its first start aside, which was cut off; the CA stays")
+        await context.ports.hosts.perform(target, RestartBirth(fence=context.fence))
+        return
+    birth = facts.disk.empty if context.spec.database else not facts.disk.wal
+    await k3s.start(context, target, K3sRole.SERVER, birth=birth)
 
 
 async def _birth_token(context: Context, target: HostTarget, facts: HostFacts) -> Secret:

@@ -281,14 +281,21 @@ def _bring_up(seed: MasterView, server: Server, record: BirthRecord) -> tuple[Pl
         )
     if seed.stage not in {Stage.READY, Stage.JOINING, Stage.UNMARKED}:
         return ()
+    anew = seed.facts is not None and seed.facts.cut_off is not None
     return (
         PlannedStep(
-            step=InitControlPlane(target=seed.name, server_id=server.id),
+            step=InitControlPlane(target=seed.name, server_id=server.id, anew=anew),
             scope=Scope.CONTROL_PLANE,
             reason=Reason.BIRTH,
-            because="it is recorded as the seed of this cluster, which was not born yet",
+            because=_CUT_OFF if anew else "it is recorded as the seed of this cluster, which was not born yet",
         ),
     )
+
+
+_CUT_OFF = (
+    "its first start was cut off right after etcd had begun its log, and k3s never starts with that; nothing was born, "
+    "so the log is put aside and the birth begins anew with the same CA"
+)
 
 
 def complete_record(basis: Basis) -> Opinion | None:
@@ -326,7 +333,9 @@ def predict(spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
 
 def _with_first_voter(state: ClusterState, server_id: int) -> ClusterState:
     """Start the first master; one that starts already may be through before this run could complete its token."""
-    before, after = state.facts(server_id), predictions.with_first_voter(state, server_id)
+    before = state.facts(server_id)
+    started = predictions.with_first_voter(state, server_id)
+    after = predictions.with_facts(started, server_id, lambda facts: replace(facts, cut_off=None))
     if before is None or not before.server_unit.runs:
         return after
     pinned = before.disk.config_token_ca

@@ -52,6 +52,7 @@ def host_facts(answer: object, key: HostKeyKind) -> HostFacts:
         operation=_operation(document, units.get("hetzner-k3s-op.service", UnitFacts())),
         lineage=document.optional_text("lineage"),
         parent_lineage=document.optional_text("parent_lineage"),
+        cut_off=document.optional_text("cut_off"),
         held=document.flag("held"),
         restoring=document.flag("restoring"),
         agentless=document.flag_or("agentless"),

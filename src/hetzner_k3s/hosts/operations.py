@@ -45,6 +45,7 @@ from hetzner_k3s.model.operations import (
     ReconnectAgent,
     RemoveMember,
     ResetCluster,
+    RestartBirth,
     RestoreSnapshot,
     RetireMember,
     RotateHostKey,
@@ -204,6 +205,7 @@ _PROCEDURES: Mapping[type[Operation[Any]], _Procedure] = {
     ),
     ReadStoredUid: _procedure("read_stored_uid", read=lambda result, _: _stored_uid(result), limit=lambda _: 300.0),
     FetchDatabase: _procedure("fetch_database", limit=lambda _: 3600.0, most=_FILE),
+    RestartBirth: _procedure("restart_birth", limit=lambda _: 150.0),
     FenceMember: _procedure("fence_member", arguments=lambda op: (op.ca,), limit=lambda _: 60.0),
     ResetCluster: _procedure(
         "reset_cluster", arguments=lambda op: (op.ca, op.lineage, op.parent or "-"), limit=lambda _: 700.0

@@ -11,7 +11,7 @@ from importlib.resources import files
 _LOOKS_AT_THE_HOST = frozenset(
     {
         *("probe", "await_k3s", "hold_k3s", "fence_member", "reset_cluster", "write_ca_pin"),
-        *("restore_snapshot", "receive_snapshot", "tell_snapshots"),
+        *("restore_snapshot", "receive_snapshot", "tell_snapshots", "restart_birth"),
     }
 )
 

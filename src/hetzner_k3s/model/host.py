@@ -245,6 +245,8 @@ class HostFacts:
     operation: OperationRecord | None = None
     lineage: str | None = None
     parent_lineage: str | None = None
+    cut_off: str | None = None
+    """K3s' last words where its first start was cut off right after etcd's log began: with that it never starts."""
     held: bool = False
     restoring: bool = False
     """Whether what lies here was left by a restore that has not ended."""

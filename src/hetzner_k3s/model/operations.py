@@ -321,6 +321,18 @@ class FetchDatabase(Operation[Done]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RestartBirth(Operation[Done]):
+    """Begin a birth anew whose first start was cut off right after etcd had begun its log, with the CA that there is.
+
+    `server/db` goes to `server/db-cut-off-<unix>` whole; nothing is deleted. Answers `precondition_changed` where k3s
+    runs, did not end with those very words, is to join somebody, or snapshots tell that a cluster has lived here.
+    """
+
+    mutating: ClassVar[bool] = True
+    fence: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FenceMember(Operation[Done]):
     """Move what makes a held host a member of its cluster aside, so that it can never vote for it again.
 

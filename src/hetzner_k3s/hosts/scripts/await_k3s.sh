@@ -6,6 +6,7 @@ end_with_session
 # The exits that waiting does not heal (K3S_RUN_FACTS.md, "Exact lines"); a server that is not there yet is none.
 fatal='duplicate node name found|: not authorized|token CA hash does not match|critical configuration value mismatch'
 fatal="$fatal|encrypted with different token|newer than datastore|hetzner-k3s start guard"
+fatal="$fatal|failed to read consistent index|no bootstrap data found in datastore"
 
 etcd_is_healthy() {
     case $(curl -s -m 1 http://127.0.0.1:2381/health) in *'"health":"true"'*) return 0 ;; esac

@@ -106,6 +106,16 @@ def keys(path: Path, prefix: str) -> dict[str, bytes]:
     return found
 
 
+def has_consistent_index(path: Path) -> bool:
+    """Tell whether etcd ever committed how far this backend goes: the bucket `meta` says so.
+
+    Raises:
+        NotBolt: the file is something else.
+    """
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return any(key == b"consistent_index" for key, _ in _Database(data).bucket(b"meta"))
+
+
 def _key_value(message: bytes) -> tuple[bytes, bytes]:
     parts = {number: value for number, value in wire.fields(message) if isinstance(value, bytes)}
     return parts.get(1, b""), parts.get(5, b"")

@@ -18,6 +18,9 @@ from hetzner_k3s.lab.k3s.paths import Layout, directory, write
 OTHER_TOKEN = "bootstrap data already found and encrypted with different token"
 NO_DATA = "no bootstrap data found in datastore - check server token value and verify datastore integrity"
 
+NO_INDEX = "failed to create temporary datastore client: failed to read consistent index"
+"""Of a datastore whose etcd was killed before it had committed anything (fixture second/18)."""
+
 # A file on disk that is this much newer than the datastore's copy is taken for a change that would break the cluster.
 SKEW = 3.0
 

@@ -52,6 +52,11 @@ class Data:
         return self.members.get(self.member_id) or Member(self.member_id, "", ())
 
     @property
+    def committed(self) -> bool:
+        """Tell whether anything was ever committed: a first start that was killed before has no consistent index."""
+        return self.index > 1 or bool(self.keys)
+
+    @property
     def voters(self) -> list[Member]:
         """Give the members that vote, by id."""
         return [m for _, m in sorted(self.members.items()) if not m.learner]

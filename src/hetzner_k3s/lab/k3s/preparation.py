@@ -171,11 +171,13 @@ class Preparation:
             return elsewhere
 
     def _stored_here(self, token: Token) -> dict[str, bootstrap.File]:
+        """Read what the datastore itself holds; a first start that died before it was there never starts again."""
+        backend = self._layout.backend
         try:
-            entries = bolt.keys(self._layout.backend, "/bootstrap/") if self._layout.backend.exists() else {}
-            # A first start that died between its WAL and its bootstrap data goes on; what a failed reset left does not.
-            if not entries and not self._layout.reset_flag.exists():
-                return {}
-            return bootstrap.from_store(entries, token.password)
+            if not backend.exists() or not bolt.has_consistent_index(backend):
+                raise bootstrap.BootstrapError(bootstrap.NO_INDEX)
+            return bootstrap.from_store(bolt.keys(backend, "/bootstrap/"), token.password)
+        except bolt.NotBolt as problem:
+            raise Fatal(f"{_PREPARING}failed to reconcile with local datastore: {bootstrap.NO_INDEX}") from problem
         except bootstrap.BootstrapError as problem:
             raise Fatal(f"{_PREPARING}failed to reconcile with local datastore: {problem}") from problem

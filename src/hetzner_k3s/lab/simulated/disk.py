@@ -47,12 +47,13 @@ class Fenced:
 class Disk:
     """The files that matter.
 
-    `held` is the mark that keeps k3s down, `restoring` that of half a restore; `lineage` and `reset_done` are a lineage
-    with the one before it, as noted before a reset and after it; `log_damaged` tells that nobody can read how far the
-    write-ahead log goes, though what is in memory is well; `fenced` is what was moved aside. `server` are the
-    authorities and passwords below `server/tls` and `server/cred` by their name in the bootstrap data; `host_key` is
-    the label of the key that sshd offers; `units` are installed, True where enabled; `agent_environment` is what k3s'
-    own installer put into `k3s-agent.service.env`, as 2.x has it.
+    `held` is the mark that keeps k3s down, `restoring` that of half a restore; `lineage` and `reset_done` are a
+    lineage with the one before it, as noted before a reset and after it; `log_damaged` tells that nobody can read
+    how far the write-ahead log goes, though what is in memory is well, `log_began` when it was begun (the site's
+    seconds); `fenced` is what was moved aside. `server` are the authorities and passwords below `server/tls` and
+    `server/cred` by their name in the bootstrap data; `host_key` is the label of the key that sshd offers; `units`
+    are installed, True where enabled; `agent_environment` is what k3s' own installer put into
+    `k3s-agent.service.env`, as 2.x has it.
     """
 
     machine_id: str
@@ -67,6 +68,7 @@ class Disk:
     kubeconfig: str | None = None
     drive: Drive = field(default_factory=Drive)
     log_damaged: bool = False
+    log_began: float = 0.0
     member_name: str | None = None
     tombstone: bool = False
     reset_flag: bool = False

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from hetzner_k3s.lab.k3s import etcd_port
 from hetzner_k3s.lab.k3s.api.resources import NAMESPACES
+from hetzner_k3s.lab.k3s.bootstrap import NO_DATA, NO_INDEX
 from hetzner_k3s.lab.k3s.model_etcd import ModelEtcd
 from hetzner_k3s.lab.k3s.model_etcd_data import Data
 from hetzner_k3s.lab.simulated import k3s_files
@@ -40,8 +41,19 @@ def look(host: Host, key: HostKeyKind) -> HostFacts:
         agentless=host.disk.agentless,
         lineage=host.disk.lineage[0] if host.disk.lineage else None,
         parent_lineage=host.disk.lineage[1] if host.disk.lineage else None,
+        cut_off=birth_cut_off(host),
         held=host.disk.held,
     )
+
+
+def birth_cut_off(host: Host) -> str | None:
+    """Give k3s' last words where its first start was cut off right after etcd's log began."""
+    unit = host.units.get(K3sRole.SERVER)
+    if host.disk.drive.data is None or unit is None or unit.facts().active == "active":
+        return None
+    lines = (line for line in host.journal if line.role is K3sRole.SERVER and line.at >= host.disk.log_began)
+    last = [line.text for line in lines if "level=fatal" in line.text][-1:]
+    return next((words for words in (NO_INDEX, NO_DATA) if last and words in last[0]), None)
 
 
 def etcd_facts(host: Host) -> EtcdFacts:

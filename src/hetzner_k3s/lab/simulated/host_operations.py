@@ -28,6 +28,7 @@ from hetzner_k3s.model.operations import (
     ReadMembers,
     ReadSecret,
     RemoveMember,
+    RestartBirth,
     RotateHostKey,
     SaveSnapshot,
     SecretKind,
@@ -41,7 +42,8 @@ from hetzner_k3s.model.secrets import Secret
 
 _FATAL = re.compile(
     "duplicate node name found|: not authorized|token CA hash does not match|critical configuration value mismatch|"
-    "encrypted with different token|newer than datastore|hetzner-k3s start guard"
+    "encrypted with different token|newer than datastore|hetzner-k3s start guard|"
+    "failed to read consistent index|no bootstrap data found in datastore"
 )
 _COMPLAINT = re.compile("level=(warning|error|fatal)|rejected")
 _ANYTHING = re.compile("")
@@ -107,6 +109,23 @@ async def _start_k3s(host: Host, operation: StartK3s, _: HostKeyKind) -> Done:
             host.permit = True
         unit.start()
     host.disk.units[operation.role] = True
+    return Done()
+
+
+async def _restart_birth(host: Host, _: RestartBirth, __: HostKeyKind) -> Done:
+    unit = host.units[K3sRole.SERVER]
+    flags = config_file.flags("server", host.disk.config)
+    while unit.running and unit.facts().active != "active":
+        await host.changed(0.2)
+    if unit.running or host.disk.held or host.disk.snapshots or flags.text("server"):
+        raise precondition_changed("k3s runs here, or this host is another's")
+    if host_facts.birth_cut_off(host) is None:
+        raise precondition_changed("k3s did not end here because its first start was cut off")
+    unit.stop()
+    host.disk.remove_database()
+    host.permit = True
+    unit.start()
+    host.disk.units[K3sRole.SERVER] = True
     return Done()
 
 
@@ -234,6 +253,7 @@ HANDLERS: Mapping[type[Operation[Any]], Handler] = {
     StartK3s: _start_k3s,
     AwaitK3s: _await_k3s,
     RemoveMember: _remove_member,
+    RestartBirth: _restart_birth,
     PromoteLearner: _promote_learner,
     WipeJoiner: rejoining.wipe_joiner,
     SaveSnapshot: _save_snapshot,

@@ -36,6 +36,8 @@ _MASTER_LEASES = "/registry/masterleases/"
 _LEASE_SECONDS = 15
 _RENEW_EVERY = 10.0
 _FIRST_TEST = 0.35
+_SAVED_AFTER = 0.5
+"""Seconds after its etcd runs in which a first server has not saved its bootstrap data yet (fixture second/19)."""
 _SYSTEM = ("default", "kube-system")
 REMOVED = "this node has been removed from the cluster please restart k3s to rejoin the cluster"
 
@@ -212,10 +214,9 @@ class K3sServer:
     def _stored_here(self, token: Token) -> dict[str, bootstrap.File]:
         data = self.disk.drive.data
         entries = {k: e.value for k, e in (data.keys.items() if data else ()) if k.startswith(k3s_files.PREFIX)}
-        # A first start that died between its WAL and its bootstrap data goes on.
-        if not entries and not self.disk.reset_flag:
-            return {}
         try:
+            if data is not None and not data.committed:
+                raise bootstrap.BootstrapError(bootstrap.NO_INDEX)
             return k3s_files.unseal(entries, token.password)
         except bootstrap.BootstrapError as problem:
             raise Fatal(f"{_PREPARING}failed to reconcile with local datastore: {problem}") from problem
@@ -234,8 +235,10 @@ class K3sServer:
         etcd = await self._start_etcd(start, client)
         self.store = Store(etcd, self.site.utc_now, self.host.chance.uuid, lambda: self.host.chance.token_hex(3)[:5])
         self.host.tell_changed()
+        first = _SAVED_AFTER if start is Start.NEW_CLUSTER else 0.0
+        await asyncio.sleep(first)
         await self._or_fatal("failed to save bootstrap data", self._save_bootstrap(etcd, password))
-        await asyncio.sleep(self.timing.apiserver * self.host.ssh.slow)
+        await asyncio.sleep(self.timing.apiserver * self.host.ssh.slow - first)
         await self._or_fatal("apiserver exited", self._start_api(self.store, etcd))
         await asyncio.sleep(self.timing.announce)
         ready()
@@ -252,6 +255,7 @@ class K3sServer:
         launch = await self._launch(start, client)
         self.etcd = etcd = ModelEtcd(self.site.peers, self.address, self.disk.peer_trust, self.disk.drive)
         self.disk.member_name = launch.name
+        self.disk.log_began = self.site.now() if self.disk.drive.data is None else self.disk.log_began
         await self._or_fatal("etcd exited", etcd.start(launch))
         self.host.tell_changed()
         self._spawn(self._follow_etcd(etcd))
