@@ -28,8 +28,14 @@ reached() {
     esac
 }
 
+# The password of a database's URL ends at its last @; it may hold others.
+without_passwords() {
+    sed 's#://[^ ]*@#://#g'
+}
+
 last_lines() {
-    journalctl -q -u "$unit" --since "@$began" -n 60 -o cat --no-pager 2>/dev/null | grep -E "$1" | tail -n 1
+    journalctl -q -u "$unit" --since "@$began" -n 60 -o cat --no-pager 2>/dev/null | grep -E "$1" | tail -n 1 |
+        without_passwords
 }
 
 # How often systemd has started it anew; one that ends again and again for a reason we do not know has no way on.
@@ -41,7 +47,7 @@ last_words() {
     last=$(last_lines 'level=(warning|error|fatal)|rejected')
     [ -n "$last" ] || last=$(journalctl -q "_SYSTEMD_UNIT=$unit.service" --since "@$began" -n 1 -o cat --no-pager 2>/dev/null)
     [ -n "$last" ] || last=$(last_lines 'Failed at step|code=exited|code=killed|Failed with result')
-    printf %s "$last" | sed 's#://[^ @]*@#://#g'
+    printf %s "$last" | without_passwords
 }
 
 is_between_two_starts() {

@@ -217,7 +217,7 @@ birth_cut_off() {
 
 last_complaint() {
     journalctl -q -u k3s -n 300 -o cat --no-pager 2>/dev/null | grep -E 'level=(error|fatal)' | tail -n 1 |
-        sed 's#://[^ @]*@#://#g' | tr -cd '\40-\176' | cut -c -300
+        sed 's#://[^ ]*@#://#g' | tr -cd '\40-\176' | cut -c -300
 }
 
 # Of the k3s server that runs here: whether it takes the token in its file, what it was started with, its API.

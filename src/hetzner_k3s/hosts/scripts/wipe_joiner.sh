@@ -3,12 +3,12 @@
 url=$1 address=$2
 
 member_name() {
-    IFS= read -r name <"$k3s_data/server/db/etcd/name" || [ -n "$name" ]
+    IFS= read -r name <"$k3s_data/server/db/etcd/name" || [ -n "${name:-}" ]
 }
 
 # /db/info gives the members to whoever holds the server password (K3S_RUN_FACTS.md); it goes through stdin, not argv.
 ask_cluster() {
-    IFS= read -r token <"$k3s_data/server/token" || [ -n "$token" ] || return 1
+    IFS= read -r token <"$k3s_data/server/token" || [ -n "${token:-}" ] || return 1
     password=$(printf %s "${token##*:}" | sed 's/[\\"]/\\&/g')
     listed=$(printf '%s\n' "url = \"$url/db/info\"" "user = \"server:$password\"" \
         "cacert = \"$k3s_data/server/tls/server-ca.crt\"" 'silent' 'max-time = 10' 'write-out = "\n%{http_code}"' |
