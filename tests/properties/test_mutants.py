@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.mutants.guards import GUARDS
 from tests.mutants.table import MUTATIONS, Mutation
 
 _ROOT = Path(__file__).parents[2]
@@ -17,7 +18,7 @@ def test_every_law_is_broken() -> None:
     assert {mutation.law for mutation in MUTATIONS} == set(range(1, _LAWS + 1))
 
 
-@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.what)
+@pytest.mark.parametrize("mutation", [*MUTATIONS, *GUARDS], ids=lambda mutation: mutation.what)
 def test_what_a_mutant_changes_is_still_there(mutation: Mutation) -> None:
     text = (_ROOT / "src" / "hetzner_k3s" / mutation.file).read_text()
     assert text.count(mutation.old) == 1
