@@ -30,6 +30,16 @@ NODE = "prod-pool-small-worker1"
 MASTER = HostTarget(server_id=101, name="prod-master1", address="127.0.0.1", port=22, keys={})
 
 
+class HastyClock(LoopClock):
+    """The machine's clock, twenty times as fast."""
+
+    def monotonic(self) -> float:
+        return super().monotonic() * 20
+
+    async def sleep(self, seconds: float) -> None:
+        await super().sleep(seconds / 20)
+
+
 class Access:
     """Gives the kubeconfig, and the port as if it were forwarded."""
 
@@ -43,8 +53,12 @@ class Access:
         return self._port
 
 
-def with_api(tmp_path: Path, test: Callable[[K3sApi, Store], Awaitable[None]]) -> None:
-    """Serve the lab's API on a free port, and hand the adapter to a test."""
+def with_api(
+    tmp_path: Path,
+    test: Callable[[K3sApi, Store], Awaitable[None]],
+    refuses: Callable[[web.BaseRequest], int | None] = lambda _: None,
+) -> None:
+    """Serve the lab's API on a free port, and hand the adapter to a test; `refuses` gives a status in its place."""
 
     async def run() -> None:
         now = datetime.datetime.now(datetime.UTC)
@@ -57,12 +71,18 @@ def with_api(tmp_path: Path, test: Callable[[K3sApi, Store], Awaitable[None]]) -
         context.load_cert_chain(tmp_path / "crt", tmp_path / "key")
         store = Store(MemoryKeyValues())
         await seed.ensure(store)
-        runner = web.ServerRunner(web.Server(ApiFace(store, "127.0.0.1", "v1.36.3+k3s1").handle))
+        face = ApiFace(store, "127.0.0.1", "v1.36.3+k3s1")
+
+        async def handle(request: web.BaseRequest) -> web.StreamResponse:
+            status = refuses(request)
+            return await face.handle(request) if status is None else web.Response(status=status)
+
+        runner = web.ServerRunner(web.Server(handle))
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
         port = cast(int, runner.addresses[0][1])
         access = Access(port, kubeconfig("https://127.0.0.1:6443", ca.certificate, issuer.sign("admin", now)))
-        api = K3sApi(hosts=cast(Any, access), forwarder=access, clock=LoopClock())
+        api = K3sApi(hosts=cast(Any, access), forwarder=access, clock=HastyClock())
         try:
             await store.create(NODES, {"metadata": {"name": NODE}, "spec": {}})
             await test(api, store)
