@@ -155,4 +155,226 @@ HOST_SCRIPTS: Final = (
     ),
 )
 
-GUARDS: Final[tuple[Mutation, ...]] = HOST_SCRIPTS
+_LOOP: Final = ("tests/sim/test_loop.py",)
+
+LOOP: Final = (
+    Mutation(
+        law=10,
+        what="a step begins without a look at the lock",
+        file="reconcile.py",
+        old="            await self.held.check()\n",
+        new="",
+        tests=_LOOP,
+    ),
+    Mutation(
+        law=6,
+        what="the lock of a run that lives is deleted",
+        file="act/lock.py",
+        old='if found is not None and ports.local.run_is_dead(found.labels.get(naming.LABEL_LOCK_RUN, "")):',
+        new="if found is not None:",
+        tests=_LOOP,
+    ),
+    Mutation(
+        law=9,
+        what="a run that left a master alone is converged",
+        file="reconcile.py",
+        old="self._unless_failed(ExitCode.PENDING if plan.degraded else ExitCode.CONVERGED)",
+        new="self._unless_failed(ExitCode.CONVERGED)",
+        tests=("tests/sim/test_masters.py", "-k", "beside_it"),
+    ),
+    Mutation(
+        law=2,
+        what="the outcome of a step is folded into a listing that failed",
+        file="reconcile.py",
+        old="    if _unlisted(state):\n        return state\n    step = planned.step",
+        new="    step = planned.step",
+        tests=_LOOP,
+    ),
+    Mutation(
+        law=6,
+        what="SIGTERM kills a run with its lock",
+        file="cli/wiring.py",
+        old="    _end_orderly_on_sigterm()\n",
+        new="",
+        tests=("tests/cli/test_sigterm.py",),
+    ),
+    Mutation(
+        law=6,
+        what="a run that is cancelled keeps its lock",
+        file="act/lock.py",
+        old="        await lock.release()\n",
+        new="",
+        tests=_LOOP,
+    ),
+)
+
+_HETZNER: Final = ("tests/contract/test_adapter_guards.py",)
+
+HETZNER: Final = (
+    Mutation(
+        law=2,
+        what="a server that cannot be asked for is absent",
+        file="adapters/hetzner/cloud.py",
+        old='            if failure.code == "not_found":\n                return None\n            raise\n'
+        "        return resource",
+        new="            return None\n        return resource",
+        tests=_HETZNER,
+    ),
+    Mutation(
+        law=6,
+        what="a deletion that failed is a success",
+        file="adapters/hetzner/deletion.py",
+        old='            if failure.code != "not_found":\n                raise\n            return',
+        new="            return",
+        tests=_HETZNER,
+    ),
+    Mutation(
+        law=2,
+        what="any action is a rebuild",
+        file="adapters/hetzner/cloud.py",
+        old=' if a["command"] == "rebuild_server")',
+        new=")",
+        tests=_HETZNER,
+    ),
+    Mutation(
+        law=2,
+        what="a rebuild that failed is one",
+        file="adapters/hetzner/cloud.py",
+        old='{"sort": "id:desc", "status": "success", "per_page": 50}',
+        new='{"sort": "id:desc", "per_page": 50}',
+        tests=_HETZNER,
+    ),
+    Mutation(
+        law=2,
+        what="an action that is not listed has succeeded",
+        file="adapters/hetzner/actions.py",
+        old='self._resolve(action_id, unfinished(f"Hetzner does not know action {action_id} any more", "not_found"))',
+        new="self._resolve(action_id, None)",
+        tests=_HETZNER,
+    ),
+    Mutation(
+        law=6,
+        what="rules of a firewall are not waited for",
+        file="adapters/hetzner/cloud.py",
+        old='/actions/set_rules", body)\n        await self._actions.finish(*answer["actions"], within=_ACTION_WITHIN)',
+        new='/actions/set_rules", body)\n        del answer',
+        tests=_HETZNER,
+    ),
+    Mutation(
+        law=6,
+        what="no server is ever protected",
+        file="adapters/hetzner/translate.py",
+        old='        placement_group=(raw.get("placement_group") or {}).get("id"),\n        protected=_protected(raw),',
+        new='        placement_group=(raw.get("placement_group") or {}).get("id"),\n        protected=False,',
+        tests=_HETZNER,
+    ),
+)
+
+_KUBE: Final = ("tests/adapters/test_kube_guards.py",)
+
+KUBERNETES: Final = (
+    Mutation(
+        law=6,
+        what="a Node is deleted whatever its UID",
+        file="adapters/kube.py",
+        old=', "preconditions": {"uid": uid}}\n            answer = await session.http.request("DELETE"',
+        new='}\n            answer = await session.http.request("DELETE"',
+        tests=_KUBE,
+    ),
+    Mutation(
+        law=6,
+        what="a deletion of a Node that was refused is no failure",
+        file="adapters/kube.py",
+        old="            if answer.status_code not in (404, 409):  # gone already, or another Node has the name by "
+        "now\n                answer.raise_for_status()\n",
+        new="            del answer\n",
+        tests=_KUBE,
+    ),
+    Mutation(
+        law=6,
+        what="every finalizer is taken off a Node",
+        file="adapters/kube.py",
+        old="for finalizer in metadata.finalizers or [] if finalizer not in _K3S_FINALIZERS]",
+        new="for finalizer in () if finalizer]",
+        tests=_KUBE,
+    ),
+    Mutation(
+        law=6,
+        what="a Node that is not being deleted is released",
+        file="adapters/kube.py",
+        old=" or not _node(node).deleting:",
+        new=":",
+        tests=_KUBE,
+    ),
+    Mutation(
+        law=6,
+        what="a Node of another UID is released",
+        file="adapters/kube.py",
+        old="if node is None or _node(node).uid != uid or not _node(node).deleting:",
+        new="if node is None or not _node(node).deleting:",
+        tests=_KUBE,
+    ),
+    Mutation(
+        law=6,
+        what="a deletion waits until nobody has the Node's name",
+        file="adapters/kube.py",
+        old="            return node is None or _node(node).uid != uid\n\n        await self._persist(master, delete",
+        new="            return node is None\n\n        await self._persist(master, delete",
+        tests=_KUBE,
+    ),
+    Mutation(
+        law=9,
+        what="a deletion is not tried again while the API starts",
+        file="adapters/kube.py",
+        old="if not _is_passing(failure.__cause__) or self._clock.monotonic() >= ends:",
+        new="if True:",
+        tests=_KUBE,
+    ),
+)
+
+_SSH: Final = ("tests/adapters/test_ssh_guards.py",)
+
+SSH: Final = (
+    Mutation(
+        law=8,
+        what="a password is offered to a host",
+        file="adapters/ssh.py",
+        old='"preferred_auth": "publickey",',
+        new='"preferred_auth": "publickey,password",',
+        tests=_SSH,
+    ),
+    Mutation(
+        law=8,
+        what="the connection is kept after the host key was rotated",
+        file="adapters/ssh.py",
+        old="            if isinstance(operation, RotateHostKey):\n",
+        new="            if False:\n",
+        tests=_SSH,
+    ),
+    Mutation(
+        law=6,
+        what="an operation whose outcome cannot be asked did not happen",
+        file="adapters/ssh.py",
+        old="what + _words(failure), fate=Fate.MAY_HAVE_HAPPENED",
+        new="what + _words(failure)",
+        tests=_SSH,
+    ),
+    Mutation(
+        law=9,
+        what="an operation has no time limit",
+        file="adapters/ssh.py",
+        old="asyncio.timeout(invocation.limit)",
+        new="asyncio.timeout(None)",
+        tests=_SSH,
+    ),
+    Mutation(
+        law=6,
+        what="an operation that outlived its connection is not asked for",
+        file="adapters/ssh.py",
+        old="            if not operation.mutating:\n                raise _unreachable(target, SshStage.SESSION",
+        new="            if True:\n                raise _unreachable(target, SshStage.SESSION",
+        tests=_SSH,
+    ),
+)
+
+GUARDS: Final[tuple[Mutation, ...]] = (*HOST_SCRIPTS, *LOOP, *HETZNER, *KUBERNETES, *SSH)
