@@ -91,6 +91,10 @@ class Cloud(Protocol):
 
     async def set_firewall_rules(self, firewall_id: int, rules: Sequence[FirewallRule]) -> None: ...
 
+    async def apply_firewall(self, firewall_id: int, selector: str) -> None:
+        """Apply a firewall to all servers with a label, those to come included; one that has it already keeps it."""
+        ...
+
     async def create_load_balancer(
         self, name: str, location: str, network_id: int, selector: str, labels: Mapping[str, str]
     ) -> LoadBalancer:

@@ -336,7 +336,7 @@ def _focus(done: list[PlannedStep], state: ClusterState) -> Focus:
     plane's own (ARCHITECTURE §4).
     """
     hosts: set[int] = set()
-    servers = any(planned.reason is Reason.LOST for planned in done)
+    servers = any(planned.reason is Reason.LOST or isinstance(planned.step, PowerOn) for planned in done)
     kube = False
     for planned in done:
         step = planned.step

@@ -87,6 +87,7 @@ CALLS: dict[str, Callable[[HetznerCloud], Coroutine[Any, Any, Any]]] = {
     "create_placement_group": lambda c: c.create_placement_group("demo", {}),
     "create_firewall": lambda c: c.create_firewall("demo", [RULE], "cluster=demo", {}),
     "set_firewall_rules": lambda c: c.set_firewall_rules(7, [RULE]),
+    "apply_firewall": lambda c: c.apply_firewall(7, "cluster=demo"),
     "create_load_balancer": lambda c: c.create_load_balancer("demo", "fsn1", 7, "cluster=demo", {}),
     "create_server": lambda c: c.create_server(ORDER),
     "power_on": lambda c: c.power_on(7),

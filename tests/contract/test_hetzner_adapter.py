@@ -319,6 +319,10 @@ def test_everything_of_a_cluster_is_made_and_deleted(lab: Lab) -> None:
         firewall = await cloud.create_firewall("demo", [SSH_RULE], "cluster=demo", {"a": "b"})
         assert (firewall.rules, firewall.selectors) == ((SSH_RULE,), ("cluster=demo",))
         await cloud.set_firewall_rules(firewall.id, [SSH_RULE, replace(SSH_RULE, port="80")])
+        for _ in range(2):  # what is applied already stays so
+            await cloud.apply_firewall(firewall.id, "role=master")
+        (applied,) = (await cloud.survey()).firewalls
+        assert set(applied.selectors) == {"cluster=demo", "role=master"}
         balancer = await cloud.create_load_balancer("demo-api", "fsn1", order.network, "cluster=demo", {})
         assert balancer.public_ipv4
         assert balancer.selectors == ("cluster=demo",)

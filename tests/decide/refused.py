@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.decide.cases import case
 from tests.decide.disasters import DISASTERS
+from tests.decide.refused_access import OUR_ACCESS
 from tests.decide.refused_database import ON_DATABASE
 from tests.decide.refused_joins import BEFORE_A_JOIN, CONSENTS
 from tests.decide.refused_masters import KEYS, MASTERS, MEMBERS, WORKERS
@@ -22,6 +23,7 @@ CASES = {
     **KEYS,
     **IDENTITY,
     **LISTING,
+    **OUR_ACCESS,
     **BIRTH,
     **MEMBERS,
     **WORKERS,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .situations_access import ACCESS
 from .situations_advice import ADVICE
 from .situations_birth import BIRTH
 from .situations_deletion import DELETION
@@ -31,6 +32,7 @@ _TOPICS = (
     DISASTER,
     RESTORE_FILES,
     DELETION,
+    ACCESS,
     ADVICE,
 )
 SITUATIONS = [situation for topic in _TOPICS for situation in topic.scenarios]

@@ -14,6 +14,7 @@ from dataclasses import replace
 from hetzner_k3s.act.context import Context, LabelChange, Outcome
 from hetzner_k3s.act.waiting import until
 from hetzner_k3s.model import naming
+from hetzner_k3s.model.access import silence_explained
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.errors import HostUnreachable, SshStage
 from hetzner_k3s.model.host import HostFacts, HostKeyKind
@@ -59,7 +60,9 @@ async def _first_contact(context: Context, server: Server) -> HostFacts:
                 raise
             return None
 
-    what = f"{server.name} does not answer by SSH"
+    what = f"{server.name} does not answer by SSH on port {context.spec.ssh.port}"
+    if explained := silence_explained(context.spec, context.state.view, context.state.local.public_address):
+        what += f"; {explained}"
     return await until(context.ports.clock, look, what=what, within=_BOOT_WITHIN, every=_POLL)
 
 

@@ -38,10 +38,14 @@ async def ensure_firewall(step: EnsureFirewall, context: Context) -> Outcome:
     if step.existing is None:
         context.say(step.target, "making the firewall")
         return Outcome((await cloud.create_firewall(step.target, step.rules, step.selector, step.labels),))
+    before = next(f for f in context.state.view.firewalls if f.id == step.existing)
     context.say(step.target, "setting the firewall's rules")
     await cloud.set_firewall_rules(step.existing, step.rules)
-    before = next(f for f in context.state.view.firewalls if f.id == step.existing)
-    return Outcome((replace(before, rules=step.rules),))
+    if step.selector in before.selectors:
+        return Outcome((replace(before, rules=step.rules),))
+    context.say(step.target, f"applying the firewall to servers with {step.selector}")
+    await cloud.apply_firewall(step.existing, step.selector)
+    return Outcome((replace(before, rules=step.rules, selectors=(*before.selectors, step.selector)),))
 
 
 async def ensure_load_balancer(step: EnsureLoadBalancer, context: Context) -> Outcome:

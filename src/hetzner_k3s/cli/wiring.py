@@ -26,6 +26,7 @@ from hetzner_k3s.adapters.system import (
     OperatorMachine,
     SystemClock,
     SystemRng,
+    public_address,
     read_given,
 )
 from hetzner_k3s.cli import library_log
@@ -122,6 +123,7 @@ async def _open_outside(spec: ClusterSpec, given: GivenSnapshot | None) -> Async
             clock=clock,
             tokens=_tokens(),
             given=given,
+            address=public_address() if endpoint == DEFAULT_ENDPOINT else None,
         ),
         host_keys=Ed25519HostKeys(),
         clock=clock,

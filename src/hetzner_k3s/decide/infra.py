@@ -79,19 +79,31 @@ def _placement_groups(basis: Basis) -> tuple[PlannedStep, ...]:
 
 def _firewall(basis: Basis) -> tuple[PlannedStep, ...]:
     existing = lookup.firewall(basis.spec, basis.view)
-    rules = firewall_rules(basis.spec)
-    if existing and _effect(existing.rules) == _effect(rules):
+    rules, selector = firewall_rules(basis.spec), naming.cluster_selector(basis.spec.name)
+    differ = existing is not None and _effect(existing.rules) != _effect(rules)
+    if existing and not differ and selector in existing.selectors:
         return ()
     step = EnsureFirewall(
         target=naming.firewall(basis.spec.name),
         rules=rules,
-        selector=naming.cluster_selector(basis.spec.name),
+        selector=selector,
         labels={naming.LABEL_CLUSTER: basis.spec.name},
         existing=existing.id if existing else None,
     )
     if existing:
-        return (_planned(step, "its rules differ from the file's", Reason.DIFFERS),)
+        because = "its rules differ from the file's" if differ else "it is not applied to the cluster's servers"
+        return (_planned(step, because, Reason.DIFFERS),)
     return (_planned(step, "the project has no firewall of this name"),)
+
+
+def firewall_steps(basis: Basis) -> tuple[Step, ...]:
+    """Return what would be done about the firewall."""
+    return tuple(planned.step for planned in _firewall(basis))
+
+
+def from_outside(spec: ClusterSpec, rules: tuple[FirewallRule, ...]) -> tuple[FirewallRule, ...]:
+    """Return the rules about packets from outside the private network."""
+    return tuple(rule for rule in rules if rule.networks != (spec.network.subnet,))
 
 
 def _effect(rules: tuple[FirewallRule, ...]) -> frozenset[tuple[str, str, str, frozenset[str]]]:
@@ -173,5 +185,10 @@ def _with_firewall(view: CloudView, step: EnsureFirewall) -> CloudView:
     if step.existing is None:
         made = Firewall(id=-3, name=step.target, rules=step.rules, selectors=(step.selector,), labels=step.labels)
         return replace(view, firewalls=(*view.firewalls, made))
-    changed = (replace(f, rules=step.rules) if f.id == step.existing else f for f in view.firewalls)
+    changed = (_applied(firewall, step) if firewall.id == step.existing else firewall for firewall in view.firewalls)
     return replace(view, firewalls=tuple(changed))
+
+
+def _applied(firewall: Firewall, step: EnsureFirewall) -> Firewall:
+    selectors = tuple(dict.fromkeys((*firewall.selectors, step.selector)))
+    return replace(firewall, rules=step.rules, selectors=selectors)

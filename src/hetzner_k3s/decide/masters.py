@@ -9,6 +9,7 @@ from hetzner_k3s.decide.former import is_former, is_of_this_cluster, may_be_wipe
 from hetzner_k3s.decide.healthy import healthy_names, others_serve, witnesses
 from hetzner_k3s.decide.machines import whereabouts
 from hetzner_k3s.decide.replacement import discarded, flag
+from hetzner_k3s.decide.silence import address_explained, known_of_silence
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.identity import Phase
@@ -32,6 +33,9 @@ def healthy_master_left(basis: Basis) -> tuple[Refusal, ...]:
         advice = _ONLY_REMOVED
     if differing := tokens.differing(masters):
         seen, advice = f"{seen}. {differing}", f"{_ONE_TOKEN} {advice}"
+    if any(m.stage is Stage.SILENT for m in masters):
+        known, cure = known_of_silence(basis)
+        seen, advice = f"{seen}.{known}".removesuffix("."), f"{cure}{advice}"
     coming = sum(_has_data_and_runs(m) for m in masters)
     return (_no_quorum(born, seen, advice, passing=coming >= quorum.majority(len(masters))),)
 
@@ -208,12 +212,13 @@ assert _CODE.keys() | {Stage.KEY_CHANGED, Stage.DENIED, Stage.CHANGING} == TROUB
 
 
 def _troubled(basis: Basis, master: MasterView, server: Server) -> Refusal:
+    known, cure = known_of_silence(basis) if master.stage is Stage.SILENT else address_explained(basis, master)
     return Refusal(
         code=_CODE[master.stage],
-        saw=f"Master {master.name} ({whereabouts(server)}) is {master.stage.value}: {master.detail}. "
+        saw=f"Master {master.name} ({whereabouts(server)}) is {master.stage.value}: {master.detail}.{known} "
         f"{_healthy(basis)}.",
         why="The server exists and may hold data; silence is not death, so it is neither replaced nor restarted.",
-        you_can=f"{_FIRST[master.stage]} {_if_it_is_lost(basis, master)}",
+        you_can=f"{cure or _FIRST[master.stage] + ' '}{_if_it_is_lost(basis, master)}",
         passing=master.stage is Stage.SILENT or (master.stage is Stage.SICK and _has_data_and_runs(master)),
     )
 

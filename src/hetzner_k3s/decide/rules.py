@@ -1,13 +1,15 @@
 """The product's table of contents: what forbids acting, and what is done, in order.
 
 All gates are evaluated and any refusal stops every scope: no server is bought, no worker deleted beside a control plane
-that we do not understand. Then come the moves. Of CONTROL_PLANE the first with an opinion decides; the others are
+that we do not understand. Only first aid, which needs no host and loses nothing, is held by nothing but what speaks
+against it. Then come the moves. Of CONTROL_PLANE the first with an opinion decides; the others are
 scopes of their own.
 """
 
 from __future__ import annotations
 
 from hetzner_k3s.decide import (
+    access,
     addons,
     alarms,
     api,
@@ -21,6 +23,7 @@ from hetzner_k3s.decide import (
     disaster,
     drift,
     encryption,
+    first_aid,
     former,
     identity,
     infra,
@@ -64,6 +67,7 @@ PROJECT_GATES: tuple[Gate, ...] = (
     listing.resources_are_ours,
     listing.network_exists,
     listing.ssh_key_is_ours,
+    access.operator_stays_in,
     database.datastore_agrees,
     orders.orders_can_be_filled,
 )
@@ -235,7 +239,8 @@ def plan(spec: ClusterSpec, state: ClusterState, intent: Intent, in_flight: froz
     degraded = tuple(told for note in DEGRADED for told in note(basis)) if create else ()
     refusals = _refusals(basis, _gates(basis) if create else DELETE_GATES)
     if refusals:
-        return Plan(refusals=refusals, notes=notes)
+        aid = first_aid.first_aid(basis) if create else ()
+        return Plan(steps=startable(aid, in_flight), refusals=refusals, notes=notes)
     opinions = _opinions(basis) if create else (teardown.tear_down(basis),)
     steps = startable((step for opinion in opinions for step in opinion.steps), in_flight)
     waits = tuple(wait for opinion in opinions for wait in opinion.waits)

@@ -13,7 +13,9 @@ from hetzner_k3s.decide.machines import NamedServer, whereabouts
 from hetzner_k3s.decide.nodes import stale_node
 from hetzner_k3s.decide.power import powering, rest
 from hetzner_k3s.decide.servers import prepare
+from hetzner_k3s.decide.silence import attaching, known_of_silence
 from hetzner_k3s.model.cloud import Server
+from hetzner_k3s.model.contact import private_ip
 from hetzner_k3s.model.host import HostFacts
 from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.kube import KubeNode
@@ -67,7 +69,7 @@ def workers_explained(basis: Basis) -> tuple[Refusal, ...]:
         return ()
     views = [view_worker(basis, spec) for spec in basis.spec.workers()]
     return tuple(
-        _troubled(v, v.server)
+        _troubled(basis, v, v.server)
         for v in views
         if v.server is not None and v.stage in _CODE and not _explained(basis, v.server, v.facts)
     )
@@ -106,15 +108,26 @@ _ADVICE = {
 }
 
 
-def _troubled(worker: WorkerView, server: Server) -> Refusal:
+def _troubled(basis: Basis, worker: WorkerView, server: Server) -> Refusal:
+    known, cure = _known(basis, worker, server)
     return Refusal(
         code=_CODE[worker.stage],
-        saw=f"Worker {worker.name} ({whereabouts(server)}) {_clause(worker.stage)}: {worker.detail}.",
+        saw=f"Worker {worker.name} ({whereabouts(server)}) {_clause(worker.stage)}: {worker.detail}.{known}",
         why="The server exists and may run workloads or hold local volumes; it is neither replaced nor restarted.",
-        you_can=f"{_ADVICE[worker.stage].format(worker.name)}; or delete the server at Hetzner and run `create` again "
-        "to have it made anew.",
+        you_can=f"{cure}{_ADVICE[worker.stage].format(worker.name)}; or delete the server at Hetzner and run `create` "
+        "again to have it made anew.",
         passing=worker.stage is Stage.SICK and worker.facts is not None and worker.facts.agent_unit.runs,
     )
+
+
+def _known(basis: Basis, worker: WorkerView, server: Server) -> tuple[str, str]:
+    """Return what is known beside of a worker that is silent, or without the address of its Node, and the cure."""
+    if worker.stage is Stage.SILENT:
+        return known_of_silence(basis)
+    address = worker.node.internal_ip if worker.node else None
+    if worker.stage is not Stage.SICK or not address or private_ip(server, basis.plane.network_id) is not None:
+        return "", ""
+    return f" It has no address in the cluster's network; its Node has {address}.", attaching(basis, server, address)
 
 
 def _clause(stage: Stage) -> str:

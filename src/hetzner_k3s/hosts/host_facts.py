@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from ipaddress import ip_address
 
 from hetzner_k3s.hosts.ca_bundle import ca_hash, former_hashes
 from hetzner_k3s.hosts.supervisor_facts import supervisor_facts
@@ -42,6 +43,7 @@ def host_facts(answer: object, key: HostKeyKind) -> HostFacts:
         clock=document.number("clock"),
         boot_finished=document.flag("boot_finished"),
         interfaces=_interfaces(document.text("interfaces")),
+        seen_from=_address(document.optional_text("seen_from")),
         k3s_version=document.optional_text("k3s_version"),
         server_unit=units.get("k3s.service", UnitFacts()),
         agent_unit=units.get("k3s-agent.service", UnitFacts()),
@@ -100,6 +102,14 @@ def _interfaces(listed: str) -> dict[str, str]:
     """Read pairs of interface and address into address -> interface."""
     words = listed.split()
     return dict(zip(words[1::2], words[0::2], strict=False))
+
+
+def _address(text: str | None) -> str | None:
+    """Return an address as it is usually written."""
+    try:
+        return str(ip_address(text)) if text else None
+    except ValueError:
+        raise Malformed("seen_from is no address") from None
 
 
 def _units(shown: str, uptime: float) -> dict[str, UnitFacts]:

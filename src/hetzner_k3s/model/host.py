@@ -252,6 +252,8 @@ class HostFacts:
     """Whether what lies here was left by a restore that has not ended."""
     agentless: bool = False
     """Whether k3s is started without its agent here, because the lost masters' Nodes have yet to be deleted."""
+    seen_from: str | None = None
+    """The address that this host sees us at."""
     log: LogPosition | None = None
     stored_uid: str | None = None
 

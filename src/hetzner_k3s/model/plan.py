@@ -112,7 +112,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What may be started now. With a refusal there are no steps."""
+    """What may be started now. Beside a refusal that is first aid only (`decide.first_aid`)."""
 
     steps: tuple[PlannedStep, ...] = ()
     waits: tuple[Wait, ...] = ()

@@ -44,6 +44,8 @@ class LocalEvidence:
     given_up: tuple[str, ...] = ()
     rescues: tuple[Rescue, ...] = ()
     snapshot: GivenFile | None = None
+    public_address: str | None = None
+    """The address that this machine has in the internet by itself; None behind a router that has it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -190,6 +190,18 @@ class HetznerCloud:
         await self._actions.finish(*answer.children("actions"), within=_ACTION_WITHIN)
 
     @_answering(effect=True)
+    async def apply_firewall(self, firewall_id: int, selector: str) -> None:
+        """Apply a firewall to a label selector."""
+        body = {"apply_to": [{"type": "label_selector", "label_selector": {"selector": selector}}]}
+        try:
+            answer = await self._api.repeatable_post(f"/firewalls/{firewall_id}/actions/apply_to_resources", body)
+        except CloudError as failure:
+            if failure.code != "firewall_already_applied":
+                raise
+            return
+        await self._actions.finish(*answer.children("actions"), within=_ACTION_WITHIN)
+
+    @_answering(effect=True)
     async def create_load_balancer(
         self, name: str, location: str, network_id: int, selector: str, labels: Mapping[str, str]
     ) -> LoadBalancer:

@@ -4,6 +4,7 @@ from hetzner_k3s.adapters.system.bundle import BackupBundle
 from hetzner_k3s.adapters.system.given import GivenSnapshot, read_given
 from hetzner_k3s.adapters.system.host_keys import Ed25519HostKeys
 from hetzner_k3s.adapters.system.operator import OperatorMachine
+from hetzner_k3s.adapters.system.own_address import public_address
 from hetzner_k3s.adapters.system.sources import SystemClock, SystemRng
 
 __all__ = [
@@ -13,5 +14,6 @@ __all__ = [
     "OperatorMachine",
     "SystemClock",
     "SystemRng",
+    "public_address",
     "read_given",
 ]

@@ -46,6 +46,7 @@ class OperatorMachine:
         run: this run's id, as in the operator lock's labels.
         clock: for the times in the journal.
         tokens: k3s tokens that the user handed to this run, for the restore of a snapshot.
+        address: the address that this machine has in the internet, where it knows it.
         given: the snapshot that the run's `--restore` names by its path; a backup's token is one of the tokens.
     """
 
@@ -58,7 +59,9 @@ class OperatorMachine:
         clock: Clock,
         tokens: Sequence[Secret] = (),
         given: GivenSnapshot | None = None,
+        address: str | None = None,
     ) -> None:
+        self._address = address
         beside = (given.token,) if given is not None and given.token is not None else ()
         self._tokens = {token_hash(token.reveal()): token for token in (*beside, *tokens)}
         self._given = given
@@ -77,7 +80,10 @@ class OperatorMachine:
         snapshot = self._given.file if self._given else None
         if found.ca is not None and found.ca in _closed_cas(births):
             return LocalEvidence(
-                open_birth=_is_open(births), token_hashes=tuple(self._tokens), snapshot=snapshot
+                open_birth=_is_open(births),
+                token_hashes=tuple(self._tokens),
+                snapshot=snapshot,
+                public_address=self._address,
             )  # `delete --force` leaves the file, as 2.6 does
         return LocalEvidence(
             kubeconfig_ca=found.ca,
@@ -87,6 +93,7 @@ class OperatorMachine:
             given_up=tuple(sorted(_closed_cas(births))),
             rescues=rescues.found(self._rescues),
             snapshot=snapshot,
+            public_address=self._address,
         )
 
     def snapshot(self) -> AsyncIterator[bytes]:

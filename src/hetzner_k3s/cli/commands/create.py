@@ -21,12 +21,6 @@ from hetzner_k3s.reconcile import Wish, converge
 @config_option
 @quiet_option
 @consent_options
-@click.option(
-    "--skip-current-ip-validation",
-    is_flag=True,
-    expose_value=False,
-    help="Accepted as hetzner-k3s 2.x does; there is no such validation here.",
-)
 def create(config: Path, quiet: bool, consents: Consents) -> ExitCode:
     """Make the cluster that the file describes, or bring it back to that.
 

@@ -79,6 +79,12 @@ _CONSENTS: Final = (
         metavar="ID8",
         help="Give a lost cluster up, and begin a new one of its name.",
     ),
+    click.option(
+        "--skip-current-ip-validation",
+        "skip_address_check",
+        is_flag=True,
+        help="Set the firewall although its rules would shut this machine out.",
+    ),
 )
 
 

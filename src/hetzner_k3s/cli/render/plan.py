@@ -18,6 +18,7 @@ def forecast_lines(cluster: str, forecast: Forecast) -> Iterator[str]:
     yield from (f"degraded: {what}" for what in forecast.degraded)
     yield from plan_lines(cluster, forecast.waves)
     yield from wait_lines(forecast.waits)
+    yield from first_aid_lines(forecast)
     yield from refusal_lines(forecast.refusals)
     if not (forecast.waves or forecast.waits or forecast.refusals):
         yield f"{cluster} is as the file says: nothing {'else ' if forecast.degraded else ''}to do"
@@ -87,6 +88,12 @@ def wait_lines(waits: Iterable[Wait]) -> Iterator[str]:
     """Render what has to come by itself."""
     for wait in waits:
         yield f"waiting for {wait.what} (up to {wait.deadline:.0f} s): {wait.because}"
+
+
+def first_aid_lines(forecast: Forecast) -> Iterator[str]:
+    """Render what becomes of refusals beside which something is done: it may be what ends them."""
+    if forecast.waves and forecast.refusals:
+        yield "this is done first, whatever else is refused; then all is looked at again. As it is now:"
 
 
 def refusal_lines(refusals: Iterable[Refusal]) -> Iterator[str]:

@@ -278,7 +278,8 @@ print_facts() {
     printf '{"machine_id":"%s","hostname":"%s","clock":%s,' "$machine_id" "$host_name" "$(date +%s.%N)"
     printf '"boot_finished":%s,"k3s_version":%s,' \
         "$(is_there /var/lib/cloud/instance/boot-finished)" "$(json_or_null "$(k3s_version)")"
-    printf '"interfaces":%s,' "$(json_string "$(interfaces)")"
+    connection=${SSH_CONNECTION:-}
+    printf '"interfaces":%s,"seen_from":%s,' "$(json_string "$(interfaces)")" "$(json_or_null "${connection%% *}")"
     printf '"uptime":%s,"units":%s,"operation":%s,' "${uptime%% *}" "$(json_string "$(units)")" "${last_operation:-null}"
     printf '"restoring":%s,"agentless":%s,' "$(is_there "$our_state/restoring")" "$(is_there "$agentless")"
     printf '"cut_off":%s,' "$(json_or_null "$(birth_cut_off)")"

@@ -10,7 +10,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from hetzner_k3s.lab.cloud.machines import MachineSpec, PrivateNic
+from hetzner_k3s.lab.cloud.machines import FirewallRule, MachineSpec, PrivateNic
 from hetzner_k3s.lab.k3s.logfmt import Fatal, ShutdownRequested
 from hetzner_k3s.lab.simulated import config_file
 from hetzner_k3s.lab.simulated.disk import Disk
@@ -30,6 +30,7 @@ _BOOT = (3.0, 7.0)
 _CLOUD_INIT = (1.0, 4.0)
 _DOWNLOAD = (2.0, 7.0)
 _JOURNAL_LINES = 400
+_SSH_PORT = 22
 
 _EXPECTED = (Fatal, ShutdownRequested, OperationRefused)
 """How processes and operations on a host may end; everything else is a bug of the simulation."""
@@ -88,6 +89,9 @@ class Host:
         self.disk = self._fresh_disk()
         self.powered = self.frozen = self.ssh_up = self.permit = False
         self.ssh = Ssh()
+        self.ssh_port = _ssh_port(spec.user_data)
+        self.rules: tuple[FirewallRule, ...] | None = None
+        """Those of the firewalls on its public interface; None without one."""
         self.units: dict[K3sRole, Unit] = {}
         self.journal: deque[JournalLine] = deque(maxlen=_JOURNAL_LINES)
         self.operation: asyncio.Task[Any] | None = None
@@ -277,6 +281,13 @@ def _document(user_data: str) -> dict[str, Any]:
 def _boot_key(user_data: str) -> str | None:
     public = _document(user_data).get("ssh_keys", {}).get("ed25519_public")
     return host_key_label(base64.b64decode(public.split()[1])) if public else None
+
+
+def _ssh_port(user_data: str) -> int:
+    """Return the port that cloud-init writes into sshd's configuration."""
+    texts = (str(file.get("content", "")) for file in _document(user_data).get("write_files", ()))
+    ports = (text.split()[1] for text in texts if text.startswith("Port "))
+    return int(next(ports, _SSH_PORT))
 
 
 def _version(user_data: str) -> str | None:

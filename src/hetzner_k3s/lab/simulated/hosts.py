@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
+from dataclasses import replace
 from typing import Any, Final, TypeVar, cast
 
-from hetzner_k3s.lab.simulated import host_operations, refusal, snapshots
+from hetzner_k3s.lab.simulated import firewall, host_operations, refusal, snapshots
 from hetzner_k3s.lab.simulated.chance import Chance
 from hetzner_k3s.lab.simulated.host import Host
 from hetzner_k3s.lab.simulated.moments import Moments
@@ -23,7 +24,7 @@ from hetzner_k3s.model.errors import (
     ProductError,
     SshStage,
 )
-from hetzner_k3s.model.host import HostKeyKind, OperationRecord
+from hetzner_k3s.model.host import HostFacts, HostKeyKind, OperationRecord
 from hetzner_k3s.model.operations import Done, Operation, ReceiveSnapshot
 
 R = TypeVar("R")
@@ -45,10 +46,11 @@ class SimulatedHosts:
         site: where the hosts stand.
         moments: of the run.
         chance: draws latencies and operation ids.
+        address: where that machine's packets come from.
     """
 
-    def __init__(self, site: Site, moments: Moments, chance: Chance) -> None:
-        self._site, self._moments, self._chance = site, moments, chance
+    def __init__(self, site: Site, moments: Moments, chance: Chance, address: str) -> None:
+        self._site, self._moments, self._chance, self._address = site, moments, chance, address
         self.writes: list[str] = []
         """Every mutating operation of this run."""
 
@@ -102,10 +104,10 @@ class SimulatedHosts:
         await asyncio.sleep(self._chance.uniform(*_TRIP))
         self._moments.check()
         host = self._site.host_at(target.address)
-        if host is None or not host.awake or host.ssh.silent:
+        if host is None or not host.awake or host.ssh.silent or not firewall.passes(host, target, self._address):
             await asyncio.sleep(_CONNECT_SECONDS)
             raise _unreachable(target, SshStage.TCP, "no answer: timed out")
-        if not host.ssh_up:
+        if not host.ssh_up or target.port != host.ssh_port:
             raise _unreachable(target, SshStage.TCP, "no answer: connection refused")
         key = target.keys.get(host.disk.host_key)
         if key is None:
@@ -119,7 +121,8 @@ class SimulatedHosts:
     async def _read(self, host: Host, key: HostKeyKind, target: HostTarget, operation: Operation[Any]) -> Any:
         work = host.spawn(host_operations.carry_out(host, operation, key))
         try:
-            return await _unless_cut(host, work)
+            answer = await _unless_cut(host, work)
+            return replace(answer, seen_from=self._address) if isinstance(answer, HostFacts) else answer
         except _Cut as cut:
             work.cancel()
             raise _unreachable(target, SshStage.SESSION, "connection lost") from cut

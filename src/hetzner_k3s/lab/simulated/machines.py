@@ -64,7 +64,9 @@ class SimulatedMachines:
             self.site.network_changed()
 
     async def firewall(self, server_id: int, rules: tuple[FirewallRule, ...] | None) -> None:
-        """Take note of nothing: packets are lost by faults only, `Ssh.silent` among them."""
+        """Put rules on the public interface: they decide who reaches its SSH, and nothing else here."""
+        if server_id in self.site.hosts:
+            self.site.hosts[server_id].rules = rules
 
     async def balance(self, spec: BalancerSpec) -> None:
         """Run a load balancer."""

@@ -27,6 +27,10 @@ class OperatorMachine:
     """A laptop: its kubeconfig, its journals, and which of the runs started on it still live."""
 
     name: str = "laptop"
+    address: str = "203.0.113.77"
+    """Where its packets come from, as servers see them."""
+    knows_its_address: bool = False
+    """Whether that is an address of its own, and not that of a router that it is behind."""
     kubeconfig: str | None = None
     births: list[str] = field(default_factory=list)
     given_up: set[str] = field(default_factory=set)
@@ -80,6 +84,7 @@ class SimulatedLocal:
             given_up=tuple(sorted(self._machine.given_up)),
             token_hashes=tuple(identity.token_hash(token.reveal()) for token in self._machine.tokens),
             snapshot=self._machine.snapshot[0] if self._machine.snapshot else None,
+            public_address=self._machine.address if self._machine.knows_its_address else None,
         )
 
     async def snapshot(self) -> AsyncIterator[bytes]:

@@ -104,7 +104,7 @@ class World:
         machine, run = machine or self.laptop, f"run{self.runs}-{chance.token_hex(4)}"
         moments = Moments(kill_at=kill_at)
         api = Api(self.cloud, token, moments, chance.fork("api"))
-        hosts = SimulatedHosts(self.site, moments, chance.fork("ssh"))
+        hosts = SimulatedHosts(self.site, moments, chance.fork("ssh"), machine.address)
         kube = SimulatedKube(hosts, moments, chance.fork("kube"))
         objects = SimulatedObjects(self.site.bucket, moments, chance.fork("s3"))
         ports = Ports(

@@ -1,0 +1,62 @@
+"""What is done although something is refused: it needs no host, loses nothing, and may end the refusal (law 12).
+
+A firewall that lets us in again, power for what is off, the API's load balancer. Only what speaks against these very
+steps holds them: a project, a network or a name that may not be ours; for power also doubt about whose data it wakes.
+"""
+
+from __future__ import annotations
+
+from hetzner_k3s.decide import access, consents, identity, infra, join, lineage, listing, power, split, workers
+from hetzner_k3s.decide.basis import Basis, Gate, Move
+from hetzner_k3s.model.identity import Phase
+from hetzner_k3s.model.plan import PlannedStep
+from hetzner_k3s.model.steps import EnsureFirewall, EnsureLoadBalancer, PowerOn
+
+HOLD_INFRASTRUCTURE: tuple[Gate, ...] = (
+    listing.listing_complete,
+    listing.record_agrees,
+    listing.not_deleting,
+    listing.names_are_ours,
+    listing.resources_are_ours,
+    listing.network_exists,
+    access.operator_stays_in,
+)
+
+HOLD_POWER: tuple[Gate, ...] = (
+    *HOLD_INFRASTRUCTURE,
+    identity.one_identity,
+    identity.one_member_list,
+    identity.kubeconfig_fits,
+    lineage.one_lineage,
+    lineage.masters_of_one_lineage,
+    split.past_members,
+    consents.consents_fit,
+)
+
+_POWER: tuple[Move, ...] = (power.give_power, join.prepare_masters, workers.bring_up_workers)
+
+
+def first_aid(basis: Basis) -> tuple[PlannedStep, ...]:
+    """Return the steps that no refusal holds back; where nothing was born yet, the rules of its own firewall alone."""
+    if _held(basis, HOLD_INFRASTRUCTURE):
+        return ()
+    surroundings = _surroundings(basis)
+    if basis.plane.record.phase is not Phase.BORN:
+        return tuple(p for p in surroundings if isinstance(p.step, EnsureFirewall) and p.step.existing is not None)
+    return surroundings + (() if _held(basis, HOLD_POWER) else _powering(basis))
+
+
+def _surroundings(basis: Basis) -> tuple[PlannedStep, ...]:
+    opinion = infra.lay_infrastructure(basis)
+    steps = opinion.steps if opinion is not None else ()
+    return tuple(planned for planned in steps if isinstance(planned.step, EnsureFirewall | EnsureLoadBalancer))
+
+
+def _held(basis: Basis, gates: tuple[Gate, ...]) -> bool:
+    return any(gate(basis) for gate in gates)
+
+
+def _powering(basis: Basis) -> tuple[PlannedStep, ...]:
+    opinions = (move(basis) for move in _POWER)
+    steps = (planned for opinion in opinions if opinion is not None for planned in opinion.steps)
+    return tuple({p.key: p for p in steps if isinstance(p.step, PowerOn)}.values())

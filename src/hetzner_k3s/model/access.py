@@ -1,0 +1,66 @@
+"""Who a firewall lets in by SSH: asked before its rules change, and where servers are silent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+
+from hetzner_k3s.model import lookup
+from hetzner_k3s.model.cloud import CloudView, FirewallRule
+from hetzner_k3s.model.spec import ClusterSpec
+
+_ANY_PORT = frozenset({None, "any"})
+_NEVER_A_SOURCE = tuple(map(ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")))
+"""Ranges from which no packet reaches a public address."""
+
+
+def admits(rules: Iterable[FirewallRule], port: int, address: str) -> bool:
+    """Check whether a TCP connection to a port from an address is let in."""
+    source = ip_address(address)
+    return any(source in network for network in sources(rules, port) if network.version == source.version)
+
+
+def sources(rules: Iterable[FirewallRule], port: int) -> tuple[IPv4Network | IPv6Network, ...]:
+    """Return the networks from which rules let TCP connections to a port in."""
+    inbound = (rule for rule in rules if rule.direction == "in" and rule.protocol == "tcp" and _holds(rule.port, port))
+    return tuple(ip_network(text, strict=False) for rule in inbound for text in rule.networks)
+
+
+def _holds(ports: str | None, port: int) -> bool:
+    if ports in _ANY_PORT:
+        return True
+    first, _, last = (ports or "").partition("-")
+    return int(first) <= port <= int(last or first)
+
+
+def never_from_outside(network: IPv4Network | IPv6Network) -> bool:
+    """Check whether no address of a network can be the source of a packet to a public address."""
+    return any(
+        network.subnet_of(private)  # type: ignore[arg-type]
+        for private in _NEVER_A_SOURCE
+        if private.version == network.version
+    )
+
+
+def silence_explained(spec: ClusterSpec, view: CloudView, own: str | None) -> str | None:
+    """Return what the cluster's firewall has to do with servers that do not answer by SSH; None where nothing.
+
+    Args:
+        spec, view: the file and the listing.
+        own: the address that servers see us at, where it is known.
+    """
+    firewall = lookup.firewall(spec, view)
+    if firewall is None or spec.ssh.use_private_ip:
+        return None
+    networks = tuple(network for network in sources(firewall.rules, spec.ssh.port) if not _is_inside(spec, network))
+    if not networks:
+        return f"the firewall {firewall.name} does not let SSH in on port {spec.ssh.port}"
+    if any(network.prefixlen == 0 for network in networks) or (own and admits(firewall.rules, spec.ssh.port, own)):
+        return None
+    ours = f", and this machine is seen as {own}" if own else "; check that the address you come from is among them"
+    return f"the firewall {firewall.name} lets SSH in only from {', '.join(map(str, networks))}{ours}"
+
+
+def _is_inside(spec: ClusterSpec, network: IPv4Network | IPv6Network) -> bool:
+    """Check whether a network is the cluster's own, which the private network's rule names."""
+    return str(network) == str(ip_network(spec.network.subnet, strict=False))
