@@ -11,6 +11,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from hetzner_k3s.act.local import with_contexts
+from hetzner_k3s.hosts.admin_kubeconfig import read_admin_kubeconfig
 from hetzner_k3s.model.errors import WrongCluster
 from hetzner_k3s.model.secrets import Secret
 
@@ -43,7 +44,7 @@ def admin() -> Secret:
 
 
 def rewritten(ca_hash: str | None = CA_HASH) -> dict[str, Any]:
-    text = with_contexts(admin(), "prod", SERVERS, "prod", ca_hash).reveal()
+    text = with_contexts(read_admin_kubeconfig(admin(), "m1"), "prod", SERVERS, "prod", ca_hash).reveal()
     document: dict[str, Any] = YAML(typ="safe").load(text)
     return document
 

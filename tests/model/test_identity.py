@@ -6,6 +6,7 @@ import hashlib
 
 import pytest
 
+from hetzner_k3s.model.documents import server_number
 from hetzner_k3s.model.identity import (
     BirthRecord,
     Phase,
@@ -111,3 +112,8 @@ def test_a_grandchild_alone_does_not_explain_its_grandparent() -> None:
 
 def test_a_record_with_a_parent_is_read_as_it_was_written() -> None:
     assert read_record(_of("bb", "aa").labels()) == _of("bb", "aa")
+
+
+@pytest.mark.parametrize("noted", ["9" * 5000, "²", "-7", "٧", "7 "])
+def test_a_seed_that_is_no_number_is_none(noted: str) -> None:
+    assert server_number(noted) is None

@@ -9,10 +9,12 @@ import json
 
 from hetzner_k3s.act import birth_record
 from hetzner_k3s.act.context import Context
+from hetzner_k3s.act.local import with_contexts
 from hetzner_k3s.act.tokens import cluster_token
+from hetzner_k3s.hosts.admin_kubeconfig import read_admin_kubeconfig
 from hetzner_k3s.model.contact import HostTarget
 from hetzner_k3s.model.errors import Fate, HostUnreachable, SshStage
-from hetzner_k3s.model.identity import token_hash
+from hetzner_k3s.model.identity import token_ca, token_hash
 from hetzner_k3s.model.operations import ReadSecret, SaveSnapshot, SecretKind, SendSnapshot
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.ports import Bundle
@@ -30,7 +32,10 @@ async def write_backup(context: Context, via: int, config: Secret, bundle: Bundl
     token = await cluster_token(context, via)
     bundle.add("cluster.yaml", config)
     bundle.add("token", token)
-    bundle.add("kubeconfig", await context.ports.hosts.perform(target, ReadSecret(kind=SecretKind.KUBECONFIG)))
+    admin = await context.ports.hosts.perform(target, ReadSecret(kind=SecretKind.KUBECONFIG))
+    own = {"default": "https://127.0.0.1:6443"}
+    read = read_admin_kubeconfig(admin, target.name)
+    bundle.add("kubeconfig", with_contexts(read, "default", own, "default", token_ca(token.reveal())))
     snapshot = await _snapshot(context, target, bundle) if context.spec.database is None else None
     bundle.add("identity.json", Secret(_identity(context, token, snapshot)))
 

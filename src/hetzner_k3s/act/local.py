@@ -11,6 +11,7 @@ from ruamel.yaml import YAML
 
 from hetzner_k3s.act.context import Context, Outcome
 from hetzner_k3s.act.tokens import cluster_token
+from hetzner_k3s.hosts.admin_kubeconfig import AdminKubeconfig, read_admin_kubeconfig
 from hetzner_k3s.hosts.ca_bundle import ca_hash as bundle_hash
 from hetzner_k3s.model.errors import WrongCluster
 from hetzner_k3s.model.identity import token_ca
@@ -24,17 +25,25 @@ async def write_kubeconfig(step: WriteKubeconfig, context: Context) -> Outcome:
     token = await cluster_token(context, step.via)
     target = context.target(step.via)
     admin = await context.ports.hosts.perform(target, ReadSecret(kind=SecretKind.KUBECONFIG))
-    text = with_contexts(admin, context.spec.name, step.servers, step.current, token_ca(token.reveal()))
+    text = with_contexts(
+        read_admin_kubeconfig(admin, target.name),
+        context.spec.name,
+        step.servers,
+        step.current,
+        token_ca(token.reveal()),
+    )
     context.ports.local.write_kubeconfig(text)
     context.say(context.spec.name, f"kubeconfig written to {step.target}")
     return Outcome()
 
 
-def with_contexts(admin: Secret, cluster: str, servers: Mapping[str, str], current: str, ca_hash: str | None) -> Secret:
-    """Rewrite a master's own kubeconfig.
+def with_contexts(
+    admin: AdminKubeconfig, cluster: str, servers: Mapping[str, str], current: str, ca_hash: str | None
+) -> Secret:
+    """Write a kubeconfig with what proves who the API and the admin are, and nothing else of the master's own.
 
     Args:
-        admin: `/etc/rancher/k3s/k3s.yaml` of a master, with one cluster and one user.
+        admin: what a master's `/etc/rancher/k3s/k3s.yaml` holds.
         cluster: the cluster's name; the user is called so.
         servers: context name -> API URL.
         current: the context that is current.
@@ -43,22 +52,20 @@ def with_contexts(admin: Secret, cluster: str, servers: Mapping[str, str], curre
     Raises:
         WrongCluster: the CA in `admin` is another one.
     """
-    source: dict[str, Any] = YAML(typ="safe").load(admin.reveal())
-    ca = source["clusters"][0]["cluster"]["certificate-authority-data"]
-    if bundle_hash(base64.b64decode(ca)) != ca_hash:
+    if bundle_hash(base64.b64decode(admin.ca)) != ca_hash:
         raise WrongCluster("the master's kubeconfig holds another CA than its token pins", hint="It was not written.")
     return _dump(
         {
             "apiVersion": "v1",
             "kind": "Config",
             "clusters": [
-                {"name": name, "cluster": {"certificate-authority-data": ca, "server": url}}
+                {"name": name, "cluster": {"certificate-authority-data": admin.ca, "server": url}}
                 for name, url in servers.items()
             ],
             "contexts": [{"name": name, "context": {"cluster": name, "user": cluster}} for name in servers],
             "current-context": current,
             "preferences": {},
-            "users": [{"name": cluster, "user": source["users"][0]["user"]}],
+            "users": [{"name": cluster, "user": admin.user()}],
         }
     )
 

@@ -205,7 +205,10 @@ def _held_by(request: LockRequest, group: PlacementGroup) -> LockHeld:
 
 def _expires_at(group: PlacementGroup) -> str:
     expires = group.labels.get(naming.LABEL_LOCK_EXPIRES, "")
-    return f"{datetime.fromtimestamp(int(expires), UTC):%H:%M:%S} UTC" if expires.isdecimal() else "at an unknown time"
+    try:
+        return f"{datetime.fromtimestamp(int(expires[:20]), UTC):%H:%M:%S} UTC"
+    except (ValueError, OverflowError, OSError):
+        return "at an unknown time"
 
 
 async def _no_room(ports: Ports, request: LockRequest) -> NoRoomForLock:

@@ -12,6 +12,7 @@ from typing import Final
 
 from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import CloudView, Server
+from hetzner_k3s.model.documents import server_number
 from hetzner_k3s.model.host import Member
 from hetzner_k3s.model.kube import KubeNode, KubeView
 from hetzner_k3s.model.spec import ClusterSpec, MasterSpec
@@ -27,7 +28,7 @@ def surplus_master(spec: ClusterSpec, name: str) -> MasterSpec | None:
     for master in spec.masters:
         prefix = master.name.removesuffix(str(master.index))
         number = name.removeprefix(prefix)
-        if name.startswith(prefix) and number.isdecimal() and not number.startswith("0"):
+        if name.startswith(prefix) and server_number(number) and not number.startswith("0"):
             return replace(spec.masters[-1], name=name, index=int(number), placement_group=None)
     return None
 

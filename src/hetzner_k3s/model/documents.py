@@ -186,6 +186,11 @@ def decimal(text: str, path: str) -> int:
     return int(text)
 
 
+def server_number(text: str) -> int | None:
+    """Read a server id that a label or an annotation notes; None where it is none, such as one of 5000 digits."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < _DIGITS_MOST else None
+
+
 def seconds(text: str, path: str) -> float:
     """Read a finite number that is written as a text."""
     try:

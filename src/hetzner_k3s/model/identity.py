@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from hetzner_k3s.model import naming
+from hetzner_k3s.model.documents import server_number
 
 _TOKEN = re.compile(r"\AK10([0-9a-f]{64})::([^:]+):(.+)\Z", re.DOTALL)
 _CREDENTIALS = re.compile(r"(?<=://).*@|\?.*\Z", re.DOTALL)
@@ -78,7 +79,7 @@ def read_record(labels: Mapping[str, str]) -> BirthRecord:
     seed = labels.get(naming.LABEL_SEED, "")
     return BirthRecord(
         phase=Phase(phase) if phase in {p.value for p in Phase} else None,
-        seed=int(seed) if seed.isdecimal() else None,
+        seed=server_number(seed),
         ca=labels.get(naming.LABEL_CA),
         uid=labels.get(naming.LABEL_UID),
         lineage=labels.get(naming.LABEL_LINEAGE),

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
+from hetzner_k3s.model.documents import server_number
+
 _PROVIDER: Final = "hcloud://"
 
 UNINITIALIZED: Final = "node.cloudprovider.kubernetes.io/uninitialized"
@@ -92,7 +94,7 @@ class KubeNode:
     def provided(self) -> int | None:
         """Give the id of the server that the cloud controller takes it for, which can never change."""
         number = (self.provider_id or "").removeprefix(_PROVIDER)
-        return int(number) if number.isdecimal() else None
+        return server_number(number)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

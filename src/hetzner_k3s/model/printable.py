@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
-_UNPRINTABLE: Final = re.compile(
-    "[\x00-\x1f\x7f-\x9f"  # C0 and C1 controls: escape sequences, a bell, a line that somebody else did not write
-    "\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"  # marks, bidi overrides, separators
-    "\ud800-\udfff\U000e0000-\U000e007f]"  # halves of characters, which no file takes; invisible tags
-)
 LINE_CHARACTERS: Final = 4000
 """What a line from outside may be long at most: a page of a terminal."""
+_KNOWN: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 def printable(text: str) -> str:
-    r"""Return a text as one line in which control and invisible characters are written as `\x1b` or `\u202e`."""
-    return _UNPRINTABLE.sub(_escaped, text)
+    r"""Return a text as one line in which control and invisible characters are written as `\x1b` or `\u202e`.
+
+    These are control characters (C0, C1), line separators, marks that change the direction of writing, halves of
+    characters and whatever else Unicode calls not printable.
+    """
+    return text if text.isprintable() else "".join(one if one.isprintable() else _escaped(one) for one in text)
 
 
 def excerpt(text: str, most: int = LINE_CHARACTERS) -> str:
@@ -24,9 +23,8 @@ def excerpt(text: str, most: int = LINE_CHARACTERS) -> str:
     return printable(text) if len(text) <= most else f"{printable(text[:most])} …"
 
 
-def _escaped(match: re.Match[str]) -> str:
-    number = ord(match[0])
-    known = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}.get(match[0])
-    if known:
-        return known
+def _escaped(character: str) -> str:
+    if character in _KNOWN:
+        return _KNOWN[character]
+    number = ord(character)
     return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"

@@ -1,0 +1,101 @@
+"""From the Kubernetes API's JSON to our nouns, each field of its type; anything else is `Malformed`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from hetzner_k3s.model import naming
+from hetzner_k3s.model.documents import Document, Malformed, server_number
+from hetzner_k3s.model.kube import UNINITIALIZED, KubeNode, Pod, leaving_of
+
+_ANNOTATION_DIGEST: Final = "hetzner-k3s/digest"
+_CONTROL_PLANE: Final = "node-role.kubernetes.io/control-plane"
+_MIRROR: Final = "kubernetes.io/config.mirror"
+_HOSTNAME: Final = "kubernetes.io/hostname"
+_NODE_PASSWORD: Final = ".node-password.k3s"
+
+
+def node(document: Document) -> KubeNode:
+    """Read a Node."""
+    metadata = document.child("metadata")
+    spec, status = document.child_or_empty("spec"), document.child_or_empty("status")
+    labels, annotations = metadata.text_map("labels"), metadata.text_map("annotations")
+    conditions = {c.text("type"): c.text("status") == "True" for c in status.children_or_none("conditions")}
+    addresses = {a.text("type"): a.text("address") for a in status.children_or_none("addresses")}
+    return KubeNode(
+        name=metadata.text("name"),
+        uid=metadata.text("uid"),
+        ready=conditions.get("Ready", False),
+        control_plane=_CONTROL_PLANE in labels,
+        server_id=server_number(annotations.get(naming.ANNOTATION_SERVER_ID, "")),
+        provider_id=spec.text_or("providerID") or None,
+        internal_ip=addresses.get("InternalIP"),
+        voter=conditions.get("EtcdIsVoter"),
+        deleting="deletionTimestamp" in metadata,
+        leaving=leaving_of(annotations.get(naming.ANNOTATION_LEAVING), unschedulable=spec.flag_or("unschedulable")),
+        created=_second(metadata.text("creationTimestamp")) if "creationTimestamp" in metadata else None,
+        uninitialized=any(taint.text("key") == UNINITIALIZED for taint in spec.children_or_none("taints")),
+        encryption=annotations.get(naming.ANNOTATION_ENCRYPTION),
+        labels=labels,
+    )
+
+
+def _second(moment: str) -> float:
+    try:
+        return datetime.fromisoformat(moment).timestamp()
+    except (ValueError, OverflowError):
+        raise Malformed("metadata.creationTimestamp is no moment") from None
+
+
+def pod(document: Document) -> Pod:
+    """Read a pod."""
+    metadata, status = document.child("metadata"), document.child_or_empty("status")
+    owners = metadata.children_or_none("ownerReferences")
+    return Pod(
+        namespace=metadata.text("namespace"),
+        name=metadata.text("name"),
+        uid=metadata.text("uid"),
+        controller=next((owner.text("kind") for owner in owners if owner.flag_or("controller")), None),
+        mirror=_MIRROR in metadata.text_map("annotations"),
+        finished=status.text_or("phase") in ("Succeeded", "Failed"),
+        ending="deletionTimestamp" in metadata,
+    )
+
+
+def local_claims(volumes: Sequence[Document], name: str) -> tuple[str, ...]:
+    """Name the claims bound to volumes that only this Node can mount (k3s' local-path makes such)."""
+    bound = (v.child_or_empty("spec") for v in volumes if v.child_or_empty("status").text_or("phase") == "Bound")
+    own = (spec.child("claimRef") for spec in bound if "claimRef" in spec and _only_on(spec, name))
+    return tuple(sorted(f"{claim.text('namespace')}/{claim.text('name')}" for claim in own))
+
+
+def _only_on(spec: Document, name: str) -> bool:
+    required = spec.child_or_empty("nodeAffinity").child_or_empty("required")
+    terms = required.children_or_none("nodeSelectorTerms")
+    rules = [rule for term in terms for rule in term.children_or_none("matchExpressions")]
+    named = (rule for rule in rules if rule.text("key") == _HOSTNAME)
+    return any(rule.text("operator") == "In" and rule.texts("values") == (name,) for rule in named)
+
+
+def name_of(document: Document) -> str:
+    """Return an object's name."""
+    return document.child("metadata").text("name")
+
+
+def node_passwords(secrets: Sequence[Document]) -> tuple[str, ...]:
+    """Name the Nodes whose password a Secret keeps."""
+    names = map(name_of, secrets)
+    return tuple(sorted(name.removesuffix(_NODE_PASSWORD) for name in names if name.endswith(_NODE_PASSWORD)))
+
+
+def password_of(name: str) -> str:
+    """Name the Secret that keeps a Node's password."""
+    return f"{name}{_NODE_PASSWORD}"
+
+
+def digests(objects: Sequence[Document]) -> dict[str, str]:
+    """Map the objects that we applied to the digest they were applied with."""
+    noted = {name_of(one): one.child("metadata").text_map("annotations").get(_ANNOTATION_DIGEST) for one in objects}
+    return {name: digest for name, digest in noted.items() if digest is not None}

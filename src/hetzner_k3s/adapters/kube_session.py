@@ -1,0 +1,147 @@
+"""HTTP to one master's Kubernetes API: answers of bounded size, read as documents.
+
+Nothing but the client certificate authenticates: no `.netrc`, no proxy, no redirect. The way leads through a verified
+SSH connection to the master's own 127.0.0.1.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import ssl
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import quote
+
+import httpx2
+
+from hetzner_k3s.hosts.admin_kubeconfig import AdminKubeconfig
+from hetzner_k3s.model.documents import Document, Malformed
+from hetzner_k3s.model.printable import excerpt
+
+_TIMEOUT: Final = 10.0
+_MOST_BYTES: Final = 128 << 20
+"""Of an answer: a thousand Nodes have a fifth of that."""
+_PAGES_MOST: Final = 200
+MERGE: Final = "application/merge-patch+json"
+APPLY: Final = "application/apply-patch+yaml"
+_JSON: Final = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """The client of one master."""
+
+    port: int
+    http: httpx2.AsyncClient
+
+    async def close(self) -> None:
+        """Drop the connection."""
+        await self.http.aclose()
+
+    async def get(self, path: str, **params: str) -> Document:
+        """Read one object."""
+        return await self.send("GET", path, params=params)
+
+    async def find(self, path: str) -> Document | None:
+        """Read one object; None where there is none of that name."""
+        try:
+            return await self.get(path)
+        except httpx2.HTTPStatusError as failure:
+            if failure.response.status_code == 404:
+                return None
+            raise
+
+    async def listed(self, path: str, **params: str) -> list[Document]:
+        """Read a list, to its last page."""
+        found: list[Document] = []
+        for _ in range(_PAGES_MOST):
+            page = await self.get(path, **params)
+            found += page.children_or_none("items")
+            token = page.child_or_empty("metadata").text_or("continue")
+            if not token:
+                return found
+            params["continue"] = token
+        raise Malformed(f"it has more than {_PAGES_MOST} pages")
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        kind: str = _JSON,
+        params: Mapping[str, str] | None = None,
+    ) -> Document:
+        """Ask, and read the answer.
+
+        Raises:
+            httpx2.HTTPStatusError: the API said no; the text is its own.
+            httpx2.HTTPError: there was no answer.
+            Malformed: there was one that cannot be read.
+        """
+        content = b"" if body is None else json.dumps(body).encode()
+        headers = {"Accept": _JSON, **({"Content-Type": kind} if content else {})}
+        async with self.http.stream(method, path, params=params, content=content, headers=headers) as answer:
+            read = await _read(answer)
+        if not answer.is_success:
+            raise httpx2.HTTPStatusError(_said(answer, read), request=answer.request, response=answer)
+        return Document.parsed(read)
+
+
+def path_of(resource: str, name: str | None = None, *, namespace: str | None = None, group: str = "v1") -> str:
+    """Return the path of a resource, with names as one segment each, whatever they hold."""
+    root = f"/api/{group}" if "/" not in group else f"/apis/{group}"
+    inside = "" if namespace is None else f"/namespaces/{_segment(namespace)}"
+    return f"{root}{inside}/{resource}" + ("" if name is None else f"/{_segment(name)}")
+
+
+def _segment(name: str) -> str:
+    if name in ("", ".", ".."):
+        raise Malformed("an object has no name")
+    return quote(name, safe="")
+
+
+def open_session(admin: AdminKubeconfig, port: int) -> Session:
+    """Make the client; `port` of 127.0.0.1 here leads to the API there.
+
+    Raises:
+        ssl.SSLError, ValueError: the certificates are none.
+    """
+    http = httpx2.AsyncClient(
+        base_url=f"https://127.0.0.1:{port}",
+        verify=tls(admin),
+        timeout=httpx2.Timeout(_TIMEOUT),
+        trust_env=False,
+        follow_redirects=False,
+    )
+    return Session(port, http)
+
+
+def tls(admin: AdminKubeconfig) -> ssl.SSLContext:
+    """Return TLS that trusts the cluster's CA alone, and shows the admin's certificate."""
+    context = ssl.create_default_context(cadata=base64.b64decode(admin.ca).decode("ascii"))
+    with tempfile.NamedTemporaryFile() as file:  # 0600, gone at once: ssl takes certificates from files only
+        file.write(base64.b64decode(admin.certificate) + b"\n" + base64.b64decode(admin.key.reveal()))
+        file.flush()
+        context.load_cert_chain(file.name)
+    return context
+
+
+async def _read(answer: httpx2.Response) -> bytes:
+    content = bytearray()
+    async for piece in answer.aiter_bytes():
+        content += piece
+        if len(content) > _MOST_BYTES:
+            raise Malformed(f"it is longer than {_MOST_BYTES >> 20} MiB")
+    return bytes(content)
+
+
+def _said(answer: httpx2.Response, content: bytes) -> str:
+    """Return the message of the API's Status, or the HTTP status where there is none."""
+    try:
+        message = excerpt(Document.parsed(content).raw_text("message"))
+    except Malformed:
+        message = ""
+    return message or f"HTTP {answer.status_code}"
