@@ -23,7 +23,7 @@ from hetzner_k3s.decide.replacement import bound, spent
 from hetzner_k3s.decide.restore_predictions import with_kept_snapshot
 from hetzner_k3s.model.assortment import Assortment
 from hetzner_k3s.model.cloud import ServerStatus
-from hetzner_k3s.model.errors import ExitCode, ProductError
+from hetzner_k3s.model.errors import DeadlineExceeded, ExitCode, ProductError
 from hetzner_k3s.model.facts import Known, Reading
 from hetzner_k3s.model.plan import (
     PATIENCE,
@@ -114,12 +114,19 @@ async def converge(wish: Wish, ports: Ports, events: Events) -> ExitCode:
 
 async def _converge(wish: Wish, ports: Ports, events: Events, setbacks: Setbacks) -> ExitCode:
     assortment: Reading[Assortment] | None = None
+    idle_since: float | None = None
     while True:
         state, forecast = await look_ahead(wish, ports, events, assortment)
         assortment = state.assortment
-        events.shown(forecast)
+        if idle_since is None or not _only_time_shows(forecast):
+            events.shown(forecast)
         if not forecast.waves and (forecast.refusals or not forecast.waits):
             return await _nothing_to_do(wish, ports, state, forecast, setbacks)
+        if _only_time_shows(forecast):
+            idle_since = ports.clock.monotonic() if idle_since is None else idle_since
+            await _let_time_pass(wish, ports, state, idle_since)
+            continue
+        idle_since = None
         if wish.confirm is not None and not await wish.confirm(forecast):
             return ExitCode.INTERRUPTED
         wish = replace(wish, intent=bound(wish.spec, state, wish.intent))
@@ -131,6 +138,28 @@ async def _converge(wish: Wish, ports: Ports, events: Events, setbacks: Setbacks
         if verdict is not _Again.LOOK:
             return verdict
         wish = run.wish
+
+
+def _only_time_shows(forecast: Forecast) -> bool:
+    """Check whether nothing is left but to look on: nobody needs a lock for that."""
+    waits = forecast.waits if not (forecast.waves or forecast.refusals) else ()
+    return bool(waits) and all(wait.idle for wait in waits)
+
+
+async def _let_time_pass(wish: Wish, ports: Ports, state: ClusterState, since: float) -> None:
+    """Look again until there is something else to see than what only time shows.
+
+    Raises:
+        DeadlineExceeded: time has not shown it, counted from `since` on.
+    """
+    forecast = decide.forecast(wish.spec, state, wish.intent)
+    while _only_time_shows(forecast):
+        waited = ports.clock.monotonic() - since
+        if late := [wait for wait in forecast.waits if waited > wait.deadline]:
+            raise DeadlineExceeded(f"waited {waited:.0f} s for {late[0].what}: {late[0].because}")
+        await ports.clock.sleep(POLL)
+        state = await observe_again(ports, wish.spec, state, Focus(listing=False))
+        forecast = decide.forecast(wish.spec, state, wish.intent)
 
 
 async def _nothing_to_do(

@@ -24,7 +24,12 @@ def await_steady(basis: Basis) -> Opinion | None:
     joined = {master.name for master in basis.plane.masters if master.stage in JOINED}
     joined |= {node.name for node in basis.nodes.values() if node.ready and not node.control_plane}
     waits = tuple(
-        Wait(what=f"k3s on {name} to stay up for {STEADY_AFTER:.0f} s", because=_told(unit), deadline=_DEADLINE)
+        Wait(
+            what=f"k3s on {name} to stay up for {STEADY_AFTER:.0f} s",
+            because=_told(unit),
+            deadline=_DEADLINE,
+            idle=True,
+        )
         for name, unit in _unsteady(basis)
         if name in joined
     )

@@ -80,7 +80,8 @@ class PlannedStep:
 class Wait:
     """Something that has to come by itself, with the seconds it is given; `otherwise` is said when it did not come.
 
-    Where that is `tolerated`, the run ends without it, and its plan's `degraded` tells what is missing.
+    Where that is `tolerated`, the run ends without it, and its plan's `degraded` tells what is missing. What is `idle`
+    only time shows: where nothing else is left, it is looked at without the lock, for nothing is done meanwhile.
     """
 
     what: str
@@ -88,6 +89,7 @@ class Wait:
     deadline: float
     otherwise: Refusal | None = None
     tolerated: bool = False
+    idle: bool = False
 
 
 PATIENCE = 20.0
