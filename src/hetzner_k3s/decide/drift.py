@@ -83,12 +83,12 @@ def _with_other_s3(basis: Basis) -> list[str]:
 
 
 def provider_ids(basis: Basis) -> Iterator[Drift]:
-    """Name the Nodes that go on under the provider id of another server: a restored master's does (restore.md)."""
+    """Name the Nodes that go on under the provider id of another server, as earlier releases restored them."""
     for server in lookup.owned_servers(basis.spec.name, basis.view):
         node = basis.node(server.name)
         if node is not None and node.server_id == server.id and node.provided not in {None, server.id}:
             saw = (
-                f"its Node has the provider id of server {node.provided}, as a restore leaves it: should it be "
+                f"its Node has the provider id of server {node.provided}, as a restore by an earlier release left it: should it be "
                 "NotReady for long, the cloud controller would delete that Node"
             )
             yield Drift(code=PROVIDER_ID, subject=server.name, saw=saw)
