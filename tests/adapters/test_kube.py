@@ -215,3 +215,22 @@ def test_a_node_that_waits_for_a_cloud_controller_is_told_apart(tmp_path: Path) 
             assert node.uninitialized is bool(taint)
 
     with_api(tmp_path, test)
+
+
+def test_a_lost_masters_node_goes_whatever_its_finalizers_wait_for(tmp_path: Path) -> None:
+    """k3s' own waits for a member that cannot go, and those of others for a machine that is no more."""
+
+    async def test(api: K3sApi, store: Store) -> None:
+        kept = {"finalizers": ["wrangler.cattle.io/managed-etcd-controller", "example.com/mine"]}
+        await store.change(NODES, NODE, "", lambda o: o | {"metadata": o["metadata"] | kept})
+        uid = (await store.get(NODES, NODE))["metadata"]["uid"]
+        await api.drop_node(MASTER, NODE, "another")
+        assert "deletionTimestamp" not in (await store.get(NODES, NODE))["metadata"]
+        await api.drop_node(MASTER, NODE, uid)
+        assert await store.find(NODES, NODE) is None
+        await api.drop_node(MASTER, NODE, uid)
+        await store.create(NODES, {"metadata": {"name": NODE, **kept}, "spec": {}})
+        await api.drop_node(MASTER, NODE, uid)
+        assert (await store.get(NODES, NODE))["metadata"]["finalizers"] == kept["finalizers"], "it is another Node"
+
+    with_api(tmp_path, test)

@@ -73,8 +73,11 @@ def conflict(resource: Resource, name: str) -> ApiError:
 
 
 def invalid(resource: Resource, name: str, problem: str) -> ApiError:
-    """422 for an object that breaks a rule."""
-    details = _about(resource, name) | {"kind": resource.kind}
+    """422 for an object that breaks a rule; `problem` begins with the field. kubectl prints causes, not messages."""
+    field, _, message = problem.partition(": ")
+    kind = "".join(("FieldValue", *message.partition(":")[0].removesuffix(" value").split()))
+    cause = {"reason": kind, "message": message, "field": field}
+    details = _about(resource, name) | {"kind": resource.kind, "causes": [cause]}
     return ApiError(422, f'{resource.kind} "{name}" is invalid: {problem}', details=details)
 
 
