@@ -26,9 +26,10 @@ class Balancer:
         self.addresses: list[str] = []
 
     def load(self) -> None:
-        """Read the list of an earlier run."""
-        if self._file.exists():
-            self.addresses = [str(entry) for entry in json.loads(self._file.read_text()).get("ServerAddresses", [])]
+        """Read the list of an earlier run; one that was learned from another `server:` is forgotten (second/09)."""
+        document = json.loads(self._file.read_text()) if self._file.exists() else {}
+        if document.get("ServerURL") == self._server:
+            self.addresses = [str(entry) for entry in document.get("ServerAddresses", [])]
 
     def candidates(self) -> list[str]:
         """List base URLs, best first; the configured one comes last once others are known."""
