@@ -88,8 +88,8 @@ def provider_ids(basis: Basis) -> Iterator[Drift]:
         node = basis.node(server.name)
         if node is not None and node.server_id == server.id and node.provided not in {None, server.id}:
             saw = (
-                f"its Node has the provider id of server {node.provided}, as a restore by an earlier release left it: should it be "
-                "NotReady for long, the cloud controller would delete that Node"
+                f"its Node has the provider id of server {node.provided}, as a restore by an earlier release left it: "
+                "should it be NotReady for long, the cloud controller would delete that Node"
             )
             yield Drift(code=PROVIDER_ID, subject=server.name, saw=saw)
 
