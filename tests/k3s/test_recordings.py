@@ -67,6 +67,10 @@ DRIVEN = {
     "second/18-f4-heal.txt": "test_cut_off_birth.py::test_killed_right_after_its_log_it_never_starts_again",
     "second/19-f4-later.txt": "test_cut_off_birth.py::test_killed_before_its_bootstrap_data_it_never_starts_again",
     "second/16-f3-15min.txt": "test_initialization.py::test_k3s_ends_when_nobody_initializes_its_node",
+    "second/32-*": "test_agent_token.py::test_each_token_may_read_what_was_recorded",
+    "second/33-*": "test_agent_token.py::test_workers_join_with_the_agent_token_alone",
+    "second/35-*": "test_agent_token.py::test_a_restore_needs_the_agent_token_from_the_start",
+    "second/36-*": "test_agent_token.py::test_workers_join_with_the_agent_token_alone",
 }
 
 # Pattern of files -> why nothing drives them.

@@ -85,7 +85,7 @@ class Layout:
 
     @property
     def token(self) -> Path:
-        """The full K10 token; `node-token` and `agent-token` are links to it."""
+        """The full K10 token; `node-token` links to it, and so does `agent-token` where agents have none."""
         return self.server / "token"
 
     @property

@@ -172,11 +172,17 @@ def write_component_kubeconfigs(layout: Layout) -> None:
 
 
 def write_tokens(layout: Layout, password: str) -> str:
-    """Write the full token and its links; give the token."""
-    token = tokens.full((layout.tls / "server-ca.crt").read_bytes(), password)
+    """Write the full token, its link, and the agents' one: a file of its own where they have a password (second/34)."""
+    cacerts, agent_token = (layout.tls / "server-ca.crt").read_bytes(), layout.server / "agent-token"
+    token = tokens.full(cacerts, password)
     write(layout.token, token + "\n")
     link(layout.server / "node-token", layout.token)
-    link(layout.server / "agent-token", layout.token)
+    agent = tokens.parse_passwd(layout.passwd.read_text())["node"][0]
+    if agent == password:
+        link(agent_token, layout.token)
+    else:
+        agent_token.unlink(missing_ok=True)
+        write(agent_token, tokens.full(cacerts, agent, "node") + "\n")
     return token
 
 

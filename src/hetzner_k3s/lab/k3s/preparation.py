@@ -11,7 +11,7 @@ from hetzner_k3s.lab.k3s.api.store import utc_now
 from hetzner_k3s.lab.k3s.cluster_client import SupervisorClient, SupervisorError
 from hetzner_k3s.lab.k3s.flags import Flags
 from hetzner_k3s.lab.k3s.logfmt import Fatal
-from hetzner_k3s.lab.k3s.paths import Layout, directory
+from hetzner_k3s.lab.k3s.paths import Layout, directory, write
 from hetzner_k3s.lab.k3s.startup import Start
 from hetzner_k3s.lab.k3s.tokens import Token
 
@@ -75,10 +75,22 @@ class Preparation:
         elif start is Start.EXISTING_MEMBER:
             await self._existing(token)
         else:
-            agent = self._flags.text("agent-token", token.password)
-            pki.create_authorities(self._layout, token.password, agent, utc_now())
+            pki.create_authorities(self._layout, token.password, self._agent_password(token), utc_now())
+        self._ensure_passwords(token)
         self._sign()
         return Prepared(start, token.password, join)
+
+    def _agent_password(self, token: Token) -> str:
+        return tokens.parse(self._flags.text("agent-token")).password or token.password
+
+    def _ensure_passwords(self, token: Token) -> None:
+        """Write the configured passwords where the file holds others, as every start does after it has bootstrapped.
+
+        So a server that lacks the cluster's agent token makes its file newer than the datastore's (second/35).
+        """
+        wanted = tokens.passwd_file(token.password, self._agent_password(token))
+        if tokens.parse_passwd(self._layout.passwd.read_text()) != tokens.parse_passwd(wanted):
+            write(self._layout.passwd, wanted)
 
     def _sign(self) -> None:
         names = [
@@ -111,7 +123,7 @@ class Preparation:
             text = f"failed to check if bootstrap data has been initialized: failed to validate token: {problem}"
             raise Fatal(_PREPARING + text) from problem
         client = SupervisorClient(server, cacerts, token.password)
-        await self._compare_configuration(client)
+        await self._compare_configuration(SupervisorClient(server, cacerts, self._agent_password(token)))
         try:
             bootstrap.install(self._layout, await client.bootstrap_data())
         except SupervisorError as problem:

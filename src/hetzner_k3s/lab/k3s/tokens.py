@@ -51,9 +51,9 @@ def ca_hash(cacerts: bytes) -> str:
     return ca_bundle.ca_hash(cacerts)
 
 
-def full(cacerts: bytes, password: str) -> str:
-    """Make the full server token of a cluster."""
-    return f"{PREFIX}{ca_hash(cacerts)}::server:{password}"
+def full(cacerts: bytes, password: str, user: str = "server") -> str:
+    """Make the full token of a cluster: of its servers, or, for the user `node`, of its agents."""
+    return f"{PREFIX}{ca_hash(cacerts)}::{user}:{password}"
 
 
 def storage_key(password: str) -> str:
