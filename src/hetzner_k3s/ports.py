@@ -25,6 +25,7 @@ from hetzner_k3s.model.operations import Done, Operation, ReceiveSnapshot
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.snapshots import StoredSnapshot
 from hetzner_k3s.model.state import LocalEvidence, Rescue
+from hetzner_k3s.model.tokens import ClusterTokens
 
 R = TypeVar("R")
 
@@ -270,7 +271,15 @@ class Local(Protocol):
         ...
 
     def token(self, token_hash: str) -> Secret | None:
-        """Give the token with this hash out of those that the user handed to this machine."""
+        """Give the servers' token with this hash out of those that this machine was handed, or kept."""
+        ...
+
+    def agent_token(self, token_hash: str) -> Secret | None:
+        """Return the agents' token with this hash out of those that this machine was handed, or kept."""
+        ...
+
+    def keep_tokens(self, tokens: ClusterTokens) -> str:
+        """Keep a cluster's tokens, mode 0600, beside those that are kept already; return where they lie."""
         ...
 
     def snapshot(self) -> AsyncIterator[bytes]:

@@ -30,6 +30,7 @@ def folder(tmp_path: Path) -> Path:
     """Write a backup."""
     bundle = BackupBundle(tmp_path / "backup")
     bundle.add("token", Secret("K10ab::server:secret\n"))
+    bundle.add("agent-token", Secret("K10ab::node:agents\n"))
     bundle.add("identity.json", Secret(json.dumps({"snapshot": NAME, "uid": UID})))
     written = bundle.finish()
     (written / NAME).write_bytes(a_snapshot())
@@ -43,15 +44,14 @@ def test_neither_the_newest_nor_a_name_is_a_path(tmp_path: Path, monkeypatch: py
     (tmp_path / NAME).write_bytes(a_snapshot())
     found = read_given(NAME)
     assert found is not None
-    assert (found.file.given, found.token) == (NAME, None)
+    assert (found.file.given, found.tokens) == (NAME, ())
 
 
-def test_a_backup_gives_its_snapshot_and_its_token(folder: Path) -> None:
+def test_a_backup_gives_its_snapshot_and_its_tokens(folder: Path) -> None:
     for path in (folder, folder / NAME):
         found = given(path)
         assert (found.file.name, found.file.cluster_uid, found.file.token_hashes) == (NAME, UID, ("0123456789ab",))
-        assert found.token is not None
-        assert found.token.reveal() == "K10ab::server:secret"
+        assert [token.reveal() for token in found.tokens] == ["K10ab::server:secret", "K10ab::node:agents"]
 
     async def read() -> bytes:
         return b"".join([piece async for piece in given(folder).pieces()])
@@ -62,7 +62,7 @@ def test_a_backup_gives_its_snapshot_and_its_token(folder: Path) -> None:
 def test_a_file_called_token_beside_a_bare_snapshot_is_nobodys(tmp_path: Path) -> None:
     (tmp_path / NAME).write_bytes(a_snapshot())
     (tmp_path / "token").write_text("another's")
-    assert given(tmp_path / NAME).token is None
+    assert given(tmp_path / NAME).tokens == ()
 
 
 def test_a_snapshot_that_is_not_as_it_was_written_is_damaged(folder: Path) -> None:

@@ -227,7 +227,9 @@ prod-master2-x           leader       -
 prod-master3-x           unreachable  -
 
 SNAPSHOT                      WHERE         AGE         SIZE
-etcd-snapshot-prod-master2-1  prod-master2  1 h 30 min  7.3 MB\
+etcd-snapshot-prod-master2-1  prod-master2  1 h 30 min  7.3 MB
+
+tokens: born without an agent token: a worker would get the server token, which opens the keys of the CA\
 """)
 
 
@@ -236,7 +238,7 @@ def test_status_of_nothing() -> None:
 prod: not born yet
 health  degraded
         not as the file wants them: prod-master1, prod-master2, prod-master3
-        `create` would take 19 steps
+        `create` would take 20 steps
 k3s     none runs; the file says v1.36.3+k3s1
 
 SERVER        ID  HETZNER  ADDRESS  HOST  K3S  ETCD  NODE

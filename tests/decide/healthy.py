@@ -31,6 +31,7 @@ from hetzner_k3s.model.plan import Intent, Verb
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.spec import ClusterSpec, MasterSpec, PoolSpec, SshSpec, WorkerSpec
 from hetzner_k3s.model.state import ClusterState, LocalEvidence
+from hetzner_k3s.model.tokens import HeldTokens
 from hetzner_k3s.model.version import K3sVersion
 
 CLUSTER: Final = "prod"
@@ -295,12 +296,16 @@ def kube_of(spec: ClusterSpec) -> KubeView:
     )
 
 
+KEPT = HeldTokens(server="f" * 12, ca=CA)
+"""The token of a healthy cluster, as this machine keeps it; made like those from before there were agent tokens."""
+
+
 def kubeconfig_of(spec: ClusterSpec, state: ClusterState) -> LocalEvidence:
     """Let this machine hold the kubeconfig that fits."""
     urls = {m: f"https://{server_named(state, m).public_ipv4}:6443" for m in spec.master_names}
     if spec.api_load_balancer:
         urls[spec.name] = "https://198.51.100.40:6443"
-    return LocalEvidence(kubeconfig_ca=CA, kubeconfig_servers=urls, open_birth=True)
+    return LocalEvidence(kubeconfig_ca=CA, kubeconfig_servers=urls, open_birth=True, kept=(KEPT,))
 
 
 def server_named(state: ClusterState, name: str) -> Server:

@@ -67,6 +67,7 @@ def all_lost(spec: ClusterSpec = S3_SPEC, *, token: bool = True) -> ClusterState
     state = healthy(spec)
     for master in spec.masters:
         state = lose(state, master.name)
+    state = replace(state, local=replace(state.local, kept=()))
     return with_token(state, spec) if token else state
 
 

@@ -106,7 +106,7 @@ def all_lost(*, token: bool = True, local: tuple[str, ...] = ()) -> ClusterState
     state = lost(served(), *SPEC.master_names)
     if not token:
         state = lost(state, *(worker.name for worker in SPEC.workers()))
-    return replace(state, local=replace(state.local, token_hashes=local))
+    return replace(state, local=replace(state.local, token_hashes=local, kept=()))
 
 
 def begun(state: ClusterState, name: str, words: str = "", token: str = TOKEN) -> ClusterState:

@@ -26,6 +26,10 @@ def _all_silent() -> ClusterState:
     return replace(state, kube={})
 
 
+def _with_an_agent_token(state: ClusterState) -> ClusterState:
+    return w.recorded(state, replace(d.record(), agent="a" * 12))
+
+
 def _birth_on_anothers() -> ClusterState:
     """Begin a cluster in a database that holds another one."""
     seed = w.replacement_of(MASTER1)
@@ -74,6 +78,12 @@ ON_DATABASE: dict[str, tuple[ClusterState, tuple[str, ...], ClusterSpec, Intent]
     "all masters on a database lost, no token": (
         d.all_lost(token=False),
         ("datastore.token-unknown",),
+        d.SPEC,
+        CREATE,
+    ),
+    "all masters on a database lost, the agents' token is nowhere": (
+        _with_an_agent_token(d.all_lost()),
+        ("token.agent-unknown",),
         d.SPEC,
         CREATE,
     ),

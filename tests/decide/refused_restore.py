@@ -26,8 +26,10 @@ from tests.decide.world import (
     OTHER_CA,
     OTHER_UID,
     SPEC,
+    born_record,
     healthy,
     nothing,
+    recorded,
     server_id_of,
     stopped,
     unreachable,
@@ -52,6 +54,12 @@ LOST: dict[str, tuple[ClusterState, tuple[str, ...], ClusterSpec, Intent]] = {
     "all masters lost, no token": (
         with_snapshots(all_lost(token=False), stored(60)),
         ("restore.no-token",),
+        S3_SPEC,
+        restoring(),
+    ),
+    "all masters lost, the agents' token is nowhere": (
+        recorded(to_restore(), replace(born_record(), agent="a" * 12)),
+        ("token.agent-unknown",),
         S3_SPEC,
         restoring(),
     ),

@@ -8,6 +8,7 @@ import pytest
 from tests.decide.oddities import accepting, with_ca
 from tests.decide.world import (
     CA,
+    CLUSTER,
     CREATE,
     MASTER1,
     MASTER2,
@@ -46,7 +47,10 @@ def only(steps: tuple[PlannedStep, ...]) -> PlannedStep:
 
 
 def test_the_record_is_renewed_first_and_the_kubeconfig_after_it() -> None:
-    assert waves(rotated(), intent=ACCEPTING) == [["RecordBirth born"], [f"WriteKubeconfig {SPEC.kubeconfig_path}"]]
+    assert waves(rotated(), intent=ACCEPTING) == [
+        ["RecordBirth born"],
+        [f"KeepTokens {CLUSTER}", f"WriteKubeconfig {SPEC.kubeconfig_path}"],
+    ]
 
 
 def test_the_plan_names_the_consent_and_changes_nothing_but_the_ca() -> None:

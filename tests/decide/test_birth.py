@@ -103,7 +103,7 @@ def test_an_empty_project_becomes_a_cluster_in_nine_waves() -> None:
         ["RecordBirth"],
         ["InitControlPlane"],
         ["RecordBirth"],
-        ["ApplyAddons", "JoinControlPlane", "JoinWorker", "MarkMember", "WriteKubeconfig"],
+        ["ApplyAddons", "JoinControlPlane", "JoinWorker", "KeepTokens", "MarkMember", "WriteKubeconfig"],
         ["MarkMember"],
     ]
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from tests.decide.healthy import KEPT
 from tests.decide.oddities import accepting, pinning, with_rotated_ca
 from tests.decide.world import (
     CA,
+    CLUSTER,
     CREATE,
     MASTER1,
     MASTER2,
@@ -49,7 +51,7 @@ def rotated(*restarted: str) -> ClusterState:
 def accepted() -> ClusterState:
     """The new CA is recorded; workers trust the one of before until they are restarted, and their tokens pin it."""
     state = recorded(pinning(pinning(rotated(), WORKER1, CA), WORKER2, CA), NEW_RECORD)
-    return replace(state, local=replace(state.local, kubeconfig_ca=OTHER_CA))
+    return replace(state, local=replace(state.local, kubeconfig_ca=OTHER_CA, kept=(replace(KEPT, ca=OTHER_CA),)))
 
 
 def refusals(state: ClusterState) -> tuple[Refusal, ...]:
@@ -77,7 +79,7 @@ def test_accepted_it_is_recorded_and_every_worker_pins_it() -> None:
     pins = [f"PinCa {WORKER1}", f"PinCa {WORKER2}"]
     assert waves(state, intent=accepting(OTHER_CA)) == [
         ["RecordBirth born"],
-        [*pins, f"WriteKubeconfig {SPEC.kubeconfig_path}"],
+        [f"KeepTokens {CLUSTER}", *pins, f"WriteKubeconfig {SPEC.kubeconfig_path}"],
     ]
 
 

@@ -69,8 +69,8 @@ def test_a_cluster_beside_ours_changes_nothing() -> None:
     assert plan(with_server(with_server(healthy(), other), longer)).settled
 
 
-def test_a_kubeconfig_that_is_missing_is_written_and_nothing_else_is_done() -> None:
-    assert verbs(plan(forgetful(healthy())).steps) == ["WriteKubeconfig /home/someone/kubeconfig"]
+def test_a_machine_that_remembers_nothing_gets_kubeconfig_and_tokens() -> None:
+    assert verbs(plan(forgetful(healthy())).steps) == ["KeepTokens prod", "WriteKubeconfig /home/someone/kubeconfig"]
 
 
 def test_a_kubeconfig_with_other_addresses_is_written_anew() -> None:

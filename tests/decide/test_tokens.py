@@ -8,6 +8,7 @@ import pytest
 from tests.decide.oddities import NEW_TOKEN, OLD_TOKEN, holding, kept_out, rotated, with_tokens
 from tests.decide.world import (
     CA,
+    CLUSTER,
     CREATE,
     FIRST_MASTER,
     MASTER1,
@@ -49,7 +50,7 @@ def test_a_master_that_would_not_start_again_gets_the_current_token_and_the_othe
         name: RenewToken(target=name, server_id=server_id_of(name), via=FIRST_MASTER, kind=SecretKind.TOKEN)
         for name in (MASTER1, MASTER2)
     }
-    assert verbs(planned.steps) == [f"RenewToken {MASTER1}", f"RenewToken {MASTER2}"]
+    assert verbs(planned.steps) == [f"KeepTokens {CLUSTER}", f"RenewToken {MASTER1}", f"RenewToken {MASTER2}"]
 
 
 def test_a_token_that_lies_in_a_config_yaml_alone_is_taken_from_there() -> None:
@@ -60,8 +61,8 @@ def test_a_token_that_lies_in_a_config_yaml_alone_is_taken_from_there() -> None:
 
 def test_files_come_before_a_repair() -> None:
     state = lose(holding(rotated(healthy()), MASTER1, NEW_TOKEN), MASTER3)
-    assert verbs(plan(state).steps) == [f"RenewToken {MASTER1}", f"RenewToken {MASTER2}"]
-    under_way = frozenset({("RenewToken", MASTER1), ("RenewToken", MASTER2)})
+    assert verbs(plan(state).steps) == [f"KeepTokens {CLUSTER}", f"RenewToken {MASTER1}", f"RenewToken {MASTER2}"]
+    under_way = frozenset({("KeepTokens", CLUSTER), ("RenewToken", MASTER1), ("RenewToken", MASTER2)})
     assert decide.plan(SPEC, state, CREATE, under_way).steps == ()
 
 

@@ -26,9 +26,10 @@ from hetzner_k3s.model.spec import (
     Taint,
     WorkerSpec,
 )
+from hetzner_k3s.model.tokens import ClusterTokens
 from hetzner_k3s.model.version import K3sVersion
 
-TOKEN = Secret("K10abc::server:pw")
+TOKENS = ClusterTokens(Secret("K10abc::server:pw"), Secret("K10abc::node:agents"))
 HOST = HostAddresses(private_ip="10.0.0.2", public_ip="198.51.100.2", private_interface="enp7s0", server_id=42)
 SERVER = "https://10.0.0.3:6443"
 MASTER = MasterSpec(name="c-master1", index=1, location="fsn1", instance_type="cpx22", image="debian-12")
@@ -47,21 +48,22 @@ SPEC = ClusterSpec(
 
 def server(spec: ClusterSpec = SPEC, master: MasterSpec = MASTER, **more: Any) -> dict[str, Any]:
     """Render and read back, as k3s would: YAML 1.1."""
-    arguments: dict[str, Any] = {"token": TOKEN, "server_url": SERVER, **more}
+    arguments: dict[str, Any] = {"tokens": TOKENS, "server_url": SERVER, **more}
     text = render_server(spec, master, arguments.pop("addresses", HOST), **arguments).reveal()
     return dict(YAML(typ="safe", pure=True).load(text))
 
 
 def agent(spec: ClusterSpec = SPEC, worker: WorkerSpec = WORKER, addresses: HostAddresses = HOST) -> dict[str, Any]:
-    text = render_agent(spec, worker, addresses, token=TOKEN, server_url=SERVER).reveal()
+    text = render_agent(spec, worker, addresses, tokens=TOKENS, server_url=SERVER).reveal()
     return dict(YAML(typ="safe", pure=True).load(text))
 
 
 def test_a_master_with_the_defaults_of_the_file() -> None:
-    text = render_server(SPEC, MASTER, HOST, token=TOKEN, server_url=SERVER, api_addresses=("203.0.113.9",))
+    text = render_server(SPEC, MASTER, HOST, tokens=TOKENS, server_url=SERVER, api_addresses=("203.0.113.9",))
     assert text.reveal() == snapshot("""\
 token: "K10abc::server:pw"
 server: "https://10.0.0.3:6443"
+agent-token: "K10abc::node:agents"
 node-name: "c-master1"
 node-ip: "10.0.0.2"
 node-external-ip: "198.51.100.2"
@@ -102,8 +104,8 @@ kube-proxy-arg:
 
 
 def test_a_worker_with_the_defaults_of_the_file() -> None:
-    assert render_agent(SPEC, WORKER, HOST, token=TOKEN, server_url=SERVER).reveal() == snapshot("""\
-token: "K10abc::server:pw"
+    assert render_agent(SPEC, WORKER, HOST, tokens=TOKENS, server_url=SERVER).reveal() == snapshot("""\
+token: "K10abc::node:agents"
 server: "https://10.0.0.3:6443"
 node-name: "c-pool-a-worker1"
 node-ip: "10.0.0.2"
@@ -135,7 +137,7 @@ def test_the_file_never_says_cluster_init() -> None:
 
 
 def test_rendering_twice_gives_the_same_text_and_shows_no_token() -> None:
-    one, other = (render_server(SPEC, MASTER, HOST, token=TOKEN, server_url=SERVER) for _ in range(2))
+    one, other = (render_server(SPEC, MASTER, HOST, tokens=TOKENS, server_url=SERVER) for _ in range(2))
     assert one == other
     assert "pw" not in repr(one)
 
@@ -281,7 +283,7 @@ def test_pods_never_cross_the_internet_for_want_of_an_interface() -> None:
 def test_texts_that_look_like_other_things_stay_texts() -> None:
     config = server(replace(SPEC, args=ComponentArgs(kube_apiserver=("on", "0600", "a: b", '"', "ü"))))
     assert config["kube-apiserver-arg"] == ["on", "0600", "a: b", '"', "ü"]
-    text = render_server(SPEC, MASTER, HOST, token=Secret("0123"), server_url=None).reveal()
+    text = render_server(SPEC, MASTER, HOST, tokens=ClusterTokens(Secret("0123")), server_url=None).reveal()
     assert text.startswith('token: "0123"\n')
 
 

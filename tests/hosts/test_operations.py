@@ -110,6 +110,9 @@ DISK = {
     "config_token_hash": None,
     "config_token_ca": None,
     "passwd_hash": "f3c14dc8fcd7",
+    "agent_token_hash": "0a1b2c3d4e5f",
+    "config_agent_hash": "0a1b2c3d4e5f",
+    "config_token_agent": False,
     "s3_hash": None,
     "config_server": "https://10.0.0.3:6443",
     "agent_servers": '"10.0.0.3:6443","10.0.0.4:6443"',
@@ -134,7 +137,7 @@ ETCD = {
     "kube_system": {"kvs": [{"value": "azhzAAoMIAokNmMyMTcwZjgtMDAwMC00MDAwLTgwMDAtMDAwMDAwMDAwMDAxEgA="}]},
 }
 SUPERVISOR = {
-    "config_status": "200",
+    "token_status": "200",
     "api_status": "401",
     "config": {
         "ClusterIPRanges": [{"IP": "10.42.0.0", "Mask": "//8AAA=="}],
@@ -244,7 +247,7 @@ def test_what_the_supervisor_answers_is_read_in_k3s_words() -> None:
 
 @pytest.mark.parametrize(("status", "accepted"), [("401", False), ("403", False), ("503", None), ("000", None)])
 def test_a_supervisor_that_does_not_tell_its_arguments(status: str, accepted: bool | None) -> None:
-    answer = {"config_status": status, "api_status": "503", "config": {}, "complaint": "level=fatal oops"}
+    answer = {"token_status": status, "api_status": "503", "config": {}, "complaint": "level=fatal oops"}
     facts = operations.read_result(
         Probe(), json.dumps({"result": {**LOOK, "supervisor": answer}}), HostKeyKind.FINAL, "m1"
     )

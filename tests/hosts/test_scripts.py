@@ -157,7 +157,7 @@ k3s_data=$1/data
 mkdir -p "$k3s_data/server/tls"
 : >"$k3s_data/server/tls/server-ca.crt"
 printf 'K10%s::server:pass"word' "$(printf %064d 0)" >"$k3s_data/server/token"
-curl() { cat >"$asked"; printf '%s\n\nconfig %s\n\napi %s\n' "$config" "$status" "$api"; }
+curl() { cat >"$asked"; printf '%s\n\nconfig %s\n\napi %s\n\ntoken %s\n' "$config" 200 "$api" "$status"; }
 journalctl() { printf 'level=info msg=a\nlevel=error msg="bäd"\nlevel=info msg=b\n'; }
 asked=$1/asked config=$2 status=$3 api=$4
 supervisor_facts
@@ -171,7 +171,7 @@ def supervisor(tmp_path: Path, config: str, status: str, api: str) -> dict[str, 
 
 def test_of_the_supervisors_document_only_what_masters_must_agree_on_leaves_the_host(tmp_path: Path) -> None:
     assert supervisor(tmp_path, CONFIG, "200", "401") == {
-        "config_status": "200",
+        "token_status": "200",
         "api_status": "401",
         "config": {
             "ClusterDNSs": ["10.43.0.10"],
@@ -184,12 +184,14 @@ def test_of_the_supervisors_document_only_what_masters_must_agree_on_leaves_the_
         "complaint": None,
         "uid": None,
     }
-    assert 'user = "node:pass\\"word"' in (tmp_path / "asked").read_text()
+    asked = (tmp_path / "asked").read_text()
+    assert 'user = "server:pass\\"word"' in asked
+    assert 'user = "node:pass\\"word"' in asked, "a cluster without an agent token has one token"
 
 
 def test_an_api_that_is_down_comes_with_the_last_complaint(tmp_path: Path) -> None:
     answer = supervisor(tmp_path, "", "401", "503")
-    assert (answer["config"], answer["config_status"]) == ({}, "401")
+    assert (answer["config"], answer["token_status"]) == ({}, "401")
     assert answer["complaint"] == 'level=error msg="bd"'
 
 

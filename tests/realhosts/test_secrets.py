@@ -120,6 +120,24 @@ def test_on_a_host_a_secret_lies_only_where_it_belongs_and_only_for_root(server:
         assert not _lies_in(evidence, server, secret, reader=_NOBODY)
 
 
+def test_a_workers_disk_holds_no_server_token(evidence: Evidence) -> None:
+    """Root on a worker is not the cluster: only the agents' token lies there."""
+    assert _lies_in(evidence, WORKER, evidence.secrets["the k3s token"]) == []
+    assert "/etc/rancher/k3s/config.yaml" in _lies_in(evidence, WORKER, evidence.secrets["the k3s agent token"])
+
+
+@pytest.mark.parametrize("user", ["node", "server"])
+@pytest.mark.parametrize("path", ["/v1-k3s/server-bootstrap", "/v1-k3s/encrypt/status", "/v1-k3s/token"])
+def test_what_a_worker_holds_opens_nothing_of_the_servers(path: str, user: str, evidence: Evidence) -> None:
+    read = "password=$(sed -n 's/^token: *\"K10[0-9a-f]*::node:\\(.*\\)\"$/\\1/p' /etc/rancher/k3s/config.yaml)"
+    url = f"$(sed -n 's/^server: *\"\\(.*\\)\"$/\\1/p' /etc/rancher/k3s/config.yaml){path}"
+    ask = f"curl -s -k -o /dev/null -w '%{{http_code}}' -u {user}:$password"
+    told = evidence.cluster.sh(WORKER, f'{read}; [ -n "$password" ] && {ask} {url}')
+    assert told.strip() == ("403" if user == "node" else "401")
+    agents = evidence.cluster.sh(WORKER, f"{read}; {ask.replace(user, 'node')} {url.removesuffix(path)}/v1-k3s/readyz")
+    assert agents.strip() == "200", "the password is the agents'"
+
+
 def _lies_in(evidence: Evidence, server: str, secret: Secret, reader: str = "") -> list[str]:
     """List the files of a host that a reader (root, if nobody else is named) can find a secret in."""
     patterns = "\n".join(secret.forms)
@@ -152,13 +170,14 @@ def test_nothing_that_is_printed_holds_a_secret(evidence: Evidence) -> None:
     assert evidence.found_in(evidence.printed) == []
 
 
-def test_on_the_operators_machine_only_the_kubeconfig_holds_a_secret(evidence: Evidence) -> None:
+def test_on_the_operators_machine_secrets_lie_in_the_kubeconfig_and_the_kept_tokens_alone(evidence: Evidence) -> None:
     folder = evidence.cluster.folder
     files = [path for path in folder.rglob("*") if path.is_file()]
     assert any("runs" in path.parts for path in files), "no run journal"
     holders = {path: found for path in files if (found := evidence.found_in(path.read_text(errors="replace")))}
-    assert holders == {evidence.cluster.kubeconfig: ["the admin's key"]}
-    private = [evidence.cluster.kubeconfig, *(folder / "state").rglob("*.jsonl")]
+    (kept,) = (path for path in files if path.parent.name == "tokens")
+    assert holders == {evidence.cluster.kubeconfig: ["the admin's key"], kept: ["the k3s token", "the k3s agent token"]}
+    private = [evidence.cluster.kubeconfig, kept, *(folder / "state").rglob("*.jsonl")]
     assert {stat.S_IMODE(path.stat().st_mode) for path in private} == {0o600}
 
 

@@ -25,7 +25,7 @@ async def back_up(story: Story) -> None:
         host.disk.fence = 0  # the backup's lock is of another story
     name = next(name for name in written if name.startswith("backup-"))
     name_file(story, name, written[name])
-    story.world.laptop.tokens = [Secret(written["token"].decode())]
+    story.world.laptop.tokens = [Secret(written[name].decode()) for name in ("token", "agent-token") if name in written]
     await write_later(story)
 
 

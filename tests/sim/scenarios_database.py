@@ -9,6 +9,7 @@ from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.errors import ExitCode
 from hetzner_k3s.model.secrets import Secret
 
+from . import tokens_at_hand
 from .clusters import ENDPOINT, MASTER1, MASTER2, MASTER3, WORKER1, WORKER2, a_spec, on_database
 from .scenario import Collection, Told, converges, recovers, refuses
 from .story import Story
@@ -19,15 +20,17 @@ _SPEC = on_database()
 _MASTERS = (MASTER1, MASTER2, MASTER3)
 
 
-def _token(story: Story, password: str | None = None) -> Secret:
-    """Give the cluster's token as its owner would have it, or one with another password."""
-    disk = story.world.host(MASTER1).disk
-    assert disk.token is not None
-    return Secret(tokens.full(disk.server_ca or b"", password or tokens.parse(disk.token).password))
+def _tokens(story: Story, password: str | None = None) -> list[Secret]:
+    """Return the cluster's tokens as its owner would have them, or one of servers with another password."""
+    disk = story.world.host(_MASTERS[0]).disk
+    if password is None:
+        return tokens_at_hand.written_down(disk)
+    return [Secret(tokens.full(disk.server_ca or b"", password))]
 
 
 async def _lose_everything(story: Story) -> None:
     await story.happens(*(ServerDeleted(name) for name in (*_MASTERS, WORKER1, WORKER2)))
+    tokens_at_hand.laptop_lost(story.world)
 
 
 async def _refused(story: Story, code: str) -> None:
@@ -66,23 +69,34 @@ async def _(story: Story) -> None:
 @ON_DATABASE.add("70", "external-db-token-unknown", converges(*_MASTERS, WORKER1, WORKER2), spec=_SPEC)
 async def _(story: Story) -> None:
     """Nobody but the owner has the token: named by the CA that it pins, asked for, and then used."""
-    token = _token(story)
+    found = _tokens(story)
     await _lose_everything(story)
     await _refused(story, "datastore.token-unknown")
-    story.world.laptop.tokens.append(token)
+    story.world.laptop.tokens.extend(found)
+
+
+@ON_DATABASE.add("70", "external-db-agent-token-unknown", converges(*_MASTERS, WORKER1, WORKER2), spec=_SPEC)
+async def _(story: Story) -> None:
+    """With the servers' token alone a master would start once: the agents' one is asked for before."""
+    found = _tokens(story)
+    await _lose_everything(story)
+    story.world.laptop.tokens.extend(found[:1])
+    await _refused(story, "token.agent-unknown")
+    story.world.laptop.tokens.extend(found[1:])
 
 
 @ON_DATABASE.add("70", "external-db-wrong-token", converges(*_MASTERS, WORKER1, WORKER2), spec=_SPEC)
 async def _(story: Story) -> None:
     """k3s itself refuses another token than the one that the data is sealed with; the right one then opens it."""
-    token, wrong = _token(story), _token(story, "another password")
+    found = _tokens(story)
+    wrong = [*_tokens(story, "another password"), *found[1:]]
     await _lose_everything(story)
-    story.world.laptop.tokens.append(wrong)
+    story.world.laptop.tokens.extend(wrong)
     run = await story.create()
     assert run.code is not ExitCode.CONVERGED, run.story()
     run = await story.create()
     assert run.refused == ("datastore.other-token",), run.story()
-    story.world.laptop.tokens[:] = [token]
+    story.world.laptop.tokens[:] = found
 
 
 @ON_DATABASE.add("70", "external-db-none-serves", recovers(), spec=_SPEC)

@@ -79,7 +79,7 @@ async def _(story: Story) -> None:
     run = await story.create()
     assert run.code is ExitCode.REFUSED, run.story()
     assert run.refused == ("token.not-accepted",), run.story()
-    assert {verb for verb, _ in run.told.steps} == {"RenewToken"}, run.story()
+    assert {verb for verb, _ in run.told.steps} == {"RenewToken", "KeepTokens"}, run.story()
     assert starts.items() >= _starts(story).items(), "a healthy k3s was restarted"
     mischief.server_unit_stopped(story.world.host(MASTER2))
     mischief.start(story.world.host(MASTER2))

@@ -14,7 +14,7 @@ from hetzner_k3s.model.errors import ExitCode
 from hetzner_k3s.model.operations import K3sRole
 from hetzner_k3s.model.spec import ClusterSpec
 
-from . import invariants, mischief
+from . import invariants, mischief, tokens_at_hand
 from .clusters import CLUSTER, MASTER1, MASTER2, MASTER3, WORKER1, WORKER2, a_spec, with_s3
 from .scenario import Collection, Told, refuses
 from .story import Story
@@ -101,6 +101,8 @@ def workers_go_on(story: Story) -> bool:
 
 @_add("36", "all-deleted-snapshot-token-on-worker", Restored(), spec=with_s3())
 async def _(story: Story) -> Run:
+    """A cluster from before there were agent tokens: its workers hold the one that opens the snapshot."""
+    await tokens_at_hand.born_without_agent_token(story.world)
     snapshot_now(story)
     await write_later(story)
     await lose_all(story)
@@ -116,6 +118,7 @@ async def _(story: Story) -> Run:
     token_hash = tokens.short_hash(tokens.parse(story.world.host(MASTER1).disk.token or "").password)
     snapshot_now(story)
     await lose_all(story)
+    tokens_at_hand.laptop_lost(story.world)
     run = await story.create(consents=LATEST)
     assert token_hash in run.told.refusals[0].saw
     return run

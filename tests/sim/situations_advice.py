@@ -10,10 +10,9 @@ from hetzner_k3s.lab.simulated.faults import ApiFault, CutOff, PoweredOff, Serve
 from hetzner_k3s.lab.simulated.world import OTHER_TOKEN
 from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.errors import ExitCode
-from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.spec import KubernetesNetworkSpec
 
-from . import mischief
+from . import mischief, tokens_at_hand
 from .clusters import MASTER1, MASTER2, MASTER3, a_spec, with_s3
 from .scenario import Told, converges, recovers
 from .scenarios_restore import LATEST, MASTERS, Restored, lose_all, snapshot_now
@@ -169,12 +168,14 @@ async def _(story: Story) -> None:
 async def _(story: Story) -> Run:
     """In a password store: it is given in the environment, and opens the snapshot."""
     token = story.world.host(MASTER1).disk.token or ""
+    written = tokens_at_hand.written_down(story.world.host(MASTER1).disk)
     snapshot_now(story)
     await lose_all(story)
+    tokens_at_hand.laptop_lost(story.world)
     refused = await story.refuses("restore.no-token")
     said(refused, "restore.no-token", "in a password store", "environment variable HETZNER_K3S_TOKEN")
     assert tokens.short_hash(tokens.parse(token).password) in refused.told.refusals[0].saw
-    story.world.laptop.tokens.append(Secret(token))
+    story.world.laptop.tokens.extend(written)
     said(await story.refuses("restore.consent"), "restore.consent", "create --restore latest")
     run = await story.create(consents=LATEST)
     assert run.code is ExitCode.CONVERGED, run.story()

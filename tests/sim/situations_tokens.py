@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from hetzner_k3s.lab.k3s import tokens
 from hetzner_k3s.lab.simulated import config_file, k3s_files
 from hetzner_k3s.lab.simulated.faults import ServerDeleted
+from hetzner_k3s.lab.simulated.supervisor import SupervisorClient, SupervisorError
 from hetzner_k3s.model.errors import ExitCode
+from hetzner_k3s.model.operations import K3sRole
 
-from . import mischief
-from .clusters import MASTER1, MASTER2, MASTER3
-from .scenario import converges
+from . import mischief, tokens_at_hand
+from .clusters import MASTER1, MASTER2, MASTER3, WORKER1, WORKER2, a_spec, with_s3
+from .scenario import Told, converges, recovers
+from .scenarios_restore import LATEST, Restored, lose_all, restored_picture, snapshot_now, write_later
 from .situation import Situations, said
 from .story import Story
+from .tool import Run
 
 TOKENS = Situations("tokens")
 _tell = TOKENS.tell
@@ -58,3 +64,93 @@ async def _(story: Story) -> None:
     old = str(config_file.read(disk.config or "")["token"])
     disk.config = (disk.config or "").replace(old, tokens.full(disk.server_ca or b"", _ROTATED))
     await _restart(story, MASTER2)
+
+
+@_tell("root-on-a-worker-is-not-the-cluster", converges(MASTER3, WORKER1))
+async def _(story: Story) -> None:
+    """Workers get the agents' token, from birth and when they are made anew; nothing that they hold opens the CA."""
+    await _holds_nothing(story, WORKER1, WORKER2)
+    await story.happens(ServerDeleted(WORKER1), ServerDeleted(MASTER3))
+    run = await story.create()
+    assert run.code is ExitCode.CONVERGED, run.story()
+    await _holds_nothing(story, WORKER1, WORKER2)
+
+
+async def _holds_nothing(story: Story, *workers: str) -> None:
+    """Demand that a worker's configuration holds nothing that a master hands the keys of the CA out for."""
+    master = story.world.host(MASTER1)
+    secret = tokens.parse(master.disk.token or "").password
+    for name in workers:
+        disk = story.world.host(name).disk
+        held = tokens.parse(disk.configured_token)
+        assert held.user == "node"
+        assert secret not in (disk.config or "")
+        url = f"https://{master.addresses[0]}:6443"
+        client = SupervisorClient(story.world.site, story.world.host(name), url, held.password)
+        with pytest.raises(SupervisorError, match="not authorized"):
+            await client.bootstrap_data(5)
+
+
+@_tell("born-without-an-agent-token", converges(MASTER3, WORKER1))
+async def _(story: Story) -> None:
+    """A cluster from before is repaired as ever: master and worker join with the one token that there is."""
+    await tokens_at_hand.born_without_agent_token(story.world)
+    await story.happens(ServerDeleted(WORKER1), ServerDeleted(MASTER3))
+    run = await story.create()
+    assert run.code is ExitCode.CONVERGED, run.story()
+    assert story.world.host(MASTER3).disk.token == story.world.host(MASTER1).disk.token
+    assert story.world.host(WORKER1).disk.configured_token == story.world.host(MASTER1).disk.token
+
+
+@_tell("a-master-started-again-keeps-the-agent-token", converges(MASTER1, MASTER2, MASTER3))
+async def _(story: Story) -> None:
+    """Each master holds the agents' token in its file: without it the second start ends (recording second/35)."""
+    await story.happens(ServerDeleted(MASTER3))
+    run = await story.create()
+    assert run.code is ExitCode.CONVERGED, run.story()
+    for name in (MASTER1, MASTER2, MASTER3):
+        for _ in range(2):
+            mischief.server_unit_stopped(story.world.host(name))
+            mischief.start(story.world.host(name))
+            await asyncio.sleep(60)
+        assert story.world.host(name).units[K3sRole.SERVER].facts().restarts == 0
+
+
+@_tell("kept-on-this-machine-it-opens-the-snapshot", Restored(), spec=with_s3())
+async def _(story: Story) -> Run:
+    """All masters are lost, and no worker can help: `create` kept both tokens when the cluster was born."""
+    snapshot_now(story)
+    await write_later(story)
+    await lose_all(story)
+    refused = await story.refuses("restore.consent")
+    assert "which this machine holds" in refused.told.refusals[0].saw
+    return await story.create(consents=LATEST)
+
+
+@_tell("the-agent-token-is-nowhere", Told(), spec=with_s3(a_spec(workers=0)))
+async def _(story: Story) -> Run:
+    """With the servers' token alone a restored master would not start twice; with both it is restored."""
+    written = tokens_at_hand.written_down(story.world.host(MASTER1).disk)
+    snapshot_now(story)
+    await lose_all(story)
+    tokens_at_hand.laptop_lost(story.world)
+    story.world.laptop.tokens.append(written[0])
+    refused = await story.refuses("token.agent-unknown", consents=LATEST)
+    said(refused, "token.agent-unknown", "both tokens, one a line, in HETZNER_K3S_TOKEN_FILE")
+    story.world.laptop.tokens.append(written[1])
+    run = await story.create(consents=LATEST)
+    assert run.code is ExitCode.CONVERGED, run.story()
+    restored_picture(story)
+    await story.is_converged(MASTER1, MASTER2, MASTER3)
+    return run
+
+
+@_tell("killed-before-the-tokens-were-kept", recovers())
+async def _(story: Story) -> None:
+    """The next run keeps them, and does nothing else."""
+    tokens_at_hand.laptop_lost(story.world)
+    killed = await story.create(kill_at="before keep_tokens")
+    assert killed.code is None, killed.story()
+    run = await story.create()
+    assert [verb for verb, _ in run.told.steps] == ["KeepTokens"], run.story()
+    assert len(story.world.laptop.kept_tokens) == 1

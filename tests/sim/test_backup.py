@@ -18,6 +18,7 @@ from hetzner_k3s.model.plan import Verb
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.observe import observe
 
+from . import tokens_at_hand
 from .clusters import MASTER1, MASTER2, MASTER3, a_spec, with_s3
 from .scenarios_restore import MASTERS, lose_all, restored_picture, snapshot_now
 from .story import Story, healthy
@@ -66,8 +67,11 @@ def test_a_backup_opens_the_snapshots_in_s3_when_no_worker_is_left() -> None:
                 host.disk.fence = 0  # the backup's lock is of another story
             snapshot_now(story)
             await lose_all(story, *MASTERS)
+            tokens_at_hand.laptop_lost(story.world)
             assert (await story.create(consents=Consents(restore="latest"))).refused == ("restore.no-token",)
             story.world.laptop.tokens.append(Secret(token))
+            assert (await story.create(consents=Consents(restore="latest"))).refused == ("token.agent-unknown",)
+            story.world.laptop.tokens.append(Secret(written["agent-token"].decode()))
             run = await story.create(consents=Consents(restore="latest"))
             assert run.code is ExitCode.CONVERGED, run.story()
             restored_picture(story)

@@ -45,6 +45,7 @@ def test_a_rotated_ca_is_recorded_with_the_flag_alone(kill_at: int | None) -> No
                 "WriteKubeconfig",
                 "RenewToken",
                 "PinCa",
+                "KeepTokens",
             }
             assert not (await _accept(cluster, ca)).writes
 

@@ -14,6 +14,7 @@ from hetzner_k3s.lab.simulated.virtual_time import run
 from hetzner_k3s.model.errors import ExitCode
 from hetzner_k3s.model.spec import ClusterSpec
 
+from . import tokens_at_hand
 from .clusters import MASTER1, MASTER2, MASTER3, a_spec, with_s3
 from .files import FROM_PATH, back_up, lose_databases, name_file, save_on
 from .scenarios_restore import LATEST, MASTERS, lose_all, restored_picture, workers_go_on, write_later
@@ -142,6 +143,7 @@ def _damaged(story: Story) -> None:
 
 def _without_token(story: Story) -> None:
     story.world.laptop.tokens = []
+    tokens_at_hand.laptop_lost(story.world)
 
 
 @pytest.mark.parametrize(

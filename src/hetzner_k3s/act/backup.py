@@ -1,6 +1,7 @@
-"""Writes a backup: configuration, access, token, identity, and a snapshot that is saved for it.
+"""Writes a backup: configuration, access, tokens, identity, and a snapshot that is saved for it.
 
-It is everything that a restore on another machine needs; without the token a snapshot is worth nothing.
+It is everything that a restore on another machine needs; without the token a snapshot is worth nothing, and without the
+agents' one, where the cluster has one, what is restored does not start again.
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ import json
 from hetzner_k3s.act import birth_record
 from hetzner_k3s.act.context import Context
 from hetzner_k3s.act.local import with_contexts
-from hetzner_k3s.act.tokens import cluster_token
+from hetzner_k3s.act.tokens import cluster_tokens
 from hetzner_k3s.hosts.admin_kubeconfig import read_admin_kubeconfig
 from hetzner_k3s.model.contact import HostTarget
 from hetzner_k3s.model.errors import Fate, HostUnreachable, SshStage
-from hetzner_k3s.model.identity import token_ca, token_hash
+from hetzner_k3s.model.identity import token_ca
 from hetzner_k3s.model.operations import ReadSecret, SaveSnapshot, SecretKind, SendSnapshot
 from hetzner_k3s.model.secrets import Secret
+from hetzner_k3s.model.tokens import ClusterTokens
 from hetzner_k3s.ports import Bundle
 
 SNAPSHOT = "backup"
@@ -29,15 +31,17 @@ async def write_backup(context: Context, via: int, config: Secret, bundle: Bundl
         WrongCluster: that master is not of the cluster that the birth record names.
     """
     target = context.target(via)
-    token = await cluster_token(context, via)
+    tokens = await cluster_tokens(context, via)
     bundle.add("cluster.yaml", config)
-    bundle.add("token", token)
+    bundle.add("token", tokens.server)
+    if tokens.agent is not None:
+        bundle.add("agent-token", tokens.agent)
     admin = await context.ports.hosts.perform(target, ReadSecret(kind=SecretKind.KUBECONFIG))
     own = {"default": "https://127.0.0.1:6443"}
     read = read_admin_kubeconfig(admin, target.name)
-    bundle.add("kubeconfig", with_contexts(read, "default", own, "default", token_ca(token.reveal())))
+    bundle.add("kubeconfig", with_contexts(read, "default", own, "default", token_ca(tokens.server.reveal())))
     snapshot = await _snapshot(context, target, bundle) if context.spec.database is None else None
-    bundle.add("identity.json", Secret(_identity(context, token, snapshot)))
+    bundle.add("identity.json", Secret(_identity(context, tokens, snapshot)))
 
 
 async def _snapshot(context: Context, target: HostTarget, bundle: Bundle) -> str:
@@ -56,14 +60,15 @@ def _torn(server: str, name: str, got: int, wanted: int) -> HostUnreachable:
     return HostUnreachable(what, server=server, stage=SshStage.SESSION, fate=Fate.DID_NOT_HAPPEN)
 
 
-def _identity(context: Context, token: Secret, snapshot: str | None) -> str:
+def _identity(context: Context, tokens: ClusterTokens, snapshot: str | None) -> str:
     record = birth_record.recorded(context)
     facts = {
         "cluster": context.spec.name,
         "ca": record.ca,
         "uid": record.uid,
         "lineage": record.lineage,
-        "token_hash": token_hash(token.reveal()),
+        "token_hash": tokens.held.server,
+        "agent_token_hash": tokens.held.agent,
         "snapshot": snapshot,
         "k3s_version": str(context.spec.k3s_version),
         "made": round(context.ports.clock.now()),

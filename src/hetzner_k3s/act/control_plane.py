@@ -10,7 +10,7 @@ from dataclasses import replace
 from hetzner_k3s.act import birth_record, journal, k3s, witnesses
 from hetzner_k3s.act.context import Context, LabelChange, Outcome
 from hetzner_k3s.act.labels import merge, take_off
-from hetzner_k3s.act.tokens import cluster_token
+from hetzner_k3s.act.tokens import cluster_tokens
 from hetzner_k3s.model import lookup, naming, operations
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.contact import HostTarget
@@ -37,6 +37,7 @@ from hetzner_k3s.model.steps import (
     SaveSnapshot,
     WipeJoiner,
 )
+from hetzner_k3s.model.tokens import ClusterTokens
 
 _BIRTH_WITHIN = 300.0
 _JOIN_WITHIN = 300.0
@@ -66,13 +67,13 @@ async def init_control_plane(step: InitControlPlane, context: Context) -> Outcom
     server = context.server(step.server_id)
     target = context.target_of(server)
     facts = await context.ports.hosts.perform(target, Probe())
-    token = await _birth_token(context, target, facts)
-    await k3s.configure(context, server, token, server_url=None, facts=facts)
+    tokens = await _birth_tokens(context, target, facts)
+    await k3s.configure(context, server, tokens, server_url=None, facts=facts)
     context.say(step.target, "giving birth to the cluster")
     await _begin(step, context, target, facts)
     born = await k3s.reach(context, target, K3sRole.SERVER, Milestone.IDENTITY, _BIRTH_WITHIN)
     if born.disk.server_ca is not None:
-        full = Secret(full_token(born.disk.server_ca, token_password(token.reveal())))
+        full = Secret(full_token(born.disk.server_ca, token_password(tokens.server.reveal())))
         await context.ports.hosts.perform(target, SetToken(token=full, revive=False, fence=context.fence))
     return Outcome()
 
@@ -90,11 +91,15 @@ async def _begin(step: InitControlPlane, context: Context, target: HostTarget, f
     await k3s.start(context, target, K3sRole.SERVER, birth=birth)
 
 
-async def _birth_token(context: Context, target: HostTarget, facts: HostFacts) -> Secret:
-    """Give the token that is on the host already: its data may be encrypted with that one; else a new password."""
+async def _birth_tokens(context: Context, target: HostTarget, facts: HostFacts) -> ClusterTokens:
+    """Return the tokens that are on the host already, since its data may be sealed with them; else new passwords."""
+    hosts, rng = context.ports.hosts, context.ports.rng
     if facts.disk.config_token_hash is None:
-        return Secret(context.ports.rng.token_hex(_PASSWORD_BYTES))
-    return await context.ports.hosts.perform(target, ReadSecret(kind=SecretKind.CONFIG_TOKEN))
+        return ClusterTokens(Secret(rng.token_hex(_PASSWORD_BYTES)), Secret(rng.token_hex(_PASSWORD_BYTES)))
+    server = await hosts.perform(target, ReadSecret(kind=SecretKind.CONFIG_TOKEN))
+    if facts.disk.config_agent_hash is None:
+        return ClusterTokens(server)
+    return ClusterTokens(server, await hosts.perform(target, ReadSecret(kind=SecretKind.CONFIG_AGENT_TOKEN)))
 
 
 async def join_control_plane(step: JoinControlPlane, context: Context) -> Outcome:
@@ -102,7 +107,7 @@ async def join_control_plane(step: JoinControlPlane, context: Context) -> Outcom
     server = context.server(step.server_id)
     target = context.target_of(server)
     through = context.server(step.via)
-    await k3s.configure(context, server, await cluster_token(context, step.via), step.server_url)
+    await k3s.configure(context, server, await cluster_tokens(context, step.via), step.server_url)
     changes = await unmark(context, step.target)
     context.say(step.target, f"joining through {through.name}")
     address = k3s.peer_address(context, server)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from hetzner_k3s.act import birth_record, k3s
 from hetzner_k3s.act.context import Context, Outcome
 from hetzner_k3s.act.control_plane import unmark
-from hetzner_k3s.act.tokens import cluster_token
+from hetzner_k3s.act.tokens import cluster_tokens, found_tokens
 from hetzner_k3s.model.contact import HostTarget
 from hetzner_k3s.model.errors import WrongCluster
 from hetzner_k3s.model.host import HostFacts
-from hetzner_k3s.model.identity import token_ca, token_hash
-from hetzner_k3s.model.operations import K3sRole, Milestone, ReadSecret, SecretKind, StopK3s
-from hetzner_k3s.model.secrets import Secret
+from hetzner_k3s.model.identity import token_ca
+from hetzner_k3s.model.operations import K3sRole, Milestone, StopK3s
 from hetzner_k3s.model.steps import StartOnDatabase
+from hetzner_k3s.model.tokens import ClusterTokens
 
 _STARTED_WITHIN = 300.0
 
@@ -25,7 +25,7 @@ async def start_on_database(step: StartOnDatabase, context: Context) -> Outcome:
     """
     server = context.server(step.server_id)
     target = context.target_of(server)
-    await k3s.configure(context, server, await _token(step, context), server_url=None)
+    await k3s.configure(context, server, await _tokens(step, context), server_url=None)
     changes = await unmark(context, step.target)
     context.say(step.target, "starting on the external database")
     await k3s.start(context, target, K3sRole.SERVER)
@@ -36,23 +36,17 @@ async def start_on_database(step: StartOnDatabase, context: Context) -> Outcome:
     return Outcome(labels=changes)
 
 
-async def _token(step: StartOnDatabase, context: Context) -> Secret:
-    """Get the token of the healthy master, or the one that was found where none is left; never a new one.
+async def _tokens(step: StartOnDatabase, context: Context) -> ClusterTokens:
+    """Get the tokens of the healthy master, or those that were found where none is left; never new ones.
 
     Raises:
         WrongCluster: it is not where it was seen, or does not pin the CA that is recorded.
     """
     if step.via is not None:
-        return await cluster_token(context, step.via)
-    if step.token_from is None:
-        found = context.ports.local.token(step.token_hash or "")
-    else:
-        holder = context.target(step.token_from)
-        found = await context.ports.hosts.perform(holder, ReadSecret(kind=SecretKind.CONFIG_TOKEN))
-    if found is None or token_hash(found.reveal()) != step.token_hash:
-        raise WrongCluster(f"the token of hash {step.token_hash} is not where it was seen", hint="Run it again.")
+        return await cluster_tokens(context, step.via)
+    found = await found_tokens(context, step)
     recorded = birth_record.recorded(context).ca
-    if recorded is None or not (token_ca(found.reveal()) or "").startswith(recorded):
+    if recorded is None or not (token_ca(found.server.reveal()) or "").startswith(recorded):
         raise WrongCluster(
             "the token does not pin the CA of the birth record",
             hint=f"Give the whole one: it begins with K10{(recorded or '')[:8]}. Nothing was started.",

@@ -12,6 +12,7 @@ from hetzner_k3s.model.host import HostFacts
 from hetzner_k3s.model.operations import AwaitK3s, K3sRole, Milestone, Probe, StartK3s, WriteConfig
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.spec import MasterSpec
+from hetzner_k3s.model.tokens import ClusterTokens
 
 
 def peer_address(context: Context, server: Server) -> str:
@@ -23,25 +24,27 @@ def peer_address(context: Context, server: Server) -> str:
 
 
 async def configure(
-    context: Context, server: Server, token: Secret, server_url: str | None, *, facts: HostFacts | None = None
+    context: Context, server: Server, tokens: ClusterTokens, server_url: str | None, *, facts: HostFacts | None = None
 ) -> None:
     """Write a host's `config.yaml`; nothing is started or restarted.
 
     Args:
         context: what the step is carried out with.
         server: whose host it is.
-        token: the full K10 token, or at birth the new password.
+        tokens: the full K10 tokens, or at birth the new passwords; a worker is given that of the agents alone.
         server_url: what it joins through, None only for a birth.
         facts: what the host told just now; without them it is asked.
     """
     target = context.target_of(server)
     if facts is None:
         facts = await context.ports.hosts.perform(target, Probe())
-    config = _render(context, server, facts, token, server_url)
+    config = _render(context, server, facts, tokens, server_url)
     await context.ports.hosts.perform(target, WriteConfig(config=config, fence=context.fence))
 
 
-def _render(context: Context, server: Server, facts: HostFacts, token: Secret, server_url: str | None) -> Secret:
+def _render(
+    context: Context, server: Server, facts: HostFacts, tokens: ClusterTokens, server_url: str | None
+) -> Secret:
     wanted = context.wanted(server.name)
     private = private_ip(server, context.network_id())
     addresses = HostAddresses(
@@ -55,13 +58,13 @@ def _render(context: Context, server: Server, facts: HostFacts, token: Secret, s
             context.spec,
             wanted,
             addresses,
-            token=token,
+            tokens=tokens,
             server_url=server_url,
             api_addresses=_api_addresses(context),
         )
     if server_url is None:
         raise ValueError(f"{server.name}: an agent needs a server to join through")
-    return render_agent(context.spec, wanted, addresses, token=token, server_url=server_url)
+    return render_agent(context.spec, wanted, addresses, tokens=tokens, server_url=server_url)
 
 
 def uid_of(facts: HostFacts, server: str) -> str:

@@ -1,4 +1,4 @@
-"""Carries out the step on the operator's machine: the kubeconfig."""
+"""Carries out the steps on the operator's machine: the kubeconfig, and the copy of the tokens."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from hetzner_k3s.act.context import Context, Outcome
-from hetzner_k3s.act.tokens import cluster_token
+from hetzner_k3s.act.tokens import cluster_token, cluster_tokens
 from hetzner_k3s.hosts.admin_kubeconfig import AdminKubeconfig, read_admin_kubeconfig
 from hetzner_k3s.hosts.ca_bundle import ca_hash as bundle_hash
 from hetzner_k3s.model.errors import WrongCluster
 from hetzner_k3s.model.identity import token_ca
 from hetzner_k3s.model.operations import ReadSecret, SecretKind
 from hetzner_k3s.model.secrets import Secret
-from hetzner_k3s.model.steps import WriteKubeconfig
+from hetzner_k3s.model.steps import KeepTokens, WriteKubeconfig
 
 
 async def write_kubeconfig(step: WriteKubeconfig, context: Context) -> Outcome:
@@ -34,6 +34,13 @@ async def write_kubeconfig(step: WriteKubeconfig, context: Context) -> Outcome:
     )
     context.ports.local.write_kubeconfig(text)
     context.say(context.spec.name, f"kubeconfig written to {step.target}")
+    return Outcome()
+
+
+async def keep_tokens(step: KeepTokens, context: Context) -> Outcome:
+    """Keep the cluster's tokens here; those of before a rotation stay, since older snapshots are sealed with them."""
+    place = context.ports.local.keep_tokens(await cluster_tokens(context, step.via))
+    context.say(step.target, f"its tokens are kept at {place}, readable by you alone")
     return Outcome()
 
 

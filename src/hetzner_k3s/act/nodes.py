@@ -6,7 +6,7 @@ import asyncio
 
 from hetzner_k3s.act import k3s
 from hetzner_k3s.act.context import Context, Outcome
-from hetzner_k3s.act.tokens import cluster_token
+from hetzner_k3s.act.tokens import cluster_tokens
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.contact import HostTarget
@@ -50,7 +50,7 @@ async def join_worker(step: JoinWorker, context: Context) -> Outcome:
     """Have a worker join, and see its Node Ready."""
     server = context.server(step.server_id)
     target, via = context.target_of(server), context.target(step.via)
-    await k3s.configure(context, server, await cluster_token(context, step.via), step.server_url)
+    await k3s.configure(context, server, await cluster_tokens(context, step.via), step.server_url)
     context.say(step.target, f"joining through {via.name}")
     before = await _before_start(context, server, via)
     if _runs_without_a_node(step, context):

@@ -65,6 +65,7 @@ HANDLERS: Final[Mapping[type, Handler]] = {
     steps.ReconnectWorker: nodes.reconnect_worker,
     steps.ApplyAddons: addons.apply_addons,
     steps.WriteKubeconfig: local.write_kubeconfig,
+    steps.KeepTokens: local.keep_tokens,
     steps.MarkDeleting: teardown.mark_deleting,
     steps.DeleteServer: teardown.delete_server,
     steps.DeleteResource: teardown.delete_resource,

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hetzner_k3s.act import birth_record, journal, k3s
 from hetzner_k3s.act.context import Context, LabelChange, Outcome
 from hetzner_k3s.act.labels import take_off
+from hetzner_k3s.act.tokens import found_tokens
 from hetzner_k3s.act.waiting import until
 from hetzner_k3s.model import naming, operations
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.contact import HostTarget
 from hetzner_k3s.model.errors import KubeError, StorageError, WrongCluster
-from hetzner_k3s.model.identity import token_ca, token_hash, token_password
+from hetzner_k3s.model.identity import token_ca, token_password
 from hetzner_k3s.model.kube import KubeNode, KubeView
 from hetzner_k3s.model.operations import (
     K3sRole,
     Milestone,
     Probe,
-    ReadSecret,
-    SecretKind,
     StartWithAgent,
     StartWithoutAgent,
     StopK3s,
@@ -30,6 +31,7 @@ from hetzner_k3s.model.steps import (
     StartRestored,
     UploadSnapshot,
 )
+from hetzner_k3s.model.tokens import ClusterTokens
 
 _LINEAGE_BYTES = 8
 _LOOK_EVERY = 0.5
@@ -76,10 +78,10 @@ async def restore_snapshot(step: RestoreSnapshot, context: Context) -> Outcome:
     """Restore a snapshot on a host that holds no data; k3s is not started yet."""
     server = context.server(step.server_id)
     target = context.target_of(server)
-    token = await _token(step, context)
+    tokens = await _tokens(step, context)
     changes = await _unmark(context, server)
     facts = await context.ports.hosts.perform(target, Probe())
-    await k3s.configure(context, server, token, server_url=None, facts=facts)
+    await k3s.configure(context, server, tokens, server_url=None, facts=facts)
     context.say(step.target, f"restoring {step.snapshot}")
     restore = operations.RestoreSnapshot(
         snapshot=step.snapshot,
@@ -99,8 +101,8 @@ async def _unmark(context: Context, server: Server) -> tuple[LabelChange, ...]:
     return (await take_off(context, server.id, (naming.LABEL_STATE,)),)
 
 
-async def _token(step: RestoreSnapshot, context: Context) -> Secret:
-    """Get the token that the snapshot is sealed with, from the worker that holds it or from this machine.
+async def _tokens(step: RestoreSnapshot, context: Context) -> ClusterTokens:
+    """Get the token that the snapshot is sealed with and that of the agents, from who holds them.
 
     One that pins another CA than the birth record names is from before a rotation of the CA, as the snapshot may be:
     its password alone opens that, and whose cluster it is shows when it is started.
@@ -108,16 +110,10 @@ async def _token(step: RestoreSnapshot, context: Context) -> Secret:
     Raises:
         WrongCluster: it is another one by now.
     """
-    if step.token_from is None:
-        found = context.ports.local.token(step.token_hash)
-    else:
-        holder = context.target(step.token_from)
-        found = await context.ports.hosts.perform(holder, ReadSecret(kind=SecretKind.CONFIG_TOKEN))
-    if found is None or token_hash(found.reveal()) != step.token_hash:
-        raise WrongCluster(f"the token of hash {step.token_hash} is not where it was seen", hint="Run it again.")
-    pinned, recorded = token_ca(found.reveal()), birth_record.recorded(context).ca
+    found = await found_tokens(context, step)
+    pinned, recorded = token_ca(found.server.reveal()), birth_record.recorded(context).ca
     if pinned is not None and recorded is not None and not pinned.startswith(recorded):
-        return Secret(token_password(found.reveal()))
+        return replace(found, server=Secret(token_password(found.server.reveal())))
     return found
 
 

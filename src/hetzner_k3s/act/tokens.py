@@ -1,6 +1,8 @@
-"""The cluster's token, read off a master that proves whose it is before the token is handed to anybody."""
+"""The cluster's tokens, read off a master that proves whose they are before they are handed to anybody."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from hetzner_k3s.act import birth_record, k3s
 from hetzner_k3s.act.context import Context, Outcome
@@ -9,7 +11,8 @@ from hetzner_k3s.model.host import HostFacts
 from hetzner_k3s.model.identity import full_token, token_ca, token_hash, token_password
 from hetzner_k3s.model.operations import K3sRole, Milestone, Probe, ReadSecret, SecretKind, SetToken, WriteCaPin
 from hetzner_k3s.model.secrets import Secret
-from hetzner_k3s.model.steps import PinCa, RenewToken
+from hetzner_k3s.model.steps import PinCa, RenewToken, RestoreSnapshot, StartOnDatabase
+from hetzner_k3s.model.tokens import ClusterTokens, paired
 
 _REVIVED_WITHIN = 300.0
 """Seconds given to a master that was kept from starting; its peers wait for nothing."""
@@ -32,6 +35,42 @@ async def pin_ca(step: PinCa, context: Context) -> Outcome:
     pin = WriteCaPin(before=step.before, ca=step.ca, restart=step.restart, fence=context.fence)
     await context.ports.hosts.perform(context.target(step.server_id), pin)
     return Outcome()
+
+
+async def cluster_tokens(context: Context, via: int) -> ClusterTokens:
+    """Read both tokens off the healthy master `via`; errors as for `cluster_token`."""
+    server = await cluster_token(context, via)
+    agent = await context.ports.hosts.perform(context.target(via), ReadSecret(kind=SecretKind.AGENT_TOKEN))
+    if token_ca(agent.reveal()) != token_ca(server.reveal()):
+        raise _stranger(context.target(via).name, "its agent token pins another CA than its server token")
+    return paired(server, agent)
+
+
+async def found_tokens(context: Context, step: RestoreSnapshot | StartOnDatabase) -> ClusterTokens:
+    """Get the tokens that a step found where no master is left: on servers, or on this machine.
+
+    Raises:
+        WrongCluster: one is not where it was seen.
+    """
+    local = context.ports.local
+    server = await _found(context, step.token_hash or "", step.token_from, local.token)
+    if step.agent_hash is None:
+        return ClusterTokens(server)
+    return ClusterTokens(server, await _found(context, step.agent_hash, step.agent_from, local.agent_token))
+
+
+async def _found(context: Context, wanted: str, holder: int | None, here: Callable[[str], Secret | None]) -> Secret:
+    found = here(wanted) if holder is None else await _configured(context, holder, wanted)
+    if found is None or token_hash(found.reveal()) != wanted:
+        raise WrongCluster(f"the token of hash {wanted} is not where it was seen", hint="Run it again.")
+    return found
+
+
+async def _configured(context: Context, holder: int, wanted: str) -> Secret:
+    facts = context.state.facts(holder)
+    as_agents = facts is not None and facts.disk.config_agent_hash == wanted
+    kind = SecretKind.CONFIG_AGENT_TOKEN if as_agents else SecretKind.CONFIG_TOKEN
+    return await context.ports.hosts.perform(context.target(holder), ReadSecret(kind=kind))
 
 
 async def cluster_token(context: Context, via: int, kind: SecretKind = SecretKind.TOKEN) -> Secret:

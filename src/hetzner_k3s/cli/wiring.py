@@ -34,6 +34,7 @@ from hetzner_k3s.cli.output import say
 from hetzner_k3s.model.errors import ProductError
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.spec import ClusterSpec, S3Spec
+from hetzner_k3s.model.tokens import parse
 from hetzner_k3s.ports import Bundle, Objects, Ports
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ async def _open_simulated(spec: ClusterSpec, place: Place, given: GivenSnapshot 
     session = place.world.session(spec.name, token=place.token(spec.hetzner_token.reveal()))
     laptop = session.machine
     laptop.snapshot = (given.file, given.path.read_bytes()) if given else None
-    laptop.tokens = [*([given.token] if given and given.token else []), *_tokens()]
+    laptop.tokens = [*(given.tokens if given else ()), *_tokens()]
     try:
         yield Session(session.ports, LockRequest(cluster=spec.name, holder=_holder(), run=session.run))
     except asyncio.CancelledError:
@@ -141,14 +142,14 @@ async def _open_outside(spec: ClusterSpec, given: GivenSnapshot | None) -> Async
 
 
 def _tokens() -> list[Secret]:
-    """Read the k3s token that the user hands over for a restore: itself, or the path of its file (as in a backup)."""
-    given = [os.environ.get(name, "").strip() for name in ("HETZNER_K3S_TOKEN", "K3S_TOKEN")]
+    """Read the k3s tokens that the user hands over for a restore: one itself, or a file of them, one a line."""
+    given = [os.environ.get(name, "") for name in ("HETZNER_K3S_TOKEN", "K3S_TOKEN")]
     if path := os.environ.get("HETZNER_K3S_TOKEN_FILE"):
         try:
-            given.append(Path(path).read_text(encoding="utf-8").strip())
+            given.append(Path(path).read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError) as error:
             raise ProductError(f"HETZNER_K3S_TOKEN_FILE: cannot read {path} ({type(error).__name__})") from None
-    return [Secret(token) for token in given if token]
+    return [token for text in given for token in parse(text)]
 
 
 def _objects(s3: S3Spec | None) -> Objects | None:

@@ -270,7 +270,13 @@ def _record_bootstrapping(seed: MasterView, server: Server) -> PlannedStep:
 def _bring_up(seed: MasterView, server: Server, record: BirthRecord) -> tuple[PlannedStep, ...]:
     identity = identity_of(seed.facts) if seed.facts else None
     if identity is not None:
-        born = replace(record, phase=Phase.BORN, ca=identity.ca[: naming.CA_LABEL_DIGITS], uid=identity.uid)
+        born = replace(
+            record,
+            phase=Phase.BORN,
+            ca=identity.ca[: naming.CA_LABEL_DIGITS],
+            uid=identity.uid,
+            agent=seed.facts.disk.agent_token_hash if seed.facts else None,
+        )
         return (
             PlannedStep(
                 step=RecordBirth(target=Phase.BORN.value, record=born),
@@ -302,8 +308,11 @@ def complete_record(basis: Basis) -> Opinion | None:
     """Fill the record in where a killed run did not get to, or what carried it was made anew.
 
     A master gets its share when it has joined. Without a lineage another one would be minted, so that is left alone.
+    Which agent token the cluster has, its healthy master knows better than the labels.
     """
-    record = basis.plane.record
+    seed = basis.plane.seed
+    agent = seed.facts.disk.agent_token_hash if seed is not None and seed.facts is not None else None
+    record = replace(basis.plane.record, agent=agent or basis.plane.record.agent)
     if record.phase is not Phase.BORN or record.lineage is None:
         return None
     wanted = record.labels().items()

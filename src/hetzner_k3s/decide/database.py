@@ -6,7 +6,7 @@ the database, so it is never a new one; a database that does not answer stops ev
 
 from __future__ import annotations
 
-from hetzner_k3s.decide import power
+from hetzner_k3s.decide import held_tokens, power
 from hetzner_k3s.decide.basis import Basis, Opinion
 from hetzner_k3s.decide.control_plane import MasterView, Stage, labelled_member
 from hetzner_k3s.decide.database_access import is_out, tokens_at_hand
@@ -95,6 +95,14 @@ def database_serves(basis: Basis) -> tuple[Refusal, ...]:
     if doubtful:
         return (_none_serves(basis, doubtful),)
     return () if tokens_at_hand(basis) or _started(basis) else (_no_token(basis),)
+
+
+def agent_token_found(basis: Basis) -> tuple[Refusal, ...]:
+    """Refuse to start the first master again without the agents' token where the cluster has one."""
+    tokens = tokens_at_hand(basis) if basis.plane.record.phase is Phase.BORN and basis.plane.seed is None else []
+    if not tokens or _started(basis) or not held_tokens.agent_token_is_missing(basis, tokens[0][0]):
+        return ()
+    return (held_tokens.missing_agent_token(basis),)
 
 
 def _better_token(basis: Basis, master: MasterView) -> bool:
@@ -209,8 +217,7 @@ def start_masters(basis: Basis) -> Opinion | None:
     tokens = tokens_at_hand(basis)
     if first is None or not tokens:
         return None
-    held, holder = tokens[0]
-    return Opinion((_start(*first, token_hash=held, token_from=holder),))
+    return Opinion((_start(*first, found=tokens[0], agent=held_tokens.agent_token(basis, tokens[0][0])),))
 
 
 def _start(
@@ -218,11 +225,18 @@ def _start(
     server: Server,
     *,
     via: int | None = None,
-    token_hash: str | None = None,
-    token_from: int | None = None,
+    found: tuple[str | None, held_tokens.Holder] = (None, None),
+    agent: tuple[str, held_tokens.Holder] | None = None,
 ) -> PlannedStep:
+    (token_hash, token_from), (agent_hash, agent_from) = found, agent or (None, None)
     step = StartOnDatabase(
-        target=master.name, server_id=server.id, via=via, token_hash=token_hash, token_from=token_from
+        target=master.name,
+        server_id=server.id,
+        via=via,
+        token_hash=token_hash,
+        token_from=token_from,
+        agent_hash=agent_hash,
+        agent_from=agent_from,
     )
     because = "the data lies in the external database, and its host is ready to serve it"
     reason = Reason.MISSING if master.stage is Stage.READY else Reason.UNFINISHED

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from hetzner_k3s.decide import held_tokens
 from hetzner_k3s.decide.basis import Basis
 from hetzner_k3s.decide.control_plane import NEVER_STARTED, MasterView, Stage
-from hetzner_k3s.model import lookup
 from hetzner_k3s.model.identity import Phase
 
 
@@ -20,12 +20,13 @@ def tokens_at_hand(basis: Basis) -> list[tuple[str, int | None]]:
     """
     recorded = basis.plane.record.ca
     found: list[tuple[str, int | None]] = []
-    for server in sorted(lookup.owned_servers(basis.spec.name, basis.view), key=lambda s: s.id):
-        facts = basis.state.facts(server.id)
-        pins = (facts.disk.config_token_ca or "") if facts else ""
-        if facts is not None and facts.disk.config_token_hash and recorded and pins.startswith(recorded):
-            found.append((facts.disk.config_token_hash, server.id))
-    return [*((held, None) for held in basis.state.local.token_hashes), *found]
+    for server, facts in held_tokens.on_servers(basis):
+        disk = facts.disk
+        pins = recorded is not None and (disk.config_token_ca or "").startswith(recorded)
+        if disk.config_token_hash and pins and not disk.config_token_agent:
+            found.append((disk.config_token_hash, server.id))
+    kept = [(held.server, None) for held in held_tokens.kept_here(basis)]
+    return [*((held, None) for held in basis.state.local.token_hashes), *found, *kept]
 
 
 def awaits_server(basis: Basis, name: str) -> bool:

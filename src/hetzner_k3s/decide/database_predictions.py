@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from hetzner_k3s.decide.predictions import (
+    PREDICTED_AGENT_TOKEN,
     PREDICTED_CA,
     PREDICTED_TOKEN,
     PREDICTED_UID,
@@ -28,7 +29,7 @@ from hetzner_k3s.model.state import ClusterState
 def with_serving_master(spec: ClusterSpec, state: ClusterState, server_id: int) -> ClusterState:
     """Have a master serve what lies in the database; the first one shows the Nodes of those that are gone, too."""
     digits = spec.database.digits if spec.database else None
-    identity, token = _identity(spec, state), _token(state)
+    identity, (token, agent) = _identity(spec, state), _tokens(spec, state)
 
     def serving(facts: HostFacts) -> HostFacts:
         disk = DiskFacts(
@@ -36,6 +37,8 @@ def with_serving_master(spec: ClusterSpec, state: ClusterState, server_id: int) 
             token_hash=token,
             config_token_hash=token,
             config_token_ca=identity.ca,
+            agent_token_hash=agent,
+            config_agent_hash=agent,
             config_database=digits,
             config_present=True,
         )
@@ -69,6 +72,11 @@ def _identity(spec: ClusterSpec, state: ClusterState) -> Identity:
     return Identity(next((ca for ca in living if ca), None) or whole_ca(state, record.ca), record.uid or PREDICTED_UID)
 
 
-def _token(state: ClusterState) -> str:
-    living = (f.value.disk.token_hash for f in state.hosts.values() if isinstance(f, Known) and f.value.serves)
-    return next((held for held in living if held), PREDICTED_TOKEN)
+def _tokens(spec: ClusterSpec, state: ClusterState) -> tuple[str, str | None]:
+    """Return the hashes of the token and the agents' token: of a master that serves, of the record, of a birth."""
+    record = lookup.birth_record(spec, state.view)
+    born = isinstance(record, BirthRecord) and record.ca is not None
+    recorded = record.agent if isinstance(record, BirthRecord) and born else PREDICTED_AGENT_TOKEN
+    living = (f.value.disk for f in state.hosts.values() if isinstance(f, Known) and f.value.serves)
+    held = ((disk.token_hash, disk.agent_token_hash) for disk in living if disk.token_hash)
+    return next(held, (PREDICTED_TOKEN, recorded))

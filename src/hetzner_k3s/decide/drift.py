@@ -28,9 +28,11 @@ def versions(basis: Basis) -> Iterator[Drift]:
 def tokens(basis: Basis) -> Iterator[Drift]:
     """Name the servers that would not start again: the token in their configuration is unknown to the datastore."""
     seed = basis.plane.seed
-    known = seed.facts.bootstrap_keys if seed and seed.facts else ()
+    keys = seed.facts.bootstrap_keys if seed and seed.facts else ()
+    agents = (seed.facts.disk.agent_token_hash,) if seed and seed.facts else ()
     for server, facts in told(basis):
         given = facts.disk.config_token_hash
+        known = agents if facts.disk.config_token_agent and keys else keys
         if known and given is not None and given not in known:
             saw = f"its config.yaml holds a token (hash {given}) that the datastore does not know"
             yield Drift(code="token", subject=server.name, saw=saw)

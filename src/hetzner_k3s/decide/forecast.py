@@ -15,6 +15,7 @@ from hetzner_k3s.decide import (
     holding,
     infra,
     join,
+    keeping,
     kubeconfig,
     lineage,
     new_cluster,
@@ -61,6 +62,7 @@ PREDICTORS: tuple[Callable[[ClusterSpec, ClusterState, Step], ClusterState], ...
     shrink.predict,
     addons.predict,
     kubeconfig.predict,
+    keeping.predict,
     teardown.predict,
 )
 

@@ -23,6 +23,7 @@ PREDICTED_CA = "0" * 64
 PREDICTED_UID = "00000000-0000-0000-0000-000000000000"
 PREDICTED_ADDRESS = "(its address)"
 PREDICTED_TOKEN = "0" * 12
+PREDICTED_AGENT_TOKEN = "1" * 12
 PREDICTED_IDS = 10**15
 """Server ids that are made up begin here: above any of Hetzner's, and readable in a label as theirs are."""
 
@@ -131,9 +132,14 @@ def _labelled(resource: _Labelled, labels: Mapping[str, str]) -> _Labelled:
 def with_first_voter(state: ClusterState, server_id: int) -> ClusterState:
     """Start the first master."""
     server = _server(state, server_id)
-    member = _member(server)
     facts = _voting(
-        state, server_id, (member,), Identity(PREDICTED_CA, PREDICTED_UID), server_url=None, tokens=(PREDICTED_TOKEN,)
+        state,
+        server_id,
+        (_member(server),),
+        Identity(PREDICTED_CA, PREDICTED_UID),
+        server_url=None,
+        tokens=(PREDICTED_TOKEN,),
+        agent=PREDICTED_AGENT_TOKEN,
     )
     kube = KubeView(uid=PREDICTED_UID, nodes=(node_of(server),), node_passwords=(server.name,))
     return replace(facts, kube={**facts.kube, server_id: Known(kube)})
@@ -152,7 +158,8 @@ def with_only_voter(
     disk = before.disk if before else DiskFacts()
     identity = Identity(disk.server_ca or PREDICTED_CA, record.uid or PREDICTED_UID)
     tokens = (disk.token_hash or PREDICTED_TOKEN,)
-    voting = _voting(state, server_id, (_member(server),), identity, server_url=None, tokens=tokens)
+    agent = disk.agent_token_hash
+    voting = _voting(state, server_id, (_member(server),), identity, server_url=None, tokens=tokens, agent=agent)
     noted = with_facts(
         voting,
         server_id,
@@ -188,7 +195,15 @@ def with_voter(state: ClusterState, server_id: int, server_url: str) -> ClusterS
     members = (*(m for m in model.etcd.members or () if not _of_one_host(m, own)), own)
     identity = Identity(model.disk.server_ca or PREDICTED_CA, model.etcd.uid or PREDICTED_UID)
     listed = map_members(state, lambda _: members)
-    joined = _voting(listed, server_id, members, identity, server_url=server_url, tokens=model.etcd.bootstrap_keys)
+    joined = _voting(
+        listed,
+        server_id,
+        members,
+        identity,
+        server_url=server_url,
+        tokens=model.etcd.bootstrap_keys,
+        agent=model.disk.agent_token_hash,
+    )
     return map_kube(joined, lambda kube: with_node(kube, node_of(server)))
 
 
@@ -200,8 +215,9 @@ def _voting(
     *,
     server_url: str | None,
     tokens: tuple[str, ...],
+    agent: str | None,
 ) -> ClusterState:
-    """Have a master vote, with the token that the datastore knows in its files."""
+    """Have a master vote, with the token that the datastore knows in its files, and the agents' one."""
     token = next(iter(tokens), None)
     me = f"predicted-{server_id}"
 
@@ -215,6 +231,8 @@ def _voting(
                 token_hash=token,
                 config_token_hash=token,
                 config_token_ca=identity.ca,
+                agent_token_hash=agent,
+                config_agent_hash=agent,
                 config_server=server_url,
                 config_present=True,
             ),
@@ -390,20 +408,3 @@ def whole_ca(state: ClusterState, recorded: str) -> str:
     agents = (f.value.disk.agent_ca for f in state.hosts.values() if isinstance(f, Known))
     known = (state.local.kubeconfig_ca, *agents)
     return next((ca for ca in known if ca is not None and ca.startswith(recorded)), recorded.ljust(64, "0"))
-
-
-def with_reconnected(state: ClusterState, server_id: int, server_url: str) -> ClusterState:
-    """Point an agent to a living master."""
-
-    def change(facts: HostFacts) -> HostFacts:
-        address = server_url.removeprefix("https://")
-        disk = replace(facts.disk, config_server=server_url, agent_servers=(address,))
-        return replace(facts, disk=disk, agent_unit=UnitFacts(active="active"))
-
-    name = _server(state, server_id).name
-
-    def heard(kube: KubeView) -> KubeView:
-        node = kube.node(name)
-        return kube if node is None else with_node(kube, replace(node, ready=True))
-
-    return map_kube(with_facts(state, server_id, change), heard)

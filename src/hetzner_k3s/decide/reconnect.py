@@ -7,13 +7,15 @@ An agent finds the masters by the `server:` it was started with and by those it 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from hetzner_k3s.decide import predictions
 from hetzner_k3s.decide.basis import Basis, Opinion
 from hetzner_k3s.decide.control_plane import JOINED, MasterView
 from hetzner_k3s.model import lookup
-from hetzner_k3s.model.host import DiskFacts, HostFacts
+from hetzner_k3s.model.host import DiskFacts, HostFacts, UnitFacts
 from hetzner_k3s.model.identity import Phase
+from hetzner_k3s.model.kube import KubeView
 from hetzner_k3s.model.plan import PlannedStep, Reason, Scope
 from hetzner_k3s.model.spec import API_PORT, ClusterSpec
 from hetzner_k3s.model.state import ClusterState
@@ -101,4 +103,21 @@ def predict(_spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState
     """Say what the world looks like after a worker was pointed to a living master."""
     if not isinstance(step, ReconnectWorker):
         return state
-    return predictions.with_reconnected(state, step.server_id, step.server_url)
+    return _reconnected(state, step.server_id, step.server_url)
+
+
+def _reconnected(state: ClusterState, server_id: int, server_url: str) -> ClusterState:
+    """Point an agent to a living master."""
+
+    def change(facts: HostFacts) -> HostFacts:
+        address = server_url.removeprefix("https://")
+        disk = replace(facts.disk, config_server=server_url, agent_servers=(address,))
+        return replace(facts, disk=disk, agent_unit=UnitFacts(active="active"))
+
+    name = next(s.name for s in state.view.servers if s.id == server_id)
+
+    def heard(kube: KubeView) -> KubeView:
+        node = kube.node(name)
+        return kube if node is None else predictions.with_node(kube, replace(node, ready=True))
+
+    return predictions.map_kube(predictions.with_facts(state, server_id, change), heard)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from hetzner_k3s.decide import drift as drifting
-from hetzner_k3s.decide import past, quorum, steadiness
+from hetzner_k3s.decide import keeping, past, quorum, steadiness
 from hetzner_k3s.decide.basis import Basis, basis_of
 from hetzner_k3s.decide.control_plane import Stage, contact_stage
 from hetzner_k3s.decide.drift import drifted, told
@@ -18,7 +18,7 @@ from hetzner_k3s.model.errors import SshStage
 from hetzner_k3s.model.facts import Known, Unknown
 from hetzner_k3s.model.host import DiskFacts, HostFacts, Member, Unreachable
 from hetzner_k3s.model.identity import Phase
-from hetzner_k3s.model.plan import Forecast, Intent
+from hetzner_k3s.model.plan import Forecast, Intent, Scope
 from hetzner_k3s.model.report import (
     Drift,
     Health,
@@ -69,6 +69,7 @@ def report(spec: ClusterSpec, state: ClusterState, intent: Intent, ahead: Foreca
         beyond_file=tuple(server.name for server in servers if not server.in_file),
         drift=drift,
         forecast=ahead,
+        tokens=keeping.remarks(basis),
         on_database=basis.plane.on_database,
     )
 
@@ -96,7 +97,8 @@ def _complaints(ahead: Forecast, servers: tuple[ServerReport, ...], drift: tuple
     """Say what keeps the cluster from being healthy; what is beyond the file does not."""
     unwell = [server.name for server in servers if server.in_file and server.stage != Stage.MEMBER.value]
     refused = ", ".join(dict.fromkeys(refusal.code for refusal in ahead.refusals))
-    pending = sum(map(len, ahead.waves))
+    ours = all(step.scope is Scope.LOCAL for wave in ahead.waves for step in wave)
+    pending = 0 if ours else sum(map(len, ahead.waves))  # what this machine alone lacks is no harm to the cluster
     counted = [one for one in drift if one.code != drifting.PROVIDER_ID]  # which nothing can change: no alarm for ever
     drifted_names = ", ".join(dict.fromkeys(one.subject for one in counted))
     told_of = (

@@ -10,13 +10,12 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from hetzner_k3s.decide import losses, new_cluster, predictions, restore_predictions, sources
+from hetzner_k3s.decide import held_tokens, losses, new_cluster, predictions, restore_predictions, sources
 from hetzner_k3s.decide.basis import Basis, Opinion
 from hetzner_k3s.decide.control_plane import NEVER_STARTED, MasterView, Stage
 from hetzner_k3s.decide.machines import whereabouts
 from hetzner_k3s.decide.sources import Place, Source
 from hetzner_k3s.decide.unfit import unfit
-from hetzner_k3s.model import lookup
 from hetzner_k3s.model.facts import Unknown
 from hetzner_k3s.model.host import HostFacts, Snapshot
 from hetzner_k3s.model.plan import PlannedStep, Reason, Refusal, Scope, Wait
@@ -31,11 +30,13 @@ _BOOT = 180.0
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The snapshot that is to be restored, the hash of its token, and who holds that: a server's id, None for here."""
+    """The snapshot that is to be restored, the hash of its token, and who holds that; the same of the agents' token."""
 
     source: Source
     token_hash: str
-    token_from: int | None
+    token_from: held_tokens.Holder
+    agent_hash: str | None = None
+    agent_from: held_tokens.Holder = None
 
 
 # --- what there is to restore from ----------------------------------------------------------------------------------
@@ -44,11 +45,11 @@ class Choice:
 def known_tokens(basis: Basis) -> dict[str, int | None]:
     """Give the hashes of the tokens that can be had -> the server that holds one, None for this machine."""
     found: dict[str, int | None] = {}
-    for server in sorted(lookup.owned_servers(basis.spec.name, basis.view), key=lambda s: s.id):
-        facts = basis.state.facts(server.id)
-        if facts is not None and facts.disk.config_token_hash is not None and not facts.restoring:
+    for server, facts in held_tokens.on_servers(basis):
+        if facts.disk.config_token_hash is not None and not facts.disk.config_token_agent:
             found.setdefault(facts.disk.config_token_hash, server.id)
-    return {**dict.fromkeys(basis.state.local.token_hashes), **found}
+    here = (*basis.state.local.token_hashes, *(held.server for held in basis.state.local.kept))
+    return {**dict.fromkeys(here), **found}
 
 
 def choose(basis: Basis) -> Choice | None:
@@ -63,7 +64,8 @@ def choose(basis: Basis) -> Choice | None:
     if not named:
         return None
     token_hash = opened_by(named[0], tokens)[0]
-    return Choice(named[0], token_hash, tokens[token_hash])
+    agent = held_tokens.agent_token(basis, token_hash) or (None, None)
+    return Choice(named[0], token_hash, tokens[token_hash], *agent)
 
 
 def opened_by(source: Source, tokens: Mapping[str, int | None]) -> tuple[str, ...]:
@@ -75,6 +77,14 @@ def target(basis: Basis, choice: Choice) -> MasterView:
     """Say which master is restored: the one on whose disk the snapshot lies, else any that can be."""
     holder = next((m for m in basis.plane.masters if m.name == choice.source.server), None)
     return holder or losses.target(basis.plane)
+
+
+def agent_token_found(basis: Basis) -> tuple[Refusal, ...]:
+    """Refuse to restore without the agents' token where the cluster has one."""
+    chosen = choose(basis) if losses.all_lost(basis.plane) else None
+    if chosen is None or not held_tokens.agent_token_is_missing(basis, chosen.token_hash):
+        return ()
+    return (held_tokens.missing_agent_token(basis),)
 
 
 # --- what forbids it ------------------------------------------------------------------------------------------------
@@ -190,13 +200,14 @@ def _not_that_file(basis: Basis, here: GivenFile) -> Refusal:
 def _no_token(basis: Basis, found: tuple[Source, ...]) -> Refusal:
     hashes = ", ".join(sorted({h for s in found for h in s.token_hashes or ("(none noted)",)}))
     have = sorted(known_tokens(basis))
-    seen = f"the tokens that were found have {', '.join(have)}" if have else "no token was found on any worker or here"
+    seen = f"the tokens that were found have {', '.join(have)}" if have else "none was found on any server or here"
     return Refusal(
         code="restore.no-token",
         saw=f"{_lost(basis)} {_told(basis, found)} They are sealed with the token of hash {hashes}; {seen}.",
         why="Without that token the keys in a snapshot cannot be opened, and k3s would leave half a cluster behind.",
-        you_can="Find the token: in a backup (`hetzner-k3s backup`), in /etc/rancher/k3s/config.yaml or "
-        "/etc/systemd/system/k3s-agent.service.env of any worker that was ever in the cluster, in a password store. "
+        you_can="Find the token: in a backup (`hetzner-k3s backup`), in the state folder of whoever ran `create` "
+        "(~/.local/state/hetzner-k3s), in a password store; of a cluster without an agent token also in "
+        "/etc/rancher/k3s/config.yaml or /etc/systemd/system/k3s-agent.service.env of any worker. "
         "Give it in the environment variable HETZNER_K3S_TOKEN, or its file in HETZNER_K3S_TOKEN_FILE.",
     )
 
@@ -333,6 +344,8 @@ def _restore(basis: Basis, choice: Choice) -> Opinion:
         sha256=source.sha256,
         token_hash=choice.token_hash,
         token_from=choice.token_from,
+        agent_hash=choice.agent_hash,
+        agent_from=choice.agent_from,
         parent=basis.plane.record.lineage,
     )
     old = age(basis.state.observed_at - source.created)

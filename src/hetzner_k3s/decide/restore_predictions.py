@@ -48,6 +48,8 @@ def with_restored_data(spec: ClusterSpec, state: ClusterState, step: RestoreSnap
             server_ca=whole_ca(state, recorded),
             token_hash=step.token_hash,
             config_token_hash=step.token_hash,
+            agent_token_hash=step.agent_hash,
+            config_agent_hash=step.agent_hash,
             config_present=True,
         )
         ended = replace(facts, server_unit=replace(facts.server_unit, active="inactive"), etcd=EtcdFacts())

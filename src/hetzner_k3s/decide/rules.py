@@ -28,6 +28,7 @@ from hetzner_k3s.decide import (
     identity,
     infra,
     join,
+    keeping,
     kubeconfig,
     lineage,
     listing,
@@ -98,6 +99,7 @@ GATES: tuple[Gate, ...] = (
     encryption.encryption_at_rest,
     clocks.clocks_agree,
     tokens.joins_are_accepted,
+    restore.agent_token_found,
     alarms.datastore_takes_writes,
     workers.workers_explained,
     restore.consent_fits,
@@ -131,6 +133,7 @@ ON_DATABASE_GATES: tuple[Gate, ...] = (
     identity.agents_fit,
     birth.birth_permitted,
     database.database_serves,
+    database.agent_token_found,
     masters.servers_are_ours,
     masters.masters_explained,
     surplus.surplus_may_go,
@@ -217,6 +220,7 @@ MOVES: tuple[Move, ...] = (
     uninitialized.await_controller,
     tokens.pin_tokens,
     kubeconfig.write_kubeconfig,
+    keeping.keep_tokens,
 )
 
 BEFORE_THE_END: tuple[Gate, ...] = (unfinished.cluster_lives,)

@@ -181,8 +181,13 @@ def tokens_told(basis: Basis) -> tuple[str, ...]:
         for worker in basis.spec.workers()
         if (server := basis.server(worker.name)) is not None
         and (facts := basis.state.facts(server.id)) is not None
-        and facts.disk.config_token_hash not in {None, keys[0]}
+        and facts.disk.config_token_hash not in {None, keys[0], _agents_hash(basis)}
     )
+
+
+def _agents_hash(basis: Basis) -> str | None:
+    seed = basis.plane.seed
+    return seed.facts.disk.agent_token_hash if seed is not None and seed.facts is not None else None
 
 
 def predict(_spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:

@@ -7,7 +7,7 @@ mode, secrets encryption, the vxlan backend without encryption) is left out here
 
 Three things differ, none of them critical:
 - `cluster-init` never stands in a file that stays: a birth is permitted once, from outside (ARCHITECTURE 6);
-- the token is here (0600), not in a unit; the kubeconfig on the host is 0600, not 644 (law 8);
+- the tokens are here (0600), not in a unit; the kubeconfig on the host is 0600, not 644 (law 8);
 - `tls-san` holds this host's own addresses, not every master's.
 """
 
@@ -21,9 +21,11 @@ from ruamel.yaml import YAML
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from hetzner_k3s.model.critical import critical_config
+from hetzner_k3s.model.identity import token_password
 from hetzner_k3s.model.s3_settings import settings
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.spec import API_PORT, EXTERNAL_CLOUD, ClusterSpec, MasterSpec, WorkerSpec
+from hetzner_k3s.model.tokens import ClusterTokens
 
 CONFIG_PATH: Final = "/etc/rancher/k3s/config.yaml"
 REGISTRIES_PATH: Final = "/etc/rancher/k3s/registries.yaml"
@@ -71,7 +73,7 @@ def render_server(
     master: MasterSpec,
     addresses: HostAddresses,
     *,
-    token: Secret,
+    tokens: ClusterTokens,
     server_url: str | None,
     api_addresses: tuple[str, ...] = (),
 ) -> Secret:
@@ -81,7 +83,8 @@ def render_server(
         spec: the cluster.
         master: which master.
         addresses: where its host is.
-        token: the full K10 token; at birth, before there is one, the new password.
+        tokens: the full K10 token; at birth, before there is one, the new password. The agents' one goes into every
+            master: one that lacks it does not start a second time (K3S_RUN_FACTS_2.md I).
         server_url: `https://<some other master or the API address>:6443`; None only at a birth, in a cluster of one
             master, and with an external database, through which masters find each other. With it, a host whose disk was
             lost joins instead of making a second cluster.
@@ -91,7 +94,8 @@ def render_server(
         ValueError: the host lacks an address or the interface of its private address.
     """
     config: dict[str, Value] = {
-        **_membership(token, server_url),
+        **_membership(tokens.server, server_url),
+        **_agent_token(tokens),
         **_node(spec, master, addresses),
         **_masters_taints(spec, master),
         "advertise-address": addresses.node_ip,
@@ -105,10 +109,10 @@ def render_server(
 
 
 def render_agent(
-    spec: ClusterSpec, worker: WorkerSpec, addresses: HostAddresses, *, token: Secret, server_url: str
+    spec: ClusterSpec, worker: WorkerSpec, addresses: HostAddresses, *, tokens: ClusterTokens, server_url: str
 ) -> Secret:
     """Render `config.yaml` of a worker; arguments and errors as for a master."""
-    return _yaml({**_membership(token, server_url), **_node(spec, worker, addresses), **_taints(worker)})
+    return _yaml({**_membership(tokens.for_agents, server_url), **_node(spec, worker, addresses), **_taints(worker)})
 
 
 def render_registries(spec: ClusterSpec) -> Secret:
@@ -119,6 +123,11 @@ def render_registries(spec: ClusterSpec) -> Secret:
 def _membership(token: Secret, server_url: str | None) -> dict[str, Value]:
     # The full token pins the CA, a bare password would take any CA on trust (RECOVERY_FACTS.md 0, fact 4).
     return {"token": token.reveal(), **({"server": server_url} if server_url else {})}
+
+
+def _agent_token(tokens: ClusterTokens) -> dict[str, Value]:
+    """Name the agents' password bare: to a master it is what it demands, not what it trusts."""
+    return {"agent-token": token_password(tokens.agent.reveal())} if tokens.agent else {}
 
 
 def _node(spec: ClusterSpec, node: MasterSpec | WorkerSpec, addresses: HostAddresses) -> dict[str, Value]:

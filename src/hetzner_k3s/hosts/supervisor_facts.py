@@ -22,7 +22,7 @@ def supervisor_facts(document: Document | None) -> SupervisorFacts:
     if document is None:
         return SupervisorFacts()
     return SupervisorFacts(
-        token_accepted=_ACCEPTED.get(document.text("config_status")),
+        token_accepted=_ACCEPTED.get(document.text("token_status")),
         critical=_critical(document.child("config")),
         api_answers=document.text("api_status") in _API_SERVES,
         complaint=document.text_or("complaint"),

@@ -71,11 +71,13 @@ class DiskFacts:
     continues: a CA that was rotated leaves the one of before in it. `agent_ca` and `agent_former_cas` are the same of
     the bundle that an agent trusts.
     `token_hash` and `config_token_hash` are the first 12 digits of sha256(password) of `server/token` and of
-    `config.yaml`, `passwd_hash` those of the password in `server/cred/passwd`; `config_token_ca` is the CA hash that
-    the token of `config.yaml` pins (None: a bare password); `config_server` is its `server:` line (RECOVERY_FACTS.md
-    1.7), `config_database` tells the external database that it names from others. `agent_servers` are the addresses
-    (with ports) of the masters that an agent has learned of. `s3_hash` is what the S3 settings of `config.yaml` are
-    compared by (`s3_settings.settings_hash`), None where it has none.
+    `config.yaml`, `passwd_hash` those of the password in `server/cred/passwd`; `agent_token_hash` those of
+    `server/agent-token`, None where that is no file of its own: the cluster has no agent token. `config_agent_hash` are
+    those of the line `agent-token:`. `config_token_ca` is the CA hash that the token of `config.yaml` pins (None: a
+    bare password), `config_token_agent` tells that it admits agents only. `config_server` is the `server:` line
+    (RECOVERY_FACTS.md 1.7), `config_database` tells the external database that it names from others. `agent_servers`
+    are the addresses (with ports) of the masters that an agent has learned of. `s3_hash` is what the S3 settings of
+    `config.yaml` are compared by (`s3_settings.settings_hash`), None where it has none.
     """
 
     wal: bool = False
@@ -89,6 +91,9 @@ class DiskFacts:
     config_token_hash: str | None = None
     config_token_ca: str | None = None
     passwd_hash: str | None = None
+    agent_token_hash: str | None = None
+    config_agent_hash: str | None = None
+    config_token_agent: bool = False
     config_server: str | None = None
     config_database: str | None = None
     config_present: bool = False

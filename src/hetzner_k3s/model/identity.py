@@ -40,7 +40,8 @@ class BirthRecord:
 
     `seed` is the server id of the first master, `ca` the first 40 hexadecimal digits of the CA hash, `parent` the
     lineage that a reset or a restore made `lineage` out of. `database` tells the external database that the cluster
-    lives in from others (`database_digits`); without one the cluster has an etcd of its own.
+    lives in from others (`database_digits`); without one the cluster has an etcd of its own. `agent` is the hash of the
+    agents' own token (`token_hash`), which a restore has to have; None where the cluster was born without one.
     """
 
     phase: Phase | None = None
@@ -50,6 +51,7 @@ class BirthRecord:
     lineage: str | None = None
     parent: str | None = None
     database: str | None = None
+    agent: str | None = None
 
     def labels(self) -> dict[str, str]:
         """Give the record as the labels that carry it."""
@@ -61,6 +63,7 @@ class BirthRecord:
             naming.LABEL_LINEAGE: self.lineage,
             naming.LABEL_PARENT: self.parent,
             naming.LABEL_DATABASE: self.database,
+            naming.LABEL_AGENT_TOKEN: self.agent,
         }
         return {key: value for key, value in values.items() if value is not None}
 
@@ -85,6 +88,7 @@ def read_record(labels: Mapping[str, str]) -> BirthRecord:
         lineage=labels.get(naming.LABEL_LINEAGE),
         parent=labels.get(naming.LABEL_PARENT),
         database=labels.get(naming.LABEL_DATABASE),
+        agent=labels.get(naming.LABEL_AGENT_TOKEN),
     )
 
 
@@ -116,6 +120,7 @@ def merge_records(records: tuple[BirthRecord, ...]) -> BirthRecord | RecordConfl
         lineage=next(iter(youngest), None),
         parent=next((r.parent for r in records if r.parent and r.lineage in youngest), None),
         database=next((r.database for r in records if r.database), None),
+        agent=next((r.agent for r in records if r.agent), None),
     )
 
 
@@ -146,6 +151,12 @@ def token_password(token: str) -> str:
 def full_token(ca: str, password: str) -> str:
     """Give the full K10 token of a cluster's servers, which pins the CA hash."""
     return f"K10{ca}::server:{password}"
+
+
+def is_agent_token(token: str) -> bool:
+    """Check whether a full token admits agents only."""
+    match = _TOKEN.match(token)
+    return match is not None and match[2] == "node"
 
 
 def token_hash(token: str) -> str:

@@ -26,6 +26,7 @@ LABEL_UID: Final = "hetzner-k3s/uid"
 LABEL_LINEAGE: Final = "hetzner-k3s/lineage"
 LABEL_PARENT: Final = "hetzner-k3s/lineage-parent"
 LABEL_DATABASE: Final = "hetzner-k3s/database"
+LABEL_AGENT_TOKEN: Final = "hetzner-k3s/agent-token"
 LABEL_STATE: Final = "hetzner-k3s/state"
 LABEL_BOOT_KEY: Final = "hetzner-k3s/boot-key"
 LABEL_HOST_KEY: Final = "hetzner-k3s/host-key"
@@ -39,7 +40,16 @@ PHASE_BORN: Final = "born"
 PHASE_DELETING: Final = "deleting"
 STATE_MEMBER: Final = "member"
 
-BIRTH_RECORD_LABELS: Final = (LABEL_PHASE, LABEL_SEED, LABEL_CA, LABEL_UID, LABEL_LINEAGE, LABEL_PARENT, LABEL_DATABASE)
+BIRTH_RECORD_LABELS: Final = (
+    LABEL_PHASE,
+    LABEL_SEED,
+    LABEL_CA,
+    LABEL_UID,
+    LABEL_LINEAGE,
+    LABEL_PARENT,
+    LABEL_DATABASE,
+    LABEL_AGENT_TOKEN,
+)
 """The labels that together are the birth record (ARCHITECTURE 5)."""
 
 MEMBER_LABELS: Final = (LABEL_STATE, LABEL_LINEAGE, LABEL_PARENT)

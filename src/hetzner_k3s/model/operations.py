@@ -25,12 +25,17 @@ class K3sRole(Enum):
 
 
 class SecretKind(Enum):
-    """What can be read off a verified host: the full K10 token and the admin kubeconfig of a master, or the token
-    that a `config.yaml` holds (a bare password where a birth was cut off before k3s wrote the full one).
+    """What can be read off a verified host.
+
+    TOKEN and AGENT_TOKEN are the full K10 tokens that a master wrote: the servers' own, and the one that agents join
+    with, which is the same where the cluster has no agent token. CONFIG_TOKEN and CONFIG_AGENT_TOKEN are what a
+    `config.yaml` holds (a bare password where a birth was cut off before k3s wrote the full one).
     """
 
     TOKEN = "token"
+    AGENT_TOKEN = "agent-token"
     CONFIG_TOKEN = "config-token"
+    CONFIG_AGENT_TOKEN = "config-agent-token"
     KUBECONFIG = "kubeconfig"
 
 

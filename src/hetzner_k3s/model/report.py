@@ -140,5 +140,7 @@ class Report:
     beyond_file: tuple[str, ...]
     drift: tuple[Drift, ...]
     forecast: Forecast
+    tokens: tuple[str, ...] = ()
+    """What its owner should know of the tokens: where the servers' one lies, and who holds it that need not."""
     on_database: bool = False
     """Whether the data lies in an external database: then there are no members, by design."""

@@ -12,6 +12,7 @@ from hetzner_k3s.model.facts import Known, Reading, Unknown
 from hetzner_k3s.model.host import HostFacts, HostReading, LogPosition
 from hetzner_k3s.model.kube import KubeView
 from hetzner_k3s.model.snapshots import GivenFile, SnapshotFile, StoredSnapshot
+from hetzner_k3s.model.tokens import HeldTokens
 
 UNREADABLE: Final = "unreadable"
 
@@ -32,7 +33,8 @@ class LocalEvidence:
     `kubeconfig_ca` is the CA hash in the kubeconfig at the configured path where it has this cluster's context,
     `UNREADABLE` where it cannot be parsed; `kubeconfig_servers` maps its contexts to API URLs;
     `open_birth` is true when the journal here tells of a birth that no `delete` closed; `rescues` are the copies of
-    hosts' data that lie here, verified; `token_hashes` those of the k3s tokens that the user handed to this run,
+    hosts' data that lie here, verified; `token_hashes` those of the k3s tokens that the user handed to this run, and
+    `agent_hashes` of those that admit agents only; `kept` are the tokens that earlier runs kept here, the newest first;
     `snapshot` the file that its `--restore` names; `given_up` the CA hashes of clusters of this name that were deleted,
     or given up, from here.
     """
@@ -41,6 +43,8 @@ class LocalEvidence:
     kubeconfig_servers: Mapping[str, str] = field(default_factory=dict)
     open_birth: bool = False
     token_hashes: tuple[str, ...] = ()
+    agent_hashes: tuple[str, ...] = ()
+    kept: tuple[HeldTokens, ...] = ()
     given_up: tuple[str, ...] = ()
     rescues: tuple[Rescue, ...] = ()
     snapshot: GivenFile | None = None

@@ -39,11 +39,11 @@ _UNPACKED_BYTES: Final = 8 << 30
 
 @dataclass(frozen=True, slots=True)
 class GivenSnapshot:
-    """Where it lies, what is known of it, and the token that lies beside it in a backup."""
+    """Where it lies, what is known of it, and the tokens that lie beside it in a backup."""
 
     path: Path
     file: GivenFile
-    token: Secret | None
+    tokens: tuple[Secret, ...]
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """Read it in pieces."""
@@ -73,7 +73,7 @@ def read_given(typed: str | None) -> GivenSnapshot | None:
             token_hashes=tokens,
         )
         _hold_against_sums(folder, file)
-        return GivenSnapshot(path, file, _token(folder))
+        return GivenSnapshot(path, file, _tokens(folder))
     except OSError as problem:
         raise ProductError(f"--restore {typed}: cannot be read ({problem.strerror or problem})") from problem
     except UnicodeDecodeError as problem:
@@ -145,8 +145,9 @@ def _hold_against_sums(folder: Path, file: GivenFile) -> None:
         raise ProductError(f"--restore {file.given}: the snapshot is not as it was written ({SUMS}): it is damaged")
 
 
-def _token(folder: Path) -> Secret | None:
-    """Read the token of a backup; a file of that name elsewhere is none."""
-    if not ((folder / _IDENTITY).is_file() and (folder / "token").is_file()):
-        return None
-    return Secret((folder / "token").read_text(encoding="utf-8").strip())
+def _tokens(folder: Path) -> tuple[Secret, ...]:
+    """Read the tokens of a backup; files of those names elsewhere are none."""
+    if not (folder / _IDENTITY).is_file():
+        return ()
+    files = (folder / name for name in ("token", "agent-token"))
+    return tuple(Secret(file.read_text(encoding="utf-8").strip()) for file in files if file.is_file())

@@ -14,14 +14,14 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Final
 
-from hetzner_k3s.adapters.system import rescues
+from hetzner_k3s.adapters.system import kept_tokens, rescues
 from hetzner_k3s.adapters.system.files import append_private, write_private
 from hetzner_k3s.adapters.system.given import GivenSnapshot
 from hetzner_k3s.adapters.system.kubeconfig import read_kubeconfig
-from hetzner_k3s.model.identity import token_hash
 from hetzner_k3s.model.printable import printable
 from hetzner_k3s.model.secrets import Secret, masked
 from hetzner_k3s.model.state import LocalEvidence, Rescue
+from hetzner_k3s.model.tokens import ClusterTokens, agents_of, servers_of
 from hetzner_k3s.ports import Clock
 
 _BIRTH_OPENED: Final = "birth opened"
@@ -62,8 +62,8 @@ class OperatorMachine:
         address: str | None = None,
     ) -> None:
         self._address = address
-        beside = (given.token,) if given is not None and given.token is not None else ()
-        self._tokens = {token_hash(token.reveal()): token for token in (*beside, *tokens)}
+        handed = (*(given.tokens if given is not None else ()), *tokens)
+        self._tokens, self._agent_tokens = servers_of(handed), agents_of(handed)
         self._given = given
         self._cluster = cluster
         self._kubeconfig = kubeconfig
@@ -71,28 +71,26 @@ class OperatorMachine:
         self._clock = clock
         self._state = state_directory(cluster)
         self._rescues = self._state / "rescue"
+        self._kept_tokens = self._state / "tokens"
         self._journal: IO[str] | None = None
 
     def evidence(self) -> LocalEvidence:
         """Read what this machine remembers of the cluster."""
         found = read_kubeconfig(self._kubeconfig, self._cluster)
         births = self._births()
-        snapshot = self._given.file if self._given else None
-        if found.ca is not None and found.ca in _closed_cas(births):
-            return LocalEvidence(
-                open_birth=_is_open(births),
-                token_hashes=tuple(self._tokens),
-                snapshot=snapshot,
-                public_address=self._address,
-            )  # `delete --force` leaves the file, as 2.6 does
+        is_closed = found.ca is not None and found.ca in _closed_cas(
+            births
+        )  # `delete --force` leaves the file, as 2.6 does
         return LocalEvidence(
-            kubeconfig_ca=found.ca,
-            kubeconfig_servers=dict(found.servers),
+            kubeconfig_ca=None if is_closed else found.ca,
+            kubeconfig_servers={} if is_closed else dict(found.servers),
             open_birth=_is_open(births),
             token_hashes=tuple(self._tokens),
-            given_up=tuple(sorted(_closed_cas(births))),
-            rescues=rescues.found(self._rescues),
-            snapshot=snapshot,
+            agent_hashes=tuple(self._agent_tokens),
+            kept=tuple(held.held for held in kept_tokens.found(self._kept_tokens)),
+            given_up=() if is_closed else tuple(sorted(_closed_cas(births))),
+            rescues=() if is_closed else rescues.found(self._rescues),
+            snapshot=self._given.file if self._given else None,
             public_address=self._address,
         )
 
@@ -103,8 +101,18 @@ class OperatorMachine:
         return self._given.pieces()
 
     def token(self, token_hash: str) -> Secret | None:
-        """Give the token with this hash out of those that the user handed to this run."""
-        return self._tokens.get(token_hash)
+        """Give the servers' token with this hash out of those that this run was handed, or earlier ones kept."""
+        kept = servers_of(held.server for held in kept_tokens.found(self._kept_tokens))
+        return self._tokens.get(token_hash) or kept.get(token_hash)
+
+    def agent_token(self, token_hash: str) -> Secret | None:
+        """Return the agents' token with this hash, likewise."""
+        kept = agents_of(held.agent for held in kept_tokens.found(self._kept_tokens) if held.agent is not None)
+        return self._agent_tokens.get(token_hash) or kept.get(token_hash)
+
+    def keep_tokens(self, tokens: ClusterTokens) -> str:
+        """Keep a cluster's tokens, and say where."""
+        return str(kept_tokens.keep(self._kept_tokens, tokens))
 
     def write_kubeconfig(self, text: Secret) -> None:
         """Replace the kubeconfig; contexts of other clusters that it held are kept beside it."""

@@ -67,6 +67,7 @@ def _remarks(report: Report) -> Iterator[str]:
         *(f"another cluster's: {one.server}: {one.saw}" for one in report.strangers),
         *(f"beyond the file: {name}" for name in report.beyond_file),
         *(f"not seen: {what}" for what in report.not_seen),
+        *(f"tokens: {what}" for what in report.tokens),
         *(f"Node without a server of this cluster: {name}" for name in orphans),
     ]
     if remarks:
@@ -103,6 +104,7 @@ def status_document(report: Report) -> dict[str, object]:
         "versions": {"file": report.file_version, "running": dict(report.versions)},
         "snapshots": [asdict(snapshot) for snapshot in report.snapshots],
         "not_seen": list(report.not_seen),
+        "tokens": list(report.tokens),
         "beyond_file": list(report.beyond_file),
         "drift": [asdict(one) for one in report.drift],
         "pending": forecast_rows(report.forecast),

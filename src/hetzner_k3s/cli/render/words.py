@@ -48,6 +48,7 @@ VERBS: Final[Mapping[type, str]] = {
     steps.ReconnectWorker: "reconnect worker",
     steps.ApplyAddons: "apply",
     steps.WriteKubeconfig: "write kubeconfig",
+    steps.KeepTokens: "keep on this machine the tokens of",
     steps.MarkDeleting: "record the deletion of",
     steps.DeleteServer: "delete server",
     steps.CloseBirth: "close the record of",

@@ -22,10 +22,10 @@ password_hash() {
     printf '%.12s' "$hash"
 }
 
-# Reads `config_token`, `config_server` and `config_database` (the endpoint) out of config.yaml, quoted or not, or where
+# Reads `config_token`, `config_agent`, `config_server` and `config_database` (the endpoint) out of config.yaml, quoted or not, or where
 # an agent of 2.x has them.
 read_config() {
-    config_token='' config_server='' config_database=''
+    config_token='' config_agent='' config_server='' config_database=''
     [ ! -r "$k3s_config" ] || read_config_file
     if [ -r "$agent_environment" ]; then
         [ -n "$config_token" ] || config_token=$(agent_setting K3S_TOKEN)
@@ -39,6 +39,7 @@ read_config_file() {
         case $value in \"*\" | \'*\') value=${value#?} && value=${value%?} ;; esac
         case $line in
             token:*) config_token=$value ;;
+            agent-token:*) config_agent=$value ;;
             server:*) config_server=$value ;;
             datastore-endpoint:*) config_database=$value ;;
         esac
@@ -80,6 +81,12 @@ is_there() {
     if [ -e "$1" ]; then printf true; else printf false; fi
 }
 
+# Reads `agent_token`, only where it is a file of its own: k3s links it to the token where agents join with that one.
+read_agent_token() {
+    agent_token=''
+    [ -L "$k3s_data/server/agent-token" ] || first_line "$k3s_data/server/agent-token" agent_token
+}
+
 # Reads `token` and `pinned_ca`, the CA hash that it pins: k3s writes both at each start.
 read_pinned_ca() {
     first_line "$k3s_data/server/token" token
@@ -100,6 +107,7 @@ certificates() {
 
 disk_facts() {
     read_pinned_ca
+    read_agent_token
     read_config
     wal=false
     has_wal && wal=true
@@ -115,6 +123,11 @@ disk_facts() {
     printf '"token_hash":%s,"config_token_hash":%s,"config_token_ca":%s,"config_server":%s,' \
         "$(json_or_null "$(password_hash "$token")")" "$(json_or_null "$(password_hash "$config_token")")" \
         "$(json_or_null "$config_token_ca")" "$(json_or_null "$config_server")"
+    config_token_agent=false
+    case $config_token in K10*::node:*) config_token_agent=true ;; esac
+    printf '"agent_token_hash":%s,"config_agent_hash":%s,"config_token_agent":%s,' \
+        "$(json_or_null "$(password_hash "$agent_token")")" "$(json_or_null "$(password_hash "$config_agent")")" \
+        "$config_token_agent"
     printf '"config_database":%s,' "$(json_or_null "$(database_digits "$config_database")")"
     printf '"agent_servers":%s}' "$(json_string "$(agent_servers)")"
 }
@@ -180,12 +193,23 @@ etcd_facts() {
     printf '}'
 }
 
-# Answers by label: the file that curl is told with has the password, so it is in no argument list.
-ask_supervisor() {
-    password=$token
-    case $token in K10*::*:*) password=${token#*::} && password=${password#*:} ;; esac
+# Sets `password` to that of a token, as curl's configuration takes it.
+curl_password() {
+    password=$1
+    case $1 in K10*::*:*) password=${1#*::} && password=${password#*:} ;; esac
     case $password in *[\"\\]*) password=$(printf %s "$password" | sed 's/[\\"]/\\&/g') ;; esac
-    printf '%s\n' 'url = https://127.0.0.1:6443/v1-k3s/config' "user = \"node:$password\"" \
+}
+
+# Answers by label: the file that curl is told with has the passwords, so they are in no argument list. Servers' and
+# agents' questions are told apart: with an agent token the servers' one is refused as an agent's (K3S_RUN_FACTS_2.md I).
+ask_supervisor() {
+    read_agent_token
+    curl_password "$token" && server_password=$password
+    curl_password "${agent_token:-$token}"
+    printf '%s\n' 'url = https://127.0.0.1:6443/v1-k3s/encrypt/status' "user = \"server:$server_password\"" \
+        "cacert = $k3s_data/server/tls/server-ca.crt" 'max-time = 2' 'fail' 'silent' 'output = /dev/null' \
+        'write-out = "\ntoken %{http_code}\n"' 'next' \
+        'url = https://127.0.0.1:6443/v1-k3s/config' "user = \"node:$password\"" \
         "cacert = $k3s_data/server/tls/server-ca.crt" 'max-time = 2' 'fail' 'silent' \
         'write-out = "\nconfig %{http_code}\n"' 'next' 'url = https://127.0.0.1:6443/readyz' \
         "cacert = $k3s_data/server/tls/server-ca.crt" 'max-time = 2' 'fail' 'silent' \
@@ -228,16 +252,16 @@ supervisor_facts() {
         if [ -z "$config_database" ]; then
             printf null
         else
-            printf '{"config_status":"","api_status":"","config":{},"complaint":%s,"uid":null}' \
+            printf '{"token_status":"","api_status":"","config":{},"complaint":%s,"uid":null}' \
                 "$(json_or_null "$(last_complaint)")"
         fi
         return 0
     }
     ask_supervisor | {
-        config='' config_status='' api_status='' complaint=''
+        config='' token_status='' api_status='' complaint=''
         while IFS= read -r line; do
             case $line in
-                'config '*) config_status=${line#* } ;;
+                'token '*) token_status=${line#* } ;;
                 'api '*) api_status=${line#* } ;;
                 '{'*) config=$line ;;
             esac
@@ -247,7 +271,7 @@ supervisor_facts() {
             200 | 401 | 403) [ -z "$config_database" ] || [ -n "$uid" ] || complaint=$(last_complaint) ;;
             *) complaint=$(last_complaint) ;;
         esac
-        printf '{"config_status":"%s","api_status":"%s","config":%s,"complaint":%s,"uid":%s}' "$config_status" \
+        printf '{"token_status":"%s","api_status":"%s","config":%s,"complaint":%s,"uid":%s}' "$token_status" \
             "$api_status" "$(critical_only "$config")" "$(json_or_null "$complaint")" "$(json_or_null "$uid")"
     }
 }

@@ -92,6 +92,21 @@ class Disk:
         return file.content if file else None
 
     @property
+    def agent_password(self) -> str:
+        """Give the password that agents join with, empty where that is the servers' too."""
+        file = self.server.get("PasswdFile")
+        known = tokens.parse_passwd(file.content.decode()) if file else {}
+        agent = known.get("node", ("",))[0]
+        return "" if agent == known.get("server", ("",))[0] else agent
+
+    @property
+    def agent_token(self) -> str | None:
+        """Give `server/agent-token`: a file of its own, or a link to the servers' token (recording second/34)."""
+        if self.token is None or self.server_ca is None or not self.agent_password:
+            return self.token
+        return tokens.full(self.server_ca, self.agent_password, "node")
+
+    @property
     def peer_trust(self) -> str:
         """Give what tells the authority of etcd's peers from another's."""
         file = self.server.get("ETCDPeerCA")
@@ -133,6 +148,9 @@ class Disk:
             config_token_hash=_password_hash(configured),
             config_token_ca=tokens.parse(configured).ca_hash or None if configured else None,
             passwd_hash=_passwd_hash(self.server.get("PasswdFile")),
+            agent_token_hash=_password_hash(self.agent_token) if self.agent_token != self.token else None,
+            config_agent_hash=_password_hash(str(document.get("agent-token") or "")),
+            config_token_agent=bool(configured) and tokens.parse(configured).user == "node",
             config_server=str(server) if server else None,
             config_database=_database_of(document),
             config_present=self.config is not None,

@@ -232,6 +232,10 @@ async def _read_secret(host: Host, operation: ReadSecret, _: HostKeyKind) -> Sec
             text = host.disk.kubeconfig
         case SecretKind.CONFIG_TOKEN:
             text = host.disk.configured_token
+        case SecretKind.AGENT_TOKEN:
+            text = host.disk.agent_token
+        case SecretKind.CONFIG_AGENT_TOKEN:
+            text = str(config_file.read(host.disk.config or "").get("agent-token") or "")
     if not text:
         raise failed(f"this host has no {operation.kind.value}")
     return Secret(text)

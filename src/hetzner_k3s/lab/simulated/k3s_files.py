@@ -16,8 +16,11 @@ from hetzner_k3s.lab.simulated.disk import Disk
 PREFIX = "/bootstrap/"
 
 
-def create_authorities(disk: Disk, chance: Chance, password: str, now: float) -> None:
-    """Make what a new cluster starts from; files that are there stay (a kept `server/tls` keeps the identity)."""
+def create_authorities(disk: Disk, chance: Chance, password: str, agent: str, now: float) -> None:
+    """Make what a new cluster starts from; files that are there stay (a kept `server/tls` keeps the identity).
+
+    `agent` is the password that agents join with, empty where they use that of the servers.
+    """
     for name, (_, called) in AUTHORITIES.items():
         if name not in disk.server:
             drawn = chance.token_hex(24) + chance.token_hex(24)
@@ -25,12 +28,24 @@ def create_authorities(disk: Disk, chance: Chance, password: str, now: float) ->
             disk.server[name], disk.server[f"{name}Key"] = File(pair.certificate, now), File(pair.key, now)
     for name in ("ServiceKey", "IPSECKey"):
         disk.server.setdefault(name, File(f"{name} {chance.token_hex(24)}".encode(), now))
-    write_passwd(disk, password, now)
+    write_passwd(disk, password, now, agent=agent or password)
 
 
-def write_passwd(disk: Disk, password: str, now: float) -> None:
-    """Write `server/cred/passwd`."""
-    disk.server["PasswdFile"] = File(tokens.passwd_file(password, password).encode(), now)
+def write_passwd(disk: Disk, password: str, now: float, *, agent: str | None = None) -> None:
+    """Write `server/cred/passwd`; without `agent` agents keep the password of their own, where they have one."""
+    kept = disk.agent_password or password
+    disk.server["PasswdFile"] = File(tokens.passwd_file(password, agent or kept).encode(), now)
+
+
+def ensure_passwords(disk: Disk, password: str, agent: str, now: float) -> None:
+    """Write the passwords of `config.yaml` where the file holds others, as every start does after it has bootstrapped.
+
+    So a master that lacks the cluster's agent token makes its file newer than the datastore's, and does not start again
+    (K3S_RUN_FACTS_2.md I, recording second/35).
+    """
+    wanted = tokens.parse_passwd(tokens.passwd_file(password, agent or password))
+    if passwords(disk) != wanted:
+        write_passwd(disk, password, now, agent=agent or password)
 
 
 def touch_passwd(disk: Disk, password: str, now: float) -> None:

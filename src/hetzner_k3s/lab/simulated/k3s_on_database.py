@@ -45,6 +45,7 @@ class K3sOnDatabase(K3sServer):
         token = self._token()
         self.description = critical.describe(self._flags, self.name, self.address)
         await self._take_or_make(token)
+        k3s_files.ensure_passwords(self.disk, token.password, self._agent_password(), self.site.clock.now())
         self._spawn(self._begin(Start.EXISTING_MEMBER, token.password, None, ready))
         await self._end
 
@@ -74,7 +75,7 @@ class K3sOnDatabase(K3sServer):
             raise Fatal(_REFUSED.format(self._place)) from problem
         now = self.site.clock.now()
         if not entries:
-            k3s_files.create_authorities(self.disk, self.host.chance, token.password, now)
+            k3s_files.create_authorities(self.disk, self.host.chance, token.password, self._agent_password(), now)
             return
         try:
             stored = k3s_files.unseal(entries, token.password)

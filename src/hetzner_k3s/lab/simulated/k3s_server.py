@@ -74,6 +74,7 @@ class K3sServer:
         start = self._decide()
         token = self._token()
         client = await self._prepare(start, token)
+        k3s_files.ensure_passwords(self.disk, token.password, self._agent_password(), self.site.clock.now())
         self._spawn(self._begin(start, token.password, client, ready))
         await self._end
 
@@ -142,6 +143,9 @@ class K3sServer:
             return Token(tokens.parse(self.disk.token).password)
         return Token(self.host.chance.token_hex(16))
 
+    def _agent_password(self) -> str:
+        return tokens.parse(self._flags.text("agent-token")).password
+
     async def _prepare(self, start: Start, token: Token) -> SupervisorClient | None:
         self.description = critical.describe(self._flags, self.name, self.address)
         now = self.site.clock.now()
@@ -152,7 +156,7 @@ class K3sServer:
         if start is Start.EXISTING_MEMBER:
             await self._existing(token)
         else:
-            k3s_files.create_authorities(self.disk, self.host.chance, token.password, now)
+            k3s_files.create_authorities(self.disk, self.host.chance, token.password, self._agent_password(), now)
         return None
 
     def _client(self, password: str) -> SupervisorClient:
@@ -174,7 +178,8 @@ class K3sServer:
 
     async def _compare_configuration(self, client: SupervisorClient) -> None:
         try:
-            found = critical.mismatches(self.description, await client.config())
+            mine = SupervisorClient(self.site, self.host, client.url, self._agent_password() or client.password)
+            found = critical.mismatches(self.description, await mine.config())
         except SupervisorError as problem:
             self.log(f"Skipping cluster configuration validation: {problem}", "warning")
             return

@@ -12,10 +12,11 @@ from ruamel.yaml import YAML
 
 from hetzner_k3s.lab.k3s.ca_bundle import ca_hash
 from hetzner_k3s.lab.simulated.moments import Moments
-from hetzner_k3s.model import identity, naming
+from hetzner_k3s.model import naming
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.snapshots import GivenFile
 from hetzner_k3s.model.state import LocalEvidence, Rescue
+from hetzner_k3s.model.tokens import ClusterTokens, agents_of, servers_of
 
 _BIRTHS = ("birth opened", "birth closed")
 _MOMENTOUS = (*_BIRTHS, "run began")
@@ -39,6 +40,8 @@ class OperatorMachine:
     runs: dict[str, bool] = field(default_factory=dict)
     tokens: list[Secret] = field(default_factory=list)
     """The k3s tokens that its user hands to every run."""
+    kept_tokens: list[ClusterTokens] = field(default_factory=list)
+    """What `create` kept here, the newest first."""
     rescues: dict[Rescue, bytes] = field(default_factory=dict)
     snapshot: tuple[GivenFile, bytes] | None = None
     """The snapshot that its user names by a path, and what is in that file."""
@@ -81,8 +84,10 @@ class SimulatedLocal:
             kubeconfig_servers=dict(servers),
             open_birth=bool(births) and births[-1] != _BIRTHS[1],
             rescues=tuple(self._machine.rescues),
+            kept=tuple(kept.held for kept in self._machine.kept_tokens),
+            agent_hashes=tuple(agents_of(self._machine.tokens)),
             given_up=tuple(sorted(self._machine.given_up)),
-            token_hashes=tuple(identity.token_hash(token.reveal()) for token in self._machine.tokens),
+            token_hashes=tuple(servers_of(self._machine.tokens)),
             snapshot=self._machine.snapshot[0] if self._machine.snapshot else None,
             public_address=self._machine.address if self._machine.knows_its_address else None,
         )
@@ -95,9 +100,24 @@ class SimulatedLocal:
             yield piece
 
     def token(self, token_hash: str) -> Secret | None:
-        """Give the token with this hash out of those that the user hands to every run."""
+        """Give the servers' token with this hash out of those that every run is handed, or earlier ones kept."""
         self._moments.check()
-        return next((t for t in self._machine.tokens if identity.token_hash(t.reveal()) == token_hash), None)
+        kept = [kept.server for kept in self._machine.kept_tokens]
+        return servers_of([*kept, *self._machine.tokens]).get(token_hash)
+
+    def agent_token(self, token_hash: str) -> Secret | None:
+        """Return the agents' token with this hash, likewise."""
+        self._moments.check()
+        kept = [kept.agent for kept in self._machine.kept_tokens if kept.agent is not None]
+        return agents_of([*kept, *self._machine.tokens]).get(token_hash)
+
+    def keep_tokens(self, tokens: ClusterTokens) -> str:
+        """Keep a cluster's tokens."""
+        self._moments.pass_by("before keep_tokens")
+        others = [kept for kept in self._machine.kept_tokens if kept.held.server != tokens.held.server]
+        self._machine.kept_tokens = [tokens, *others]
+        self._moments.pass_by("after keep_tokens")
+        return f"~/.local/state/hetzner-k3s/{self._cluster}/tokens"
 
     def write_kubeconfig(self, text: Secret) -> None:
         """Replace the kubeconfig."""

@@ -100,7 +100,8 @@ async def cluster_restore(host: Host, flags: Flags, name: str, *, from_s3: bool)
     """
     disk = host.disk
     password = tokens.parse(flags.text("token")).password
-    k3s_files.create_authorities(disk, host.chance, password, host.site.clock.now())
+    agent = tokens.parse(flags.text("agent-token")).password
+    k3s_files.create_authorities(disk, host.chance, password, agent, host.site.clock.now())
     await host.takes(_RESTORE_SECONDS)
     backend = _find(host, flags, name, from_s3=from_s3)
     if backend is None:
@@ -117,6 +118,7 @@ async def cluster_restore(host: Host, flags: Flags, name: str, *, from_s3: bool)
     except bootstrap.BootstrapError as problem:
         return f'level=error msg="Shutdown request received: \\"failed to save bootstrap data: {problem}\\""'
     k3s_files.install(disk, stored, host.site.clock.now())
+    k3s_files.ensure_passwords(disk, password, agent, host.site.clock.now())
     k3s_files.write_access(disk, password, host.chance)
     return f'level=error msg="Shutdown request received: \\"{DONE}\\""'
 

@@ -30,9 +30,10 @@ def supervisor_facts(host: Host) -> SupervisorFacts:
     complaint = "" if api and not (on_database and uid is None) else _complaint(host)
     if server is None or not server.listening:
         return SupervisorFacts(complaint=complaint)
-    accepted = server.passwords.get("node", ("",))[0] == tokens.parse(host.disk.token).password
+    accepted = server.passwords.get("server", ("",))[0] == tokens.parse(host.disk.token).password
     answered = not accepted or server.serving
-    critical = _critical(server.description) if accepted and answered else {}
+    as_agent = server.passwords.get("node", ("",))[0] == tokens.parse(host.disk.agent_token or "").password
+    critical = _critical(server.description) if as_agent and server.serving else {}
     return SupervisorFacts(
         token_accepted=accepted if answered else None,
         critical=critical,

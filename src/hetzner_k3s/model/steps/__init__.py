@@ -22,7 +22,7 @@ from hetzner_k3s.model.steps.infra import (
     EnsurePlacementGroup,
     EnsureSshKey,
 )
-from hetzner_k3s.model.steps.local import WriteKubeconfig
+from hetzner_k3s.model.steps.local import KeepTokens, WriteKubeconfig
 from hetzner_k3s.model.steps.nodes import DeleteNode, JoinWorker
 from hetzner_k3s.model.steps.power import PowerOn, StartMaster
 from hetzner_k3s.model.steps.restore import (
@@ -85,6 +85,7 @@ Step = (
     | ReconnectWorker
     | ApplyAddons
     | WriteKubeconfig
+    | KeepTokens
     | MarkDeleting
     | DeleteServer
     | DeleteResource
@@ -115,6 +116,7 @@ __all__ = [
     "JoinControlPlane",
     "JoinWorker",
     "KeepSnapshot",
+    "KeepTokens",
     "MarkDeleting",
     "MarkMember",
     "PinCa",

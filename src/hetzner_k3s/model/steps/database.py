@@ -10,7 +10,8 @@ class StartOnDatabase:
     """Start the master `target` on the database that a born cluster lives in, and see that it serves that cluster.
 
     Its token is that of the healthy master `via` (a server id). Where no master is left it is the one whose hash begins
-    `token_hash`, from the server `token_from`, or from this machine where that is None.
+    `token_hash`, from the server `token_from`, or from this machine where that is None; `agent_hash` and `agent_from`
+    are the same of the agents' token, where the cluster has one.
     """
 
     target: str
@@ -18,3 +19,5 @@ class StartOnDatabase:
     via: int | None = None
     token_hash: str | None = None
     token_from: int | None = None
+    agent_hash: str | None = None
+    agent_from: int | None = None

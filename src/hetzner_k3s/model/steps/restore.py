@@ -49,7 +49,9 @@ class RestoreSnapshot:
 
     `snapshot` is the kept copy in S3, or, with a `sha256`, a file among that host's own snapshots.
     The token is the one with the hash `token_hash`: read off the server `token_from` (a server id), or, where that is
-    None, what this machine was given. `parent` is the lineage that the new one follows.
+    None, what this machine was given. `agent_hash` and `agent_from` are the same of the agents' token, where the
+    cluster has one: without it k3s does not start again after a restore. `parent` is the lineage that the new one
+    follows.
     """
 
     target: str
@@ -59,6 +61,8 @@ class RestoreSnapshot:
     token_hash: str
     token_from: int | None
     parent: str | None
+    agent_hash: str | None = None
+    agent_from: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
