@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, cast
 
+import pytest
 from aiohttp import web
 from tests.k3s.memory_kv import MemoryKeyValues
 
@@ -21,10 +22,11 @@ from hetzner_k3s.lab.k3s.certificates import Issuer, authority
 from hetzner_k3s.lab.k3s.pki import kubeconfig
 from hetzner_k3s.lab.simulated.virtual_time import LoopClock
 from hetzner_k3s.model.contact import HostTarget
-from hetzner_k3s.model.errors import DeadlineExceeded
+from hetzner_k3s.model.errors import DeadlineExceeded, KubeError
 from hetzner_k3s.model.kube import UNINITIALIZED, BeforeStart, Leaving, Pod
 from hetzner_k3s.model.operations import Operation
 from hetzner_k3s.model.secrets import Secret
+from hetzner_k3s.ports import Clock
 
 NODE = "prod-pool-small-worker1"
 MASTER = HostTarget(server_id=101, name="prod-master1", address="127.0.0.1", port=22, keys={})
@@ -57,6 +59,7 @@ def with_api(
     tmp_path: Path,
     test: Callable[[K3sApi, Store], Awaitable[None]],
     refuses: Callable[[web.BaseRequest], int | None] = lambda _: None,
+    clock: Clock | None = None,
 ) -> None:
     """Serve the lab's API on a free port, and hand the adapter to a test; `refuses` gives a status in its place."""
 
@@ -82,7 +85,7 @@ def with_api(
         await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
         port = cast(int, runner.addresses[0][1])
         access = Access(port, kubeconfig("https://127.0.0.1:6443", ca.certificate, issuer.sign("admin", now)))
-        api = K3sApi(hosts=cast(Any, access), forwarder=access, clock=HastyClock())
+        api = K3sApi(hosts=cast(Any, access), forwarder=access, clock=clock or HastyClock())
         try:
             await store.create(NODES, {"metadata": {"name": NODE}, "spec": {}})
             await test(api, store)
@@ -234,3 +237,44 @@ def test_a_lost_masters_node_goes_whatever_its_finalizers_wait_for(tmp_path: Pat
         assert (await store.get(NODES, NODE))["metadata"]["finalizers"] == kept["finalizers"], "it is another Node"
 
     with_api(tmp_path, test)
+
+
+def too_early(requests: int) -> Callable[[web.BaseRequest], int | None]:
+    """Have so many requests asked to come again, as an API does that has just started."""
+    left = iter(range(requests))
+    return lambda _request: next((429 for _ in left), None)
+
+
+class Hurried(LoopClock):
+    """A clock on which waiting takes no time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.slept = 0.0
+
+    def monotonic(self) -> float:
+        return self.slept
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept += seconds
+
+
+@pytest.mark.parametrize("refused", [1, 40])
+def test_an_api_that_initializes_its_storage_is_asked_again(tmp_path: Path, refused: int) -> None:
+    async def test(api: K3sApi, store: Store) -> None:
+        assert await api.last_heartbeat(MASTER, NODE) is None
+        assert (await api.view(MASTER)).node(NODE) is not None
+        assert (await api.load_of(MASTER, NODE)).pods == ()
+
+    with_api(tmp_path, test, too_early(refused), Hurried())
+
+
+def test_a_look_gives_up_on_an_api_that_stays_so(tmp_path: Path) -> None:
+    clock = Hurried()
+
+    async def test(api: K3sApi, store: Store) -> None:
+        with pytest.raises(KubeError, match="429"):
+            await api.view(MASTER)
+        assert 5 < clock.slept < 20
+
+    with_api(tmp_path, test, too_early(10_000), clock)

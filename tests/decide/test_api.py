@@ -6,7 +6,20 @@ from dataclasses import replace
 
 import pytest
 from tests.decide.test_refusals import answers_the_three_questions
-from tests.decide.world import MASTER1, MASTER2, NOW, edit_facts, healthy, lose, plan, unreachable
+from tests.decide.world import (
+    MASTER1,
+    MASTER2,
+    NOW,
+    SPEC,
+    born_record,
+    edit_facts,
+    healthy,
+    lose,
+    plan,
+    recorded,
+    unmarked,
+    unreachable,
+)
 
 from hetzner_k3s.model.facts import Unknown
 from hetzner_k3s.model.host import SupervisorFacts
@@ -35,6 +48,16 @@ def test_it_is_waited_for_and_nothing_is_begun(state: ClusterState) -> None:
     assert "on none it serves" in refusal.saw
     assert "complaint" not in refusal.saw
     assert plan(silent(state)).steps == ()
+
+
+def test_at_a_birth_no_lost_machine_is_spoken_of() -> None:
+    (wait,) = plan(silent(healthy())).waits
+    assert "lost machines" in wait.because
+    state = healthy()
+    for name in SPEC.master_names:
+        state = unmarked(state, name)
+    (wait,) = plan(silent(recorded(state, born_record()))).waits
+    assert wait.because == "the first master has just started, and its API comes some seconds after its etcd"
 
 
 def test_what_k3s_said_last_is_told() -> None:

@@ -111,3 +111,15 @@ def test_a_host_that_may_hold_a_cluster_is_left_as_it_is(
     assert not list((host.data / "server").glob("db-cut-off-*"))
     assert not [call for call in host.calls if " stop " in call or " start " in call]
     assert not (host.root / "run/birth").exists()
+
+
+def test_a_snapshot_is_tried_again_while_k3s_is_not_ready_yet(host: MakeBelieve) -> None:
+    folder = host.data / "server/db/snapshots"
+    folder.mkdir(parents=True)
+    (host.root / "run").mkdir()
+    early = f'[ -e "{host.root}/asked" ] || {{ : >"{host.root}/asked"; echo "storage is (re)initializing"; exit 1; }}'
+    host.stub("k3s", f'{early}\necho saved >"{folder}/pre-repair-1-m1-1800000000"\n')
+    assert "pre-repair-1-m1" in str(host.answer("save_snapshot", "pre-repair-1"))
+    host.stub("k3s", "echo 'not authorized'; exit 1\n")
+    refused = host.answer("save_snapshot", "pre-repair-2")
+    assert "not authorized" in str(refused["message"])

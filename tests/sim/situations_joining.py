@@ -14,7 +14,7 @@ from hetzner_k3s.model.operations import K3sRole
 from hetzner_k3s.model.spec import AddonsSpec, ClusterSpec, ComponentArgs
 
 from . import mischief
-from .clusters import WORKER1, a_spec
+from .clusters import MASTER1, MASTER3, WORKER1, a_spec
 from .scenario import Told, converges
 from .situation import Situations, born, gone
 from .story import Story
@@ -110,3 +110,47 @@ async def _(story: Story) -> Run:
     assert await _tainted(story) == []
     await story.is_converged(WORKER1)
     return run
+
+
+@_tell("what-passes-is-waited-for", converges(MASTER1))
+async def _(story: Story) -> Run:
+    """For a while after its start an API answers that its storage is being initialized: no step fails of that."""
+    story.world.site.timing = replace(story.world.site.timing, storage=8.0)
+    await story.happens(ServerDeleted(MASTER1))
+    run = await story.create()
+    assert "FAILED" not in run.story(), run.story()
+    return run
+
+
+@_tell("what-passes-at-a-birth-is-waited-for", born())
+async def _(story: Story) -> Run:
+    """Nobody was lost, so no lost machine is spoken of either."""
+    await gone(story)
+    story.world.site.timing = replace(story.world.site.timing, storage=20.0)
+    run = await story.create()
+    assert "FAILED" not in run.story(), run.story()
+    assert "lost machines" not in run.story()
+    return run
+
+
+@_tell("one-joins-by-itself-under-the-run", converges(MASTER3))
+async def _(story: Story) -> Run:
+    """Its k3s was about to be started anew, since it held no data; by then it is a member, which is no failure."""
+    host = story.world.host(MASTER3)
+    mischief.server_unit_stopped(host)
+    host.disk.remove_database()
+    await mischief.remove_member(story.world, MASTER3)
+    await asyncio.sleep(30)
+    mischief.start(host)
+    lagging = asyncio.ensure_future(_lags(story, after=2.0, by=6.0))
+    run = await story.create()
+    await lagging
+    assert "FAILED" not in run.story(), run.story()
+    assert "by itself meanwhile" in run.story()
+    host.ssh.lag = 0.0
+    return run
+
+
+async def _lags(story: Story, *, after: float, by: float) -> None:
+    await asyncio.sleep(after)
+    story.world.host(MASTER3).ssh.lag = by

@@ -14,7 +14,7 @@ from hetzner_k3s.act.tokens import cluster_tokens
 from hetzner_k3s.model import lookup, naming, operations
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.contact import HostTarget
-from hetzner_k3s.model.errors import WrongCluster
+from hetzner_k3s.model.errors import PreconditionChanged, WrongCluster
 from hetzner_k3s.model.host import HostFacts, Member
 from hetzner_k3s.model.identity import Phase, full_token, token_password
 from hetzner_k3s.model.operations import (
@@ -112,13 +112,21 @@ async def join_control_plane(step: JoinControlPlane, context: Context) -> Outcom
     context.say(step.target, f"joining through {through.name}")
     address = k3s.peer_address(context, server)
     if _starts_anew(step, context):
-        await context.ports.hosts.perform(target, operations.StopK3s(role=K3sRole.SERVER, fence=context.fence))
+        await _stop_unless_joined(step, context, target)
     await k3s.start(context, target, K3sRole.SERVER)
     async with _promoting(context, through, address):
         await k3s.reach(context, target, K3sRole.SERVER, Milestone.ACTIVE, _JOIN_WITHIN)
     await _voter_everywhere(context, server, address)
     context.say(step.target, "is a voter")
     return Outcome(labels=changes)
+
+
+async def _stop_unless_joined(step: JoinControlPlane, context: Context, target: HostTarget) -> None:
+    """Stop a k3s that can join only when it starts anew; the host leaves one alone that has joined by itself by now."""
+    try:
+        await context.ports.hosts.perform(target, operations.StopK3s(role=K3sRole.SERVER, fence=context.fence))
+    except PreconditionChanged:
+        context.say(step.target, "has found its way into the cluster by itself meanwhile")
 
 
 async def wipe_joiner(step: WipeJoiner, context: Context) -> Outcome:
@@ -190,7 +198,7 @@ async def _write_lineage(context: Context, via: HostTarget, step: MarkMember) ->
     lineage = step.record.lineage
     if lineage is None:
         return
-    found = (context.state.kube_of(step.via) or await context.ports.kube.view(via)).lineage
+    found = (context.state.kube_of(step.via) or await k3s.cluster_view(context, via)).lineage
     if found is None:
         await context.ports.kube.apply(via, (lineage_object(lineage),))
     elif found not in {lineage, step.record.parent}:

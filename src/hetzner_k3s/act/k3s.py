@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from hetzner_k3s.act.context import Context
+from hetzner_k3s.act.waiting import until
 from hetzner_k3s.hosts.k3s_config import HostAddresses, render_agent, render_server
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.contact import HostTarget, private_ip
-from hetzner_k3s.model.errors import Fate, OperationFailed
+from hetzner_k3s.model.errors import Fate, KubeError, OperationFailed
 from hetzner_k3s.model.host import HostFacts
+from hetzner_k3s.model.kube import KubeView
 from hetzner_k3s.model.operations import AwaitK3s, K3sRole, Milestone, Probe, StartK3s, WriteConfig
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.spec import MasterSpec
 from hetzner_k3s.model.tokens import ClusterTokens
+
+_API_WITHIN = 300.0
+_LOOK_EVERY = 0.5
 
 
 def peer_address(context: Context, server: Server) -> str:
@@ -101,3 +106,20 @@ async def reach(context: Context, target: HostTarget, role: K3sRole, milestone: 
     """Wait on the host until k3s has come that far (seconds); its fatal log lines end the wait with their reason."""
     wait = AwaitK3s(role=role, milestone=milestone, deadline=within)
     return await context.ports.hosts.perform(target, wait)
+
+
+async def cluster_view(context: Context, target: HostTarget) -> KubeView:
+    """Read the cluster as soon as its API answers, which may be a moment after the unit is active.
+
+    Raises:
+        DeadlineExceeded: it did not answer in time.
+    """
+
+    async def look() -> KubeView | None:
+        try:
+            return await context.ports.kube.view(target)
+        except KubeError:
+            return None
+
+    what = f"the Kubernetes API of {target.name}"
+    return await until(context.ports.clock, look, what=what, within=_API_WITHIN, every=_LOOK_EVERY)

@@ -8,13 +8,12 @@ from hetzner_k3s.act import birth_record, journal, k3s
 from hetzner_k3s.act.context import Context, LabelChange, Outcome
 from hetzner_k3s.act.labels import take_off
 from hetzner_k3s.act.tokens import found_tokens
-from hetzner_k3s.act.waiting import until
 from hetzner_k3s.model import naming, operations
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.contact import HostTarget
-from hetzner_k3s.model.errors import KubeError, StorageError, WrongCluster
+from hetzner_k3s.model.errors import StorageError, WrongCluster
 from hetzner_k3s.model.identity import token_ca, token_password
-from hetzner_k3s.model.kube import KubeNode, KubeView
+from hetzner_k3s.model.kube import KubeNode
 from hetzner_k3s.model.operations import (
     K3sRole,
     Milestone,
@@ -34,7 +33,6 @@ from hetzner_k3s.model.steps import (
 from hetzner_k3s.model.tokens import ClusterTokens
 
 _LINEAGE_BYTES = 8
-_LOOK_EVERY = 0.5
 _NODE_WITHIN = 180.0
 _ANSWERS_WITHIN = 300.0
 
@@ -161,7 +159,7 @@ async def _forget_masters(context: Context, target: HostTarget) -> None:
     The finalizer that deletes such a password goes with the Node, before k3s has heeded it; a new host of that name has
     another password.
     """
-    kube, view = context.ports.kube, await _view(context, target)
+    kube, view = context.ports.kube, await k3s.cluster_view(context, target)
     lost = [node for node in view.nodes if _is_of_a_lost_master(node, context)]
     if lost:
         context.say(target.name, f"deleting the Nodes of lost masters: {', '.join(node.name for node in lost)}")
@@ -184,16 +182,3 @@ def _is_of_a_lost_master(node: KubeNode, context: Context) -> bool:
     if server is None or node.machine != server.id or node.provided not in {None, server.id}:
         return True
     return node.internal_ip not in {server.public_ipv4, *server.private_ips.values()}
-
-
-async def _view(context: Context, target: HostTarget) -> KubeView:
-    """Read the cluster as soon as its API answers, which may be a moment after the unit is active."""
-
-    async def look() -> KubeView | None:
-        try:
-            return await context.ports.kube.view(target)
-        except KubeError:
-            return None
-
-    what = f"the Kubernetes API of {target.name}"
-    return await until(context.ports.clock, look, what=what, within=_ANSWERS_WITHIN, every=_LOOK_EVERY)

@@ -34,6 +34,8 @@ _OURS: Final = "hetzner-k3s"
 _CREDENTIALS: Final = "hcloud"
 _PERSIST: Final = 60.0
 """Seconds for which a repeatable write is tried: an API that just started knows its CRDs only a little later."""
+_INITIALIZES: Final = 10.0
+"""Seconds that a look gives an API which says that its storage is being initialized; others are looked at again."""
 _GONE_WITHIN: Final = 90.0
 """A Node's finalizer waits for a leader of k3s' etcd controller: 45 s were seen (K3S_RUN_FACTS.md)."""
 _GOES_WITHIN: Final = 10.0
@@ -82,7 +84,7 @@ class K3sApi:
                 addons=kube_objects.digests([*credentials, *(charts or ())]),
             )
 
-        return await self._call(master, read, "read the cluster", fate=Fate.DID_NOT_HAPPEN)
+        return await self._again(master, read, "read the cluster", _is_initializing, _INITIALIZES)
 
     async def delete_node(self, master: HostTarget, name: str, uid: str) -> None:
         """Delete a Node if it still has this UID, and wait until it is gone."""
@@ -140,7 +142,7 @@ class K3sApi:
 
     async def last_heartbeat(self, master: HostTarget, name: str) -> str | None:
         """Read when a Node's lease was last renewed."""
-        return await self._call(master, _heartbeat_of(name), f"read the lease of {name}", fate=Fate.DID_NOT_HAPPEN)
+        return await self._again(master, _heartbeat_of(name), f"read the lease of {name}", _is_passing, _PERSIST)
 
     async def wait_node_ready(
         self, master: HostTarget, name: str, deadline: float, before: BeforeStart | None = None
@@ -181,7 +183,7 @@ class K3sApi:
                 pods=tuple(map(kube_objects.pod, pods)), local_claims=kube_objects.local_claims(volumes, node)
             )
 
-        return await self._call(master, read, f"read the pods of {node}", fate=Fate.DID_NOT_HAPPEN)
+        return await self._again(master, read, f"read the pods of {node}", _is_passing, _PERSIST)
 
     async def evict(self, master: HostTarget, pod: model.Pod) -> bool:
         """Ask a pod to end; an API that is too busy counts as a budget that says no: it is asked again."""
@@ -232,12 +234,25 @@ class K3sApi:
 
     async def _persist(self, master: HostTarget, write: Callable[[Session], Awaitable[None]], what: str) -> None:
         """Do a write that may be done twice, again for a while where the API does not answer or know the kind yet."""
-        ends = self._clock.monotonic() + _PERSIST
+        await self._again(master, write, what, _is_passing, _PERSIST, fate=Fate.MAY_HAVE_HAPPENED)
+
+    async def _again(
+        self,
+        master: HostTarget,
+        call: Callable[[Session], Awaitable[T]],
+        what: str,
+        passes: Callable[[BaseException | None], bool],
+        within: float,
+        *,
+        fate: Fate = Fate.DID_NOT_HAPPEN,
+    ) -> T:
+        """Call again, for so many seconds, while the failure is one that passes by itself."""
+        ends = self._clock.monotonic() + within
         while True:
             try:
-                return await self._call(master, write, what, fate=Fate.MAY_HAVE_HAPPENED)
+                return await self._call(master, call, what, fate=fate)
             except KubeError as failure:
-                if not _is_passing(failure.__cause__) or self._clock.monotonic() >= ends:
+                if not passes(failure.__cause__) or self._clock.monotonic() >= ends:
                     raise
             await self._clock.sleep(_POLL)
 
@@ -332,6 +347,11 @@ async def _none_if_404(read: Awaitable[T]) -> T | None:
         if failure.response.status_code == 404:
             return None
         raise
+
+
+def _is_initializing(failure: BaseException | None) -> bool:
+    """Tell whether an API has just started: for a moment it answers 429, "storage is (re)initializing"."""
+    return isinstance(failure, httpx2.HTTPStatusError) and failure.response.status_code == 429
 
 
 def _is_passing(failure: BaseException | None) -> bool:

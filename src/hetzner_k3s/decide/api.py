@@ -6,6 +6,7 @@ RECOVERY_FACTS.md 2.2, rows 14 and 15. Nodes left by lost machines must be seen 
 from __future__ import annotations
 
 from hetzner_k3s.decide.basis import Basis, Opinion
+from hetzner_k3s.decide.control_plane import ControlPlane, labelled_member
 from hetzner_k3s.model.facts import Unknown
 from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.plan import Refusal, Wait
@@ -21,11 +22,18 @@ def await_api(basis: Basis) -> Opinion | None:
         return None
     wait = Wait(
         what="the Kubernetes API",
-        because="Nodes left by lost machines must be seen first",
+        because=_AT_BIRTH if _nobody_joined_yet(plane) else "Nodes left by lost machines must be seen first",
         deadline=PATIENCE,
         otherwise=_silent(basis),
     )
     return Opinion(waits=(wait,))
+
+
+_AT_BIRTH = "the first master has just started, and its API comes some seconds after its etcd"
+
+
+def _nobody_joined_yet(plane: ControlPlane) -> bool:
+    return not any(labelled_member(master.server) for master in plane.all_masters if master.server)
 
 
 def _silent(basis: Basis) -> Refusal:

@@ -185,7 +185,7 @@ _PROCEDURES: Mapping[type[Operation[Any]], _Procedure] = {
     SaveSnapshot: _procedure(
         "save_snapshot",
         arguments=lambda op: (op.name,),
-        limit=lambda _: 120.0,
+        limit=lambda _: 180.0,
         read=lambda result, _: saved_snapshot(result),
     ),
     ReadSecret: _procedure(

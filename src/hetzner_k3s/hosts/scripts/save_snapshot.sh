@@ -1,8 +1,13 @@
 # save_snapshot NAME: k3s names the file NAME-<node>-<UNIX seconds>; its warnings about flags on stderr are harmless.
 directory=$k3s_data/server/db/snapshots
 touch "$our_run/before-snapshot"
-said=$(timeout 100 /usr/local/bin/k3s etcd-snapshot save --name "$1" 2>&1) ||
-    fail "k3s did not save the snapshot: $(printf %s "$said" | tail -n 1)"
+ends=$(($(date +%s) + 60))
+# A k3s that has just started says that it is not ready yet; that passes.
+until said=$(timeout 100 /usr/local/bin/k3s etcd-snapshot save --name "$1" 2>&1); do
+    case $said in *'(re)initializing'* | *'not ready'*) ;; *) ends=0 ;; esac
+    [ "$(date +%s)" -lt "$ends" ] || fail "k3s did not save the snapshot: $(printf %s "$said" | tail -n 1)"
+    sleep 0.5
+done
 
 for file in "$directory/$1"-*; do
     [ -s "$file" ] && [ ! "$file" -ot "$our_run/before-snapshot" ] && newest=$file

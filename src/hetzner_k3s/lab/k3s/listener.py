@@ -7,8 +7,9 @@ import ssl
 from aiohttp import web
 
 from hetzner_k3s.lab.k3s import logfmt, pki
+from hetzner_k3s.lab.k3s.api import requests
 from hetzner_k3s.lab.k3s.api.http import ApiFace, json_response
-from hetzner_k3s.lab.k3s.api.status import failure
+from hetzner_k3s.lab.k3s.api.status import INITIALIZING, failure
 from hetzner_k3s.lab.k3s.paths import Layout
 from hetzner_k3s.lab.k3s.state import Progress
 from hetzner_k3s.lab.k3s.supervisor import Supervisor, caller_of, error_response
@@ -61,4 +62,8 @@ class Listener:
             return error_response(503, "apiserver not ready")
         if not caller.certificate:
             return json_response(failure(401, "Unauthorized"), 401)
+        if not self._progress.storage_ready and requests.parse_path(request.path) is not None:
+            answer = json_response(failure(429, INITIALIZING), 429)
+            answer.headers["Retry-After"] = "1"
+            return answer
         return await self._api.handle(request)

@@ -189,8 +189,13 @@ class Server:
         await until_answered(lambda: seed.ensure(self._store))
         await until_answered(self._endpoint.announce)
         self._progress.api_ready = True
+        self._spawn(self._initialize_storage())
         logfmt.info("Kube API server is now running")
         logfmt.info("k3s is up and running")
+
+    async def _initialize_storage(self) -> None:
+        await asyncio.sleep(self._timing.storage)
+        self._progress.storage_ready = True
 
     async def _control(self) -> None:
         name, timing = self._who.name, self._timing

@@ -11,10 +11,12 @@ class Progress:
     """How far a server's start is; the listener answers accordingly.
 
     `serving`: authorities and token are there, the supervisor answers. `api_ready`: etcd is up, objects are served.
+    `storage_ready`: their storage is initialized; until then the API asks everybody but k3s itself to come again.
     """
 
     serving: bool = False
     api_ready: bool = False
+    storage_ready: bool = False
     removed: bool = False
     end: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 

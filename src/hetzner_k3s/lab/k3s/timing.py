@@ -31,6 +31,7 @@ class Timing:
     announce: float
     node: float
     network: float
+    storage: float
     connection_stall: float
     promotion_tick: float
     condition_tick: float
@@ -52,6 +53,7 @@ INSTANT = Timing(
     announce=0,
     node=0,
     network=0,
+    storage=0.2,
     connection_stall=0,
     promotion_tick=15,
     condition_tick=1,
@@ -72,6 +74,7 @@ TYPICAL = Timing(
     announce=0.7,
     node=0.7,
     network=1.2,
+    storage=1.5,
     connection_stall=15,
     promotion_tick=15,
     condition_tick=15,

@@ -61,6 +61,7 @@ async def carry_out(host: Host, operation: Operation[Any], key: HostKeyKind) -> 
     Raises:
         OperationRefused: as the script would print.
     """
+    await asyncio.sleep(host.ssh.lag)
     await host.takes(_QUICK)
     return await HANDLERS[type(operation)](host, operation, key)
 

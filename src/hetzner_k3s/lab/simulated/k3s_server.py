@@ -56,6 +56,7 @@ class K3sServer:
         self.address = next(iter(flags.many("node-ip")), host.addresses[0])
         self.timing, self._began = self.site.timing, self.site.now()
         self.listening = self.serving = self.api_ready = self.removed = False
+        self.storage_at = 0.0
         self.passwords: dict[str, tuple[str, str]] = {}
         self.description: dict[str, Any] = {}
         self.etcd: ModelEtcd | None = None
@@ -335,7 +336,7 @@ class K3sServer:
             if await store.find(NAMESPACES, name) is None:
                 await store.create(NAMESPACES, {"metadata": {"name": name}})
         lease = await self._announce(etcd)
-        self.api_ready = True
+        self.api_ready, self.storage_at = True, self.site.now() + self.timing.storage
         self.host.tell_changed()
         self._spawn(self._keep_listed(etcd, lease))
 

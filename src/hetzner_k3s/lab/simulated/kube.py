@@ -21,7 +21,7 @@ from hetzner_k3s.lab.k3s.api.resources import (
     Obj,
     Resource,
 )
-from hetzner_k3s.lab.k3s.api.status import ApiError
+from hetzner_k3s.lab.k3s.api.status import INITIALIZING, ApiError
 from hetzner_k3s.lab.k3s.api.store import Store
 from hetzner_k3s.lab.k3s.control.cloud import HELM_CHARTS, is_waiting
 from hetzner_k3s.lab.k3s.control.nodes import ETCD_FINALIZER, NODE_FINALIZER, without_finalizer
@@ -44,6 +44,7 @@ _CREDENTIALS: Final = "hcloud"
 _DIGEST: Final = "hetzner-k3s/digest"
 _TIMEOUT: Final = 10.0
 _PERSIST: Final = 60.0
+_INITIALIZES: Final = 10.0
 _GONE_WITHIN: Final = 90.0
 _GOES_WITHIN: Final = 10.0
 _POLL: Final = 0.5
@@ -66,7 +67,7 @@ class SimulatedKube:
 
     async def view(self, master: HostTarget) -> KubeView:
         """Read everything."""
-        return await self._call(master, _view, "read the cluster", fate=Fate.DID_NOT_HAPPEN)
+        return await self._again(master, _view, "read the cluster", _INITIALIZES, _is_initializing)
 
     async def delete_node(self, master: HostTarget, name: str, uid: str) -> None:
         """Delete a Node if it still has this UID, and wait until it is gone."""
@@ -139,7 +140,7 @@ class SimulatedKube:
 
     async def last_heartbeat(self, master: HostTarget, name: str) -> str | None:
         """Read when a Node's lease was last renewed."""
-        return await self._call(master, _heartbeat_of(name), f"read the lease of {name}", fate=Fate.DID_NOT_HAPPEN)
+        return await self._again(master, _heartbeat_of(name), f"read the lease of {name}")
 
     async def wait_node_ready(
         self, master: HostTarget, name: str, deadline: float, before: BeforeStart | None = None
@@ -175,7 +176,7 @@ class SimulatedKube:
             volumes, _ = await store.list(PERSISTENT_VOLUMES)
             return node_load.load(pods, volumes, node)
 
-        return await self._call(master, read, f"read the pods of {node}", fate=Fate.DID_NOT_HAPPEN)
+        return await self._again(master, read, f"read the pods of {node}")
 
     async def evict(self, master: HostTarget, pod: Pod) -> bool:
         """Ask a pod to end, if it is still this one; False while its disruption budget does not allow that."""
@@ -205,16 +206,27 @@ class SimulatedKube:
         """Do a write that may be done twice, again for a while where the API does not answer."""
         self.writes.append(what)
         self._moments.pass_by(f"before {what}")
-        ends = asyncio.get_running_loop().time() + _PERSIST
+        await self._again(master, write, what, fate=Fate.MAY_HAVE_HAPPENED)
+        self._moments.pass_by(f"after {what}")
+
+    async def _again(
+        self,
+        master: HostTarget,
+        call: Callable[[Store], Awaitable[T]],
+        what: str,
+        within: float = _PERSIST,
+        passes: Callable[[KubeError], bool] = lambda _: True,
+        *,
+        fate: Fate = Fate.DID_NOT_HAPPEN,
+    ) -> T:
+        ends = asyncio.get_running_loop().time() + within
         while True:
             try:
-                await self._call(master, write, what, fate=Fate.MAY_HAVE_HAPPENED)
-                break
-            except KubeError:
-                if asyncio.get_running_loop().time() >= ends:
+                return await self._call(master, call, what, fate=fate)
+            except KubeError as failure:
+                if not passes(failure) or asyncio.get_running_loop().time() >= ends:
                     raise
             await asyncio.sleep(_POLL)
-        self._moments.pass_by(f"after {what}")
 
     async def _until(
         self, master: HostTarget, look: Callable[[Store], Awaitable[bool]], what: str, within: float
@@ -241,6 +253,9 @@ class SimulatedKube:
         server = host.server
         if server is None or server.store is None or not server.api_ready:
             raise KubeError(f"{master.name}: cannot {what}: 503", server=master.name, fate=Fate.DID_NOT_HAPPEN)
+        if host.site.now() < server.storage_at:
+            why = f"{master.name}: cannot {what}: {INITIALIZING}"
+            raise KubeError(why, server=master.name, fate=Fate.DID_NOT_HAPPEN)
         try:
             async with asyncio.timeout(_TIMEOUT):
                 return await call(server.store)
@@ -251,6 +266,10 @@ class SimulatedKube:
                 server=master.name,
                 fate=Fate.DID_NOT_HAPPEN if refused else fate,
             ) from failure
+
+
+def _is_initializing(failure: KubeError) -> bool:
+    return INITIALIZING in str(failure)
 
 
 def _without_k3s_finalizers(old: Obj) -> Obj:

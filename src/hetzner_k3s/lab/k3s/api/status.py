@@ -21,6 +21,9 @@ _REASONS = {
     503: "ServiceUnavailable",
 }
 
+INITIALIZING = "storage is (re)initializing"
+"""What an API server answers with 429 for a moment after its start, and asks to come again."""
+
 
 class ApiError(Exception):
     """An error answer: HTTP code, reason and message as kubectl shows them."""
