@@ -146,12 +146,14 @@ def test_what_is_forgotten_never_permits_what_was_not_permitted(world: World, ch
 def forgetting(state: ClusterState, chance: random.Random) -> ClusterState:
     """Let reads fail that succeeded: of masters that are recorded as members, of the API, of ids, of the listing.
 
-    Of a master that is forgotten its peers tell nothing either: a second witness is knowledge too.
+    Of a master that is forgotten its peers tell nothing either: a second witness is knowledge too. A read that failed
+    stays as it failed: "another host key answers" forbids more than silence does.
     """
     members = {s.id for s in state.view.servers if s.labels.get("hetzner-k3s/state") == "member"}
     silence = Unreachable(SshStage.TCP, "no answer", NOW)
     hosts: dict[int, HostReading] = {
-        k: silence if k in members and chance.random() < 0.3 else reading for k, reading in state.hosts.items()
+        k: silence if k in members and isinstance(reading, Known) and chance.random() < 0.3 else reading
+        for k, reading in state.hosts.items()
     }
     state = replace(state, hosts={k: _without_word_of(state, hosts, reading) for k, reading in hosts.items()})
     if chance.random() < 0.4:

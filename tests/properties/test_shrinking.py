@@ -6,6 +6,7 @@ import random
 from dataclasses import dataclass, replace
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from tests.decide import world as w
@@ -89,8 +90,8 @@ def test_no_step_on_the_way_down_is_unsafe(world: Shrinking, chance: random.Rand
 def test_a_way_down_ends_with_nothing_beyond_the_file_or_was_refused(world: Shrinking, chance: random.Random) -> None:
     *_, (state, plan) = run(world.spec, world.state, chance, _intent(world))
     event("refused" if plan.refusals else "converged")
-    assert plan.refusals or plan.settled
-    if world.prune and not plan.refusals:
+    assert plan.refusals or plan.settled or all(wait.otherwise for wait in plan.waits)
+    if world.prune and plan.settled:
         wanted = {server.name for server in world.spec.servers()}
         named = {note.partition(" is beyond the file and stays")[0] for note in plan.notes}
         ours = {s.name for s in state.view.servers if s.labels.get("cluster") == w.CLUSTER}
@@ -130,3 +131,13 @@ def test_a_way_down_through_a_seed_that_is_beyond_the_file_ends() -> None:
     state = _half_gone(_half_gone(state, "prod-master2", None), "prod-master3", None)
     verbs = [planned.key for _, plan in run(spec, state, random.Random(1), w.PRUNE) for planned in plan.steps]
     assert verbs.count(("SaveSnapshot", f"pre-prune-{w.member_id_of(w.server_id_of('prod-master2'))}")) <= 2
+
+
+@pytest.mark.parametrize("what", ["off", "stopped", "silent"])
+def test_a_sick_master_beyond_the_file_does_not_hold_a_join_for_ever(what: str) -> None:
+    """The join waited for that voter, and the voter for the join: found by the property above."""
+    before, spec = w.a_spec(5, 2), w.a_spec(1, 2)
+    state = MASTER["replaced, ready"](w.healthy(before), before, "prod-master1")
+    state = MASTER[what](state, before, "prod-master2")
+    *_, (_, plan) = run(spec, state, random.Random(1), w.PRUNE)
+    assert [wait.otherwise.code for wait in plan.waits if wait.otherwise] == ["surplus.unwell"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from hetzner_k3s.decide import predictions, quorum
+from dataclasses import replace
+
+from hetzner_k3s.decide import predictions, quorum, surplus
 from hetzner_k3s.decide.basis import Basis, Opinion
 from hetzner_k3s.decide.control_plane import JOINED, MasterView, Stage, labelled_member
 from hetzner_k3s.decide.healthy import healthy_ids, witnessed_ids
@@ -67,7 +69,8 @@ def _joins(basis: Basis) -> tuple[tuple[PlannedStep, ...], tuple[Wait, ...]]:
     others = tuple(m for m in basis.plane.members if m.address != own)  # its own, unstarted one k3s adopts
     verdict = quorum.can_add(others, healthy_ids(basis) | witnessed_ids(basis))
     if first.stage is not Stage.JOINING and not verdict.ok:
-        return (), (_wait(f"the control plane to settle before {first.name} joins", verdict.because),)
+        wait = _wait(f"the control plane to settle before {first.name} joins", verdict.because)
+        return (), (replace(wait, otherwise=surplus.in_the_way_of_joining(basis)),)
     return (_join(basis, first, server),), ()
 
 

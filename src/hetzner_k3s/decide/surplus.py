@@ -131,6 +131,12 @@ def surplus_may_go(basis: Basis) -> tuple[Refusal, ...]:
     return _protected(basis) + (() if not_yet_members(basis) else told)
 
 
+def in_the_way_of_joining(basis: Basis) -> Refusal | None:
+    """Return what a join ends with that waits in vain: etcd takes no member while one beyond the file is sick."""
+    unwell = ((m, m.server, _cannot_go(basis, m)) for m in basis.plane.surplus)
+    return next((_unwell(m, server, why) for m, server, why in unwell if server and why), None)
+
+
 def not_yet_members(basis: Basis) -> tuple[MasterView, ...]:
     """Give the masters of the file that are no members, for whatever reason: nothing living goes before they are."""
     return tuple(master for master in basis.plane.masters if master.stage is not Stage.MEMBER)
