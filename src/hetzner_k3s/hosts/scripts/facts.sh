@@ -295,6 +295,7 @@ print_facts() {
     first_line /etc/machine-id machine_id
     first_line /proc/sys/kernel/hostname host_name
     first_line /proc/uptime uptime
+    uptime=${uptime%% *}
     first_line "$our_state/ops/last" last_operation
     first_line "$our_state/lineage" lineage
     parent=${lineage#* }
@@ -304,7 +305,7 @@ print_facts() {
         "$(is_there /var/lib/cloud/instance/boot-finished)" "$(json_or_null "$(k3s_version)")"
     connection=${SSH_CONNECTION:-}
     printf '"interfaces":%s,"seen_from":%s,' "$(json_string "$(interfaces)")" "$(json_or_null "${connection%% *}")"
-    printf '"uptime":%s,"units":%s,"operation":%s,' "${uptime%% *}" "$(json_string "$(units)")" "${last_operation:-null}"
+    printf '"uptime":%s,"units":%s,"operation":%s,' "${uptime:-0}" "$(json_string "$(units)")" "${last_operation:-null}"
     printf '"restoring":%s,"agentless":%s,' "$(is_there "$our_state/restoring")" "$(is_there "$agentless")"
     printf '"cut_off":%s,' "$(json_or_null "$(birth_cut_off)")"
     printf '"held":%s,"lineage":%s,"parent_lineage":%s,' "$(is_there "$held_mark")" \
