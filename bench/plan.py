@@ -12,12 +12,13 @@ from typing import TypeVar
 
 from hetzner_k3s import addons, decide
 from hetzner_k3s.decide.forecast import predict
+from hetzner_k3s.decide.orders import NETWORK_TAKES
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import CloudView
 from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.plan import Intent, Verb
 from hetzner_k3s.model.secrets import Secret
-from hetzner_k3s.model.spec import ClusterSpec, MasterSpec, PoolSpec, SshSpec, WorkerSpec
+from hetzner_k3s.model.spec import ClusterSpec, MasterSpec, NetworkSpec, PoolSpec, SshSpec, WorkerSpec
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.version import K3sVersion
 
@@ -60,7 +61,10 @@ def _timed(work: Callable[[], T]) -> tuple[T, float]:
 
 
 def a_spec(nodes: int) -> ClusterSpec:
-    """Make the wish for a cluster of so many nodes, three of them masters."""
+    """Return the wish for a cluster of so many nodes, three of them masters.
+
+    A private network takes 100 servers, and a cluster of more is refused with one before anything is planned.
+    """
     workers = tuple(_worker(index) for index in range(1, nodes - _MASTERS + 1))
     pool = PoolSpec(
         name="a", instance_type="cpx22", location="fsn1", image="debian-13", count=len(workers), workers=workers
@@ -72,6 +76,7 @@ def a_spec(nodes: int) -> ClusterSpec:
         k3s_version=K3sVersion.parse("v1.36.3+k3s1"),
         masters=tuple(_master(index) for index in range(1, _MASTERS + 1)),
         pools=(pool,),
+        network=NetworkSpec(private=nodes <= NETWORK_TAKES),
         ssh=SshSpec(private_key_path=None, public_key_path="/nowhere.pub", public_key="ssh-ed25519 AAAA"),
     )
 
