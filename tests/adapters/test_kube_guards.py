@@ -107,3 +107,14 @@ def test_a_node_of_another_uid_keeps_its_finalizers(tmp_path: Path) -> None:
         assert await _finalizers(store) == [OURS]
 
     with_api(tmp_path, test)
+
+
+def test_a_node_of_another_uid_is_not_dropped(tmp_path: Path) -> None:
+    async def test(api: K3sApi, store: Store) -> None:
+        await _with_finalizers(store, OURS, THEIRS)
+        await api.drop_node(MASTER, NODE, ANOTHER)
+        assert await _finalizers(store) == [OURS, THEIRS]
+        await api.drop_node(MASTER, NODE, await _uid(store))
+        assert await store.find(NODES, NODE) is None
+
+    with_api(tmp_path, test)

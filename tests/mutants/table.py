@@ -145,8 +145,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         law=4,
         what="identity is the CA alone",
         file="decide/identity.py",
-        old="            sides.setdefault(identity, []).append(master.name)\n",
-        new='            sides.setdefault(Identity(identity.ca, ""), []).append(master.name)\n',
+        old="next((s for s in sides if s.identity.uid == identity.uid and _is_of(s, master.facts)), None)",
+        new="next((s for s in sides if _is_of(s, master.facts)), None)",
         tests=(_REFUSALS,),
     ),
     Mutation(
