@@ -151,6 +151,19 @@ def test_another_file_of_that_name_is_put_aside_and_the_same_is_left(host: MakeB
     assert (host.data / "server/db/snapshots" / before).read_bytes() == content
 
 
+ODD = 'my snap\'shöt "x" $HOME *.db'
+
+
+def test_a_file_of_any_name_is_received_told_of_and_restored(host: MakeBelieve) -> None:
+    content = a_snapshot(token_hash="ffffffffffff")
+    assert send(host, ODD, content, content) == {"result": {}}
+    assert snapshots(host) == {NAME, ODD}
+    told = {found.name: found for found in hosted_snapshots(host.answer("tell_snapshots", "30")["result"])}  # type: ignore[arg-type]
+    assert told[ODD].sha256 == sum_of(content)
+    assert restore(host, ODD, sum_of(content)) == {"result": {}}
+    assert snapshots(host) == {NAME, ODD, f"kept-{ODD}"}
+
+
 @pytest.mark.parametrize("name", ["", "../x", ".x"])
 def test_a_file_goes_nowhere_else(host: MakeBelieve, name: str) -> None:
     assert send(host, name, b"x", b"x")["error"] == "failed"

@@ -19,7 +19,7 @@ from hetzner_k3s.decide.unfit import unfit
 from hetzner_k3s.model.facts import Unknown
 from hetzner_k3s.model.host import HostFacts, Snapshot
 from hetzner_k3s.model.plan import PlannedStep, Reason, Refusal, Scope, Wait
-from hetzner_k3s.model.snapshots import KEPT, GivenFile, StoredSnapshot
+from hetzner_k3s.model.snapshots import KEPT, GivenFile, StoredSnapshot, name_on_host
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import KeepSnapshot, RestoreSnapshot, StartRestored, Step, UploadSnapshot
@@ -353,8 +353,8 @@ def _restore(basis: Basis, choice: Choice) -> Opinion:
 
 
 def _uploaded(source: Source) -> str:
-    """Give the name of the copy on the host: one that k3s' retention does not take away."""
-    return f"{KEPT}{source.original}"
+    """Give the name of the copy on the host: one that k3s' retention does not take away, and every program reads."""
+    return f"{KEPT}{name_on_host(source.original, source.sha256 or '')}"
 
 
 def _has_arrived(master: MasterView, source: Source) -> bool:

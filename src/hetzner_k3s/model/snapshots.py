@@ -9,7 +9,20 @@ from typing import Final
 KEPT: Final = "kept-"
 """Begins the name of a copy that a restore makes first: k3s prunes by the prefix `etcd-snapshot` alone."""
 
+_UNUSUAL = re.compile(r"[^A-Za-z0-9._-]+")
 _MADE = re.compile(r"-(\d{9,11})(?:\.zip)?\Z")
+
+
+def name_on_host(name: str, sha256: str) -> str:
+    """Return the name under which a file is laid on a host: its own, unless it has what k3s or a Node name has not.
+
+    Then those characters go and digits of its checksum tell it from others; what says how it is packed stays last.
+    """
+    plain = _UNUSUAL.sub("-", name).lstrip(".-")
+    if plain == name:
+        return name
+    stem, dot, packed = plain.rpartition(".zip") if plain.endswith(".zip") else (plain, "", "")
+    return f"{stem.strip('-')}-{sha256[:8]}{dot}{packed}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
