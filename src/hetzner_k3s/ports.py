@@ -266,8 +266,11 @@ class Local(Protocol):
         """Read what this machine remembers of the cluster."""
         ...
 
-    def write_kubeconfig(self, text: Secret) -> None:
-        """Replace the kubeconfig atomically, mode 0600."""
+    def write_kubeconfig(self, text: Secret) -> str | None:
+        """Write our contexts atomically, mode 0600; what else the file holds stays.
+
+        Then a copy of the file as it was is kept; returns where.
+        """
         ...
 
     def token(self, token_hash: str) -> Secret | None:
@@ -287,7 +290,7 @@ class Local(Protocol):
         ...
 
     def remove_kubeconfig(self) -> None:
-        """Remove the kubeconfig if it is there."""
+        """Take our contexts out of the kubeconfig; with nothing else in it the file goes."""
         ...
 
     async def keep_rescue(self, rescue: Rescue, archive: AsyncIterator[bytes]) -> str:

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import asyncssh
 import pytest
+from ruamel.yaml import YAML
 
 from hetzner_k3s.adapters.system import Ed25519HostKeys, OperatorMachine, SystemClock, SystemRng
+from hetzner_k3s.adapters.system.births import Project, project_key
 from hetzner_k3s.model.contact import host_key_label
 from hetzner_k3s.model.secrets import Secret
 
@@ -83,25 +85,156 @@ def test_a_directory_in_its_place_is_unreadable(tmp_path: Path) -> None:
 
 def test_the_kubeconfig_is_private_and_replaced_as_a_whole(tmp_path: Path) -> None:
     path = tmp_path / "kubeconfig"
-    path.write_text("old")
+    path.write_text(kubeconfig("demo-master1"))
     path.chmod(0o644)
     machine(tmp_path).write_kubeconfig(Secret(kubeconfig("demo")))
     assert path.read_text() == kubeconfig("demo")
     assert path.stat().st_mode & 0o777 == 0o600
-    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["kubeconfig"]
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["kubeconfig"]
     machine(tmp_path).remove_kubeconfig()
     assert not path.exists()
 
 
-def test_contexts_of_other_clusters_are_not_lost(tmp_path: Path) -> None:
+def contexts_of(path: Path) -> dict[str, str]:
+    """Read what each context leads to."""
+    document = YAML(typ="safe").load(path.read_text())
+    clusters = {entry["name"]: entry["cluster"]["server"] for entry in document["clusters"]}
+    return {entry["name"]: clusters[entry["context"]["cluster"]] for entry in document["contexts"]}
+
+
+def test_our_contexts_are_merged_and_others_untouched(tmp_path: Path) -> None:
+    path = tmp_path / "kubeconfig"
+    before = "# by hand\n" + json.dumps({"current-context": "other", "x": 1, **json.loads(kubeconfig("other"))})
+    path.write_text(before)
+    kept = machine(tmp_path).write_kubeconfig(Secret(kubeconfig("demo", "demo-master1")))
+    assert kept == str(tmp_path / "kubeconfig.before-demo")
+    assert Path(kept).read_text() == before
+    assert Path(kept).stat().st_mode & 0o777 == path.stat().st_mode & 0o777 == 0o600
+    assert contexts_of(path) == {name: f"https://{name}:6443" for name in ("other", "demo", "demo-master1")}
+    assert path.read_text().startswith("# by hand")
+    assert YAML(typ="safe").load(path.read_text())["current-context"] == "other"
+    found = machine(tmp_path).evidence()
+    assert (found.kubeconfig_ca, sorted(found.kubeconfig_servers)) == (CA_HASH, ["demo", "demo-master1"])
+
+
+def test_earlier_copies_of_a_kubeconfig_are_never_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "kubeconfig"
+    for at, other in enumerate(("first", "second", "third"), 1):
+        path.write_text(kubeconfig(other))
+        kept = machine(tmp_path).write_kubeconfig(Secret(kubeconfig("demo")))
+        assert kept == f"{path}.before-demo{'' if at == 1 else f'-{at}'}"
+    copies = sorted(tmp_path.glob("kubeconfig.before-*"))
+    assert [kept.read_text() for kept in copies] == [kubeconfig(name) for name in ("first", "second", "third")]
+
+
+def test_contexts_of_ours_that_went_are_replaced_in_a_merged_file(tmp_path: Path) -> None:
+    path = tmp_path / "kubeconfig"
+    path.write_text(kubeconfig("other"))
+    machine(tmp_path).write_kubeconfig(Secret(kubeconfig("demo-master1", "demo-master2")))
+    machine(tmp_path).write_kubeconfig(Secret(kubeconfig("demo-master1", "demo-master3")))
+    assert sorted(contexts_of(path)) == ["demo-master1", "demo-master3", "other"]
+
+
+def test_a_cluster_of_anothers_context_keeps_a_name_that_ours_would_have(tmp_path: Path) -> None:
+    path = tmp_path / "kubeconfig"
+    theirs = json.loads(kubeconfig("demo"))
+    theirs["contexts"] = [{"name": "theirs", "context": {"cluster": "demo", "user": "u"}}]
+    path.write_text(json.dumps(theirs).replace("https://demo:", "https://theirs:"))
+    machine(tmp_path).write_kubeconfig(Secret(kubeconfig("demo")))
+    assert contexts_of(path) == {"theirs": "https://theirs:6443", "demo": "https://demo:6443"}
+
+
+def test_a_context_that_leads_nowhere_is_no_reason_to_refuse(tmp_path: Path) -> None:
+    path = tmp_path / "kubeconfig"
+    for name in ("other", "demo-master9"):
+        document = json.loads(kubeconfig("another"))
+        document["contexts"].append({"name": name, "context": {"cluster": "gone", "user": "u"}})
+        path.write_text(json.dumps(document))
+        assert machine(tmp_path).evidence().kubeconfig_ca is None
+
+
+def test_a_deletion_takes_our_contexts_out_and_leaves_the_others(tmp_path: Path) -> None:
     path = tmp_path / "kubeconfig"
     path.write_text(kubeconfig("other"))
     machine(tmp_path).remove_kubeconfig()
-    assert path.exists()
+    assert path.read_text() == kubeconfig("other")
     machine(tmp_path).write_kubeconfig(Secret(kubeconfig("demo")))
-    kept = tmp_path / "kubeconfig.before-demo"
-    assert kept.read_text() == kubeconfig("other")
-    assert kept.stat().st_mode & 0o777 == 0o600
+    machine(tmp_path).remove_kubeconfig()
+    assert contexts_of(path) == {"other": "https://other:6443"}
+
+
+LAB = "http://10.0.0.1:4000/v1"
+HETZNER = "https://api.hetzner.cloud/v1"
+
+
+def in_project(
+    tmp_path: Path, token: str, *, endpoint: str = HETZNER, config: str = "a", kubeconfig: str = "k"
+) -> OperatorMachine:
+    """A run with this token, from these files."""
+    project = Project(
+        key=project_key(endpoint, token),
+        emulated=endpoint != HETZNER,
+        config=f"/etc/{config}.yaml",
+        kubeconfig=str(tmp_path / kubeconfig),
+    )
+    return OperatorMachine(
+        cluster="demo", kubeconfig=tmp_path / kubeconfig, run="r", clock=SystemClock(), project=project
+    )
+
+
+def test_one_name_is_a_cluster_in_each_of_two_projects(tmp_path: Path) -> None:
+    in_project(tmp_path, "one").record("birth opened", {"cluster": "demo"})
+    assert in_project(tmp_path, "one", config="b", kubeconfig="l").evidence().open_birth
+    other = in_project(tmp_path, "two", config="b", kubeconfig="l")
+    assert not other.evidence().open_birth
+    other.record("birth opened", {"cluster": "demo"})
+    other.record("birth closed", {"cluster": "demo"})
+    assert in_project(tmp_path, "one").evidence().open_birth, "the other project's deletion is not this one's"
+
+
+@pytest.mark.parametrize("same", [{"config": "a", "kubeconfig": "l"}, {"config": "b", "kubeconfig": "k"}])
+def test_the_same_file_with_another_token_is_taken_for_a_mistake(tmp_path: Path, same: dict[str, str]) -> None:
+    in_project(tmp_path, "one").record("birth opened", {"cluster": "demo"})
+    wrong = in_project(tmp_path, "two", **same)
+    assert wrong.evidence().open_birth
+    wrong.record("birth closed", {"cluster": "demo"})
+    assert not in_project(tmp_path, "one").evidence().open_birth, "its name was typed with that file"
+
+
+def test_a_birth_from_before_projects_were_noted_counts_in_all(tmp_path: Path, state: Path) -> None:
+    state.mkdir(parents=True)
+    (state / "births.jsonl").write_text('{"at": 1.0, "event": "birth opened", "cluster": "demo"}\n')
+    for token in ("one", "two"):
+        assert in_project(tmp_path, token, config=token, kubeconfig=token).evidence().open_birth
+
+
+@pytest.mark.parametrize("cut_off", ['{"at": 1.0, "eve', "", "[]", "7"])
+def test_a_line_that_a_crash_cut_off_counts_as_a_birth(tmp_path: Path, state: Path, cut_off: str) -> None:
+    state.mkdir(parents=True)
+    (state / "births.jsonl").write_text(f"{cut_off}\n")
+    assert in_project(tmp_path, "one").evidence().open_birth
+
+
+def test_a_lab_that_is_gone_hinders_no_other_one(tmp_path: Path) -> None:
+    gone = in_project(tmp_path, "one", endpoint=LAB)
+    gone.record("birth opened", {"cluster": "demo"})
+    gone.write_kubeconfig(Secret(kubeconfig("demo")))
+    assert in_project(tmp_path, "one", endpoint=LAB).evidence().open_birth
+    anew = in_project(tmp_path, "two", endpoint=LAB).evidence()
+    assert (anew.open_birth, anew.kubeconfig_ca) == (False, None)
+
+
+def test_a_cluster_at_hetzner_hinders_a_lab_with_the_same_file(tmp_path: Path) -> None:
+    living = in_project(tmp_path, "one")
+    living.record("birth opened", {"cluster": "demo"})
+    living.write_kubeconfig(Secret(kubeconfig("demo")))
+    lab = in_project(tmp_path, "two", endpoint=LAB).evidence()
+    assert (lab.open_birth, lab.kubeconfig_ca) == (True, CA_HASH)
+
+
+def test_no_token_stands_in_the_memory_of_births(tmp_path: Path, state: Path) -> None:
+    in_project(tmp_path, "t" * 64).record("birth opened", {"cluster": "demo"})
+    assert "t" * 64 not in (state / "births.jsonl").read_text()
 
 
 def test_a_birth_is_open_until_a_deletion_closes_it(tmp_path: Path) -> None:

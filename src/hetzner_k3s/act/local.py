@@ -32,8 +32,9 @@ async def write_kubeconfig(step: WriteKubeconfig, context: Context) -> Outcome:
         step.current,
         token_ca(token.reveal()),
     )
-    context.ports.local.write_kubeconfig(text)
-    context.say(context.spec.name, f"kubeconfig written to {step.target}")
+    kept = context.ports.local.write_kubeconfig(text)
+    others = f"; it held more, which stays, and as it was lies in {kept}" if kept is not None else ""
+    context.say(context.spec.name, f"kubeconfig written to {step.target}{others}")
     return Outcome()
 
 

@@ -29,6 +29,7 @@ from hetzner_k3s.adapters.system import (
     public_address,
     read_given,
 )
+from hetzner_k3s.adapters.system.births import Project, project_key
 from hetzner_k3s.cli import library_log
 from hetzner_k3s.cli.output import say
 from hetzner_k3s.model.errors import ProductError
@@ -123,6 +124,7 @@ async def _open_outside(spec: ClusterSpec, given: GivenSnapshot | None) -> Async
             run=run,
             clock=clock,
             tokens=_tokens(),
+            project=_project(spec, endpoint),
             given=given,
             address=public_address() if endpoint == DEFAULT_ENDPOINT else None,
         ),
@@ -139,6 +141,15 @@ async def _open_outside(spec: ClusterSpec, given: GivenSnapshot | None) -> Async
     finally:
         await kube.close()
         await hosts.close()
+
+
+def _project(spec: ClusterSpec, endpoint: str) -> Project:
+    return Project(
+        key=project_key(endpoint, spec.hetzner_token.reveal()),
+        emulated=endpoint != DEFAULT_ENDPOINT,
+        config=spec.file,
+        kubeconfig=spec.kubeconfig_path,
+    )
 
 
 def _tokens() -> list[Secret]:

@@ -208,7 +208,8 @@ def _journal_remembers(basis: Basis) -> Refusal:
         saw=f"The journal on this machine says that '{basis.spec.name}' was born and not deleted since, but this "
         "Hetzner project has no record of it.",
         why="The cluster may live in another project: this token could be the wrong one.",
-        you_can="Check the Hetzner token. If that cluster is gone for good, run `hetzner-k3s delete` with this file.",
+        you_can="Check the Hetzner token. If that cluster is gone for good, run `hetzner-k3s delete` with this file. "
+        "If another cluster of this name is wanted in this project, give it a file and a kubeconfig_path of its own.",
     )
 
 

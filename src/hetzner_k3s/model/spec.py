@@ -5,7 +5,7 @@ Made by `config.compile` only. All values are facts of the file: nothing here wa
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from hetzner_k3s.model import naming
@@ -317,6 +317,8 @@ class ClusterSpec:
     protect_against_deletion: bool = True
     k3s_upgrade_concurrency: int = 1
     not_yet: tuple[str, ...] = ()
+    file: str = field(default="", repr=False, compare=False)
+    """The configuration file, absolute: a birth from it is remembered by it."""
 
     def __post_init__(self) -> None:
         """Keep apart what excludes each other.

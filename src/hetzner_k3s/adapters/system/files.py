@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from itertools import count
 from pathlib import Path
 
 
@@ -24,6 +25,31 @@ def write_private(path: Path, text: str) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def kept_copy(path: Path, suffix: str) -> Path | None:
+    """Copy a file beside itself (0600) as `NAME.SUFFIX`, or with a number behind; no earlier copy is overwritten.
+
+    One that has the very same content is enough; None: there is no file.
+    """
+    try:
+        content = path.read_bytes()
+    except (FileNotFoundError, IsADirectoryError):
+        return None
+    for number in count(1):
+        kept = path.with_name(f"{path.name}.{suffix}{'' if number == 1 else f'-{number}'}")
+        if kept.exists() and kept.read_bytes() == content:
+            return kept
+        try:
+            handle = os.open(kept, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            continue
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        return kept
+    return None
 
 
 def make_private(folder: Path) -> None:

@@ -14,21 +14,19 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Final
 
-from hetzner_k3s.adapters.system import kept_tokens, rescues
-from hetzner_k3s.adapters.system.files import append_private, write_private
+from hetzner_k3s.adapters.system import births, kept_tokens, rescues
+from hetzner_k3s.adapters.system.births import Births, Project
+from hetzner_k3s.adapters.system.files import append_private, kept_copy, write_private
 from hetzner_k3s.adapters.system.given import GivenSnapshot
-from hetzner_k3s.adapters.system.kubeconfig import read_kubeconfig
+from hetzner_k3s.adapters.system.kubeconfig import merged, read_kubeconfig, without
 from hetzner_k3s.model.printable import printable
 from hetzner_k3s.model.secrets import Secret, masked
-from hetzner_k3s.model.state import LocalEvidence, Rescue
+from hetzner_k3s.model.state import UNREADABLE, LocalEvidence, Rescue
 from hetzner_k3s.model.tokens import ClusterTokens, agents_of, servers_of
 from hetzner_k3s.ports import Clock
 
-_BIRTH_OPENED: Final = "birth opened"
-_BIRTH_CLOSED: Final = "birth closed"
 _RUN_ID: Final = re.compile(r"[0-9A-Za-z_-]+")
 _RUNS_KEPT: Final = 50
-_CA: Final = re.compile(r'"ca": "([0-9a-f]{40,64})"')
 
 
 def state_directory(cluster: str) -> Path:
@@ -47,6 +45,7 @@ class OperatorMachine:
         clock: for the times in the journal.
         tokens: k3s tokens that the user handed to this run, for the restore of a snapshot.
         address: the address that this machine has in the internet, where it knows it.
+        project: which project it works in.
         given: the snapshot that the run's `--restore` names by its path; a backup's token is one of the tokens.
     """
 
@@ -58,6 +57,7 @@ class OperatorMachine:
         run: str,
         clock: Clock,
         tokens: Sequence[Secret] = (),
+        project: Project | None = None,
         given: GivenSnapshot | None = None,
         address: str | None = None,
     ) -> None:
@@ -72,23 +72,24 @@ class OperatorMachine:
         self._state = state_directory(cluster)
         self._rescues = self._state / "rescue"
         self._kept_tokens = self._state / "tokens"
+        here = project or Project(key="", emulated=False, config="", kubeconfig=str(kubeconfig))
+        self._births = Births(self._state / "births.jsonl", here)
         self._journal: IO[str] | None = None
 
     def evidence(self) -> LocalEvidence:
         """Read what this machine remembers of the cluster."""
         found = read_kubeconfig(self._kubeconfig, self._cluster)
-        births = self._births()
-        is_closed = found.ca is not None and found.ca in _closed_cas(
-            births
-        )  # `delete --force` leaves the file, as 2.6 does
+        closed = self._births.closed_cas()
+        # `delete --force` leaves the file, as 2.6 does; what a lab's cluster left is of no cluster any more.
+        is_closed = found.ca is not None and (found.ca in closed or self._births.is_of_another_lab(found.ca))
         return LocalEvidence(
             kubeconfig_ca=None if is_closed else found.ca,
             kubeconfig_servers={} if is_closed else dict(found.servers),
-            open_birth=_is_open(births),
+            open_birth=self._births.is_open(),
             token_hashes=tuple(self._tokens),
             agent_hashes=tuple(self._agent_tokens),
             kept=tuple(held.held for held in kept_tokens.found(self._kept_tokens)),
-            given_up=() if is_closed else tuple(sorted(_closed_cas(births))),
+            given_up=() if is_closed else tuple(sorted(closed)),
             rescues=() if is_closed else rescues.found(self._rescues),
             snapshot=self._given.file if self._given else None,
             public_address=self._address,
@@ -114,18 +115,27 @@ class OperatorMachine:
         """Keep a cluster's tokens, and say where."""
         return str(kept_tokens.keep(self._kept_tokens, tokens))
 
-    def write_kubeconfig(self, text: Secret) -> None:
-        """Replace the kubeconfig; contexts of other clusters that it held are kept beside it."""
-        if read_kubeconfig(self._kubeconfig, self._cluster).others:
-            kept = self._kubeconfig.with_name(f"{self._kubeconfig.name}.before-{self._cluster}")
-            write_private(kept, self._kubeconfig.read_text(encoding="utf-8"))
-        write_private(self._kubeconfig, text.reveal())
+    def write_kubeconfig(self, text: Secret) -> str | None:
+        """Write our contexts; where the file holds anything else, that stays, and a copy of it as it was is kept."""
+        found, kept, content = read_kubeconfig(self._kubeconfig, self._cluster), None, text.reveal()
+        if found.ca == UNREADABLE or found.others:
+            kept = kept_copy(self._kubeconfig, f"before-{self._cluster}")
+        if found.others:
+            content = merged(self._kubeconfig.read_text(encoding="utf-8"), content, self._cluster)
+        write_private(self._kubeconfig, content)
+        self._births.add({"event": births.WRITTEN, "ca": read_kubeconfig(self._kubeconfig, self._cluster).ca})
+        return str(kept) if kept is not None else None
 
     def remove_kubeconfig(self) -> None:
-        """Remove the kubeconfig if it is this cluster's alone."""
+        """Take our contexts out of the kubeconfig; with nothing else in it the file goes."""
         found = read_kubeconfig(self._kubeconfig, self._cluster)
-        if found.servers and not found.others:
+        if not found.servers:
+            return
+        if not found.others:
             self._kubeconfig.unlink(missing_ok=True)
+            return
+        kept_copy(self._kubeconfig, f"before-{self._cluster}")
+        write_private(self._kubeconfig, without(self._kubeconfig.read_text(encoding="utf-8"), self._cluster))
 
     async def keep_rescue(self, rescue: Rescue, archive: AsyncIterator[bytes]) -> str:
         """Unpack and check an archive of a host's data, and say where it lies."""
@@ -134,11 +144,11 @@ class OperatorMachine:
     def record(self, event: str, detail: Mapping[str, str]) -> None:
         """Append a line to this run's journal; births and their ends are remembered beyond the run."""
         told = {name: printable(masked(text)) for name, text in detail.items()}
-        line = json.dumps({"at": round(self._clock.now(), 3), "event": event, **told}, ensure_ascii=False) + "\n"
-        if event in (_BIRTH_OPENED, _BIRTH_CLOSED):
-            append_private(self._state / "births.jsonl", line)
+        line = {"at": round(self._clock.now(), 3), "event": event, **told}
+        if event in (births.OPENED, births.CLOSED):
+            self._births.add(line)
         journal = self._opened_journal()
-        journal.write(line)
+        journal.write(json.dumps(line, ensure_ascii=False) + "\n")
         journal.flush()
 
     def run_is_dead(self, run: str) -> bool:
@@ -168,19 +178,3 @@ class OperatorMachine:
         journals = sorted((self._state / "runs").glob("*.jsonl"), key=lambda path: path.stat().st_mtime)
         for path in journals[:-_RUNS_KEPT]:
             path.unlink(missing_ok=True)
-
-    def _births(self) -> list[str]:
-        try:
-            return (self._state / "births.jsonl").read_text(encoding="utf-8").splitlines()
-        except FileNotFoundError:
-            return []
-
-
-def _is_open(births: list[str]) -> bool:
-    # A last line that a crash cut off was a birth being opened or closed: only the latter would be harmless.
-    return bool(births) and f'"{_BIRTH_CLOSED}"' not in births[-1]
-
-
-def _closed_cas(births: list[str]) -> frozenset[str]:
-    """Give the CA hashes of the clusters that were deleted from here."""
-    return frozenset(ca[1] for line in births if _BIRTH_CLOSED in line and (ca := _CA.search(line)))

@@ -6,7 +6,7 @@ import functools
 import os
 import re
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
@@ -116,4 +116,4 @@ def load_spec(path: Path) -> ClusterSpec:
     file = load(path, os.environ)
     for warning in file.warnings:
         say(str(warning))
-    return file.spec
+    return replace(file.spec, file=str(path.resolve()))

@@ -119,11 +119,12 @@ class SimulatedLocal:
         self._moments.pass_by("after keep_tokens")
         return f"~/.local/state/hetzner-k3s/{self._cluster}/tokens"
 
-    def write_kubeconfig(self, text: Secret) -> None:
+    def write_kubeconfig(self, text: Secret) -> str | None:
         """Replace the kubeconfig."""
         self._moments.pass_by("before write_kubeconfig")
         self._machine.kubeconfig = text.reveal()
         self._moments.pass_by("after write_kubeconfig")
+        return None
 
     def remove_kubeconfig(self) -> None:
         """Remove the kubeconfig if it is there."""
