@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+from hetzner_k3s.lab.k3s.api import patch
+from hetzner_k3s.lab.k3s.api.resources import NODES
 from hetzner_k3s.lab.simulated import faults
 from hetzner_k3s.lab.simulated.faults import ServerDeleted
 from hetzner_k3s.model.errors import ExitCode
@@ -129,4 +131,64 @@ async def _(story: Story) -> Run:
 async def _(story: Story) -> Run:
     await _one_is_stopped(story)
     await story.happens(ServerDeleted(_MASTER4))
+    return await story.create(consents=PRUNE)
+
+
+async def _prune_stops_at(story: Story, moment: str) -> None:
+    """Let a --prune of the second worker be killed at a moment."""
+    story.wish(a_spec(workers=1))
+    killed = await story.create(consents=PRUNE, kill_at=moment)
+    assert killed.code is None, killed.story()
+
+
+async def _is_not_deleted(story: Story) -> None:
+    """Demand that --prune names the claim, and leaves the server that has its volume."""
+    run = await story.create(consents=PRUNE)
+    assert run.code is ExitCode.FAILED, run.story()
+    assert "holds the only copy of the volumes of these claims: default/data-web-0" in str(run.error), run.story()
+    assert story.world.server(WORKER2) is not None
+
+
+@_tell("a-volume-lands-on-a-node-that-was-drained", pruned(WORKER2))
+async def _(story: Story) -> Run:
+    """What was empty an hour ago is looked at again before it goes."""
+    await _prune_stops_at(story, f"before delete Node {WORKER2}")
+    await workloads.local_volume(story.world, WORKER2)
+    await _is_not_deleted(story)
+    await workloads.without_volume(story.world)
+    return await story.create(consents=PRUNE)
+
+
+@_tell("a-volume-lands-on-a-node-that-was-uncordoned", pruned(WORKER2))
+async def _(story: Story) -> Run:
+    await _prune_stops_at(story, f"before delete Node {WORKER2}")
+    uncordoned = {"spec": {"unschedulable": None}}
+    await mischief.store(story.world).change(NODES, WORKER2, "", lambda old: patch.merge(old, uncordoned))
+    await workloads.local_volume(story.world, WORKER2)
+    await workloads.pod(story.world, "web-2", WORKER2)
+    await _is_not_deleted(story)
+    assert "web-2" in await workloads.pods(story.world)
+    await workloads.without_volume(story.world)
+    return await story.create(consents=PRUNE)
+
+
+@_tell("a-volume-is-found-when-its-node-is-gone", pruned(WORKER2))
+async def _(story: Story) -> Run:
+    """Killed between Node and server: the disk still has the data."""
+    await _prune_stops_at(story, f"after delete Node {WORKER2}")
+    await workloads.local_volume(story.world, WORKER2)
+    await _is_not_deleted(story)
+    await workloads.without_volume(story.world)
+    return await story.create(consents=PRUNE)
+
+
+@_tell("a-volume-is-bound-by-another-label", pruned(WORKER2))
+async def _(story: Story) -> Run:
+    """A label that this Node alone has binds as its name does."""
+    labelled = {"metadata": {"labels": {"topology.example.com/rack": "7"}}}
+    await mischief.store(story.world).change(NODES, WORKER2, "", lambda old: patch.merge(old, labelled))
+    await workloads.local_volume(story.world, "7", key="topology.example.com/rack")
+    story.wish(a_spec(workers=1))
+    await _is_not_deleted(story)
+    await workloads.without_volume(story.world)
     return await story.create(consents=PRUNE)

@@ -40,9 +40,9 @@ async def budget(world: World, allowed: int) -> None:
     await store.change(POD_DISRUPTION_BUDGETS, "web", "default", lambda old: old | {"status": status}, "status")
 
 
-async def local_volume(world: World, node: str) -> None:
-    """Bind a claim to a volume on a node's own disk, as k3s' local-path provisioner does."""
-    term = {"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": [node]}]}
+async def local_volume(world: World, value: str, *, key: str = "kubernetes.io/hostname") -> None:
+    """Bind a claim to a volume on a node's own disk, as k3s' local-path provisioner does; others use other labels."""
+    term = {"matchExpressions": [{"key": key, "operator": "In", "values": [value]}]}
     spec = {
         "claimRef": {"namespace": "default", "name": "data-web-0"},
         "nodeAffinity": {"required": {"nodeSelectorTerms": [term]}},

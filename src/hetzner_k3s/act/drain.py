@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from hetzner_k3s.act.context import Context
 from hetzner_k3s.model.contact import HostTarget
-from hetzner_k3s.model.errors import DrainRefused
+from hetzner_k3s.model.errors import DrainRefused, PreconditionChanged
 from hetzner_k3s.model.kube import NodeLoad, Pod
 
 DRAIN_WITHIN = 300.0
@@ -48,6 +48,30 @@ async def drained(context: Context, via: HostTarget, node: str, *, answers: bool
         await context.ports.clock.sleep(_AGAIN)
 
 
+async def still_empty(context: Context, via: HostTarget, node: str) -> None:
+    """Look again right before a drained Node is deleted: whoever uncordoned it may have put something there.
+
+    Raises:
+        DrainRefused: what is there now would be lost.
+        PreconditionChanged: it takes pods again, or runs some.
+    """
+    load = await context.ports.kube.load_of(via, node)
+    _refuse_losses(node, load)
+    running = [_name(pod) for pod in load.pods if not (pod.stays or pod.ending)]
+    if load.takes_pods or running:
+        now = f"runs {_listed(running)}" if running else "was uncordoned"
+        raise PreconditionChanged(f"{node} was drained, and {now} since", server=node)
+
+
+async def no_volume_left(context: Context, via: HostTarget, node: str) -> None:
+    """Look again right before a server is deleted whose Node is gone.
+
+    Raises:
+        DrainRefused: a volume lies on its disk and nowhere else.
+    """
+    _refuse_lost_volumes(node, await context.ports.kube.load_of(via, node), "Its server stays as it is.")
+
+
 def _refuse_losses(node: str, load: NodeLoad) -> None:
     lonely = [_name(pod) for pod in load.pods if pod.controller is None and not (pod.stays or pod.ending)]
     if lonely:
@@ -55,10 +79,14 @@ def _refuse_losses(node: str, load: NodeLoad) -> None:
             f"{node} runs pods that nothing would start elsewhere: {_listed(lonely)}",
             hint="Delete them or give them a controller, then run the command again. Its Node stays cordoned.",
         )
+    _refuse_lost_volumes(node, load, "Its Node stays cordoned." if not load.takes_pods else "Its Node takes pods.")
+
+
+def _refuse_lost_volumes(node: str, load: NodeLoad, meanwhile: str) -> None:
     if load.local_claims:
         raise DrainRefused(
             f"{node} holds the only copy of the volumes of these claims: {_listed(list(load.local_claims))}",
-            hint="Move their data and delete the claims, then run the command again. Its Node stays cordoned.",
+            hint=f"Move their data and delete the claims, then run the command again. {meanwhile}",
         )
 
 

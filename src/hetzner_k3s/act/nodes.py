@@ -6,6 +6,7 @@ import asyncio
 
 from hetzner_k3s.act import k3s
 from hetzner_k3s.act.context import Context, Outcome
+from hetzner_k3s.act.drain import still_empty
 from hetzner_k3s.act.tokens import cluster_tokens
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import Server
@@ -26,6 +27,8 @@ async def delete_node(step: DeleteNode, context: Context) -> Outcome:
     where it stays a new agent of that name is refused for ever.
     """
     via = context.target(step.via)
+    if step.emptied:
+        await still_empty(context, via, step.target)
     context.say(step.target, "deleting its Node")
     if step.uid is not None and step.release:
         await context.ports.kube.release_node(via, step.target, step.uid)

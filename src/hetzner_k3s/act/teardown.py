@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hetzner_k3s.act import birth_record, journal
 from hetzner_k3s.act.context import Context, Outcome
+from hetzner_k3s.act.drain import no_volume_left
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.steps import CloseBirth, DeleteResource, DeleteServer, MarkDeleting
 
@@ -17,6 +18,8 @@ async def mark_deleting(step: MarkDeleting, context: Context) -> Outcome:
 
 async def delete_server(step: DeleteServer, context: Context) -> Outcome:
     """Delete a server by its id."""
+    if step.via is not None:
+        await no_volume_left(context, context.target(step.via), step.target)
     context.say(step.target, "deleting the server")
     await context.ports.cloud.delete("server", step.server_id)
     return Outcome()

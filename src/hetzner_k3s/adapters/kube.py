@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol, TypeVar, cast
 
 import httpx2
 
-from hetzner_k3s.adapters import kube_objects
+from hetzner_k3s.adapters import kube_load, kube_objects
 from hetzner_k3s.adapters.kube_session import APPLY, MERGE, Session, open_session, path_of
 from hetzner_k3s.hosts.admin_kubeconfig import read_admin_kubeconfig
 from hetzner_k3s.model import kube as model
@@ -175,13 +175,12 @@ class K3sApi:
         """Read a Node's pods, and the bound volumes that no other Node can reach."""
 
         async def read(session: Session) -> NodeLoad:
-            pods, volumes = await asyncio.gather(
+            pods, volumes, nodes = await asyncio.gather(
                 session.listed(path_of("pods"), fieldSelector=f"spec.nodeName={node}"),
                 session.listed(path_of("persistentvolumes")),
+                session.listed(path_of("nodes")),
             )
-            return NodeLoad(
-                pods=tuple(map(kube_objects.pod, pods)), local_claims=kube_objects.local_claims(volumes, node)
-            )
+            return kube_load.load(pods, volumes, nodes, node)
 
         return await self._again(master, read, f"read the pods of {node}", _is_passing, _PERSIST)
 

@@ -13,7 +13,6 @@ from hetzner_k3s.model.kube import UNINITIALIZED, KubeNode, Pod, leaving_of
 _ANNOTATION_DIGEST: Final = "hetzner-k3s/digest"
 _CONTROL_PLANE: Final = "node-role.kubernetes.io/control-plane"
 _MIRROR: Final = "kubernetes.io/config.mirror"
-_HOSTNAME: Final = "kubernetes.io/hostname"
 _NODE_PASSWORD: Final = ".node-password.k3s"
 
 
@@ -62,21 +61,6 @@ def pod(document: Document) -> Pod:
         finished=status.text_or("phase") in ("Succeeded", "Failed"),
         ending="deletionTimestamp" in metadata,
     )
-
-
-def local_claims(volumes: Sequence[Document], name: str) -> tuple[str, ...]:
-    """Name the claims bound to volumes that only this Node can mount (k3s' local-path makes such)."""
-    bound = (v.child_or_empty("spec") for v in volumes if v.child_or_empty("status").text_or("phase") == "Bound")
-    own = (spec.child("claimRef") for spec in bound if "claimRef" in spec and _only_on(spec, name))
-    return tuple(sorted(f"{claim.text('namespace')}/{claim.text('name')}" for claim in own))
-
-
-def _only_on(spec: Document, name: str) -> bool:
-    required = spec.child_or_empty("nodeAffinity").child_or_empty("required")
-    terms = required.children_or_none("nodeSelectorTerms")
-    rules = [rule for term in terms for rule in term.children_or_none("matchExpressions")]
-    named = (rule for rule in rules if rule.text("key") == _HOSTNAME)
-    return any(rule.text("operator") == "In" and rule.texts("values") == (name,) for rule in named)
 
 
 def name_of(document: Document) -> str:

@@ -126,9 +126,12 @@ def _remains(basis: Basis, server: Server, node: KubeNode | None, scope: Scope) 
     if anothers_node(basis, server) is not None:
         return None
     if node is not None or server.name in (basis.plane.kube.node_passwords if basis.plane.kube else ()):
-        step: Step = DeleteNode(target=server.name, uid=node.uid if node else None, via=basis.plane.seed_server.id)
+        emptied = node is not None and node.leaving is Leaving.DRAINED
+        step: Step = DeleteNode(
+            target=server.name, uid=node.uid if node else None, via=basis.plane.seed_server.id, emptied=emptied
+        )
     else:
-        step = DeleteServer(target=server.name, server_id=server.id)
+        step = DeleteServer(target=server.name, server_id=server.id, via=basis.plane.seed_server.id)
     return _planned(step, _BEYOND, scope)
 
 

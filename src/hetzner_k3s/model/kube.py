@@ -42,10 +42,14 @@ class Pod:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeLoad:
-    """What a Node carries: its pods, and the claims (`namespace/name`) whose volumes no other Node can mount."""
+    """What a Node carries: its pods, and the claims (`namespace/name`) whose volumes no other Node can mount.
+
+    `takes_pods` tells that it is not cordoned, so that more may come at any moment.
+    """
 
     pods: tuple[Pod, ...] = ()
     local_claims: tuple[str, ...] = ()
+    takes_pods: bool = False
 
 
 @dataclass(frozen=True, slots=True)

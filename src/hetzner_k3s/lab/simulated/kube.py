@@ -174,7 +174,8 @@ class SimulatedKube:
         async def read(store: Store) -> NodeLoad:
             pods, _ = await store.list(PODS)
             volumes, _ = await store.list(PERSISTENT_VOLUMES)
-            return node_load.load(pods, volumes, node)
+            nodes, _ = await store.list(NODES)
+            return node_load.load(pods, volumes, nodes, node)
 
         return await self._again(master, read, f"read the pods of {node}")
 

@@ -10,13 +10,15 @@ class DeleteNode:
     """Delete the Node of a server that is gone, by its UID, and its node-password secret.
 
     `uid` is None when only the secret is left. `release` takes k3s' finalizers off one that is being deleted and stays:
-    what they wait for, its etcd member, is gone.
+    what they wait for, its etcd member, is gone. `emptied` tells that it was drained: whether it still is, is looked at
+    again in the same moment.
     """
 
     target: str
     uid: str | None
     via: int
     release: bool = False
+    emptied: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,10 +14,14 @@ class MarkDeleting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeleteServer:
-    """Delete the server `target` by its id."""
+    """Delete the server `target` by its id.
+
+    Where a master `via` is named, it is asked in the same moment whether a volume lies on that server and nowhere else.
+    """
 
     target: str
     server_id: int
+    via: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
