@@ -10,7 +10,7 @@ from hetzner_k3s.lab.simulated.faults import ApiFault, CutOff, PoweredOff, Serve
 from hetzner_k3s.lab.simulated.world import OTHER_TOKEN
 from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.errors import ExitCode
-from hetzner_k3s.model.spec import KubernetesNetworkSpec
+from hetzner_k3s.model.spec import ClusterSpec, KubernetesNetworkSpec
 
 from . import mischief, tokens_at_hand
 from .clusters import MASTER1, MASTER2, MASTER3, a_spec, with_s3
@@ -22,6 +22,12 @@ from .tool import Run
 
 ADVICE = Situations("advice")
 _tell = ADVICE.tell
+
+
+def _with_types(spec: ClusterSpec, server_type: str = "cpx22") -> ClusterSpec:
+    """Have servers' types in masters' names (include_instance_type_in_instance_name)."""
+    masters = (replace(m, name=m.name.replace("prod-", f"prod-{server_type}-")) for m in spec.masters)
+    return replace(spec, masters=tuple(masters))
 
 
 @_tell("13-a-master-has-its-host-key-back", recovers())
@@ -88,8 +94,27 @@ async def _(story: Story) -> None:
     right = story.spec
     masters = tuple(replace(m, name=m.name.replace("prod-", "prod-cpx22-")) for m in right.masters)
     story.wish(replace(right, masters=masters))
-    run = await story.create()
-    said(run, "masters.other-names", "Restore the masters_pool")
+    refused = await story.refuses("masters.other-names")
+    said(refused, "masters.other-names", "Set include_instance_type_in_instance_name back to false")
+    story.wish(right)
+
+
+@_tell("71-the-names-without-types-are-found", recovers(), spec=_with_types(a_spec()))
+async def _(story: Story) -> None:
+    """The switch the other way: nothing is called lost, whichever names the living cluster has."""
+    right = story.spec
+    story.wish(a_spec())
+    refused = await story.refuses("masters.other-names")
+    said(refused, "masters.other-names", "Set include_instance_type_in_instance_name back to true")
+    story.wish(right)
+
+
+@_tell("71-the-type-in-the-names-is-another", recovers(), spec=_with_types(a_spec()))
+async def _(story: Story) -> None:
+    right = story.spec
+    story.wish(_with_types(a_spec(), "cx43"))
+    refused = await story.refuses("masters.other-names")
+    said(refused, "masters.other-names", "masters_pool.instance_type that is in these names")
     story.wish(right)
 
 

@@ -68,11 +68,19 @@ def names_are_ours(basis: Basis) -> tuple[Refusal, ...]:
     roles = {s.name: s.role for s in basis.spec.servers()}
     wanted = roles.keys()
     foreign = [s for s in basis.view.servers if s.name in wanted and not _ours(basis, s, roles[s.name])]
+    return (*map(_foreign, foreign), *_renamed(basis, masters_of_other_names(basis)))
+
+
+def masters_of_other_names(basis: Basis) -> tuple[Server, ...]:
+    """Return the masters that exist under names which neither the file nor its own numbering has, by id.
+
+    While there are any, nothing can be said about the masters of the file: they are not lost, they are these.
+    """
+    wanted = {s.name for s in basis.spec.servers()}
     others = {s.id: s for s in lookup.owned_masters(basis.spec.name, basis.view) if s.name not in wanted}
     others |= {s.id: s for s in basis.view.servers if s.name not in wanted and _named_like_a_master(basis, s)}
     surplus = {m.server.id for m in basis.plane.surplus if m.server}  # of our own naming: `surplus` tells of them
-    others = {number: s for number, s in others.items() if number not in surplus}
-    return (*map(_foreign, foreign), *_renamed(others))
+    return tuple(server for number, server in sorted(others.items()) if number not in surplus)
 
 
 def _ours(basis: Basis, server: Server, role: str) -> bool:
@@ -94,19 +102,32 @@ def _foreign(server: Server) -> Refusal:
     )
 
 
-def _renamed(servers: dict[int, Server]) -> tuple[Refusal, ...]:
+def _renamed(basis: Basis, servers: tuple[Server, ...]) -> tuple[Refusal, ...]:
     if not servers:
         return ()
-    names = ", ".join(f"{s.name} (id {s.id})" for _, s in sorted(servers.items()))
+    names = ", ".join(f"{s.name} (id {s.id})" for s in servers)
     return (
         Refusal(
             code="masters.other-names",
             saw=f"Masters exist that the file does not name: {names}.",
             why="Renaming masters and removing them are not supported, and new ones beside them could be a second "
             "cluster.",
-            you_can="Restore the masters_pool (count, instance type in names) that the cluster was made with.",
+            you_can=_old_names(basis, servers),
         ),
     )
+
+
+def _old_names(basis: Basis, servers: tuple[Server, ...]) -> str:
+    """Say which key of the file made other names of the same numbers: servers' types are in their names, or not."""
+    pattern = naming.master_name_pattern(basis.spec.name)
+    numbers = {found[1] for s in servers if (found := pattern.fullmatch(s.name))}
+    if not numbers & {str(master.index) for master in basis.spec.masters}:
+        return "Restore the masters_pool (count, instance type in names) that the cluster was made with."
+    plain = {naming.master_name(basis.spec.name, int(number)) for number in numbers}
+    with_types = not {s.name for s in servers} & plain
+    if with_types and not set(basis.spec.master_names) & plain:
+        return "Write the masters_pool.instance_type that is in these names back into the file."
+    return f"Set include_instance_type_in_instance_name back to {str(with_types).lower()}: these are the same masters."
 
 
 def resources_are_ours(basis: Basis) -> tuple[Refusal, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from hetzner_k3s.decide import drift as drifting
-from hetzner_k3s.decide import keeping, past, quorum, steadiness
+from hetzner_k3s.decide import keeping, listing, past, quorum, steadiness
 from hetzner_k3s.decide.basis import Basis, basis_of
 from hetzner_k3s.decide.control_plane import Stage, contact_stage
 from hetzner_k3s.decide.drift import drifted, told
@@ -82,6 +82,9 @@ def _health(
     split = tuple(refusal.saw for refusal in ahead.refusals if refusal.code in SPLIT_CODES)
     if split:
         return Health.SPLIT, split
+    if others := listing.masters_of_other_names(basis):
+        names = ", ".join(server.name for server in others)
+        return Health.UNKNOWN, (f"the file does not name the masters that exist: {names}",)
     if basis.plane.record.phase is Phase.BORN and basis.plane.seed is None:
         what = (
             "serves the recorded cluster"

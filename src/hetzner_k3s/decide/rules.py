@@ -154,7 +154,9 @@ BESIDE_OTHER_DATA: tuple[Gate, ...] = (
     listing.names_are_ours,
     database.datastore_agrees,
 )
-"""Where the file names another place for the data: of masters that are lost there, it could only give wrong advice."""
+"""Where the file names another place for the data, or the masters by other names: nothing is lost there, and whoever
+spoke of lost masters would give wrong advice.
+"""
 
 NOTES: tuple[Note, ...] = (
     orders.orders_told,
@@ -255,7 +257,7 @@ def plan(spec: ClusterSpec, state: ClusterState, intent: Intent, in_flight: froz
 
 def _gates(basis: Basis) -> tuple[Gate, ...]:
     """Give the gates of `create`: where the cluster's data lies decides (`ControlPlane.store`), here and for moves."""
-    if database.datastore_agrees(basis):
+    if database.datastore_agrees(basis) or listing.masters_of_other_names(basis):
         return BESIDE_OTHER_DATA
     if identity.was_rotated(basis):
         return WHILE_ROTATED
