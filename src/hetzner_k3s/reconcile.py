@@ -48,6 +48,7 @@ from hetzner_k3s.model.steps import (
     JoinWorker,
     KeepSnapshot,
     PinCa,
+    PointWorker,
     PowerOn,
     ReconnectWorker,
     SecureHost,
@@ -374,7 +375,7 @@ def _focus(done: list[PlannedStep], state: ClusterState) -> Focus:
             kube = True
         elif isinstance(step, SecureHost | InstallK3s):
             hosts.add(step.server_id)
-        elif isinstance(step, JoinWorker | ReconnectWorker | PinCa):
+        elif isinstance(step, JoinWorker | PointWorker | ReconnectWorker | PinCa):
             hosts.add(step.server_id)
             kube = True
         elif planned.scope is Scope.CONTROL_PLANE and not isinstance(step, CreateServer):

@@ -9,6 +9,7 @@ from .situations_deletion import DELETION
 from .situations_disaster import DISASTER
 from .situations_identity import IDENTITY
 from .situations_joining import JOINING
+from .situations_lines import LINES
 from .situations_masters import MASTERS
 from .situations_project import PROJECT
 from .situations_restore import RESTORE_FILES
@@ -27,6 +28,7 @@ _TOPICS = (
     JOINING,
     WORKERS,
     SCALE,
+    LINES,
     STOCK,
     TOKENS,
     DISASTER,

@@ -12,8 +12,8 @@ from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.contact import HostTarget
 from hetzner_k3s.model.kube import BeforeStart
-from hetzner_k3s.model.operations import K3sRole, Milestone, ReconnectAgent, StopK3s
-from hetzner_k3s.model.steps import DeleteNode, JoinWorker, ReconnectWorker
+from hetzner_k3s.model.operations import K3sRole, Milestone, PointToServer, ReconnectAgent, StopK3s
+from hetzner_k3s.model.steps import DeleteNode, JoinWorker, PointWorker, ReconnectWorker
 
 _READY_WITHIN = 300.0
 _LONGER = 60.0
@@ -62,6 +62,14 @@ async def join_worker(step: JoinWorker, context: Context) -> Outcome:
     await _node_ready(context, target, via, before)
     await context.ports.kube.annotate_node(via, step.target, {naming.ANNOTATION_SERVER_ID: str(server.id)})
     context.say(step.target, "is Ready")
+    return Outcome()
+
+
+async def point_worker(step: PointWorker, context: Context) -> Outcome:
+    """Name another master in a worker's configuration; its agent reads that at its next start only."""
+    context.say(step.target, "correcting its configuration")
+    point = PointToServer(url=step.server_url, fence=context.fence)
+    await context.ports.hosts.perform(context.target(step.server_id), point)
     return Outcome()
 
 

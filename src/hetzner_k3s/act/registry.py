@@ -63,6 +63,7 @@ HANDLERS: Final[Mapping[type, Handler]] = {
     steps.RestoreSnapshot: restore.restore_snapshot,
     steps.StartRestored: restore.start_restored,
     steps.ReconnectWorker: nodes.reconnect_worker,
+    steps.PointWorker: nodes.point_worker,
     steps.ApplyAddons: addons.apply_addons,
     steps.WriteKubeconfig: local.write_kubeconfig,
     steps.KeepTokens: local.keep_tokens,

@@ -7,6 +7,7 @@ from typing import Final
 
 from hetzner_k3s.decide import alarms, ca_pins, clocks, critical
 from hetzner_k3s.decide.basis import Basis
+from hetzner_k3s.decide.living import host_of, is_an_address, living_masters
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.host import HostFacts
@@ -48,15 +49,11 @@ def pins(basis: Basis) -> Iterator[Drift]:
 
 def server_lines(basis: Basis) -> Iterator[Drift]:
     """Name the servers whose configuration points to a master that is no more."""
-    living = {address for server in basis.view.servers for address in _addresses(server)}
-    balancer = lookup.load_balancer(basis.spec, basis.view)
-    if balancer is not None:
-        living |= {*balancer.private_ips.values(), balancer.public_ipv4 or ""}
+    living = living_masters(basis)
     for server, facts in told(basis):
         url = facts.disk.config_server
-        address = _host_of(url) if url else ""
-        if address.replace(".", "").isdecimal() and address not in living:
-            saw = f"its config.yaml says `server: {url}`, and no machine of the project has that address"
+        if url and is_an_address(url) and host_of(url) not in living:
+            saw = f"its config.yaml says `server: {url}`, and no master has that address"
             yield Drift(code="server-line", subject=server.name, saw=saw)
 
 
@@ -144,11 +141,3 @@ def told(basis: Basis) -> Iterator[tuple[Server, HostFacts]]:
 
 def _runs_k3s(facts: HostFacts) -> bool:
     return facts.server_unit.runs or facts.agent_unit.runs
-
-
-def _addresses(server: Server) -> set[str]:
-    return {*server.private_ips.values(), *([server.public_ipv4] if server.public_ipv4 else [])}
-
-
-def _host_of(url: str) -> str:
-    return url.removeprefix("https://").rpartition(":")[0]

@@ -8,10 +8,12 @@ from hetzner_k3s.decide import predictions, quorum, surplus
 from hetzner_k3s.decide.basis import Basis, Opinion
 from hetzner_k3s.decide.control_plane import JOINED, MasterView, Stage, labelled_member
 from hetzner_k3s.decide.healthy import healthy_ids, witnessed_ids
+from hetzner_k3s.decide.living import host_of, is_an_address, living_masters
 from hetzner_k3s.decide.servers import prepare
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.contact import private_ip
+from hetzner_k3s.model.host import DiskFacts
 from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.plan import PlannedStep, Reason, Scope, Wait
 from hetzner_k3s.model.spec import API_PORT, ClusterSpec
@@ -137,12 +139,18 @@ def _better_server_url(basis: Basis, master: MasterView) -> str | None:
     if basis.plane.on_database or master.facts is None or any(m.stage not in JOINED for m in basis.plane.masters):
         return None
     others = [m.server for m in basis.plane.masters if m.server and m.name != master.name]
+    if not others:
+        return _without_a_dead_one(basis, master.facts.disk)
     balancer = lookup.load_balancer(basis.spec, basis.view)
     addresses = balancer.private_ips.values() if balancer else ()
     living = {api_url(basis, s) for s in others} | {f"https://{address}:{API_PORT}" for address in addresses}
-    if not others or master.facts.disk.config_server in living:
-        return None
-    return api_url(basis, others[0])
+    return None if master.facts.disk.config_server in living else api_url(basis, others[0])
+
+
+def _without_a_dead_one(basis: Basis, disk: DiskFacts) -> str | None:
+    """Return the empty `server:` of a cluster's only master where its line names one that is gone, as after a prune."""
+    named = disk.config_server
+    return "" if named is not None and is_an_address(named) and host_of(named) not in living_masters(basis) else None
 
 
 def predict(spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:

@@ -328,9 +328,8 @@ def with_mark(state: ClusterState, server_id: int, server_url: str | None) -> Cl
 
     def settled(facts: HostFacts) -> HostFacts:
         unit = replace(facts.server_unit, active="active")
-        return replace(
-            facts, server_unit=unit, disk=replace(facts.disk, config_server=server_url or facts.disk.config_server)
-        )
+        named = facts.disk.config_server if server_url is None else server_url or None
+        return replace(facts, server_unit=unit, disk=replace(facts.disk, config_server=named))
 
     return map_kube(with_facts(marked, server_id, settled), lambda kube: _with_recorded_node(kube, server))
 

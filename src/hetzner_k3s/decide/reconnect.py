@@ -6,20 +6,19 @@ An agent finds the masters by the `server:` it was started with and by those it 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 
 from hetzner_k3s.decide import predictions
 from hetzner_k3s.decide.basis import Basis, Opinion
-from hetzner_k3s.decide.control_plane import JOINED, MasterView
-from hetzner_k3s.model import lookup
+from hetzner_k3s.decide.control_plane import JOINED
+from hetzner_k3s.decide.living import host_of, is_an_address, living_masters, private_addresses
 from hetzner_k3s.model.host import DiskFacts, HostFacts, UnitFacts
 from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.kube import KubeView
 from hetzner_k3s.model.plan import PlannedStep, Reason, Scope
 from hetzner_k3s.model.spec import API_PORT, ClusterSpec
 from hetzner_k3s.model.state import ClusterState
-from hetzner_k3s.model.steps import ReconnectWorker, Step
+from hetzner_k3s.model.steps import PointWorker, ReconnectWorker, Step
 
 
 def reconnect_workers(basis: Basis) -> Opinion | None:
@@ -30,7 +29,7 @@ def reconnect_workers(basis: Basis) -> Opinion | None:
         server = basis.server(spec.name)
         facts = basis.state.facts(server.id) if server is not None else None
         if server is not None and facts is not None and is_lost(basis, facts):
-            url = f"https://{_addresses_of(basis, basis.plane.masters)[0]}:{API_PORT}"
+            url = f"https://{private_addresses(basis, basis.plane.masters)[0]}:{API_PORT}"
             known = facts.disk.agent_servers
             step = ReconnectWorker(
                 target=spec.name, server_id=server.id, via=basis.plane.seed_server.id, server_url=url, known=known
@@ -58,10 +57,44 @@ def is_lost(basis: Basis, facts: HostFacts) -> bool:
         return False
     if not facts.agent_unit.runs or facts.disk.config_server is None or not _of_this_cluster(basis, facts):
         return False
-    if any(master.stage not in JOINED for master in plane.masters):
+    if not _all_masters_serve(basis):
         return False
-    known = {_host(facts.disk.config_server), *(_host(entry) for entry in facts.disk.agent_servers)}
-    return not known & _living(basis)
+    known = {host_of(facts.disk.config_server), *(host_of(entry) for entry in facts.disk.agent_servers)}
+    return not known & living_masters(basis)
+
+
+def _all_masters_serve(basis: Basis) -> bool:
+    """Check whether every master of the file does: before that, a successor may yet get the address of a lost one."""
+    return all(master.stage in JOINED for master in basis.plane.masters)
+
+
+def correct_server_lines(basis: Basis) -> Opinion | None:
+    """Name a living master in the configuration of workers that name one that is gone, without a restart.
+
+    Their agents go on with what they have learned; only one that forgets it would not find its way.
+    """
+    if basis.plane.record.phase is not Phase.BORN or basis.plane.seed is None or not _all_masters_serve(basis):
+        return None
+    steps = (_corrected(basis, spec.name) for spec in basis.spec.workers())
+    return Opinion(tuple(step for step in steps if step is not None))
+
+
+def _corrected(basis: Basis, name: str) -> PlannedStep | None:
+    server = basis.server(name)
+    facts = basis.state.facts(server.id) if server is not None else None
+    named = facts.disk.config_server if facts is not None else None
+    if server is None or facts is None or named is None or not is_an_address(named) or name in basis.joining:
+        return None
+    joined = facts.agent_unit.runs and _of_this_cluster(basis, facts) and not is_lost(basis, facts)
+    if not joined or host_of(named) in living_masters(basis):
+        return None
+    url = f"https://{private_addresses(basis, basis.plane.masters)[0]}:{API_PORT}"
+    return PlannedStep(
+        step=PointWorker(target=name, server_id=server.id, server_url=url),
+        scope=Scope.WORKER,
+        reason=Reason.DIFFERS,
+        because=f"its configuration names {host_of(named)}, where no master is any more",
+    )
 
 
 def _of_this_cluster(basis: Basis, facts: HostFacts) -> bool:
@@ -74,36 +107,19 @@ def trusts_masters(agent: DiskFacts, master: DiskFacts) -> bool:
     return master.knows_ca(agent.agent_ca) or agent.agent_knows_ca(master.server_ca)
 
 
-def _host(address: str) -> str:
-    """Give the host of a URL, or of an address with a port."""
-    return address.removeprefix("https://").partition("/")[0].rpartition(":")[0].strip("[]")
-
-
-def _addresses_of(basis: Basis, masters: Iterable[MasterView]) -> list[str]:
-    """Give the private addresses of masters, the seed's first."""
-    network = basis.plane.network_id or 0
-    ordered = sorted(masters, key=lambda m: (m is not basis.plane.seed, m.spec.index))
-    return [m.server.private_ips[network] for m in ordered if m.server is not None and network in m.server.private_ips]
-
-
-def _living(basis: Basis) -> set[str]:
-    """Give the addresses of masters, of those beyond the file too: who knows one learns of the others there."""
-    balancer = lookup.load_balancer(basis.spec, basis.view)
-    public = {m.server.public_ipv4 for m in basis.plane.all_masters if m.server and m.server.public_ipv4}
-    before = {*balancer.private_ips.values(), *filter(None, [balancer.public_ipv4])} if balancer else set()
-    return {
-        *_addresses_of(basis, basis.plane.all_masters),
-        *public,
-        *before,
-        *filter(None, [basis.spec.api_server_hostname]),
-    }
-
-
 def predict(_spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
     """Say what the world looks like after a worker was pointed to a living master."""
-    if not isinstance(step, ReconnectWorker):
-        return state
-    return _reconnected(state, step.server_id, step.server_url)
+    match step:
+        case ReconnectWorker():
+            return _reconnected(state, step.server_id, step.server_url)
+        case PointWorker():
+            return predictions.with_facts(state, step.server_id, lambda facts: _naming(facts, step.server_url))
+        case _:
+            return state
+
+
+def _naming(facts: HostFacts, url: str) -> HostFacts:
+    return replace(facts, disk=replace(facts.disk, config_server=url))
 
 
 def _reconnected(state: ClusterState, server_id: int, server_url: str) -> ClusterState:

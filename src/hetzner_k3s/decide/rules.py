@@ -213,6 +213,7 @@ MOVES: tuple[Move, ...] = (
     steadiness.await_steady,
     infra.lay_infrastructure,
     reconnect.reconnect_workers,
+    reconnect.correct_server_lines,
     ca_pins.renew_pins,
     join.prepare_masters,
     workers.bring_up_workers,

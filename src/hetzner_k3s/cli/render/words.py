@@ -46,6 +46,7 @@ VERBS: Final[Mapping[type, str]] = {
     steps.RestoreSnapshot: "restore the snapshot on",
     steps.StartRestored: "start the restored cluster on",
     steps.ReconnectWorker: "reconnect worker",
+    steps.PointWorker: "name a living master to worker",
     steps.ApplyAddons: "apply",
     steps.WriteKubeconfig: "write kubeconfig",
     steps.KeepTokens: "keep on this machine the tokens of",

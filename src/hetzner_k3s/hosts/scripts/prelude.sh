@@ -118,6 +118,7 @@ has_wal() {
 }
 
 # write_server URL: sets the line `server:` of config.yaml; the other lines stay, whatever the user's file says by now.
+# Without a URL the line is taken out: of a master that is the only one.
 # An agent of 2.x has no such file: there the line is K3S_URL of its environment.
 write_server() {
     if [ ! -s "$k3s_config" ] && [ -n "$(agent_setting K3S_URL)" ]; then
@@ -130,7 +131,7 @@ write_server() {
     [ -s "$k3s_config" ] || fail "there is no $k3s_config"
     {
         grep -v '^server:' "$k3s_config"
-        printf 'server: "%s"\n' "$1"
+        [ -z "$1" ] || printf 'server: "%s"\n' "$1"
     } | write_atomically 0600 "$k3s_config" || fail "could not write $k3s_config"
 }
 

@@ -118,12 +118,13 @@ class Disk:
         return str(config_file.read(self.config or "").get("token") or self.agent_environment.get("K3S_TOKEN") or "")
 
     def point_to(self, url: str) -> None:
-        """Set the line `server:`, or that of an agent of 2.x, which has no configuration file."""
+        """Set the line `server:`, or that of an agent of 2.x, which has no configuration file; an empty one goes."""
         if self.config is None:
             self.agent_environment["K3S_URL"] = url
             return
         kept = [line for line in self.config.splitlines() if not line.startswith("server:")]
-        self.config = "\n".join([*kept, f'server: "{url}"', ""])
+        line = [f'server: "{url}"'] if url else []
+        self.config = "\n".join([*kept, *line, ""])
 
     def remove_database(self) -> None:
         """Delete `server/db`; `server/tls` and the token stay."""

@@ -23,7 +23,7 @@ from hetzner_k3s.model.steps.infra import (
     EnsureSshKey,
 )
 from hetzner_k3s.model.steps.local import KeepTokens, WriteKubeconfig
-from hetzner_k3s.model.steps.nodes import DeleteNode, JoinWorker
+from hetzner_k3s.model.steps.nodes import DeleteNode, JoinWorker, PointWorker
 from hetzner_k3s.model.steps.power import PowerOn, StartMaster
 from hetzner_k3s.model.steps.restore import (
     ForgetBirth,
@@ -82,6 +82,7 @@ Step = (
     | UploadSnapshot
     | RestoreSnapshot
     | StartRestored
+    | PointWorker
     | ReconnectWorker
     | ApplyAddons
     | WriteKubeconfig
@@ -120,6 +121,7 @@ __all__ = [
     "MarkDeleting",
     "MarkMember",
     "PinCa",
+    "PointWorker",
     "PowerOn",
     "ReconnectWorker",
     "RecordBirth",

@@ -22,6 +22,15 @@ class DeleteNode:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PointWorker:
+    """Name the master at `server_url` in the configuration of the worker `target`; its agent is not restarted."""
+
+    target: str
+    server_id: int
+    server_url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JoinWorker:
     """Have the server `target` join as an agent, wait until its Node is Ready and record its server id there."""
 
