@@ -118,8 +118,6 @@ LISTING = {
     "masters exist under other names": case(
         named(healthy(), MASTER3, "prod-cpx22-master3"),
         "masters.other-names",
-        "member.unexplained",
-        "node.unexplained",
     ),
     "an unlabelled server has a name that a master can have": case(
         with_server(NO_BIRTH, replace(FOREIGN, name="prod-cpx11-master1")), "masters.other-names", "birth.not-empty"

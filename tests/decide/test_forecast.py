@@ -25,6 +25,7 @@ from tests.decide.world import (
     CA,
     CREATE,
     DELETE,
+    FIRST_MASTER,
     MASTER1,
     MASTER2,
     NOW,
@@ -34,6 +35,8 @@ from tests.decide.world import (
     WORKER1,
     WORKER2,
     a_spec,
+    address_of,
+    edit_facts,
     edit_node,
     forecast,
     former,
@@ -48,6 +51,7 @@ from tests.decide.world import (
 from hetzner_k3s.decide.forecast import WAVE_LIMIT, predict
 from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.facts import Unknown
+from hetzner_k3s.model.host import DiskFacts
 from hetzner_k3s.model.kube import Leaving
 from hetzner_k3s.model.plan import Forecast, Intent
 from hetzner_k3s.model.spec import ClusterSpec
@@ -68,6 +72,12 @@ def half_gone() -> ClusterState:
     return edit_node(healthy(), WORKER1, lambda node: replace(node, leaving=Leaving.CORDONED))
 
 
+def naming_nobody(disk: DiskFacts) -> DiskFacts:
+    """Let an agent's configuration name a master that is gone; it has learned of a living one since."""
+    learned = (f"{address_of(FIRST_MASTER)}:6443",)
+    return replace(disk, config_server="https://10.0.0.250:6443", agent_servers=learned)
+
+
 HELD_FILE = a_file()
 
 WAYS: dict[str, tuple[ClusterState, ClusterSpec, Intent]] = {
@@ -86,6 +96,11 @@ WAYS: dict[str, tuple[ClusterState, ClusterSpec, Intent]] = {
         pinning(pinning(with_rotated_ca(healthy(), *SPEC.master_names), WORKER1, CA), WORKER2, CA, waiting=True),
         SPEC,
         accepting(OTHER_CA),
+    ),
+    "a worker that names a master that is gone": (
+        edit_facts(healthy(), WORKER1, lambda f: replace(f, disk=naming_nobody(f.disk))),
+        SPEC,
+        CREATE,
     ),
     "a deletion": (healthy(), SPEC, DELETE),
     "a restore": (to_restore(), S3_SPEC, restoring()),

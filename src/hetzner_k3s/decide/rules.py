@@ -56,6 +56,7 @@ from hetzner_k3s.decide import (
 from hetzner_k3s.decide.basis import Basis, Gate, Move, Note, Opinion, basis_of
 from hetzner_k3s.decide.concurrency import startable
 from hetzner_k3s.model.facts import Known
+from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.plan import Intent, Plan, Refusal, StepKey, Verb
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
@@ -258,7 +259,8 @@ def plan(spec: ClusterSpec, state: ClusterState, intent: Intent, in_flight: froz
 
 def _gates(basis: Basis) -> tuple[Gate, ...]:
     """Give the gates of `create`: where the cluster's data lies decides (`ControlPlane.store`), here and for moves."""
-    if database.datastore_agrees(basis) or listing.masters_of_other_names(basis):
+    renamed = basis.plane.record.phase is Phase.BORN and listing.masters_of_other_names(basis)
+    if renamed or database.datastore_agrees(basis):
         return BESIDE_OTHER_DATA
     if identity.was_rotated(basis):
         return WHILE_ROTATED
