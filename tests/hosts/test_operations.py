@@ -160,6 +160,8 @@ LOOK = {
     "operation": {"id": "ab", "name": "Install", "fence": 7},
     "held": False,
     "restoring": False,
+    "failed_commands": "",
+    "commands_wait": False,
     "agentless": True,
     "lineage": "22",
     "parent_lineage": "11",

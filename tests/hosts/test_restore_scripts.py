@@ -35,6 +35,16 @@ def test_the_masters_that_an_agent_learned_of_are_read(tmp_path: Path) -> None:
     assert run("agent_servers", tmp_path).strip() == '"10.0.0.3:6443","10.0.0.4:6443"'
 
 
+def test_what_failed_at_a_first_boot_is_read_until_its_owner_put_it_right(tmp_path: Path) -> None:
+    assert run("failed_commands", tmp_path) == ""
+    noted = tmp_path / "ours/commands/failed"
+    noted.parent.mkdir(parents=True)
+    noted.write_text("additional_pre_k3s_commands 1 of 2 failed (exit 1): no disk\n")
+    assert run("failed_commands", tmp_path).strip() == f"{noted.read_text().strip()} ;;"
+    (noted.parent / "put-right").touch()
+    assert run("failed_commands", tmp_path) == ""
+
+
 def test_a_restore_leaves_a_host_with_data_alone(tmp_path: Path) -> None:
     wal = tmp_path / "k3s/server/db/etcd/member/wal"
     wal.mkdir(parents=True)

@@ -11,7 +11,7 @@ from hetzner_k3s.lab.k3s.node import UNINITIALIZED
 from hetzner_k3s.lab.simulated.faults import ServerDeleted
 from hetzner_k3s.model.errors import ExitCode
 from hetzner_k3s.model.operations import K3sRole
-from hetzner_k3s.model.spec import AddonsSpec, ClusterSpec, ComponentArgs
+from hetzner_k3s.model.spec import AddonsSpec, BootSpec, ClusterSpec, ComponentArgs
 
 from . import mischief
 from .clusters import MASTER1, MASTER3, WORKER1, a_spec
@@ -154,3 +154,39 @@ async def _(story: Story) -> Run:
 async def _lags(story: Story, *, after: float, by: float) -> None:
     await asyncio.sleep(after)
     story.world.host(MASTER3).ssh.lag = by
+
+
+_COMMANDS = BootSpec(pre_k3s_commands=("mkfs.ext4 /dev/sdb",), post_k3s_commands=("echo joined",))
+
+
+def _with_commands(spec: ClusterSpec) -> ClusterSpec:
+    pools = tuple(replace(p, workers=tuple(replace(w, boot=_COMMANDS) for w in p.workers)) for p in spec.pools)
+    return replace(spec, pools=pools)
+
+
+@_tell("a-command-of-the-file-failed-on-a-host", Told(), spec=_with_commands(a_spec()))
+async def _(story: Story) -> Run:
+    """It stops nothing, but the cluster is not what the file asks for: said by each run until it is put right."""
+    story.world.site.failing_commands[WORKER1] = "additional_pre_k3s_commands 1 of 1 failed (exit 1): no such disk"
+    await story.happens(ServerDeleted(WORKER1))
+    run = await story.create()
+    assert run.code is ExitCode.PENDING, run.story()
+    assert f"{WORKER1}: additional_pre_k3s_commands 1 of 1 failed (exit 1): no such disk." in run.story()
+    again = await story.create()
+    assert again.code is ExitCode.PENDING, again.story()
+    assert not again.writes, again.story()
+    story.world.host(WORKER1).disk.failed_commands.clear()
+    run = await story.create()
+    await story.is_converged(WORKER1)
+    return run
+
+
+@_tell("commands-after-k3s-are-waited-for", converges(WORKER1), spec=_with_commands(a_spec()))
+async def _(story: Story) -> Run:
+    """They run when k3s was started, as 2.6 does at the end of its installation."""
+    await story.happens(ServerDeleted(WORKER1))
+    story.world.site.cloud_controller_after = 60.0
+    run = await story.create()
+    assert not story.world.host(WORKER1).disk.commands_wait
+    assert f"additional_post_k3s_commands on {WORKER1}" in run.story()
+    return run

@@ -59,7 +59,7 @@ class Configuration(Section):
     masters_pool: MastersPool = required({}, "The masters.")
     worker_node_pools: list[WorkerPool] = setting([], "The workers.")
     additional_pre_k3s_commands: list[Command] = setting([], "Run on a new server before k3s is installed.")
-    additional_post_k3s_commands: list[Command] = setting([], "Run on a new server after k3s is installed.")
+    additional_post_k3s_commands: list[Command] = setting([], "Run on a new server once, after k3s was started.")
     additional_packages: list[Text] = setting([], "Packages to install on a new server.")
     kube_api_server_args: list[Text] = setting([], "Arguments of kube-apiserver, `name=value`.")
     kube_scheduler_args: list[Text] = setting([], "Arguments of kube-scheduler.")

@@ -21,6 +21,7 @@ from hetzner_k3s.model.state import ClusterState
 
 def come_true(spec: ClusterSpec, state: ClusterState) -> ClusterState:
     """Say what the world looks like when everything that comes by itself has come."""
+    state = _commands_ended(state)
     seen = _nodes_initialized(_balancer_addressed(spec, _fresh_hosts_seen(spec, _servers_rested(state))))
     up = stayed_up(_serving_after_reset(spec, seen))
     return _api_read(spec, _learners_promoted(_peers_given_up(spec, up)))
@@ -63,6 +64,16 @@ def _fresh_hosts_seen(spec: ClusterSpec, state: ClusterState) -> ClusterState:
     unseen = (s for s in found_servers(spec, state.view) if state.facts(s.id) is None and not labelled_member(s))
     fresh = {s.id: Known(HostFacts(key=HostKeyKind.BOOT)) for s in unseen if s.status is ServerStatus.RUNNING}
     return replace(state, hosts={**state.hosts, **fresh})
+
+
+def _commands_ended(state: ClusterState) -> ClusterState:
+    """Let the commands that come after k3s end."""
+    ended = {
+        key: Known(replace(reading.value, commands_wait=False))
+        for key, reading in state.hosts.items()
+        if isinstance(reading, Known) and reading.value.commands_wait
+    }
+    return replace(state, hosts={**state.hosts, **ended}) if ended else state
 
 
 def _nodes_initialized(state: ClusterState) -> ClusterState:

@@ -17,6 +17,7 @@ from hetzner_k3s.decide import (
     ca_pins,
     ca_rotation,
     clocks,
+    commands,
     consents,
     critical,
     database,
@@ -171,7 +172,7 @@ NOTES: tuple[Note, ...] = (
     new_cluster.notes,
     uninitialized.notes,
 )
-DEGRADED: tuple[Note, ...] = (masters.left_alone, new_cluster.left_behind, uninitialized.left_tainted)
+DEGRADED: tuple[Note, ...] = (masters.left_alone, new_cluster.left_behind, uninitialized.left_tainted, commands.failed)
 """What is not well and is left as it is: a run that has nothing else to do ends with exit code 3."""
 
 BEFORE_ALL: tuple[Move, ...] = (power.give_power,)
@@ -222,6 +223,7 @@ MOVES: tuple[Move, ...] = (
     shrink.take_back,
     addons.apply_addons,
     uninitialized.await_controller,
+    commands.await_commands,
     tokens.pin_tokens,
     kubeconfig.write_kubeconfig,
     keeping.keep_tokens,

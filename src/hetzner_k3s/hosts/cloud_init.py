@@ -27,6 +27,22 @@ exec systemd-run --quiet --no-block --collect --unit=hetzner-k3s-download --prop
 """A unit of its own from the network stage on: it must neither wait for the boot to end nor hold it up."""
 
 
+COMMANDS_PATH: Final = "/var/lib/hetzner-k3s/commands"
+AFTER_K3S_PATH: Final = "/usr/local/lib/hetzner-k3s/after-k3s"
+_AFTER_K3S_UNIT: Final = "hetzner-k3s-after-k3s.service"
+_UNIT: Final = f"""\
+[Unit]
+Description=additional_post_k3s_commands of the cluster's file
+ConditionPathExists=!{COMMANDS_PATH}/ended
+
+[Service]
+ExecStart=/bin/sh {AFTER_K3S_PATH}
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+
 class UserDataTooLong(ProductError):
     """The commands and packages of the file do not fit into what Hetzner takes."""
 
@@ -36,8 +52,8 @@ class UserDataTooLong(ProductError):
 def user_data(spec: ClusterSpec, server: ServerSpec, boot_key: HostKeyPair) -> str:
     """Render the user data of one server; JSON, which is YAML.
 
-    The commands of the file run at the end of the first boot, `pre_k3s_commands` before `post_k3s_commands`, and both
-    before k3s is installed over SSH: when 2.6 runs them on servers that are not autoscaled.
+    `pre_k3s_commands` run at the end of the first boot, `post_k3s_commands` when k3s was started, as 2.6 runs them at
+    the end of its installation, but once a server. What fails is noted on the host (`scripts/note_failures.sh`).
 
     Raises:
         UserDataTooLong: it has more than 32 KiB.
@@ -76,15 +92,38 @@ def _files(spec: ClusterSpec, server: ServerSpec) -> list[dict[str, Any]]:
         files.append({"path": "/etc/systemd/system/ssh.socket.d/listen.conf", "content": socket})
     if not server.boot.grow_root_partition:
         files.append({"path": "/etc/growroot-disabled", "content": ""})
-    return files
+    return [*files, *_after_k3s(server.boot.post_k3s_commands)]
+
+
+def _after_k3s(commands: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Give the script that waits for k3s and then runs the commands, and its unit."""
+    if not commands:
+        return []
+    lines = (script("await_any_k3s"), *_noted("additional_post_k3s_commands", commands), f": >{COMMANDS_PATH}/ended")
+    return [
+        {"path": AFTER_K3S_PATH, "content": "\n".join(lines) + "\n", "permissions": "0700"},
+        {"path": f"/etc/systemd/system/{_AFTER_K3S_UNIT}", "content": _UNIT},
+    ]
+
+
+def _noted(key: str, commands: tuple[str, ...]) -> list[str]:
+    """Give the commands as lines of one shell, each followed by a look at how it ended."""
+    lines = [f"hetzner_k3s_log={COMMANDS_PATH}/{key}.log", script("note_failures")]
+    for number, command in enumerate(commands, 1):
+        which = f"{key} {number} of {len(commands)}"
+        lines += [f"hetzner_k3s_which={shlex.quote(which)}", command, 'hetzner_k3s_failed $? "$hetzner_k3s_which"']
+    return [*lines, "trap - EXIT"]
 
 
 def _commands(spec: ClusterSpec, server: ServerSpec) -> list[str]:
     boot = server.boot
-    commands = [*boot.pre_k3s_commands, shlex.join(("hostnamectl", "set-hostname", server.name))]
+    before = _noted("additional_pre_k3s_commands", boot.pre_k3s_commands) if boot.pre_k3s_commands else []
+    commands = [*before, shlex.join(("hostnamectl", "set-hostname", server.name))]
     if spec.ssh.port != 22:
         commands.append("systemctl daemon-reload; systemctl try-restart ssh.socket ssh.service sshd.service || true")
-    return [*commands, *boot.post_k3s_commands]
+    if boot.post_k3s_commands:
+        commands.append(f"systemctl daemon-reload; systemctl enable --now --no-block {_AFTER_K3S_UNIT}")
+    return commands
 
 
 def _packages(server: ServerSpec) -> dict[str, Any]:

@@ -54,11 +54,18 @@ def host_facts(answer: object, key: HostKeyKind) -> HostFacts:
         operation=_operation(document, units.get("hetzner-k3s-op.service", UnitFacts())),
         lineage=document.optional_text("lineage"),
         parent_lineage=document.optional_text("parent_lineage"),
+        failed_commands=_failed_commands(document.text("failed_commands")),
+        commands_wait=document.flag("commands_wait"),
         cut_off=document.optional_text("cut_off"),
         held=document.flag("held"),
         restoring=document.flag("restoring"),
         agentless=document.flag_or("agentless"),
     )
+
+
+def _failed_commands(told: str) -> tuple[str, ...]:
+    """Read what failed; the host puts a mark behind each."""
+    return tuple(printable(one.strip()) for one in told.split(" ;;") if one.strip())
 
 
 def disk_facts(document: Document) -> DiskFacts:

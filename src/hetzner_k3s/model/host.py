@@ -250,6 +250,10 @@ class HostFacts:
     operation: OperationRecord | None = None
     lineage: str | None = None
     parent_lineage: str | None = None
+    failed_commands: tuple[str, ...] = ()
+    """What of the file's commands and packages failed here, each with its last lines."""
+    commands_wait: bool = False
+    """Whether the commands that come after k3s have not ended yet."""
     cut_off: str | None = None
     """K3s' last words where its first start was cut off right after etcd's log began: with that it never starts."""
     held: bool = False

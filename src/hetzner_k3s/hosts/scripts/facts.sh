@@ -291,6 +291,24 @@ interfaces() {
     ip -o -4 addr show scope global | sed -n 's/^[0-9]*: \([^ ]*\) *inet \([0-9.]*\).*/\1 \2/p'
 }
 
+# What of the file's commands and packages failed on this host, each with a mark behind it; its owner can say that it was
+# put right since.
+failed_commands() {
+    [ ! -e "$our_state/commands/put-right" ] || return 0
+    head -c 3000 "$our_state/commands/failed" 2>/dev/null | sed 's/$/ ;;/'
+    grep -qs package /var/lib/cloud/data/result.json || return 0
+    printf 'additional_packages failed: %s ;;' \
+        "$(grep -E '^E: ' /var/log/cloud-init-output.log 2>/dev/null | tail -n 3 | tr '\n' ' ' | cut -c -300)"
+}
+
+commands_wait() {
+    if [ -e /usr/local/lib/hetzner-k3s/after-k3s ] && [ ! -e "$our_state/commands/ended" ]; then
+        printf true
+    else
+        printf false
+    fi
+}
+
 print_facts() {
     first_line /etc/machine-id machine_id
     first_line /proc/sys/kernel/hostname host_name
@@ -307,6 +325,7 @@ print_facts() {
     printf '"interfaces":%s,"seen_from":%s,' "$(json_string "$(interfaces)")" "$(json_or_null "${connection%% *}")"
     printf '"uptime":%s,"units":%s,"operation":%s,' "${uptime:-0}" "$(json_string "$(units)")" "${last_operation:-null}"
     printf '"restoring":%s,"agentless":%s,' "$(is_there "$our_state/restoring")" "$(is_there "$agentless")"
+    printf '"failed_commands":%s,"commands_wait":%s,' "$(json_string "$(failed_commands)")" "$(commands_wait)"
     printf '"cut_off":%s,' "$(json_or_null "$(birth_cut_off)")"
     printf '"held":%s,"lineage":%s,"parent_lineage":%s,' "$(is_there "$held_mark")" \
         "$(json_or_null "${lineage%% *}")" "$(json_or_null "$parent")"

@@ -69,6 +69,8 @@ class Disk:
     drive: Drive = field(default_factory=Drive)
     log_damaged: bool = False
     log_began: float = 0.0
+    failed_commands: list[str] = field(default_factory=list)
+    commands_wait: bool = False
     member_name: str | None = None
     tombstone: bool = False
     reset_flag: bool = False

@@ -177,6 +177,8 @@ class Host:
             self.spawn(self._download())
             await self.takes(_CLOUD_INIT)
             self.disk.initialized = True
+            self.disk.commands_wait = "/after-k3s" in self.spec.user_data
+            self.disk.failed_commands += filter(None, [self.site.failing_commands.pop(self.name, None)])
             self.tell_changed()
 
     async def _download(self) -> None:

@@ -41,6 +41,8 @@ def look(host: Host, key: HostKeyKind) -> HostFacts:
         agentless=host.disk.agentless,
         lineage=host.disk.lineage[0] if host.disk.lineage else None,
         parent_lineage=host.disk.lineage[1] if host.disk.lineage else None,
+        failed_commands=tuple(host.disk.failed_commands),
+        commands_wait=host.disk.commands_wait,
         cut_off=birth_cut_off(host),
         held=host.disk.held,
     )

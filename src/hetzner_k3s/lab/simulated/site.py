@@ -58,6 +58,8 @@ class Site:
     """The S3 bucket that the hosts' configurations and the operators' files name."""
     cloud_controller_after: float = 0.0
     """Seconds after a Node's registration in which Hetzner's cloud controller does not initialize it: it is pulled."""
+    failing_commands: dict[str, str] = field(default_factory=dict)
+    """Server name -> what its next first boot notes of a command that fails."""
     crash_on_start: dict[str, str] = field(default_factory=dict)
     """Server name -> the last words of every k3s that is started there."""
     databases: dict[str, Database] = field(default_factory=dict)

@@ -104,3 +104,4 @@ class Unit:
 
     def _ready(self) -> None:
         self._active, self._sub = "active", "running"
+        self._host.disk.commands_wait = False
