@@ -12,10 +12,10 @@ from pathlib import Path
 import asyncssh
 import pytest
 
-from hetzner_k3s.adapters.ssh import SshHosts, UnusableKey
+from hetzner_k3s.adapters.ssh import SshHosts
 from hetzner_k3s.adapters.system import SystemClock, SystemRng
 from hetzner_k3s.model.contact import HostTarget, host_key_label
-from hetzner_k3s.model.errors import Fate, HostUnreachable, OperationFailed, PreconditionChanged, SshStage
+from hetzner_k3s.model.errors import Fate, HostUnreachable, OperationFailed, PreconditionChanged, SshStage, UnusableKey
 from hetzner_k3s.model.host import HostKeyKind
 from hetzner_k3s.model.operations import FetchDatabase, K3sRole, Probe, ReadJournal, ReadMembers, ReceiveSnapshot
 

@@ -6,18 +6,18 @@ A host is known by its ed25519 key alone, whose hash the server's labels carry; 
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 import asyncssh
 
+from hetzner_k3s.adapters.ssh_login import login_options
 from hetzner_k3s.hosts import operations
 from hetzner_k3s.hosts.framing import Frame
 from hetzner_k3s.hosts.operations import Invocation
 from hetzner_k3s.model.contact import HostTarget, host_key_label
-from hetzner_k3s.model.errors import Fate, HostBusy, HostUnreachable, ProductError, SshStage
+from hetzner_k3s.model.errors import Fate, HostBusy, HostUnreachable, SshStage
 from hetzner_k3s.model.host import HostKeyKind
 from hetzner_k3s.model.operations import Done, Operation, ReceiveSnapshot, RotateHostKey
 from hetzner_k3s.model.printable import excerpt
@@ -49,10 +49,6 @@ _LOST = (asyncssh.Error, OSError, asyncio.TimeoutError)
 
 class _TooMuch(Exception):
     """A host sent more than the operation may print."""
-
-
-class UnusableKey(ProductError):
-    """The operator's own SSH key cannot be used."""
 
 
 @dataclass(slots=True)
@@ -229,12 +225,10 @@ class SshHosts:
             raise _unreachable(
                 target, SshStage.HOST_KEY, "its labels name no host key, so it cannot be told from another"
             )
-        check = _KeyCheck(target)
+        check, options = _KeyCheck(target), await self._options()
         async with self._handshakes:
             try:
-                client = await asyncssh.connect(
-                    target.address, target.port, **self._options(), client_factory=lambda: check
-                )
+                client = await asyncssh.connect(target.address, target.port, **options, client_factory=lambda: check)
             except asyncssh.KeyExchangeFailed as failure:
                 raise _unreachable(
                     target, SshStage.HOST_KEY, f"it offers no ed25519 host key ({_words(failure)})"
@@ -248,9 +242,9 @@ class SshHosts:
                 raise _unreachable(target, SshStage.TCP, _no_answer(failure)) from failure
         return _Connection(client, check.label)
 
-    def _options(self) -> dict[str, Any]:
+    async def _options(self) -> dict[str, Any]:
         if self._login is None:
-            self._login = self._login_options()
+            self._login = await login_options(self._private_key_path, self._public_key)
         return {
             **self._login,
             "username": "root",
@@ -264,18 +258,6 @@ class SshHosts:
             "keepalive_interval": _KEEPALIVE_SECONDS,
             "keepalive_count_max": _KEEPALIVES_LOST,
         }
-
-    def _login_options(self) -> dict[str, Any]:
-        """Say which key logs in: that of the file, or the one of the agent that Hetzner was given."""
-        if self._private_key_path is not None:
-            return {"client_keys": [_read_private_key(self._private_key_path)], "agent_path": None}
-        agent = os.environ.get("SSH_AUTH_SOCK")
-        if not agent:
-            raise UnusableKey(
-                "networking.ssh.use_agent is set, but no SSH agent is here (SSH_AUTH_SOCK is empty)",
-                hint="Start one (eval $(ssh-agent); ssh-add), or name the key by private_key_path.",
-            )
-        return {"agent_path": agent, "agent_identities": [asyncssh.import_public_key(self._public_key)]}
 
     def _drop(self, target: HostTarget) -> None:
         connection = self._connections.pop((target.server_id, target.address, target.port), None)
@@ -361,18 +343,6 @@ async def _ended(complaint: asyncio.Task[bytes]) -> bytes:
         return await complaint
     except _LOST:
         return b""
-
-
-def _read_private_key(path: str) -> asyncssh.SSHKey:
-    try:
-        return asyncssh.read_private_key(path)
-    except (OSError, asyncssh.KeyImportError) as failure:
-        if "passphrase" not in str(failure).lower():  # there is no type of its own for this
-            raise UnusableKey(f"the SSH private key {path} cannot be read: {failure}") from failure
-    raise UnusableKey(
-        f"the SSH private key {path} is encrypted",
-        hint="Load it into an SSH agent (ssh-add) and set networking.ssh.use_agent: true.",
-    )
 
 
 def _unreachable(

@@ -18,6 +18,7 @@ ProductError                    hint, exit_code
 ├── NoRoomForLock               the project holds as many placement groups as it may
 ├── WrongCluster                a master or a kubeconfig is not of the cluster that the record names
 ├── LockLost                    this run lost it
+├── UnusableKey                 the operator's own SSH key
 ├── DamagedRescue               a copy of a host's data does not match its checksums
 └── DeadlineExceeded            what was waited for
 """
@@ -196,6 +197,10 @@ class WrongCluster(ProductError):
 
 class DamagedRescue(ProductError):
     """A copy of a host's data is not what the host sent."""
+
+
+class UnusableKey(ProductError):
+    """The operator's own SSH key cannot be used on this machine, whatever the hosts are like."""
 
 
 class LockLost(ProductError):

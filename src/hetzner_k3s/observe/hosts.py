@@ -9,7 +9,7 @@ from dataclasses import replace
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.cloud import CloudView, Server, ServerStatus
 from hetzner_k3s.model.contact import HostTarget, host_target
-from hetzner_k3s.model.errors import HostError, HostUnreachable, OperationFailed, SshStage
+from hetzner_k3s.model.errors import HostError, HostUnreachable, OperationFailed, SshStage, UnusableKey
 from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.host import HostFacts, HostReading, LogPosition, Unreachable
 from hetzner_k3s.model.operations import Probe, ReadLog, ReadStoredUid
@@ -51,6 +51,8 @@ async def _look(
         return Known(replace(facts, log=log, stored_uid=uid))
     except HostUnreachable as error:
         return Unreachable(error.stage, error.why, since)
+    except UnusableKey as error:
+        return Unreachable(SshStage.AUTH, str(error), since)
     except HostError as error:
         return Unreachable(SshStage.SESSION, str(error), since)
 

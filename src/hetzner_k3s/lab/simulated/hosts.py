@@ -229,4 +229,4 @@ def _unreachable(
     target: HostTarget, stage: SshStage, what: str, *, fate: Fate = Fate.DID_NOT_HAPPEN
 ) -> HostUnreachable:
     message = f"{target.name} ({target.address}:{target.port}): {what}"
-    return HostUnreachable(message, server=target.name, stage=stage, fate=fate)
+    return HostUnreachable(message, server=target.name, stage=stage, fate=fate, why=what)
