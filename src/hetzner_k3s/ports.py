@@ -20,7 +20,7 @@ from hetzner_k3s.model.cloud import (
 )
 from hetzner_k3s.model.contact import HostKeyPair as HostKeyPair  # noqa: PLC0414  re-exported: HostKeys makes it
 from hetzner_k3s.model.contact import HostTarget
-from hetzner_k3s.model.kube import BeforeStart, KubeView, Leaving, NodeLoad, Pod
+from hetzner_k3s.model.kube import BeforeStart, KubeView, Leaving, NodeLoad, Pod, TokenGrant
 from hetzner_k3s.model.operations import Done, Operation, ReceiveSnapshot
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.snapshots import StoredSnapshot
@@ -135,6 +135,10 @@ class Cloud(Protocol):
 
     async def balanced(self, balancer_id: int) -> frozenset[int]:
         """Give the ids of the servers that a load balancer sends to now, as it found them by its selectors."""
+        ...
+
+    async def grant_of(self, token: Secret, network_id: int) -> TokenGrant:
+        """Return what another token opens: whether that project holds the cluster's network."""
         ...
 
     async def delete(self, kind: str, resource_id: int) -> None:

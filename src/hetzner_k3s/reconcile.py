@@ -257,6 +257,7 @@ class _Run:
             fence=self.held.fence,
             key_ring=self.key_ring,
             say=self.events.say,
+            holder=self.wish.request.holder,
         )
         self.events.started(planned)
         journal.started(self.ports.local, planned)

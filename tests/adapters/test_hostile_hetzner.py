@@ -82,6 +82,7 @@ CALLS: dict[str, Callable[[HetznerCloud], Coroutine[Any, Any, Any]]] = {
     "find_server": lambda c: c.find_server("demo-master1"),
     "placement_group": lambda c: c.placement_group(7),
     "balanced": lambda c: c.balanced(7),
+    "grant_of": lambda c: c.grant_of(Secret("t" * 64), 7),
     "create_ssh_key": lambda c: c.create_ssh_key("demo", "ssh-ed25519 AAAA demo"),
     "create_network": lambda c: c.create_network("demo", "10.0.0.0/16", "eu-central", {}),
     "create_placement_group": lambda c: c.create_placement_group("demo", {}),

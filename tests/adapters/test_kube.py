@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import datetime
 import ssl
 from collections.abc import Awaitable, Callable
@@ -16,14 +17,22 @@ from tests.k3s.memory_kv import MemoryKeyValues
 from hetzner_k3s.adapters.kube import K3sApi
 from hetzner_k3s.lab.k3s import seed
 from hetzner_k3s.lab.k3s.api.http import ApiFace
-from hetzner_k3s.lab.k3s.api.resources import LEASES, NODES, PERSISTENT_VOLUMES, POD_DISRUPTION_BUDGETS, PODS, Obj
+from hetzner_k3s.lab.k3s.api.resources import (
+    LEASES,
+    NODES,
+    PERSISTENT_VOLUMES,
+    POD_DISRUPTION_BUDGETS,
+    PODS,
+    SECRETS,
+    Obj,
+)
 from hetzner_k3s.lab.k3s.api.store import Store
 from hetzner_k3s.lab.k3s.certificates import Issuer, authority
 from hetzner_k3s.lab.k3s.pki import kubeconfig
 from hetzner_k3s.lab.simulated.virtual_time import LoopClock
 from hetzner_k3s.model.contact import HostTarget
 from hetzner_k3s.model.errors import DeadlineExceeded, KubeError
-from hetzner_k3s.model.kube import UNINITIALIZED, BeforeStart, Leaving, Pod
+from hetzner_k3s.model.kube import UNINITIALIZED, BeforeStart, Credentials, Leaving, Pod
 from hetzner_k3s.model.operations import Operation
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.ports import Clock
@@ -60,11 +69,18 @@ def with_api(
     test: Callable[[K3sApi, Store], Awaitable[None]],
     refuses: Callable[[web.BaseRequest], int | None] = lambda _: None,
     clock: Clock | None = None,
+    born: datetime.timedelta = datetime.timedelta(),
 ) -> None:
-    """Serve the lab's API on a free port, and hand the adapter to a test; `refuses` gives a status in its place."""
+    """Serve the lab's API on a free port, and hand the adapter to a test.
+
+    Args:
+        tmp_path, test, clock: where, to whom, and on whose time.
+        refuses: gives a status in place of the API.
+        born: when its CA was made, from now.
+    """
 
     async def run() -> None:
-        now = datetime.datetime.now(datetime.UTC)
+        now = datetime.datetime.now(datetime.UTC) + born
         ca = authority("k3s-server-ca", now)
         issuer = Issuer(ca)
         served = issuer.sign("kube-apiserver", now, server_names=("localhost", "127.0.0.1"))
@@ -103,6 +119,44 @@ def pod(name: str, **more: Any) -> Obj:
 
 def owned_by(kind: str) -> Obj:
     return {"ownerReferences": [{"apiVersion": "apps/v1", "kind": kind, "name": "x", "uid": "1", "controller": True}]}
+
+
+@pytest.mark.parametrize("days", [1, -4000], ids=["not yet valid", "expired"])
+def test_a_clock_that_is_wrong_here_does_not_silence_the_api(tmp_path: Path, days: int) -> None:
+    """A day behind, k3s was installed on a worker, and then the API was `down`: its certificates are from tomorrow."""
+
+    async def test(api: K3sApi, _store: Store) -> None:
+        assert (await api.view(MASTER)).node(NODE) is not None
+        assert await api.evict(MASTER, Pod(namespace="default", name="gone", uid="1", controller=None))
+
+    with_api(tmp_path, test, born=datetime.timedelta(days=days))
+
+
+def test_another_authoritys_certificate_is_refused_whatever_the_clock(tmp_path: Path) -> None:
+    async def test(api: K3sApi, _store: Store) -> None:
+        now = datetime.datetime.now(datetime.UTC)
+        stranger = authority("k3s-server-ca", now)
+        access = cast(Access, api._hosts)
+        access._text = kubeconfig("https://127.0.0.1:6443", stranger.certificate, Issuer(stranger).sign("admin", now))
+        with pytest.raises(KubeError, match="CERTIFICATE_VERIFY_FAILED"):
+            await api.view(MASTER)
+
+    with_api(tmp_path, test)
+
+
+def test_whose_hetzner_token_the_cluster_holds_is_read(tmp_path: Path) -> None:
+    async def test(api: K3sApi, store: Store) -> None:
+        assert (await api.view(MASTER)).credentials is None
+        data = {key: base64.b64encode(text).decode() for key, text in (("token", b"theirs"), ("network", b"prod"))}
+        metadata = {"name": "hcloud", "annotations": {"hetzner-k3s/applied-by": "anna@laptop"}}
+        await store.create(SECRETS, {"metadata": metadata, "data": data}, "kube-system")
+        theirs = Credentials(token=Secret("theirs"), network="prod", applied_by="anna@laptop")
+        assert (await api.view(MASTER)).credentials == theirs
+        broken = data | {"token": base64.b64encode(b"\xff").decode()}
+        await store.change(SECRETS, "hcloud", "kube-system", lambda old: old | {"data": broken})
+        assert (await api.view(MASTER)).credentials is None
+
+    with_api(tmp_path, test)
 
 
 def test_a_node_is_cordoned_with_a_note_and_taken_back(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.facts import Known, Reading
 from hetzner_k3s.model.host import DiskFacts, EtcdFacts, HostFacts, HostKeyKind, HostReading, Member, UnitFacts
 from hetzner_k3s.model.identity import BirthRecord, Phase
-from hetzner_k3s.model.kube import KubeNode, KubeView
+from hetzner_k3s.model.kube import Credentials, KubeNode, KubeView
 from hetzner_k3s.model.plan import Intent, Verb
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.spec import ClusterSpec, MasterSpec, PoolSpec, SshSpec, WorkerSpec
@@ -293,6 +293,7 @@ def kube_of(spec: ClusterSpec) -> KubeView:
         node_passwords=tuple(names),
         lineage=LINEAGE,
         addons=ADDONS,
+        credentials=Credentials(token=spec.hetzner_token, network=spec.network_name),
     )
 
 

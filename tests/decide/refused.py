@@ -8,7 +8,7 @@ from tests.decide.refused_access import OUR_ACCESS
 from tests.decide.refused_database import ON_DATABASE
 from tests.decide.refused_joins import BEFORE_A_JOIN, CONSENTS
 from tests.decide.refused_masters import KEYS, MASTERS, MEMBERS, WORKERS
-from tests.decide.refused_project import BIRTH, DELETION, IDENTITY, LISTING
+from tests.decide.refused_project import BIRTH, DELETION, IDENTITY, LISTING, OWN_CLOCK
 from tests.decide.refused_restore import LOST
 
 ALL_LOST = {
@@ -24,6 +24,7 @@ CASES = {
     **IDENTITY,
     **LISTING,
     **OUR_ACCESS,
+    **OWN_CLOCK,
     **BIRTH,
     **MEMBERS,
     **WORKERS,

@@ -154,6 +154,26 @@ LISTING = {
     ),
 }
 
+OWN_CLOCK = {
+    "this machine's clock is a day behind": case(
+        replace(healthy(), cloud=Known(replace(healthy().view, ahead=86_400.0))), "clock.own"
+    ),
+    "this machine's clock is ten minutes ahead, before a birth": case(
+        replace(nothing(), cloud=Known(replace(nothing().view, ahead=-600.0))), "clock.own"
+    ),
+    "this machine's clock is an hour behind those of all hosts, and Hetzner's answers have no date": case(
+        replace(
+            healthy(),
+            hosts={
+                number: Known(replace(reading.value, ahead=3600.0))
+                for number, reading in healthy().hosts.items()
+                if isinstance(reading, Known)
+            },
+        ),
+        "clock.own",
+    ),
+}
+
 BIRTH = {
     "the token is another project's and the kubeconfig is here": case(
         kubeconfig(nothing(), "ab12" * 16), "birth.kubeconfig"

@@ -11,6 +11,7 @@ from .situations_identity import IDENTITY
 from .situations_joining import JOINING
 from .situations_lines import LINES
 from .situations_masters import MASTERS
+from .situations_operators import OPERATORS
 from .situations_project import PROJECT
 from .situations_restore import RESTORE_FILES
 from .situations_rotation import ROTATION
@@ -35,6 +36,7 @@ _TOPICS = (
     RESTORE_FILES,
     DELETION,
     ACCESS,
+    OPERATORS,
     ADVICE,
 )
 SITUATIONS = [situation for topic in _TOPICS for situation in topic.scenarios]

@@ -53,10 +53,13 @@ class Story:
         machine: OperatorMachine | None = None,
         token: str | None = None,
         consents: Consents = tool.NONE_GIVEN,
+        skew: float = 0.0,
     ) -> Run:
-        """Run `create`."""
+        """Run `create`, on a machine whose clock is ahead by `skew` seconds."""
         more = {} if token is None else {"token": token}
-        run = await tool.create(self.world, self.spec, kill_at=kill_at, machine=machine, consents=consents, **more)
+        run = await tool.create(
+            self.world, self.spec, kill_at=kill_at, machine=machine, consents=consents, skew=skew, **more
+        )
         self.runs.append(run)
         return run
 

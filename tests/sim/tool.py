@@ -102,9 +102,10 @@ async def create(
     machine: OperatorMachine | None = None,
     token: str = TOKEN,
     consents: Consents = NONE_GIVEN,
+    skew: float = 0.0,
 ) -> Run:
     """Run `hetzner-k3s create`, with consents; see `World.session` for the other arguments."""
-    session = world.session(spec.name, kill_at=kill_at, machine=machine, token=token)
+    session = world.session(spec.name, kill_at=kill_at, machine=machine, token=token, skew=skew)
     return await run(world, spec, Intent(verb=Verb.CREATE, addons=addons.digests(spec), consents=consents), session)
 
 

@@ -10,5 +10,6 @@ from hetzner_k3s.model.steps import ApplyAddons
 async def apply_addons(step: ApplyAddons, context: Context) -> Outcome:
     """Apply the Secret `hcloud` and the HelmChart objects; k3s' own helm controller installs the charts."""
     context.say(step.target, "applying the cloud controller and the CSI driver")
-    await context.ports.kube.apply(context.target(step.via), addons.manifests(context.spec))
+    secret = (addons.credentials(context.spec, context.holder),) if step.credentials else ()
+    await context.ports.kube.apply(context.target(step.via), (*secret, *addons.manifests(context.spec)))
     return Outcome()

@@ -33,6 +33,9 @@ class Context:
     say: Callable[[str, str], None]
     """Report progress: server or resource name, what happens to it."""
 
+    holder: str = ""
+    """In whose name the run works, as in the operator lock."""
+
     def network_id(self) -> int | None:
         """Find the cluster's private network."""
         return lookup.network_id(self.spec, self.state.view)

@@ -81,7 +81,8 @@ class K3sApi:
                 nodes=tuple(sorted(map(kube_objects.node, nodes), key=lambda node: node.name)),
                 node_passwords=kube_objects.node_passwords(secrets),
                 lineage=lineage.child_or_empty("data").optional_text("lineage") if lineage else None,
-                addons=kube_objects.digests([*credentials, *(charts or ())]),
+                addons=kube_objects.digests(charts or ()),
+                credentials=next(map(kube_objects.credentials, credentials), None),
             )
 
         return await self._again(master, read, "read the cluster", _is_initializing, _INITIALIZES)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.documents import Document, Malformed, server_number
-from hetzner_k3s.model.kube import UNINITIALIZED, KubeNode, Pod, leaving_of
+from hetzner_k3s.model.kube import UNINITIALIZED, Credentials, KubeNode, Pod, leaving_of
+from hetzner_k3s.model.secrets import Secret
 
 _ANNOTATION_DIGEST: Final = "hetzner-k3s/digest"
 _CONTROL_PLANE: Final = "node-role.kubernetes.io/control-plane"
@@ -83,3 +85,13 @@ def digests(objects: Sequence[Document]) -> dict[str, str]:
     """Map the objects that we applied to the digest they were applied with."""
     noted = {name_of(one): one.child("metadata").text_map("annotations").get(_ANNOTATION_DIGEST) for one in objects}
     return {name: digest for name, digest in noted.items() if digest is not None}
+
+
+def credentials(secret: Document) -> Credentials | None:
+    """Read the Secret of the cloud controller; None where a part of it is missing or is no text."""
+    data, annotations = secret.text_map("data"), secret.child("metadata").text_map("annotations")
+    try:
+        token, network = (base64.b64decode(data[key], validate=True).decode() for key in ("token", "network"))
+    except (KeyError, ValueError):
+        return None
+    return Credentials(token=Secret(token), network=network, applied_by=annotations.get(naming.ANNOTATION_APPLIED_BY))

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from hetzner_k3s.addons.manifests import ANNOTATION_DIGEST, digests, manifests
+from hetzner_k3s.addons.manifests import ANNOTATION_DIGEST, credentials, digests, manifests
 
-__all__ = ["ANNOTATION_DIGEST", "digests", "manifests"]
+__all__ = ["ANNOTATION_DIGEST", "credentials", "digests", "manifests"]

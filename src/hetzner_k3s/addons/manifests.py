@@ -12,10 +12,11 @@ import json
 from collections.abc import Mapping
 from typing import Final
 
+from hetzner_k3s.model import naming
 from hetzner_k3s.model.spec import ClusterSpec
 
 ANNOTATION_DIGEST: Final = "hetzner-k3s/digest"
-"""On every object we apply: what it was rendered from, so that a second run sees that there is nothing to write."""
+"""On every chart we apply: what it was rendered from, so that a second run sees that there is nothing to write."""
 
 _CHARTS: Final = "https://charts.hetzner.cloud"
 _CLOUD_CONTROLLER: Final = ("hcloud-cloud-controller-manager", "1.33.0")
@@ -27,46 +28,45 @@ Manifest = Mapping[str, object]
 
 
 def manifests(spec: ClusterSpec) -> tuple[Manifest, ...]:
-    """Give the objects to apply, in order: the Secret first, since the charts' pods read it."""
-    return tuple(_object(kind, name, content) for kind, name, content in _contents(spec))
+    """Return the charts to apply."""
+    return tuple(_chart_object(name, content) for name, content in _wanted(spec).items())
+
+
+def credentials(spec: ClusterSpec, applied_by: str) -> Manifest:
+    """Return the Secret that the charts' pods read, to be applied before them; `applied_by` is whose token it holds."""
+    # `data`, not `stringData`: server-side apply forgets who owns a field of `stringData`.
+    values = {"token": spec.hetzner_token.reveal(), "network": spec.network_name}
+    annotations = {naming.ANNOTATION_APPLIED_BY: applied_by}
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "hcloud", "namespace": _NAMESPACE, "annotations": annotations},
+        "type": "Opaque",
+        "data": {key: base64.b64encode(text.encode()).decode() for key, text in values.items()},
+    }
 
 
 def digests(spec: ClusterSpec) -> dict[str, str]:
-    """Give the digest of each object that is applied, by the object's name."""
-    return {name: _digest(content) for _kind, name, content in _contents(spec)}
+    """Return the digest of each chart that is applied, by the chart's name."""
+    return {name: _digest(content) for name, content in _wanted(spec).items()}
 
 
 def _digest(content: Mapping[str, object]) -> str:
-    """Hash an object's content, the Hetzner token of the Secret included: a new token must reach the cluster.
-
-    The digest stands in an annotation, which more people may read than Secrets. A token has 64 random characters, so
-    these 64 bits of a hash lead nobody to it.
-    """
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:_DIGEST_DIGITS]
 
 
-_Content = tuple[str, str, dict[str, object]]
-
-
-def _contents(spec: ClusterSpec) -> list[_Content]:
-    contents: list[_Content] = [("Secret", "hcloud", _credentials(spec))]
+def _wanted(spec: ClusterSpec) -> dict[str, dict[str, object]]:
+    charts: dict[str, dict[str, object]] = {}
     if spec.addons.cloud_controller_manager:
-        contents.append(("HelmChart", _CLOUD_CONTROLLER[0], _cloud_controller(spec)))
+        charts[_CLOUD_CONTROLLER[0]] = _cloud_controller(spec)
     if spec.addons.csi_driver:
-        contents.append(("HelmChart", _CSI_DRIVER[0], _chart(*_CSI_DRIVER, values={})))
-    return contents
+        charts[_CSI_DRIVER[0]] = _chart(*_CSI_DRIVER, values={})
+    return charts
 
 
-def _object(kind: str, name: str, content: Mapping[str, object]) -> Manifest:
+def _chart_object(name: str, content: Mapping[str, object]) -> Manifest:
     metadata = {"name": name, "namespace": _NAMESPACE, "annotations": {ANNOTATION_DIGEST: _digest(content)}}
-    api_version = "v1" if kind == "Secret" else "helm.cattle.io/v1"
-    return {"apiVersion": api_version, "kind": kind, "metadata": metadata, **content}
-
-
-def _credentials(spec: ClusterSpec) -> dict[str, object]:
-    # `data`, not `stringData`: server-side apply forgets who owns a field of `stringData`.
-    values = {"token": spec.hetzner_token.reveal(), "network": spec.network_name}
-    return {"type": "Opaque", "data": {key: base64.b64encode(text.encode()).decode() for key, text in values.items()}}
+    return {"apiVersion": "helm.cattle.io/v1", "kind": "HelmChart", "metadata": metadata, **content}
 
 
 def _cloud_controller(spec: ClusterSpec) -> dict[str, object]:

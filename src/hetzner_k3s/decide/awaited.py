@@ -7,7 +7,14 @@ from dataclasses import replace
 from hetzner_k3s.decide import beyond, past
 from hetzner_k3s.decide.birth import found_servers
 from hetzner_k3s.decide.control_plane import labelled_member
-from hetzner_k3s.decide.predictions import PREDICTED_ADDRESS, map_kube, map_members, map_peers, with_only_voter
+from hetzner_k3s.decide.predictions import (
+    PREDICTED_ADDRESS,
+    fresh_host,
+    map_kube,
+    map_members,
+    map_peers,
+    with_only_voter,
+)
 from hetzner_k3s.decide.steadiness import stayed_up
 from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import Server, ServerStatus
@@ -62,7 +69,8 @@ _RESTS_AS = {
 def _fresh_hosts_seen(spec: ClusterSpec, state: ClusterState) -> ClusterState:
     """Let hosts that boot for the first time answer; what a silent member would say, nobody can foresee."""
     unseen = (s for s in found_servers(spec, state.view) if state.facts(s.id) is None and not labelled_member(s))
-    fresh = {s.id: Known(HostFacts(key=HostKeyKind.BOOT)) for s in unseen if s.status is ServerStatus.RUNNING}
+    booting = Known(fresh_host(state, HostKeyKind.BOOT))
+    fresh = {s.id: booting for s in unseen if s.status is ServerStatus.RUNNING}
     return replace(state, hosts={**state.hosts, **fresh})
 
 

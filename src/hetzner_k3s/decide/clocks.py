@@ -6,7 +6,7 @@ certificate that is not valid yet.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from datetime import UTC, datetime
 
 from hetzner_k3s.decide.basis import Basis
 from hetzner_k3s.decide.control_plane import MasterView, Stage
@@ -16,6 +16,9 @@ from hetzner_k3s.model.plan import Refusal
 
 WORTH_A_WORD = 5.0
 """Seconds of difference that are told."""
+
+UNUSABLE = 300.0
+"""Seconds by which this machine's clock may be wrong: S3 refuses signatures that are 900 s old."""
 
 TOO_FAR = 30.0
 """Seconds of difference with which nothing joins."""
@@ -49,23 +52,62 @@ def _apart(basis: Basis, master: MasterView, ahead: float) -> Refusal:
     )
 
 
+def own_clock_right(basis: Basis) -> tuple[Refusal, ...]:
+    """Refuse to change anything while this machine's clock is so wrong that what it makes is not valid elsewhere.
+
+    Hetzner's clock is the judge, where it told; else the cluster's.
+    """
+    ahead = basis.state.own_clock_behind
+    if abs(ahead) <= UNUSABLE:
+        return ()
+    here, there = _time(basis.state.observed_at), _time(basis.state.observed_at + ahead)
+    return (
+        Refusal(
+            code="clock.own",
+            saw=f"This machine's clock says {here}, {_judge(basis)} says {there}.",
+            why=f"With more than {UNUSABLE / 60:.0f} minutes between them certificates count as not yet valid or "
+            "expired, and S3 refuses what is signed here.",
+            you_can="Set this machine's clock right (`timedatectl set-ntp true`), and run the command again.",
+        ),
+    )
+
+
+def _time(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
 def _apart_by(ahead: float) -> str:
     return f"{abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'}"
 
 
 def clocks_told(basis: Basis) -> tuple[str, ...]:
-    """Tell of clocks that are some seconds off: each host's against the seed's, the seed's against this machine's."""
-    return tuple(_told(basis))
-
-
-def _told(basis: Basis) -> Iterator[str]:
+    """Tell of clocks that are some seconds off: each host's against the seed's, the seed's against Hetzner's."""
     seed = basis.plane.seed
     if seed is None:
-        return
-    if abs(own := _seed_ahead(basis)) > WORTH_A_WORD:
-        yield f"the clock of {seed.name} is {_apart_by(own)} that of this machine"
-    for server in lookup.owned_servers(basis.spec.name, basis.view):
-        facts = basis.state.facts(server.id)
-        ahead = facts.ahead - own if facts else 0.0
-        if abs(ahead) > WORTH_A_WORD:
-            yield f"the clock of {server.name} is {_apart_by(ahead)} that of {seed.name}"
+        return ()
+    hosts = ((s.name, basis.state.facts(s.id)) for s in lookup.owned_servers(basis.spec.name, basis.view))
+    apart = [(name, facts.ahead - _seed_ahead(basis)) for name, facts in hosts if facts]
+    wrong = _seed_ahead(basis) - (basis.view.ahead or 0.0) if basis.view.ahead is not None else 0.0
+    return (
+        *((f"the clock of {seed.name} is {_apart_by(wrong)} Hetzner's",) if abs(wrong) > WORTH_A_WORD else ()),
+        *(
+            f"the clock of {name} is {_apart_by(ahead)} that of {seed.name}"
+            for name, ahead in apart
+            if abs(ahead) > WORTH_A_WORD
+        ),
+    )
+
+
+def own_clock_told(basis: Basis) -> tuple[str, ...]:
+    """Tell that this machine's clock is some seconds off."""
+    ahead = basis.state.own_clock_behind
+    return (f"its clock is {_apart_by(-ahead)} {_judge(basis)}",) if abs(ahead) > WORTH_A_WORD else ()
+
+
+def _judge(basis: Basis) -> str:
+    return "Hetzner's clock" if basis.view.ahead is not None else "the cluster's clock"
+
+
+def own_clock_note(basis: Basis) -> tuple[str, ...]:
+    """Tell the same among the notes of a plan."""
+    return tuple(f"this machine: {told}" for told in own_clock_told(basis))

@@ -17,13 +17,10 @@ from hetzner_k3s.model.steps import Step, WriteKubeconfig
 
 def write_kubeconfig(basis: Basis) -> Opinion | None:
     """Plan the kubeconfig once the cluster is born and every master has its address."""
-    plane = basis.plane
-    servers = _api_urls(basis)
-    if plane.record.phase is not Phase.BORN or plane.seed is None or plane.seed.facts is None or servers is None:
+    plane, local, fitting = basis.plane, basis.state.local, wanted(basis)
+    if fitting is None or (local.kubeconfig_ca, dict(local.kubeconfig_servers)) == fitting:
         return None
-    local = basis.state.local
-    if local.kubeconfig_ca == plane.seed.facts.disk.server_ca and dict(local.kubeconfig_servers) == servers:
-        return None
+    _, servers = fitting
     step = WriteKubeconfig(
         target=basis.spec.kubeconfig_path,
         via=plane.seed_server.id,
@@ -32,6 +29,14 @@ def write_kubeconfig(basis: Basis) -> Opinion | None:
     )
     because = "it is not there yet" if local.kubeconfig_ca is None else "it names other addresses"
     return Opinion((PlannedStep(step=step, scope=Scope.LOCAL, reason=Reason.DIFFERS, because=because),))
+
+
+def wanted(basis: Basis) -> tuple[str | None, dict[str, str]] | None:
+    """Return the CA hash and the API URLs that the kubeconfig should have; None while they are not known."""
+    plane, servers = basis.plane, _api_urls(basis)
+    if plane.record.phase is not Phase.BORN or plane.seed is None or plane.seed.facts is None or servers is None:
+        return None
+    return plane.seed.facts.disk.server_ca, servers
 
 
 def _api_urls(basis: Basis) -> dict[str, str] | None:

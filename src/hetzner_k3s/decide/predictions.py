@@ -28,9 +28,14 @@ PREDICTED_IDS = 10**15
 """Server ids that are made up begin here: above any of Hetzner's, and readable in a label as theirs are."""
 
 
+def fresh_host(state: ClusterState, key: HostKeyKind = HostKeyKind.FINAL) -> HostFacts:
+    """Return what a new host tells: its clock is as right as those of the others, whatever this machine's says."""
+    return HostFacts(key=key, ahead=state.cluster_ahead)
+
+
 def with_facts(state: ClusterState, server_id: int, change: Callable[[HostFacts], HostFacts]) -> ClusterState:
     """Change what a host tells; a host that was never looked at starts as a fresh one."""
-    before = state.facts(server_id) or HostFacts(key=HostKeyKind.FINAL)
+    before = state.facts(server_id) or fresh_host(state)
     return replace(state, hosts={**state.hosts, server_id: Known(change(before))})
 
 
@@ -38,7 +43,7 @@ def with_facts_of(
     state: ClusterState, server_ids: Sequence[int], change: Callable[[HostFacts], HostFacts]
 ) -> ClusterState:
     """Change what many hosts tell: as `with_facts` one after another, but a thousand hosts are copied once."""
-    fresh = HostFacts(key=HostKeyKind.FINAL)
+    fresh = fresh_host(state)
     changed = {number: Known(change(state.facts(number) or fresh)) for number in server_ids}
     return replace(state, hosts={**state.hosts, **changed})
 
@@ -300,7 +305,7 @@ def without_member(state: ClusterState, member_id: str) -> ClusterState:
 
 def with_snapshot(state: ClusterState, server_id: int, name: str) -> ClusterState:
     """Lay a snapshot on a master's disk."""
-    snapshot = Snapshot(name=f"{name}-predicted", size=1, created=state.observed_at)
+    snapshot = Snapshot(name=f"{name}-predicted", size=1, created=state.cluster_time)
     return with_facts(state, server_id, lambda f: replace(f, snapshots=(*f.snapshots, snapshot)))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from hetzner_k3s.decide import drift as drifting
-from hetzner_k3s.decide import keeping, listing, past, quorum, steadiness
+from hetzner_k3s.decide import keeping, listing, observer, past, quorum, steadiness
 from hetzner_k3s.decide.basis import Basis, basis_of
 from hetzner_k3s.decide.control_plane import Stage, contact_stage
 from hetzner_k3s.decide.drift import drifted, told
@@ -15,7 +15,7 @@ from hetzner_k3s.decide.workers import view_worker
 from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.errors import SshStage
-from hetzner_k3s.model.facts import Known, Unknown
+from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.host import DiskFacts, HostFacts, Member, Unreachable
 from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.plan import Forecast, Intent, Scope
@@ -50,7 +50,8 @@ def report(spec: ClusterSpec, state: ClusterState, intent: Intent, ahead: Foreca
     basis = basis_of(spec, state, intent, frozenset())
     drift = drifted(basis)
     servers = tuple(_server_reports(basis))
-    health, because = _health(basis, ahead, servers, drift)
+    clusters = observer.pending(spec, state, intent, ahead)
+    health, because = _health(basis, clusters, servers, drift)
     return Report(
         cluster=spec.name,
         observed_at=state.observed_at,
@@ -65,7 +66,8 @@ def report(spec: ClusterSpec, state: ClusterState, intent: Intent, ahead: Foreca
         file_version=str(spec.k3s_version),
         versions=_versions(servers),
         snapshots=_snapshots(basis),
-        not_seen=_not_seen(basis),
+        not_seen=observer.not_looked_at(basis),
+        this_machine=observer.this_machine(spec, state, intent, ahead),
         beyond_file=tuple(server.name for server in servers if not server.in_file),
         drift=drift,
         forecast=ahead,
@@ -85,6 +87,8 @@ def _health(
     if others := listing.masters_of_other_names(basis):
         names = ", ".join(server.name for server in others)
         return Health.UNKNOWN, (f"the file does not name the masters that exist: {names}",)
+    if observer.hosts_are_closed(basis) and basis.plane.seed is None:
+        return Health.UNKNOWN, ("no master let this machine in, so how the cluster is could not be looked at",)
     if basis.plane.record.phase is Phase.BORN and basis.plane.seed is None:
         what = (
             "serves the recorded cluster"
@@ -276,10 +280,5 @@ def _stored_snapshots(basis: Basis) -> Iterator[SnapshotReport]:
 
 
 def _snapshot(basis: Basis, name: str, where: str, created: float, size: int) -> SnapshotReport:
-    age = max(0.0, basis.state.observed_at - created)
+    age = max(0.0, basis.state.cluster_time - created)
     return SnapshotReport(name=name, where=where, created=created, age=age, size=size)
-
-
-def _not_seen(basis: Basis) -> tuple[str, ...]:
-    listed = basis.state.snapshots
-    return (f"S3 ({listed.why})",) if isinstance(listed, Unknown) else ()

@@ -225,7 +225,7 @@ def _offer(basis: Basis, found: tuple[Source, ...]) -> Refusal:
 def _told(basis: Basis, found: tuple[Source, ...]) -> str:
     count = f"{len(found)} {'snapshot' if len(found) == 1 else 'snapshots'} of this cluster"
     where = ", ".join(f"{number} {place}" for place, number in sorted(Counter(s.where for s in found).items()))
-    old = age(basis.state.observed_at - found[0].created)
+    old = age(basis.state.cluster_time - found[0].created)
     there = "is" if len(found) == 1 else "are"
     return f"There {there} {count} ({where}), the newest ({found[0].name}, {found[0].where}) {old} old."
 
@@ -348,7 +348,7 @@ def _restore(basis: Basis, choice: Choice) -> Opinion:
         agent_from=choice.agent_from,
         parent=basis.plane.record.lineage,
     )
-    old = age(basis.state.observed_at - source.created)
+    old = age(basis.state.cluster_time - source.created)
     return Opinion((_consented(basis, step, f"all masters are lost; the snapshot is {old} old"),))
 
 
@@ -424,7 +424,7 @@ def _stopped(facts: HostFacts) -> HostFacts:
 
 
 def _with_upload(state: ClusterState, step: UploadSnapshot) -> ClusterState:
-    arrived = Snapshot(name=step.name, size=step.size, created=state.observed_at)
+    arrived = Snapshot(name=step.name, size=step.size, created=state.cluster_time)
     return predictions.with_facts(
         state, step.server_id, lambda facts: replace(facts, snapshots=(*facts.snapshots, arrived))
     )

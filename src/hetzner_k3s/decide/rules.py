@@ -71,6 +71,7 @@ PROJECT_GATES: tuple[Gate, ...] = (
     listing.network_exists,
     listing.ssh_key_is_ours,
     access.operator_stays_in,
+    clocks.own_clock_right,
     database.datastore_agrees,
     orders.orders_can_be_filled,
 )
@@ -166,11 +167,13 @@ NOTES: tuple[Note, ...] = (
     versions.versions_told,
     critical.drift_told,
     clocks.clocks_told,
+    clocks.own_clock_note,
     tokens.tokens_told,
     drift.s3_told,
     alarms.alarms_told,
     new_cluster.notes,
     uninitialized.notes,
+    addons.credentials_told,
 )
 DEGRADED: tuple[Note, ...] = (masters.left_alone, new_cluster.left_behind, uninitialized.left_tainted, commands.failed)
 """What is not well and is left as it is: a run that has nothing else to do ends with exit code 3."""

@@ -108,7 +108,10 @@ class SshKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CloudView:
-    """One complete listing of the project, each tuple sorted by id."""
+    """One complete listing of the project, each tuple sorted by id.
+
+    `ahead` are the seconds by which Hetzner's clock is ahead of this machine's; None where its answer had no date.
+    """
 
     servers: tuple[Server, ...] = ()
     networks: tuple[Network, ...] = ()
@@ -116,6 +119,7 @@ class CloudView:
     firewalls: tuple[Firewall, ...] = ()
     load_balancers: tuple[LoadBalancer, ...] = ()
     ssh_keys: tuple[SshKey, ...] = ()
+    ahead: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Final
 
 from hetzner_k3s.model.documents import server_number
+from hetzner_k3s.model.secrets import Secret
 
 _PROVIDER: Final = "hcloud://"
 
@@ -101,12 +102,29 @@ class KubeNode:
         return server_number(number)
 
 
+class TokenGrant(Enum):
+    """What a Hetzner token opens: the project that the cluster lies in, another one, or nothing any more."""
+
+    CLUSTERS_PROJECT = "the project of the cluster"
+    OTHER_PROJECT = "another project"
+    NOTHING = "nothing: Hetzner does not accept it"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """What Secret `kube-system/hcloud` gives to the cloud controller and the CSI driver, and who put it there."""
+
+    token: Secret
+    network: str
+    applied_by: str | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KubeView:
     """One read through one master: `node_passwords` are node names with a node-password secret.
 
-    `addons` maps the name of an object that we applied to the digest it was applied with; `lineage` comes from the
-    ConfigMap `kube-system/hetzner-k3s`.
+    `addons` maps the name of a chart that we applied to the digest it was applied with; `lineage` comes from the
+    ConfigMap `kube-system/hetzner-k3s`; `credentials` are None where their Secret is missing or not whole.
     """
 
     uid: str
@@ -114,6 +132,7 @@ class KubeView:
     node_passwords: tuple[str, ...] = ()
     lineage: str | None = None
     addons: Mapping[str, str] = field(default_factory=dict)
+    credentials: Credentials | None = None
 
     def node(self, name: str) -> KubeNode | None:
         """Find a Node by name."""

@@ -61,6 +61,9 @@ CA_LABEL_DIGITS: Final = 40
 ANNOTATION_SERVER_ID: Final = "hetzner-k3s/server-id"
 """Node annotation: the Hetzner server id (without a cloud controller `providerID` is empty)."""
 
+ANNOTATION_APPLIED_BY: Final = "hetzner-k3s/applied-by"
+"""On Secret `hcloud`: who put a Hetzner token there (the holder of the operator lock then)."""
+
 ANNOTATION_LEAVING: Final = "hetzner-k3s/leaving"
 """Node annotation: we cordoned it because it goes; the value says how far that has come."""
 

@@ -136,7 +136,9 @@ class Report:
     """Each k3s version that runs, with the names of the servers that run it."""
     snapshots: tuple[SnapshotReport, ...]
     not_seen: tuple[str, ...]
-    """Where snapshots may lie that could not be looked at."""
+    """What could not be looked at from here, each with the reason."""
+    this_machine: tuple[str, ...]
+    """What `create` would do, or refuse, for the sake of the machine that looks; no reason to be degraded."""
     beyond_file: tuple[str, ...]
     drift: tuple[Drift, ...]
     forecast: Forecast

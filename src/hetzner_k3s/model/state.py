@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from statistics import median_low
 from typing import Final
 
 from hetzner_k3s.model.assortment import Assortment
 from hetzner_k3s.model.cloud import CloudView, Server
 from hetzner_k3s.model.facts import Known, Reading, Unknown
 from hetzner_k3s.model.host import HostFacts, HostReading, LogPosition
-from hetzner_k3s.model.kube import KubeView
+from hetzner_k3s.model.kube import KubeView, TokenGrant
+from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.snapshots import GivenFile, SnapshotFile, StoredSnapshot
 from hetzner_k3s.model.tokens import HeldTokens
 
@@ -66,6 +68,9 @@ class ClusterState:
     local: LocalEvidence = LocalEvidence()
     lookups: Mapping[int, Reading[bool]] = field(default_factory=dict)
     """Whether a server id that a Node records still exists, asked by id (a page that is missing is no absence)."""
+    grants: Mapping[Secret, Reading[TokenGrant]] = field(default_factory=dict)
+    """What a Hetzner token in the cluster opens, asked where it is another one than this run's."""
+
     rebuilds: Mapping[int, Reading[float | None]] = field(default_factory=dict)
     """When the newest rebuild of a server ended (UNIX seconds; None: never), asked of members with their boot key."""
 
@@ -82,6 +87,26 @@ class ClusterState:
     def view(self) -> CloudView:
         """Give the listing, empty when it is unknown (a gate refuses before anyone acts on that)."""
         return self.cloud.value if isinstance(self.cloud, Known) else CloudView()
+
+    @property
+    def cluster_ahead(self) -> float:
+        """Return by how many seconds the cluster's clocks are ahead of this machine's (negative: behind).
+
+        It is the median of the hosts that were looked at: one wrong clock among them is not this machine's. Before
+        there are any it is what Hetzner's own clock says.
+        """
+        told = [reading.value.ahead for reading in self.hosts.values() if isinstance(reading, Known)]
+        return median_low(told) if told else self.view.ahead or 0.0
+
+    @property
+    def own_clock_behind(self) -> float:
+        """Return by how many seconds this machine's clock is behind: Hetzner's is the judge, else the cluster's are."""
+        return self.cluster_ahead if self.view.ahead is None else self.view.ahead
+
+    @property
+    def cluster_time(self) -> float:
+        """Return the time of this observation as the cluster's clocks say it (UNIX seconds)."""
+        return self.observed_at + self.cluster_ahead
 
     def server(self, name: str) -> Server | None:
         """Find a server by name."""

@@ -6,11 +6,15 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import replace
 
+from hetzner_k3s.model import lookup
 from hetzner_k3s.model.assortment import Assortment
 from hetzner_k3s.model.cloud import CloudView
 from hetzner_k3s.model.errors import CloudError, CloudRefused
 from hetzner_k3s.model.facts import Known, Reading, Unknown
+from hetzner_k3s.model.kube import TokenGrant
+from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.spec import ClusterSpec
+from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.ports import Ports
 
 
@@ -41,6 +45,24 @@ async def look_up(ports: Ports, server_ids: Iterable[int]) -> dict[int, Reading[
     wanted = sorted(server_ids)
     answers = await asyncio.gather(*(_exists(ports, server_id) for server_id in wanted))
     return dict(zip(wanted, answers, strict=True))
+
+
+async def grants(ports: Ports, spec: ClusterSpec, state: ClusterState) -> dict[Secret, Reading[TokenGrant]]:
+    """Ask what the Hetzner token in the cluster opens where it is not this run's; an answer is kept for the run."""
+    network = lookup.network_id(spec, state.view)
+    views = [reading.value for reading in state.kube.values() if isinstance(reading, Known)]
+    token = next((view.credentials.token for view in views if view.credentials), spec.hetzner_token)
+    if token == spec.hetzner_token or network is None:
+        return {}
+    known = state.grants.get(token)
+    return {token: known if isinstance(known, Known) else await _grant(ports, token, network)}
+
+
+async def _grant(ports: Ports, token: Secret, network: int) -> Reading[TokenGrant]:
+    try:
+        return Known(await ports.cloud.grant_of(token, network))
+    except CloudError as error:
+        return Unknown(str(error), ports.clock.now())
 
 
 async def rebuilds(ports: Ports, server_ids: Iterable[int]) -> dict[int, Reading[float | None]]:

@@ -74,6 +74,7 @@ async def observe_again(ports: Ports, spec: ClusterSpec, state: ClusterState, fo
     if not focus.kube:
         return state
     state = replace(state, kube=await kube.read(ports, spec, state))
+    state = replace(state, grants=await cloud.grants(ports, spec, state))
     state = replace(state, snapshots=await snapshots.look(ports, spec, state))
     state = replace(state, on_hosts=await snapshots.on_hosts(ports, spec, state))
     return replace(state, lookups=await cloud.look_up(ports, _recorded(spec, state)))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Any, Final
 
 import anyio.to_thread
+from requests import Response
 
-from hetzner_k3s.adapters.hetzner.connection import Connection
+from hetzner_k3s.adapters.hetzner.connection import Connection, Note
 from hetzner_k3s.adapters.hetzner.failures import FAILURES, cloud_error, is_answer_lost, is_refused_for_now
 from hetzner_k3s.model.documents import Document
 from hetzner_k3s.model.errors import CloudRefused, Fate
@@ -27,7 +29,7 @@ _BACKOFF_CAP: Final = 15.0
 is when the bucket is full again, up to an hour away (HETZNER_API.md 2.2)."""
 
 
-def _connection(token: str, endpoint: str) -> Connection:
+def _connection(token: str, endpoint: str, note: Note) -> Connection:
     """Make the connection; a token that fits into no header would be quoted whole in the error about that."""
     if not (token.isascii() and token.isprintable() and token == token.strip()):
         raise CloudRefused(
@@ -36,14 +38,16 @@ def _connection(token: str, endpoint: str) -> Connection:
             fate=Fate.DID_NOT_HAPPEN,
             hint="Check the Hetzner token: hetzner_token in the file, or HCLOUD_TOKEN.",
         )
-    return Connection(token, endpoint, _THREADS)
+    return Connection(token, endpoint, _THREADS, note)
 
 
 class Api:
     """Calls with a token to an endpoint (URL with `/v1`); time and jitter come from the ports."""
 
     def __init__(self, token: Secret, endpoint: str, clock: Clock, rng: Rng) -> None:
-        self._connection = _connection(token.reveal(), endpoint)
+        self._connection = _connection(token.reveal(), endpoint, self._note_date)
+        self.ahead: float | None = None
+        """Seconds by which Hetzner's clock is ahead of this machine's, as its last answer was dated."""
         self._threads = anyio.CapacityLimiter(_THREADS)
         self._clock = clock
         self._rng = rng
@@ -82,6 +86,17 @@ class Api:
                     raise cloud_error(failure, what=f"{method} {path}", effect=method != "GET") from failure
             await self.pause(attempt)
         raise AssertionError("unreachable")
+
+    def _note_date(self, response: Response, **_: Any) -> None:
+        """Note how far the clocks are apart; the date has whole seconds, and the answer was on its way for a while."""
+        try:
+            dated = parsedate_to_datetime(response.headers["Date"]).timestamp()
+        except (KeyError, ValueError, TypeError):
+            return
+        answered = self._clock.now()
+        asked = answered - response.elapsed.total_seconds()
+        early, late = dated + 1 - asked, dated - answered
+        self.ahead = min(early, 0.0) + max(late, 0.0)
 
     async def pause(self, attempt: int) -> None:
         """Wait before a repetition: exponential with full jitter."""

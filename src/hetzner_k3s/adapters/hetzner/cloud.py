@@ -32,6 +32,7 @@ from hetzner_k3s.model.cloud import (
 )
 from hetzner_k3s.model.documents import Document, Malformed
 from hetzner_k3s.model.errors import CloudConflict, CloudError
+from hetzner_k3s.model.kube import TokenGrant
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.ports import Clock, Rng
 
@@ -78,6 +79,7 @@ class HetznerCloud:
 
     def __init__(self, token: Secret, *, clock: Clock, rng: Rng, endpoint: str = DEFAULT_ENDPOINT) -> None:
         self._api = Api(token, endpoint, clock, rng)
+        self._rng, self._endpoint = rng, endpoint
         self._actions = Actions(self._api, clock)
         self._arrivals = Arrivals(self._api, self._actions, clock)
         self._clock = clock
@@ -96,6 +98,7 @@ class HetznerCloud:
             firewalls=tuple(map(translate.firewall, firewalls)),
             load_balancers=tuple(map(translate.load_balancer, balancers)),
             ssh_keys=tuple(map(translate.ssh_key, keys)),
+            ahead=self._api.ahead,
         )
 
     @_answering(effect=False)
@@ -275,6 +278,18 @@ class HetznerCloud:
         """Give the ids of the servers that a load balancer sends to now; one that is gone sends to nobody."""
         balancer = await self._read("load_balancer", balancer_id)
         return frozenset() if balancer is None else translate.balanced(balancer)
+
+    @_answering(effect=False)
+    async def grant_of(self, token: Secret, network_id: int) -> TokenGrant:
+        """Ask for the cluster's network with another token: ids are Hetzner's own, so no other project has it."""
+        try:
+            await Api(token, self._endpoint, self._clock, self._rng).get(f"/networks/{network_id}")
+        except CloudError as failure:
+            grant = {"not_found": TokenGrant.OTHER_PROJECT, "unauthorized": TokenGrant.NOTHING}.get(failure.code)
+            if grant is None:
+                raise
+            return grant
+        return TokenGrant.CLUSTERS_PROJECT
 
     @_answering(effect=True)
     async def delete(self, kind: str, resource_id: int) -> None:

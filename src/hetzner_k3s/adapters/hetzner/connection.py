@@ -7,6 +7,7 @@ Proxy variables (`HTTPS_PROXY`, `NO_PROXY`) and `REQUESTS_CA_BUNDLE` are honoure
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
 import requests
@@ -22,6 +23,9 @@ _MOST_BYTES: Final = 16 << 20
 _PIECE: Final = 1 << 16
 _AGENT: Final = "hetzner-k3s"
 
+Note = Callable[..., None]
+"""A hook of `requests`: it is called with the answer's head, and with more."""
+
 
 class Refused(Exception):
     """Hetzner answered with an error; `code` is its word for it, or the HTTP status where there was none."""
@@ -36,14 +40,15 @@ class Unreadable(Exception):
 
 
 class Connection:
-    """Requests with a token to an endpoint (URL with `/v1`), for any number of threads."""
+    """Requests with a token to an endpoint (URL with `/v1`), for any number of threads; `note` sees every answer."""
 
-    def __init__(self, token: str, endpoint: str, connections: int) -> None:
+    def __init__(self, token: str, endpoint: str, connections: int, note: Note) -> None:
         self._endpoint = endpoint.rstrip("/")
         self._session = requests.Session()
         for scheme in ("https://", "http://"):
             self._session.mount(scheme, requests.adapters.HTTPAdapter(pool_maxsize=connections))
         self._session.headers.update({"User-Agent": _AGENT, "Accept": "application/json"})
+        self._session.hooks["response"].append(note)
         self._bearer = _Bearer(token)
 
     def request(self, method: str, path: str, **arguments: Any) -> Document:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from hetzner_k3s import addons
+from hetzner_k3s import addons, decide
 from hetzner_k3s.cli import wiring
 from hetzner_k3s.cli.commands.options import config_option, consent_options, load_spec
 from hetzner_k3s.cli.output import tell, tell_document
@@ -27,25 +27,28 @@ from hetzner_k3s.reconcile import Wish, look_ahead
 def plan(config: Path, as_json: bool, check: bool, consents: Consents) -> ExitCode:
     """Show what `create` would do, and why.
 
-    The exit code is 4 when it would refuse; with --check it is 3 when it would do something.
+    The exit code is 4 when it would refuse; with --check it is 3 when it would do something. That of --check is the
+    cluster's: what this machine alone lacks, its kubeconfig or a registered SSH key, is shown and does not count.
     """
     spec = load_spec(config)
-    forecast = wiring.run(_look_ahead(spec, consents))
+    forecast, clusters = wiring.run(_look_ahead(spec, consents))
     if as_json:
         tell_document(forecast_rows(forecast))
     else:
         for line in forecast_lines(spec.name, forecast):
             tell(line)
+    if check:
+        forecast = clusters
     if forecast.refusals:
         return ExitCode.REFUSED
     return ExitCode.PENDING if check and (forecast.waves or forecast.waits) else ExitCode.CONVERGED
 
 
-async def _look_ahead(spec: ClusterSpec, consents: Consents) -> Forecast:
-    """Look as `create` does, with the same patience: right after a loss there is an election."""
+async def _look_ahead(spec: ClusterSpec, consents: Consents) -> tuple[Forecast, Forecast]:
+    """Look as `create` does, with the same patience; return its way, and the cluster's part of that."""
     async with wiring.open_session(spec, consents.restore) as session:
         teller = Teller(spec.name, quiet=False, now=session.ports.clock.monotonic, write=wiring.to_stderr)
         intent = Intent(verb=Verb.CREATE, addons=addons.digests(spec), consents=consents)
         wish = Wish(spec=spec, intent=intent, request=session.lock_request)
-        _, forecast = await look_ahead(wish, session.ports, teller)
-    return forecast
+        state, forecast = await look_ahead(wish, session.ports, teller)
+    return forecast, decide.pending(spec, state, intent, forecast)

@@ -21,7 +21,7 @@ _NONE = "-"
 
 def status_lines(report: Report) -> Iterator[str]:
     """Render who the cluster is, how well it is and why, then its servers, members and snapshots, and what drifted."""
-    if report.health is Health.UNKNOWN:
+    if report.health is Health.UNKNOWN and all(server.id is None for server in report.servers):
         yield f"{report.cluster}: what exists at Hetzner could not be listed"
         return
     yield identity_line(report)
@@ -66,8 +66,9 @@ def _remarks(report: Report) -> Iterator[str]:
         *(f"drift: {one.subject}: {one.saw}" for one in report.drift),
         *(f"another cluster's: {one.server}: {one.saw}" for one in report.strangers),
         *(f"beyond the file: {name}" for name in report.beyond_file),
-        *(f"not seen: {what}" for what in report.not_seen),
         *(f"tokens: {what}" for what in report.tokens),
+        *(f"not looked at: {what}" for what in report.not_seen),
+        *(f"this machine: {what}" for what in report.this_machine),
         *(f"Node without a server of this cluster: {name}" for name in orphans),
     ]
     if remarks:
@@ -105,6 +106,7 @@ def status_document(report: Report) -> dict[str, object]:
         "snapshots": [asdict(snapshot) for snapshot in report.snapshots],
         "not_seen": list(report.not_seen),
         "tokens": list(report.tokens),
+        "this_machine": list(report.this_machine),
         "beyond_file": list(report.beyond_file),
         "drift": [asdict(one) for one in report.drift],
         "pending": forecast_rows(report.forecast),

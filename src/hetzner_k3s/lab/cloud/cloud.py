@@ -107,6 +107,10 @@ class Cloud:
         opened = self.projects.setdefault(project, Project(project, self.world))
         self._access[token] = Access(opened, read_only)
 
+    def revoke(self, token: str) -> None:
+        """Let a token open nothing any more."""
+        del self._access[token]
+
     def handle(self, incoming: Incoming) -> Delivery:
         """Answer a request; what takes time goes on when the timeline is driven."""
         access = self._access.get(incoming.token or "")

@@ -44,6 +44,12 @@ class Api:
         self.requests: list[str] = []
         """Every request of this run, with `{id}` for a number."""
 
+    def with_token(self, token: str) -> Api:
+        """Return the same way to the cloud with another token; its requests are this run's too."""
+        other = Api(self._cloud, token, self._moments, self._chance)
+        other.writes, other.requests = self.writes, self.requests
+        return other
+
     async def get(self, path: str, query: Query | None = None) -> Json:
         """Read; repeated for every passing cause. A list of values makes a parameter that is given so often."""
         return await self._call("GET", path, query or {}, None, repeatable=True)

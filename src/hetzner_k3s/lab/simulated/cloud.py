@@ -23,8 +23,10 @@ from hetzner_k3s.model.cloud import (
     ServerOrder,
     SshKey,
 )
-from hetzner_k3s.model.errors import CloudConflict, CloudError, CloudUnavailable, Fate
+from hetzner_k3s.model.errors import CloudConflict, CloudError, CloudRefused, CloudUnavailable, Fate
+from hetzner_k3s.model.kube import TokenGrant
 from hetzner_k3s.model.lookup import fingerprint
+from hetzner_k3s.model.secrets import Secret
 
 _PAGE: Final = 50
 _LISTINGS: Final = 4
@@ -38,10 +40,15 @@ _PLURALS: Final = {kind: f"{kind}s" for kind in translate.READERS}
 
 
 class SimulatedCloud:
-    """One operator's view of the emulated cloud; see `ports.Cloud` for what each method does."""
+    """One operator's view of the emulated cloud; see `ports.Cloud` for what each method does.
 
-    def __init__(self, api: Api) -> None:
-        self._api = api
+    Args:
+        api: how it is asked.
+        skew: seconds by which the operator's clock is ahead of Hetzner's.
+    """
+
+    def __init__(self, api: Api, skew: float = 0.0) -> None:
+        self._api, self._skew = api, skew
         self._actions = Actions(api)
         self._arrivals = Arrivals(api, self._actions)
         self._label_writers: dict[str, asyncio.Lock] = {}
@@ -49,7 +56,8 @@ class SimulatedCloud:
     async def survey(self) -> CloudView:
         """List the project."""
         found = [await self._listing(kind) for kind in _PLURALS]
-        return CloudView(**{f"{kind}s": rows for kind, rows in zip(_PLURALS, found, strict=True)})
+        listed = {f"{kind}s": rows for kind, rows in zip(_PLURALS, found, strict=True)}
+        return CloudView(**listed, ahead=-self._skew)
 
     async def servers(self) -> tuple[Server, ...]:
         """List the servers alone."""
@@ -217,6 +225,18 @@ class SimulatedCloud:
         """Give the ids of the servers that a load balancer sends to now; one that is gone sends to nobody."""
         balancer = await self._read("load_balancer", balancer_id)
         return frozenset() if balancer is None else translate.balanced(balancer)
+
+    async def grant_of(self, token: Secret, network_id: int) -> TokenGrant:
+        """Ask for the cluster's network with another token."""
+        try:
+            await self._api.with_token(token.reveal()).get(f"/networks/{network_id}")
+        except CloudRefused as refused:
+            if refused.code == "unauthorized":
+                return TokenGrant.NOTHING
+            if refused.code == "not_found":
+                return TokenGrant.OTHER_PROJECT
+            raise
+        return TokenGrant.CLUSTERS_PROJECT
 
     async def delete(self, kind: str, resource_id: int) -> None:
         """Delete by kind and id, and wait until it is done."""

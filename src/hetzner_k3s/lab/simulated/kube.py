@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, TypeVar
@@ -34,7 +35,8 @@ from hetzner_k3s.lab.simulated.moments import Moments
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.contact import HostTarget
 from hetzner_k3s.model.errors import DeadlineExceeded, Fate, HostError, KubeError
-from hetzner_k3s.model.kube import BeforeStart, KubeNode, KubeView, Leaving, NodeLoad, Pod, leaving_of
+from hetzner_k3s.model.kube import BeforeStart, Credentials, KubeNode, KubeView, Leaving, NodeLoad, Pod, leaving_of
+from hetzner_k3s.model.secrets import Secret
 
 T = TypeVar("T")
 
@@ -292,7 +294,8 @@ async def _view(store: Store) -> KubeView:
         nodes=tuple(_node(found) for found in nodes),
         node_passwords=tuple(name.removesuffix(suffix) for name in names if name.endswith(suffix)),
         lineage=(ours.get("data") or {}).get("lineage") if ours else None,
-        addons=_digests([*(s for s in secrets if s["metadata"]["name"] == _CREDENTIALS), *charts]),
+        addons=_digests(charts),
+        credentials=next((_credentials(s) for s in secrets if s["metadata"]["name"] == _CREDENTIALS), None),
     )
 
 
@@ -302,6 +305,15 @@ def _heartbeat_of(name: str) -> Callable[[Store], Awaitable[str | None]]:
         return None if renewed is None else str(renewed)
 
     return read
+
+
+def _credentials(secret: Obj) -> Credentials | None:
+    data, annotations = secret.get("data") or {}, secret["metadata"].get("annotations") or {}
+    if not {"token", "network"} <= data.keys():
+        return None
+    token, network = (base64.b64decode(data[key]).decode() for key in ("token", "network"))
+    who = annotations.get(naming.ANNOTATION_APPLIED_BY)
+    return Credentials(token=Secret(token), network=network, applied_by=who)
 
 
 def _node(found: Obj) -> KubeNode:

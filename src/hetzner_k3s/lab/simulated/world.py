@@ -108,7 +108,7 @@ class World:
         kube = SimulatedKube(hosts, moments, chance.fork("kube"))
         objects = SimulatedObjects(self.site.bucket, moments, chance.fork("s3"))
         ports = Ports(
-            cloud=SimulatedCloud(api),
+            cloud=SimulatedCloud(api, skew),
             hosts=hosts,
             kube=kube,
             local=SimulatedLocal(machine, cluster, run, moments),

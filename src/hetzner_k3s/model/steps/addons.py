@@ -10,10 +10,11 @@ from dataclasses import dataclass
 class ApplyAddons:
     """Apply the Secret `hcloud` and the HelmChart objects of the add-ons through the healthy master `via`.
 
-    `addons` maps the name of each object to the digest of what is applied; it is kept on the object, so that a second
-    run writes nothing.
+    `addons` maps the name of each chart to the digest of what is applied; it is kept on the object, so that a second
+    run writes nothing. `credentials` says that the Secret is applied too: it is left while it grants the same.
     """
 
     target: str
     addons: Mapping[str, str]
     via: int
+    credentials: bool = True
