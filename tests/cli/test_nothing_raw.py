@@ -221,7 +221,10 @@ def test_no_secret_in_an_error_or_a_report(
     assert_harmless(report.read_text())
 
 
-def test_what_libraries_log_is_dropped_or_said_harmlessly(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_libraries_log_is_dropped_or_said_harmlessly(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("asyncio"), "disabled", False)  # import-linter disables it in this process
     library_log.take_over()
     library_log.take_over()
     logging.getLogger("urllib3.connectionpool").warning("retrying %s", EVIL)
