@@ -24,6 +24,7 @@ from hetzner_k3s.lab.realhosts.system import SystemClock
 
 TOKEN = "t" * 64
 OTHER_TOKEN = "o" * 64
+ADMIN_TOKEN = "a" * 64
 PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0lPGkBu0Lk9nTnVsRfDxjKqD2tVbPXcE0e7XoBCGZz someone"
 _END_SECONDS = 10.0
 
@@ -104,7 +105,8 @@ class Lab:
 
     def admin(self, method: str, path: str, **more: Any) -> requests.Response:
         """Ask the lab's own interface."""
-        return requests.request(method, f"{self.url}/_lab{path}", timeout=10, **more)
+        headers = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
+        return requests.request(method, f"{self.url}/_lab{path}", headers=headers, timeout=10, **more)
 
 
 class Stage:
@@ -135,7 +137,7 @@ class Stage:
         """Serve a fresh cloud until the block ends."""
         machines = NoMachines()
         cloud = Cloud(SystemClock(), SeededRng(1), machines, latency, {TOKEN: "main", OTHER_TOKEN: "other"})
-        self._recorder.app, self._recorder.exchanges = build_app(cloud), []
+        self._recorder.app, self._recorder.exchanges = build_app(cloud, ADMIN_TOKEN), []
         driving = asyncio.run_coroutine_threadsafe(cloud.run(), self._loop)
         try:
             yield Lab(f"http://127.0.0.1:{self._listener.getsockname()[1]}", cloud, machines, self._recorder)

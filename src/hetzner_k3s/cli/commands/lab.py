@@ -70,6 +70,7 @@ def status(folder: Path) -> None:
     click.echo(f"endpoint    {running.endpoint}")
     click.echo(f"in lab run  {lifecycle.OPERATOR_ENDPOINT}")
     click.echo(f"token       {running.state.token}")
+    click.echo(f"admin token {running.state.admin_token}")
     click.echo(f"latency     {running.record.latency}")
     for host in running.client().hosts():
         power = "on" if host["running"] else "off"

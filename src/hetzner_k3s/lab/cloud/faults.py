@@ -73,7 +73,7 @@ def read_fault(number: int, body: Body) -> Fault:
     path = body.optional_text("path") or ".*"
     try:
         re.compile(path)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError, Warning) as error:
         raise invalid_input("path", f"is not a regular expression: {error}") from error
     return Fault(
         id=number,

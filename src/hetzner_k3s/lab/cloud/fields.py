@@ -13,6 +13,8 @@ from hetzner_k3s.lab.cloud.labels import Selector, SelectorSyntaxError, is_valid
 JsonObject = dict[str, Any]
 
 _MISSING = "missing data for required field"
+_GREATEST = 1e12
+_MOST_DIGITS = 30
 _HOST_LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\Z", re.ASCII)
 
 
@@ -50,6 +52,8 @@ class Body:
             return None
         if not isinstance(value, str):
             raise invalid_input(self.where(field), "must be a string")
+        if not _is_text(value):
+            raise invalid_input(self.where(field), "is not valid Unicode")
         if max_length is not None and len(value) > max_length:
             raise invalid_input(self.where(field), "is too long")
         return value
@@ -83,8 +87,8 @@ class Body:
     def number(self, field: str, default: float) -> float:
         """Give a number that is not negative."""
         value = self._values.get(field, default)
-        if not isinstance(value, int | float) or isinstance(value, bool) or value < 0:
-            raise invalid_input(self.where(field), "must be a number that is not negative")
+        if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= _GREATEST:
+            raise invalid_input(self.where(field), "must be a number that is not negative, and not beyond all measure")
         return float(value)
 
     def integers(self, field: str) -> list[int]:
@@ -201,10 +205,19 @@ def hostname(body: Body, field: str = "name") -> str:
     return name
 
 
+def _is_text(value: str) -> bool:
+    """Check whether a text can be sent back: JSON may hold halves of characters."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _as_integer(value: object, field: str) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
-    if isinstance(value, str) and value.isascii() and value.isdigit():
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _MOST_DIGITS:
         return int(value)
     raise invalid_input(field, "must be an integer")
 

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import json
+from typing import Final
+
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from hetzner_k3s.lab.cloud.cloud import Cloud
+from hetzner_k3s.lab.cloud.errors import ApiError, invalid_input
 from hetzner_k3s.lab.cloud.fields import Body
 from hetzner_k3s.lab.http.request_log import RequestLog
 from hetzner_k3s.lab.http.state import dump, listing
 
+_MOST_BYTES: Final = 1 << 20
+_MOST_DIGITS: Final = 18
+
 
 def admin_routes(cloud: Cloud, log: RequestLog) -> list[Route]:
-    """Give the routes; they need no token and appear in no request log.
+    """Give the routes; they want the lab's admin token (`guard`) and appear in no request log.
 
     `GET|POST|DELETE /_lab/faults`, `DELETE /_lab/faults/{id}`, `GET|DELETE /_lab/requests`, `GET /_lab/state`,
     `GET /_lab/state/{project}/{kind}`, `POST /_lab/tokens`.
@@ -29,6 +36,32 @@ def admin_routes(cloud: Cloud, log: RequestLog) -> list[Route]:
     ]
 
 
+async def read_body(request: Request) -> Body:
+    """Read a JSON object.
+
+    Raises:
+        ApiError: it is too long, or no JSON object.
+    """
+    content = b""
+    async for piece in request.stream():
+        content += piece
+        if len(content) > _MOST_BYTES:
+            raise ApiError("json_error", f"the body is longer than {_MOST_BYTES} bytes", status=413)
+    try:
+        values = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise ApiError("json_error", "the body is no JSON") from error
+    if not isinstance(values, dict):
+        raise ApiError("json_error", "the body is no JSON object")
+    return Body(values)
+
+
+def _whole(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS):
+        raise invalid_input("after", "must be a whole number")
+    return int(text)
+
+
 class _Admin:
     def __init__(self, cloud: Cloud, log: RequestLog) -> None:
         self._cloud = cloud
@@ -42,7 +75,7 @@ class _Admin:
             return Response(status_code=204)
         if request.method == "GET":
             return JSONResponse({"faults": [fault.view() for fault in rules.values()]})
-        fault = self._cloud.faults.add(Body(await request.json()))
+        fault = self._cloud.faults.add(await read_body(request))
         return JSONResponse({"fault": fault.view()}, 201)
 
     async def drop_fault(self, request: Request) -> Response:
@@ -59,7 +92,7 @@ class _Admin:
         query = request.query_params
         writing = {"true": True, "false": False}.get(query.get("writing", ""))
         found = self._log.select(
-            after=int(query.get("after", "0")), writing=writing, method=query.get("method"), path=query.get("path")
+            after=_whole(query.get("after", "0")), writing=writing, method=query.get("method"), path=query.get("path")
         )
         return JSONResponse({"requests": [entry.view() for entry in found], "last_number": self._log.last_number})
 
@@ -74,6 +107,6 @@ class _Admin:
 
     async def grant(self, request: Request) -> Response:
         """Let a token open a project: `{"token", "project", "read_only"}`."""
-        body = Body(await request.json())
+        body = await read_body(request)
         self._cloud.grant(body.text("token"), body.text("project"), read_only=body.flag("read_only", False))
         return Response(status_code=204)

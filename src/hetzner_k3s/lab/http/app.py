@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -15,25 +17,33 @@ from hetzner_k3s.lab.cloud.cloud import Cloud, Delivery, Incoming
 from hetzner_k3s.lab.cloud.errors import ApiError
 from hetzner_k3s.lab.cloud.router import UnknownPathError
 from hetzner_k3s.lab.http.admin import admin_routes
+from hetzner_k3s.lab.http.guard import LOOPBACK, Guard
 from hetzner_k3s.lab.http.hang_up import HangUp
 from hetzner_k3s.lab.http.request_log import LoggedRequest, RequestLog
 
 _METHODS = ("GET", "POST", "PUT", "DELETE", "PATCH")
 
 
-def build_app(cloud: Cloud) -> Starlette:
+def build_app(
+    cloud: Cloud, admin_token: str | None = None, *, hosts: Collection[str] = LOOPBACK, more: Sequence[Route] = ()
+) -> Starlette:
     """Give the API below `/v1` and its admin interface below `/_lab`.
 
     Args:
         cloud: what answers. Whoever serves the app also runs `cloud.run()` in the same event loop.
+        admin_token: what opens the admin interface; None for an API without one.
+        hosts: names under which the admin interface may be asked.
+        more: further routes of the admin interface.
     """
     log = RequestLog()
     front = _Front(cloud, log)
     routes = [
+        *more,
         *admin_routes(cloud, log),
         Route("/{path:path}", front.answer, methods=list(_METHODS)),
     ]
-    return Starlette(routes=routes, exception_handlers={ApiError: _refuse})
+    guard = Middleware(Guard, token=admin_token, hosts=hosts)
+    return Starlette(routes=routes, middleware=[guard], exception_handlers={ApiError: _refuse})
 
 
 async def _refuse(_: Request, refusal: Exception) -> Response:

@@ -12,15 +12,16 @@ _SECONDS = 30.0
 
 
 class LabClient:
-    """Talks to a running lab: `endpoint` ends in `/v1`."""
+    """Talks to a running lab: `endpoint` ends in `/v1`; its own interface wants `admin_token`."""
 
-    def __init__(self, endpoint: str, token: str) -> None:
+    def __init__(self, endpoint: str, token: str, admin_token: str) -> None:
         self._endpoint = endpoint
         self._token = token
+        self._admin_token = admin_token
 
     def api(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """Call the Hetzner API, `path` from after `/v1`. Raises urllib.error.HTTPError."""
-        return self._call(method, self._endpoint + path, body)
+        return self._call(method, self._endpoint + path, body, self._token)
 
     def hosts(self) -> list[dict[str, Any]]:
         """List the hosts."""
@@ -34,10 +35,10 @@ class LabClient:
 
     def lab(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """Call the lab's own interface, `path` from after `/_lab/`."""
-        return self._call(method, f"{self._endpoint.removesuffix('/v1')}/_lab/{path}", body)
+        return self._call(method, f"{self._endpoint.removesuffix('/v1')}/_lab/{path}", body, self._admin_token)
 
-    def _call(self, method: str, url: str, body: dict[str, Any] | None) -> dict[str, Any]:
-        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
+    def _call(self, method: str, url: str, body: dict[str, Any] | None, token: str) -> dict[str, Any]:
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(url, data, headers, method=method)
         try:

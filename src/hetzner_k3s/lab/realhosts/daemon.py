@@ -20,6 +20,7 @@ from starlette.applications import Starlette
 
 from hetzner_k3s.lab.cloud.cloud import Cloud
 from hetzner_k3s.lab.http.app import build_app
+from hetzner_k3s.lab.http.guard import LOOPBACK
 from hetzner_k3s.lab.http.listening import listen
 from hetzner_k3s.lab.realhosts import storage
 from hetzner_k3s.lab.realhosts.fabric import Fabric
@@ -63,8 +64,9 @@ async def _serve(settings: Settings, state: StateFolder) -> None:
     _prepare_layer(settings, state)
     machines = RealMachines(_plant(settings, state), fabric)
     cloud = Cloud(SystemClock(), SystemRng(), machines, settings.latency, {state.token.read_text(): PROJECT})
-    api = build_app(cloud)
-    api.router.routes[:0] = hosts_routes(machines, fabric)
+    api = build_app(
+        cloud, state.admin_token.read_text(), hosts={*LOOPBACK, OPERATOR}, more=hosts_routes(machines, fabric)
+    )
     tasks = [
         asyncio.create_task(cloud.run()),
         asyncio.create_task(_http(api, socket.socket(fileno=settings.listener), listen(OPERATOR, 80))),

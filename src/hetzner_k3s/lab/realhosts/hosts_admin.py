@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from hetzner_k3s.lab.cloud.machines import MachineSpec
+from hetzner_k3s.lab.realhosts.command import CommandError
 from hetzner_k3s.lab.realhosts.fabric import Fabric
 from hetzner_k3s.lab.realhosts.machines import RealMachines
 
@@ -18,7 +19,7 @@ _Fault = Callable[[], Awaitable[None]]
 
 
 def hosts_routes(machines: RealMachines, fabric: Fabric) -> list[Route]:
-    """Give the routes; like the rest of `/_lab` they need no token.
+    """Give the routes; like the rest of `/_lab` they want the admin token.
 
     `GET /_lab/hosts`; `POST /_lab/hosts/{name}/{fault}` with the faults `kill` (the power is cut; the cloud sees a
     server that is off), `cut-ssh`, `cut-public`, `cut-private`, `cut-private-to?host=NAME`, `heal` (undoes all cuts),
@@ -49,7 +50,10 @@ class _HostsAdmin:
         fault = self._faults(spec.server_id, other).get(request.path_params["fault"])
         if fault is None:
             return _unknown(f"fault {request.path_params['fault']}")
-        await fault()
+        try:
+            await fault()
+        except (OSError, LookupError, CommandError) as problem:
+            return JSONResponse({"error": f"that cannot be done to {spec.name} now: {problem}"}, status_code=409)
         return Response(status_code=204)
 
     def _faults(self, server_id: int, other: MachineSpec | None) -> dict[str, _Fault]:

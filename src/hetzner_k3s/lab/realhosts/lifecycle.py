@@ -10,7 +10,8 @@ import string
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
@@ -33,6 +34,7 @@ _DAEMON = "daemon"
 _OPERATORS = "operators"
 _TERM_SECONDS = 10.0
 _KILL_SECONDS = 30.0
+_ALPHABET = string.ascii_letters + string.digits
 _TOKEN_LENGTH = 64  # as at Hetzner (HETZNER_API.md 2)
 
 
@@ -66,7 +68,7 @@ class Running:
 
     def client(self) -> LabClient:
         """Give access to the lab's API and its own interface."""
-        return LabClient(self.endpoint, self.token)
+        return LabClient(self.endpoint, self.token, self.state.admin_token.read_text())
 
 
 def up(folder: Path, latency: str, k3s_binary: Path | None, say: Callable[[str], None]) -> Running:
@@ -77,7 +79,7 @@ def up(folder: Path, latency: str, k3s_binary: Path | None, say: Callable[[str],
     _require_support(folder)
     state = StateFolder(folder)
     try:
-        with state.locked(wait=False):
+        with state.locked(wait=False), _usual_modes():
             return _up_locked(state, latency, k3s_binary, say)
     except BlockingIOError:
         raise LabError(f"another `lab up` or `lab down` is at work on {state.folder}") from None
@@ -143,9 +145,23 @@ def _filesystem(folder: Path) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
+@contextmanager
+def _usual_modes() -> Iterator[None]:
+    """Make files with the modes that a system expects, whatever the user's umask: a host's root folder is one of them.
+
+    Others are kept out by the lab's own folders, which are closed.
+    """
+    before = os.umask(0o022)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
 def _up_locked(state: StateFolder, latency: str, k3s_binary: Path | None, say: Callable[[str], None]) -> Running:
     if state.is_foreign:
         raise LabUnsupported(f"{state.folder} is not empty and holds no lab", hint="choose another --state")
+    state.close()
     if state.daemon() is not None:
         raise LabError(f"a lab is running already (state in {state.folder})", hint="end it: hetzner-k3s lab down")
     if crashed := state.read_record():
@@ -163,8 +179,8 @@ def _up_locked(state: StateFolder, latency: str, k3s_binary: Path | None, say: C
 
 def _start(state: StateFolder, record: Record, k3s_binary: Path | None, say: Callable[[str], None]) -> Running:
     rootfs = _rootfs(say)
-    state.token.touch(mode=0o600)
-    state.token.write_text("".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(_TOKEN_LENGTH)))
+    for path in (state.token, state.admin_token):
+        state.write_secret(path, "".join(secrets.choice(_ALPHABET) for _ in range(_TOKEN_LENGTH)))
     raise_limit(state.name)
     record.group.create()
     for part in (_DAEMON, _OPERATORS):

@@ -31,10 +31,11 @@ def ensure_rootfs(before_build: Callable[[], None] = lambda: None) -> Path:
 
     Raises RootfsBuildError or NoAptSourceError. What an interrupted build leaves is never taken for finished.
     """
+    cache_dir().mkdir(parents=True, exist_ok=True)
+    cache_dir().chmod(0o700)  # a system's setuid programs, which nobody keeps up to date, are not for others
     target = cache_dir() / f"{SUITE}-{recipe_hash()}"
     if target.is_dir():
         return target
-    cache_dir().mkdir(parents=True, exist_ok=True)
     with _build_lock():
         if not target.is_dir():
             before_build()

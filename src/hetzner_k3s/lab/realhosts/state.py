@@ -53,6 +53,7 @@ class StateFolder:
         self.folder = folder.resolve()
         self.name = "hk3s-" + hashlib.sha256(str(self.folder).encode()).hexdigest()[:8]
         self.token = self.folder / "token"
+        self.admin_token = self.folder / "admin-token"
         self.log = self.folder / "daemon.log"
         self.hosts = self.folder / "hosts"
         self.layer = self.folder / "layer"
@@ -72,7 +73,7 @@ class StateFolder:
     def _lock(self, wait: bool) -> int:
         path = self.folder / "lock"
         while True:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self._make()
             lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
@@ -83,6 +84,25 @@ class StateFolder:
             if path.exists() and os.fstat(lock).st_ino == path.stat().st_ino:
                 return lock
             os.close(lock)
+
+    def _make(self) -> None:
+        """Make the folder, for its owner alone whatever the umask; one that is there may hold something else."""
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self.folder.mkdir(mode=0o700)
+        except FileExistsError:
+            return
+        self.close()
+
+    def close(self) -> None:
+        """Let nobody but its owner in: below lie what root made inside of hosts, setuid programs among it."""
+        self.folder.chmod(0o700)
+
+    def write_secret(self, path: Path, text: str) -> None:
+        """Write a file for its owner alone."""
+        path.unlink(missing_ok=True)
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            file.write(text)
 
     @property
     def is_foreign(self) -> bool:
