@@ -238,7 +238,7 @@ def test_status_of_nothing() -> None:
 prod: not born yet
 health  degraded
         not as the file wants them: prod-master1, prod-master2, prod-master3
-        `create` would take 20 steps
+        `create` would take 21 steps
 k3s     none runs; the file says v1.36.3+k3s1
 
 SERVER        ID  HETZNER  ADDRESS  HOST  K3S  ETCD  NODE

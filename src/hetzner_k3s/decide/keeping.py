@@ -30,12 +30,17 @@ def keep_tokens(basis: Basis) -> Opinion | None:
 
 def is_kept(basis: Basis) -> bool | None:
     """Check whether this machine keeps the cluster's tokens; None while no master tells which they are."""
-    seed = basis.plane.seed
-    running = _running(seed.facts) if seed is not None and seed.facts is not None else None
+    running = current(basis)
     if running is None:
         return None
     kept = ((held.server, held.agent) for held in held_tokens.kept_here(basis))
     return (running.server, running.agent) in kept
+
+
+def current(basis: Basis) -> HeldTokens | None:
+    """Return the cluster's tokens; None while no master tells which they are."""
+    seed = basis.plane.seed
+    return _running(seed.facts) if seed is not None and seed.facts is not None else None
 
 
 def _running(facts: HostFacts) -> HeldTokens | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from hetzner_k3s.decide import addons, clocks, kubeconfig
+from hetzner_k3s.decide import addons, clocks, keeping, kubeconfig
 from hetzner_k3s.decide.basis import Basis, basis_of
 from hetzner_k3s.decide.forecast import forecast
 from hetzner_k3s.model import lookup
@@ -36,7 +36,11 @@ def pending(spec: ClusterSpec, state: ClusterState, intent: Intent, ahead: Forec
     if basis.plane.record.phase is not Phase.BORN:
         return ahead
     impersonal = _as_its_owner(basis)
-    shown = ahead if impersonal == state else forecast(spec, impersonal, intent)
+    if impersonal == state and not ahead.refusals:
+        shown = ahead
+    else:  # where one comes from is this machine's, too
+        somewhere = replace(intent, consents=replace(intent.consents, skip_address_check=True))
+        shown = forecast(spec, impersonal, somewhere)
     return replace(shown, waves=tuple(wave for steps in shown.waves if (wave := tuple(filter(_is_clusters, steps)))))
 
 
@@ -44,7 +48,9 @@ def _as_its_owner(basis: Basis) -> ClusterState:
     spec, state = basis.spec, basis.state
     wanted = kubeconfig.wanted(basis)
     ca, servers = (None, {}) if wanted is None else wanted
-    state = replace(state, local=replace(state.local, kubeconfig_ca=ca, kubeconfig_servers=servers))
+    tokens = keeping.current(basis)
+    kept = state.local.kept if tokens is None or keeping.is_kept(basis) else (tokens, *state.local.kept)
+    state = replace(state, local=replace(state.local, kubeconfig_ca=ca, kubeconfig_servers=servers, kept=kept))
     state = _with_right_clock(state)
     if lookup.ssh_key(spec, state.view) is not None:
         return state
