@@ -9,20 +9,25 @@ import asyncio
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any, Final, TypeVar
 
 import anyio.to_thread
 
 from hetzner_k3s.model.errors import Fate, StorageError
+from hetzner_k3s.model.printable import excerpt, printable
 from hetzner_k3s.model.snapshots import StoredSnapshot
 from hetzner_k3s.model.spec import S3Spec
 
 T = TypeVar("T")
 
-_CONNECT_SECONDS: Final = 5.0
-_READ_SECONDS: Final = 60.0
 _THREADS: Final = 10
 _METADATA: Final = "x-amz-meta-k3s-"
+_WORDS: Final = 500
+_OBJECTS_MOST: Final = 10_000
+_OBJECT_BYTES: Final = 16 << 30
+_UNREADABLE: Final = (SyntaxError, AttributeError, TypeError, LookupError, ArithmeticError, RecursionError)
+"""What the library raises over an answer that is none; XML that cannot be parsed is a `SyntaxError`."""
 
 
 class S3Objects:
@@ -40,26 +45,32 @@ class S3Objects:
     async def snapshots(self, folder: str) -> tuple[StoredSnapshot, ...]:
         """List the objects that lie directly in a folder, with what k3s wrote beside them."""
         prefix = f"{folder}/" if folder else ""
-        listed = await self._call(lambda client: list(client.list_objects(self._s3.bucket, prefix)))
-        names = [entry.object_name.removeprefix(prefix) for entry in listed if not entry.is_dir]
-        found = await asyncio.gather(*(self._look(folder, name) for name in names if name))
+        names = await self._call(lambda client: self._names(client, prefix))
+        found = await asyncio.gather(*(self._look(folder, name) for name in names))
         return tuple(snapshot for snapshot in found if snapshot is not None)
+
+    def _names(self, client: Any, prefix: str) -> list[str]:
+        """List the plain names in a folder; what else a bucket holds, k3s did not write."""
+        listed = list(islice(client.list_objects(self._s3.bucket, prefix), _OBJECTS_MOST + 1))
+        if len(listed) > _OBJECTS_MOST:
+            raise ValueError(f"it holds more than {_OBJECTS_MOST} objects")
+        names = [entry.object_name.removeprefix(prefix) for entry in listed if not entry.is_dir]
+        return [name for name in names if name and "/" not in name and name.isprintable()]
 
     async def _look(self, folder: str, name: str) -> StoredSnapshot | None:
         """Ask for one object; None where a retention took it away since it was listed."""
 
-        def stat(client: Any) -> Any:
+        def stat(client: Any) -> StoredSnapshot | None:
             from minio.error import S3Error
 
             try:
-                return client.stat_object(self._s3.bucket, _key(folder, name))
+                return _snapshot(folder, name, client.stat_object(self._s3.bucket, _key(folder, name)))
             except S3Error as error:
                 if error.code in {"NoSuchKey", "NoSuchObject"}:
                     return None
                 raise
 
-        found = await self._call(stat)
-        return None if found is None else _snapshot(folder, name, found)
+        return await self._call(stat)
 
     async def copy(self, snapshot: StoredSnapshot, folder: str, name: str) -> None:
         """Copy a snapshot within the bucket, with what k3s wrote beside it."""
@@ -82,6 +93,8 @@ class S3Objects:
             with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
                 for part in answer.stream(1 << 20):
                     file.write(part)
+                    if file.tell() > min(snapshot.size, _OBJECT_BYTES):
+                        raise ValueError(f"{snapshot.name} is longer than it said")
         finally:
             answer.close()
             answer.release_conn()
@@ -90,23 +103,18 @@ class S3Objects:
         def run() -> T:
             with _translated(self._s3, fate):
                 self._client = self._client or _open(self._s3)
+                self._client._http.begin()
                 return work(self._client)
 
         return await anyio.to_thread.run_sync(run, limiter=self._threads, abandon_on_cancel=True)
 
 
 def _open(s3: S3Spec) -> Any:
-    import certifi
-    import urllib3
     from minio import Minio
 
-    pool = urllib3.PoolManager(
-        timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=_READ_SECONDS),
-        retries=urllib3.Retry(total=2, backoff_factor=0.3, status_forcelist=[500, 502, 503, 504]),
-        maxsize=_THREADS,
-        cert_reqs="CERT_REQUIRED",
-        ca_certs=os.environ.get("SSL_CERT_FILE") or certifi.where(),
-    )
+    from hetzner_k3s.adapters.s3_pool import Pool
+
+    pool: Any = Pool(f"{'http' if s3.insecure else 'https'}://{s3.endpoint}", _THREADS)
     client: Any = Minio(
         s3.endpoint,
         access_key=s3.access_key.reveal(),
@@ -130,12 +138,15 @@ def _translated(s3: S3Spec, fate: Fate) -> Iterator[None]:
     try:
         yield
     except S3Error as error:
-        refused = f"{where}, refused: {error.code} ({error.message})"
+        refused = f"{where}, refused: {excerpt(str(error.code), 100)} ({excerpt(str(error.message), _WORDS)})"
         raise StorageError(refused, fate=Fate.DID_NOT_HAPPEN, hint="Check datastore.etcd.s3_* in the file.") from None
     except (HTTPError, MinioException, OSError) as error:
         raise StorageError(f"{where}, did not answer ({type(error).__name__})", fate=fate) from None
     except ValueError as error:
-        raise StorageError(f"{where}, cannot be asked: {error}", fate=Fate.DID_NOT_HAPPEN) from None
+        raise StorageError(f"{where}, cannot be asked: {excerpt(str(error), _WORDS)}", fate=fate) from None
+    except _UNREADABLE as error:
+        told = f"{where}, answered with what cannot be read ({type(error).__name__})"
+        raise StorageError(told, fate=fate) from None
 
 
 def _key(folder: str, name: str) -> str:
@@ -143,11 +154,14 @@ def _key(folder: str, name: str) -> str:
 
 
 def _snapshot(folder: str, name: str, stat: Any) -> StoredSnapshot:
-    beside = {key.lower(): value for key, value in (stat.metadata or {}).items()}
+    beside = {str(key).lower(): printable(str(value)) for key, value in (stat.metadata or {}).items()}
+    size = int(stat.size or 0)
+    if not 0 <= size < 1 << 63:
+        raise ValueError(f"the size of {name} is none")
     return StoredSnapshot(
         name=name,
         folder=folder,
-        size=int(stat.size or 0),
+        size=size,
         modified=stat.last_modified.timestamp() if stat.last_modified else 0.0,
         cluster_uid=beside.get(f"{_METADATA}cluster-id"),
         token_hash=beside.get(f"{_METADATA}token-hash"),
