@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -53,6 +54,18 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadSco
 
     config.option.loadscopereorder = False  # it would put files of many quick tests first
     return Together(config, log)
+
+
+@pytest.fixture
+def no_collection() -> Iterator[None]:
+    """Collect no garbage during a test that reads deep documents.
+
+    A finalizer that runs at the limit of recursion fails, and pytest would tell it as that test's failure.
+    """
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
 
 
 @pytest.fixture

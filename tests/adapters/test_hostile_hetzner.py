@@ -20,6 +20,8 @@ from hetzner_k3s.model.cloud import CloudView, FirewallRule, ServerOrder
 from hetzner_k3s.model.errors import CloudError, CloudUnavailable, Fate
 from hetzner_k3s.model.secrets import Secret
 
+pytestmark = pytest.mark.usefixtures("no_collection")
+
 FEW = settings(max_examples=10, deadline=None)
 TOKEN = "the-hetzner-token-of-this-test"
 

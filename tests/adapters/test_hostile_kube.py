@@ -25,6 +25,8 @@ from hetzner_k3s.model.kube import KubeNode, KubeView, Leaving, NodeLoad, Pod
 from hetzner_k3s.model.operations import Operation
 from hetzner_k3s.model.secrets import Secret
 
+pytestmark = pytest.mark.usefixtures("no_collection")
+
 MASTER = HostTarget(server_id=1, name="m1", address="127.0.0.1", port=22, keys={})
 ADMIN = AdminKubeconfig(ca="YQ==", certificate="YQ==", key=Secret("YQ=="))
 FEW = settings(max_examples=8, deadline=None)

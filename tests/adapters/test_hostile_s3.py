@@ -20,6 +20,8 @@ from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.snapshots import StoredSnapshot
 from hetzner_k3s.model.spec import S3Spec
 
+pytestmark = pytest.mark.usefixtures("no_collection")
+
 FEW = settings(max_examples=40, deadline=None)
 HIDDEN = "the-secret-key-of-s3"
 XML = {"Content-Type": "application/xml"}

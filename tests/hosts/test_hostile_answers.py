@@ -33,6 +33,8 @@ from hetzner_k3s.model.operations import (
 )
 from hetzner_k3s.model.secrets import Secret, masked
 
+pytestmark = pytest.mark.usefixtures("no_collection")
+
 MARK = "0123456789abcdef"
 SNAPSHOT = {"name": "a", "size": 5, "created": 1.0}
 ANSWERS: dict[str, Any] = {

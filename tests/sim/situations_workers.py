@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from hetzner_k3s.lab.simulated.faults import Rebuilt, ServerDeleted, SshDenied, SshSilent
+from hetzner_k3s.lab.simulated.faults import AnswersGarbled, Rebuilt, ServerDeleted, SshDenied, SshSilent
 from hetzner_k3s.model.errors import ExitCode
 from hetzner_k3s.model.operations import K3sRole
 
@@ -39,6 +39,20 @@ async def _(story: Story) -> None:
     await story.happens(SshDenied(WORKER1))
     said(await story.refuses("worker.denied"), "worker.denied", "in again (authorized_keys of root)")
     await story.heals(SshDenied(WORKER1))
+
+
+@_tell("one-answers-what-nobody-can-read", converges(MASTER1))
+async def _(story: Story) -> None:
+    """It is not known how that one is, and why; every other host is still looked at, and repaired."""
+    await story.happens(AnswersGarbled(WORKER1))
+    refusal = said(await story.refuses("worker.unreachable"), "worker.unreachable", "delete the server at Hetzner")
+    assert "unreadable answer" in refusal.saw
+    await story.happens(ServerDeleted(MASTER1))
+    run = await story.create()
+    assert run.code is ExitCode.REFUSED, run.story()
+    assert run.refused == ("worker.unreachable",), run.story()
+    assert story.world.server(MASTER1) is not None
+    await story.heals(AnswersGarbled(WORKER1))
 
 
 @_tell("another-machine-answers-for-one", recovers())

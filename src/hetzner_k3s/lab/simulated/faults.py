@@ -257,6 +257,22 @@ class SshDenied(_OnHost):
 
 
 @dataclass(frozen=True)
+class AnswersGarbled(_OnHost):
+    """A host that was broken into answers with anything but what it was asked."""
+
+    name: str
+
+    async def strike(self, world: World) -> None:
+        """Answer so from now on."""
+        world.host(self.name).ssh.garbled = True
+
+    async def heal(self, world: World) -> None:
+        """Answer as ever."""
+        for host in _hosts(world, self.name):
+            host.ssh.garbled = False
+
+
+@dataclass(frozen=True)
 class SshCut(_OnHost):
     """Every open connection to a host breaks, once."""
 

@@ -57,11 +57,13 @@ class JournalLine:
 class Ssh:
     """What is wrong with a host's SSH: `silent` drops packets, `denied` refuses our key, `slow` multiplies every wait.
 
-    `lag` are seconds before an operation begins, while k3s goes on as ever. `cuts` are the connections that a cut ends.
+    A `garbled` one answers every question with what nobody can read, as the adapter finds it. `lag` are seconds before
+    an operation begins, while k3s goes on as ever. `cuts` are the connections that a cut ends.
     """
 
     silent: bool = False
     denied: bool = False
+    garbled: bool = False
     slow: float = 1.0
     lag: float = 0.0
     cuts: dict[asyncio.Future[None], None] = field(default_factory=dict)

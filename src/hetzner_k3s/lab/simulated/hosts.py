@@ -122,6 +122,8 @@ class SimulatedHosts:
         work = host.spawn(host_operations.carry_out(host, operation, key))
         try:
             answer = await _unless_cut(host, work)
+            if host.ssh.garbled:
+                raise refusal.failed("unreadable answer: it is no JSON: '\\x1b]0;owned'")
             return replace(answer, seen_from=self._address) if isinstance(answer, HostFacts) else answer
         except _Cut as cut:
             work.cancel()
