@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import replace
 
 from hetzner_k3s.lab.k3s import tokens
+from hetzner_k3s.lab.simulated import faults
 from hetzner_k3s.lab.simulated.faults import ApiFault, CutOff, PoweredOff, ServerDeleted, SshDenied, SshSilent, until
 from hetzner_k3s.lab.simulated.world import OTHER_TOKEN
 from hetzner_k3s.model.consents import Consents
@@ -85,7 +87,7 @@ async def _(story: Story) -> None:
     await story.happens(ServerDeleted(MASTER1))
     mischief.make_server(story.world, MASTER1, mischief.master_labels())
     await mischief.servers_run(story.world)
-    said(await story.refuses("server.by-hand"), "server.by-hand", "Delete it at Hetzner")
+    said(await story.refuses("server.by-hand"), "server.by-hand", "delete it at Hetzner")
     await story.happens(ServerDeleted(MASTER1))
 
 
@@ -251,3 +253,20 @@ async def _(story: Story) -> None:
         mischief.server_unit_stopped(story.world.host(name))
         mischief.start(story.world.host(name))
         await asyncio.sleep(60)
+
+
+@_tell("the-only-master-lost-its-labels-and-has-them-back", recovers(), spec=a_spec(1, 0))
+async def _(story: Story) -> None:
+    """It was "rename or delete that server" beside "delete no server": of the cluster's only copy."""
+    server, host = story.world.server(MASTER1), story.world.host(MASTER1)
+    assert server is not None
+    _label(story, server.id, {})
+    refused = await story.refuses("server.foreign", "masters.none-healthy")
+    said(refused, "server.foreign", f"add-label {MASTER1} cluster=prod role=master", "hetzner-k3s/host-key")
+    assert not [r for r in refused.told.refusals if "or delete" in r.you_can.lower()], refused.told.refusals
+    _label(story, server.id, {"cluster": "prod", "role": "master", "hetzner-k3s/host-key": host.disk.host_key})
+
+
+def _label(story: Story, server: int, labels: dict[str, str]) -> None:
+    answer = faults.ask(story.world, "PUT", f"/servers/{server}", json.dumps({"labels": labels}).encode())
+    assert "error" not in answer, answer

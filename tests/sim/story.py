@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
+from tests.decide.agreement import contradictions
+
 from hetzner_k3s.lab.k3s.api.resources import CONFIGMAPS
 from hetzner_k3s.lab.simulated.faults import Fault
 from hetzner_k3s.lab.simulated.operator_machine import OperatorMachine
@@ -61,6 +63,7 @@ class Story:
             self.world, self.spec, kill_at=kill_at, machine=machine, consents=consents, skew=skew, **more
         )
         self.runs.append(run)
+        assert not contradictions(run.told.refusals), run.story()
         return run
 
     async def delete(self, *, kill_at: int | str | None = None) -> Run:

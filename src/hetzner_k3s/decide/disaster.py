@@ -8,6 +8,8 @@ killed is gone on with by the same command.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hetzner_k3s.decide import past, predictions, quorum, tokens
 from hetzner_k3s.decide.basis import Basis, Opinion
 from hetzner_k3s.decide.birth import found_servers
@@ -300,8 +302,8 @@ def reset_fits(basis: Basis) -> tuple[Refusal, ...]:
     if basis.plane.seed is not None:
         return (unfit(_flag(basis), f"Quorum is not lost. {_fates(basis)}", "Run `create` without that option."),)
     saw = "Enough masters for a quorum run with their data, and it comes back when they reach one another. "
-    can = "Repair the network between them, or delete the servers that are really lost."
-    return (unfit(_flag(basis), saw + _fates(basis), can),)
+    lost = "Or delete the servers that are really lost."
+    return (replace(unfit(_flag(basis), saw + _fates(basis), "Repair the network between them."), or_delete=lost),)
 
 
 def _has_no_data(basis: Basis, master: MasterView) -> Refusal:

@@ -67,8 +67,8 @@ def _other_ca(basis: Basis, name: str, ca: str) -> Refusal:
         code="identity.other",
         saw=f"The disk of {name} holds CA {ca[:8]}; the birth record says CA {(basis.plane.record.ca or '')[:8]}.",
         why="It holds data of another cluster; started, it would go on with that one.",
-        you_can=f"Find out whose data it is.{split.how_to_keep(basis)} Or, if it may go, delete the server at Hetzner "
-        "and run `create` again.",
+        you_can=f"Find out whose data it is.{split.how_to_keep(basis)}",
+        or_delete="Or, if it may go, delete the server at Hetzner and run `create` again.",
     )
 
 
@@ -240,8 +240,10 @@ def hosts_are_known(basis: Basis) -> tuple[Refusal, ...]:
             why="Another machine may answer at that address, so nothing was sent to it."
             if master.stage is Stage.KEY_CHANGED
             else "Without a session its state is unknown, and unknown is not absent.",
-            you_can="Look through Hetzner's console which machine it is, and give it its old host key back. If it is "
-            "lost, delete the server at Hetzner and run `create` again."
+            or_delete="If it is lost, delete the server at Hetzner and run `create` again."
+            if master.stage is Stage.KEY_CHANGED
+            else "",
+            you_can="Look through Hetzner's console which machine it is, and give it its old host key back."
             if master.stage is Stage.KEY_CHANGED
             else "Give the key of networking.ssh that this server was made with, or let it in again (authorized_keys "
             "of root).",

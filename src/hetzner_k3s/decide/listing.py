@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hetzner_k3s.decide import new_cluster
 from hetzner_k3s.decide.basis import Basis
+from hetzner_k3s.decide.labels import give_labels_back
 from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.facts import Unknown
@@ -68,7 +69,7 @@ def names_are_ours(basis: Basis) -> tuple[Refusal, ...]:
     roles = {s.name: s.role for s in basis.spec.servers()}
     wanted = roles.keys()
     foreign = [s for s in basis.view.servers if s.name in wanted and not _ours(basis, s, roles[s.name])]
-    return (*map(_foreign, foreign), *_renamed(basis, masters_of_other_names(basis)))
+    return (*(_foreign(basis, s) for s in foreign), *_renamed(basis, masters_of_other_names(basis)))
 
 
 def masters_of_other_names(basis: Basis) -> tuple[Server, ...]:
@@ -93,13 +94,20 @@ def _named_like_a_master(basis: Basis, server: Server) -> bool:
     return naming.LABEL_CLUSTER not in server.labels and pattern.fullmatch(server.name) is not None
 
 
-def _foreign(server: Server) -> Refusal:
+def _foreign(basis: Basis, server: Server) -> Refusal:
+    """Refuse a server that may have lost its labels, or be another's: of a born cluster it may be the only master."""
+    born = basis.plane.record.phase is Phase.BORN
+    ours = f"If it is the cluster's, {give_labels_back(basis, server)} " if born else ""
     return Refusal(
         code="server.foreign",
         saw=f"Server {server.name} (id {server.id}) exists, but does not carry the labels of this cluster.",
         why="It is not ours to use or to change, and its name is needed.",
-        you_can="Rename or delete that server, or choose another cluster_name.",
+        you_can=f"{ours}If it is somebody else's, rename it" + (" and run `create` again." if born else _OR_ANOTHER),
+        keeps_servers=born,
     )
+
+
+_OR_ANOTHER = " or delete it, or choose another cluster_name."
 
 
 def _renamed(basis: Basis, servers: tuple[Server, ...]) -> tuple[Refusal, ...]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hetzner_k3s.decide import disaster, losses, power, quorum, tokens
 from hetzner_k3s.decide.basis import Basis
 from hetzner_k3s.decide.control_plane import TROUBLED, MasterView, Stage, holds_no_member
 from hetzner_k3s.decide.former import is_former, is_of_this_cluster, may_be_wiped
 from hetzner_k3s.decide.healthy import healthy_names, others_serve, witnesses
+from hetzner_k3s.decide.labels import give_labels_back
 from hetzner_k3s.decide.machines import whereabouts
 from hetzner_k3s.decide.replacement import discarded, flag
 from hetzner_k3s.decide.silence import address_explained, known_of_silence
@@ -28,8 +31,9 @@ def healthy_master_left(basis: Basis) -> tuple[Refusal, ...]:
     born += f"{(record.uid or '-')[:8]}); "
     seen = "; ".join(f"{m.name}: {_seen(m)}" for m in masters)
     left = sum(m.server is not None for m in masters)
+    keeps = not all(_is_removed(m) or losses.holds_no_data(m) for m in masters)
     advice = _GIVE_BACK if left >= quorum.majority(len(masters)) else _TOO_FEW_LEFT
-    if all(_is_removed(m) or losses.holds_no_data(m) for m in masters):
+    if not keeps:
         advice = _ONLY_REMOVED
     if differing := tokens.differing(masters):
         seen, advice = f"{seen}. {differing}", f"{_ONE_TOKEN} {advice}"
@@ -37,7 +41,8 @@ def healthy_master_left(basis: Basis) -> tuple[Refusal, ...]:
         known, cure = known_of_silence(basis)
         seen, advice = f"{seen}.{known}".removesuffix("."), f"{cure}{advice}"
     coming = sum(_has_data_and_runs(m) for m in masters)
-    return (_no_quorum(born, seen, advice, passing=coming >= quorum.majority(len(masters))),)
+    refusal = _no_quorum(born, seen, advice, passing=coming >= quorum.majority(len(masters)))
+    return (replace(refusal, keeps_servers=keeps),)
 
 
 def _is_removed(master: MasterView) -> bool:
@@ -126,7 +131,7 @@ def servers_are_ours(basis: Basis) -> tuple[Refusal, ...]:
     if basis.plane.record.phase is not Phase.BORN:
         return ()
     wanted = [server for spec in basis.spec.servers() if (server := basis.server(spec.name)) is not None]
-    return tuple(_by_hand(server) for server in wanted if _is_by_hand(basis, server))
+    return tuple(_by_hand(basis, server) for server in wanted if _is_by_hand(basis, server))
 
 
 def _is_by_hand(basis: Basis, server: Server) -> bool:
@@ -136,13 +141,14 @@ def _is_by_hand(basis: Basis, server: Server) -> bool:
     return not foreign and not ours and not (node is not None and node.machine == server.id)
 
 
-def _by_hand(server: Server) -> Refusal:
+def _by_hand(basis: Basis, server: Server) -> Refusal:
     return Refusal(
         code="server.by-hand",
         saw=f"Server {server.name} ({whereabouts(server)}) has a name and the labels of this cluster, but was not made "
         "by this tool: its labels do not say which host key it has.",
         why="Without that no connection to it can be trusted, and the cluster's token would go to whoever answers.",
-        you_can="Delete it at Hetzner and run `create` again: it is then made like any server that is missing.",
+        you_can=f"If it is the cluster's, {give_labels_back(basis, server)}",
+        or_delete="Or delete it at Hetzner and run `create` again: it is then made like any server that is missing.",
     )
 
 
@@ -218,6 +224,7 @@ def _troubled(basis: Basis, master: MasterView, server: Server) -> Refusal:
         saw=f"Master {master.name} ({whereabouts(server)}) is {master.stage.value}: {master.detail}.{known} "
         f"{_healthy(basis)}.",
         why="The server exists and may hold data; silence is not death, so it is neither replaced nor restarted.",
+        keeps_servers=not _may_go(basis, master),
         you_can=f"{cure or _FIRST[master.stage] + ' '}{_if_it_is_lost(basis, master)}",
         passing=master.stage is Stage.SILENT or (master.stage is Stage.SICK and _has_data_and_runs(master)),
     )
@@ -233,9 +240,17 @@ def _has_data_and_runs(master: MasterView) -> bool:
     return facts is not None and (facts.disk.wal or facts.on_database) and facts.server_unit.runs
 
 
+def _may_go(basis: Basis, master: MasterView) -> bool:
+    return others_serve(basis, master) or _is_unborn_and_new(basis, master)
+
+
+def _is_unborn_and_new(basis: Basis, master: MasterView) -> bool:
+    return basis.plane.record.phase is not Phase.BORN and master.stage is Stage.REBUILT
+
+
 def _if_it_is_lost(basis: Basis, master: MasterView) -> str:
     """Say how it is replaced, unless too few healthy voters would be left without it."""
-    if basis.plane.record.phase is not Phase.BORN and master.stage is Stage.REBUILT:
+    if _is_unborn_and_new(basis, master):
         return "Nothing was born yet, and its disk is new: delete that server at Hetzner and run `create` again."
     if others_serve(basis, master):
         return _discard(master)

@@ -55,5 +55,6 @@ def _unexplained(node: KubeNode, why: str) -> Refusal:
         code="node.unexplained",
         saw=f"The Node {node.name} belongs to a machine whose end is not proven: {why}.",
         why="Whether that machine still lives is unknown, and its successor would take its name.",
-        you_can="Give that server its old name back, or delete it at Hetzner, and run `create` again.",
+        you_can="Give that server its old name back, and run `create` again.",
+        or_delete="Or delete it at Hetzner, if what it holds may go.",
     )

@@ -58,7 +58,7 @@ from hetzner_k3s.decide.basis import Basis, Gate, Move, Note, Opinion, basis_of
 from hetzner_k3s.decide.concurrency import startable
 from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.identity import Phase
-from hetzner_k3s.model.plan import Intent, Plan, Refusal, StepKey, Verb
+from hetzner_k3s.model.plan import Intent, Plan, Refusal, StepKey, Verb, agreeing
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
 
@@ -279,7 +279,7 @@ def _refusals(basis: Basis, gates: tuple[Gate, ...]) -> tuple[Refusal, ...]:
     """
     asked = gates if isinstance(basis.state.cloud, Known) else (listing.listing_complete,)
     asked = WHILE_FENCING if asked is GATES and split.is_fencing(basis) else asked
-    return tuple(refusal for gate in asked for refusal in gate(basis))
+    return agreeing(tuple(refusal for gate in asked for refusal in gate(basis)))
 
 
 def _opinions(basis: Basis) -> tuple[Opinion, ...]:

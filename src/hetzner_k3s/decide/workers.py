@@ -114,8 +114,8 @@ def _troubled(basis: Basis, worker: WorkerView, server: Server) -> Refusal:
         code=_CODE[worker.stage],
         saw=f"Worker {worker.name} ({whereabouts(server)}) {_clause(worker.stage)}: {worker.detail}.{known}",
         why="The server exists and may run workloads or hold local volumes; it is neither replaced nor restarted.",
-        you_can=f"{cure}{_ADVICE[worker.stage].format(worker.name)}; or delete the server at Hetzner and run `create` "
-        "again to have it made anew.",
+        you_can=f"{cure}{_ADVICE[worker.stage].format(worker.name)}.",
+        or_delete="Or delete the server at Hetzner and run `create` again to have it made anew.",
         passing=worker.stage is Stage.SICK and worker.facts is not None and worker.facts.agent_unit.runs,
     )
 

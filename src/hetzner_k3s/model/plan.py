@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from hetzner_k3s.model.consents import Consents
@@ -101,7 +101,8 @@ class Refusal:
     """Why nothing is done; `code` is stable, the texts say what was seen, why we hold still, and what can be done.
 
     `passing` says that an election or a restart under way may clear it up: a run looks again before it gives up, for as
-    many seconds as `patience` says.
+    many seconds as `patience` says. `or_delete` is the other way out, which deletes a server; `keeps_servers` says that
+    none may be deleted now, and then no refusal beside this one offers it (`agreeing`).
     """
 
     code: str
@@ -110,6 +111,17 @@ class Refusal:
     you_can: str
     passing: bool = False
     patience: float = PATIENCE
+    or_delete: str = ""
+    keeps_servers: bool = False
+
+
+def agreeing(refusals: tuple[Refusal, ...]) -> tuple[Refusal, ...]:
+    """Return refusals whose advice does not contradict itself: where one keeps every server, none offers a deletion."""
+    kept = any(refusal.keeps_servers for refusal in refusals)
+    return tuple(
+        replace(r, you_can=r.you_can if kept or not r.or_delete else f"{r.you_can} {r.or_delete}", or_delete="")
+        for r in refusals
+    )
 
 
 @dataclass(frozen=True, slots=True)
