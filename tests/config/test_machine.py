@@ -55,6 +55,20 @@ def test_paths_start_at_home_or_here(
     assert load_text(minimal).spec.kubeconfig_path == f"{tmp_path}/kubeconfig"
 
 
+def test_the_same_file_finds_its_keys_from_every_directory(
+    load_text: Load, minimal: dict[str, Any], home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """`status` ended with 2 in every directory but one."""
+    folder = load_text(minimal).path.absolute().parent
+    for name in ("id_rsa", "id_rsa.pub"):
+        (folder / name).write_bytes((home / ".ssh" / name).read_bytes())
+    ssh = {"private_key_path": "./id_rsa", "public_key_path": "id_rsa.pub"}
+    monkeypatch.chdir("/")
+    spec = load_text(minimal | {"networking": {**minimal.get("networking", {}), "ssh": ssh}}).spec
+    assert Path(spec.ssh.private_key_path or "").samefile(folder / "id_rsa")
+    assert Path(spec.ssh.public_key_path).samefile(folder / "id_rsa.pub")
+
+
 def test_a_tilde_without_a_home(load_text: Load, minimal: dict[str, Any]) -> None:
     messages = _messages(lambda: load_text(minimal | {"kubeconfig_path": "~/k"}, HOME=""))
     assert "kubeconfig_path: starts with ~, but the environment variable HOME is not set" in messages

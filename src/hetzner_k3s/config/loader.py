@@ -44,7 +44,7 @@ def load(path: Path | str, environ: Mapping[str, str]) -> ConfigFile:
     diagnostics += _placed(document, empty_keys(document.empty))
     validated = validate(document.root)
     diagnostics += _placed(document, validated.findings)
-    found, facts = _checks(validated.configuration, environ)
+    found, facts = _checks(validated.configuration, environ, Path(path).parent)
     diagnostics += _placed(document, [finding for finding in found if not finding.touches(validated.broken)])
     if any(diagnostic.severity == "error" for diagnostic in diagnostics):
         raise ConfigError(diagnostics)
@@ -59,8 +59,10 @@ def _drop_private_keys(document: Document) -> None:
     document.empty = [key for key in document.empty if not str(key[0]).startswith("x-")]
 
 
-def _checks(configuration: Configuration, environ: Mapping[str, str]) -> tuple[list[Finding], machine.Machine]:
-    facts, found = machine.look(configuration, environ)
+def _checks(
+    configuration: Configuration, environ: Mapping[str, str], folder: Path
+) -> tuple[list[Finding], machine.Machine]:
+    facts, found = machine.look(configuration, environ, folder)
     for check in (*RULES, support.refusals, support.idle_settings):
         found += check(configuration)
     return found, facts

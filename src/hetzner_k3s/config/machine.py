@@ -36,6 +36,8 @@ class Machine:
 @dataclass(slots=True)
 class _Search:
     environ: Mapping[str, str]
+    folder: Path
+    """Where the configuration file lies."""
     findings: list[Finding] = field(default_factory=list)
 
     def complain(self, key: KeyPath, message: str) -> None:
@@ -53,14 +55,23 @@ class _Search:
             text = "."
         return Path(text).absolute()
 
+    def key_file(self, key: KeyPath, text: str) -> Path:
+        """Make the path of an SSH key absolute: from here, as in 2.6, else from where the configuration file lies.
 
-def look(configuration: Configuration, environ: Mapping[str, str]) -> tuple[Machine, list[Finding]]:
-    """Read what the configuration refers to; what is missing is a finding."""
+        So the same file does in every directory.
+        """
+        here = self.absolute(key, text)
+        beside = self.folder / text
+        return beside if not here.exists() and not text.startswith("~") and beside.is_file() else here
+
+
+def look(configuration: Configuration, environ: Mapping[str, str], folder: Path) -> tuple[Machine, list[Finding]]:
+    """Read what the configuration refers to; what is missing is a finding. The configuration lies in `folder`."""
     ssh = configuration.networking.ssh
-    search = _Search(environ)
+    search = _Search(environ, folder.absolute())
     s3, remarks = object_storage.look(configuration, environ)
     search.findings += remarks
-    public_key_path = search.absolute((*_SSH, "public_key_path"), ssh.public_key_path)
+    public_key_path = search.key_file((*_SSH, "public_key_path"), ssh.public_key_path)
     public_key = _public_key(search, public_key_path)
     machine = Machine(
         hetzner_token=_token(search, configuration),
@@ -91,7 +102,7 @@ def _kubeconfig_path(search: _Search, text: str) -> Path:
 
 def _private_key_path(search: _Search, text: str, public_key: str) -> Path:
     key: KeyPath = (*_SSH, "private_key_path")
-    path = search.absolute(key, text)
+    path = search.key_file(key, text)
     if not path.is_file():
         search.complain(key, f"there is no private key at {path} (use_agent: true takes it from the SSH agent)")
         return path
