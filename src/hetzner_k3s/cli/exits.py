@@ -25,7 +25,7 @@ def run(command: click.Command, arguments: Sequence[str]) -> int:
     except BrokenPipeError:  # `hetzner-k3s status | head`: the reader has seen enough
         return ExitCode.FAILED
     except Exception as error:  # noqa: BLE001 - the last resort: a bug must not look like a traceback to the user
-        return _configuration(error) or _bug(error)
+        return _configuration(error) or _local(error) or _bug(error)
 
 
 def _known(error: ProductError) -> int:
@@ -45,8 +45,19 @@ def _configuration(error: Exception) -> int:
     return ExitCode.USAGE
 
 
+def _local(error: Exception) -> int:
+    from hetzner_k3s.cli.local_trouble import explained
+
+    trouble = explained(error)
+    return _known(trouble) if trouble is not None else 0
+
+
 def _bug(error: Exception) -> int:
     from hetzner_k3s.cli.crash import write_report
 
-    say(f"error: this is a bug in hetzner-k3s: {type(error).__name__}; the details are in {write_report(error)}")
+    try:
+        details = f"the details are in {write_report(error)}"
+    except OSError as trouble:
+        details = f"its details could not be written ({trouble.strerror or trouble})"
+    say(f"error: this is a bug in hetzner-k3s: {type(error).__name__}; {details}")
     return ExitCode.BUG

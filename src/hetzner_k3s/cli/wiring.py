@@ -30,6 +30,8 @@ from hetzner_k3s.adapters.system import (
     read_given,
 )
 from hetzner_k3s.adapters.system.births import Project, project_key
+from hetzner_k3s.adapters.system.operator import state_directory
+from hetzner_k3s.adapters.system.places import demand_writable
 from hetzner_k3s.cli import library_log
 from hetzner_k3s.cli.output import say
 from hetzner_k3s.model.errors import ProductError
@@ -141,6 +143,15 @@ async def _open_outside(spec: ClusterSpec, given: GivenSnapshot | None) -> Async
     finally:
         await kube.close()
         await hosts.close()
+
+
+def demand_places(spec: ClusterSpec) -> None:
+    """Check that this machine lets a run write its journal and the kubeconfig, before anything is bought.
+
+    Raises:
+        LocalTrouble: it does not.
+    """
+    demand_writable(Path(spec.kubeconfig_path), state_directory(spec.name) / "births.jsonl")
 
 
 def _project(spec: ClusterSpec, endpoint: str) -> Project:

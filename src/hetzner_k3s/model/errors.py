@@ -76,6 +76,12 @@ class ProductError(Exception):
         self.hint = printable(hint)
 
 
+class LocalTrouble(ProductError):
+    """This machine does not let the run do what it has to: a full disk, a file of another user, a missing package."""
+
+    exit_code = ExitCode.USAGE
+
+
 class CloudError(ProductError):
     """The Hetzner API did not do what was asked."""
 

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
 
-from hetzner_k3s.adapters.system.files import make_private, write_private
+from hetzner_k3s.adapters.system.files import make_private, naming, write_private
 from hetzner_k3s.model.secrets import Secret
 
 SUMS: Final = "SHA256SUMS"
@@ -39,13 +39,16 @@ class BackupBundle:
     async def add_stream(self, name: str, pieces: AsyncIterator[bytes]) -> int:
         """Write what comes in pieces; gives its size in bytes."""
         digest, size = hashlib.sha256(), 0
-        with os.fdopen(os.open(self._part / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        path = self._part / name
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             async for piece in pieces:
                 digest.update(piece)
                 size += len(piece)
-                file.write(piece)
-            file.flush()
-            os.fsync(file.fileno())
+                with naming(path):
+                    file.write(piece)
+            with naming(path):
+                file.flush()
+                os.fsync(file.fileno())
         self._sums[name] = digest.hexdigest()
         return size
 

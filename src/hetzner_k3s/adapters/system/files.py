@@ -4,8 +4,20 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let a system error of a block name this file: a full disk names none, and a temporary file helps nobody."""
+    try:
+        yield
+    except OSError as trouble:
+        trouble.filename = str(path)
+        raise
 
 
 def write_private(path: Path, text: str) -> None:
@@ -14,6 +26,11 @@ def write_private(path: Path, text: str) -> None:
     A symbolic link is followed, so that a kubeconfig kept elsewhere stays where it is.
     """
     target = path.resolve()
+    with naming(target):
+        _replace(target, text)
+
+
+def _replace(target: Path, text: str) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     try:
@@ -61,9 +78,10 @@ def make_private(folder: Path) -> None:
 
 def append_private(path: Path, line: str) -> None:
     """Append a line to a file of mode 0600, and have it on the disk before returning."""
-    make_private(path.parent)
-    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    with os.fdopen(handle, "a", encoding="utf-8") as file:
-        file.write(line)
-        file.flush()
-        os.fsync(file.fileno())
+    with naming(path):
+        make_private(path.parent)
+        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        with os.fdopen(handle, "a", encoding="utf-8") as file:
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())

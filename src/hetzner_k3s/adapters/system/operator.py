@@ -16,7 +16,7 @@ from typing import IO, Final
 
 from hetzner_k3s.adapters.system import births, kept_tokens, rescues
 from hetzner_k3s.adapters.system.births import Births, Project
-from hetzner_k3s.adapters.system.files import append_private, kept_copy, write_private
+from hetzner_k3s.adapters.system.files import append_private, kept_copy, naming, write_private
 from hetzner_k3s.adapters.system.given import GivenSnapshot
 from hetzner_k3s.adapters.system.kubeconfig import merged, read_kubeconfig, without
 from hetzner_k3s.model.printable import printable
@@ -148,8 +148,9 @@ class OperatorMachine:
         if event in (births.OPENED, births.CLOSED):
             self._births.add(line)
         journal = self._opened_journal()
-        journal.write(json.dumps(line, ensure_ascii=False) + "\n")
-        journal.flush()
+        with naming(self._journal_path(self._run)):
+            journal.write(json.dumps(line, ensure_ascii=False) + "\n")
+            journal.flush()
 
     def run_is_dead(self, run: str) -> bool:
         """Tell whether that run's journal lies here and nobody holds its lock any more."""

@@ -30,7 +30,9 @@ def create(config: Path, quiet: bool, consents: Consents) -> ExitCode:
     alone, unless --prune is given. The exit code is 3 when all else is done and a master was left alone because only
     the way to it is broken: its peers say that it is well.
     """
-    return wiring.run(_create(load_spec(config), quiet, consents))
+    spec = load_spec(config)
+    wiring.demand_places(spec)
+    return wiring.run(_create(spec, quiet, consents))
 
 
 async def _create(spec: ClusterSpec, quiet: bool, consents: Consents) -> ExitCode:

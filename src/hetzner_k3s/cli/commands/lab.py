@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from hetzner_k3s.cli.commands.lab_simulate import simulate
+from hetzner_k3s.cli.local_trouble import demand_extra
 
 
 def _folder(_ctx: click.Context, _option: click.Parameter, given: Path | None) -> Path:
@@ -45,6 +46,7 @@ lab.add_command(simulate)
 )
 def up(folder: Path, latency: str, k3s_binary: Path | None) -> None:
     """Start the lab in the background."""
+    demand_extra()
     from hetzner_k3s.lab.realhosts import lifecycle
 
     running = lifecycle.up(folder, latency, k3s_binary, say=lambda line: click.echo(line, err=True))
