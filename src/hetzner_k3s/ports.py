@@ -26,6 +26,7 @@ from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.snapshots import StoredSnapshot
 from hetzner_k3s.model.state import LocalEvidence, Rescue
 from hetzner_k3s.model.tokens import ClusterTokens
+from hetzner_k3s.model.version import K3sVersion
 
 R = TypeVar("R")
 
@@ -314,6 +315,14 @@ class Local(Protocol):
         ...
 
 
+class Releases(Protocol):
+    """k3s' release channels; raises `ProductError`."""
+
+    async def newest(self) -> Mapping[str, K3sVersion]:
+        """Return the newest release of each line (`v1.36`)."""
+        ...
+
+
 class HostKeys(Protocol):
     """Makes SSH host keys."""
 
@@ -335,3 +344,5 @@ class Ports:
     rng: Rng
     objects: Objects | None = None
     """None where the file names no S3."""
+    releases: Releases | None = None
+    """None where nobody may be asked: in the lab."""

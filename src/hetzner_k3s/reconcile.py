@@ -21,10 +21,9 @@ from hetzner_k3s.act.setbacks import Setbacks
 from hetzner_k3s.decide.predictions import without_resource
 from hetzner_k3s.decide.replacement import bound, spent
 from hetzner_k3s.decide.restore_predictions import with_kept_snapshot
-from hetzner_k3s.model.assortment import Assortment
 from hetzner_k3s.model.cloud import ServerStatus
 from hetzner_k3s.model.errors import DeadlineExceeded, ExitCode, ProductError
-from hetzner_k3s.model.facts import Known, Reading
+from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.plan import (
     PATIENCE,
     Forecast,
@@ -53,7 +52,7 @@ from hetzner_k3s.model.steps import (
     ReconnectWorker,
     SecureHost,
 )
-from hetzner_k3s.observe import Focus, observe, observe_again, with_assortment
+from hetzner_k3s.observe import Focus, observe, observe_again, with_assortment, with_assortment_of
 from hetzner_k3s.ports import Ports
 
 POLL = 0.5
@@ -114,11 +113,11 @@ async def converge(wish: Wish, ports: Ports, events: Events) -> ExitCode:
 
 
 async def _converge(wish: Wish, ports: Ports, events: Events, setbacks: Setbacks) -> ExitCode:
-    assortment: Reading[Assortment] | None = None
+    before: ClusterState | None = None
     idle_since: float | None = None
     while True:
-        state, forecast = await look_ahead(wish, ports, events, assortment)
-        assortment = state.assortment
+        state, forecast = await look_ahead(wish, ports, events, before)
+        before = state
         if idle_since is None or not _only_time_shows(forecast):
             events.shown(forecast)
         if not forecast.waves and (forecast.refusals or not forecast.waits):
@@ -133,7 +132,7 @@ async def _converge(wish: Wish, ports: Ports, events: Events, setbacks: Setbacks
         wish = replace(wish, intent=bound(wish.spec, state, wish.intent))
         setbacks.approved = forecast.keys
         async with lock.held(ports, wish.request, events.say) as held:
-            state = replace(await observe(ports, wish.spec, wish.intent.verb), assortment=state.assortment)
+            state = with_assortment_of(state, await observe(ports, wish.spec, wish.intent.verb))
             run = _Run(wish=wish, ports=ports, events=events, held=held, setbacks=setbacks, shown=forecast)
             verdict = await run.go(state)
         if verdict is not _Again.LOOK:
@@ -175,16 +174,16 @@ async def _nothing_to_do(
 
 
 async def look_ahead(
-    wish: Wish, ports: Ports, events: Events, assortment: Reading[Assortment] | None = None
+    wish: Wish, ports: Ports, events: Events, before: ClusterState | None = None
 ) -> tuple[ClusterState, Forecast]:
     """Look until nothing that may pass by itself stands in the way: right after a loss there is an election.
 
     One passing refusal among lasting ones is waited for too: what is said must count the healthy voters as they are.
-    `assortment` is what this run has read already.
+    `before` is an earlier look of this run.
     """
     state = await observe(ports, wish.spec, wish.intent.verb)
     if wish.intent.verb is Verb.CREATE:
-        state = await with_assortment(ports, wish.spec, state, assortment)
+        state = await with_assortment(ports, wish.spec, state, before)
     began, told = ports.clock.monotonic(), ""
     while True:
         forecast = decide.forecast(wish.spec, state, wish.intent)

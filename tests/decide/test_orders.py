@@ -12,6 +12,7 @@ from hetzner_k3s.model.cloud import LoadBalancer, PlacementGroup
 from hetzner_k3s.model.facts import Known, Reading, Unknown
 from hetzner_k3s.model.spec import ClusterSpec, WorkerSpec
 from hetzner_k3s.model.state import ClusterState
+from hetzner_k3s.model.version import K3sVersion
 
 ENDED = Offer(location="fsn1", available=False, ends="2019-12-31T23:59:59Z")
 SHOP = Assortment(
@@ -143,3 +144,34 @@ def test_a_project_takes_fifty_placement_groups() -> None:
     full = nothing().with_view(replace(nothing().view, placement_groups=groups))
     (refusal,) = plan(full, _with_worker()).refusals
     assert "placement groups, and it may have 50" in refusal.saw
+
+
+CHANNELS = {"v1.35": K3sVersion.parse("v1.35.9+k3s1"), "v1.36": K3sVersion.parse("v1.36.3+k3s1")}
+
+
+@pytest.mark.parametrize(
+    ("version", "why"),
+    [
+        ("v1.36.3+k3s1", None),
+        ("v1.35.1+k3s2", None),
+        ("v1.36.4-rc1+k3s1", None),
+        ("v1.36.30+k3s1", "k3s has no release v1.36.30+k3s1: the newest of v1.36 is v1.36.3+k3s1"),
+        ("v1.36.3+k3s2", "k3s has no release v1.36.3+k3s2: the newest of v1.36 is v1.36.3+k3s1"),
+        ("v1.63.3+k3s1", "k3s has no release v1.63.3+k3s1: its newest is v1.36.3+k3s1"),
+    ],
+)
+def test_a_k3s_that_was_never_released_is_refused_before_anything_is_bought(version: str, why: str | None) -> None:
+    spec = replace(_with_worker(), k3s_version=K3sVersion.parse(version))
+    told = plan(replace(nothing(), releases=Known(CHANNELS)), spec)
+    assert [refusal.saw for refusal in told.refusals] == (
+        [] if why is None else [f"What the file asks for cannot be had: {why}."]
+    )
+    living = plan(replace(lose(healthy(spec), WORKER1), releases=Known(CHANNELS)), spec)
+    assert living.steps
+    assert (why in living.notes) == (why is not None)
+
+
+def test_channels_that_cannot_be_read_are_a_note_and_never_a_refusal() -> None:
+    told = plan(replace(nothing(), releases=Unknown("no answer", NOW)), _with_worker())
+    assert told.steps == plan(nothing(), _with_worker()).steps
+    assert any("was not looked up: no answer" in note for note in told.notes)

@@ -20,9 +20,11 @@ from hetzner_k3s.adapters.kube import K3sApi
 from hetzner_k3s.adapters.s3 import S3Objects
 from hetzner_k3s.adapters.ssh import SshHosts
 from hetzner_k3s.adapters.system import (
+    DEFAULT_CHANNELS,
     BackupBundle,
     Ed25519HostKeys,
     GivenSnapshot,
+    K3sChannels,
     OperatorMachine,
     SystemClock,
     SystemRng,
@@ -38,7 +40,7 @@ from hetzner_k3s.model.errors import ProductError
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.spec import ClusterSpec, S3Spec
 from hetzner_k3s.model.tokens import parse
-from hetzner_k3s.ports import Bundle, Objects, Ports
+from hetzner_k3s.ports import Bundle, Objects, Ports, Releases
 
 if TYPE_CHECKING:
     from hetzner_k3s.lab.simulated.place import Place
@@ -134,6 +136,7 @@ async def _open_outside(spec: ClusterSpec, given: GivenSnapshot | None) -> Async
         clock=clock,
         rng=rng,
         objects=_objects(spec.etcd.s3),
+        releases=_releases(endpoint),
     )
     _end_orderly_on_sigterm()
     try:
@@ -161,6 +164,12 @@ def _project(spec: ClusterSpec, endpoint: str) -> Project:
         config=spec.file,
         kubeconfig=spec.kubeconfig_path,
     )
+
+
+def _releases(endpoint: str) -> Releases | None:
+    """Open k3s' channels, at the URL that k3s' own installer takes; the lab's hosts have a k3s of their own."""
+    url = os.environ.get("INSTALL_K3S_CHANNEL_URL") or (DEFAULT_CHANNELS if endpoint == DEFAULT_ENDPOINT else "")
+    return K3sChannels(url) if url else None
 
 
 def _tokens() -> list[Secret]:

@@ -31,6 +31,7 @@ _HEAD: Final = f"""\
 - What the kubelet, k3s, cron, apt or S3 would refuse is refused here, before a server is bought. Server types, images
   and locations are compared with Hetzner's catalogue by `plan` and `create` whenever a server is missing: where nothing
   exists yet, an order that cannot be filled is refused (`order.impossible`); beside a living cluster it is a note.
+  The release of k3s is compared with k3s' channels (`$INSTALL_K3S_CHANNEL_URL`) at the same moment.
 """
 
 

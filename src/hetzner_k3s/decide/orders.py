@@ -1,4 +1,4 @@
-"""Can Hetzner fill the orders of the file? Compared with its catalogue and the project, before anything is bought.
+"""Can the orders of the file be filled? Compared with the catalogues and the project, before anything is bought.
 
 Where nothing exists yet, an order that cannot be filled is refused: nothing is lost by correcting the file first.
 Beside a cluster that lives it is told only: its repair must not wait for what is wrong in one pool (law 12).
@@ -32,26 +32,30 @@ def orders_can_be_filled(basis: Basis) -> tuple[Refusal, ...]:
     """Refuse to begin a cluster with servers that Hetzner does not sell, or that the project has no room for."""
     if _something_exists(basis):
         return ()
-    problems = [*_not_sold(basis), *_no_room(basis)]
+    problems = [*_not_sold(basis), *_no_room(basis), *_not_released(basis)]
     if not problems:
         return ()
     return (
         Refusal(
             code="order.impossible",
-            saw=f"Hetzner cannot fill what the file asks for: {'; '.join(problems)}.",
+            saw=f"What the file asks for cannot be had: {'; '.join(problems)}.",
             why="Nothing exists yet, and nothing was bought: the servers that could be had would wait for the others.",
-            you_can="Correct instance_type, image, locations or instance_count in the file, then run `create` again.",
+            you_can="Correct instance_type, image, locations, instance_count or k3s_version in the file, then run "
+            "`create` again.",
         ),
     )
 
 
 def orders_told(basis: Basis) -> tuple[str, ...]:
     """Note what cannot be bought beside a living cluster, what is out of stock now, and what was not compared."""
-    reading = basis.state.assortment
-    if isinstance(reading, Unknown):
-        return (f"server types, images and locations were not compared with Hetzner's catalogue: {reading.why}",)
-    lasting = [*_not_sold(basis), *_no_room(basis)] if _something_exists(basis) else []
-    return (*lasting, *_out_of_stock(basis))
+    unread = []
+    if isinstance(sold := basis.state.assortment, Unknown):
+        unread.append(f"server types, images and locations were not compared with Hetzner's catalogue: {sold.why}")
+    if isinstance(releases := basis.state.releases, Unknown):
+        unread.append(f"whether there is a k3s {basis.spec.k3s_version} was not looked up: {releases.why}")
+    exists = _something_exists(basis)
+    lasting = [*_not_sold(basis), *_no_room(basis), *_not_released(basis)] if exists else []
+    return (*unread, *lasting, *_out_of_stock(basis))
 
 
 def _something_exists(basis: Basis) -> bool:
@@ -151,6 +155,19 @@ def _no_room(basis: Basis) -> Iterator[str]:
             f"the project would have {len(basis.view.placement_groups) + len(missing)} placement groups, and it may "
             f"have {PROJECT_TAKES_GROUPS}"
         )
+
+
+def _not_released(basis: Basis) -> Iterator[str]:
+    """Compare with k3s' channels; candidates are in none of them."""
+    wanted = basis.spec.k3s_version
+    if not isinstance(reading := basis.state.releases, Known) or wanted.candidate is not None or not reading.value:
+        return
+    line = f"v{wanted.major}.{wanted.minor}"
+    newest = reading.value.get(line)
+    if newest is None:
+        yield f"k3s has no release {wanted}: its newest is {max(reading.value.values())}"
+    elif wanted > newest:
+        yield f"k3s has no release {wanted}: the newest of {line} is {newest}"
 
 
 def _like(wanted: str, known: Iterable[str]) -> str:

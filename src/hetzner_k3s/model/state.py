@@ -15,6 +15,7 @@ from hetzner_k3s.model.kube import KubeView, TokenGrant
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.snapshots import GivenFile, SnapshotFile, StoredSnapshot
 from hetzner_k3s.model.tokens import HeldTokens
+from hetzner_k3s.model.version import K3sVersion
 
 UNREADABLE: Final = "unreadable"
 
@@ -82,6 +83,8 @@ class ClusterState:
 
     assortment: Reading[Assortment] | None = None
     """What Hetzner sells; None where nobody looked, because no server of the file is missing."""
+    releases: Reading[Mapping[str, K3sVersion]] | None = None
+    """The newest k3s release of each line (`v1.36`); None where nobody looked."""
 
     @property
     def view(self) -> CloudView:

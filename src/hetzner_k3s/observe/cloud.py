@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.assortment import Assortment
 from hetzner_k3s.model.cloud import CloudView
-from hetzner_k3s.model.errors import CloudError, CloudRefused
+from hetzner_k3s.model.errors import CloudError, CloudRefused, ProductError
 from hetzner_k3s.model.facts import Known, Reading, Unknown
 from hetzner_k3s.model.kube import TokenGrant
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
+from hetzner_k3s.model.version import K3sVersion
 from hetzner_k3s.ports import Ports
 
 
@@ -91,4 +92,14 @@ async def assortment(ports: Ports, spec: ClusterSpec) -> Reading[Assortment]:
     try:
         return Known(await ports.cloud.assortment(frozenset(server.image for server in spec.servers())))
     except CloudError as error:
+        return Unknown(str(error), ports.clock.now())
+
+
+async def releases(ports: Ports) -> Reading[Mapping[str, K3sVersion]] | None:
+    """Read which k3s releases there are; None where nobody is asked."""
+    if ports.releases is None:
+        return None
+    try:
+        return Known(await ports.releases.newest())
+    except ProductError as error:
         return Unknown(str(error), ports.clock.now())

@@ -6,11 +6,11 @@ is nothing to look at.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from hetzner_k3s.model import lookup, naming
-from hetzner_k3s.model.assortment import Assortment
 from hetzner_k3s.model.cloud import CloudView
 from hetzner_k3s.model.facts import Known, Reading
 from hetzner_k3s.model.host import HostKeyKind, HostReading
@@ -49,19 +49,25 @@ async def observe(ports: Ports, spec: ClusterSpec, verb: Verb) -> ClusterState:
 
 
 async def with_assortment(
-    ports: Ports, spec: ClusterSpec, state: ClusterState, before: Reading[Assortment] | None = None
+    ports: Ports, spec: ClusterSpec, state: ClusterState, before: ClusterState | None = None
 ) -> ClusterState:
-    """Read what Hetzner sells, once a run and only where a server of the file is missing: requests are counted.
+    """Read what Hetzner sells, and which k3s there is: once a run and only where a server of the file is missing.
 
     Args:
-        before: what this run has read already.
+        before: an earlier look of this run, which may have read it.
     """
-    state = replace(state, assortment=before)
+    if before is not None and before.assortment is not None:
+        return with_assortment_of(before, state)
     listed = {server.name for server in state.view.servers}
-    complete = all(server.name in listed for server in spec.servers())
-    if state.assortment is not None or complete or not isinstance(state.cloud, Known):
+    if not isinstance(state.cloud, Known) or all(server.name in listed for server in spec.servers()):
         return state
-    return replace(state, assortment=await cloud.assortment(ports, spec))
+    sold, releases = await asyncio.gather(cloud.assortment(ports, spec), cloud.releases(ports))
+    return replace(state, assortment=sold, releases=releases)
+
+
+def with_assortment_of(before: ClusterState, state: ClusterState) -> ClusterState:
+    """Return a look with what an earlier one of the same run read of catalogues."""
+    return replace(state, assortment=before.assortment, releases=before.releases)
 
 
 async def observe_again(ports: Ports, spec: ClusterSpec, state: ClusterState, focus: Focus) -> ClusterState:
