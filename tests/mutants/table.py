@@ -249,10 +249,9 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         law=5,
         what="a worker's scope runs past a gate",
         file="decide/rules.py",
-        old="    if refusals:\n        return Plan(refusals=refusals, notes=notes)\n",
-        new="    if refusals:\n"
-        "        runs_on = workers.bring_up_workers(basis) or Opinion()\n"
-        "        return Plan(steps=runs_on.steps, refusals=refusals, notes=notes)\n",
+        old="return Plan(steps=startable(aid, in_flight), refusals=refusals, notes=notes)",
+        new="more = (workers.bring_up_workers(basis) or Opinion()).steps\n"
+        "        return Plan(steps=(*aid, *more), refusals=refusals, notes=notes)",
         tests=("tests/properties/test_decisions.py", "-k", "refusal_empties"),
     ),
     Mutation(
@@ -334,8 +333,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         law=7,
         what="every run corrects every master's configuration",
         file="decide/join.py",
-        old="    if not others or master.facts.disk.config_server in living:\n        return None\n",
-        new="    if not others:\n        return None\n",
+        old="    return None if master.facts.disk.config_server in living else api_url(basis, others[0])\n",
+        new="    return api_url(basis, others[0]) if living else None\n",
         tests=("tests/decide/test_healthy.py",),
     ),
     Mutation(
