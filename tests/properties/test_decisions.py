@@ -131,7 +131,8 @@ def shuffled(state: ClusterState, chance: random.Random) -> ClusterState:
     if isinstance(state.cloud, Unknown):
         return state
     view = state.view
-    return state.with_view(replace(view, **{name: mixed(getattr(view, name)) for name in view.__slots__}))
+    listed = {name: rows for name in view.__slots__ if isinstance(rows := getattr(view, name), tuple)}
+    return state.with_view(replace(view, **{name: mixed(rows) for name, rows in listed.items()}))
 
 
 @QUICK
