@@ -140,7 +140,6 @@ def test_a_restore_ends_well_the_first_time(
     seen = _restarts(cluster, masters)
     time.sleep(_LOOP)  # whatever a look says: only time tells a k3s that ends at each start
     assert _restarts(cluster, masters) == seen
-    assert all("NRestarts=0" in told for told in seen.values())
     if elsewhere:
         for number, _ in enumerate(masters):
             lose(cluster, f"somebodys-{number}")
