@@ -18,7 +18,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509.oid import NameOID
 
+from hetzner_k3s.lab.k3s import bootstrap, ca_bundle, tokens
+from hetzner_k3s.lab.k3s.bootstrap import File
 from hetzner_k3s.lab.k3s.certificates import Pair
+from hetzner_k3s.lab.k3s.etcd_port import KeyValues
 
 Key = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 _LIFE = datetime.timedelta(days=3650)
@@ -82,6 +85,26 @@ def rotated(before: Pair, name: str, now: datetime.datetime, source: Source = RA
     intermediate = _certify(_named(name, now), key, _Signer(root, root_name, root_key), now, source)
     bundle = b"".join(map(_pem, (intermediate, root, crossed))) + before.certificate
     return Pair(bundle, _key_pem(key))
+
+
+class Untrusted(ValueError):
+    """A CA that nobody who trusts the one of now would trust."""
+
+
+async def replace(kv: KeyValues, password: str, given: dict[str, File], now: float, *, force: bool) -> None:
+    """Put authorities into the datastore's bootstrap data; no file on any disk changes.
+
+    Raises:
+        Untrusted: the new server CA does not continue the one of now, and `force` is not given.
+    """
+    key = tokens.storage_key(password)
+    found = (await kv.get(key)).entries[0]
+    bundle = bootstrap.from_store({key: found.value}, password)
+    new = given.get("ServerCA", bundle["ServerCA"])
+    if not force and not ca_bundle.trusts(bundle["ServerCA"].content, new.content):
+        raise Untrusted("failed to validate new CA certificates and keys: new ServerCA was not signed by the old one")
+    bundle |= {name: File(file.content, now) for name, file in given.items()}
+    await kv.put(key, bootstrap.encrypt(password, bootstrap.encode(bundle)), found.mod_revision)
 
 
 def _named(name: str, now: datetime.datetime) -> x509.Name:

@@ -73,7 +73,7 @@ class Issuer:
         key = serialization.load_pem_private_key(pair.key, None)
         if not isinstance(key, ec.EllipticCurvePrivateKey):
             raise TypeError("authority key is not an EC key")
-        self._key, self._pem = key, pair.certificate
+        self._key, self._pem = key, _chain(pair.certificate)
 
     def sign(
         self,
@@ -128,6 +128,16 @@ class Issuer:
         if not isinstance(key, ec.EllipticCurvePrivateKey):
             raise TypeError("not an EC key")
         return key
+
+
+def _chain(bundle: bytes) -> bytes:
+    """Give what a certificate is followed by; of a rotated CA only the way to the one before, which every client has.
+
+    A client of OpenSSL that holds the CA of before gives up at the first self-signed certificate; Go's looks further.
+    """
+    certificates = x509.load_pem_x509_certificates(bundle)
+    way = [one for one in certificates if one.issuer != one.subject] if len(certificates) > 1 else certificates
+    return b"".join(one.public_bytes(serialization.Encoding.PEM) for one in way)
 
 
 def _builder(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
 
 from hetzner_k3s.lab.k3s import bootstrap, logfmt, tokens
+from hetzner_k3s.lab.k3s.certificates import Pair
 from hetzner_k3s.lab.k3s.etcd_port import EtcdError, EtcdUnavailable, Member
 from hetzner_k3s.lab.k3s.tokens import Token
 
@@ -153,6 +155,13 @@ class SupervisorClient:
     async def rotate_token(self, new: str) -> None:
         """Replace the cluster's token."""
         await self._request("PUT", "/v1-k3s/token", "server", timeout=30, body={"newToken": new})
+
+    async def rotate_ca(self, pairs: Mapping[str, Pair], *, force: bool) -> None:
+        """Replace authorities in the datastore; what is not given stays."""
+        files = {name: bootstrap.File(pair.certificate, 0) for name, pair in pairs.items()}
+        files |= {f"{name}Key": bootstrap.File(pair.key, 0) for name, pair in pairs.items()}
+        path = f"/v1-k3s/cert/cacerts?force={str(force).lower()}"
+        await self._request("PUT", path, "server", timeout=30, body=json.loads(bootstrap.encode(files)))
 
 
 def _object(data: bytes) -> dict[str, Any]:

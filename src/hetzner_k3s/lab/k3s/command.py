@@ -13,7 +13,10 @@ from hetzner_k3s.lab.k3s import logfmt, paths
 
 _BEGAN = time.monotonic()
 _COMMIT = "66a14f0e"
-_USAGE = "usage: k3s server | agent | kubectl | etcd-snapshot save|ls|delete | token rotate | --version\n"
+_USAGE = (
+    "usage: k3s server | agent | kubectl | etcd-snapshot save|ls|delete | token rotate | certificate rotate-ca | "
+    "--version\n"
+)
 
 
 def main(version: str, arguments: list[str]) -> int:
@@ -34,7 +37,7 @@ def main(version: str, arguments: list[str]) -> int:
         _kubectl(arguments[1:])
     if command in ("server", "agent"):
         return asyncio.run(_run(command, version, arguments[1:]))
-    if command in ("etcd-snapshot", "token"):
+    if command in ("etcd-snapshot", "token", "certificate"):
         from hetzner_k3s.lab.k3s import tools
 
         return asyncio.run(tools.run(command, arguments[1:]))

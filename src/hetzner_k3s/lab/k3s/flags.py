@@ -51,6 +51,7 @@ KNOWN = {
     "agent": _AGENT_FLAGS,
     "etcd-snapshot": _SNAPSHOT_FLAGS,
     "token": _SNAPSHOT_FLAGS,
+    "certificate": _SNAPSHOT_FLAGS | {"path", "force"},
 }
 BOOLEANS = words(
     """

@@ -34,7 +34,7 @@ from hetzner_k3s.lab.k3s.etcd_port import EtcdError, Launch
 from hetzner_k3s.lab.k3s.invocation import Invocation
 from hetzner_k3s.lab.k3s.listener import Listener
 from hetzner_k3s.lab.k3s.logfmt import Fatal
-from hetzner_k3s.lab.k3s.paths import KUBECONFIG, write
+from hetzner_k3s.lab.k3s.paths import KUBECONFIG, directory, write
 from hetzner_k3s.lab.k3s.patience import until_answered
 from hetzner_k3s.lab.k3s.preparation import Preparation, Prepared
 from hetzner_k3s.lab.k3s.real_etcd import RealEtcd, Settings
@@ -221,6 +221,9 @@ class Server:
         if self._flags.on("disable-agent"):
             await self._claim_old_node()
             return
+        # Byte for byte, as every agent keeps it (second/10).
+        directory(self._layout.agent)
+        write(self._layout.agent / "server-ca.crt", (self._layout.tls / "server-ca.crt").read_bytes())
         host = await kubelet.this_host()
         mine = kubelet.registration("server", self._flags, self._who, self._version, host)
         keeper = kubelet.Kubelet(self._store, mine)

@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
-from hetzner_k3s.lab.k3s import bootstrap, logfmt, node_password, pki, snapshots, tokens
+from hetzner_k3s.lab.k3s import bootstrap, ca_rotation, logfmt, node_password, pki, snapshots, tokens
 from hetzner_k3s.lab.k3s.api.http import json_response
 from hetzner_k3s.lab.k3s.api.resources import SECRETS, Obj
 from hetzner_k3s.lab.k3s.api.status import ApiError
@@ -95,6 +95,7 @@ class Supervisor:
             "/v1-k3s/apiservers": self._apiservers,
             "/v1-k3s/server-bootstrap": self._bootstrap,
             "/v1-k3s/token": self._rotate_token,
+            "/v1-k3s/cert/cacerts": self._rotate_ca,
             "/v1-k3s/encrypt/status": self._encryption,
             "/v1-k3s/serving-kubelet.crt": self._serving_kubelet,
             "/v1-k3s/client-kubelet.crt": self._client_kubelet,
@@ -196,6 +197,16 @@ class Supervisor:
         new = tokens.parse(str((await request.json())["newToken"])).password
         await rotate(self.store, self.layout, self.passwords["server"][0], new)
         return web.Response(text="")
+
+    async def _rotate_ca(self, request: web.BaseRequest) -> web.Response:
+        if request.method != "PUT":
+            return error_response(403, "forbidden")
+        force, given = request.query.get("force") == "true", bootstrap.decode(await request.read())
+        try:
+            await ca_rotation.replace(self.store.kv, self.passwords["server"][0], given, time.time(), force=force)
+        except ca_rotation.Untrusted as problem:
+            return error_response(400, str(problem))
+        return web.Response(status=204)
 
 
 def _member(member: Member) -> Obj:

@@ -1,4 +1,4 @@
-"""`k3s etcd-snapshot` and `k3s token`: small commands that ask the server on this host."""
+"""`k3s etcd-snapshot`, `k3s token` and `k3s certificate`: small commands that ask the server on this host."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from hetzner_k3s.lab.k3s import cluster_client, flags, logfmt, paths, tokens
+from hetzner_k3s.lab.k3s import cluster_client, flags, logfmt, paths, pki, tokens
+from hetzner_k3s.lab.k3s.certificates import Pair
 from hetzner_k3s.lab.k3s.cluster_client import SupervisorClient, SupervisorError
 from hetzner_k3s.lab.k3s.flags import Flags
 
@@ -48,6 +49,8 @@ async def _dispatch(command: str, verb: str, document: dict[str, Any], rest: lis
         raise logfmt.Fatal("the lab's k3s does not speak S3")
     if (command, verb) == ("token", "rotate"):
         return await _rotate(settings)
+    if (command, verb) == ("certificate", "rotate-ca"):
+        return await _rotate_ca(settings)
     if command == "etcd-snapshot" and verb in ("save", "ls", "list", "delete"):
         return await _snapshot(verb, settings, names)
     sys.stderr.write(f"k3s {command}: unknown command {verb!r}\n")
@@ -66,6 +69,16 @@ async def _rotate(settings: Flags) -> int:
     await cluster_client.fetch_cacerts(_LOCAL)
     await client.rotate_token(new)
     logfmt.info("Token rotated, restart k3s nodes with new token")
+    return 0
+
+
+async def _rotate_ca(settings: Flags) -> int:
+    """Send the authorities that k3s' own script left in a folder: `tls/server-ca.crt`, its key, and so on."""
+    folder = Path(settings.text("path", "/var/lib/rancher/k3s/server/rotate-ca")) / "tls"
+    found = {name: (folder / f"{file}.crt", folder / f"{file}.key") for name, (file, _) in pki.AUTHORITIES.items()}
+    pairs = {name: Pair(crt.read_bytes(), key.read_bytes()) for name, (crt, key) in found.items() if crt.exists()}
+    await _client(settings).rotate_ca(pairs, force=settings.on("force"))
+    logfmt.info("certificates saved to datastore")
     return 0
 
 

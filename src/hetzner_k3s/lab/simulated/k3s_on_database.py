@@ -119,6 +119,7 @@ class K3sOnDatabase(K3sServer):
         self._spawn(lead(self, etcd, "kube-controller-manager", self.timing.controller_lease, (clouds.run,)))
 
     async def _run_node(self, store: Store, _etcd: ModelEtcd) -> None:
+        self.disk.agent_ca = self.disk.server_ca
         kubelet = Kubelet(self.host, self._flags, "server", lambda: store if self.api_ready else None)
         await kubelet.register()
         await kubelet.keep_alive()

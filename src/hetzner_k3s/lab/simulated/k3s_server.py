@@ -368,6 +368,7 @@ class K3sServer:
         if self._flags.on("disable-agent"):
             await self._claim_old_node(store, etcd)
             return
+        self.disk.agent_ca = self.disk.server_ca  # byte for byte, as every agent keeps it (second/10)
         kubelet = Kubelet(self.host, self._flags, "server", lambda: store if self.api_ready else None)
         await kubelet.register(etcd_name=etcd.data.me.name)
         if network_policy.is_enforced(self._flags):
