@@ -129,7 +129,8 @@ def test_a_dead_member_that_its_peers_still_reach_is_waited_for() -> None:
 
 
 def test_a_master_without_its_database_whose_node_names_a_machine_that_lives_is_not_judged() -> None:
-    state = edit_node(database_deleted(healthy(), MASTER2), MASTER2, lambda n: replace(n, server_id=103))
+    """What runs the Node is not told by anybody: the server of its name has lost its agent, too."""
+    state = edit_node(database_deleted(healthy(), MASTER2), MASTER2, lambda n: replace(n, server_id=103, ready=False))
     assert "member.unexplained" in codes(state)
 
 

@@ -290,7 +290,7 @@ def test_a_silent_kubelet_is_told_to_the_drain() -> None:
 
 
 def test_a_worker_whose_name_another_machines_node_has_is_left() -> None:
-    state = edit_node(healthy(), WORKER2, lambda n: replace(n, server_id=999))
+    state = edit_node(healthy(), WORKER2, lambda n: replace(n, server_id=999, ready=False))
     assert steps(replace(state, lookups={999: Known(True)}), a_spec(3, 1)) == []
 
 

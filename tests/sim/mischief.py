@@ -126,6 +126,23 @@ async def encryption(world: World, name: str, state: str) -> None:
     await store(world).change(NODES, name, "", noted)
 
 
+async def node(world: World, name: str) -> Obj:
+    """Read a Node."""
+    found = await store(world).find(NODES, name)
+    assert found is not None
+    return found
+
+
+async def claim_server(world: World, name: str, server_id: int) -> None:
+    """Have a kubelet write into its own Node that it is of another server."""
+
+    def claimed(old: Obj) -> Obj:
+        annotations = {**(old["metadata"].get("annotations") or {}), naming.ANNOTATION_SERVER_ID: str(server_id)}
+        return old | {"metadata": old["metadata"] | {"annotations": annotations}}
+
+    await store(world).change(NODES, name, "", claimed)
+
+
 async def leave_password(world: World, name: str) -> None:
     """Leave a node password of another host behind."""
     metadata = {"name": node_password.secret_name(name), "namespace": "kube-system"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .situations_access import ACCESS
 from .situations_advice import ADVICE
 from .situations_birth import BIRTH
+from .situations_claims import CLAIMS
 from .situations_deletion import DELETION
 from .situations_disaster import DISASTER
 from .situations_identity import IDENTITY
@@ -28,6 +29,7 @@ _TOPICS = (
     MASTERS,
     JOINING,
     WORKERS,
+    CLAIMS,
     SCALE,
     LINES,
     STOCK,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from hetzner_k3s.decide import beyond, past
+from hetzner_k3s.decide import beyond, node_claims, past
 from hetzner_k3s.decide.machines import NamedServer
 from hetzner_k3s.decide.record import recorded
 from hetzner_k3s.model import lookup, naming
@@ -207,8 +207,9 @@ def identity_of(facts: HostFacts) -> Identity | None:
 
 
 def _kube_view(spec: ClusterSpec, state: ClusterState) -> KubeView | None:
-    views = (state.kube_of(s.id) for s in lookup.owned_masters(spec.name, state.view))
-    return next((view for view in views if view is not None), None)
+    """Return what the API says, with Nodes that stand for the servers that Hetzner agrees they are of."""
+    view = node_claims.api_view(spec, state)
+    return None if view is None else node_claims.settled(view, state, lookup.network_id(spec, state.view))
 
 
 def _view_master(

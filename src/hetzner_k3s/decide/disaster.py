@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hetzner_k3s.decide import past, predictions, quorum, tokens
+from hetzner_k3s.decide import losses, past, predictions, quorum, tokens
 from hetzner_k3s.decide.basis import Basis, Opinion
 from hetzner_k3s.decide.birth import found_servers
 from hetzner_k3s.decide.control_plane import MasterView, Stage
@@ -48,7 +48,7 @@ def survivors(basis: Basis) -> tuple[Survivor, ...]:
         if server
         and facts
         and facts.disk.wal
-        and not facts.restoring
+        and not losses.is_being_restored(master)
         and not facts.disk.tombstone
         and past.belongs(facts, server, basis.plane.record)
         and not _is_anothers(facts, basis.plane.record)

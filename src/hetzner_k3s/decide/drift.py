@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from hetzner_k3s.decide import alarms, ca_pins, clocks, critical
+from hetzner_k3s.decide import alarms, ca_pins, clocks, critical, nodes
 from hetzner_k3s.decide.basis import Basis
 from hetzner_k3s.decide.living import host_of, is_an_address, living_masters
 from hetzner_k3s.model import lookup
@@ -98,6 +98,11 @@ def critical_arguments(basis: Basis) -> Iterator[Drift]:
     return _of_the_cluster(basis, "critical", critical.drift_told(basis))
 
 
+def false_claims(basis: Basis) -> Iterator[Drift]:
+    """Name the Nodes that claim to be of a server which they cannot be of."""
+    return _of_the_cluster(basis, "node-claim", nodes.false_claims_told(basis))
+
+
 def wrong_clocks(basis: Basis) -> Iterator[Drift]:
     """Name the clocks that went wrong."""
     return _of_the_cluster(basis, "clock", clocks.clocks_told(basis))
@@ -122,6 +127,7 @@ DRIFTS: tuple[Callable[[Basis], Iterator[Drift]], ...] = (
     critical_arguments,
     wrong_clocks,
     raised_alarms,
+    false_claims,
 )
 """Every kind of drift that `status` tells, in this order."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hetzner_k3s.decide import past
-from hetzner_k3s.decide.control_plane import ControlPlane, MasterView, Stage
+from hetzner_k3s.decide.control_plane import ControlPlane, MasterView, Stage, labelled_member
 from hetzner_k3s.model.identity import BirthRecord, Phase
 
 
@@ -22,8 +22,20 @@ def holds_no_data(master: MasterView) -> bool:
     if master.server is None:
         return True
     if master.facts is not None:
-        return master.facts.restoring or not (master.facts.disk.wal or master.facts.disk.tombstone)
+        return is_being_restored(master) or not (master.facts.disk.wal or master.facts.disk.tombstone)
     return master.stage is Stage.BOOTING
+
+
+def is_being_restored(master: MasterView) -> bool:
+    """Check whether what lies on a master was left by a restore that has not ended.
+
+    The host's own mark is believed where its server's labels agree: a restore takes the member's label off before it
+    begins, so data on a server that is labelled as a member are the cluster's, whatever mark was left beside them.
+    """
+    facts, server = master.facts, master.server
+    if facts is None or not facts.restoring:
+        return False
+    return not (facts.disk.wal and server is not None and labelled_member(server))
 
 
 def restored_master(plane: ControlPlane) -> MasterView | None:
@@ -52,7 +64,6 @@ def target(plane: ControlPlane) -> MasterView:
     """
 
     def rank(master: MasterView) -> tuple[bool, bool, bool, int]:
-        begun = master.facts is not None and master.facts.restoring
-        return (not begun, master.stage is Stage.REBUILT, master.server is None, master.spec.index)
+        return (not is_being_restored(master), master.stage is Stage.REBUILT, master.server is None, master.spec.index)
 
     return min(plane.masters, key=rank)

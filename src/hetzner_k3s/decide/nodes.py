@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hetzner_k3s.decide import node_claims
 from hetzner_k3s.decide.basis import Basis
 from hetzner_k3s.decide.machines import NamedServer, doubt
 from hetzner_k3s.model.kube import KubeNode
@@ -30,6 +31,13 @@ def stale_node(basis: Basis, named: NamedServer) -> PlannedStep | None:
         reason=Reason.LOST,
         because="it belongs to a server that is gone, and its successor must register anew",
     )
+
+
+def false_claims_told(basis: Basis) -> tuple[str, ...]:
+    """Name the Nodes that claim to be of a server which they cannot be of; nothing is done about them."""
+    view = node_claims.api_view(basis.spec, basis.state)
+    claims = node_claims.false_claims(view, basis.state, basis.plane.network_id) if view else ()
+    return tuple(map(node_claims.told, claims))
 
 
 def _has_member(basis: Basis, name: str) -> bool:

@@ -171,6 +171,7 @@ NOTES: tuple[Note, ...] = (
     tokens.tokens_told,
     drift.s3_told,
     alarms.alarms_told,
+    nodes.false_claims_told,
     new_cluster.notes,
     uninitialized.notes,
     addons.credentials_told,

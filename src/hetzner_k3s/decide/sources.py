@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import Enum
 
+from hetzner_k3s.decide import losses
 from hetzner_k3s.decide.basis import Basis
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.cloud import Server
@@ -94,7 +95,7 @@ def _masters(basis: Basis) -> list[Server]:
 
 def _hosted(basis: Basis) -> tuple[Source, ...]:
     """Give the snapshots on masters that the file wants; where a restore was begun, on that one alone."""
-    begun = {m.name for m in basis.plane.masters if m.facts is not None and m.facts.restoring}
+    begun = {m.name for m in basis.plane.masters if losses.is_being_restored(m)}
     servers = [s for s in _masters(basis) if not begun or s.name in begun]
     readings = ((server, basis.state.on_hosts.get(server.id)) for server in servers)
     return tuple(

@@ -23,7 +23,10 @@ class ServerStatus(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
-    """A cloud server. `private_ips` maps network id to address; addresses are None until Hetzner gave them."""
+    """A cloud server. `private_ips` maps network id to address; addresses are None until Hetzner gave them.
+
+    `created` is when it was made (UNIX seconds), None where that was not told.
+    """
 
     id: int
     name: str
@@ -36,6 +39,7 @@ class Server:
     placement_group: int | None = None
     protected: bool = False
     volumes: tuple[int, ...] = ()
+    created: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 
 from hetzner_k3s.adapters.hetzner.api import Json
 from hetzner_k3s.model.assortment import Assortment, Offer, ServerType
@@ -36,7 +37,16 @@ def server(raw: Document) -> Server:
         placement_group=_group(raw),
         protected=_protected(raw),
         volumes=raw.wholes("volumes") if "volumes" in raw else (),
+        created=_moment(raw.text_or("created")),
     )
+
+
+def _moment(text: str) -> float | None:
+    """Read a moment as UNIX seconds, None where it is none: only a claim is held against it."""
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
 def network(raw: Document) -> Network:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from hetzner_k3s.model.assortment import Assortment, Offer, ServerType
@@ -40,6 +41,7 @@ def server(raw: Json) -> Server:
         placement_group=group and group["id"],
         protected=raw["protection"]["delete"],
         volumes=tuple(raw["volumes"]),
+        created=datetime.fromisoformat(raw["created"]).timestamp(),
     )
 
 
