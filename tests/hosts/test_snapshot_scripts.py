@@ -203,3 +203,16 @@ def test_the_time_for_telling_is_kept(host: MakeBelieve) -> None:
     (host.data / "server/db/snapshots" / NAME).unlink()
     (host.data / "server/db/snapshots").rmdir()
     assert host.answer("tell_snapshots", "30") == {"result": []}
+
+
+def test_k3s_that_takes_no_command_since_a_rotation_is_said_so(tmp_path: Path) -> None:
+    """Recorded in second/20: the command reads `server/token`, the process takes the one that it was started with."""
+    k3s = tmp_path / "k3s"
+    k3s.write_text("#!/bin/sh\necho 'level=fatal msg=\"Error: see server log for details: not authorized\"'\nexit 1\n")
+    k3s.chmod(0o755)
+    text = operation_script("save_snapshot").replace("/usr/local/bin/k3s", str(k3s))
+    text = text.replace("/run/hetzner-k3s", str(tmp_path)).replace("/var/lib/rancher/k3s", str(tmp_path))
+    done = subprocess.run(
+        ["/bin/sh", "-c", text, "save", "t5"], capture_output=True, text=True, timeout=20, check=False
+    )
+    assert "as after `k3s token rotate`: restart k3s here, or save it through another master" in done.stdout

@@ -13,12 +13,12 @@ from hetzner_k3s.act.context import Context, HostKeyRing
 from hetzner_k3s.lab.k3s import tokens
 from hetzner_k3s.lab.simulated.virtual_time import run
 from hetzner_k3s.model.consents import Consents
-from hetzner_k3s.model.errors import ExitCode
+from hetzner_k3s.model.errors import ExitCode, ProductError
 from hetzner_k3s.model.plan import Verb
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.observe import observe
 
-from . import tokens_at_hand
+from . import mischief, tokens_at_hand
 from .clusters import MASTER1, MASTER2, MASTER3, a_spec, with_s3
 from .scenarios_restore import MASTERS, lose_all, restored_picture, snapshot_now
 from .story import Story, healthy
@@ -76,6 +76,32 @@ def test_a_backup_opens_the_snapshots_in_s3_when_no_worker_is_left() -> None:
             assert run.code is ExitCode.CONVERGED, run.story()
             restored_picture(story)
             await story.is_converged(MASTER1, MASTER2, MASTER3)
+
+    run(play())
+
+
+def test_a_master_that_takes_no_command_since_a_rotation_is_not_asked_for_the_snapshot() -> None:
+    """Recorded in second/20: there `etcd-snapshot save` is not authorized; on the others everything works."""
+
+    async def play() -> None:
+        async with healthy(3, a_spec(3, 0)) as story:
+            await mischief.rotate_token(story.world, story.world.host(MASTER2), "rotated")
+            written = await backup(story)
+            assert tokens.parse(written["token"].decode()).password == "rotated"
+            saved = json.loads(written["identity.json"])["snapshot"]
+            assert MASTER2 not in saved
+            assert b"kube-system" in written[saved]
+
+    run(play())
+
+
+def test_an_only_master_says_why_it_takes_no_command() -> None:
+    async def play() -> None:
+        async with healthy(3, a_spec(1, 0)) as story:
+            await mischief.rotate_token(story.world, story.world.host(MASTER1), "rotated")
+            with pytest.raises(ProductError, match="from before `k3s token rotate`") as caught:
+                await backup(story)
+            assert f"`systemctl restart k3s` on {MASTER1}" in (caught.value.hint or "")
 
     run(play())
 

@@ -14,7 +14,7 @@ from hetzner_k3s.act.local import with_contexts
 from hetzner_k3s.act.tokens import cluster_tokens
 from hetzner_k3s.hosts.admin_kubeconfig import read_admin_kubeconfig
 from hetzner_k3s.model.contact import HostTarget
-from hetzner_k3s.model.errors import Fate, HostUnreachable, SshStage
+from hetzner_k3s.model.errors import Fate, HostUnreachable, ProductError, SshStage
 from hetzner_k3s.model.identity import token_ca
 from hetzner_k3s.model.operations import ReadSecret, SaveSnapshot, SecretKind, SendSnapshot
 from hetzner_k3s.model.secrets import Secret
@@ -46,6 +46,7 @@ async def write_backup(context: Context, via: int, config: Secret, bundle: Bundl
 
 async def _snapshot(context: Context, target: HostTarget, bundle: Bundle) -> str:
     """Save a snapshot and copy it here; what lies in an external database is saved there, by its owner."""
+    target = _saver(context, target)
     context.say(target.name, "saving a snapshot")
     saved = await context.ports.hosts.perform(target, SaveSnapshot(name=SNAPSHOT, fence=context.fence))
     size = await bundle.add_stream(saved.name, context.ports.hosts.stream(target, SendSnapshot(name=saved.name)))
@@ -53,6 +54,28 @@ async def _snapshot(context: Context, target: HostTarget, bundle: Bundle) -> str
         raise _torn(target.name, saved.name, size, saved.size)
     context.say(target.name, f"copied {saved.name} ({size / 1e6:.1f} MB)")
     return saved.name
+
+
+def _saver(context: Context, through: HostTarget) -> HostTarget:
+    """Choose the master that saves it: one of the same etcd whose k3s takes its own commands.
+
+    Raises:
+        ProductError: the token was rotated, and none of them was restarted since.
+    """
+    own = context.state.facts(through.server_id)
+    if own is None or own.takes_commands:
+        return through
+    for server in context.state.view.servers:
+        facts = context.state.facts(server.id)
+        if facts is not None and facts.takes_commands and facts.votes_beside(own):
+            context.say(through.name, f"takes no command since `k3s token rotate`; using {server.name} instead")
+            return context.target_of(server)
+    raise ProductError(
+        f"{through.name}: k3s runs with the token from before `k3s token rotate`, and takes no command with the new "
+        "one, and no other master answers",
+        hint=f"Restart k3s there (`systemctl restart k3s` on {through.name}; `create` first writes the new token into "
+        "its config.yaml), and run the command again.",
+    )
 
 
 def _torn(server: str, name: str, got: int, wanted: int) -> HostUnreachable:

@@ -379,9 +379,14 @@ def current_token(facts: HostFacts) -> str | None:
     return keys[0] if len(keys) == 1 else None
 
 
+def holds_current_token(facts: HostFacts) -> bool:
+    """Check whether a master's `server/token` is the one that its datastore knows."""
+    return facts.disk.token_hash in facts.bootstrap_keys
+
+
 def accepts_joins(facts: HostFacts) -> bool:
     """Tell whether a master holds the token that its datastore knows and, as far as it is told, runs with it."""
-    return facts.disk.token_hash in facts.bootstrap_keys and facts.supervisor.token_accepted is not False
+    return holds_current_token(facts) and facts.takes_commands
 
 
 def _unless_locked_out(master: MasterView, seed: MasterView | None) -> MasterView:
@@ -423,11 +428,11 @@ def _choose_seed(masters: tuple[MasterView, ...], record: BirthRecord) -> Master
     """Choose by health, never by name or age: voter, leader seen, right identity and lineage, highest revision."""
     healthy = [m for m in masters if _is_healthy(m, record)]
 
-    def rank(master: MasterView) -> tuple[bool, bool, int, int]:
+    def rank(master: MasterView) -> tuple[bool, bool, bool, int, int]:
         if master.facts is None or master.server is None:
-            return (False, False, 0, 0)
-        active = master.facts.server_unit.active == "active"
-        return (active, accepts_joins(master.facts), master.facts.etcd.revision, -master.server.id)
+            return (False, False, False, 0, 0)
+        facts, active = master.facts, master.facts.server_unit.active == "active"
+        return (active, accepts_joins(facts), holds_current_token(facts), facts.etcd.revision, -master.server.id)
 
     return max(healthy, key=rank, default=None)
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from hetzner_k3s.decide.basis import Basis
+from hetzner_k3s.decide.control_plane import JOINED
+from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.host import Member
 from hetzner_k3s.model.plan import PlannedStep, Reason, Scope
 from hetzner_k3s.model.steps import SaveSnapshot
@@ -31,14 +33,21 @@ def saved_before(basis: Basis, member: Member, occasion: Occasion = REPAIR) -> b
 
 
 def saving(basis: Basis, member: Member, master: str, occasion: Occasion = REPAIR) -> PlannedStep:
-    """Plan to save it on the healthy master that everything is done through."""
+    """Plan to save it on the healthy master that everything is done through, or on one whose k3s takes commands."""
     return PlannedStep(
-        step=SaveSnapshot(target=_name(member, occasion), via=basis.plane.seed_server.id),
+        step=SaveSnapshot(target=_name(member, occasion), via=_saver(basis).id),
         scope=Scope.CONTROL_PLANE,
         reason=occasion.reason,
         because=f"the member of {master} will be removed",
         consent=occasion.consent,
     )
+
+
+def _saver(basis: Basis) -> Server:
+    """Choose the master that saves a snapshot; where none takes commands, k3s says why on the first one."""
+    seed, others = basis.plane.seed, (m for m in basis.plane.all_masters if m.stage in JOINED)
+    able = (m.server for m in (seed, *others) if m and m.server and m.facts and m.facts.takes_commands)
+    return next(able, basis.plane.seed_server)
 
 
 def _name(member: Member, occasion: Occasion) -> str:

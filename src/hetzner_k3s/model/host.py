@@ -272,6 +272,15 @@ class HostFacts:
         etcd = self.etcd
         return etcd.serving_voter and any(m.id == etcd.member_id and not m.learner for m in etcd.members or ())
 
+    @property
+    def takes_commands(self) -> bool:
+        """Check whether k3s' own commands work here, as far as it is told.
+
+        They use `server/token`, and a running k3s takes the token that it was started with: after `k3s token rotate`
+        on this master it takes none before its restart (K3S_RUN_FACTS_2.md, F).
+        """
+        return self.supervisor.token_accepted is not False
+
     def votes_beside(self, other: HostFacts) -> bool:
         """Check whether both are voters of one etcd: they follow one leader and are connected to each other.
 

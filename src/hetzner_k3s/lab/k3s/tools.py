@@ -83,6 +83,15 @@ async def _rotate_ca(settings: Flags) -> int:
 
 
 async def _snapshot(verb: str, settings: Flags, names: list[str]) -> int:
+    try:
+        return await _ask_for_snapshots(verb, settings, names)
+    except SupervisorError as problem:
+        # As recorded (second/20): after `token rotate` the token in the file is not the one that the process takes.
+        hidden = problem.code == 401
+        raise SupervisorError(f"see server log for details: {problem}" if hidden else str(problem)) from problem
+
+
+async def _ask_for_snapshots(verb: str, settings: Flags, names: list[str]) -> int:
     client = _client(settings)
     if verb == "save":
         answer = await client.snapshot({"operation": "save", "name": settings.text("name", "on-demand")})

@@ -7,6 +7,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from hetzner_k3s.lab.k3s import tokens
 from hetzner_k3s.lab.k3s.etcd_port import EtcdError
 from hetzner_k3s.lab.simulated import config_file, host_facts, host_keys, rejoining, reset, retirement, snapshots
 from hetzner_k3s.lab.simulated.etcd_gateway import etcd_of, members_as_decided, members_of, remove
@@ -48,6 +49,10 @@ _FATAL = re.compile(
 _COMPLAINT = re.compile("level=(warning|error|fatal)|rejected")
 _ANYTHING = re.compile("")
 _RESTARTS = 6
+_NOT_AUTHORIZED = (
+    "k3s runs with another token than server/token holds, as after `k3s token rotate`: restart k3s here, or save it "
+    "through another master"
+)
 _QUICK = (0.05, 0.2)
 _DOWNLOAD_WITHIN = 280.0
 _SNAPSHOT_WITHIN = 100.0
@@ -216,6 +221,8 @@ async def _save_snapshot(host: Host, operation: SaveSnapshot, _: HostKeyKind) ->
     server = host.server
     if server is None or not server.api_ready:
         raise failed("k3s did not save the snapshot: runtime core not ready")
+    if server.passwords["server"][0] != tokens.parse(host.disk.token or "").password:
+        raise failed(_NOT_AUTHORIZED)
     try:
         async with asyncio.timeout(_SNAPSHOT_WITHIN):
             await server.member().members()
