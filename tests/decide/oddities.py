@@ -28,16 +28,21 @@ from tests.decide.world import (
     recorded,
     replacement_of,
     server_id_of,
+    server_of,
     stopped,
     surroundings,
     with_listing,
+    with_server,
     without_quorum,
 )
 
+from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import CloudView, Server, ServerStatus
 from hetzner_k3s.model.consents import Consents
+from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.host import EtcdFacts, HostFacts, Member, SupervisorFacts
 from hetzner_k3s.model.identity import BirthRecord, Phase
+from hetzner_k3s.model.origin import Origin
 from hetzner_k3s.model.plan import Intent
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState, LocalEvidence
@@ -202,6 +207,20 @@ def pinning(state: ClusterState, name: str, ca: str, *, waiting: bool = False) -
 
     state = edit_facts(state, name, held)
     return not_ready(state, name) if waiting else state
+
+
+FIRST_OF_2X = Origin(flag="--cluster-init", bare_token=True, runs=True)
+OF_2X = (FIRST_OF_2X, *(replace(FIRST_OF_2X, flag="--server"),) * 2)
+
+
+def of_2x(told: tuple[Origin, ...] = OF_2X) -> ClusterState:
+    """Three masters as 2.x labels them: whose cluster, and that they are masters; nothing of ours."""
+    state = NO_BIRTH
+    for name in SPEC.master_names:
+        labels = naming.server_labels(SPEC.name, naming.ROLE_MASTER)
+        state = with_server(state, replace(server_of(SPEC, name), labels=labels))
+    ids = [server.id for server in state.view.servers]
+    return replace(state, origins={number: Known(origin) for number, origin in zip(ids, told, strict=False)})
 
 
 def encrypting(state: ClusterState, **stages: str) -> ClusterState:

@@ -13,6 +13,7 @@ from tests.decide.oddities import (
     every_server_ready,
     kubeconfig,
     named,
+    of_2x,
     reset_on,
     with_rotated_ca,
 )
@@ -68,6 +69,7 @@ IDENTITY = {
     "the CA was rotated, and not every master was restarted": case(
         with_rotated_ca(healthy(), MASTER1), "identity.rotating"
     ),
+    "the cluster is one of hetzner-k3s 2.x": case(of_2x(), "cluster.of-2x"),
     "split by UID alone": case(other_identity(healthy(), MASTER3, ca="ab12" * 16), "identity.split"),
     "all masters are of another cluster than the record": case(
         recorded(healthy(), replace(born_record(), ca=OTHER_CA[:40])),

@@ -37,6 +37,7 @@ from hetzner_k3s.decide.report import report
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.host import UnitFacts
 from hetzner_k3s.model.plan import Refusal
+from hetzner_k3s.model.report import Health
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import PinCa
 
@@ -189,6 +190,12 @@ def test_a_pin_is_not_written_on_a_stranger() -> None:
 def test_status_names_no_stranger_after_a_rotation() -> None:
     for state in (accepted(), rotated()):
         assert report(SPEC, state, CREATE, forecast(state)).strangers == ()
+
+
+@pytest.mark.parametrize("restarted", [SPEC.master_names, (MASTER1,)])
+def test_status_tells_a_rotation_from_a_lost_quorum(restarted: tuple[str, ...]) -> None:
+    told = report(SPEC, rotated(*restarted), CREATE, forecast(rotated(*restarted)))
+    assert told.health is Health.DEGRADED
 
 
 def test_status_names_workers_that_would_not_start_again() -> None:

@@ -46,6 +46,7 @@ ANSWERS: dict[str, Any] = {
     "ReadSecret": {"base64": "SzEwYWI6OnNlcnZlcjpwdw=="},
     "ReadJournal": {"base64": "YQpi"},
     "ReadLog": {"segments": [base64.b64encode(gzip.compress(b"\0" * 64)).decode()]},
+    "ReadOrigin": {"flag": "--server", "bare_token": True, "configured": False, "runs": True},
     "ReadStoredUid": "6c2170f8-0000-4000-8000-000000000001",
 }
 FEW = settings(max_examples=15, deadline=None)

@@ -53,6 +53,7 @@ from hetzner_k3s.model.operations import (
     WriteCaPin,
     WriteConfig,
 )
+from hetzner_k3s.model.origin import ReadOrigin
 from hetzner_k3s.model.secrets import Secret
 
 HIDDEN = "the-hidden-value"
@@ -63,6 +64,7 @@ ALL: list[Operation[object]] = [
     WriteConfig(config=Secret(HIDDEN), fence=7),
     PointToServer(url="https://10.0.0.3:6443", fence=7),
     SetToken(token=Secret(HIDDEN), revive=True, fence=7),
+    ReadOrigin(),
     WriteCaPin(before="ab" * 32, ca="cd" * 32, restart=True, fence=7),
     StartK3s(role=K3sRole.AGENT, birth=False, fence=7),
     AwaitK3s(role=K3sRole.SERVER, milestone=Milestone.IDENTITY, deadline=60.0),

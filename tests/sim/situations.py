@@ -13,6 +13,7 @@ from .situations_joining import JOINING
 from .situations_lines import LINES
 from .situations_masters import MASTERS
 from .situations_operators import OPERATORS
+from .situations_older import OLDER
 from .situations_project import PROJECT
 from .situations_restore import RESTORE_FILES
 from .situations_rotation import ROTATION
@@ -39,6 +40,7 @@ _TOPICS = (
     DELETION,
     ACCESS,
     OPERATORS,
+    OLDER,
     ADVICE,
 )
 SITUATIONS = [situation for topic in _TOPICS for situation in topic.scenarios]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
 import asyncssh
@@ -66,15 +66,15 @@ class _Connection:
 
 
 class _KeyCheck(asyncssh.SSHClient):
-    """Accepts the host keys that a target names, and remembers which one answered."""
+    """Accepts the host keys that a target names, or that of anybody, and remembers which one answered."""
 
-    def __init__(self, target: HostTarget) -> None:
-        self._target = target
+    def __init__(self, target: HostTarget, *, anybody: bool = False) -> None:
+        self._target, self.anybody = target, anybody
         self.label = ""
 
     def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:  # noqa: ARG002
         self.label = host_key_label(key.public_data)
-        return self.label in self._target.keys
+        return self.anybody or self.label in self._target.keys
 
 
 class SshHosts:
@@ -98,12 +98,24 @@ class SshHosts:
 
     async def perform(self, target: HostTarget, operation: Operation[R]) -> R:
         """Run one host operation and give its typed result; see `ports.Hosts.perform` for what it raises."""
+        if operation.unverified and not target.keys:
+            return await self._ask_unverified(target, operation)
         connection = await self._connect(target, boot_key_suffices=operation.boot_key_suffices)
         try:
             return await self._retry_while_busy(lambda: self._run_operation(connection, target, operation))
         finally:
             if isinstance(operation, RotateHostKey):
                 self._drop(target)  # the next connection must verify the new key
+
+    async def _ask_unverified(self, target: HostTarget, operation: Operation[R]) -> R:
+        """Ask a host that nobody vouches for, over a connection of its own that nothing else ever uses."""
+        check = _KeyCheck(target, anybody=True)
+        connection = await self._open(target, check)
+        try:
+            answered = replace(target, keys={connection.label: HostKeyKind.BOOT})
+            return await self._run_operation(connection, answered, operation)
+        finally:
+            connection.client.close()
 
     async def stream(self, target: HostTarget, operation: Operation[Done]) -> AsyncIterator[bytes]:
         """Run a reading operation and give its stdout in pieces; see `ports.Hosts.stream` for what it raises."""
@@ -213,19 +225,19 @@ class SshHosts:
             connection = self._connections.get(place)
             if connection is None or not connection.alive or connection.label not in target.keys:
                 self._drop(target)
-                connection = await self._open(target)
+                connection = await self._open(target, _KeyCheck(target))
                 self._connections[place] = connection
         if target.keys[connection.label] is HostKeyKind.BOOT and not boot_key_suffices:
             self._drop(target)
             raise _unreachable(target, SshStage.HOST_KEY, "it answers with its boot host key, which is no secret")
         return connection
 
-    async def _open(self, target: HostTarget) -> _Connection:
-        if not target.keys:
+    async def _open(self, target: HostTarget, check: _KeyCheck) -> _Connection:
+        if not target.keys and not check.anybody:
             raise _unreachable(
                 target, SshStage.HOST_KEY, "its labels name no host key, so it cannot be told from another"
             )
-        check, options = _KeyCheck(target), await self._options()
+        options = await self._options()
         async with self._handshakes:
             try:
                 client = await asyncssh.connect(target.address, target.port, **options, client_factory=lambda: check)

@@ -132,7 +132,8 @@ def _holds_data(server: Server, why: str) -> Refusal:
         code="birth.not-empty",
         saw=f"No birth is recorded as done, but {server.name} (id {server.id}) exists: {why}.",
         why="A new cluster beside it could be a second one; only servers proven empty permit a birth.",
-        you_can="Restore access to that server, or delete it at Hetzner if its data may go.",
+        you_can="Find out whose it is, and restore access to it. Delete it at Hetzner only if you know that its data "
+        "may go.",
     )
 
 

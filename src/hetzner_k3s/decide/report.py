@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from hetzner_k3s.decide import drift as drifting
-from hetzner_k3s.decide import keeping, listing, observer, past, quorum, steadiness
+from hetzner_k3s.decide import identity, keeping, listing, observer, past, quorum, steadiness
 from hetzner_k3s.decide.basis import Basis, basis_of
 from hetzner_k3s.decide.control_plane import Stage, contact_stage
 from hetzner_k3s.decide.drift import drifted, told
@@ -89,7 +89,8 @@ def _health(
         return Health.UNKNOWN, (f"the file does not name the masters that exist: {names}",)
     if observer.hosts_are_closed(basis) and basis.plane.seed is None:
         return Health.UNKNOWN, ("no master let this machine in, so how the cluster is could not be looked at",)
-    if basis.plane.record.phase is Phase.BORN and basis.plane.seed is None:
+    born = basis.plane.record.phase is Phase.BORN
+    if born and basis.plane.seed is None and not identity.was_rotated(basis):
         what = (
             "serves the recorded cluster"
             if basis.plane.on_database

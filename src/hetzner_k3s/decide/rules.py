@@ -37,6 +37,7 @@ from hetzner_k3s.decide import (
     new_cluster,
     nodes,
     obstacles,
+    older_version,
     orders,
     power,
     reconnect,
@@ -74,6 +75,7 @@ PROJECT_GATES: tuple[Gate, ...] = (
     clocks.own_clock_right,
     database.datastore_agrees,
     orders.orders_can_be_filled,
+    older_version.made_by_2x,
 )
 """What the listing itself forbids, wherever the cluster's data lies."""
 
@@ -118,6 +120,9 @@ WHILE_FENCING: tuple[Gate, ...] = (
     identity.hosts_are_known,
     consents.consents_fit,
 )
+
+OF_2X_GATES: tuple[Gate, ...] = (older_version.made_by_2x,)
+"""Where the cluster is one of hetzner-k3s 2.x: to the other gates it looks like a birth with servers in its way."""
 
 WHILE_ROTATED: tuple[Gate, ...] = (
     *PROJECT_GATES,
@@ -268,6 +273,8 @@ def _gates(basis: Basis) -> tuple[Gate, ...]:
     renamed = basis.plane.record.phase is Phase.BORN and listing.masters_of_other_names(basis)
     if renamed or database.datastore_agrees(basis):
         return BESIDE_OTHER_DATA
+    if older_version.is_of_2x(basis):
+        return OF_2X_GATES
     if identity.was_rotated(basis):
         return WHILE_ROTATED
     return ON_DATABASE_GATES if basis.plane.on_database else GATES

@@ -20,6 +20,7 @@ from hetzner_k3s.model.host import (
     Snapshot,
     UnitFacts,
 )
+from hetzner_k3s.model.origin import Origin
 from hetzner_k3s.model.printable import printable
 from hetzner_k3s.model.snapshots import SnapshotFile
 
@@ -207,6 +208,17 @@ def _snapshot(entry: list[str]) -> Snapshot:
         raise Malformed("snapshots is no list of sizes, times and names")
     size, at, name = entry
     return Snapshot(name=name, size=decimal(size, "snapshots"), created=float(decimal(at, "snapshots")))
+
+
+def origin(answer: object) -> Origin:
+    """Read how k3s was installed on a host."""
+    document = Document.of(answer)
+    return Origin(
+        flag=document.text("flag"),
+        bare_token=document.flag("bare_token"),
+        configured=document.flag("configured"),
+        runs=document.flag("runs"),
+    )
 
 
 def saved_snapshot(answer: object) -> Snapshot:

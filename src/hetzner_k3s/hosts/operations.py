@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar, cast
 
 from hetzner_k3s.hosts import framing
-from hetzner_k3s.hosts.host_facts import decoded, host_facts, hosted_snapshots, members, saved_snapshot
+from hetzner_k3s.hosts.host_facts import decoded, host_facts, hosted_snapshots, members, origin, saved_snapshot
 from hetzner_k3s.hosts.log_answer import log_position
 from hetzner_k3s.hosts.shell import operation_script
 from hetzner_k3s.hosts.units import UNIT_NAMES, install_files
@@ -61,6 +61,7 @@ from hetzner_k3s.model.operations import (
     WriteCaPin,
     WriteConfig,
 )
+from hetzner_k3s.model.origin import ReadOrigin
 from hetzner_k3s.model.printable import excerpt
 from hetzner_k3s.model.secrets import Secret, masked
 
@@ -166,6 +167,7 @@ _PROCEDURES: Mapping[type[Operation[Any]], _Procedure] = {
         arguments=lambda op: ("yes" if op.revive else "no",),
         stdin=lambda op: f"{op.token.reveal()}\n",
     ),
+    ReadOrigin: _procedure("read_origin", read=lambda result, _: origin(result), limit=lambda _: 20.0),
     WriteCaPin: _procedure("write_ca_pin", arguments=lambda op: (op.before, op.ca, "yes" if op.restart else "no")),
     StartK3s: _procedure("start_k3s", arguments=lambda op: (UNIT_NAMES[op.role], "yes" if op.birth else "no")),
     AwaitK3s: _procedure(

@@ -57,6 +57,8 @@ class Operation(Generic[R_co]):
     mutating: ClassVar[bool] = False
     boot_key_suffices: ClassVar[bool] = False
     """Whether a host that answers with its boot key may be asked: that key's private half is in user data."""
+    unverified: ClassVar[bool] = False
+    """Whether a host without a known key may be asked: nothing secret is sent, and its answer proves nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +133,9 @@ class SetToken(Operation[Done]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WriteCaPin(Operation[Done]):
-    """Let the token in a worker's configuration pin the CA that followed `before`; the password in it stays.
+    """Let the token in a worker's configuration pin the CA that followed `before`; its password stays.
 
-    Nothing that runs is restarted. With `restart` an agent that waits for want of it is started anew; one that is
-    active is left alone (precondition_changed), as is a token that pins neither of the two.
+    With `restart` an agent that waits for want of it is started anew; an active one is not (precondition_changed).
     """
 
     mutating: ClassVar[bool] = True

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from typing import Final
 
 from hetzner_k3s.model.identity import BirthRecord, RecordConflict
 from hetzner_k3s.model.plan import Forecast
+
+CLUSTER_OF_2X: Final = "cluster.of-2x"
+"""The refusal to work on a cluster that hetzner-k3s 2.x made."""
 
 
 class Health(Enum):

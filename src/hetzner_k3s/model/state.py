@@ -13,6 +13,8 @@ from hetzner_k3s.model.facts import Known, Reading, Unknown
 from hetzner_k3s.model.host import HostFacts, HostReading, LogPosition
 from hetzner_k3s.model.kube import KubeView, TokenGrant
 from hetzner_k3s.model.secrets import Secret
+from hetzner_k3s.model.kube import KubeView
+from hetzner_k3s.model.origin import Origin
 from hetzner_k3s.model.snapshots import GivenFile, SnapshotFile, StoredSnapshot
 from hetzner_k3s.model.tokens import HeldTokens
 from hetzner_k3s.model.version import K3sVersion
@@ -72,6 +74,8 @@ class ClusterState:
     grants: Mapping[Secret, Reading[TokenGrant]] = field(default_factory=dict)
     """What a Hetzner token in the cluster opens, asked where it is another one than this run's."""
 
+    origins: Mapping[int, Reading[Origin]] = field(default_factory=dict)
+    """How k3s was installed on servers with our names and no host key of ours, asked while no birth is recorded."""
     rebuilds: Mapping[int, Reading[float | None]] = field(default_factory=dict)
     """When the newest rebuild of a server ended (UNIX seconds; None: never), asked of members with their boot key."""
 

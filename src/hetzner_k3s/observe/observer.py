@@ -19,7 +19,7 @@ from hetzner_k3s.model.kube import KubeView
 from hetzner_k3s.model.plan import Verb
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
-from hetzner_k3s.observe import cloud, hosts, kube, snapshots
+from hetzner_k3s.observe import cloud, hosts, kube, origins, snapshots
 from hetzner_k3s.ports import Ports
 
 
@@ -76,6 +76,7 @@ async def observe_again(ports: Ports, spec: ClusterSpec, state: ClusterState, fo
     state = replace(state, observed_at=ports.clock.now(), cloud=listing, local=ports.local.evidence())
     wanted = [s for s in hosts.reachable(spec, state.view) if focus.hosts is None or s.id in focus.hosts]
     state = replace(state, hosts=_living({**state.hosts, **await hosts.probe(ports, spec, state, wanted)}, spec, state))
+    state = replace(state, origins=await origins.look(ports, spec, state) if focus != NO_HOSTS else {})
     state = replace(state, rebuilds=await cloud.rebuilds(ports, _with_boot_key(state)))
     if not focus.kube:
         return state

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from hetzner_k3s.cli.render.plan import forecast_rows
 from hetzner_k3s.cli.render.tables import age, size, table
 from hetzner_k3s.model.identity import BirthRecord
-from hetzner_k3s.model.report import Health, MemberReport, Report, ServerReport
+from hetzner_k3s.model.report import CLUSTER_OF_2X, Health, MemberReport, Report, ServerReport
 
 SCHEMA = 1
 """Raised when a key of the JSON document changes its meaning or goes; new keys may come at any time."""
@@ -43,7 +43,8 @@ def identity_line(report: Report) -> str:
     if not isinstance(record, BirthRecord):
         return f"{name}: the birth record has two values of {record.field}: {', '.join(record.values)}"
     if record.phase is None:
-        return f"{name}: not born yet"
+        of_2x = any(refusal.code == CLUSTER_OF_2X for refusal in report.forecast.refusals)
+        return f"{name}: a cluster of hetzner-k3s 2.x" if of_2x else f"{name}: not born yet"
     parts = (("ca", (record.ca or _NONE)[:8]), ("uid", record.uid or _NONE), ("lineage", record.lineage or _NONE))
     return f"{name}: {record.phase.value}, " + ", ".join(f"{key} {value}" for key, value in parts)
 

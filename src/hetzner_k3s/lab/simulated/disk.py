@@ -63,6 +63,8 @@ class Disk:
     units: dict[K3sRole, bool] = field(default_factory=dict)
     config: str | None = None
     agent_environment: dict[str, str] = field(default_factory=dict)
+    unit_flag: str = ""
+    """`--cluster-init` or `--server` where a master's unit is of 2.x: its flags in it, and the token bare beside it."""
     server: dict[str, File] = field(default_factory=dict)
     token: str | None = None
     kubeconfig: str | None = None

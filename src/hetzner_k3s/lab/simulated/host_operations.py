@@ -39,6 +39,7 @@ from hetzner_k3s.model.operations import (
     WriteCaPin,
     WriteConfig,
 )
+from hetzner_k3s.model.origin import Origin, ReadOrigin
 from hetzner_k3s.model.secrets import Secret
 
 _FATAL = re.compile(
@@ -232,6 +233,16 @@ async def _save_snapshot(host: Host, operation: SaveSnapshot, _: HostKeyKind) ->
     return snapshots.save(server, config_file.flags("server", host.disk.config), operation.name)
 
 
+async def _read_origin(host: Host, _: ReadOrigin, __: HostKeyKind) -> Origin:
+    unit = host.units.get(K3sRole.SERVER)
+    return Origin(
+        flag=host.disk.unit_flag,
+        bare_token=bool(host.disk.unit_flag),
+        configured=host.disk.config is not None,
+        runs=unit is not None and unit.facts().active == "active",
+    )
+
+
 async def _read_secret(host: Host, operation: ReadSecret, _: HostKeyKind) -> Secret:
     match operation.kind:
         case SecretKind.TOKEN:
@@ -271,6 +282,7 @@ HANDLERS: Mapping[type[Operation[Any]], Handler] = {
     SaveSnapshot: _save_snapshot,
     ReadSecret: _read_secret,
     ReadMembers: _read_members,
+    ReadOrigin: _read_origin,
     ReadJournal: _read_journal,
     **retirement.HANDLERS,
     **snapshots.HANDLERS,

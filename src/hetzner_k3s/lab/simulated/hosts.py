@@ -110,6 +110,8 @@ class SimulatedHosts:
         if not host.ssh_up or target.port != host.ssh_port:
             raise _unreachable(target, SshStage.TCP, "no answer: connection refused")
         key = target.keys.get(host.disk.host_key)
+        if operation.unverified and not target.keys:
+            key = HostKeyKind.BOOT
         if key is None:
             raise _unreachable(target, SshStage.HOST_KEY, "it answers with a host key that its labels do not name")
         if host.ssh.denied:

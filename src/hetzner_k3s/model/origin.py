@@ -1,0 +1,35 @@
+"""Who installed k3s on a host that this tool did not make."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from hetzner_k3s.model.operations import Operation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """How k3s was installed on a host that this tool did not make (K3S_RUN_FACTS_2.md, H).
+
+    `flag` is how its unit starts a server: `--cluster-init`, `--server`, or empty for no server. `bare_token` tells
+    whether the password of the cluster lies bare in `k3s.service.env`, `configured` whether there is a `config.yaml`.
+    """
+
+    flag: str = ""
+    bare_token: bool = False
+    configured: bool = False
+    runs: bool = False
+
+    @property
+    def by_2x(self) -> bool:
+        """Check whether hetzner-k3s 2.x installed a master here: flags in the unit, a bare token, no configuration."""
+        return bool(self.flag) and self.bare_token and not self.configured
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOrigin(Operation[Origin]):
+    """Look at who installed k3s on a host that this tool did not make; only ever named, never acted upon."""
+
+    boot_key_suffices: ClassVar[bool] = True
+    unverified: ClassVar[bool] = True

@@ -1,0 +1,26 @@
+"""A living cluster of hetzner-k3s 2.x under the name of the file (K3S_RUN_FACTS_2.md, H; recordings second/27-31)."""
+
+from __future__ import annotations
+
+from hetzner_k3s.model.operations import K3sRole
+
+from . import mischief
+from .clusters import MASTER1
+from .scenario import Told
+from .situation import Situations, said
+from .story import Story
+from .tool import Run
+
+OLDER = Situations("older")
+_tell = OLDER.tell
+
+
+@_tell("the-cluster-is-of-hetzner-k3s-2", Told())
+async def _(story: Story) -> Run:
+    """It is called what it is; nothing is written anywhere, and nobody is told to delete a living master."""
+    mischief.made_by_2x(story.world)
+    run = await story.refuses("cluster.of-2x")
+    refusal = said(run, "cluster.of-2x", "hetzner-k3s 2.x", "delete none of its servers")
+    assert f"{MASTER1} " in refusal.saw
+    assert all(h.units[K3sRole.SERVER].facts().active == "active" for h in mischief.masters(story.world))
+    return run
