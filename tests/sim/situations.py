@@ -12,8 +12,8 @@ from .situations_identity import IDENTITY
 from .situations_joining import JOINING
 from .situations_lines import LINES
 from .situations_masters import MASTERS
-from .situations_operators import OPERATORS
 from .situations_older import OLDER
+from .situations_operators import OPERATORS
 from .situations_project import PROJECT
 from .situations_restore import RESTORE_FILES
 from .situations_rotation import ROTATION
