@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import Callable, Coroutine, Iterator
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import httpx2
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.adapters.answering import Answer, Answering, answering
@@ -17,6 +21,7 @@ from hetzner_k3s.adapters import kube, kube_objects, kube_session
 from hetzner_k3s.adapters.kube import K3sApi
 from hetzner_k3s.adapters.kube_session import Session, path_of
 from hetzner_k3s.hosts.admin_kubeconfig import AdminKubeconfig, read_admin_kubeconfig
+from hetzner_k3s.lab.k3s.certificates import Issuer, authority
 from hetzner_k3s.lab.simulated.virtual_time import LoopClock
 from hetzner_k3s.model.contact import HostTarget
 from hetzner_k3s.model.documents import Document, Malformed
@@ -290,6 +295,18 @@ def test_any_text_is_a_kubeconfig_or_an_error(text: str) -> None:
 @pytest.mark.parametrize("text", ["[" * 5000, "a: &a [*a]", "x" * (300 << 10), "? - ? -", "!!python/object:os.x y"])
 def test_what_yaml_can_be_made_to_do_is_an_error(text: str) -> None:
     assert isinstance(read(text), OperationFailed)
+
+
+def test_a_key_with_a_passphrase_asks_nobody_for_it() -> None:
+    """OpenSSL asks the terminal for the passphrase of an encrypted key, and a master may send such a key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"unknown"))
+    issuer = Issuer(authority("k3s-server-ca", datetime.now(UTC)))
+    signed = issuer.sign("admin", datetime.now(UTC))
+    parts = (signed.certificate, signed.certificate, secret)
+    ca, certificate, private = (base64.b64encode(part).decode() for part in parts)
+    with pytest.raises((OSError, ValueError)):
+        kube_session.tls(AdminKubeconfig(ca=ca, certificate=certificate, key=Secret(private)))
 
 
 def test_certificates_that_are_none_are_that_masters_failure() -> None:
