@@ -163,17 +163,16 @@ def test_a_deletion_takes_our_contexts_out_and_leaves_the_others(tmp_path: Path)
     assert contexts_of(path) == {"other": "https://other:6443"}
 
 
-LAB = "http://10.0.0.1:4000/v1"
-HETZNER = "https://api.hetzner.cloud/v1"
+LAB, NEXT_LAB = "lab-1", "lab-2"
 
 
 def in_project(
-    tmp_path: Path, token: str, *, endpoint: str = HETZNER, config: str = "a", kubeconfig: str = "k"
+    tmp_path: Path, token: str, *, lab: str = "", config: str = "a", kubeconfig: str = "k"
 ) -> OperatorMachine:
     """A run with this token, from these files."""
     project = Project(
-        key=project_key(endpoint, token),
-        emulated=endpoint != HETZNER,
+        key=project_key(lab, token),
+        lab=lab,
         config=f"/etc/{config}.yaml",
         kubeconfig=str(tmp_path / kubeconfig),
     )
@@ -216,19 +215,27 @@ def test_a_line_that_a_crash_cut_off_counts_as_a_birth(tmp_path: Path, state: Pa
 
 
 def test_a_lab_that_is_gone_hinders_no_other_one(tmp_path: Path) -> None:
-    gone = in_project(tmp_path, "one", endpoint=LAB)
+    gone = in_project(tmp_path, "one", lab=LAB)
     gone.record("birth opened", {"cluster": "demo"})
     gone.write_kubeconfig(Secret(kubeconfig("demo")))
-    assert in_project(tmp_path, "one", endpoint=LAB).evidence().open_birth
-    anew = in_project(tmp_path, "two", endpoint=LAB).evidence()
+    anew = in_project(tmp_path, "two", lab=NEXT_LAB).evidence()
     assert (anew.open_birth, anew.kubeconfig_ca) == (False, None)
+
+
+@pytest.mark.parametrize("token", ["one", "two"])
+def test_in_one_lab_a_wrong_token_is_a_mistake_as_at_hetzner(tmp_path: Path, token: str) -> None:
+    first = in_project(tmp_path, "one", lab=LAB)
+    first.record("birth opened", {"cluster": "demo"})
+    first.write_kubeconfig(Secret(kubeconfig("demo")))
+    found = in_project(tmp_path, token, lab=LAB).evidence()
+    assert (found.open_birth, found.kubeconfig_ca) == (True, CA_HASH)
 
 
 def test_a_cluster_at_hetzner_hinders_a_lab_with_the_same_file(tmp_path: Path) -> None:
     living = in_project(tmp_path, "one")
     living.record("birth opened", {"cluster": "demo"})
     living.write_kubeconfig(Secret(kubeconfig("demo")))
-    lab = in_project(tmp_path, "two", endpoint=LAB).evidence()
+    lab = in_project(tmp_path, "two", lab=LAB).evidence()
     assert (lab.open_birth, lab.kubeconfig_ca) == (True, CA_HASH)
 
 

@@ -160,7 +160,7 @@ def demand_places(spec: ClusterSpec) -> None:
 def _project(spec: ClusterSpec, endpoint: str) -> Project:
     return Project(
         key=project_key(endpoint, spec.hetzner_token.reveal()),
-        emulated=endpoint != DEFAULT_ENDPOINT,
+        lab="" if endpoint == DEFAULT_ENDPOINT else os.environ.get("HETZNER_K3S_LAB", endpoint),
         config=spec.file,
         kubeconfig=spec.kubeconfig_path,
     )

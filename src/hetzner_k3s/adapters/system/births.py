@@ -27,18 +27,18 @@ _ANY: Final = ""
 class Project:
     """Which project a run works in, and from where: `config` and `kubeconfig` are paths.
 
-    `emulated` is a project of a lab, which is gone with its lab and hinders nobody else.
+    `lab` tells the lab that the project is of, empty at Hetzner: with a lab its projects are gone.
     """
 
     key: str
-    emulated: bool
+    lab: str
     config: str
     kubeconfig: str
 
     def note(self) -> dict[str, str]:
         """Return what is noted beside an event."""
         told = {"project": self.key, "config": self.config, "kubeconfig": self.kubeconfig}
-        return {**told, "emulated": "yes"} if self.emulated else told
+        return {**told, "lab": self.lab} if self.lab else told
 
 
 def project_key(endpoint: str, token: str) -> str:
@@ -79,13 +79,17 @@ class Births:
 
     def is_of_another_lab(self, ca: str) -> bool:
         """Check whether a kubeconfig with this CA was written for an emulated project that is not this one."""
-        written = [e for e in self._entries() if e.get("event") == WRITTEN and e.get("ca") == ca and e.get("emulated")]
-        return bool(written) and all(_project(entry) != self._here.key for entry in written)
+        written = [entry for entry in self._entries() if entry.get("event") == WRITTEN and entry.get("ca") == ca]
+        return bool(written) and all(self._is_elsewhere(entry) for entry in written)
 
     def _hinders(self, entry: Mapping[str, Any]) -> bool:
         if _project(entry) in (_ANY, self._here.key):
             return True
-        return not entry.get("emulated") and _share_a_file(entry, self._here.note())
+        return not self._is_elsewhere(entry) and _share_a_file(entry, self._here.note())
+
+    def _is_elsewhere(self, entry: Mapping[str, Any]) -> bool:
+        """Check whether something was noted in a lab that is not the one of this run."""
+        return bool(entry.get("lab")) and entry.get("lab") != self._here.lab
 
     def _entries(self) -> Iterator[Mapping[str, Any]]:
         try:

@@ -72,7 +72,7 @@ class OperatorMachine:
         self._state = state_directory(cluster)
         self._rescues = self._state / "rescue"
         self._kept_tokens = self._state / "tokens"
-        here = project or Project(key="", emulated=False, config="", kubeconfig=str(kubeconfig))
+        here = project or Project(key="", lab="", config="", kubeconfig=str(kubeconfig))
         self._births = Births(self._state / "births.jsonl", here)
         self._journal: IO[str] | None = None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 import signal
@@ -120,7 +121,10 @@ def operator_command(lab: Running, command: list[str]) -> list[str]:
 
 def operator_environment(lab: Running) -> dict[str, str]:
     """Give this process's environment with the lab as the Hetzner API."""
-    return {**os.environ, "HCLOUD_ENDPOINT": OPERATOR_ENDPOINT, "HCLOUD_TOKEN": lab.token}
+    # What is remembered of a cluster in this lab goes with it: the next one has another name.
+    name = hashlib.sha256(lab.token.encode()).hexdigest()[:12]
+    endpoint = {"HCLOUD_ENDPOINT": OPERATOR_ENDPOINT, "HCLOUD_TOKEN": lab.token}
+    return {**os.environ, **endpoint, "HETZNER_K3S_LAB": name}
 
 
 def become_operator(lab: Running, command: list[str]) -> NoReturn:
