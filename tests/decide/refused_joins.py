@@ -67,7 +67,7 @@ BEFORE_A_JOIN = {
         without_node(lose(rotated(healthy(), config=NEW_TOKEN), WORKER1), WORKER1), "token.not-accepted"
     ),
     "the file asks for another network of pods and a master is lost": case(
-        running_with(lose(healthy(), MASTER3), {"cluster-cidr": "10.42.0.0/16", "secrets-encryption": "true"}),
+        running_with(lose(healthy(), MASTER3), {"cluster-cidr": "10.42.0.0/16", "supervisor-metrics": "true"}),
         "config.drift",
     ),
     "the clock of a master that is to join is far ahead": case(

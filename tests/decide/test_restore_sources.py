@@ -136,6 +136,8 @@ def test_a_restore_that_was_begun_goes_on_on_its_own_host() -> None:
     assert planned.step.target == MASTER1
     (refusal,) = plan(state, SPEC, restoring(on_disk(60, node=MASTER2).name)).refusals
     assert refusal.code == "consent.unfit"
+    assert f"It lies on {MASTER2}, and half a restore lies on {MASTER1}" in refusal.saw
+    assert "--restore PATH" in refusal.you_can
 
 
 def test_a_file_is_sent_before_it_is_restored_and_only_to_a_host_that_is_ready() -> None:

@@ -270,3 +270,18 @@ async def _(story: Story) -> None:
 def _label(story: Story, server: int, labels: dict[str, str]) -> None:
     answer = faults.ask(story.world, "PUT", f"/servers/{server}", json.dumps({"labels": labels}).encode())
     assert "error" not in answer, answer
+
+
+@_tell("58-what-no-key-of-the-file-says-is-carried-over", converges(*MASTERS))
+async def _(story: Story) -> Run:
+    """Written by hand, or by a drop-in: the advice was to put it into the file, which has no such key."""
+    for name in MASTERS:
+        host = story.world.host(name)
+        mischief.server_unit_stopped(host)
+        host.disk.config = f"{host.disk.config}supervisor-metrics: true\n"
+        mischief.start(host)
+        await asyncio.sleep(60)
+    await story.happens(ServerDeleted(MASTER1))
+    run = await story.create()
+    assert "supervisor-metrics: true" in (story.world.host(MASTER1).disk.config or ""), run.story()
+    return run

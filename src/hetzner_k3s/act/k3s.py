@@ -8,7 +8,9 @@ from hetzner_k3s.hosts.k3s_config import HostAddresses, render_agent, render_ser
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.contact import HostTarget, private_ip
+from hetzner_k3s.model.critical import Arguments, carried
 from hetzner_k3s.model.errors import Fate, KubeError, OperationFailed
+from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.host import HostFacts
 from hetzner_k3s.model.kube import KubeView
 from hetzner_k3s.model.operations import AwaitK3s, K3sRole, Milestone, Probe, StartK3s, WriteConfig
@@ -66,10 +68,17 @@ def _render(
             tokens=tokens,
             server_url=server_url,
             api_addresses=_api_addresses(context),
+            carried=carried(_running_with(context, server)),
         )
     if server_url is None:
         raise ValueError(f"{server.name}: an agent needs a server to join through")
     return render_agent(context.spec, wanted, addresses, tokens=tokens, server_url=server_url)
+
+
+def _running_with(context: Context, joiner: Server) -> Arguments:
+    """Return the critical arguments of a master that serves and told them; nothing at a birth."""
+    others = (f.value for key, f in context.state.hosts.items() if key != joiner.id and isinstance(f, Known))
+    return next((f.supervisor.critical for f in others if f.serves and f.supervisor.critical), {})
 
 
 def uid_of(facts: HostFacts, server: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from hetzner_k3s.decide.basis import Basis
 from hetzner_k3s.decide.due import masters_due
-from hetzner_k3s.model.critical import SERVICELB, wanted_arguments
+from hetzner_k3s.model.critical import SERVICELB, governed, wanted_arguments
 from hetzner_k3s.model.plan import Refusal
 
 _SETTING = {
@@ -18,7 +18,7 @@ _SETTING = {
     "embedded-registry": "addons.embedded_registry_mirror.enabled",
     SERVICELB: "addons.servicelb.enabled",
 }
-"""Where the file says it; the other arguments can only have been changed on the masters."""
+"""Where the file says it. What no key says is carried over to a new master (`model.critical.carried`)."""
 
 
 def configuration_agrees(basis: Basis) -> tuple[Refusal, ...]:
@@ -47,7 +47,7 @@ def drift_told(basis: Basis) -> tuple[str, ...]:
 
 def _drift(basis: Basis) -> list[str]:
     """Name each argument that is told and differs."""
-    wanted = wanted_arguments(basis.spec)
+    wanted = governed(wanted_arguments(basis.spec))
     live = _live(basis)
     return [
         f"{flag}{_where(flag)}: live={live[flag]}, file={value}"

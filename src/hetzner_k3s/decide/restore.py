@@ -242,6 +242,8 @@ def _whose_token(basis: Basis, found: tuple[Source, ...]) -> str:
 
 def _not_that_one(basis: Basis, found: tuple[Source, ...]) -> Refusal:
     wanted = basis.intent.consents.restore or ""
+    if (elsewhere := _beside_a_begun_one(basis, wanted)) is not None:
+        return elsewhere
     anywhere = next((s for s in sources.everything(basis) if wanted in {s.name, s.original}), None)
     if anywhere is None:
         saw = f"There is no such snapshot of this cluster; the newest is {found[0].name}."
@@ -250,6 +252,20 @@ def _not_that_one(basis: Basis, found: tuple[Source, ...]) -> Refusal:
     else:
         saw = f"It is sealed with the token of hash {', '.join(anywhere.token_hashes) or '-'}, which was not found."
     return unfit(f"--restore {wanted}", saw, "Choose one that `hetzner-k3s snapshots` shows, or `--restore latest`.")
+
+
+def _beside_a_begun_one(basis: Basis, wanted: str) -> Refusal | None:
+    """Refuse a snapshot that is there, on another master than the one on which half a restore lies."""
+    found = next((s for s in sources.beside_a_begun_one(basis) if wanted in {s.name, s.original}), None)
+    if found is None:
+        return None
+    begun = ", ".join(sources.begun_on(basis))
+    return unfit(
+        f"--restore {wanted}",
+        f"It lies {found.where}, and half a restore lies on {begun}: only there it is gone on with.",
+        f"Copy it here (/var/lib/rancher/k3s/server/db/snapshots/{found.name} of {found.server}) and run `create "
+        f"--restore PATH` with that file, which is restored on {begun}. Or `--restore latest`, the newest on {begun}.",
+    )
 
 
 def consent_fits(basis: Basis) -> tuple[Refusal, ...]:

@@ -93,10 +93,24 @@ def _masters(basis: Basis) -> list[Server]:
     return [s for s in lookup.owned_masters(basis.spec.name, basis.view) if s.name in wanted]
 
 
+def begun_on(basis: Basis) -> tuple[str, ...]:
+    """Return the masters on which half a restore lies."""
+    return tuple(m.name for m in basis.plane.masters if losses.is_being_restored(m))
+
+
+def beside_a_begun_one(basis: Basis) -> tuple[Source, ...]:
+    """Return the snapshots on masters beside the one on which a restore was begun: they are not chosen from there."""
+    begun = begun_on(basis)
+    return _on(basis, [s for s in _masters(basis) if s.name not in begun]) if begun else ()
+
+
 def _hosted(basis: Basis) -> tuple[Source, ...]:
     """Give the snapshots on masters that the file wants; where a restore was begun, on that one alone."""
-    begun = {m.name for m in basis.plane.masters if losses.is_being_restored(m)}
-    servers = [s for s in _masters(basis) if not begun or s.name in begun]
+    begun = begun_on(basis)
+    return _on(basis, [s for s in _masters(basis) if not begun or s.name in begun])
+
+
+def _on(basis: Basis, servers: list[Server]) -> tuple[Source, ...]:
     readings = ((server, basis.state.on_hosts.get(server.id)) for server in servers)
     return tuple(
         _on_host(server, found) for server, told in readings if isinstance(told, Known) for found in told.value

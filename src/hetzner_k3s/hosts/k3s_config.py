@@ -14,6 +14,7 @@ Three things differ, none of them critical:
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -76,6 +77,7 @@ def render_server(
     tokens: ClusterTokens,
     server_url: str | None,
     api_addresses: tuple[str, ...] = (),
+    carried: Mapping[str, str | bool] | None = None,
 ) -> Secret:
     """Render `config.yaml` of a master.
 
@@ -89,6 +91,7 @@ def render_server(
             master, and with an external database, through which masters find each other. With it, a host whose disk was
             lost joins instead of making a second cluster.
         api_addresses: further addresses of the API: the load balancer's.
+        carried: critical arguments of the running masters that no key of the file says.
 
     Raises:
         ValueError: the host lacks an address or the interface of its private address.
@@ -102,6 +105,7 @@ def render_server(
         "tls-san": _tls_sans(spec, addresses, api_addresses),
         "write-kubeconfig-mode": "0600",
         **critical_config(spec),
+        **(carried or {}),
         **_datastore(spec),
         **_component_args(spec),
     }

@@ -30,6 +30,14 @@ _DEFAULTS: Final = {
 }
 """What k3s takes for those that the file does not lead to (fixture http/local_node_v1-k3s_config.txt)."""
 
+_UNGOVERNED: Final = frozenset(
+    {
+        *("disable-network-policy", "disable-helm-controller", "egress-selector-mode", "flannel-external-ip"),
+        *("secrets-encryption", "supervisor-metrics"),
+    }
+)
+"""Those that no key of the file leads to: a drop-in or a hand wrote them on the masters that run."""
+
 Arguments = Mapping[str, str]
 """Critical arguments as flag -> value; lists are joined by commas, and a switch is `true` or `false`."""
 
@@ -75,6 +83,17 @@ def wanted_arguments(spec: ClusterSpec) -> dict[str, str]:
     disabled = config.pop("disable", [])
     given = {flag: _text(flag, value) for flag, value in config.items()}
     return {**_DEFAULTS, **given, SERVICELB: _text(SERVICELB, "servicelb" in str(disabled))}
+
+
+def governed(arguments: Arguments) -> dict[str, str]:
+    """Return the arguments that the file decides."""
+    return {flag: value for flag, value in arguments.items() if flag not in _UNGOVERNED}
+
+
+def carried(live: Arguments) -> dict[str, str | bool]:
+    """Return what a joining master is given as the running ones have it, since no key of the file says it."""
+    other = {flag: live[flag] for flag in sorted(_UNGOVERNED & live.keys()) if live[flag] != _DEFAULTS[flag]}
+    return {flag: value == "true" if value in {"true", "false"} else value for flag, value in other.items()}
 
 
 def _text(flag: str, value: str | bool | list[str]) -> str:
