@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from hetzner_k3s.decide.basis import Basis
-from hetzner_k3s.decide.control_plane import MasterView
+from hetzner_k3s.decide.control_plane import NEVER_STARTED, MasterView
 from hetzner_k3s.model import lookup
 
 
@@ -29,10 +29,11 @@ def private_addresses(basis: Basis, masters: Iterable[MasterView]) -> list[str]:
 def living_masters(basis: Basis) -> frozenset[str]:
     """Return the addresses of masters, of those beyond the file too: who knows one learns of the others there.
 
-    A worker that got the address of a lost master is none.
+    A worker that got the address of a lost master is none, nor is a server beyond the file that never was a master.
     """
+    masters = (*basis.plane.masters, *(m for m in basis.plane.surplus if m.stage not in NEVER_STARTED))
     balancer = lookup.load_balancer(basis.spec, basis.view)
-    public = {m.server.public_ipv4 for m in basis.plane.all_masters if m.server and m.server.public_ipv4}
+    public = {m.server.public_ipv4 for m in masters if m.server and m.server.public_ipv4}
     before = {*balancer.private_ips.values(), *filter(None, [balancer.public_ipv4])} if balancer else set()
     own_name = filter(None, [basis.spec.api_server_hostname])
-    return frozenset({*private_addresses(basis, basis.plane.all_masters), *public, *before, *own_name})
+    return frozenset({*private_addresses(basis, masters), *public, *before, *own_name})
