@@ -82,8 +82,7 @@ def render_server(
     """Render `config.yaml` of a master.
 
     Args:
-        spec: the cluster.
-        master: which master.
+        spec, master: the cluster, and which of its masters.
         addresses: where its host is.
         tokens: the full K10 token; at birth, before there is one, the new password. The agents' one goes into every
             master: one that lacks it does not start a second time (K3S_RUN_FACTS_2.md I).
