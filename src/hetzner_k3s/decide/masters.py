@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from hetzner_k3s.decide import disaster, losses, power, quorum, tokens
 from hetzner_k3s.decide.basis import Basis
-from hetzner_k3s.decide.control_plane import TROUBLED, MasterView, Stage, holds_no_member
+from hetzner_k3s.decide.control_plane import TROUBLED, MasterView, Stage, holds_no_member, identity_of
 from hetzner_k3s.decide.former import is_former, is_of_this_cluster, may_be_wiped
 from hetzner_k3s.decide.healthy import healthy_names, others_serve, witnesses
 from hetzner_k3s.decide.labels import give_labels_back
@@ -35,6 +35,9 @@ def healthy_master_left(basis: Basis) -> tuple[Refusal, ...]:
     advice = _GIVE_BACK if left >= quorum.majority(len(masters)) else _TOO_FEW_LEFT
     if not keeps:
         advice = _ONLY_REMOVED
+    if others := _of_another_cluster(basis):
+        ours = ", ".join(m.name for m in masters if m.server and m.name not in others)
+        advice = advice.replace(_KEEP_ALL, _KEEP_OURS.format(ours)).replace(_LOSE_NONE, _LOSE_NO_OTHER.format(ours))
     if differing := tokens.differing(masters):
         seen, advice = f"{seen}. {differing}", f"{_ONE_TOKEN} {advice}"
     if any(m.stage is Stage.SILENT for m in masters):
@@ -42,7 +45,13 @@ def healthy_master_left(basis: Basis) -> tuple[Refusal, ...]:
         seen, advice = f"{seen}.{known}".removesuffix("."), f"{cure}{advice}"
     coming = sum(_has_data_and_runs(m) for m in masters)
     refusal = _no_quorum(born, seen, advice, passing=coming >= quorum.majority(len(masters)))
-    return (replace(refusal, keeps_servers=keeps),)
+    return (replace(refusal, keeps_servers=keeps and not others),)
+
+
+def _of_another_cluster(basis: Basis) -> tuple[str, ...]:
+    """Return the masters that answer for another cluster: `identity` says what may become of them."""
+    answering = ((m.name, identity_of(m.facts)) for m in basis.plane.all_masters if m.facts)
+    return tuple(name for name, its in answering if its is not None and its.uid != basis.plane.record.uid)
 
 
 def _is_removed(master: MasterView) -> bool:
@@ -70,6 +79,10 @@ _GIVE_BACK = (
     "Power on what is off, restore SSH access and the network between the masters, then run `create` again: quorum "
     "comes back by itself when enough masters run. Delete no server meanwhile."
 )
+_KEEP_ALL = "Delete no server meanwhile."
+_KEEP_OURS = "Keep the servers that may hold its data meanwhile: {}."
+_LOSE_NONE = "Delete nothing more:"
+_LOSE_NO_OTHER = "Keep the servers that may hold its data ({}):"
 _TOO_FEW_LEFT = (
     "Too few masters are left for a quorum. Make those that are left answer by SSH, with the data that they had, and "
     "run `create` again: it then says from which of them the cluster can go on (`--reset-quorum-from NAME`). Delete "
