@@ -35,8 +35,8 @@ def healthy_master_left(basis: Basis) -> tuple[Refusal, ...]:
     advice = _GIVE_BACK if left >= quorum.majority(len(masters)) else _TOO_FEW_LEFT
     if not keeps:
         advice = _ONLY_REMOVED
-    if others := _of_another_cluster(basis):
-        ours = ", ".join(m.name for m in masters if m.server and m.name not in others)
+    others = _of_another_cluster(basis)
+    if ours := ", ".join(m.name for m in masters if m.server and others and m.name not in others):
         advice = advice.replace(_KEEP_ALL, _KEEP_OURS.format(ours)).replace(_LOSE_NONE, _LOSE_NO_OTHER.format(ours))
     if differing := tokens.differing(masters):
         seen, advice = f"{seen}. {differing}", f"{_ONE_TOKEN} {advice}"
@@ -45,7 +45,7 @@ def healthy_master_left(basis: Basis) -> tuple[Refusal, ...]:
         seen, advice = f"{seen}.{known}".removesuffix("."), f"{cure}{advice}"
     coming = sum(_has_data_and_runs(m) for m in masters)
     refusal = _no_quorum(born, seen, advice, passing=coming >= quorum.majority(len(masters)))
-    return (replace(refusal, keeps_servers=keeps and not others),)
+    return (replace(refusal, keeps_servers=keeps and not ours),)
 
 
 def _of_another_cluster(basis: Basis) -> tuple[str, ...]:
