@@ -184,7 +184,7 @@ async def _(story: Story) -> Run:
     mischief.forget_record(story.world)
     story.world.laptop = OperatorMachine("another")
     refused = await story.refuses("birth.not-empty", "birth.not-empty")
-    said(refused, "birth.not-empty", "delete it at Hetzner")
+    said(refused, "birth.not-empty", "Delete it at Hetzner")
     await story.happens(ServerDeleted(WORKER1), ServerDeleted(WORKER2))
     story.world.site.births.clear()
     run = await story.create()

@@ -94,7 +94,7 @@ async def _(story: Story) -> Run:
     await story.happens(ServerDeleted(WORKER1))
     mischief.make_server(story.world, WORKER1, {})
     await mischief.servers_run(story.world)
-    said(await story.refuses("server.foreign"), "server.foreign", "Rename or delete that server")
+    said(await story.refuses("server.foreign"), "server.foreign", "rename it")
     rename(story, "servers", WORKER1, "theirs")
     run = await story.create()
     assert run.code is ExitCode.CONVERGED, run.story()

@@ -37,6 +37,8 @@ _SEED = 3
 _COMES_WITHIN = 180.0
 """Virtual seconds for what comes by itself: elections, Nodes that become Ready, leases."""
 _LOOK = 1.0
+_NOTICED = 8.0
+"""Virtual seconds after a loss: elections are over, and the cloud controller lets go of a Node only after 72."""
 _LONGEST = 150
 """More steps than any way of these has."""
 
@@ -129,7 +131,7 @@ Happening = Callable[[Story], Awaitable[None]]
 def _happens(*struck: faults.Fault) -> Happening:
     async def happen(story: Story) -> None:
         await story.happens(*struck)
-        await asyncio.sleep(15)
+        await asyncio.sleep(_NOTICED)
 
     return happen
 
