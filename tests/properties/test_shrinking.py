@@ -141,3 +141,12 @@ def test_a_sick_master_beyond_the_file_does_not_hold_a_join_for_ever(what: str) 
     state = MASTER[what](state, before, "prod-master2")
     *_, (_, plan) = run(spec, state, random.Random(1), w.PRUNE)
     assert [wait.otherwise.code for wait in plan.waits if wait.otherwise] == ["surplus.unwell"]
+
+
+def test_a_deleted_worker_takes_no_witness_of_a_silent_master_along() -> None:
+    """The forecast forgot every peer that we cannot look at, so it ended there, and the run did more than was shown."""
+    before, spec = w.a_spec(3, 2), w.a_spec(1, 0)
+    state = WORKER["replaced, its Node gone, booting"](w.healthy(before), before, "prod-pool-small-worker1")
+    state = MASTER["silent"](state, before, "prod-master1")
+    shown = decide.forecast(spec, state, w.PRUNE).keys
+    assert ("DrainNode", "prod-pool-small-worker2") in shown

@@ -114,5 +114,14 @@ def predict(_spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState
     hosts = {key: reading for key, reading in state.hosts.items() if key not in gone}
     kube = {key: reading for key, reading in state.kube.items() if key not in gone}
     left = replace(state, hosts=hosts, kube=kube, lookups={**state.lookups, **gone})
-    living = {f.value.etcd.member_id for f in hosts.values() if isinstance(f, Known)}
-    return predictions.map_peers(left, lambda peers: tuple(peer for peer in peers if peer in living))
+    ended = _members_of(state, step)
+    return predictions.map_peers(left, lambda peers: tuple(peer for peer in peers if peer not in ended))
+
+
+def _members_of(state: ClusterState, step: DeleteServer) -> frozenset[str]:
+    """Return the ids of the etcd member that goes with a server: as its host tells it, else as others list it."""
+    own = state.facts(step.server_id)
+    if own is not None:
+        return frozenset({own.etcd.member_id} if own.etcd.member_id else ())
+    known = (reading.value for reading in state.hosts.values() if isinstance(reading, Known))
+    return frozenset(m.id for facts in known for m in facts.etcd.members or () if m.node == step.target)
