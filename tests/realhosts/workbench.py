@@ -23,6 +23,7 @@ from hetzner_k3s.model.host import HostFacts, HostKeyKind
 from hetzner_k3s.model.operations import Install, K3sRole, Operation, Probe, RotateHostKey, WriteConfig
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.spec import ClusterSpec, MasterSpec, SshSpec
+from hetzner_k3s.model.tokens import ClusterTokens
 from hetzner_k3s.model.version import K3sVersion
 
 from .operator_place import OperatorPlace
@@ -96,7 +97,8 @@ class Workbench:
             private_interface=interfaces[address],
             server_id=bench.server.id,
         )
-        config = render_server(self.spec, bench.master, addresses, token=token, server_url=url, api_addresses=())
+        tokens = ClusterTokens(server=token)
+        config = render_server(self.spec, bench.master, addresses, tokens=tokens, server_url=url, api_addresses=())
         self.perform(bench, WriteConfig(config=config, fence=fence))
 
     def private(self, bench: Bench) -> str:
