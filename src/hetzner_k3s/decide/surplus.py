@@ -126,15 +126,19 @@ def surplus_may_go(basis: Basis) -> tuple[Refusal, ...]:
     """
     if not basis.intent.consents.prune or basis.plane.seed is None:
         return ()
-    unwell = ((m, m.server, _cannot_go(basis, m)) for m in basis.plane.surplus)
-    told = tuple(_unwell(m, server, why) for m, server, why in unwell if server is not None and why is not None)
-    return _protected(basis) + (() if not_yet_members(basis) else told)
+    return _protected(basis) + (() if not_yet_members(basis) else tuple(_all_unwell(basis)))
 
 
 def in_the_way_of_joining(basis: Basis) -> Refusal | None:
     """Return what a join ends with that waits in vain: etcd takes no member while one beyond the file is sick."""
-    unwell = ((m, m.server, _cannot_go(basis, m)) for m in basis.plane.surplus)
-    return next((_unwell(m, server, why) for m, server, why in unwell if server and why), None)
+    return next(_all_unwell(basis), None)
+
+
+def _all_unwell(basis: Basis) -> Iterator[Refusal]:
+    for master in basis.plane.surplus:
+        why = _cannot_go(basis, master)
+        if master.server is not None and why is not None:
+            yield _unwell(master, master.server, why)
 
 
 def not_yet_members(basis: Basis) -> tuple[MasterView, ...]:
