@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
-from hetzner_k3s.lab.k3s import bootstrap, ca_rotation, logfmt, node_password, pki, snapshots, tokens
+from hetzner_k3s.lab.k3s import bolt, bootstrap, ca_rotation, logfmt, node_password, pki, snapshots, tokens
 from hetzner_k3s.lab.k3s.api.http import json_response
 from hetzner_k3s.lab.k3s.api.resources import SECRETS, Obj
 from hetzner_k3s.lab.k3s.api.status import ApiError
@@ -255,6 +255,19 @@ async def save_bootstrap(store: Store, layout: Layout, password: str) -> None:
         raise logfmt.ShutdownRequested(f"failed to save bootstrap data: {bootstrap.OTHER_TOKEN}")
     else:
         await store.kv.put(key, bootstrap.encrypt(password, bootstrap.encode(bootstrap.read(layout))), 0)
+        await _flushed(layout, key)
+
+
+async def _flushed(layout: Layout, key: str) -> None:
+    """Wait until etcd's backend holds a key: it is written each 100 ms.
+
+    A real k3s reads the write-ahead log as well at its next start, ours reads the backend alone.
+    """
+    ends = time.monotonic() + 5
+    while layout.backend.exists() and time.monotonic() < ends:
+        if key in bolt.keys(layout.backend, key):
+            return
+        await asyncio.sleep(0.02)
 
 
 async def rotate(store: Store, layout: Layout, old: str, new: str) -> None:
