@@ -33,17 +33,22 @@ def join(rig: Rig, name: str, through: Host) -> Host:
     return host
 
 
-def work(rig: Rig, name: str, through: Host) -> Host:
-    """Start a worker and see its Node; no cloud controller runs here, so its k3s does not become active (second/15)."""
+def start_worker(rig: Rig, name: str, through: Host, token: str) -> Host:
+    """Start a worker with this token; returns at once."""
     host = rig.host(name)
     host.configure(
         server=f"https://{through.address}:6443",
-        token=token_of(through),
+        token=token,
         node_name=name,
         node_ip=host.address,
         kubelet_arg=["cloud-provider=external"],
     )
-    host.start(command="agent")
+    return host.start(command="agent")
+
+
+def work(rig: Rig, name: str, through: Host, token: str = "") -> Host:
+    """Start a worker and see its Node; no cloud controller runs here, so its k3s does not become active (second/15)."""
+    host = start_worker(rig, name, through, token or token_of(through))
     eventually(f"Node {name}", lambda: name in through.kubectl("get", "nodes"), 20, host.tail)
     return host
 
