@@ -13,6 +13,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 NAMESPACE = "demo"
 
@@ -91,7 +92,8 @@ def digest(kubeconfig: str) -> str:
 
     client = Client(config=KubeConfig.from_file(kubeconfig))
     found: list[tuple[str, ...]] = []
-    for kind in (ConfigMap, Secret, Deployment):
+    kinds: tuple[Any, ...] = (ConfigMap, Secret, Deployment)
+    for kind in kinds:
         objects = (entry.to_dict() for entry in client.list(kind, namespace=NAMESPACE))
         found += [(kind.__name__, o["metadata"]["uid"], str(o.get("data") or o["spec"])) for o in objects]
     return f"{len(found)} objects, {hashlib.sha256(json.dumps(sorted(found)).encode()).hexdigest()[:16]}"

@@ -76,7 +76,8 @@ class World:
 
     async def merge_labels(self, kind: str, resource_id: int, changes: Mapping[str, str | None]) -> dict[str, str]:
         self.moment()
-        table: dict[int, Any] = {"placement_group": self.groups, "server": self.servers}[kind]  # type: ignore[dict-item]
+        tables: dict[str, dict[int, Any]] = {"placement_group": self.groups, "server": self.servers}
+        table = tables[kind]
         if resource_id not in table:
             raise CloudUnavailable("not found", code="not_found", fate=Fate.DID_NOT_HAPPEN)
         merged = {**table[resource_id].labels, **changes}

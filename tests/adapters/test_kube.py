@@ -262,11 +262,15 @@ def test_a_node_is_ready_by_a_heartbeat_of_this_start_and_under_its_address(tmp_
     with_api(tmp_path, test)
 
 
+async def _taint(store: Store, taints: list[dict[str, str]]) -> None:
+    await store.change(NODES, NODE, "", lambda old: old | {"spec": {"taints": taints}})
+
+
 def test_a_node_that_waits_for_a_cloud_controller_is_told_apart(tmp_path: Path) -> None:
     async def test(api: K3sApi, store: Store) -> None:
         taints = [{"key": UNINITIALIZED, "value": "true", "effect": "NoSchedule"}]
         for taint in ([], taints):
-            await store.change(NODES, NODE, "", lambda old, these=taint: old | {"spec": {"taints": these}})
+            await _taint(store, taint)
             node = (await api.view(MASTER)).node(NODE)
             assert node is not None
             assert node.uninitialized is bool(taint)

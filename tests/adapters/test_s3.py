@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -59,14 +59,14 @@ def client(s3: S3Spec) -> Any:
     return made
 
 
-def put(client: Any, key: str, content: bytes = b"a snapshot", **beside: str) -> None:
-    client.put_object("backups", key, io.BytesIO(content), len(content), metadata=beside or None)
+def put(client: Any, key: str, beside: Mapping[str, str] | None = None, content: bytes = b"a snapshot") -> None:
+    client.put_object("backups", key, io.BytesIO(content), len(content), metadata=beside)
 
 
 def test_what_k3s_wrote_beside_a_snapshot_is_read(client: Any, s3: S3Spec) -> None:
-    put(client, f"prod/{NAME}", **BESIDE)
+    put(client, f"prod/{NAME}", BESIDE)
     put(client, f"prod/.metadata/{NAME}")
-    put(client, "other/etcd-snapshot-x-1764000001", **BESIDE)
+    put(client, "other/etcd-snapshot-x-1764000001", BESIDE)
     (found,) = asyncio.run(S3Objects(s3).snapshots("prod"))
     assert (found.name, found.folder, found.size) == (NAME, "prod", len(b"a snapshot"))
     assert (found.cluster_uid, found.token_hash, found.node) == (UID, "0123456789ab", "prod-master1")
@@ -74,14 +74,14 @@ def test_what_k3s_wrote_beside_a_snapshot_is_read(client: Any, s3: S3Spec) -> No
 
 
 def test_the_root_of_the_bucket_is_looked_at_without_its_folders(client: Any, s3: S3Spec) -> None:
-    put(client, f"prod/{NAME}", **BESIDE)
+    put(client, f"prod/{NAME}", BESIDE)
     put(client, "etcd-snapshot-old-1764000002")
     (found,) = asyncio.run(S3Objects(s3).snapshots(""))
     assert (found.name, found.folder, found.cluster_uid) == ("etcd-snapshot-old-1764000002", "", None)
 
 
 def test_a_copy_keeps_what_lies_beside_and_may_be_made_twice(client: Any, s3: S3Spec) -> None:
-    put(client, NAME, **BESIDE)
+    put(client, NAME, BESIDE)
     objects = S3Objects(s3)
     (found,) = asyncio.run(objects.snapshots(""))
     for _ in range(2):
@@ -93,7 +93,7 @@ def test_a_copy_keeps_what_lies_beside_and_may_be_made_twice(client: Any, s3: S3
 
 
 def test_a_download_is_for_its_owner_only(client: Any, s3: S3Spec, tmp_path: Path) -> None:
-    put(client, f"prod/{NAME}", b"x" * 3_000_000, **BESIDE)
+    put(client, f"prod/{NAME}", BESIDE, b"x" * 3_000_000)
     objects = S3Objects(s3)
     (found,) = asyncio.run(objects.snapshots("prod"))
     asyncio.run(objects.fetch(found, str(tmp_path / "snapshot")))

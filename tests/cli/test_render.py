@@ -83,7 +83,9 @@ def test_a_forecast_is_the_same_rows_in_words_and_in_json() -> None:
     assert "\n".join(forecast_lines("prod", forecast)).startswith("note: a note\n  1. save snapshot")
     rows = forecast_rows(forecast)
     assert rows["notes"] == ["a note"]
-    assert [(row["wave"], row["step"], row["target"]) for row in rows["steps"]] == snapshot(
+    steps = rows["steps"]
+    assert isinstance(steps, list)
+    assert [(row["wave"], row["step"], row["target"]) for row in steps] == snapshot(
         [
             (1, "SaveSnapshot", "pre-repair-1"),
             (2, "CreateServer", "prod-master1"),

@@ -108,7 +108,9 @@ def _protected(public: bytes) -> str:
 
 
 def _pair(folder: Path, *, passphrase: str | None = None, pem: bool = False) -> dict[str, str]:
-    key = asyncssh.generate_private_key("ssh-rsa" if pem else "ssh-ed25519", **({"key_size": 2048} if pem else {}))
+    key = (
+        asyncssh.generate_private_key("ssh-rsa", key_size=2048) if pem else asyncssh.generate_private_key("ssh-ed25519")
+    )
     folder.mkdir()
     key.write_private_key(folder / "id", "pkcs1-pem" if pem else "openssh", passphrase if pem else None)
     if passphrase and not pem:

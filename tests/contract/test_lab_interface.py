@@ -15,8 +15,9 @@ from starlette.types import ASGIApp, Message, Scope
 from hetzner_k3s.lab.cloud.cloud import Cloud
 from hetzner_k3s.lab.cloud.no_machines import NoMachines
 from hetzner_k3s.lab.http.app import build_app
+from hetzner_k3s.lab.realhosts.system import SystemClock
 
-from .running_lab import ADMIN_TOKEN, TOKEN, SeededRng, SystemClock
+from .running_lab import ADMIN_TOKEN, TOKEN, SeededRng
 
 HOST = {"host": "127.0.0.1:4711"}
 ALLOWED = {**HOST, "authorization": f"Bearer {ADMIN_TOKEN}"}
@@ -53,7 +54,10 @@ def ask(
     async def send(message: Message) -> None:
         sent.append(message)
 
-    asyncio.run(app(scope, receive, send))
+    async def call() -> None:
+        await app(scope, receive, send)
+
+    asyncio.run(call())
     return sent[0]["status"], b"".join(message.get("body", b"") for message in sent[1:])
 
 

@@ -97,7 +97,8 @@ def test_the_first_addresses_are_those_of_the_vendor() -> None:
 @given(st.lists(st.one_of(st.none(), st.integers(0, 20)), max_size=60))
 def test_public_addresses_are_given_once_and_the_lowest_first(orders: list[int | None]) -> None:
     """None takes an address, a number gives the one at that place of those held back."""
-    pool, held = PublicPool(), []
+    pool = PublicPool()
+    held: list[str] = []
     for order in orders:
         if order is None:
             address = pool.take_ipv4()
@@ -111,7 +112,8 @@ def test_public_addresses_are_given_once_and_the_lowest_first(orders: list[int |
 
 @given(st.integers(0, 200), st.integers(1, 80))
 def test_following_next_pages_gives_everything_once(total: int, per_page: int) -> None:
-    items, seen, page = list(range(total)), [], 1
+    items, page = list(range(total)), 1
+    seen: list[int] = []
     while True:
         shown, pagination = paginate(items, Query((("page", str(page)), ("per_page", str(per_page)))))
         seen += shown

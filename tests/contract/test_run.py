@@ -10,8 +10,9 @@ from typing import Any
 from hetzner_k3s.lab.cloud.cloud import Cloud, Incoming
 from hetzner_k3s.lab.cloud.machines import MachineSpec
 from hetzner_k3s.lab.cloud.no_machines import NoMachines
+from hetzner_k3s.lab.realhosts.system import SystemClock
 
-from .running_lab import SeededRng, SystemClock
+from .running_lab import SeededRng
 
 _SECONDS = 5.0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import pytest
 from hcloud import Client
@@ -123,7 +124,7 @@ def test_listing_by_name_selector_and_status(client: Client) -> None:
     make_server(client, "master", labels=LABELS)
     make_server(client, "worker", labels={"cluster": "demo", "role": "worker"}, start_after_create=False)
 
-    def names(**query: object) -> list[str | None]:
+    def names(**query: Any) -> list[str | None]:
         return [server.name for server in client.servers.get_all(**query)]
 
     assert names() == ["master", "worker"]

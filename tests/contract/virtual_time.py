@@ -53,7 +53,8 @@ class SteppedCloud:
 
     def server(self, number: int) -> dict[str, Any]:
         """Give a server."""
-        return self.ask("GET", f"/servers/{number}").get("server", {})
+        server: dict[str, Any] = self.ask("GET", f"/servers/{number}").get("server", {})
+        return server
 
     def order(self, name: str = "demo", **more: Any) -> dict[str, Any]:
         """Order a server and give the answer."""

@@ -241,17 +241,19 @@ def bare(state: ClusterState, spec: ClusterSpec, name: str, server_id: int | Non
 
 def ready(state: ClusterState, spec: ClusterSpec, name: str, server_id: int | None = None) -> ClusterState:
     """Add a fresh server on which k3s can be started."""
-    unit = UnitFacts(active="inactive")
     facts = HostFacts(key=HostKeyKind.FINAL, boot_finished=True, k3s_version=VERSION)
-    role = {"server_unit": unit} if name in spec.master_names else {"agent_unit": unit}
-    return with_reading(booting(state, spec, name, server_id), name, Known(replace(facts, **role)))
+    facts = _with_unit(facts, spec, name, UnitFacts(active="inactive"))
+    return with_reading(booting(state, spec, name, server_id), name, Known(facts))
 
 
 def started_by_hand(state: ClusterState, spec: ClusterSpec, name: str, server_id: int | None = None) -> ClusterState:
     """Add a fresh server on which somebody started k3s: it ends at each start, and has left nothing."""
     unit = UnitFacts(active="activating", sub="auto-restart", restarts=3)
-    role = {"server_unit": unit} if name in spec.master_names else {"agent_unit": unit}
-    return edit_facts(ready(state, spec, name, server_id), name, lambda f: replace(f, **role))
+    return edit_facts(ready(state, spec, name, server_id), name, lambda f: _with_unit(f, spec, name, unit))
+
+
+def _with_unit(facts: HostFacts, spec: ClusterSpec, name: str, unit: UnitFacts) -> HostFacts:
+    return replace(facts, server_unit=unit) if name in spec.master_names else replace(facts, agent_unit=unit)
 
 
 def joining(state: ClusterState, spec: ClusterSpec, name: str, server_id: int | None = None) -> ClusterState:

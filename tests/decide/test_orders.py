@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from tests.decide.world import MASTER1, NOW, SPEC, WORKER1, healthy, lose, nothing, plan, waves
@@ -10,7 +11,7 @@ from tests.decide.world import MASTER1, NOW, SPEC, WORKER1, healthy, lose, nothi
 from hetzner_k3s.model.assortment import Assortment, Offer, ServerType
 from hetzner_k3s.model.cloud import LoadBalancer, PlacementGroup
 from hetzner_k3s.model.facts import Known, Reading, Unknown
-from hetzner_k3s.model.spec import ClusterSpec, WorkerSpec
+from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.version import K3sVersion
 
@@ -35,12 +36,11 @@ SHOP = Assortment(
 SOLD: Reading[Assortment] = Known(SHOP)
 
 
-def _with_worker(**order: str) -> ClusterSpec:
+def _with_worker(**order: Any) -> ClusterSpec:
     """Ask for one worker of another kind; everything else is as Hetzner sells it."""
     masters = tuple(replace(m, instance_type="cpx22", location="fsn1", image="ubuntu-24.04") for m in SPEC.masters)
     pool = SPEC.pools[0]
-    base = {"instance_type": "cpx22", "location": "fsn1", "image": "ubuntu-24.04"}
-    workers: list[WorkerSpec] = [replace(w, **base) for w in pool.workers]
+    workers = [replace(w, instance_type="cpx22", location="fsn1", image="ubuntu-24.04") for w in pool.workers]
     workers[0] = replace(workers[0], **order)
     return replace(SPEC, masters=masters, pools=(replace(pool, workers=tuple(workers)),))
 

@@ -191,7 +191,8 @@ def test_what_2_6_leaves_to_k3s_is_left_to_it() -> None:
     ],
 )
 def test_an_addon_that_is_on_is_not_disabled(addon: str, component: str) -> None:
-    config = server(replace(SPEC, addons=replace(AddonsSpec(), **{addon: True})))
+    on: dict[str, Any] = {addon: True}
+    config = server(replace(SPEC, addons=replace(AddonsSpec(), **on)))
     assert component not in config["disable"]
     assert len(config["disable"]) == 3
 
@@ -218,7 +219,10 @@ def test_sans_are_this_hosts_own_and_what_stands_before_all() -> None:
 
 
 def test_labels_and_taints_of_the_pool() -> None:
-    own = {"labels": (Label(key="a", value="b"),), "taints": (Taint(key="c", value="d", effect="NoSchedule"),)}
+    own: dict[str, Any] = {
+        "labels": (Label(key="a", value="b"),),
+        "taints": (Taint(key="c", value="d", effect="NoSchedule"),),
+    }
     config = server(SPEC, replace(MASTER, **own))
     assert config["node-label"] == ["a=b"]
     assert config["node-taint"] == ["CriticalAddonsOnly=true:NoExecute", "c=d:NoSchedule"]

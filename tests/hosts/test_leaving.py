@@ -8,6 +8,7 @@ import json
 import subprocess
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,7 +52,7 @@ class Etcd:
         return json.dumps({"header": {"member_id": self.own}, "members": rows})
 
 
-def run(etcd: Etcd, folder: Path, name: str, *arguments: str) -> tuple[dict[str, str], list[str]]:
+def run(etcd: Etcd, folder: Path, name: str, *arguments: str) -> tuple[dict[str, Any], list[str]]:
     """Run a script; returns its answer, and what it asked etcd to do."""
     lines = [
         f'etcd_network_active_peers{{Local="c",Remote="{int(peer):x}"}} {int(peer in etcd.connected)}'
@@ -73,12 +74,12 @@ def run(etcd: Etcd, folder: Path, name: str, *arguments: str) -> tuple[dict[str,
     }
     command = ["sh", "-c", script("prelude") + ETCD + script(name), name, *arguments]
     done = subprocess.run(command, env=environment, text=True, capture_output=True, check=False, timeout=20)
-    answer: dict[str, str] = json.loads(done.stdout)
+    answer: dict[str, Any] = json.loads(done.stdout)
     asked = (folder / "asked").read_text().splitlines() if (folder / "asked").exists() else []
     return answer, [line for line in asked if "remove" in line or "transfer" in line]
 
 
-def retire(etcd: Etcd, folder: Path) -> tuple[dict[str, str], list[str]]:
+def retire(etcd: Etcd, folder: Path) -> tuple[dict[str, Any], list[str]]:
     return run(etcd, folder, "retire_member", GOING, f"{int(GOING):x}", UID, OWN, GOING, THIRD)
 
 
@@ -115,7 +116,7 @@ def test_a_removal_without_effect_is_a_failure(tmp_path: Path) -> None:
     assert "still in the list" in answer["message"]
 
 
-def hand_over(etcd: Etcd, folder: Path) -> tuple[dict[str, str], list[str]]:
+def hand_over(etcd: Etcd, folder: Path) -> tuple[dict[str, Any], list[str]]:
     return run(etcd, folder, "move_leader", GOING, f"{int(GOING):x}")
 
 

@@ -7,6 +7,7 @@ import json
 import subprocess
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -45,7 +46,7 @@ class Etcd:
         return json.dumps({"header": {"member_id": LIVING}, "members": rows})
 
 
-def removal(etcd: Etcd, removed: Path) -> dict[str, str]:
+def removal(etcd: Etcd, removed: Path) -> dict[str, Any]:
     lines = script("remove_member")
     environment = {
         "PATH": "/usr/bin:/bin",
@@ -62,7 +63,7 @@ def removal(etcd: Etcd, removed: Path) -> dict[str, str]:
     done = subprocess.run(
         [*command, DEAD, LIVING, OTHER], env=environment, text=True, capture_output=True, check=False, timeout=20
     )
-    answer: dict[str, str] = json.loads(done.stdout)
+    answer: dict[str, Any] = json.loads(done.stdout)
     return answer
 
 

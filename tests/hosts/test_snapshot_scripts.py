@@ -158,7 +158,7 @@ def test_a_file_of_any_name_is_received_told_of_and_restored(host: MakeBelieve) 
     content = a_snapshot(token_hash="ffffffffffff")
     assert send(host, ODD, content, content) == {"result": {}}
     assert snapshots(host) == {NAME, ODD}
-    told = {found.name: found for found in hosted_snapshots(host.answer("tell_snapshots", "30")["result"])}  # type: ignore[arg-type]
+    told = {found.name: found for found in hosted_snapshots(host.answer("tell_snapshots", "30")["result"])}
     assert told[ODD].sha256 == sum_of(content)
     assert restore(host, ODD, sum_of(content)) == {"result": {}}
     assert snapshots(host) == {NAME, ODD, f"kept-{ODD}"}
@@ -187,7 +187,7 @@ def test_whose_a_snapshot_is_it_says_itself_on_a_host_and_here_alike(host: MakeB
     zipped(folder / f"{NAME}.zip", a_snapshot())
     (folder / "torn").write_bytes(a_snapshot()[:-40])
     (folder / "empty").write_bytes(b"")
-    told = {found.name: found for found in hosted_snapshots(host.answer("tell_snapshots", "30")["result"])}  # type: ignore[arg-type]
+    told = {found.name: found for found in hosted_snapshots(host.answer("tell_snapshots", "30")["result"])}
     assert told.keys() == {NAME, f"{NAME}.zip", "torn"}
     for name, found in told.items():
         given = read_given(str(folder / name))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, event, given, settings
@@ -139,8 +140,10 @@ def shuffled(state: ClusterState, chance: random.Random) -> ClusterState:
     if isinstance(state.cloud, Unknown):
         return state
     view = state.view
-    listed = {name: rows for name in view.__slots__ if isinstance(rows := getattr(view, name), tuple)}
-    return state.with_view(replace(view, **{name: mixed(rows) for name, rows in listed.items()}))
+    listed: dict[str, Any] = {
+        name: mixed(rows) for name in view.__slots__ if isinstance(rows := getattr(view, name), tuple)
+    }
+    return state.with_view(replace(view, **listed))
 
 
 @QUICK

@@ -15,7 +15,7 @@ from tests.properties.safety import violations
 from tests.properties.walking import run
 
 from hetzner_k3s import decide
-from hetzner_k3s.model.facts import Known, Unknown
+from hetzner_k3s.model.facts import Known, Reading, Unknown
 from hetzner_k3s.model.host import LogPosition
 from hetzner_k3s.model.plan import Intent
 from hetzner_k3s.model.spec import ClusterSpec
@@ -50,7 +50,8 @@ def disasters(draw: st.DrawFn) -> tuple[ClusterSpec, ClusterState, Intent, str]:
         state = w.without_quorum(state) if fates[name] != "lost" else state
         state = FATES[fates[name]](state, name)
     state = w.without_quorum(state)
-    state = replace(state, lookups={w.FIRST_MASTER: draw(st.sampled_from([Known(False), Known(True), Unknown("500")]))})
+    answers: list[Reading[bool]] = [Known(False), Known(True), Unknown("500")]
+    state = replace(state, lookups={w.FIRST_MASTER: draw(st.sampled_from(answers))})
     if draw(st.booleans()):
         state, told = w.with_server(state, STRANGER), [*told, "a stranger"]
     copied = draw(st.sampled_from([None, *spec.master_names]))

@@ -16,7 +16,7 @@ from tests.decide import world as w
 from hetzner_k3s.decide.quorum import majority, voters
 from hetzner_k3s.model.cloud import Server, ServerStatus
 from hetzner_k3s.model.errors import SshStage
-from hetzner_k3s.model.facts import Known, Unknown
+from hetzner_k3s.model.facts import Known, Reading, Unknown
 from hetzner_k3s.model.identity import BirthRecord, Phase
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import UNREADABLE, ClusterState, LocalEvidence
@@ -207,7 +207,8 @@ def _mostly(table: dict[str, Callable[[ClusterState], ClusterState]]) -> st.Sear
 def grown(draw: st.DrawFn) -> World:
     """Draw a cluster that was born, with anything wrong about it."""
     spec = w.a_spec(draw(st.sampled_from([3, 3, 1, 5])), draw(st.integers(0, 2)), draw(st.booleans()))
-    state, told = w.healthy(spec), []
+    state = w.healthy(spec)
+    told: list[str] = []
     names = [server.name for server in spec.servers()]
     for name in draw(st.lists(st.sampled_from(names), max_size=2, unique=True)):
         table = MASTER if name in spec.master_names else WORKER
@@ -266,7 +267,8 @@ def unborn(draw: st.DrawFn) -> World:
     seed = draw(st.sampled_from([None, None, w.FIRST_MASTER, w.FIRST_MASTER + 1, 77]))
     if seed is not None:
         state = w.recorded(state, BirthRecord(phase=Phase.BOOTSTRAPPING, seed=seed))
-        gone = draw(st.sampled_from([Known(False), Known(True), Unknown("500", w.NOW)]))
+        answers: list[Reading[bool]] = [Known(False), Known(True), Unknown("500", w.NOW)]
+        gone = draw(st.sampled_from(answers))
         state = replace(state, lookups={seed: gone})
         told += [f"bootstrapping on {seed} ({gone})"]
     memory = draw(st.sampled_from(["forgotten", "forgotten", "journal only", "another's kubeconfig"]))

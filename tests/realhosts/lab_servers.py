@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,7 @@ def make_server(lab: LabHandle, name: str, keys: Keys, **fields: Any) -> HostHan
 def wait_booted(*hosts: HostHandle) -> None:
     """Wait until cloud-init is done on every host."""
     for host in hosts:
-        wait_until(lambda host=host: done(host, "cloud-init status | grep -q done && systemctl is-active ssh"))
+        wait_until(partial(done, host, "cloud-init status | grep -q done && systemctl is-active ssh"))
 
 
 def done(host: HostHandle, script: str) -> bool:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -246,7 +247,7 @@ def _lose(bench: Workbench, survivor: Bench, lost: Bench) -> None:
     victim = next(m.id for m in members if m.address == bench.private(lost))
     basis = MembersBasis(ids=tuple(m.id for m in members), uid=facts.etcd.uid or "")
 
-    def removal(**changes: object) -> RemoveMember:
+    def removal(**changes: Any) -> RemoveMember:
         return replace(RemoveMember(member_id=victim, basis=basis, fence=2), **changes)
 
     with pytest.raises(PreconditionChanged, match="not dead"):

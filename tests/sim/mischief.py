@@ -6,7 +6,7 @@ import asyncio
 import base64
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from hetzner_k3s.lab.k3s import node_password, tokens
 from hetzner_k3s.lab.k3s.api.resources import CONFIGMAPS, NODES, SECRETS, Obj
@@ -310,7 +310,11 @@ async def delete_everything(world: World, *, but: Sequence[str] = ()) -> None:
     for kind in ("servers", "load_balancers", "firewalls", "placement_groups", "networks", "ssh_keys"):
         left = getattr(world.project, kind) if kind not in but else {}
         for number in list(left):
-            await faults.insist(world, "DELETE", f"/{kind}/{number}", lambda n=number, k=left: n not in k)
+            await _delete(world, kind, number, left)
+
+
+async def _delete(world: World, kind: str, number: int, there: Mapping[int, object]) -> None:
+    await faults.insist(world, "DELETE", f"/{kind}/{number}", lambda: number not in there)
 
 
 def forget_record(world: World) -> None:

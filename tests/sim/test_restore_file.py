@@ -54,7 +54,9 @@ def test_a_single_master_comes_back_from_a_backup(workers: int) -> None:
             await lose_all(story, MASTER1)
             told = await story.create(consents=FROM_PATH)
             assert told.code is ExitCode.CONVERGED, told.story()
-            assert f"kept-{story.world.laptop.snapshot[0].name}" in story.world.host(MASTER1).disk.snapshots
+            given = story.world.laptop.snapshot
+            assert given is not None
+            assert f"kept-{given[0].name}" in story.world.host(MASTER1).disk.snapshots
 
     run(play())
 

@@ -30,7 +30,8 @@ def _retire(story: Story, name: str, *, uid: str | None = None, leave_out: str |
 
 
 async def _do(story: Story, on: str, operation: Operation[Done]) -> Done:
-    return await carry_out(story.world.host(on), operation, HostKeyKind.FINAL)
+    done: Done = await carry_out(story.world.host(on), operation, HostKeyKind.FINAL)
+    return done
 
 
 async def _changed(story: Story, on: str, operation: Operation[Done]) -> str:

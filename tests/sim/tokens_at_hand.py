@@ -15,6 +15,7 @@ from . import mischief
 def written_down(disk: Disk) -> list[Secret]:
     """Return both tokens of a master, as its owner may have copied them."""
     assert disk.token is not None
+    assert disk.agent_token is not None
     return [Secret(disk.token), *([Secret(disk.agent_token)] if disk.agent_token != disk.token else [])]
 
 

@@ -72,7 +72,7 @@ class Running:
         return LabClient(self.endpoint, self.token, self.state.admin_token.read_text())
 
 
-def up(folder: Path, latency: str, k3s_binary: Path | None, say: Callable[[str], None]) -> Running:
+def up(folder: Path, latency: str, k3s_binary: Path | None, say: Callable[[str], object]) -> Running:
     """Start a lab in the background; returns when its API answers.
 
     `say` takes lines for the user. Raises LabUnsupported, LabError; whatever interrupts it, nothing stays behind.
@@ -162,7 +162,7 @@ def _usual_modes() -> Iterator[None]:
         os.umask(before)
 
 
-def _up_locked(state: StateFolder, latency: str, k3s_binary: Path | None, say: Callable[[str], None]) -> Running:
+def _up_locked(state: StateFolder, latency: str, k3s_binary: Path | None, say: Callable[[str], object]) -> Running:
     if state.is_foreign:
         raise LabUnsupported(f"{state.folder} is not empty and holds no lab", hint="choose another --state")
     state.close()
@@ -181,7 +181,7 @@ def _up_locked(state: StateFolder, latency: str, k3s_binary: Path | None, say: C
         raise
 
 
-def _start(state: StateFolder, record: Record, k3s_binary: Path | None, say: Callable[[str], None]) -> Running:
+def _start(state: StateFolder, record: Record, k3s_binary: Path | None, say: Callable[[str], object]) -> Running:
     rootfs = _rootfs(say)
     for path in (state.token, state.admin_token):
         state.write_secret(path, "".join(secrets.choice(_ALPHABET) for _ in range(_TOKEN_LENGTH)))
@@ -196,7 +196,7 @@ def _start(state: StateFolder, record: Record, k3s_binary: Path | None, say: Cal
     return find_running(state.folder)
 
 
-def _rootfs(say: Callable[[str], None]) -> Path:
+def _rootfs(say: Callable[[str], object]) -> Path:
     try:
         return ensure_rootfs(lambda: say("making the hosts' root filesystem (once, about a minute)"))
     except (RootfsBuildError, NoAptSourceError) as error:

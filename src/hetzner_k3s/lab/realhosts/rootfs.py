@@ -26,7 +26,7 @@ def cache_dir() -> Path:
     return Path(base) / "hetzner-k3s" / "lab"
 
 
-def ensure_rootfs(before_build: Callable[[], None] = lambda: None) -> Path:
+def ensure_rootfs(before_build: Callable[[], object] = lambda: None) -> Path:
     """Give the root filesystem's path, building it first (after `before_build`) when the cache has none of this recipe.
 
     Raises RootfsBuildError or NoAptSourceError. What an interrupted build leaves is never taken for finished.
