@@ -47,6 +47,12 @@ def test_the_import_contracts_hold(monkeypatch: pytest.MonkeyPatch) -> None:
     assert lint_imports(no_cache=True) == 0
 
 
+def test_what_is_imported_is_declared_and_the_other_way_round() -> None:
+    pytest.importorskip("deptry", reason="deptry is not installed here: scripts/setup brings what `dev` declares")
+    told = subprocess.run([ROOT / "scripts/dependencies", "--no-ansi"], capture_output=True, text=True, check=False)
+    assert told.returncode == 0, told.stderr
+
+
 def _of_signature(module: ModuleType, returns: set[str]) -> Iterator[FunctionType]:
     for name, function in inspect.getmembers(module, inspect.isfunction):
         signature = inspect.get_annotations(function)
