@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from hetzner_k3s.adapters.system import rescues
-from hetzner_k3s.model.errors import DamagedRescue
+from hetzner_k3s.model.errors import DamagedRescue, Fate, OperationFailed
 from hetzner_k3s.model.host import LogPosition
 from hetzner_k3s.model.state import Rescue
 
@@ -69,6 +69,72 @@ def test_what_is_not_whole_leaves_nothing_behind(tmp_path: Path, content: bytes)
         keep(tmp_path, content)
     assert list(tmp_path.iterdir()) == []
     assert rescues.found(tmp_path) == ()
+
+
+class Sender:
+    """Sends an archive, and then goes on for ever; counts what was taken and notes that it was told to stop."""
+
+    def __init__(self, content: bytes, then: bytes) -> None:
+        self._content, self._then = content, then
+        self.taken, self.stopped = 0, False
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        try:
+            yield self._content
+            while True:
+                self.taken += 1
+                yield self._then
+        finally:
+            self.stopped = True
+
+
+@pytest.mark.parametrize(
+    ("content", "then"),
+    [(archive(FILES), b"\0"), (archive(FILES), archive(FILES)), (archive({"elsewhere": b"x"}), bytes(1 << 16))],
+    ids=["nothing", "another archive", "after a file that was not asked for"],
+)
+def test_a_host_that_sends_for_ever_is_not_listened_to(tmp_path: Path, content: bytes, then: bytes) -> None:
+    """It was all written here, up to 16 GiB, before the first byte was looked at."""
+    sender = Sender(content, then)
+    with pytest.raises(DamagedRescue):
+        asyncio.run(rescues.keep(tmp_path, RESCUE, sender.pieces(), NOW))
+    assert sender.taken < 20_000
+    assert sender.stopped
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_of_the_host_is_told_as_it_is(tmp_path: Path) -> None:
+    async def failing() -> AsyncIterator[bytes]:
+        yield archive(FILES)[:100]
+        raise OperationFailed("x", server="prod-master2", operation="FetchDatabase", status=1, fate=Fate.DID_NOT_HAPPEN)
+
+    with pytest.raises(OperationFailed):
+        asyncio.run(rescues.keep(tmp_path, RESCUE, failing(), NOW))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_copy_that_is_cancelled_ends_the_host_and_leaves_nothing(tmp_path: Path) -> None:
+    waiting, ended = asyncio.Event(), asyncio.Event()
+
+    async def silent() -> AsyncIterator[bytes]:
+        yield archive(FILES)[:100]
+        try:
+            waiting.set()
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            ended.set()
+
+    async def cancelled() -> None:
+        copying = asyncio.create_task(rescues.keep(tmp_path, RESCUE, silent(), NOW))
+        await waiting.wait()
+        copying.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await copying
+
+    asyncio.run(cancelled())
+    assert ended.is_set()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_second_copy_in_the_same_second_is_refused_rather_than_mixed(tmp_path: Path) -> None:

@@ -130,10 +130,10 @@ class SshHosts:
                     async for piece in _pieces(process.stdout, sent.most):
                         if content := frame.feed(piece):
                             yield content
-                    ended = await process.wait()
+                    ended, said = await process.wait(), await _ended(complaint)
                 finally:
                     process.close()
-                    said = await _ended(complaint)
+                    complaint.cancel()  # a host that was cut short need not end its part
         except _TooMuch:
             raise operations.too_much(operation, target.name) from None
         except _LOST as lost:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import io
 import json
 import os
 import re
@@ -17,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Final
 
+from hetzner_k3s.adapters.system.arriving import Arriving
 from hetzner_k3s.adapters.system.files import make_private, write_private
 from hetzner_k3s.adapters.system.ustar import Limits, UnusableArchive, unpack
 from hetzner_k3s.model.documents import Document, Malformed
@@ -48,7 +50,7 @@ def _read(note: Path) -> Rescue | None:
 
 
 async def keep(folder: Path, rescue: Rescue, archive: AsyncIterator[bytes], now: float) -> Path:
-    """Unpack and check an archive below `folder`; `now` is UNIX seconds.
+    """Unpack an archive below `folder` while it arrives, and check it; `now` is UNIX seconds.
 
     Raises:
         DamagedRescue: it is not whole.
@@ -59,11 +61,9 @@ async def keep(folder: Path, rescue: Rescue, archive: AsyncIterator[bytes], now:
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(mode=0o700)
     try:
-        packed = part / "archive.tar.gz"
-        with _made_private(packed) as file:
-            async for piece in archive:
-                file.write(piece)
-        await asyncio.to_thread(_unpack, packed, part)
+        async with Arriving(archive) as packed:
+            await packed.read_by(lambda: _unpack(packed, part))
+        await asyncio.to_thread(_check, part)
         note = {"server_id": rescue.server_id, "server": rescue.server, **_position(rescue.log)}
         write_private(part / _NOTE, json.dumps(note) + "\n")
         return part.rename(folder / name)
@@ -80,14 +80,12 @@ def _made_private(path: Path) -> BinaryIO:
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
 
 
-def _unpack(packed: Path, into: Path) -> None:
-    """Unpack an archive beside itself, remove it, and hold every file against its checksum."""
+def _unpack(packed: io.RawIOBase, into: Path) -> None:
+    """Unpack what arrives; it is refused at the first member that is wrong, however much the host would send."""
     try:
-        unpack(packed, _LIMITS, lambda path: _made_below(into, path))
+        unpack(io.BufferedReader(packed), _LIMITS, lambda path: _made_below(into, path))
     except (UnusableArchive, OSError) as problem:
         raise DamagedRescue(f"the copy of the data is damaged: {problem}", hint="Run the command again.") from problem
-    packed.unlink()
-    _check(into)
 
 
 def _made_below(folder: Path, path: PurePosixPath) -> BinaryIO:

@@ -7,11 +7,11 @@ takes only what `fetch_database.sh` makes: no links, no devices, no extensions, 
 
 from __future__ import annotations
 
-import gzip
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from io import BufferedIOBase
+from pathlib import PurePosixPath
 from typing import BinaryIO, Final
 
 _BLOCK: Final = 512
@@ -20,6 +20,8 @@ _REGULAR: Final = (b"0", b"\0")
 _FOLDER: Final = b"5"
 _NAME_BYTES: Final = 100
 _DEPTH: Final = 8
+_PADDING: Final = 20 * _BLOCK
+"""tar fills its last record of twenty blocks up with nothing."""
 
 
 class UnusableArchive(ValueError):
@@ -45,11 +47,34 @@ class _Member:
     size: int
 
 
-def unpack(packed: Path, limits: Limits, create: Callable[[PurePosixPath], BinaryIO]) -> None:
-    """Unpack a gzip-compressed archive.
+class _Inflated:
+    """Reads what is packed in gzip's form; Python's own reader would skip zeros behind it for ever."""
+
+    def __init__(self, packed: BufferedIOBase) -> None:
+        self._packed = packed
+        self._inflate = zlib.decompressobj(wbits=31)  # with gzip's header and its checksum at the end
+
+    def read(self, size: int) -> bytes:
+        """Return so many bytes, or fewer at the end."""
+        pieces: list[bytes] = []
+        while size and not self._inflate.eof:
+            packed = self._inflate.unconsumed_tail or self._packed.read1(_PIECE)
+            if not packed:
+                raise UnusableArchive("it ends too early")
+            pieces.append(self._inflate.decompress(packed, size))
+            size -= len(pieces[-1])
+        return b"".join(pieces)
+
+    def is_at_end(self) -> bool:
+        """Check whether nothing comes any more, packed or not."""
+        return not (self.read(1) or self._inflate.unused_data or self._packed.read1(1))
+
+
+def unpack(packed: BufferedIOBase, limits: Limits, create: Callable[[PurePosixPath], BinaryIO]) -> None:
+    """Unpack a gzip-compressed archive, reading no further than the first thing that is wrong with it.
 
     Args:
-        packed: where it lies.
+        packed: its bytes.
         limits: what it may hold.
         create: opens the new file of a name that was found good.
 
@@ -57,13 +82,14 @@ def unpack(packed: Path, limits: Limits, create: Callable[[PurePosixPath], Binar
         UnusableArchive: it is damaged, or holds anything but what it may.
     """
     try:
-        with gzip.open(packed, "rb") as stream:
-            _unpack(stream, limits, create)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as problem:
+        stream = _Inflated(packed)
+        _unpack(stream, limits, create)
+        _demand_end(stream)
+    except zlib.error as problem:
         raise UnusableArchive(f"it cannot be unpacked: {problem}") from None
 
 
-def _unpack(stream: gzip.GzipFile, limits: Limits, create: Callable[[PurePosixPath], BinaryIO]) -> None:
+def _unpack(stream: _Inflated, limits: Limits, create: Callable[[PurePosixPath], BinaryIO]) -> None:
     left, files = limits.whole, 0
     for member in _members(stream):
         path = _path(member.name, limits.roots)
@@ -78,7 +104,7 @@ def _unpack(stream: gzip.GzipFile, limits: Limits, create: Callable[[PurePosixPa
             _copy(stream, file, member)
 
 
-def _members(stream: gzip.GzipFile) -> Iterator[_Member]:
+def _members(stream: _Inflated) -> Iterator[_Member]:
     """Read headers until the empty block that ends an archive; whoever takes one reads its content off the stream."""
     while True:
         block = _exactly(stream, _BLOCK)
@@ -123,7 +149,7 @@ def _path(name: str, roots: frozenset[str]) -> PurePosixPath:
     return PurePosixPath(*parts)
 
 
-def _copy(stream: gzip.GzipFile, file: BinaryIO, member: _Member) -> None:
+def _copy(stream: _Inflated, file: BinaryIO, member: _Member) -> None:
     left = member.size
     while left:
         piece = _exactly(stream, min(left, _PIECE))
@@ -132,7 +158,13 @@ def _copy(stream: gzip.GzipFile, file: BinaryIO, member: _Member) -> None:
     _exactly(stream, -member.size % _BLOCK)
 
 
-def _exactly(stream: gzip.GzipFile, size: int) -> bytes:
+def _demand_end(stream: _Inflated) -> None:
+    """Read what fills an archive up, and with it the checksum of all that was unpacked."""
+    if stream.read(_PADDING).strip(b"\0") or not stream.is_at_end():
+        raise UnusableArchive("it goes on after its end")
+
+
+def _exactly(stream: _Inflated, size: int) -> bytes:
     piece = stream.read(size)
     if len(piece) != size:
         raise UnusableArchive("it ends too early")
