@@ -17,6 +17,7 @@ from hetzner_k3s.hosts import framing, operations
 from hetzner_k3s.model.errors import OperationFailed, ProductError
 from hetzner_k3s.model.host import HostFacts, HostKeyKind
 from hetzner_k3s.model.operations import (
+    FetchDatabase,
     Install,
     K3sRole,
     Operation,
@@ -156,6 +157,18 @@ def test_no_secret_in_an_error(operation: Operation[object]) -> None:
         assert HIDDEN not in str(told)
         assert HIDDEN not in repr(told)
         assert HIDDEN not in masked(str(operations.stream_failure(operation, printed, MARK, "m1")))
+
+
+@pytest.mark.parametrize("behind", range(0, 260, 13))
+def test_a_token_that_nobody_asked_for_is_not_quoted(behind: int) -> None:
+    """A login shell that says the token inside an answer: no process but the host's own knows that it is one."""
+    noise = f"K10{'ab' * 32}::server:not-known-to-us\n{'.' * behind}"
+    key = f"-----BEGIN OPENSSH PRIVATE KEY-----\n{'k' * 70}\n-----END OPENSSH PRIVATE KEY-----\n{'.' * behind}"
+    for said in (noise, key):
+        error = str(read(Probe(), between(said.encode())))
+        complaint = str(operations.stream_failure(FetchDatabase(), said.encode(), MARK, "m1"))
+        assert "unreadable answer" in error
+        assert not [text for text in (error, complaint) if "known-to-us" in text or "kkk" in text]
 
 
 def test_every_operation_that_carries_a_secret_is_walked() -> None:

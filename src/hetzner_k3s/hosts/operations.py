@@ -324,8 +324,8 @@ def stream_failure(operation: Operation[Any], complaint: bytes, mark: str, serve
         document = Document.parsed(told)
         return _refusal(operation, document.text("error"), document.text("message"), server)
     except Malformed:
-        words = told.decode(errors="replace").strip()[-_QUOTED:]
-        return _failure(operation, server, excerpt(masked(words)) or "it ended without a word")
+        words = masked(told.decode(errors="replace")).strip()[-_QUOTED:]
+        return _failure(operation, server, excerpt(words) or "it ended without a word")
 
 
 def too_much(operation: Operation[Any], server: str) -> ProductError:
@@ -345,7 +345,7 @@ def _unreadable(operation: Operation[Any], server: str, printed: str | bytes, pr
     said = f"unreadable answer: {problem}"
     if not (procedure.secret or procedure.stdin(operation)):
         text = printed.decode(errors="replace") if isinstance(printed, bytes) else printed
-        said = f"{said}: '{text.strip()[-_QUOTED:]}'"
+        said = f"{said}: '{masked(text).strip()[-_QUOTED:]}'"
     return _failure(operation, server, said)
 
 

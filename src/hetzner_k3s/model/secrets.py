@@ -14,6 +14,11 @@ _SHORTEST: Final = 8
 _KNOWN_MOST: Final = 1000
 """A run knows a few dozen; the soak's simulations make new ones all day."""
 _FULL_TOKEN: Final = re.compile(r"K10[0-9a-f]{64}::[^:\s]+:(\S+)")
+_SHAPES: Final = (
+    re.compile(r"(K10[0-9a-f]{64}::[^:\s]+:)[^\s'\",\\]+"),
+    re.compile(r"(-----BEGIN [A-Z ]*PRIVATE KEY-----).*?(?=-----END|\Z)", re.DOTALL),
+)
+"""What is a secret by its looks, whoever's: a host may say its token without having been asked."""
 _NAMED: Final = re.compile(
     r"^\s*-?\s*[\w.-]*(?:token|password|secret|key|key-data|datastore-endpoint)\s*[:=]\s*[\"']?([^\s\"']+)",
     re.MULTILINE | re.I,
@@ -58,7 +63,9 @@ class Secret:
 
 
 def masked(text: str, *more: str) -> str:
-    """Return a text without any secret that this process knows: the last line of defence, where a text leaves it.
+    """Return a text without any secret that this process knows, or that is one by its looks.
+
+    It is the last line of defence, where a text leaves the process; a part that was cut off has no looks any more.
 
     Args:
         text: what is to be shown or written down.
@@ -67,6 +74,8 @@ def masked(text: str, *more: str) -> str:
     own = (part for secret in more for part in _parts(secret))
     for part in sorted({*_KNOWN, *own}, key=len, reverse=True):
         text = text.replace(part, MASK)
+    for shape in _SHAPES:
+        text = shape.sub(rf"\1{MASK}", text)
     return text
 
 
