@@ -65,7 +65,7 @@ def test_it_is_unpacked_verified_and_private(tmp_path: Path) -> None:
     ids=["cut off", "one file differs", "one file is missing", "no checksums", "nothing", "noise"],
 )
 def test_what_is_not_whole_leaves_nothing_behind(tmp_path: Path, content: bytes) -> None:
-    with pytest.raises(DamagedRescue):
+    with pytest.raises(DamagedRescue, match="prod-master2: the copy of its data is not whole"):
         keep(tmp_path, content)
     assert list(tmp_path.iterdir()) == []
     assert rescues.found(tmp_path) == ()

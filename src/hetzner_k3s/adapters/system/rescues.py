@@ -6,7 +6,6 @@ under its name only when everything in it was checked and is on the disk.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import io
 import json
@@ -24,6 +23,7 @@ from hetzner_k3s.adapters.system.ustar import Limits, UnusableArchive, unpack
 from hetzner_k3s.model.documents import Document, Malformed
 from hetzner_k3s.model.errors import DamagedRescue
 from hetzner_k3s.model.host import LogPosition
+from hetzner_k3s.model.printable import printable
 from hetzner_k3s.model.state import Rescue
 
 _NOTE: Final = "rescue.json"
@@ -32,6 +32,10 @@ _PARTS: Final = ("db/etcd", "tls", "cred", "token")
 _LIMITS: Final = Limits(roots=frozenset({_SUMS, *_PARTS}), file=8 << 30, whole=16 << 30, files=10_000)
 """etcd keeps at most 8 GiB; a real archive holds some forty files."""
 _SUMS_BYTES: Final = 4 << 20
+_AGAIN: Final = (
+    "Nothing of it was kept. Run the command again; if it says the same, the host sends something else than its data, "
+    "and it should be looked at before anything is reset from it."
+)
 _NOT_IN_A_NAME: Final = re.compile(r"[^A-Za-z0-9-]")
 
 
@@ -62,8 +66,7 @@ async def keep(folder: Path, rescue: Rescue, archive: AsyncIterator[bytes], now:
     part.mkdir(mode=0o700)
     try:
         async with Arriving(archive) as packed:
-            await packed.read_by(lambda: _unpack(packed, part))
-        await asyncio.to_thread(_check, part)
+            await packed.read_by(lambda: _unpack(packed, part, rescue.server))
         note = {"server_id": rescue.server_id, "server": rescue.server, **_position(rescue.log)}
         write_private(part / _NOTE, json.dumps(note) + "\n")
         return part.rename(folder / name)
@@ -80,12 +83,16 @@ def _made_private(path: Path) -> BinaryIO:
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
 
 
-def _unpack(packed: io.RawIOBase, into: Path) -> None:
-    """Unpack what arrives; it is refused at the first member that is wrong, however much the host would send."""
+def _unpack(packed: io.RawIOBase, into: Path, server: str) -> None:
+    """Unpack what arrives and hold every file against its checksum.
+
+    It is refused at the first member that is wrong, however much the host would send.
+    """
     try:
         unpack(io.BufferedReader(packed), _LIMITS, lambda path: _made_below(into, path))
+        _check(into)
     except (UnusableArchive, OSError) as problem:
-        raise DamagedRescue(f"the copy of the data is damaged: {problem}", hint="Run the command again.") from problem
+        raise DamagedRescue(f"{server}: the copy of its data is not whole: {problem}", hint=_AGAIN) from problem
 
 
 def _made_below(folder: Path, path: PurePosixPath) -> BinaryIO:
@@ -100,7 +107,7 @@ def _check(folder: Path) -> None:
     there = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} - {_SUMS}
     for name in sorted(there | wanted.keys()):
         if not _is_as(folder / name, wanted.get(name)):
-            raise DamagedRescue(f"the copy of {name} is not what the host sent", hint="Run the command again.")
+            raise UnusableArchive(f"{printable(name)} is not what its checksum says")
 
 
 def _sums(file: Path) -> dict[str, str]:
@@ -110,9 +117,9 @@ def _sums(file: Path) -> dict[str, str]:
     lines = (line.partition("  ") for line in text.splitlines())
     sums = {name: digest for digest, _, name in lines}
     if not sums:
-        raise DamagedRescue("the copy of the data came without checksums", hint="Run the command again.")
+        raise UnusableArchive("it came without checksums")
     if any(PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts for name in sums):
-        raise DamagedRescue("the copy of the data came with a checksum of a file elsewhere")
+        raise UnusableArchive("it came with a checksum of a file elsewhere")
     return sums
 
 
