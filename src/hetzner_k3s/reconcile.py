@@ -170,7 +170,7 @@ async def _nothing_to_do(
     if forecast.refusals:
         return ExitCode.REFUSED
     await lock.forget_killed(ports, wish.request, state.view)
-    return ExitCode.PENDING if forecast.degraded else ExitCode.CONVERGED
+    return ExitCode.PENDING if forecast.left_alone else ExitCode.CONVERGED
 
 
 async def look_ahead(
@@ -356,9 +356,9 @@ class _Run:
 
     def _done(self, plan: Plan) -> ExitCode:
         """Return how a run ends that has done all; what is not well was perhaps not foreseen, so it is said."""
-        for what in plan.degraded:
+        for what in plan.left_alone:
             self.events.say(self.wish.spec.name, what)
-        return self._unless_failed(ExitCode.PENDING if plan.degraded else ExitCode.CONVERGED)
+        return self._unless_failed(ExitCode.PENDING if plan.left_alone else ExitCode.CONVERGED)
 
 
 def _focus(done: list[PlannedStep], state: ClusterState) -> Focus:

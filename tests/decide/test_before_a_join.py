@@ -86,16 +86,6 @@ def test_one_corrupt_member_is_no_word_about_the_others() -> None:
     assert MASTER2 in refusals[0].saw
 
 
-def test_another_version_than_the_files_is_told_and_nothing_is_done_about_it() -> None:
-    state = healthy()
-    for name in SPEC.master_names:
-        state = running(state, name, OLDER)
-    assert told(state) == (
-        f"the cluster runs k3s {OLDER}, the file says {SPEC.k3s_version}: what is installed now gets {OLDER}; "
-        "`create` changes no version of what runs",
-    )
-
-
 @pytest.mark.parametrize(
     ("others", "expected"),
     [((NEWER, OLDER), OLDER), ((NEWER, NEWER), NEWER), ((None, NEWER), NEWER), ((None, "odd"), str(SPEC.k3s_version))],

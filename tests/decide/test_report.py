@@ -225,12 +225,12 @@ def test_what_every_join_would_be_refused_for_is_drift(code: str, change: Callab
     assert told.health is Health.DEGRADED
 
 
-def test_another_version_is_drift() -> None:
+def test_another_version_is_a_difference() -> None:
     state = edit_facts(healthy(), WORKER1, lambda f: replace(f, k3s_version="v1.35.1+k3s1"))
     told = report(state)
-    assert [(d.code, d.subject) for d in told.drift] == [("version", WORKER1)]
+    assert [(d.field, d.subject) for d in told.forecast.differences] == [("k3s_version", WORKER1)]
     assert told.health is Health.DEGRADED
-    assert f"drifted: {WORKER1}" in told.because
+    assert "not as the file says, and left as it is: k3s_version" in told.because
     assert told.versions["v1.35.1+k3s1"] == (WORKER1,)
 
 

@@ -178,7 +178,7 @@ LOOP: Final = (
         law=9,
         what="a run that left a master alone is converged",
         file="reconcile.py",
-        old="self._unless_failed(ExitCode.PENDING if plan.degraded else ExitCode.CONVERGED)",
+        old="self._unless_failed(ExitCode.PENDING if plan.left_alone else ExitCode.CONVERGED)",
         new="self._unless_failed(ExitCode.CONVERGED)",
         tests=("tests/sim/test_masters.py", "-k", "beside_it"),
     ),

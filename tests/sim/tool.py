@@ -11,6 +11,7 @@ from hetzner_k3s.lab.simulated.moments import Killed
 from hetzner_k3s.lab.simulated.operator_machine import OperatorMachine
 from hetzner_k3s.lab.simulated.world import TOKEN, Session, World
 from hetzner_k3s.model.consents import Consents
+from hetzner_k3s.model.difference import Difference
 from hetzner_k3s.model.errors import ExitCode, ProductError
 from hetzner_k3s.model.plan import Forecast, Intent, PlannedStep, Refusal, StepKey, Verb, Wait
 from hetzner_k3s.model.spec import ClusterSpec
@@ -81,6 +82,11 @@ class Run:
     def notes(self) -> tuple[str, ...]:
         """Give what it told beside what it did."""
         return self.told.forecast.notes if self.told.forecast else ()
+
+    @property
+    def differences(self) -> tuple[Difference, ...]:
+        """Give in what the world was not as the file says."""
+        return self.told.forecast.differences if self.told.forecast else ()
 
     @property
     def writes(self) -> list[str]:

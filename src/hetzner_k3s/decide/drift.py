@@ -17,15 +17,6 @@ from hetzner_k3s.model.s3_settings import settings, settings_hash
 PROVIDER_ID: Final = "provider-id"
 
 
-def versions(basis: Basis) -> Iterator[Drift]:
-    """Name the servers whose k3s is of another version than the file's."""
-    wanted = str(basis.spec.k3s_version)
-    for server, facts in told(basis):
-        if _runs_k3s(facts) and facts.k3s_version not in {None, wanted}:
-            saw = f"runs k3s {facts.k3s_version}, the file says {wanted}"
-            yield Drift(code="version", subject=server.name, saw=saw)
-
-
 def tokens(basis: Basis) -> Iterator[Drift]:
     """Name the servers that would not start again: the token in their configuration is unknown to the datastore."""
     seed = basis.plane.seed
@@ -118,7 +109,6 @@ def _of_the_cluster(basis: Basis, code: str, sentences: tuple[str, ...]) -> Iter
 
 
 DRIFTS: tuple[Callable[[Basis], Iterator[Drift]], ...] = (
-    versions,
     tokens,
     pins,
     server_lines,
@@ -143,7 +133,3 @@ def told(basis: Basis) -> Iterator[tuple[Server, HostFacts]]:
         facts = basis.state.facts(server.id)
         if facts is not None:
             yield server, facts
-
-
-def _runs_k3s(facts: HostFacts) -> bool:
-    return facts.server_unit.runs or facts.agent_unit.runs

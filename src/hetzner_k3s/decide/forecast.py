@@ -114,6 +114,7 @@ def forecast(spec: ClusterSpec, state: ClusterState, intent: Intent) -> Forecast
         refusals=first.refusals,
         notes=first.notes,
         degraded=first.degraded,
+        differences=first.differences,
     )
 
 

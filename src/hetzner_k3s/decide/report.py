@@ -14,6 +14,7 @@ from hetzner_k3s.decide.reconnect import trusts_masters
 from hetzner_k3s.decide.workers import view_worker
 from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import Server
+from hetzner_k3s.model.difference import Remedy
 from hetzner_k3s.model.errors import SshStage
 from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.host import DiskFacts, HostFacts, Member, Unreachable
@@ -116,7 +117,9 @@ def _complaints(ahead: Forecast, servers: tuple[ServerReport, ...], drift: tuple
         (ahead.waits, f"waiting for {', '.join(wait.what for wait in ahead.waits)}"),
         (counted, f"drifted: {drifted_names}"),
     )
-    return [*(sentence for is_so, sentence in told_of if is_so), *ahead.degraded]
+    fields = ", ".join(dict.fromkeys(one.field for one in ahead.differences if one.remedy is not Remedy.APPLY))
+    differs = (f"not as the file says, and left as it is: {fields}",) if fields else ()
+    return [*(sentence for is_so, sentence in told_of if is_so), *ahead.degraded, *differs]
 
 
 def _quorum(basis: Basis) -> Quorum | None:

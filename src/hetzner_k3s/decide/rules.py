@@ -52,11 +52,11 @@ from hetzner_k3s.decide import (
     tokens,
     unfinished,
     uninitialized,
-    versions,
     workers,
 )
 from hetzner_k3s.decide.basis import Basis, Gate, Move, Note, Opinion, basis_of
 from hetzner_k3s.decide.concurrency import startable
+from hetzner_k3s.decide.differences import differences
 from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.plan import Intent, Plan, Refusal, StepKey, Verb, agreeing
@@ -169,7 +169,6 @@ spoke of lost masters would give wrong advice.
 NOTES: tuple[Note, ...] = (
     orders.orders_told,
     surplus.notes,
-    versions.versions_told,
     critical.drift_told,
     clocks.clocks_told,
     clocks.own_clock_note,
@@ -265,7 +264,14 @@ def plan(spec: ClusterSpec, state: ClusterState, intent: Intent, in_flight: froz
     waits = tuple(wait for opinion in opinions for wait in opinion.waits)
     if create and not (steps or waits or in_flight):
         refusals = tuple(refusal for gate in BEFORE_THE_END for refusal in gate(basis))
-    return Plan(steps=steps, waits=waits, refusals=refusals, notes=notes, degraded=degraded)
+    return Plan(
+        steps=steps,
+        waits=waits,
+        refusals=refusals,
+        notes=notes,
+        degraded=degraded,
+        differences=differences(basis) if create else (),
+    )
 
 
 def _gates(basis: Basis) -> tuple[Gate, ...]:

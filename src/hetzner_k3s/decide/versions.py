@@ -38,14 +38,3 @@ def _parsed(tag: str | None) -> K3sVersion | None:
         return K3sVersion.parse(tag or "")
     except ValueError:
         return None
-
-
-def versions_told(basis: Basis) -> tuple[str, ...]:
-    """Tell that the file asks for another version than the cluster runs."""
-    live, wanted = _live(basis), basis.spec.k3s_version
-    if live is None or live == wanted:
-        return ()
-    return (
-        f"the cluster runs k3s {live}, the file says {wanted}: what is installed now gets {live}; `create` changes no "
-        "version of what runs",
-    )

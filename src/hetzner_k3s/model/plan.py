@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from hetzner_k3s.model.consents import Consents
+from hetzner_k3s.model.difference import Difference, left_as_it_is
 from hetzner_k3s.model.steps import DeleteResource, Step
 
 
@@ -135,6 +136,13 @@ class Plan:
     notes: tuple[str, ...] = ()
     degraded: tuple[str, ...] = ()
     """What is not well and is left alone on purpose, each as a sentence: the run ends with exit code 3."""
+    differences: tuple[Difference, ...] = ()
+    """Where the world is not as the file says: what `create` does not end leaves exit code 3, too."""
+
+    @property
+    def left_alone(self) -> tuple[str, ...]:
+        """Return what stays as it is though it is not well, or not as the file says, each as a sentence."""
+        return (*self.degraded, *left_as_it_is(self.differences))
 
     @property
     def settled(self) -> bool:
@@ -154,6 +162,12 @@ class Forecast:
     refusals: tuple[Refusal, ...]
     notes: tuple[str, ...]
     degraded: tuple[str, ...] = ()
+    differences: tuple[Difference, ...] = ()
+
+    @property
+    def left_alone(self) -> tuple[str, ...]:
+        """Return what stays as it is though it is not well, or not as the file says, each as a sentence."""
+        return (*self.degraded, *left_as_it_is(self.differences))
 
     @property
     def keys(self) -> frozenset[StepKey]:

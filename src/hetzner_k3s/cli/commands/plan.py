@@ -41,7 +41,8 @@ def plan(config: Path, as_json: bool, check: bool, consents: Consents) -> ExitCo
         forecast = clusters
     if forecast.refusals:
         return ExitCode.REFUSED
-    return ExitCode.PENDING if check and (forecast.waves or forecast.waits) else ExitCode.CONVERGED
+    pending = forecast.waves or forecast.waits or forecast.differences
+    return ExitCode.PENDING if check and pending else ExitCode.CONVERGED
 
 
 async def _look_ahead(spec: ClusterSpec, consents: Consents) -> tuple[Forecast, Forecast]:

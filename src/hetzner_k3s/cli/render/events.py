@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hetzner_k3s.cli.render.plan import first_aid_lines, plan_lines, refusal_lines, wait_lines
+from hetzner_k3s.cli.render.plan import first_aid_lines, left_alone_lines, plan_lines, refusal_lines, wait_lines
 from hetzner_k3s.cli.render.progress import Progress
 from hetzner_k3s.cli.render.words import verb
 from hetzner_k3s.model.errors import ProductError
@@ -31,8 +31,8 @@ class Teller:
         if not self._quiet:
             for note in forecast.notes:
                 self._write(f"note: {note}")
-            for left_alone in forecast.degraded:
-                self._write(f"degraded: {left_alone}")
+            for line in left_alone_lines(forecast):
+                self._write(line)
             for line in (*plan_lines(self._cluster, forecast.waves), *wait_lines(forecast.waits)):
                 self._write(line)
             for line in first_aid_lines(forecast):

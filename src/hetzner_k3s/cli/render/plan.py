@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
 
 from hetzner_k3s.cli.render.words import short, verb
+from hetzner_k3s.model.difference import left_as_it_is
 from hetzner_k3s.model.plan import Forecast, PlannedStep, Refusal, Wait
 from hetzner_k3s.model.steps import Step
 
@@ -15,13 +17,21 @@ _NAMED = 5
 def forecast_lines(cluster: str, forecast: Forecast) -> Iterator[str]:
     """Render a whole forecast: notes, waves, what is waited for, refusals; one line when nothing is to do."""
     yield from (f"note: {note}" for note in forecast.notes)
-    yield from (f"degraded: {what}" for what in forecast.degraded)
+    yield from left_alone_lines(forecast)
     yield from plan_lines(cluster, forecast.waves)
     yield from wait_lines(forecast.waits)
     yield from first_aid_lines(forecast)
     yield from refusal_lines(forecast.refusals)
     if not (forecast.waves or forecast.waits or forecast.refusals):
-        yield f"{cluster} is as the file says: nothing {'else ' if forecast.degraded else ''}to do"
+        yield (
+            f"{cluster}: nothing else to do" if forecast.left_alone else f"{cluster} is as the file says: nothing to do"
+        )
+
+
+def left_alone_lines(forecast: Forecast) -> Iterator[str]:
+    """Render what stays as it is: what is not well, and what is not as the file says."""
+    yield from (f"degraded: {what}" for what in forecast.degraded)
+    yield from (f"differs: {what}" for what in left_as_it_is(forecast.differences))
 
 
 def forecast_rows(forecast: Forecast) -> dict[str, object]:
@@ -47,6 +57,7 @@ def forecast_rows(forecast: Forecast) -> dict[str, object]:
         "refusals": refusals,
         "notes": list(forecast.notes),
         "degraded": list(forecast.degraded),
+        "differences": [{**asdict(one), "remedy": one.remedy.value} for one in forecast.differences],
     }
 
 

@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 from hetzner_k3s.cli.render.plan import forecast_rows
 from hetzner_k3s.cli.render.tables import age, size, table
+from hetzner_k3s.model.difference import left_as_it_is
 from hetzner_k3s.model.identity import BirthRecord
 from hetzner_k3s.model.report import CLUSTER_OF_2X, Health, MemberReport, Report, ServerReport
 
@@ -65,6 +66,7 @@ def _remarks(report: Report) -> Iterator[str]:
     orphans = [node.name for node in report.nodes if node.name not in known]
     remarks = [
         *(f"drift: {one.subject}: {one.saw}" for one in report.drift),
+        *(f"differs: {what}" for what in left_as_it_is(report.forecast.differences)),
         *(f"another cluster's: {one.server}: {one.saw}" for one in report.strangers),
         *(f"beyond the file: {name}" for name in report.beyond_file),
         *(f"tokens: {what}" for what in report.tokens),

@@ -1,0 +1,1 @@
+"""What each thing should be by the file, compared with what was seen (ARCHITECTURE §12)."""

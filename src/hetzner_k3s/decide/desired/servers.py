@@ -1,0 +1,49 @@
+"""The servers as they were bought: type, location and placement group, and the release of k3s on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from hetzner_k3s.decide.basis import Basis
+from hetzner_k3s.model.cloud import Server
+from hetzner_k3s.model.difference import Difference, Remedy
+from hetzner_k3s.model.spec import MasterSpec, ServerSpec, WorkerSpec
+
+MASTERS: Final = "masters_pool"
+WORKERS: Final = "worker_node_pools[]"
+
+
+def bought_otherwise(basis: Basis) -> Iterator[Difference]:
+    """Return where a server of the file was bought as another one than the file says now."""
+    for spec in basis.spec.servers():
+        server = basis.server(spec.name)
+        if server is not None:
+            yield from _as_ordered(spec, server)
+
+
+def _as_ordered(spec: MasterSpec | WorkerSpec, server: Server) -> Iterator[Difference]:
+    pool, place = (MASTERS, "locations") if isinstance(spec, MasterSpec) else (WORKERS, "location")
+    fields = (
+        (f"{pool}.instance_type", spec.instance_type, server.server_type, Remedy.RESIZE),
+        (f"{pool}.{place}", spec.location, server.location, Remedy.REPLACE),
+    )
+    for field, wanted, seen, remedy in fields:
+        if seen not in {"", wanted}:  # Hetzner's answer may lack what it has renamed
+            yield Difference(subject=spec.name, field=field, wanted=wanted, seen=seen, remedy=remedy)
+
+
+def of_another_release(basis: Basis) -> Iterator[Difference]:
+    """Return which servers run another k3s than the file's."""
+    wanted = str(basis.spec.k3s_version)
+    for name, version in _running(basis, basis.spec.servers()):
+        if version != wanted:
+            yield Difference(subject=name, field="k3s_version", wanted=wanted, seen=version, remedy=Remedy.UPGRADE)
+
+
+def _running(basis: Basis, servers: tuple[ServerSpec, ...]) -> Iterator[tuple[str, str]]:
+    for spec in servers:
+        server = basis.server(spec.name)
+        facts = basis.state.facts(server.id) if server is not None else None
+        if facts is not None and facts.k3s_version and (facts.server_unit.runs or facts.agent_unit.runs):
+            yield spec.name, facts.k3s_version

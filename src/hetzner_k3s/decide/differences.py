@@ -1,0 +1,24 @@
+"""The one list of differences between the file and the world (ARCHITECTURE §12)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from hetzner_k3s.decide.basis import Basis
+from hetzner_k3s.decide.desired import servers
+from hetzner_k3s.model.difference import Difference
+from hetzner_k3s.model.identity import Phase
+
+KINDS: Final[tuple[Callable[[Basis], Iterator[Difference]], ...]] = (
+    servers.bought_otherwise,
+    servers.of_another_release,
+)
+"""Every comparison, in the order in which it is told."""
+
+
+def differences(basis: Basis) -> tuple[Difference, ...]:
+    """Return everything in which an initialized cluster is not as its file says; before that all of it is missing."""
+    if basis.plane.record.phase is not Phase.BORN:
+        return ()
+    return tuple(difference for kind in KINDS for difference in kind(basis))

@@ -1,0 +1,73 @@
+"""What the file asks for and the world does not have: the one list that `plan`, `status` and `create` read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+
+class Remedy(Enum):
+    """What would bring the world to what the file says (ARCHITECTURE §12).
+
+    `create` carries out APPLY. The others touch servers that run, or cannot be carried out at all (FIXED): they are
+    named and left as they are.
+    """
+
+    APPLY = "apply"
+    RESTART = "restart"
+    RESIZE = "resize"
+    REPLACE = "replace"
+    UPGRADE = "upgrade"
+    FIXED = "fixed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """One field of one thing that is not as the file says.
+
+    Attributes:
+        subject: the name of the server, Node or cloud resource; of the cluster where all have it.
+        field: the key of the file, `[]` for any entry of a list; what has no key of its own is named by what it is.
+        wanted: what the file says, as text.
+        seen: what is there, as text.
+        remedy: what would end the difference.
+        because: why it is left as it is, without a full stop, where the remedy alone does not say it.
+    """
+
+    subject: str
+    field: str
+    wanted: str
+    seen: str
+    remedy: Remedy
+    because: str = ""
+
+
+_NAMED: Final = 3
+
+_LEFT: Final = {
+    Remedy.RESTART: "it takes a restart of k3s, and `create` restarts no healthy one",
+    Remedy.RESIZE: "`create` does not resize a server that runs",
+    Remedy.REPLACE: "only a server that is made anew gets it",
+    Remedy.UPGRADE: "`create` changes no version of what runs, and what is installed now gets the running one",
+    Remedy.FIXED: "it cannot change in a cluster's life",
+}
+
+
+def left_as_it_is(differences: Iterable[Difference]) -> tuple[str, ...]:
+    """Return a sentence, without a full stop, for each kind of difference that `create` does not end."""
+    groups: dict[tuple[str, str, str, Remedy, str], list[str]] = {}
+    for one in differences:
+        if one.remedy is not Remedy.APPLY:
+            groups.setdefault((one.field, one.wanted, one.seen, one.remedy, one.because), []).append(one.subject)
+    return tuple(
+        f"{field}: {_listed(subjects)} {'has' if len(subjects) == 1 else 'have'} {seen}, the file says {wanted}; left "
+        f"as it is: {because or _LEFT[remedy]}"
+        for (field, wanted, seen, remedy, because), subjects in groups.items()
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,77 @@
+"""What the file asks for and the world does not have is named, with its remedy; a cluster as its file says has none."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from tests.decide.world import (
+    MASTER1,
+    MASTER2,
+    SPEC,
+    WORKER1,
+    edit_facts,
+    edit_server,
+    forecast,
+    healthy,
+    lose,
+    nothing,
+)
+
+from hetzner_k3s.model.difference import Difference, Remedy, left_as_it_is
+from hetzner_k3s.model.state import ClusterState
+
+MASTER = SPEC.masters[0]
+WORKER = SPEC.pools[0].workers[0]
+
+
+def seen(state: ClusterState) -> set[tuple[str, str, str, str, Remedy]]:
+    return {(d.subject, d.field, d.wanted, d.seen, d.remedy) for d in forecast(state).differences}
+
+
+def test_a_healthy_cluster_has_no_difference() -> None:
+    assert seen(healthy()) == set()
+
+
+def test_what_has_yet_to_be_made_is_no_difference() -> None:
+    assert seen(nothing()) == set()
+    assert seen(lose(healthy(), MASTER1)) == set()
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "expected"),
+    [
+        (MASTER1, {"server_type": "cx1"}, ("masters_pool.instance_type", MASTER.instance_type, "cx1", Remedy.RESIZE)),
+        (MASTER1, {"location": "nbg1"}, ("masters_pool.locations", MASTER.location, "nbg1", Remedy.REPLACE)),
+        (
+            WORKER1,
+            {"server_type": "cx1"},
+            ("worker_node_pools[].instance_type", WORKER.instance_type, "cx1", Remedy.RESIZE),
+        ),
+        (WORKER1, {"location": "nbg1"}, ("worker_node_pools[].location", WORKER.location, "nbg1", Remedy.REPLACE)),
+    ],
+)
+def test_a_server_that_was_bought_as_another_one_is_named(
+    name: str, change: dict[str, str], expected: tuple[str, str, str, Remedy]
+) -> None:
+    assert seen(edit_server(healthy(), name, lambda server: replace(server, **change))) == {(name, *expected)}
+
+
+def test_another_release_than_the_files_is_named() -> None:
+    state = edit_facts(healthy(), MASTER2, lambda facts: replace(facts, k3s_version="v1.35.9+k3s1"))
+    assert seen(state) == {(MASTER2, "k3s_version", str(SPEC.k3s_version), "v1.35.9+k3s1", Remedy.UPGRADE)}
+
+
+def test_a_kind_of_difference_is_one_sentence() -> None:
+    names = [f"m{number}" for number in range(1, 6)]
+    found = [
+        Difference(subject=name, field="masters_pool.instance_type", wanted="b", seen="a", remedy=Remedy.RESIZE)
+        for name in names
+    ]
+    applied = replace(found[0], remedy=Remedy.APPLY)
+    reason = replace(found[0], remedy=Remedy.FIXED, because="masters must agree on it")
+    assert left_as_it_is([*found, applied, reason]) == (
+        "masters_pool.instance_type: m1, m2, m3 and 2 more have a, the file says b; left as it is: `create` does not "
+        "resize a server that runs",
+        "masters_pool.instance_type: m1 has a, the file says b; left as it is: masters must agree on it",
+    )
