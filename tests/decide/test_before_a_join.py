@@ -117,9 +117,9 @@ def test_a_file_that_the_masters_agree_with_gives_no_occasion_for_a_word() -> No
 def test_a_file_with_which_no_master_could_join_is_told() -> None:
     planned = plan(running_with_what_the_file_says(healthy()), asking(cluster_cidr="10.99.0.0/16,fd00::1/64"))
     assert planned.settled
-    assert planned.notes == (
-        "cluster-cidr (networking.cluster_cidr): live=10.244.0.0/16, file=10.99.0.0/16,fd00::/64; it cannot change in "
-        "a cluster's life, and no master could join with it",
+    assert planned.left_alone == (
+        "networking.cluster_cidr: prod has 10.244.0.0/16, the file says 10.99.0.0/16,fd00::/64; left as it is: all "
+        "masters must agree on it for good, and no master could join with the file's value",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from tests.decide.world import (
@@ -52,7 +53,7 @@ def test_what_has_yet_to_be_made_is_no_difference() -> None:
     ],
 )
 def test_a_server_that_was_bought_as_another_one_is_named(
-    name: str, change: dict[str, str], expected: tuple[str, str, str, Remedy]
+    name: str, change: dict[str, Any], expected: tuple[str, str, str, Remedy]
 ) -> None:
     assert seen(edit_server(healthy(), name, lambda server: replace(server, **change))) == {(name, *expected)}
 

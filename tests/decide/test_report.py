@@ -212,10 +212,6 @@ def test_a_master_beyond_the_file_is_a_member_like_the_others() -> None:
     ("code", "change"),
     [
         ("clock", lambda facts: replace(facts, ahead=12.0)),
-        (
-            "critical",
-            lambda f: replace(f, supervisor=replace(f.supervisor, critical={"cluster-cidr": "10.99.0.0/16"})),
-        ),
         ("alarm", lambda f: replace(f, etcd=replace(f.etcd, errors=(FULL,)))),
     ],
 )

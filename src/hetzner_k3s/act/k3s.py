@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hetzner_k3s.act.context import Context
 from hetzner_k3s.act.waiting import until
-from hetzner_k3s.hosts.k3s_config import HostAddresses, render_agent, render_server
+from hetzner_k3s.hosts.k3s_config import render_agent, render_server
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.contact import HostTarget, private_ip
@@ -12,6 +12,7 @@ from hetzner_k3s.model.critical import Arguments, carried
 from hetzner_k3s.model.errors import Fate, KubeError, OperationFailed
 from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.host import HostFacts
+from hetzner_k3s.model.host_config import HostAddresses
 from hetzner_k3s.model.kube import KubeView
 from hetzner_k3s.model.operations import AwaitK3s, K3sRole, Milestone, Probe, StartK3s, WriteConfig
 from hetzner_k3s.model.secrets import Secret
@@ -67,7 +68,7 @@ def _render(
             addresses,
             tokens=tokens,
             server_url=server_url,
-            api_addresses=_api_addresses(context),
+            api_addresses=lookup.api_addresses(context.spec, context.state.view),
             carried=carried(_running_with(context, server)),
         )
     if server_url is None:
@@ -96,14 +97,6 @@ def uid_of(facts: HostFacts, server: str) -> str:
         status=1,
         fate=Fate.DID_NOT_HAPPEN,
     )
-
-
-def _api_addresses(context: Context) -> tuple[str, ...]:
-    balancer = lookup.load_balancer(context.spec, context.state.view)
-    if balancer is None:
-        return ()
-    public = (balancer.public_ipv4,) if balancer.public_ipv4 else ()
-    return (*public, *balancer.private_ips.values())
 
 
 async def start(context: Context, target: HostTarget, role: K3sRole, *, birth: bool = False) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from hetzner_k3s.decide.basis import Basis
 from hetzner_k3s.decide.due import masters_due
 from hetzner_k3s.model.critical import SERVICELB, governed, wanted_arguments
+from hetzner_k3s.model.difference import Difference, Remedy
 from hetzner_k3s.model.plan import Refusal
 
 _SETTING = {
@@ -37,12 +38,19 @@ def configuration_agrees(basis: Basis) -> tuple[Refusal, ...]:
     )
 
 
-def drift_told(basis: Basis) -> tuple[str, ...]:
-    """Tell of a file with which no lost master could be replaced."""
-    return tuple(
-        f"{difference}; it cannot change in a cluster's life, and no master could join with it"
-        for difference in _drift(basis)
-    )
+def cannot_change(basis: Basis) -> Iterator[Difference]:
+    """Return where the file asks for what no master could join with."""
+    wanted = governed(wanted_arguments(basis.spec))
+    for flag, live in sorted(_live(basis).items()):
+        if flag in wanted and wanted[flag] != live:
+            yield Difference(
+                subject=basis.spec.name,
+                field=_SETTING.get(flag, flag),
+                wanted=wanted[flag],
+                seen=live,
+                remedy=Remedy.FIXED,
+                because="all masters must agree on it for good, and no master could join with the file's value",
+            )
 
 
 def _drift(basis: Basis) -> list[str]:

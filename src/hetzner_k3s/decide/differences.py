@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from hetzner_k3s.decide import critical
 from hetzner_k3s.decide.basis import Basis
-from hetzner_k3s.decide.desired import servers
+from hetzner_k3s.decide.desired import host_config, network, servers
 from hetzner_k3s.model.difference import Difference
 from hetzner_k3s.model.identity import Phase
 
 KINDS: Final[tuple[Callable[[Basis], Iterator[Difference]], ...]] = (
     servers.bought_otherwise,
     servers.of_another_release,
+    host_config.configured_otherwise,
+    critical.cannot_change,
+    network.of_another_range,
 )
 """Every comparison, in the order in which it is told."""
 

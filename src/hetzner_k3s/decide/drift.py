@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from hetzner_k3s.decide import alarms, ca_pins, clocks, critical, nodes
+from hetzner_k3s.decide import alarms, ca_pins, clocks, nodes
 from hetzner_k3s.decide.basis import Basis
 from hetzner_k3s.decide.living import host_of, is_an_address, living_masters
 from hetzner_k3s.model import lookup
@@ -84,11 +84,6 @@ def provider_ids(basis: Basis) -> Iterator[Drift]:
             yield Drift(code=PROVIDER_ID, subject=server.name, saw=saw)
 
 
-def critical_arguments(basis: Basis) -> Iterator[Drift]:
-    """Name what the file says and no master could join with."""
-    return _of_the_cluster(basis, "critical", critical.drift_told(basis))
-
-
 def false_claims(basis: Basis) -> Iterator[Drift]:
     """Name the Nodes that claim to be of a server which they cannot be of."""
     return _of_the_cluster(basis, "node-claim", nodes.false_claims_told(basis))
@@ -114,7 +109,6 @@ DRIFTS: tuple[Callable[[Basis], Iterator[Drift]], ...] = (
     server_lines,
     s3_settings,
     provider_ids,
-    critical_arguments,
     wrong_clocks,
     raised_alarms,
     false_claims,

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from hetzner_k3s.decide import predictions
 from hetzner_k3s.decide.basis import Basis, Opinion
+from hetzner_k3s.decide.desired import host_config
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.contact import private_ip
 from hetzner_k3s.model.identity import Phase
@@ -40,7 +41,10 @@ def wanted(basis: Basis) -> tuple[str | None, dict[str, str]] | None:
 
 
 def _api_urls(basis: Basis) -> dict[str, str] | None:
-    """Give the API URL of each context as 2.6 names them (DEMAND_AND_COMPATIBILITY.md 6.10), None while unknown."""
+    """Give the API URL of each context as 2.6 names them (DEMAND_AND_COMPATIBILITY.md 6.10), None while unknown.
+
+    The load balancer has one as soon as no client is refused there because a master's certificate lacks its address.
+    """
     private = basis.spec.ssh.use_private_ip or not basis.spec.network.public_ipv4
     urls: dict[str, str] = {}
     for master in basis.plane.masters:
@@ -53,7 +57,9 @@ def _api_urls(basis: Basis) -> dict[str, str] | None:
         if balancer is None:
             return None
         inside = next(iter(balancer.private_ips.values()), None)
-        urls[basis.spec.name] = f"https://{(inside if private else balancer.public_ipv4) or inside}:{API_PORT}"
+        address = (inside if private else balancer.public_ipv4) or inside
+        if address is not None and host_config.all_certificates_hold(basis, address):
+            urls[basis.spec.name] = f"https://{address}:{API_PORT}"
     return urls
 
 

@@ -169,7 +169,6 @@ spoke of lost masters would give wrong advice.
 NOTES: tuple[Note, ...] = (
     orders.orders_told,
     surplus.notes,
-    critical.drift_told,
     clocks.clocks_told,
     clocks.own_clock_note,
     tokens.tokens_told,

@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from collections.abc import Mapping
 from ipaddress import ip_address
 
 from hetzner_k3s.hosts.ca_bundle import ca_hash, former_hashes
 from hetzner_k3s.hosts.supervisor_facts import supervisor_facts
+from hetzner_k3s.model import plain_yaml
 from hetzner_k3s.model.documents import Document, Malformed, decimal
 from hetzner_k3s.model.host import (
     DiskFacts,
@@ -20,6 +22,7 @@ from hetzner_k3s.model.host import (
     Snapshot,
     UnitFacts,
 )
+from hetzner_k3s.model.host_config import COMPARED
 from hetzner_k3s.model.origin import Origin
 from hetzner_k3s.model.printable import printable
 from hetzner_k3s.model.snapshots import SnapshotFile
@@ -91,9 +94,19 @@ def disk_facts(document: Document) -> DiskFacts:
         config_server=document.optional_text("config_server"),
         config_database=document.optional_text("config_database"),
         config_present=document.flag("config_present"),
+        config=_config(document) if document.flag("config_present") else None,
         s3_hash=document.optional_text("s3_hash"),
         agent_servers=tuple(listed),
     )
+
+
+def _config(document: Document) -> Mapping[str, tuple[str, ...]] | None:
+    """Read the compared keys of `config.yaml`; None where a hand wrote it in a way that is not read here."""
+    try:
+        found = plain_yaml.texts(plain_yaml.read(decoded(document, "config").decode()))
+    except (plain_yaml.NotPlain, UnicodeDecodeError):
+        return None
+    return {key: tuple(map(printable, values)) for key, values in found.items() if key in COMPARED}
 
 
 def members(answer: Document) -> tuple[Member, ...]:

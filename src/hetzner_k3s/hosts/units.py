@@ -10,8 +10,9 @@ import base64
 from dataclasses import dataclass
 from typing import Final
 
-from hetzner_k3s.hosts.k3s_config import REGISTRIES_PATH, RESOLV_CONF, RESOLV_CONF_PATH
+from hetzner_k3s.hosts.k3s_config import REGISTRIES_PATH, RESOLV_CONF
 from hetzner_k3s.hosts.shell import script
+from hetzner_k3s.model.host_config import RESOLV_CONF_PATH
 from hetzner_k3s.model.operations import Install, K3sRole
 
 UNIT_NAMES: Final = {K3sRole.SERVER: "k3s", K3sRole.AGENT: "k3s-agent"}

@@ -76,7 +76,9 @@ class DiskFacts:
     those of the line `agent-token:`. `config_token_ca` is the CA hash that the token of `config.yaml` pins (None: a
     bare password), `config_token_agent` tells that it admits agents only. `config_server` is the `server:` line
     (RECOVERY_FACTS.md 1.7), `config_database` tells the external database that it names from others. `agent_servers`
-    are the addresses (with ports) of the masters that an agent has learned of. `s3_hash` is what the S3 settings of
+    are the addresses (with ports) of the masters that an agent has learned of. `config` are those keys of `config.yaml`
+    that are compared with the file (`host_config.COMPARED`), each with its values, None where they could not be read.
+    `s3_hash` is what the S3 settings of
     `config.yaml` are compared by (`s3_settings.settings_hash`), None where it has none.
     """
 
@@ -97,6 +99,7 @@ class DiskFacts:
     config_server: str | None = None
     config_database: str | None = None
     config_present: bool = False
+    config: Mapping[str, tuple[str, ...]] | None = None
     s3_hash: str | None = None
     agent_servers: tuple[str, ...] = ()
 

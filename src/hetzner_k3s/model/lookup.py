@@ -50,6 +50,15 @@ def load_balancer(spec: ClusterSpec, view: CloudView) -> LoadBalancer | None:
     return next((b for b in view.load_balancers if b.name == naming.api_load_balancer(spec.name)), None)
 
 
+def api_addresses(spec: ClusterSpec, view: CloudView) -> tuple[str, ...]:
+    """Return the addresses of the API's load balancer, the public one first."""
+    balancer = load_balancer(spec, view)
+    if balancer is None:
+        return ()
+    public = (balancer.public_ipv4,) if balancer.public_ipv4 else ()
+    return (*public, *balancer.private_ips.values())
+
+
 def placement_group(name: str, view: CloudView) -> PlacementGroup | None:
     """Find a placement group by name."""
     return next((g for g in view.placement_groups if g.name == name), None)

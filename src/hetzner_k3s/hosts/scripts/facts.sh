@@ -77,6 +77,22 @@ s3_hash() {
     printf '%.12s' "$hash"
 }
 
+# The lines of config.yaml that are compared with the cluster's file (model/host_config.py): nothing secret is among them.
+compared_config() {
+    [ -r "$k3s_config" ] || return 0
+    keep=false
+    while IFS= read -r line; do
+        case $line in
+            kube-apiserver-arg:* | kube-scheduler-arg:* | kube-controller-manager-arg:* | kubelet-arg:*) keep=true ;;
+            kube-cloud-controller-manager-arg:* | kube-proxy-arg:* | node-taint:* | tls-san:* | disable:*) keep=true ;;
+            etcd-snapshot-retention:* | etcd-snapshot-schedule-cron:*) keep=true ;;
+            ' '* | -* | '#'* | '') ;;
+            *) keep=false ;;
+        esac
+        [ "$keep" = false ] || printf '%s\n' "$line"
+    done <"$k3s_config" | head -c 32768 | base64 -w 0
+}
+
 is_there() {
     if [ -e "$1" ]; then printf true; else printf false; fi
 }
@@ -118,7 +134,7 @@ disk_facts() {
         "$(certificates "$k3s_data/server/tls/server-ca.crt")" "$(certificates "$k3s_data/agent/server-ca.crt")"
     config_token_ca=''
     case $config_token in K10*::*) config_token_ca=${config_token#K10} && config_token_ca=${config_token_ca%%::*} ;; esac
-    printf '"s3_hash":%s,' "$(json_or_null "$(s3_hash)")"
+    printf '"s3_hash":%s,"config":"%s",' "$(json_or_null "$(s3_hash)")" "$(compared_config)"
     printf '"passwd_hash":%s,' "$(json_or_null "$(password_hash "$(server_password)")")"
     printf '"token_hash":%s,"config_token_hash":%s,"config_token_ca":%s,"config_server":%s,' \
         "$(json_or_null "$(password_hash "$token")")" "$(json_or_null "$(password_hash "$config_token")")" \

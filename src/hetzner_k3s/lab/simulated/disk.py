@@ -12,7 +12,9 @@ from hetzner_k3s.lab.k3s.model_etcd_data import Data
 from hetzner_k3s.lab.k3s.model_etcd_data import Snapshot as Backend
 from hetzner_k3s.lab.k3s.model_etcd_peers import Drive
 from hetzner_k3s.lab.simulated import config_file, snapshot_files
+from hetzner_k3s.model import plain_yaml
 from hetzner_k3s.model.host import DiskFacts, OperationRecord, Snapshot
+from hetzner_k3s.model.host_config import COMPARED
 from hetzner_k3s.model.identity import database_digits
 from hetzner_k3s.model.operations import K3sRole
 
@@ -159,6 +161,7 @@ class Disk:
             config_server=str(server) if server else None,
             config_database=_database_of(document),
             config_present=self.config is not None,
+            config=None if self.config is None else _compared(document),
             s3_hash=_s3_hash(document),
             agent_servers=tuple(f"{address}:6443" for address in self.agent_servers),
         )
@@ -167,6 +170,10 @@ class Disk:
         """Say whether the last operation still runs."""
         if self.operation is not None:
             self.operation = replace(self.operation, running=running)
+
+
+def _compared(document: Mapping[str, object]) -> dict[str, tuple[str, ...]]:
+    return {key: value for key, value in plain_yaml.texts(document).items() if key in COMPARED}
 
 
 def _s3_hash(document: Mapping[str, object]) -> str | None:
