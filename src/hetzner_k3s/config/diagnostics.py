@@ -1,52 +1,10 @@
-"""What is wrong with a configuration file, and where."""
+"""The configuration file cannot be used: every finding at once."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Final, Literal
 
-Severity = Literal["error", "warning"]
-
-_LONGEST_KEY: Final = 120
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Position:
-    """A place in the file; both count from 1, 0 means the file as a whole."""
-
-    line: int = 0
-    column: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Diagnostic:
-    """One finding.
-
-    `path` is the file as the user named it, `key` the dotted path of the setting (empty: the file itself).
-    """
-
-    path: str
-    position: Position
-    key: str
-    message: str
-    severity: Severity = "error"
-
-    @property
-    def line(self) -> int:
-        """Give the line, from 1; 0 is the file as a whole."""
-        return self.position.line
-
-    @property
-    def column(self) -> int:
-        """Give the column, from 1; 0 is the file as a whole."""
-        return self.position.column
-
-    def __str__(self) -> str:
-        """Give the line a user reads: `cluster.yaml:6:3: masters_pool.locatoin: unknown key`."""
-        place = f"{self.path}:{self.line}:{self.column}" if self.line else self.path
-        key = self.key if len(self.key) <= _LONGEST_KEY else f"{self.key[:_LONGEST_KEY]}…"
-        return ": ".join(filter(None, (place, "warning" if self.severity == "warning" else "", key, self.message)))
+from hetzner_k3s.model.settings import Diagnostic
 
 
 class ConfigError(Exception):

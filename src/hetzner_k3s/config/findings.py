@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hetzner_k3s.config.diagnostics import Severity
-from hetzner_k3s.config.source import KeyPath
+from hetzner_k3s.model.settings import KeyPath, Severity
 
 if TYPE_CHECKING:
     from hetzner_k3s.config.schema import Configuration

@@ -8,13 +8,14 @@ from pathlib import Path
 
 from hetzner_k3s.config import machine, moved, source, support
 from hetzner_k3s.config.compile import compile_spec
-from hetzner_k3s.config.diagnostics import ConfigError, Diagnostic
+from hetzner_k3s.config.diagnostics import ConfigError
 from hetzner_k3s.config.findings import Finding
 from hetzner_k3s.config.rules import RULES
 from hetzner_k3s.config.schema import Configuration
 from hetzner_k3s.config.sections import default_of
 from hetzner_k3s.config.source import Document
 from hetzner_k3s.config.validation import empty_keys, validate
+from hetzner_k3s.model.settings import Diagnostic, dotted
 from hetzner_k3s.model.spec import ClusterSpec
 
 
@@ -79,7 +80,7 @@ def _diagnostic(document: Document, finding: Finding) -> Diagnostic:
     return Diagnostic(
         document.path,
         document.position(given[0] if given else finding.key, of_key=finding.of_key),
-        source.dotted(finding.key),
+        dotted(finding.key),
         f"{finding.message} (the file does not set it, {default} is the default)" if default else finding.message,
         finding.severity,
     )

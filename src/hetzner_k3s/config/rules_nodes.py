@@ -13,7 +13,7 @@ from typing import Final
 from hetzner_k3s.config.findings import Check, Finding
 from hetzner_k3s.config.schema import Configuration
 from hetzner_k3s.config.schema_pools import NodeLabel, NodeTaint, Pool
-from hetzner_k3s.config.source import KeyPath
+from hetzner_k3s.model.settings import KeyPath
 
 RESERVED_LABELS: Final = frozenset(
     {

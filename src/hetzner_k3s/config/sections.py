@@ -10,8 +10,8 @@ from pydantic.fields import FieldInfo
 
 from hetzner_k3s.config.schema import Configuration
 from hetzner_k3s.config.section import Section
-from hetzner_k3s.config.source import KeyPath
 from hetzner_k3s.model.secrets import Secret
+from hetzner_k3s.model.settings import KeyPath
 
 
 def section_at(root: type[Section], path: KeyPath) -> type[Section] | None:

@@ -14,14 +14,14 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, StringMark, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from hetzner_k3s.config.diagnostics import ConfigError, Diagnostic, Position
+from hetzner_k3s.config.diagnostics import ConfigError
+from hetzner_k3s.model.settings import Diagnostic, KeyPath, Position, dotted
 
 MAX_BYTES: Final = 256 * 1024
 MAX_DEPTH: Final = 40
 MAX_VALUES: Final = 50_000
 """How many values aliases may expand to: a file of 300 bytes can describe billions."""
 
-KeyPath = tuple[str | int, ...]
 Tree = dict[str, "Value"]
 
 
@@ -226,11 +226,3 @@ def _kind(node: Node) -> str:
     if isinstance(node, SequenceNode):
         return "a list"
     return "a single value" if isinstance(node, ScalarNode) else "a mapping"
-
-
-def dotted(key: KeyPath) -> str:
-    """Write a path as users do: `worker_node_pools[0].labels`."""
-    text = ""
-    for part in key:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
-    return text
