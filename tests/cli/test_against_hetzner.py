@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -109,3 +110,44 @@ def test_reading_needs_no_lock_and_takes_none(invoke: Invoke, hetzner: Hetzner) 
     ended = invoke("status", "-c", "cluster.yaml")
     assert ended.code == 3
     assert remains(hetzner) == ["prod-operator-lock"]
+
+
+ORDERED = """\
+image: debian-99
+masters_pool:
+  instance_type: cpx99
+  instance_count: 3
+  locations:
+    - fsn1
+    - hel1
+    - fsn9
+"""
+
+
+@pytest.mark.parametrize("command", ["plan", "create", "status"])
+def test_what_hetzner_does_not_sell_is_refused_with_line_and_column(
+    invoke: Invoke, hetzner: Hetzner, home: Path, command: str
+) -> None:
+    """In the form of every other mistake in the file, before anything is bought."""
+    begin, _, end = CLUSTER.partition("masters_pool:")
+    rest = end[end.index("schedule_workloads") :]
+    (home / "cluster.yaml").write_text(begin + ORDERED + rest)
+    ended = invoke(command, "-c", "cluster.yaml")
+    assert ended.code == {"plan": 4, "create": 4, "status": 3}[command]
+    lines = (ended.out + ended.err).splitlines()
+    assert [line for line in lines if line.startswith("cluster.yaml:")] == [
+        "cluster.yaml:9:8: image: there is no image debian-99",
+        "cluster.yaml:11:18: masters_pool.instance_type: there is no server type cpx99 (did you mean cpx62?)",
+        "cluster.yaml:16:7: masters_pool.locations[2]: there is no location fsn9 (did you mean fsn1?)",
+    ]
+    assert "   code: order.impossible" in lines
+    assert remains(hetzner) == []
+
+
+@pytest.mark.usefixtures("hetzner")
+def test_a_refused_setting_is_data_too(invoke: Invoke, home: Path) -> None:
+    (home / "cluster.yaml").write_text(CLUSTER.replace("cpx22", "cpx99"))
+    (refusal,) = json.loads(invoke("plan", "-c", "cluster.yaml", "--json").out)["refusals"]
+    (setting,) = refusal["settings"]
+    assert setting.pop("message").startswith("there is no server type cpx99")
+    assert setting == {"file": "cluster.yaml", "line": 10, "column": 18, "key": "masters_pool.instance_type"}

@@ -11,6 +11,7 @@ from tests.decide.world import MASTER1, NOW, SPEC, WORKER1, healthy, lose, nothi
 from hetzner_k3s.model.assortment import Assortment, Offer, ServerType
 from hetzner_k3s.model.cloud import LoadBalancer, PlacementGroup
 from hetzner_k3s.model.facts import Known, Reading, Unknown
+from hetzner_k3s.model.settings import KeyPath, Position, SettingPlaces
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.version import K3sVersion
@@ -49,30 +50,75 @@ def _looked(state: ClusterState, reading: Reading[Assortment] | None = SOLD) -> 
     return replace(state, assortment=reading)
 
 
+WORKERS = "worker_node_pools[0]"
+
+
 @pytest.mark.parametrize(
-    ("order", "why"),
+    ("order", "setting", "why"),
     [
-        ({"instance_type": "cpx2"}, "there is no server type cpx2 (did you mean cpx22?)"),
-        ({"location": "fsn9"}, "there is no location fsn9 (did you mean fsn1?)"),
-        ({"location": "ash"}, "ash is in network zone us-east, the private network in eu-central"),
-        ({"location": "nbg1"}, "cpx22 is not sold in nbg1; it is in fsn1, hel1"),
-        ({"instance_type": "cpx21"}, "cpx21 is not sold in fsn1 since 2019-12-31; it is in nowhere any more"),
-        ({"image": "debian-99"}, "there is no image debian-99"),
-        ({"instance_type": "cax11", "image": "77"}, "image 77 is for x86, and cax11 is arm"),
+        ({"instance_type": "cpx2"}, "instance_type", "there is no server type cpx2 (did you mean cpx22?)"),
+        ({"location": "fsn9"}, "location", "there is no location fsn9 (did you mean fsn1?)"),
+        ({"location": "ash"}, "location", "ash is in network zone us-east, the private network in eu-central"),
+        ({"location": "nbg1"}, "location", "cpx22 is not sold in nbg1; it is in fsn1, hel1"),
+        (
+            {"instance_type": "cpx21"},
+            "instance_type",
+            "cpx21 is not sold in fsn1 since 2019-12-31; it is in nowhere any more",
+        ),
+        ({"image": "debian-99"}, "image", "there is no image debian-99"),
+        ({"instance_type": "cax11", "image": "77"}, "image", "image 77 is for x86, and cax11 is arm"),
     ],
 )
-def test_an_order_that_cannot_be_filled_is_refused_before_anything_is_bought(order: dict[str, str], why: str) -> None:
-    spec = _with_worker(**order)
-    refused = plan(_looked(nothing()), spec)
-    assert [refusal.code for refusal in refused.refusals] == ["order.impossible"]
-    assert f"{why} ({WORKER1})" in refused.refusals[0].saw
+def test_an_order_that_cannot_be_filled_is_refused_before_anything_is_bought(
+    order: dict[str, str], setting: str, why: str
+) -> None:
+    spec = replace(_with_worker(**order), places=SettingPlaces("c.yaml", {("worker_node_pools", 0, setting): AT}))
+    (refusal,) = plan(_looked(nothing()), spec).refusals
+    assert refusal.code == "order.impossible"
+    assert f"{WORKERS}.{setting}" in refusal.saw
+    assert f"c.yaml:7:12: {WORKERS}.{setting}: {why}" in map(str, refusal.settings)
     assert not waves(_looked(nothing()), spec)
+
+
+AT = Position(7, 12)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({("masters_pool", "locations", 0): AT}, "c.yaml:7:12: masters_pool.locations[0]: "),
+        ({("masters_pool", "locations", 1): AT}, "c.yaml:7:12: masters_pool.locations[1]: "),
+        (
+            {("image",): Position(6, 5), ("masters_pool",): Position(5, 3)},
+            "c.yaml:5:3: masters_pool.locations: ",
+        ),
+    ],
+)
+def test_a_masters_location_stands_in_a_list_or_is_left_out(given: dict[KeyPath, Position], told: str) -> None:
+    """One location is for all masters, several are one for each, and none at all is the default."""
+    base = _with_worker()
+    masters = (base.masters[0], replace(base.masters[1], location="fsn9"), *base.masters[2:])
+    spec = replace(base, masters=masters, places=SettingPlaces("c.yaml", given))
+    (refusal,) = plan(_looked(nothing()), spec).refusals
+    (setting,) = map(str, refusal.settings)
+    assert setting.startswith(f"{told}there is no location fsn9")
+    assert setting.endswith("(the file does not set it)") == ("locations:" in told)
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_an_image_is_the_pools_own_or_that_of_the_file(own: bool) -> None:
+    path: KeyPath = ("worker_node_pools", 0, "image") if own else ("image",)
+    spec = replace(_with_worker(image="debian-99"), places=SettingPlaces("c.yaml", {path: AT}))
+    (refusal,) = plan(_looked(nothing()), spec).refusals
+    assert [s.key for s in refusal.settings] == [f"{WORKERS}.image" if own else "image"]
+    assert refusal.settings[0].position == AT
 
 
 def test_all_orders_that_cannot_be_filled_are_told_at_once() -> None:
     spec = _with_worker(instance_type="ccx99", location="fsn9", image="debian-99")
     (refusal,) = plan(_looked(nothing()), spec).refusals
-    assert refusal.saw.count("there is no") == 3
+    assert [s.key for s in refusal.settings] == [f"{WORKERS}.instance_type", f"{WORKERS}.location", "image"]
+    assert refusal.saw.endswith(f": {WORKERS}.instance_type, {WORKERS}.location, image.")
 
 
 def test_a_type_may_be_given_by_its_id() -> None:
@@ -119,13 +165,16 @@ def test_a_network_takes_a_hundred_servers(workers: int, fits: bool) -> None:
     """Three masters and these workers; nothing has to be read for that."""
     refusals = plan(nothing(), _many(workers)).refusals
     assert [r.code for r in refusals] == ([] if fits else ["order.impossible"])
-    assert fits or "would have 101 servers and load balancers, and one network takes 100" in refusals[0].saw
+    assert fits or str(refusals[0].settings[0]) == (
+        f"worker_node_pools: network {SPEC.network_name} would have 101 servers and load balancers, and one network "
+        "takes 100"
+    )
 
 
 def test_the_load_balancer_counts_in_the_network() -> None:
     spec = replace(_many(97), api_load_balancer=True)
     (refusal,) = plan(nothing(), spec).refusals
-    assert "would have 101 servers and load balancers" in refusal.saw
+    assert "would have 101 servers and load balancers" in refusal.settings[0].message
 
 
 def test_servers_and_balancers_of_others_in_the_network_count() -> None:
@@ -143,7 +192,7 @@ def test_a_project_takes_fifty_placement_groups() -> None:
     groups = tuple(PlacementGroup(id=1000 + number, name=f"theirs-{number}") for number in range(50))
     full = nothing().with_view(replace(nothing().view, placement_groups=groups))
     (refusal,) = plan(full, _with_worker()).refusals
-    assert "placement groups, and it may have 50" in refusal.saw
+    assert "placement groups, and it may have 50" in refusal.settings[0].message
 
 
 CHANNELS = {"v1.35": K3sVersion.parse("v1.35.9+k3s1"), "v1.36": K3sVersion.parse("v1.36.3+k3s1")}
@@ -163,12 +212,11 @@ CHANNELS = {"v1.35": K3sVersion.parse("v1.35.9+k3s1"), "v1.36": K3sVersion.parse
 def test_a_k3s_that_was_never_released_is_refused_before_anything_is_bought(version: str, why: str | None) -> None:
     spec = replace(_with_worker(), k3s_version=K3sVersion.parse(version))
     told = plan(replace(nothing(), releases=Known(CHANNELS)), spec)
-    assert [refusal.saw for refusal in told.refusals] == (
-        [] if why is None else [f"What the file asks for cannot be had: {why}."]
-    )
+    refused = [setting for refusal in told.refusals for setting in refusal.settings]
+    assert [(setting.key, setting.message) for setting in refused] == ([] if why is None else [("k3s_version", why)])
     living = plan(replace(lose(healthy(spec), WORKER1), releases=Known(CHANNELS)), spec)
     assert living.steps
-    assert (why in living.notes) == (why is not None)
+    assert (f"k3s_version: {why}" in living.notes) == (why is not None)
 
 
 def test_channels_that_cannot_be_read_are_a_note_and_never_a_refusal() -> None:

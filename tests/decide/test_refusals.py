@@ -52,4 +52,5 @@ def _told(name: str) -> str:
 
 
 def _text(refusal: Refusal) -> str:
-    return f"{refusal.code}\n  {refusal.saw}\n  {refusal.why}\n  {refusal.you_can}"
+    settings = "".join(f"  {setting}\n" for setting in refusal.settings)
+    return f"{refusal.code}\n{settings}  {refusal.saw}\n  {refusal.why}\n  {refusal.you_can}"

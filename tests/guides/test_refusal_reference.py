@@ -47,7 +47,8 @@ def _refusals(name: str) -> tuple[Refusal, ...]:
 
 
 def _entry(names: list[str], refusal: Refusal) -> str:
+    settings = "".join(f"- in the file: {setting}\n" for setting in refusal.settings)
     return (
-        f"\n**When {'; or '.join(names)}**\n\n"
+        f"\n**When {'; or '.join(names)}**\n\n{settings}"
         f"- saw: {refusal.saw}\n- why: {refusal.why}\n- you can: {refusal.you_can}\n"
     )

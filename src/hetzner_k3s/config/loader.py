@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hetzner_k3s.config import machine, moved, source, support
@@ -15,7 +15,7 @@ from hetzner_k3s.config.schema import Configuration
 from hetzner_k3s.config.sections import default_of
 from hetzner_k3s.config.source import Document
 from hetzner_k3s.config.validation import empty_keys, validate
-from hetzner_k3s.model.settings import Diagnostic, dotted
+from hetzner_k3s.model.settings import Diagnostic, SettingPlaces, dotted
 from hetzner_k3s.model.spec import ClusterSpec
 
 
@@ -50,7 +50,14 @@ def load(path: Path | str, environ: Mapping[str, str]) -> ConfigFile:
     if any(diagnostic.severity == "error" for diagnostic in diagnostics):
         raise ConfigError(diagnostics)
     warnings = tuple(sorted(diagnostics, key=lambda diagnostic: diagnostic.position))
-    return ConfigFile(Path(path), compile_spec(validated.configuration, facts), warnings)
+    spec = replace(compile_spec(validated.configuration, facts), places=_places(document))
+    return ConfigFile(Path(path), spec, warnings)
+
+
+def _places(document: Document) -> SettingPlaces:
+    """Hand along where the settings stand; what is known of them only at Hetzner is told with line and column too."""
+    given = {key: position for key, position in document.values.items() if key not in document.empty}
+    return SettingPlaces(document.path, given)
 
 
 def _drop_private_keys(document: Document) -> None:

@@ -30,7 +30,9 @@ _HEAD: Final = f"""\
 - A command is a line for the shell, or a list of arguments that is quoted into one.
 - What the kubelet, k3s, cron, apt or S3 would refuse is refused here, before a server is bought. Server types, images
   and locations are compared with Hetzner's catalogue by `plan` and `create` whenever a server is missing: where nothing
-  exists yet, an order that cannot be filled is refused (`order.impossible`); beside a living cluster it is a note.
+  exists yet, an order that cannot be filled is refused (`order.impossible`, exit code 4) with the line and column of
+  each setting, as `cluster.yaml:9:18: masters_pool.instance_type: there is no server type cpx99`; beside a living
+  cluster it is a note.
   The release of k3s is compared with k3s' channels (`$INSTALL_K3S_CHANNEL_URL`) at the same moment.
 """
 

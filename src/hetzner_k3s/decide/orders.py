@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
@@ -17,31 +18,47 @@ from hetzner_k3s.model import lookup
 from hetzner_k3s.model.assortment import Assortment, Offer, ServerType
 from hetzner_k3s.model.facts import Known, Unknown
 from hetzner_k3s.model.plan import Refusal
-from hetzner_k3s.model.spec import ServerSpec
+from hetzner_k3s.model.settings import Diagnostic, KeyPath
+from hetzner_k3s.model.spec import ClusterSpec, MasterSpec, WorkerSpec
 
 NETWORK_TAKES: Final = 100
 """Servers and load balancers that one network takes (HETZNER_API.md 4.3)."""
 PROJECT_TAKES_GROUPS: Final = 50
 """Placement groups of one project (HETZNER_API.md 5); of its other limits the API tells nothing."""
 _NAMED: Final = 3
+_RELEASE: Final[KeyPath] = ("k3s_version",)
 
-_Order = tuple[str, str, str]
+_Problem = tuple[KeyPath, str, Sequence[str]]
+"""A setting, why what it asks for cannot be had, and the servers that are ordered with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """What is ordered, and which settings of the file say so."""
+
+    instance_type: str
+    location: str
+    image: str
+    type_setting: KeyPath
+    location_setting: KeyPath
+    image_setting: KeyPath
 
 
 def orders_can_be_filled(basis: Basis) -> tuple[Refusal, ...]:
     """Refuse to begin a cluster with servers that Hetzner does not sell, or that the project has no room for."""
     if _something_exists(basis):
         return ()
-    problems = [*_not_sold(basis), *_no_room(basis), *_not_released(basis)]
-    if not problems:
+    settings = tuple(sorted(_impossible(basis), key=lambda setting: setting.position))
+    if not settings:
         return ()
     return (
         Refusal(
             code="order.impossible",
-            saw=f"What the file asks for cannot be had: {'; '.join(problems)}.",
+            saw=f"What the file asks for cannot be had: {', '.join(dict.fromkeys(s.key for s in settings))}.",
             why="Nothing exists yet, and nothing was bought: the servers that could be had would wait for the others.",
             you_can="Correct instance_type, image, locations, instance_count or k3s_version in the file, then run "
             "`create` again.",
+            settings=settings,
         ),
     )
 
@@ -53,9 +70,17 @@ def orders_told(basis: Basis) -> tuple[str, ...]:
         unread.append(f"server types, images and locations were not compared with Hetzner's catalogue: {sold.why}")
     if isinstance(releases := basis.state.releases, Unknown):
         unread.append(f"whether there is a k3s {basis.spec.k3s_version} was not looked up: {releases.why}")
-    exists = _something_exists(basis)
-    lasting = [*_not_sold(basis), *_no_room(basis), *_not_released(basis)] if exists else []
-    return (*unread, *lasting, *_out_of_stock(basis))
+    lasting = _impossible(basis) if _something_exists(basis) else {}
+    told = (f"{setting} ({_listed(names)})" if names else str(setting) for setting, names in lasting.items())
+    return (*unread, *told, *_out_of_stock(basis))
+
+
+def _impossible(basis: Basis) -> dict[Diagnostic, list[str]]:
+    """Return the settings that cannot be had whatever is in stock, each with the servers that wait for it."""
+    found: dict[Diagnostic, list[str]] = {}
+    for setting, why, names in (*_not_sold(basis), *_no_room(basis), *_not_released(basis)):
+        found.setdefault(basis.spec.places.diagnose(setting, why), []).extend(names)
+    return found
 
 
 def _something_exists(basis: Basis) -> bool:
@@ -67,53 +92,83 @@ def _something_exists(basis: Basis) -> bool:
 def _orders(basis: Basis) -> dict[_Order, list[str]]:
     """Return the servers that have to be bought, by what is ordered."""
     orders: dict[_Order, list[str]] = {}
-    for spec in basis.spec.servers():
-        if basis.server(spec.name) is None:
-            orders.setdefault(_order_of(spec), []).append(spec.name)
+    for pool, server in _pooled(basis.spec):
+        if basis.server(server.name) is None:
+            orders.setdefault(_order_of(basis.spec, server, pool), []).append(server.name)
     return orders
 
 
-def _order_of(spec: ServerSpec) -> _Order:
-    return spec.instance_type, spec.location, spec.image
+def _pooled(spec: ClusterSpec) -> Iterator[tuple[KeyPath, MasterSpec | WorkerSpec]]:
+    """Return every server the file wants with the setting of its pool, masters first."""
+    yield from ((("masters_pool",), master) for master in spec.masters)
+    for index, pool in enumerate(spec.pools):
+        yield from ((("worker_node_pools", index), worker) for worker in pool.workers)
 
 
-def _not_sold(basis: Basis) -> Iterator[str]:
+def _order_of(spec: ClusterSpec, server: MasterSpec | WorkerSpec, pool: KeyPath) -> _Order:
+    return _Order(
+        server.instance_type,
+        server.location,
+        server.image,
+        type_setting=(*pool, "instance_type"),
+        location_setting=_location_setting(spec, server, pool),
+        image_setting=spec.places.first_given((*pool, "image"), ("image",)),
+    )
+
+
+def _location_setting(spec: ClusterSpec, server: MasterSpec | WorkerSpec, pool: KeyPath) -> KeyPath:
+    """Return where a server's location stands: the masters' are a list, in which a single one is for all of them."""
+    if isinstance(server, WorkerSpec):
+        return (*pool, "location")
+    locations = (*pool, "locations")
+    return spec.places.first_given((*locations, server.index - 1), (*locations, 0), locations)
+
+
+def _not_sold(basis: Basis) -> Iterator[_Problem]:
     if not isinstance(reading := basis.state.assortment, Known):
         return
     zone = None if basis.spec.network.existing_network_name else basis.spec.network.zone
-    told: dict[str, list[str]] = {}
     for order, names in _orders(basis).items():
-        for why in _problems(reading.value, order, zone, basis.state.observed_at):
-            told.setdefault(why, []).extend(names)
-    yield from (f"{why} ({_listed(names)})" for why, names in told.items())
+        for setting, why in _problems(reading.value, order, zone, basis.state.observed_at):
+            yield setting, why, names
 
 
-def _problems(sold: Assortment, order: _Order, zone: str | None, now: float) -> Iterator[str]:
-    """Return why Hetzner would not take an order, whatever is in stock."""
-    type_name, location, image = order
-    kind = sold.server_type(type_name)
+def _problems(sold: Assortment, order: _Order, zone: str | None, now: float) -> Iterator[tuple[KeyPath, str]]:
+    """Return why Hetzner would not take an order, whatever is in stock, and the setting that says so."""
+    kind = sold.server_type(order.instance_type)
     if kind is None:
-        yield f"there is no server type {type_name}{_like(type_name, [k.name for k in sold.server_types])}"
+        like = _like(order.instance_type, [k.name for k in sold.server_types])
+        yield order.type_setting, f"there is no server type {order.instance_type}{like}"
+    location = order.location
     if location not in sold.locations:
-        yield f"there is no location {location}{_like(location, sold.locations)}"
+        yield order.location_setting, f"there is no location {location}{_like(location, sold.locations)}"
     elif zone is not None and sold.locations[location] != zone:
-        yield f"{location} is in network zone {sold.locations[location]}, the private network in {zone}"
+        there = sold.locations[location]
+        yield order.location_setting, f"{location} is in network zone {there}, the private network in {zone}"
     if kind is not None and location in sold.locations:
-        yield from _not_sold_there(kind, location, now)
+        yield from _not_sold_there(kind, order, now)
+    if why := _no_image(sold, order.image, kind):
+        yield order.image_setting, why
+
+
+def _no_image(sold: Assortment, image: str, kind: ServerType | None) -> str | None:
     architectures = sold.images.get(image, frozenset())
     if not architectures:
-        yield f"there is no image {image}"
-    elif kind is not None and kind.architecture not in architectures:
-        yield f"image {image} is for {', '.join(sorted(architectures))}, and {kind.name} is {kind.architecture}"
+        return f"there is no image {image}"
+    if kind is not None and kind.architecture not in architectures:
+        return f"image {image} is for {', '.join(sorted(architectures))}, and {kind.name} is {kind.architecture}"
+    return None
 
 
-def _not_sold_there(kind: ServerType, location: str, now: float) -> Iterator[str]:
-    offer = kind.offer(location)
+def _not_sold_there(kind: ServerType, order: _Order, now: float) -> Iterator[tuple[KeyPath, str]]:
+    """Point at the location where the type is sold in others, at the type where it is sold nowhere any more."""
+    offer = kind.offer(order.location)
     if offer is not None and not _has_ended(offer, now):
         return
     since = f" since {offer.ends[:10]}" if offer is not None and offer.ends else ""
-    elsewhere = ", ".join(o.location for o in kind.offers if not _has_ended(o, now)) or "nowhere any more"
-    yield f"{kind.name} is not sold in {location}{since}; it is in {elsewhere}"
+    elsewhere = ", ".join(o.location for o in kind.offers if not _has_ended(o, now))
+    setting = order.location_setting if elsewhere else order.type_setting
+    yield setting, f"{kind.name} is not sold in {order.location}{since}; it is in {elsewhere or 'nowhere any more'}"
 
 
 def _has_ended(offer: Offer, now: float) -> bool:
@@ -128,14 +183,14 @@ def _has_ended(offer: Offer, now: float) -> bool:
 def _out_of_stock(basis: Basis) -> Iterator[str]:
     if not isinstance(reading := basis.state.assortment, Known):
         return
-    for (type_name, location, _), names in _orders(basis).items():
-        kind = reading.value.server_type(type_name)
-        offer = kind.offer(location) if kind is not None else None
+    for order, names in _orders(basis).items():
+        kind = reading.value.server_type(order.instance_type)
+        offer = kind.offer(order.location) if kind is not None else None
         if offer is not None and not offer.available and not _has_ended(offer, basis.state.observed_at):
-            yield f"Hetzner shows {type_name} as not available in {location} now ({_listed(names)})"
+            yield (f"Hetzner shows {order.instance_type} as not available in {order.location} now ({_listed(names)})")
 
 
-def _no_room(basis: Basis) -> Iterator[str]:
+def _no_room(basis: Basis) -> Iterator[_Problem]:
     """Return the documented limits that the orders would exceed."""
     network = lookup.network(basis.spec, basis.view)
     number = network.id if network is not None else None
@@ -143,21 +198,19 @@ def _no_room(basis: Basis) -> Iterator[str]:
     attached += sum(number in b.private_ips for b in basis.view.load_balancers)
     balancer = basis.spec.api_load_balancer and lookup.load_balancer(basis.spec, basis.view) is None
     wanted = sum(map(len, _orders(basis).values()))
+    pools: KeyPath = ("worker_node_pools" if basis.spec.pools else "masters_pool",)
     total = attached + wanted + balancer
     if basis.spec.network.private and wanted and total > NETWORK_TAKES:
-        yield (
-            f"network {basis.spec.network_name} would have {total} servers and load balancers, and one network takes "
-            f"{NETWORK_TAKES}"
-        )
+        limit = f"and one network takes {NETWORK_TAKES}"
+        yield pools, f"network {basis.spec.network_name} would have {total} servers and load balancers, {limit}", ()
     missing = [g for g in basis.spec.placement_groups() if lookup.placement_group(g.name, basis.view) is None]
-    if missing and len(basis.view.placement_groups) + len(missing) > PROJECT_TAKES_GROUPS:
-        yield (
-            f"the project would have {len(basis.view.placement_groups) + len(missing)} placement groups, and it may "
-            f"have {PROJECT_TAKES_GROUPS}"
-        )
+    groups = len(basis.view.placement_groups) + len(missing)
+    if missing and groups > PROJECT_TAKES_GROUPS:
+        limit = f"and it may have {PROJECT_TAKES_GROUPS}"
+        yield pools, f"the project would have {groups} placement groups, {limit}", ()
 
 
-def _not_released(basis: Basis) -> Iterator[str]:
+def _not_released(basis: Basis) -> Iterator[_Problem]:
     """Compare with k3s' channels; candidates are in none of them."""
     wanted = basis.spec.k3s_version
     if not isinstance(reading := basis.state.releases, Known) or wanted.candidate is not None or not reading.value:
@@ -165,9 +218,9 @@ def _not_released(basis: Basis) -> Iterator[str]:
     line = f"v{wanted.major}.{wanted.minor}"
     newest = reading.value.get(line)
     if newest is None:
-        yield f"k3s has no release {wanted}: its newest is {max(reading.value.values())}"
+        yield _RELEASE, f"k3s has no release {wanted}: its newest is {max(reading.value.values())}", ()
     elif wanted > newest:
-        yield f"k3s has no release {wanted}: the newest of {line} is {newest}"
+        yield _RELEASE, f"k3s has no release {wanted}: the newest of {line} is {newest}", ()
 
 
 def _like(wanted: str, known: Iterable[str]) -> str:

@@ -8,6 +8,7 @@ from enum import Enum
 
 from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.difference import Difference, left_as_it_is
+from hetzner_k3s.model.settings import Diagnostic
 from hetzner_k3s.model.steps import DeleteResource, Step
 
 
@@ -103,7 +104,8 @@ class Refusal:
 
     `passing` says that an election or a restart under way may clear it up: a run looks again before it gives up, for as
     many seconds as `patience` says. `or_delete` is the other way out, which deletes a server; `keeps_servers` says that
-    none may be deleted now, and then no refusal beside this one offers it (`agreeing`).
+    none may be deleted now, and then no refusal beside this one offers it (`agreeing`). `settings` are those of the
+    file that are refused, each with its place.
     """
 
     code: str
@@ -114,6 +116,7 @@ class Refusal:
     patience: float = PATIENCE
     or_delete: str = ""
     keeps_servers: bool = False
+    settings: tuple[Diagnostic, ...] = ()
 
 
 def agreeing(refusals: tuple[Refusal, ...]) -> tuple[Refusal, ...]:

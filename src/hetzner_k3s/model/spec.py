@@ -11,6 +11,7 @@ from typing import Final, Literal
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.identity import database_digits
 from hetzner_k3s.model.secrets import Secret
+from hetzner_k3s.model.settings import SettingPlaces
 from hetzner_k3s.model.version import K3sVersion
 
 API_PORT: Final = 6443
@@ -319,6 +320,8 @@ class ClusterSpec:
     not_yet: tuple[str, ...] = ()
     file: str = field(default="", repr=False, compare=False)
     """The configuration file, absolute: a birth from it is remembered by it."""
+    places: SettingPlaces = field(default=SettingPlaces(), repr=False, compare=False)
+    """Where the file gives each setting: what Hetzner's catalogue says against one is told with line and column."""
 
     def __post_init__(self) -> None:
         """Keep apart what excludes each other.

@@ -50,7 +50,7 @@ def forecast_rows(forecast: Forecast) -> dict[str, object]:
         for planned in wave
     ]
     waits = [{"what": w.what, "because": w.because, "deadline": w.deadline} for w in forecast.waits]
-    refusals = [{"code": r.code, "saw": r.saw, "why": r.why, "you_can": r.you_can} for r in forecast.refusals]
+    refusals = [_refusal_row(refusal) for refusal in forecast.refusals]
     return {
         "steps": steps,
         "waits": waits,
@@ -58,6 +58,20 @@ def forecast_rows(forecast: Forecast) -> dict[str, object]:
         "notes": list(forecast.notes),
         "degraded": list(forecast.degraded),
         "differences": [{**asdict(one), "remedy": one.remedy.value} for one in forecast.differences],
+    }
+
+
+def _refusal_row(refusal: Refusal) -> dict[str, object]:
+    settings = [
+        {"file": s.path, "line": s.line, "column": s.column, "key": s.key, "message": s.message}
+        for s in refusal.settings
+    ]
+    return {
+        "code": refusal.code,
+        "saw": refusal.saw,
+        "why": refusal.why,
+        "you_can": refusal.you_can,
+        "settings": settings,
     }
 
 
@@ -108,8 +122,9 @@ def first_aid_lines(forecast: Forecast) -> Iterator[str]:
 
 
 def refusal_lines(refusals: Iterable[Refusal]) -> Iterator[str]:
-    """Render refusals: what was seen, why nothing is done, what the user can do."""
+    """Render refusals: the settings that are refused, what was seen, why nothing is done, what the user can do."""
     for refusal in refusals:
+        yield from map(str, refusal.settings)
         yield f"refused: {refusal.saw}"
         yield f"    why: {refusal.why}"
         yield f"you can: {refusal.you_can}"
