@@ -160,6 +160,14 @@ def test_a_master_that_stays_without_a_leader_is_held_after_it_was_watched(host:
     assert host.held
 
 
+def test_a_busy_host_looks_once_more_when_the_time_is_over(host: MakeBelieve) -> None:
+    """Seen under load: a second went by during the first look, and one look was all that the watch had."""
+    host.stub("date", f"wc -l <'{host.root}/seconds'; echo >>'{host.root}/seconds'\n")
+    (host.root / "seconds").touch()
+    assert host.answer("hold_k3s", CA, "-", "1") == {"result": {}}
+    assert sum("2381/health" in call for call in host.calls) > 1
+
+
 def test_the_guard_and_the_start_refuse_while_it_is_held(host: MakeBelieve) -> None:
     guard = ["sh", "-c", host.text(script("start_guard"))]
     assert subprocess.run(guard, check=False, capture_output=True).returncode == 0

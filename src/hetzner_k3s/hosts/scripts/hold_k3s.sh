@@ -11,13 +11,15 @@ read_leader() {
     leader=$(printf %s "$answer" | sed -n 's/.*"leader": *"\([0-9]*\)".*/\1/p')
 }
 
+# The clock is read before each look, so the last one begins when the time is over; it has whole seconds, so one more.
 demand_leader() {
-    watched_until=$(($(date +%s) + watched))
+    watched_until=$(($(date +%s) + watched + (watched > 0)))
     while :; do
+        began=$(date +%s)
         read_leader
         [ "${leader:=-}" = "$expected_leader" ] ||
             precondition_changed "the leader that its etcd follows is $leader, not $expected_leader"
-        [ "$(date +%s)" -lt "$watched_until" ] || return 0
+        [ "$began" -lt "$watched_until" ] || return 0
         sleep 0.5
     done
 }
