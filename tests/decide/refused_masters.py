@@ -58,6 +58,8 @@ from hetzner_k3s.model.errors import SshStage
 from hetzner_k3s.model.facts import Known, Unknown
 from hetzner_k3s.model.host import Member
 
+GARBAGE = "it lets this machine in, but Probe failed: unreadable answer: it is no JSON: 'Welcome to prod'"
+
 MASTERS = {
     "a master was made anew by hand": case(
         with_server(lose(healthy(), MASTER1), replace(fresh_by_hand(MASTER1), private_ips={NETWORK: "10.0.0.101"})),
@@ -96,6 +98,9 @@ MASTERS = {
         disconnected(unreachable(not_listening(healthy(), MASTER3), MASTER2), 102),
         "master.unreachable",
         "master.not-ready",
+    ),
+    "a master answers with what nobody can read": case(
+        disconnected(unreachable(healthy(), MASTER2, SshStage.ANSWER, GARBAGE), 102), "master.unreachable"
     ),
     "a master was not looked at": case(
         disconnected(replace(healthy(), hosts={k: v for k, v in healthy().hosts.items() if k != 103}), 103),
@@ -228,6 +233,9 @@ MEMBERS = {
 
 WORKERS = {
     "a worker does not answer": case(unreachable(healthy(), WORKER1), "worker.unreachable"),
+    "a worker answers with what nobody can read": case(
+        unreachable(healthy(), WORKER1, SshStage.ANSWER, GARBAGE), "worker.unreachable"
+    ),
     "a worker answers with another host key": case(
         unreachable(healthy(), WORKER1, SshStage.HOST_KEY, "it showed the key zzzz"), "worker.key-changed"
     ),

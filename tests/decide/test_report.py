@@ -162,7 +162,14 @@ def test_who_is_connected_to_a_silent_member_is_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("stage", "says"), [(SshStage.TCP, "no answer"), (SshStage.HOST_KEY, "host key"), (SshStage.AUTH, "authentication")]
+    ("stage", "says"),
+    [
+        (SshStage.TCP, "no answer"),
+        (SshStage.HOST_KEY, "host key"),
+        (SshStage.AUTH, "authentication"),
+        (SshStage.SESSION, "session"),
+        (SshStage.ANSWER, "unreadable answer"),
+    ],
 )
 def test_how_a_host_answers(stage: SshStage, says: str) -> None:
     hosts = {server.name: server.host for server in report(unreachable(healthy(), MASTER3, stage)).servers}

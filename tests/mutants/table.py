@@ -306,7 +306,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         law=6,
         what="the script looks for a leader only once",
         file="hosts/scripts/hold_k3s.sh",
-        old='[ "$(date +%s)" -lt "$watched_until" ] || return 0',
+        old='[ "$began" -lt "$watched_until" ] || return 0',
         new="return 0",
         tests=("tests/hosts/test_disaster_scripts.py",),
     ),

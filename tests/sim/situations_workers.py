@@ -45,8 +45,9 @@ async def _(story: Story) -> None:
 async def _(story: Story) -> None:
     """It is not known how that one is, and why; every other host is still looked at, and repaired."""
     await story.happens(AnswersGarbled(WORKER1))
-    refusal = said(await story.refuses("worker.unreachable"), "worker.unreachable", "delete the server at Hetzner")
-    assert "unreadable answer" in refusal.saw
+    run = await story.refuses("worker.unreachable")
+    refusal = said(run, "worker.unreachable", "SSH works, so look", "delete the server at Hetzner")
+    assert "it lets this machine in, but Probe failed: unreadable answer" in refusal.saw
     await story.happens(ServerDeleted(MASTER1))
     run = await story.create()
     assert run.code is ExitCode.REFUSED, run.story()

@@ -297,7 +297,7 @@ def _silence(reading: Unreachable, committed: bool) -> tuple[Stage, str]:
             return (Stage.KEY_CHANGED if committed else Stage.BOOTING), reading.why
         case SshStage.AUTH:
             return Stage.DENIED, reading.why
-        case SshStage.TCP | SshStage.SESSION:
+        case SshStage.TCP | SshStage.SESSION | SshStage.ANSWER:
             return (Stage.SILENT if committed else Stage.BOOTING), reading.why
 
 

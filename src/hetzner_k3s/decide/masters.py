@@ -12,7 +12,7 @@ from hetzner_k3s.decide.healthy import healthy_names, others_serve, witnesses
 from hetzner_k3s.decide.labels import give_labels_back
 from hetzner_k3s.decide.machines import whereabouts
 from hetzner_k3s.decide.replacement import discarded, flag
-from hetzner_k3s.decide.silence import address_explained, known_of_silence
+from hetzner_k3s.decide.silence import address_explained, cure_of_silence, known_of_silence
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.identity import Phase
@@ -214,7 +214,6 @@ def _discard(master: MasterView) -> str:
 
 
 _FIRST = {
-    Stage.SILENT: "Restore SSH access to it.",
     Stage.REBUILT: "Find out who rebuilt it.",
     Stage.SICK: "Look at it: `journalctl -u k3s` on its host.",
 }
@@ -231,7 +230,8 @@ assert _CODE.keys() | {Stage.KEY_CHANGED, Stage.DENIED, Stage.CHANGING} == TROUB
 
 
 def _troubled(basis: Basis, master: MasterView, server: Server) -> Refusal:
-    known, cure = known_of_silence(basis) if master.stage is Stage.SILENT else address_explained(basis, master)
+    silent = master.stage is Stage.SILENT
+    known, cure = cure_of_silence(basis, server) if silent else address_explained(basis, master)
     return Refusal(
         code=_CODE[master.stage],
         saw=f"Master {master.name} ({whereabouts(server)}) is {master.stage.value}: {master.detail}.{known} "
@@ -239,7 +239,7 @@ def _troubled(basis: Basis, master: MasterView, server: Server) -> Refusal:
         why="The server exists and may hold data; silence is not death, so it is neither replaced nor restarted.",
         keeps_servers=not _may_go(basis, master),
         you_can=f"{cure or _FIRST[master.stage] + ' '}{_if_it_is_lost(basis, master)}",
-        passing=master.stage is Stage.SILENT or (master.stage is Stage.SICK and _has_data_and_runs(master)),
+        passing=silent or (master.stage is Stage.SICK and _has_data_and_runs(master)),
     )
 
 

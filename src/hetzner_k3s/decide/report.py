@@ -15,7 +15,6 @@ from hetzner_k3s.decide.workers import view_worker
 from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.difference import Remedy
-from hetzner_k3s.model.errors import SshStage
 from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.host import DiskFacts, HostFacts, Member, Unreachable
 from hetzner_k3s.model.identity import Phase
@@ -185,7 +184,7 @@ def _server_report(basis: Basis, name: str, role: str, stage: Stage, detail: str
 def _host(server: Server, state: ClusterState) -> str | None:
     reading = state.hosts.get(server.id)
     if isinstance(reading, Unreachable):
-        return "no answer" if reading.stage is SshStage.TCP else reading.stage.value
+        return reading.stage.value
     return None if reading is None else "answers"
 
 

@@ -9,6 +9,8 @@ from hetzner_k3s.decide.healthy import member_of
 from hetzner_k3s.model.access import silence_explained
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.contact import private_ip
+from hetzner_k3s.model.errors import SshStage
+from hetzner_k3s.model.host import Unreachable
 
 
 def known_of_silence(basis: Basis) -> tuple[str, str]:
@@ -22,6 +24,22 @@ def known_of_silence(basis: Basis) -> tuple[str, str]:
         "Add the address you come from to networking.allowed_networks.ssh and run `create` again: it sets the firewall "
         "first, whatever else is refused. ",
     )
+
+
+def cure_of_silence(basis: Basis, server: Server) -> tuple[str, str]:
+    """Return what is known beside of one silent host, and what can be done about it: a sentence with a blank after it.
+
+    A host that answers with what nobody can read lets this machine in: neither the firewall nor SSH is in the way.
+    """
+    reading = basis.state.hosts.get(server.id)
+    if isinstance(reading, Unreachable) and reading.stage is SshStage.ANSWER:
+        return "", (
+            "SSH works, so look at what answers there: root's shell and what it reads at its start (.bashrc, .ssh/rc), "
+            "a ForceCommand of its sshd, a full or broken disk. Where it is none of these, reboot it: "
+            f"`hcloud server reboot {server.name}`. "
+        )
+    known, cure = known_of_silence(basis)
+    return known, cure or "Restore SSH access to it. "
 
 
 def address_explained(basis: Basis, master: MasterView) -> tuple[str, str]:

@@ -13,7 +13,7 @@ from hetzner_k3s.decide.machines import NamedServer, whereabouts
 from hetzner_k3s.decide.nodes import stale_node
 from hetzner_k3s.decide.power import powering, rest
 from hetzner_k3s.decide.servers import prepare
-from hetzner_k3s.decide.silence import attaching, known_of_silence
+from hetzner_k3s.decide.silence import attaching, cure_of_silence
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.contact import private_ip
 from hetzner_k3s.model.host import HostFacts
@@ -100,21 +100,21 @@ _CODE = {
 }
 
 _ADVICE = {
-    Stage.SILENT: "Restore SSH access to it",
-    Stage.KEY_CHANGED: "Look through Hetzner's console which machine it is, and give it its old host key back",
-    Stage.DENIED: "Let the key of networking.ssh in again (authorized_keys of root)",
-    Stage.REBUILT: "If it is to stay as it is, rename it and delete its Node (`kubectl delete node {}`)",
-    Stage.SICK: "Look at it: `journalctl -u k3s-agent` on its host",
+    Stage.KEY_CHANGED: "Look through Hetzner's console which machine it is, and give it its old host key back.",
+    Stage.DENIED: "Let the key of networking.ssh in again (authorized_keys of root).",
+    Stage.REBUILT: "If it is to stay as it is, rename it and delete its Node (`kubectl delete node {}`).",
+    Stage.SICK: "Look at it: `journalctl -u k3s-agent` on its host.",
 }
 
 
 def _troubled(basis: Basis, worker: WorkerView, server: Server) -> Refusal:
     known, cure = _known(basis, worker, server)
+    advice = _ADVICE.get(worker.stage, "").format(worker.name)
     return Refusal(
         code=_CODE[worker.stage],
         saw=f"Worker {worker.name} ({whereabouts(server)}) {_clause(worker.stage)}: {worker.detail}.{known}",
         why="The server exists and may run workloads or hold local volumes; it is neither replaced nor restarted.",
-        you_can=f"{cure}{_ADVICE[worker.stage].format(worker.name)}.",
+        you_can=f"{cure}{advice}".rstrip(),
         or_delete="Or delete the server at Hetzner and run `create` again to have it made anew.",
         passing=worker.stage is Stage.SICK and worker.facts is not None and worker.facts.agent_unit.runs,
     )
@@ -123,7 +123,7 @@ def _troubled(basis: Basis, worker: WorkerView, server: Server) -> Refusal:
 def _known(basis: Basis, worker: WorkerView, server: Server) -> tuple[str, str]:
     """Return what is known beside of a worker that is silent, or without the address of its Node, and the cure."""
     if worker.stage is Stage.SILENT:
-        return known_of_silence(basis)
+        return cure_of_silence(basis, server)
     address = worker.node.internal_ip if worker.node else None
     if worker.stage is not Stage.SICK or not address or private_ip(server, basis.plane.network_id) is not None:
         return "", ""

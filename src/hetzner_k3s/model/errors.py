@@ -57,6 +57,8 @@ class SshStage(Enum):
     HOST_KEY = "host key"
     AUTH = "authentication"
     SESSION = "session"
+    ANSWER = "unreadable answer"
+    """It let us in, and what it answered to a look is of no use."""
 
 
 NO_CAPACITY = frozenset({"resource_unavailable", "placement_error"})

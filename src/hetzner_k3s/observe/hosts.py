@@ -53,6 +53,9 @@ async def _look(
         return Unreachable(error.stage, error.why, since)
     except UnusableKey as error:
         return Unreachable(SshStage.AUTH, str(error), since)
+    except OperationFailed as error:
+        what = str(error).removeprefix(f"{server.name}: ")
+        return Unreachable(SshStage.ANSWER, f"it lets this machine in, but {what}", since)
     except HostError as error:
         return Unreachable(SshStage.SESSION, str(error), since)
 
