@@ -16,6 +16,7 @@ from tests.contract.running_lab import SeededRng
 from hetzner_k3s.lab.cloud.cloud import Cloud
 from hetzner_k3s.lab.cloud.no_machines import NoMachines
 from hetzner_k3s.lab.http.app import build_app
+from hetzner_k3s.lab.http.channels import CHANNELS_PATH, channel_routes
 from hetzner_k3s.lab.http.listening import listen
 from hetzner_k3s.lab.realhosts.system import SystemClock
 
@@ -27,6 +28,11 @@ class Hetzner:
     """Where the API answers."""
 
     url: str
+
+    @property
+    def channels(self) -> str:
+        """Give where the list of k3s' releases is."""
+        return self.url.removesuffix("/v1") + CHANNELS_PATH
 
     def send(self, method: str, path: str, **body: Any) -> dict[str, Any]:
         """Send a request with the right token."""
@@ -41,7 +47,7 @@ class Hetzner:
 def running() -> Iterator[Hetzner]:
     """Serve an empty project until the block ends."""
     cloud = Cloud(SystemClock(), SeededRng(1), NoMachines(), "instant", {TOKEN: "main"})
-    config = uvicorn.Config(build_app(cloud), log_level="warning", lifespan="off", ws="none")
+    config = uvicorn.Config(build_app(cloud, more=channel_routes()), log_level="warning", lifespan="off", ws="none")
     server = uvicorn.Server(config)
     listener = listen("127.0.0.1")
 

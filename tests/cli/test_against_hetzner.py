@@ -151,3 +151,38 @@ def test_a_refused_setting_is_data_too(invoke: Invoke, home: Path) -> None:
     (setting,) = refusal["settings"]
     assert setting.pop("message").startswith("there is no server type cpx99")
     assert setting == {"file": "cluster.yaml", "line": 10, "column": 18, "key": "masters_pool.instance_type"}
+
+
+@pytest.fixture
+def channels(hetzner: Hetzner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read k3s' releases where the lab has them."""
+    monkeypatch.setenv("INSTALL_K3S_CHANNEL_URL", hetzner.channels)
+
+
+@pytest.mark.usefixtures("channels")
+@pytest.mark.parametrize(
+    ("version", "told"),
+    [
+        ("v1.36.3+k3s1", None),
+        ("v1.36.33+k3s1", "the newest of v1.36 is v1.36.3+k3s1"),
+        ("v1.63.3+k3s1", "its newest is v1.36.3+k3s1"),
+    ],
+)
+def test_a_release_that_the_channels_do_not_have_is_refused_in_its_line(
+    invoke: Invoke, home: Path, version: str, told: str | None
+) -> None:
+    (home / "cluster.yaml").write_text(CLUSTER.replace("v1.36.3+k3s1", version))
+    ended = invoke("plan", "-c", "cluster.yaml")
+    assert ended.code == (4 if told else 0)
+    assert "was not looked up" not in ended.out
+    refused = [line for line in ended.out.splitlines() if line.startswith("cluster.yaml:")]
+    assert refused == ([f"cluster.yaml:3:14: k3s_version: k3s has no release {version}: {told}"] if told else [])
+
+
+@pytest.mark.usefixtures("hetzner")
+def test_channels_that_do_not_answer_are_a_note(invoke: Invoke, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INSTALL_K3S_CHANNEL_URL", "http://127.0.0.1:9/channels")
+    (home / "cluster.yaml").write_text(CLUSTER.replace("v1.36.3+k3s1", "v1.63.3+k3s1"))
+    ended = invoke("plan", "-c", "cluster.yaml")
+    assert ended.code == 0
+    assert "note: whether there is a k3s v1.63.3+k3s1 was not looked up: http://127.0.0.1:9/channels" in ended.out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -83,6 +84,8 @@ def test_the_commands_tell_one_story(folder: Path) -> None:
     assert run.returncode == 7
     token = (folder / "token").read_text()
     assert run.stdout.split() == [lifecycle.OPERATOR_ENDPOINT, token]
+    read = cli("run", "--", "sh", "-c", 'curl --fail --silent "$INSTALL_K3S_CHANNEL_URL"', folder=folder)
+    assert "v1.36.3+k3s1" in [channel["latest"] for channel in json.loads(read.stdout)["data"]]
     assert (len(token), token.isalnum(), (folder / "token").stat().st_mode & 0o777) == (64, True, 0o600)
     assert cli("down", folder=folder).returncode == 0
     assert remains(folder) == []

@@ -167,7 +167,7 @@ def _project(spec: ClusterSpec, endpoint: str) -> Project:
 
 
 def _releases(endpoint: str) -> Releases | None:
-    """Open k3s' channels, at the URL that k3s' own installer takes; the lab's hosts have a k3s of their own."""
+    """Open k3s' channels, at the URL that k3s' own installer takes: `lab run` names the lab's own."""
     url = os.environ.get("INSTALL_K3S_CHANNEL_URL") or (DEFAULT_CHANNELS if endpoint == DEFAULT_ENDPOINT else "")
     return K3sChannels(url) if url else None
 

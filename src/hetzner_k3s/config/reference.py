@@ -33,7 +33,8 @@ _HEAD: Final = f"""\
   exists yet, an order that cannot be filled is refused (`order.impossible`, exit code 4) with the line and column of
   each setting, as `cluster.yaml:9:18: masters_pool.instance_type: there is no server type cpx99`; beside a living
   cluster it is a note.
-  The release of k3s is compared with k3s' channels (`$INSTALL_K3S_CHANNEL_URL`) at the same moment.
+  The release of k3s is compared with k3s' channels (`$INSTALL_K3S_CHANNEL_URL`, else update.k3s.io; the lab has its
+  own) at the same moment. What cannot be read is a note.
 """
 
 

@@ -83,7 +83,7 @@ def status(folder: Path) -> None:
 @_STATE
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def run(folder: Path, command: tuple[str, ...]) -> None:
-    """Run a command where the hosts can be reached, with HCLOUD_ENDPOINT and HCLOUD_TOKEN set."""
+    """Run a command where the hosts can be reached, with the lab as Hetzner's API and as k3s' list of releases."""
     from hetzner_k3s.lab.realhosts import lifecycle
 
     lifecycle.become_operator(lifecycle.find_running(folder), list(command))

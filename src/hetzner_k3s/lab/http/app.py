@@ -33,7 +33,7 @@ def build_app(
         cloud: what answers. Whoever serves the app also runs `cloud.run()` in the same event loop.
         admin_token: what opens the admin interface; None for an API without one.
         hosts: names under which the admin interface may be asked.
-        more: further routes of the admin interface.
+        more: further routes, of the admin interface or beside the API.
     """
     log = RequestLog()
     front = _Front(cloud, log)

@@ -1,4 +1,4 @@
-"""The lab's one background process: the cloud's API, metadata service, release download and all hosts.
+"""The lab's one background process: the cloud's API, metadata service, k3s' releases and all hosts.
 
 Started by `lab up` with Settings; says `ready` on the pipe it was given when the API answers.
 """
@@ -20,6 +20,7 @@ from starlette.applications import Starlette
 
 from hetzner_k3s.lab.cloud.cloud import Cloud
 from hetzner_k3s.lab.http.app import build_app
+from hetzner_k3s.lab.http.channels import channel_routes
 from hetzner_k3s.lab.http.guard import LOOPBACK
 from hetzner_k3s.lab.http.listening import listen
 from hetzner_k3s.lab.realhosts import storage
@@ -64,9 +65,8 @@ async def _serve(settings: Settings, state: StateFolder) -> None:
     _prepare_layer(settings, state)
     machines = RealMachines(_plant(settings, state), fabric)
     cloud = Cloud(SystemClock(), SystemRng(), machines, settings.latency, {state.token.read_text(): PROJECT})
-    api = build_app(
-        cloud, state.admin_token.read_text(), hosts={*LOOPBACK, OPERATOR}, more=hosts_routes(machines, fabric)
-    )
+    more = [*hosts_routes(machines, fabric), *channel_routes()]
+    api = build_app(cloud, state.admin_token.read_text(), hosts={*LOOPBACK, OPERATOR}, more=more)
     tasks = [
         asyncio.create_task(cloud.run()),
         asyncio.create_task(_http(api, socket.socket(fileno=settings.listener), listen(OPERATOR, 80))),

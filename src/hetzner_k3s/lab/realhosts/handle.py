@@ -110,7 +110,7 @@ class LabHandle:
         env: dict[str, str] | None = None,
         cwd: Path | None = None,
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command at the operator's place, with HCLOUD_ENDPOINT, HCLOUD_TOKEN and `env` set; output captured."""
+        """Run a command at the operator's place, in its environment with `env` beside; output captured."""
         return subprocess.run(
             operator_command(self.running, list(command)),
             env={**operator_environment(self.running), **(env or {})},

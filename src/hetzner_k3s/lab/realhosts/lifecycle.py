@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
 
+from hetzner_k3s.lab.http.channels import CHANNELS_PATH
 from hetzner_k3s.lab.realhosts.apt_source import NoAptSourceError
 from hetzner_k3s.lab.realhosts.cgroups import lab_group
 from hetzner_k3s.lab.realhosts.client import LabClient
@@ -30,6 +31,7 @@ from hetzner_k3s.lab.realhosts.state import Record, StateFolder
 from hetzner_k3s.model.errors import ExitCode, ProductError
 
 OPERATOR_ENDPOINT = f"http://{OPERATOR}/v1"
+OPERATOR_CHANNELS = f"http://{OPERATOR}{CHANNELS_PATH}"
 
 _DAEMON = "daemon"
 _OPERATORS = "operators"
@@ -120,10 +122,14 @@ def operator_command(lab: Running, command: list[str]) -> list[str]:
 
 
 def operator_environment(lab: Running) -> dict[str, str]:
-    """Give this process's environment with the lab as the Hetzner API."""
+    """Give this process's environment with the lab as the Hetzner API, and as the list of k3s' releases."""
     # What is remembered of a cluster in this lab goes with it: the next one has another name.
     name = hashlib.sha256(lab.token.encode()).hexdigest()[:12]
-    endpoint = {"HCLOUD_ENDPOINT": OPERATOR_ENDPOINT, "HCLOUD_TOKEN": lab.token}
+    endpoint = {
+        "HCLOUD_ENDPOINT": OPERATOR_ENDPOINT,
+        "HCLOUD_TOKEN": lab.token,
+        "INSTALL_K3S_CHANNEL_URL": OPERATOR_CHANNELS,
+    }
     return {**os.environ, **endpoint, "HETZNER_K3S_LAB": name}
 
 
