@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -38,12 +39,15 @@ def test_a_birth_survives_a_start_by_hand_and_a_kill_of_its_first_start(fresh_la
 def test_commands_run_after_k3s_and_what_failed_is_told(fresh_lab: LabHandle, tmp_path: Path) -> None:
     cluster = Cluster(fresh_lab, tmp_path, masters=1, workers=1)
     commands = (
+        "additional_packages: [no-such-package]\n"
         'additional_pre_k3s_commands: ["echo no such disk >&2; false"]\n'
         'additional_post_k3s_commands: ["systemctl show -p ActiveState --value k3s k3s-agent >/root/after"]\n'
     )
     cluster.write_config(masters=1, workers=1, more=commands)
     told = cluster.create(expect=3)
     assert "additional_pre_k3s_commands 1 of 1 failed (exit 1): no such disk" in told.stdout + told.stderr
+    for said in (told.stderr, cluster.run("status").stdout):
+        assert re.search(r"additional_packages failed: .*no-such-package", said), said
     assert "active" in peek(cluster, MASTER, "cat /root/after")
     assert "activ" in peek(cluster, WORKER, "cat /root/after")
     for server in (MASTER, WORKER):

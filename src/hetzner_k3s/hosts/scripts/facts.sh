@@ -312,9 +312,11 @@ interfaces() {
 failed_commands() {
     [ ! -e "$our_state/commands/put-right" ] || return 0
     head -c 3000 "$our_state/commands/failed" 2>/dev/null | sed 's/$/ ;;/'
-    grep -qs package /var/lib/cloud/data/result.json || return 0
+    cloud_init_said=$(grep -s package /var/lib/cloud/data/result.json) || return 0
+    # A package that apt does not know never gets to apt: cloud-init looks first, and only its own words tell of it.
+    apt_said=$(grep -E '^E: ' /var/log/cloud-init-output.log 2>/dev/null | tail -n 3)
     printf 'additional_packages failed: %s ;;' \
-        "$(grep -E '^E: ' /var/log/cloud-init-output.log 2>/dev/null | tail -n 3 | tr '\n' ' ' | cut -c -300)"
+        "$(printf %s "${apt_said:-$cloud_init_said}" | tr -s '\n ' ' ' | cut -c -300)"
 }
 
 commands_wait() {
