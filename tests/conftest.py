@@ -58,9 +58,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadSco
 
 @pytest.fixture
 def no_collection() -> Iterator[None]:
-    """Collect no garbage during a test that reads deep documents.
+    """Collect no garbage during a test that reads deep documents, or what is logged.
 
-    A finalizer that runs at the limit of recursion fails, and pytest would tell it as that test's failure.
+    A finalizer that runs at the limit of recursion fails, and pytest would tell it as that test's failure; one of a
+    failed task logs.
     """
     gc.collect()
     gc.disable()
