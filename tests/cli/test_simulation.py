@@ -60,6 +60,16 @@ def test_status_ends_in_3_for_what_is_pending_and_in_4_for_a_lost_quorum(invoke:
     assert json.loads(lost.out)["health"] == "no-quorum"
 
 
+def test_a_check_ends_in_3_for_a_master_that_only_we_cannot_reach(invoke: Invoke, place: Place) -> None:
+    """It ended with 0 where `status` and `create` end with 3."""
+    invoke("create", "-c", "cluster.yaml")
+    place.happen("silence", "prod-master2")
+    check = invoke("plan", "-c", "cluster.yaml", "--check")
+    assert "degraded: prod-master2" in check.out
+    assert (check.code, invoke("plan", "-c", "cluster.yaml").code) == (3, 0)
+    assert (invoke("status", "-c", "cluster.yaml").code, invoke("create", "-c", "cluster.yaml").code) == (3, 3)
+
+
 def test_a_lost_quorum_is_reset_by_a_flag_that_names_the_master(invoke: Invoke, place: Place) -> None:
     invoke("create", "-c", "cluster.yaml")
     for lost in ("prod-master1", "prod-master2"):

@@ -27,8 +27,9 @@ from hetzner_k3s.reconcile import Wish, look_ahead
 def plan(config: Path, as_json: bool, check: bool, consents: Consents) -> ExitCode:
     """Show what `create` would do, and why.
 
-    The exit code is 4 when it would refuse; with --check it is 3 when it would do something. That of --check is the
-    cluster's: what this machine alone lacks, its kubeconfig or a registered SSH key, is shown and does not count.
+    The exit code is 4 when it would refuse; with --check it is 3 when it would do something, or names what is left
+    undone (a master that only we cannot reach). That of --check is the cluster's: what this machine alone lacks, its
+    kubeconfig or a registered SSH key, is shown and does not count.
     """
     spec = load_spec(config)
     forecast, clusters = wiring.run(_look_ahead(spec, consents))
@@ -41,7 +42,7 @@ def plan(config: Path, as_json: bool, check: bool, consents: Consents) -> ExitCo
         forecast = clusters
     if forecast.refusals:
         return ExitCode.REFUSED
-    pending = forecast.waves or forecast.waits or forecast.differences
+    pending = forecast.waves or forecast.waits or forecast.left_alone
     return ExitCode.PENDING if check and pending else ExitCode.CONVERGED
 
 
