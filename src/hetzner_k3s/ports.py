@@ -294,8 +294,11 @@ class Local(Protocol):
         """Read the snapshot file that the user named, in pieces."""
         ...
 
-    def remove_kubeconfig(self) -> None:
-        """Take our contexts out of the kubeconfig; with nothing else in it the file goes."""
+    def remove_kubeconfig(self) -> str | None:
+        """Take our contexts out of the kubeconfig; with nothing else in it the file goes.
+
+        Return where a copy of it as it was is kept, where it holds other clusters.
+        """
         ...
 
     async def keep_rescue(self, rescue: Rescue, archive: AsyncIterator[bytes]) -> str:

@@ -159,7 +159,10 @@ def test_a_deletion_takes_our_contexts_out_and_leaves_the_others(tmp_path: Path)
     machine(tmp_path).remove_kubeconfig()
     assert path.read_text() == kubeconfig("other")
     machine(tmp_path).write_kubeconfig(Secret(kubeconfig("demo")))
-    machine(tmp_path).remove_kubeconfig()
+    merged = path.read_text()
+    kept = machine(tmp_path).remove_kubeconfig()
+    assert kept == str(tmp_path / "kubeconfig.before-demo-2")
+    assert Path(kept).read_text() == merged
     assert contexts_of(path) == {"other": "https://other:6443"}
 
 

@@ -36,6 +36,8 @@ async def close_birth(step: CloseBirth, context: Context) -> Outcome:
     """Let this machine forget the cluster, so that one of the same name may be born again."""
     context.say(step.target, "is gone; closing its record on this machine")
     if step.kubeconfig:
-        context.ports.local.remove_kubeconfig()
+        kept = context.ports.local.remove_kubeconfig()
+        if kept is not None:
+            context.say(step.target, f"taken out of the kubeconfig, whose others stay; as it was lies in {kept}")
     journal.birth_closed(context.ports.local, step.target, step.ca)
     return Outcome()

@@ -126,16 +126,17 @@ class OperatorMachine:
         self._births.add({"event": births.WRITTEN, "ca": read_kubeconfig(self._kubeconfig, self._cluster).ca})
         return str(kept) if kept is not None else None
 
-    def remove_kubeconfig(self) -> None:
-        """Take our contexts out of the kubeconfig; with nothing else in it the file goes."""
+    def remove_kubeconfig(self) -> str | None:
+        """Take our contexts out of the kubeconfig; where others stay in it, a copy of it as it was is kept."""
         found = read_kubeconfig(self._kubeconfig, self._cluster)
         if not found.servers:
-            return
+            return None
         if not found.others:
             self._kubeconfig.unlink(missing_ok=True)
-            return
-        kept_copy(self._kubeconfig, f"before-{self._cluster}")
+            return None
+        kept = kept_copy(self._kubeconfig, f"before-{self._cluster}")
         write_private(self._kubeconfig, without(self._kubeconfig.read_text(encoding="utf-8"), self._cluster))
+        return str(kept) if kept is not None else None
 
     async def keep_rescue(self, rescue: Rescue, archive: AsyncIterator[bytes]) -> str:
         """Unpack and check an archive of a host's data, and say where it lies."""

@@ -126,11 +126,12 @@ class SimulatedLocal:
         self._moments.pass_by("after write_kubeconfig")
         return None
 
-    def remove_kubeconfig(self) -> None:
+    def remove_kubeconfig(self) -> str | None:
         """Remove the kubeconfig if it is there."""
         self._moments.pass_by("before remove_kubeconfig")
         self._machine.kubeconfig = None
         self._moments.pass_by("after remove_kubeconfig")
+        return None
 
     async def keep_rescue(self, rescue: Rescue, archive: AsyncIterator[bytes]) -> str:
         """Keep a copy of a host's data."""
