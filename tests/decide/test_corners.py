@@ -54,7 +54,7 @@ def test_a_dead_member_of_no_wanted_master_is_not_replaced() -> None:
 
 
 def test_one_side_needs_no_advice_on_which_to_keep() -> None:
-    assert split.how_to_keep(_basis(w.healthy())) == ""
+    assert split.how_to_keep(_basis(w.healthy())) == ()
 
 
 def test_a_loss_whose_id_was_asked_for_is_told_as_proven() -> None:

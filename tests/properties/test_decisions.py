@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +22,7 @@ from hetzner_k3s.model.errors import SshStage
 from hetzner_k3s.model.facts import Known, Unknown
 from hetzner_k3s.model.host import HostReading, Unreachable
 from hetzner_k3s.model.identity import BirthRecord, Phase
-from hetzner_k3s.model.plan import Plan, Scope
+from hetzner_k3s.model.plan import Plan, Refusal, Scope
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import EnsureFirewall, EnsureLoadBalancer, PowerOn, StartMaster
@@ -30,8 +31,8 @@ WALKS = settings(max_examples=150, deadline=None, suppress_health_check=[HealthC
 QUICK = settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
-def _sorted(plan: Plan) -> tuple[list[str], list[str], list[str]]:
-    return sorted(map(repr, plan.steps)), sorted(map(repr, plan.waits)), sorted(map(repr, plan.refusals))
+def _sorted(plan: Plan) -> tuple[list[str], list[str], Counter[Refusal]]:
+    return sorted(map(repr, plan.steps)), sorted(map(repr, plan.waits)), Counter(plan.refusals)
 
 
 _FIRST_AID = (EnsureFirewall, EnsureLoadBalancer, PowerOn)

@@ -15,7 +15,7 @@ from tests.properties.test_decisions import shuffled
 from tests.properties.walking import waves, what_is_unexplained
 
 from hetzner_k3s import decide
-from hetzner_k3s.model.plan import Plan
+from hetzner_k3s.model.plan import Plan, Refusal
 
 ALL = "HETZNER_K3S_ALL_START_STATES"
 """Set in the environment, every start state of five masters is walked too (about a quarter of an hour)."""
@@ -23,8 +23,8 @@ ALL = "HETZNER_K3S_ALL_START_STATES"
 SAMPLE = 1_500
 
 
-def _in_any_order(plan: Plan) -> tuple[list[str], list[str], list[str]]:
-    return sorted(map(repr, plan.steps)), sorted(map(repr, plan.waits)), sorted(map(repr, plan.refusals))
+def _in_any_order(plan: Plan) -> tuple[list[str], list[str], Counter[Refusal]]:
+    return sorted(map(repr, plan.steps)), sorted(map(repr, plan.waits)), Counter(plan.refusals)
 
 
 def _wrong(start: Start, chance: random.Random) -> tuple[str, list[str]]:

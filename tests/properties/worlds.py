@@ -92,7 +92,8 @@ def _unrecorded(then: Change) -> Change:
     return lambda state, spec, name: then(w.unmarked(state, name), spec, name)
 
 
-def _plain(change: Callable[[ClusterState, str], ClusterState]) -> Change:
+def plain(change: Callable[[ClusterState, str], ClusterState]) -> Change:
+    """Make a change out of one that needs no file."""
     return lambda state, _spec, name: change(state, name)
 
 
@@ -112,12 +113,12 @@ BOTH: Final[dict[str, Change]] = {
     "lost, asked for in vain": _asked_in_vain,
     "hidden from the listing": _hidden,
     "renamed": _renamed,
-    "off": _plain(w.off),
+    "off": plain(w.off),
     "silent": _silent(SshStage.TCP),
     "denied": _silent(SshStage.AUTH),
     "key changed": _silent(SshStage.HOST_KEY),
-    "rebuilt": _plain(w.rebuilt),
-    "not ready": _plain(w.not_ready),
+    "rebuilt": plain(w.rebuilt),
+    "not ready": plain(w.not_ready),
     **{f"replaced, {name}": _replaced(_lost, stage) for name, stage in STAGES.items()},
     **{f"replaced, its Node gone, {name}": _replaced(_without_node, stage) for name, stage in STAGES.items()},
 }
@@ -128,13 +129,13 @@ MASTER: Final[dict[str, Change]] = {
     "lost and cleared away": _cleared,
     "lost, its address taken": _same_address(_lost),
     "lost, still connected": _still_connected,
-    "database gone": _plain(w.database_deleted),
-    "stopped": _plain(w.stopped),
-    "of another cluster": _plain(w.other_identity),
+    "database gone": plain(w.database_deleted),
+    "stopped": plain(w.stopped),
+    "of another cluster": plain(w.other_identity),
     "not recorded": _unrecorded(_kept),
     "not recorded and silent": _unrecorded(_silent(SshStage.TCP)),
-    "not recorded and stopped": _unrecorded(_plain(w.stopped)),
-    "not recorded and off": _unrecorded(_plain(w.off)),
+    "not recorded and stopped": _unrecorded(plain(w.stopped)),
+    "not recorded and off": _unrecorded(plain(w.off)),
     **{f"cleared away, replaced, {name}": _replaced(_cleared, stage) for name, stage in STAGES.items()},
     "cleared away, replaced, joining": _replaced(_cleared, w.joining),
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 from hetzner_k3s.decide.basis import Basis
 from hetzner_k3s.decide.due import something_due
 from hetzner_k3s.model.host import NOSPACE
-from hetzner_k3s.model.plan import Refusal
+from hetzner_k3s.model.plan import Refusal, Way
 
 _WAY_OUT = (
     "free space on its disk or delete objects that are not needed, then restart k3s there (`systemctl restart k3s`): "
@@ -27,6 +27,7 @@ def datastore_takes_writes(basis: Basis) -> tuple[Refusal, ...]:
             saw=f"etcd has raised the alarm NOSPACE for {', '.join(full)}, and a server has yet to join.",
             why="A datastore that is full takes no writes, so nothing can register in it.",
             you_can=f"On {full[0]}, {_WAY_OUT}. Then run `create` again.",
+            ways=(Way(starts=frozenset(full[:1])),),
         ),
     )
 

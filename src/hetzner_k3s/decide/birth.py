@@ -14,7 +14,7 @@ from hetzner_k3s.model.cloud import CloudView, Server
 from hetzner_k3s.model.facts import Unknown
 from hetzner_k3s.model.host import HostFacts
 from hetzner_k3s.model.identity import BirthRecord, Phase, RecordConflict
-from hetzner_k3s.model.plan import PlannedStep, Reason, Refusal, Scope, Wait
+from hetzner_k3s.model.plan import PlannedStep, Reason, Refusal, Scope, Wait, Way
 from hetzner_k3s.model.snapshots import StoredSnapshot
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
@@ -132,8 +132,10 @@ def _holds_data(server: Server, why: str) -> Refusal:
         code="birth.not-empty",
         saw=f"No birth is recorded as done, but {server.name} (id {server.id}) exists: {why}.",
         why="A new cluster beside it could be a second one; only servers proven empty permit a birth.",
-        you_can="Find out whose it is, and restore access to it. Delete it at Hetzner only if you know that its data "
-        "may go.",
+        you_can="Find out whose it is, and restore access to it.",
+        ways=(
+            Way(text="Delete it at Hetzner only if you know that its data may go.", deletes=frozenset({server.name})),
+        ),
     )
 
 
@@ -143,6 +145,7 @@ def _seed_unproven(basis: Basis, seed: int, why: str) -> Refusal:
         saw=f"A birth of '{basis.spec.name}' was begun on server {seed}, which is no master now: {why}.",
         why="It may hold the cluster that was born there, so no other master may begin one.",
         you_can="Give that server its name back, or delete it at Hetzner, and run `create` again.",
+        ways=(Way(deletes=frozenset({f"server {seed}"})),),
     )
 
 
@@ -192,7 +195,8 @@ def _snapshots_exist(basis: Basis, found: list[StoredSnapshot]) -> Refusal:
     newest = max(found, key=lambda s: s.created)
     count = f"{len(found)} {'snapshot' if len(found) == 1 else 'snapshots'}"
     uid = newest.cluster_uid
-    let_go = f", or let them be pushed out: `create --new-cluster-over {uid[:8]}`" if uid else ""
+    flag = f"--new-cluster-over {uid[:8]}" if uid else ""
+    let_go = f", or let them be pushed out: `create {flag}`" if uid else ""
     return Refusal(
         code="birth.snapshots",
         saw=f"S3 holds {count} of masters named like those of '{basis.spec.name}', the newest {newest.folder}/"
@@ -200,6 +204,7 @@ def _snapshots_exist(basis: Basis, found: list[StoredSnapshot]) -> Refusal:
         why="That cluster may be lost, or live in another project; a new one's snapshots would push them out.",
         you_can="Check the Hetzner token. If that cluster is gone for good, name another datastore.etcd.s3_folder, "
         f"move its snapshots away{let_go}.",
+        ways=(Way(consent=flag),) if uid else (),
     )
 
 

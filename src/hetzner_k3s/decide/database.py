@@ -18,7 +18,7 @@ from hetzner_k3s.decide.unfit import unfit
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import Server, ServerStatus
 from hetzner_k3s.model.identity import Phase
-from hetzner_k3s.model.plan import PlannedStep, Reason, Refusal, Scope
+from hetzner_k3s.model.plan import PlannedStep, Reason, Refusal, Scope, Way
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import DeleteServer, PowerOn, StartMaster, StartOnDatabase, Step, UnmarkMember
@@ -155,6 +155,7 @@ def _sealed(basis: Basis, master: MasterView) -> Refusal:
         if born
         else "Name an empty database in datastore.external_datastore_endpoint, delete this server at Hetzner, and run "
         "`create` again.",
+        ways=() if born else (Way(deletes=frozenset({master.name})),),
     )
 
 
@@ -166,6 +167,7 @@ def _none_serves(basis: Basis, doubtful: list[MasterView]) -> Refusal:
         why="What does not answer may serve the cluster all the same; nothing was created, stopped or removed.",
         you_can="Restore SSH access to the masters and look at `journalctl -u k3s` there. The data is in the database: "
         "a master that is lost can be deleted at Hetzner, and `create` makes another one.",
+        ways=(Way(deletes=frozenset(m.name for m in doubtful)),),
         passing=any(m.stage in {Stage.SILENT, Stage.SICK} for m in doubtful),
     )
 

@@ -8,8 +8,6 @@ killed is gone on with by the same command.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from hetzner_k3s.decide import losses, past, predictions, quorum, tokens
 from hetzner_k3s.decide.basis import Basis, Opinion
 from hetzner_k3s.decide.birth import found_servers
@@ -22,7 +20,7 @@ from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.host import HostFacts, LogPosition
 from hetzner_k3s.model.identity import BirthRecord, Phase
-from hetzner_k3s.model.plan import PATIENCE, PlannedStep, Reason, Refusal, Scope, Wait
+from hetzner_k3s.model.plan import PATIENCE, PlannedStep, Reason, Refusal, Scope, Wait, Way
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import FetchDatabase, ResetQuorum, Step
@@ -122,8 +120,11 @@ def quorum_lost(basis: Basis) -> tuple[Refusal, ...]:
     named = _named(basis)
     if named is None:
         return ()  # the consent is refused as unfit
-    open_fates = [text for m in basis.plane.all_masters if (text := _not_proven_gone(basis, m)) is not None]
-    open_fates += [f"{whereabouts(s)} in the private network is not known to us ({s.name})" for s in _strangers(basis)]
+    told = ((m.name, _not_proven_gone(basis, m)) for m in basis.plane.all_masters)
+    open_fates = {name: text for name, text in told if text is not None}
+    open_fates |= {
+        s.name: f"{whereabouts(s)} in the private network is not known to us ({s.name})" for s in _strangers(basis)
+    }
     if open_fates:
         return (_unsafe(basis, open_fates),)
     return _behind(basis, named)
@@ -139,13 +140,21 @@ def _held_beside_quorum(basis: Basis) -> tuple[Refusal, ...]:
             saw=f"k3s on {m.name} ({whereabouts(m.server)}) was stopped by a run with --reset-quorum-from or --keep "
             "that did not end, and is held down; quorum is not lost.",
             why="Whether its data is still of the cluster is not known, so it is not started by itself.",
-            you_can="If that run was given --keep, give it again. Else, if its data is of the cluster: "
-            "`rm /var/lib/hetzner-k3s/held && systemctl enable --now k3s` on its host; if not, delete the server at "
-            "Hetzner. Then run `create` again.",
+            you_can="If that run was given --keep, give it again.",
+            ways=(
+                Way(text=_LET_GO, starts=frozenset({m.name})),
+                Way(text="If its data may go, delete the server at Hetzner.", deletes=frozenset({m.name})),
+            ),
         )
         for m in basis.plane.all_masters
         if m.server and m.stage is Stage.HELD and basis.plane.seed is not None
     )
+
+
+_LET_GO = (
+    "If its data is of the cluster: `rm /var/lib/hetzner-k3s/held && systemctl enable --now k3s` on its host; then run "
+    "`create` again."
+)
 
 
 def _lost(basis: Basis) -> Refusal:
@@ -160,13 +169,21 @@ def _lost(basis: Basis) -> Refusal:
         f"answer, and none sees a leader. {_fates(basis)}",
         why="Every way on from here gives something up: what only the lost masters had acknowledged may be missing "
         "afterwards. Nothing was stopped, created or removed.",
-        you_can=f"If {cut}a lost master can come back, bring it back: quorum returns by itself. Else run "
-        f"`create --reset-quorum-from {best.name}`: k3s is stopped on all masters that are left, the one that you "
-        "name is checked to have the longest log, its data is copied to this machine, and it goes on alone; the others "
-        "join it anew.",
+        you_can=f"If {cut}a lost master can come back, bring it back: quorum returns by itself.",
+        ways=(Way(text=f"Else run `create {_reset_from(best)}`: {_HOW}", consent=_reset_from(best)),),
         passing=running,
         patience=_ELECTION if _is_seen_twice(basis, left) else PATIENCE,
     )
+
+
+_HOW = (
+    "k3s is stopped on all masters that are left, the one that you name is checked to have the longest log, its data "
+    "is copied to this machine, and it goes on alone; the others join it anew."
+)
+
+
+def _reset_from(survivor: Survivor) -> str:
+    return f"--reset-quorum-from {survivor.name}"
 
 
 _ELECTION = 10.0
@@ -243,15 +260,15 @@ def _strangers(basis: Basis) -> list[Server]:
     return [s for s in found if s.name not in wanted and s.labels.get(naming.LABEL_ROLE) != worker]
 
 
-def _unsafe(basis: Basis, open_fates: list[str]) -> Refusal:
+def _unsafe(basis: Basis, open_fates: dict[str, str]) -> Refusal:
     return Refusal(
         code="quorum.reset-unsafe",
-        saw=f"{_flag(basis)} was given, but not every other master is proven gone: {'; '.join(open_fates)}. "
+        saw=f"{_flag(basis)} was given, but not every other master is proven gone: {'; '.join(open_fates.values())}. "
         f"{_fates(basis)}",
         why="A master that comes back later, with others of its kind, would live on as a second cluster with the same "
         "identity. Powered off is not gone. No data was changed.",
-        you_can="Restore access to it, so that its data can be moved aside, or, if that may go, delete its server at "
-        "Hetzner. Then run the same command again.",
+        you_can="Restore access to it, so that its data can be moved aside, and run the same command again.",
+        ways=(Way(text="Or, if its data may go, delete its server at Hetzner first.", deletes=frozenset(open_fates)),),
     )
 
 
@@ -272,7 +289,8 @@ def _behind(basis: Basis, named: Survivor) -> tuple[Refusal, ...]:
             saw=f"{_flag(basis)} was given, but the log of {best.name} goes further. {_fates(basis)}",
             why="Going on from the shorter one would lose what the other holds. k3s is stopped on the masters that are "
             "left; no data was changed.",
-            you_can=f"Run `create --reset-quorum-from {best.name}`.",
+            you_can=f"Run `create {_reset_from(best)}`.",
+            ways=(Way(consent=_reset_from(best)),),
         ),
     )
 
@@ -282,9 +300,12 @@ def _unreadable(basis: Basis, names: list[str]) -> Refusal:
         code="quorum.log-unreadable",
         saw=f"How far the etcd log of {', '.join(names)} goes could not be read. {_fates(basis)}",
         why="Without it nobody knows whose data goes furthest, and going on from the wrong one would lose some.",
-        you_can="Look at /var/lib/rancher/k3s/server/db/etcd/member/wal on that host. If its data is damaged, delete "
-        "the server at Hetzner and run the same command again.",
+        you_can="Look at /var/lib/rancher/k3s/server/db/etcd/member/wal on that host.",
+        ways=(Way(text=_IF_DAMAGED, deletes=frozenset(names)),),
     )
+
+
+_IF_DAMAGED = "If its data is damaged, delete the server at Hetzner and run the same command again."
 
 
 def reset_fits(basis: Basis) -> tuple[Refusal, ...]:
@@ -295,6 +316,8 @@ def reset_fits(basis: Basis) -> tuple[Refusal, ...]:
     master = next((m for m in basis.plane.all_masters if m.name == name), None)
     if master is None:
         return (unfit(_flag(basis), "The cluster has no such master.", "Name one that the file or `status` names."),)
+    if (nothing := _nothing_to_reset(basis)) is not None:
+        return (unfit(_flag(basis), nothing, "Run `create` without that option."),)
     if is_lost(basis):
         return () if _named(basis) is not None else (_has_no_data(basis, master),)
     if master.facts is not None and master.facts.lineage is not None and not master.facts.held:
@@ -302,8 +325,17 @@ def reset_fits(basis: Basis) -> tuple[Refusal, ...]:
     if basis.plane.seed is not None:
         return (unfit(_flag(basis), f"Quorum is not lost. {_fates(basis)}", "Run `create` without that option."),)
     saw = "Enough masters for a quorum run with their data, and it comes back when they reach one another. "
-    lost = "Or delete the servers that are really lost."
-    return (replace(unfit(_flag(basis), saw + _fates(basis), "Repair the network between them."), or_delete=lost),)
+    names = frozenset(m.name for m in basis.plane.all_masters if m.server)
+    lost = Way(text="Or delete the servers that are really lost.", deletes=names)
+    return (unfit(_flag(basis), saw + _fates(basis), "Repair the network between them.", lost),)
+
+
+def _nothing_to_reset(basis: Basis) -> str | None:
+    if basis.plane.record.phase is not Phase.BORN:
+        return "No cluster is recorded as born here."
+    if basis.plane.seed is None and not survivors(basis):
+        return f"No master that can be reached holds the cluster's data. {_fates(basis)}"
+    return None
 
 
 def _has_no_data(basis: Basis, master: MasterView) -> Refusal:

@@ -9,11 +9,12 @@ from hetzner_k3s.decide.basis import Basis
 from hetzner_k3s.decide.control_plane import MasterView, Stage, identity_of
 from hetzner_k3s.decide.machines import whereabouts
 from hetzner_k3s.decide.reconnect import trusts_masters
+from hetzner_k3s.decide.record import recorded
 from hetzner_k3s.decide.replacement import discarded
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.host import DiskFacts, HostFacts
 from hetzner_k3s.model.identity import BirthRecord, Identity
-from hetzner_k3s.model.plan import Refusal
+from hetzner_k3s.model.plan import Refusal, Way
 from hetzner_k3s.model.state import UNREADABLE
 
 
@@ -67,9 +68,13 @@ def _other_ca(basis: Basis, name: str, ca: str) -> Refusal:
         code="identity.other",
         saw=f"The disk of {name} holds CA {ca[:8]}; the birth record says CA {(basis.plane.record.ca or '')[:8]}.",
         why="It holds data of another cluster; started, it would go on with that one.",
-        you_can=f"Find out whose data it is.{split.how_to_keep(basis)}",
-        or_delete="Or, if it may go, delete the server at Hetzner and run `create` again.",
+        you_can="Find out whose data it is.",
+        ways=(*split.how_to_keep(basis), Way(text=_IF_IT_MAY_GO, deletes=frozenset({name}))),
+        rests=frozenset({name}),
     )
+
+
+_IF_IT_MAY_GO = "Or, if it may go, delete the server at Hetzner and run `create` again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +127,8 @@ def _rotating(side: _Side, record: BirthRecord) -> Refusal:
     left = [name for name, facts in side.masters if facts.disk.server_ca != new]
     where = f"on {', then on '.join(left)}" if side.newest.former_cas else "where it was not restarted since"
     recorded = record.ca is not None and new.startswith(record.ca)
-    accept = "" if recorded or not side.newest.former_cas else f" with `--accept-ca {new[:8]}`"
+    flag = "" if recorded or not side.newest.former_cas else f"--accept-ca {new[:8]}"
+    accept = f" with `{flag}`" if flag else ""
     return Refusal(
         code="identity.rotating",
         saw=f"The CA of this cluster is being rotated (`k3s certificate rotate-ca`): its masters answer with {told}.",
@@ -130,6 +136,7 @@ def _rotating(side: _Side, record: BirthRecord) -> Refusal:
         "them. No healthy k3s is restarted by this tool.",
         you_can=f"Restart k3s {where}, one master after another (`systemctl restart k3s`), and run `create` "
         f"again{accept}.",
+        ways=(Way(starts=frozenset(left), consent=flag),),
     )
 
 
@@ -144,8 +151,22 @@ def _split(basis: Basis, sides: list[_Side], record: BirthRecord) -> Refusal:
         code="identity.split",
         saw=f"Two clusters answer for '{basis.spec.name}': {told}.{known}",
         why="Both may hold data that the other does not; joining anything to either would choose for you.",
-        you_can=f"Look which side has your data, and say so.{split.how_to_keep(basis)} Or delete the servers of the "
-        "side that goes at Hetzner, and run `create` again: they are then replaced like lost masters.",
+        you_can=_SAY_SO,
+        ways=(*split.how_to_keep(basis), _delete_a_side(*(name for side in sides for name in side.names))),
+        forbids=_UNTIL_ONE_IS_LEFT,
+    )
+
+
+_SAY_SO = "Look which side has your data, and say so."
+_UNTIL_ONE_IS_LEFT = frozenset({"--replace", "--prune"})
+"""Consents that count healthy masters: of which cluster, nobody knows."""
+
+
+def _delete_a_side(*names: str) -> Way:
+    return Way(
+        text="Or delete the servers of the side that goes at Hetzner, and run `create` again: they are then replaced "
+        "like lost masters.",
+        deletes=frozenset(names),
     )
 
 
@@ -156,30 +177,38 @@ def _is_recorded(side: _Side, record: BirthRecord) -> bool:
 def _other_cluster(basis: Basis, side: _Side) -> Refusal:
     record, identity = basis.plane.record, side.identity
     if record.uid == identity.uid and side.newest.knows_ca(record.ca):
-        return _rotated(side, record)
+        return _rotated(basis, side)
     return Refusal(
         code="identity.other",
         saw=f"What answers on {', '.join(side.names)} has CA {identity.ca[:8]}, UID {identity.uid[:8]}; the record "
         f"says CA {(record.ca or '-')[:8]}, UID {(record.uid or '-')[:8]}.",
         why="It is another cluster than the one that was born here.",
-        you_can=f"Find out who made it. {_elsewhere(basis, side.names)}"
-        + (_ROTATED.format(identity.ca[:8]) if identity.uid == record.uid else ""),
+        you_can="Find out who made it.",
+        ways=(_elsewhere(basis, side.names), *((_accepting(basis, side),) if identity.uid == record.uid else ())),
     )
 
 
-def _rotated(side: _Side, record: BirthRecord) -> Refusal:
+def _rotated(basis: Basis, side: _Side) -> Refusal:
+    obstacle = recorded(basis.spec, basis.state, side.identity.ca[:8]).obstacle
+    flag = f"--accept-ca {side.identity.ca[:8]}"
     return Refusal(
         code="identity.other",
         saw=f"{', '.join(side.names)} answer with the recorded UID and with CA {side.identity.ca[:8]}; the record says "
-        f"CA {(record.ca or '')[:8]}. The new CA was made out of the recorded one: this cluster's CA was rotated "
-        "(`k3s certificate rotate-ca`).",
+        f"CA {(basis.plane.record.ca or '')[:8]}. The new CA was made out of the recorded one: this cluster's CA was "
+        "rotated (`k3s certificate rotate-ca`).",
         why="Only its owner knows whether that was meant.",
-        you_can=f"If you rotated it, say so with `--accept-ca {side.identity.ca[:8]}`: the record, the tokens on "
-        "masters and workers and the kubeconfig are then written anew, and nothing that runs is restarted for that.",
+        you_can=f"If you rotated it, say so with `{flag}`: the record, the tokens on masters and workers and the "
+        "kubeconfig are then written anew, and nothing that runs is restarted for that."
+        if obstacle is None
+        else _WHEN_IT_FITS.format(obstacle),
+        ways=(Way(consent=flag),) if obstacle is None else (),
     )
 
 
-def _elsewhere(basis: Basis, names: list[str]) -> str:
+_WHEN_IT_FITS = "If you rotated it, that can be accepted when all else is this cluster's; but {}."
+
+
+def _elsewhere(basis: Basis, names: list[str]) -> Way:
     """Say what to do about another cluster beside the disks of the recorded one, or where that one may be."""
     ours = [
         m.name
@@ -187,10 +216,11 @@ def _elsewhere(basis: Basis, names: list[str]) -> str:
         if m.name not in names and m.facts and m.facts.disk.wal and _is_ours(m.facts, basis.plane.record)
     ]
     if not ours:
-        return "The servers of the recorded cluster may be in another project."
-    return (
-        f"The data of the recorded cluster is on {', '.join(ours)}. If what is on {', '.join(names)} may go, delete "
-        "that server at Hetzner and run `create` again."
+        return Way(text="The servers of the recorded cluster may be in another project.")
+    return Way(
+        text=f"The data of the recorded cluster is on {', '.join(ours)}. If what is on {', '.join(names)} may go, "
+        "delete that server at Hetzner and run `create` again.",
+        deletes=frozenset(names),
     )
 
 
@@ -198,10 +228,16 @@ def _is_ours(facts: HostFacts, record: BirthRecord) -> bool:
     return facts.disk.server_ca is not None and facts.disk.server_ca.startswith(record.ca or "")
 
 
-_ROTATED = (
-    " If you rotated the CA of this cluster yourself, or restored a snapshot from before that, say so with "
-    "`--accept-ca {}`."
-)
+def _accepting(basis: Basis, side: _Side) -> Way:
+    obstacle = recorded(basis.spec, basis.state, side.identity.ca[:8]).obstacle
+    if obstacle is not None:
+        return Way(text=_WHEN_IT_FITS.format(obstacle))
+    flag = f"--accept-ca {side.identity.ca[:8]}"
+    return Way(
+        text="If you rotated the CA of this cluster yourself, or restored a snapshot from before that, say so with "
+        f"`{flag}`.",
+        consent=flag,
+    )
 
 
 def one_member_list(basis: Basis) -> tuple[Refusal, ...]:
@@ -227,7 +263,9 @@ def _two_lists(basis: Basis, name: str, other: str) -> Refusal:
         saw=f"Two control planes answer for '{basis.spec.name}': {other} is a voter of one, and {name} serves "
         "another one's member list.",
         why="One of them was reset or restored and the other is its past; both may hold data that the other does not.",
-        you_can=f"Nothing was changed. Look which side has your data, and say so.{split.how_to_keep(basis)}",
+        you_can=f"Nothing was changed. {_SAY_SO}",
+        ways=(*split.how_to_keep(basis), _delete_a_side(name, other)),
+        forbids=_UNTIL_ONE_IS_LEFT,
     )
 
 
@@ -240,9 +278,7 @@ def hosts_are_known(basis: Basis) -> tuple[Refusal, ...]:
             why="Another machine may answer at that address, so nothing was sent to it."
             if master.stage is Stage.KEY_CHANGED
             else "Without a session its state is unknown, and unknown is not absent.",
-            or_delete="If it is lost, delete the server at Hetzner and run `create` again."
-            if master.stage is Stage.KEY_CHANGED
-            else "",
+            ways=(Way(text=_IF_LOST, deletes=frozenset({master.name})),) if master.stage is Stage.KEY_CHANGED else (),
             you_can="Look through Hetzner's console which machine it is, and give it its old host key back."
             if master.stage is Stage.KEY_CHANGED
             else "Give the key of networking.ssh that this server was made with, or let it in again (authorized_keys "
@@ -251,6 +287,9 @@ def hosts_are_known(basis: Basis) -> tuple[Refusal, ...]:
         for master in basis.plane.masters
         if master.server and master.stage in {Stage.KEY_CHANGED, Stage.DENIED} and master.name not in discarded(basis)
     )
+
+
+_IF_LOST = "If it is lost, delete the server at Hetzner and run `create` again."
 
 
 def kubeconfig_fits(basis: Basis) -> tuple[Refusal, ...]:
@@ -310,6 +349,6 @@ def _stranger(name: str, ca: str, recorded: str) -> Refusal:
         why="It may run workloads of that cluster.",
         you_can="If the CA of this one was rotated, write the token as a master has it now "
         "(/var/lib/rancher/k3s/server/agent-token) into the line `token:` of /etc/rancher/k3s/config.yaml there, since "
-        "the old one names the old CA, and restart k3s (`systemctl restart k3s-agent`). If its cluster is gone, delete "
-        "or rebuild that server. Then run `create` again.",
+        "the old one names the old CA, and restart k3s (`systemctl restart k3s-agent`). Then run `create` again.",
+        ways=(Way(text="If its cluster is gone, delete or rebuild that server first.", deletes=frozenset({name})),),
     )

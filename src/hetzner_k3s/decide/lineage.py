@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hetzner_k3s.decide import past
+from hetzner_k3s.decide import past, split
 from hetzner_k3s.decide.basis import Basis, Opinion
 from hetzner_k3s.decide.machines import whereabouts
 from hetzner_k3s.decide.predictions import PREDICTED_LINEAGE, map_kube, map_servers, with_shared_record
 from hetzner_k3s.model.identity import BirthRecord, Phase
-from hetzner_k3s.model.plan import PlannedStep, Reason, Refusal, Scope
+from hetzner_k3s.model.plan import PlannedStep, Reason, Refusal, Scope, Way
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import AdoptLineage, Step
@@ -52,8 +52,12 @@ def masters_of_one_lineage(basis: Basis) -> tuple[Refusal, ...]:
             f"{record.lineage}.",
             why="It is of the cluster's past, before a quorum reset or a restore: it is counted nowhere and handed "
             "nothing. With others of its kind it could live again beside the cluster.",
-            you_can=f"Run `create --keep {(record.lineage or '')[:8]}`: its data is copied off and moved aside, and it "
-            "joins as a new master. Or delete the server at Hetzner.",
+            you_can="Look whether its data is still needed.",
+            ways=(
+                *split.how_to_keep(basis),
+                Way(text="If its data may go, delete the server at Hetzner.", deletes=frozenset({name})),
+            ),
+            rests=frozenset({name}),
         )
         for name, server, lineage in strangers
     )

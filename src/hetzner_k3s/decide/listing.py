@@ -9,7 +9,7 @@ from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.facts import Unknown
 from hetzner_k3s.model.identity import Phase, RecordConflict
-from hetzner_k3s.model.plan import Refusal
+from hetzner_k3s.model.plan import EVERY, Refusal, Way
 
 
 def listing_complete(basis: Basis) -> tuple[Refusal, ...]:
@@ -37,17 +37,29 @@ def record_agrees(basis: Basis) -> tuple[Refusal, ...]:
             code="record.conflict",
             saw=f"The labels of {basis.spec.name}'s resources name two values of '{record.field}': {values}.",
             why="They belong to two births or two lineages; taking either side could lose the other's data.",
-            you_can="Look which servers carry which label, and remove the resources of the cluster you do not keep."
-            + (_half_accepted(basis, record.values) if record.field == "ca" else ""),
+            you_can="Look which servers carry which label.",
+            ways=(
+                Way(text=_REMOVE_ONE, deletes=_carriers(basis)),
+                *(_half_accepted(basis, record.values) if record.field == "ca" else ()),
+            ),
         ),
     )
 
 
-def _half_accepted(basis: Basis, values: tuple[str, ...]) -> str:
+_REMOVE_ONE = "Remove the resources of the cluster that you do not keep."
+
+
+def _carriers(basis: Basis) -> frozenset[str]:
+    """Name what carries a record: the masters, and what they share."""
+    shared = (carrier.name for carrier in lookup.shared_carriers(basis.spec, basis.view))
+    return frozenset((*shared, *(server.name for server in lookup.owned_masters(basis.spec.name, basis.view))))
+
+
+def _half_accepted(basis: Basis, values: tuple[str, ...]) -> tuple[Way, ...]:
     served = {m.facts.disk.server_ca for m in basis.plane.all_masters if m.facts and m.facts.disk.server_ca}
     answered = [ca[:8] for ca in values if any(whole.startswith(ca) for whole in served)]
-    flag = f"`--accept-ca {answered[0]}`" if len(answered) == 1 else "--accept-ca"
-    return f" If a run with {flag} was cut off here, give that flag again."
+    flag = f"--accept-ca {answered[0]}" if len(answered) == 1 else "--accept-ca"
+    return (Way(text=f"If a run with `{flag}` was cut off here, give that flag again.", consent=flag),)
 
 
 def not_deleting(basis: Basis) -> tuple[Refusal, ...]:
@@ -103,7 +115,8 @@ def _foreign(basis: Basis, server: Server) -> Refusal:
         saw=f"Server {server.name} (id {server.id}) exists, but does not carry the labels of this cluster.",
         why="It is not ours to use or to change, and its name is needed.",
         you_can=f"{ours}If it is somebody else's, rename it" + (" and run `create` again." if born else _OR_ANOTHER),
-        keeps_servers=born,
+        keeps=EVERY if born else frozenset(),
+        ways=() if born else (Way(deletes=frozenset({server.name})),),
     )
 
 
@@ -188,6 +201,7 @@ def _network_gone(basis: Basis) -> Refusal:
         saw=f"The private network {basis.spec.network_name} of a cluster that was born is not in the project.",
         why="The masters' addresses in it were their names for one another; a new network does not bring them back.",
         you_can="Check whether it was renamed. If it was deleted, nothing here can repair that yet.",
+        forbids=frozenset({"--replace", "--prune", "--reset-quorum-from", "--restore", "--keep", "--accept-ca"}),
     )
 
 

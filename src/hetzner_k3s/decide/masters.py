@@ -16,7 +16,7 @@ from hetzner_k3s.decide.silence import address_explained, cure_of_silence, known
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.identity import Phase
-from hetzner_k3s.model.plan import Refusal
+from hetzner_k3s.model.plan import EVERY, Refusal, Way
 from hetzner_k3s.model.steps import InitControlPlane
 
 
@@ -38,14 +38,18 @@ def healthy_master_left(basis: Basis) -> tuple[Refusal, ...]:
     others = _of_another_cluster(basis)
     if ours := ", ".join(m.name for m in masters if m.server and others and m.name not in others):
         advice = advice.replace(_KEEP_ALL, _KEEP_OURS.format(ours)).replace(_LOSE_NONE, _LOSE_NO_OTHER.format(ours))
+    ways = () if keeps else (Way(text=_DELETE_REMOVED, deletes=frozenset(m.name for m in masters if _is_removed(m))),)
     if differing := tokens.differing(masters):
-        seen, advice = f"{seen}. {differing}", f"{_ONE_TOKEN} {advice}"
+        token = Way(text=_ONE_TOKEN, starts=frozenset(m.name for m in masters if m.server))
+        seen, ways = f"{seen}. {differing}", (token, Way(text=advice), *ways)
+        advice = ""
     if any(m.stage is Stage.SILENT for m in masters):
         known, cure = known_of_silence(basis)
         seen, advice = f"{seen}.{known}".removesuffix("."), f"{cure}{advice}"
     coming = sum(_has_data_and_runs(m) for m in masters)
     refusal = _no_quorum(born, seen, advice, passing=coming >= quorum.majority(len(masters)))
-    return (replace(refusal, keeps_servers=keeps and not ours),)
+    kept = frozenset(m.name for m in masters if m.server and m.name not in others) if ours else EVERY
+    return (replace(refusal, keeps=kept if keeps else frozenset(), ways=ways),)
 
 
 def _of_another_cluster(basis: Basis) -> tuple[str, ...]:
@@ -91,8 +95,11 @@ _TOO_FEW_LEFT = (
 
 _ONLY_REMOVED = (
     "If a lost master can come back, bring it back. Nothing can go on from the data of one that was removed: what was "
-    "written since is not in it. Copy /var/lib/rancher/k3s/server from its host if you may want to read it, delete the "
-    "server at Hetzner, and run `create` again: it then says from which snapshot the cluster can be restored."
+    "written since is not in it. Copy /var/lib/rancher/k3s/server from its host if you may want to read it."
+)
+_DELETE_REMOVED = (
+    "Then delete the server at Hetzner, and run `create` again: it says from which snapshot the cluster can be "
+    "restored."
 )
 
 
@@ -161,8 +168,11 @@ def _by_hand(basis: Basis, server: Server) -> Refusal:
         "by this tool: its labels do not say which host key it has.",
         why="Without that no connection to it can be trusted, and the cluster's token would go to whoever answers.",
         you_can=f"If it is the cluster's, {give_labels_back(basis, server)}",
-        or_delete="Or delete it at Hetzner and run `create` again: it is then made like any server that is missing.",
+        ways=(Way(text=_MADE_ANEW, deletes=frozenset({server.name})),),
     )
+
+
+_MADE_ANEW = "Or delete it at Hetzner and run `create` again: it is then made like any server that is missing."
 
 
 def birth_can_go_on(basis: Basis) -> tuple[Refusal, ...]:
@@ -178,6 +188,7 @@ def birth_can_go_on(basis: Basis) -> tuple[Refusal, ...]:
             "written nothing yet.",
             why="k3s would begin with what is left there; nothing was born, so nothing is lost by a fresh start.",
             you_can="Delete that server at Hetzner and run `create` again.",
+            ways=(Way(deletes=frozenset({seed.name})),),
             passing=True,
         ),
     )
@@ -203,14 +214,19 @@ def _former(basis: Basis, master: MasterView, server: Server) -> Refusal:
         saw=f"Master {master.name} ({whereabouts(server)}) is {master.stage.value} ({master.detail}), and the cluster "
         f"lists no member of its name: it is a former master. Healthy voters: {healthy_names(basis)}.",
         why="It holds old data; whether anybody still needs that, only you know.",
-        you_can=_discard(master),
+        you_can="Find out whether its data is still needed.",
+        ways=_discard(basis, master),
     )
 
 
-def _discard(master: MasterView) -> str:
-    return (
+def _discard(basis: Basis, master: MasterView) -> tuple[Way, ...]:
+    """Offer to replace it, once there is a cluster to which its successor can belong."""
+    if basis.plane.record.phase is not Phase.BORN:
+        return ()
+    told = (
         f"If its data may go, run `create {flag(master.name)}`: its server is deleted, and another one takes its place."
     )
+    return (Way(text=told, deletes=frozenset({master.name}), consent=flag(master.name)),)
 
 
 _FIRST = {
@@ -237,8 +253,9 @@ def _troubled(basis: Basis, master: MasterView, server: Server) -> Refusal:
         saw=f"Master {master.name} ({whereabouts(server)}) is {master.stage.value}: {master.detail}.{known} "
         f"{_healthy(basis)}.",
         why="The server exists and may hold data; silence is not death, so it is neither replaced nor restarted.",
-        keeps_servers=not _may_go(basis, master),
-        you_can=f"{cure or _FIRST[master.stage] + ' '}{_if_it_is_lost(basis, master)}",
+        keeps=frozenset() if _may_go(basis, master) else EVERY,
+        you_can=f"{cure or _FIRST[master.stage] + ' '}{_not_now(basis, master)}".rstrip(),
+        ways=_ways(basis, master),
         passing=silent or (master.stage is Stage.SICK and _has_data_and_runs(master)),
     )
 
@@ -254,18 +271,25 @@ def _has_data_and_runs(master: MasterView) -> bool:
 
 
 def _may_go(basis: Basis, master: MasterView) -> bool:
-    return others_serve(basis, master) or _is_unborn_and_new(basis, master)
+    return basis.plane.record.phase is not Phase.BORN or others_serve(basis, master)
 
 
 def _is_unborn_and_new(basis: Basis, master: MasterView) -> bool:
     return basis.plane.record.phase is not Phase.BORN and master.stage is Stage.REBUILT
 
 
-def _if_it_is_lost(basis: Basis, master: MasterView) -> str:
+_NEW_DISK = "Nothing was born yet, and its disk is new: delete that server at Hetzner and run `create` again."
+
+
+def _ways(basis: Basis, master: MasterView) -> tuple[Way, ...]:
     """Say how it is replaced, unless too few healthy voters would be left without it."""
     if _is_unborn_and_new(basis, master):
-        return "Nothing was born yet, and its disk is new: delete that server at Hetzner and run `create` again."
-    if others_serve(basis, master):
-        return _discard(master)
+        return (Way(text=_NEW_DISK, deletes=frozenset({master.name})),)
+    return _discard(basis, master) if _may_go(basis, master) else ()
+
+
+def _not_now(basis: Basis, master: MasterView) -> str:
+    if _may_go(basis, master):
+        return ""
     needed = quorum.majority(len(quorum.voters(basis.plane.members)))
     return f"Delete no server now: with fewer than {needed} healthy voters the cluster stops."

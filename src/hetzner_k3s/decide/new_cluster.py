@@ -14,7 +14,7 @@ from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.host import HostFacts
 from hetzner_k3s.model.identity import BirthRecord, Phase
-from hetzner_k3s.model.plan import PlannedStep, Reason, Refusal, Scope
+from hetzner_k3s.model.plan import PlannedStep, Reason, Refusal, Scope, Way
 from hetzner_k3s.model.snapshots import StoredSnapshot
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
@@ -115,11 +115,17 @@ def consent_fits(basis: Basis) -> tuple[Refusal, ...]:
     if consented(basis):
         kept = ", ".join(m.name for m in basis.plane.all_masters if not losses.holds_no_data(m))
         saw = f"Its masters are not all lost: {kept}."
-        can = "Run `create` without it to see how to bring it back. To give it up all the same, delete its masters."
+        can = "Run `create` without it to see how to bring it back."
+        ways = [Way(text="To give it up all the same, delete its masters.", deletes=frozenset(_servers(basis)))]
     else:
         saw = f"No cluster of these digits is known here; the recorded one is {digits(basis.plane.record) or 'none'}."
         can = "Give the eight digits that the refusal shows, or run `create` without it."
-    return (unfit(f"--new-cluster-over {given}", saw, can),)
+        ways = []
+    return (unfit(f"--new-cluster-over {given}", saw, can, *ways),)
+
+
+def _servers(basis: Basis) -> list[str]:
+    return [master.name for master in basis.plane.all_masters if master.server is not None]
 
 
 def forget(basis: Basis) -> Opinion | None:

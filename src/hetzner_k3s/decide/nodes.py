@@ -6,7 +6,7 @@ from hetzner_k3s.decide import node_claims
 from hetzner_k3s.decide.basis import Basis
 from hetzner_k3s.decide.machines import NamedServer, doubt
 from hetzner_k3s.model.kube import KubeNode
-from hetzner_k3s.model.plan import PlannedStep, Reason, Refusal, Scope
+from hetzner_k3s.model.plan import PlannedStep, Reason, Refusal, Scope, Way
 from hetzner_k3s.model.steps import DeleteNode
 
 
@@ -64,5 +64,5 @@ def _unexplained(node: KubeNode, why: str) -> Refusal:
         saw=f"The Node {node.name} belongs to a machine whose end is not proven: {why}.",
         why="Whether that machine still lives is unknown, and its successor would take its name.",
         you_can="Give that server its old name back, and run `create` again.",
-        or_delete="Or delete it at Hetzner, if what it holds may go.",
+        ways=(Way(text="Or delete it at Hetzner, if what it holds may go.", deletes=frozenset({node.name})),),
     )

@@ -15,6 +15,7 @@ from hetzner_k3s.decide.healthy import healthy_names, member_of, others_serve
 from hetzner_k3s.decide.snapshots import saved_before, saving
 from hetzner_k3s.decide.unfit import unfit
 from hetzner_k3s.model.facts import Known
+from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.plan import Intent, PlannedStep, Reason, Refusal, Scope
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
@@ -28,6 +29,8 @@ def flag(name: str) -> str:
 
 def discarded(basis: Basis) -> frozenset[str]:
     """Name the masters that are there, not well, and may be discarded."""
+    if basis.plane.record.phase is not Phase.BORN:
+        return frozenset()
     asked = ((name, basis.plane.master(name)) for name in basis.intent.consents.replace)
     return frozenset(name for name, m in asked if m is not None and m.stage in TROUBLED and others_serve(basis, m))
 
@@ -40,6 +43,8 @@ def replacement_fits(basis: Basis) -> tuple[Refusal, ...]:
 
 def _misfit(basis: Basis, name: str) -> tuple[str, str] | None:
     master = basis.plane.master(name)
+    if basis.plane.record.phase is not Phase.BORN:
+        return "No cluster is recorded as born here.", "Run `create` without that flag."
     if master is None:
         return (
             f"The file has no master of that name; it has {', '.join(basis.spec.master_names)}.",
@@ -58,7 +63,7 @@ def _misfit(basis: Basis, name: str) -> tuple[str, str] | None:
     if basis.plane.on_database:
         return (
             f"No other master serves the cluster: {healthy_names(basis)}.",
-            "Run `create` without it to see why none does; a server that is lost can be deleted at Hetzner.",
+            "Run `create` without it to see why none does.",
         )
     needed = quorum.majority(len(quorum.voters(basis.plane.members)) or len(basis.spec.masters))
     return (

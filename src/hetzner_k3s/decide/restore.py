@@ -10,15 +10,23 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from hetzner_k3s.decide import held_tokens, losses, new_cluster, predictions, restore_predictions, sources
+from hetzner_k3s.decide import (
+    held_tokens,
+    losses,
+    new_cluster,
+    predictions,
+    restore_predictions,
+    restore_refusals,
+    sources,
+)
 from hetzner_k3s.decide.basis import Basis, Opinion
-from hetzner_k3s.decide.control_plane import NEVER_STARTED, MasterView, Stage
+from hetzner_k3s.decide.control_plane import MasterView, Stage
 from hetzner_k3s.decide.machines import whereabouts
 from hetzner_k3s.decide.sources import Place, Source
 from hetzner_k3s.decide.unfit import unfit
 from hetzner_k3s.model.facts import Unknown
 from hetzner_k3s.model.host import HostFacts, Snapshot
-from hetzner_k3s.model.plan import PlannedStep, Reason, Refusal, Scope, Wait
+from hetzner_k3s.model.plan import PlannedStep, Reason, Refusal, Scope, Wait, Way
 from hetzner_k3s.model.snapshots import KEPT, GivenFile, StoredSnapshot, name_on_host
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
@@ -97,12 +105,12 @@ def loss_answered(basis: Basis) -> tuple[Refusal, ...]:
     unseen, wanted = _unseen(basis), basis.intent.consents.restore
     chosen, here = choose(basis), basis.state.local.snapshot
     if unseen and here is None and (chosen is None or wanted == LATEST):
-        return (_unknown(basis, "; ".join(unseen)),)
+        return (restore_refusals.unknown(basis, "; ".join(unseen)),)
     if chosen is not None:
         return _nowhere_to(losses.target(basis.plane))
     found = sources.ours(basis)
     if not found:
-        return (_nothing_left(basis) if here is None else _not_that_file(basis, here),)
+        return (restore_refusals.nothing_left(basis) if here is None else _not_that_file(basis, here),)
     if not any(opened_by(s, known_tokens(basis)) for s in found):
         return (_no_token(basis, found),)
     return (_offer(basis, found) if wanted is None else _not_that_one(basis, found),)
@@ -127,64 +135,9 @@ def _nowhere_to(master: MasterView) -> tuple[Refusal, ...]:
             why="Whoever read that key could answer in its place, and would be given the cluster's token.",
             you_can="Its disk is new and holds nothing. Delete that server at Hetzner and run the same command again: "
             "the snapshot is restored on one that is made anew.",
+            ways=(Way(deletes=frozenset({master.name})),),
         ),
     )
-
-
-def _lost(basis: Basis) -> str:
-    record = basis.plane.record
-    seen = "; ".join(f"{m.name}: {_state(m)}" for m in basis.plane.all_masters)
-    return (
-        f"The birth record says that '{basis.spec.name}' was born (CA {(record.ca or '-')[:8]}, UID "
-        f"{(record.uid or '-')[:8]}); all its masters are lost: {seen}."
-    )
-
-
-def _state(master: MasterView) -> str:
-    if master.facts is not None and master.facts.restoring:
-        return "half a restore lies on it"
-    if master.stage in NEVER_STARTED:
-        return master.stage.value
-    return f"{master.stage.value}, no data on its disk"
-
-
-def _unknown(basis: Basis, why: str) -> Refusal:
-    return Refusal(
-        code="restore.unknown",
-        saw=f"{_lost(basis)} Which snapshot is the newest cannot be told: {why}.",
-        why="What could not be listed may exist all the same, and it may be all that is left of the data.",
-        you_can="Run `create` again when it answers; for S3 check datastore.etcd.s3_* in the file. Or name the "
-        "snapshot: `create --restore NAME` with one that `hetzner-k3s snapshots` shows, or the PATH of a backup.",
-    )
-
-
-def _nothing_left(basis: Basis) -> Refusal:
-    return Refusal(
-        code="masters.all-lost",
-        saw=f"{_lost(basis)} {_searched(basis)}",
-        why="A new, empty cluster in its place would hide that the data is lost.",
-        you_can=f"{_SEARCH[basis.spec.etcd.s3 is None]} If the data may go, give the cluster up and begin a new one: "
-        f"`create --new-cluster-over {new_cluster.digits(basis.plane.record)}`.{new_cluster.workers_to_rebuild(basis)}",
-    )
-
-
-def _searched(basis: Basis) -> str:
-    s3 = basis.spec.etcd.s3
-    disks = "No snapshot of this cluster lies on a master's disk"
-    if s3 is None:
-        return f"{disks}, and the file names no S3 to look in (datastore.etcd.s3_enabled)."
-    others = len(sources.in_s3(basis))
-    folder = f"bucket {s3.bucket}, folder {s3.folder}{' and the root' if s3.shared_root else ''}"
-    left = f"; {others} {'snapshot' if others == 1 else 'snapshots'} of other clusters are there" if others else ""
-    return f"{disks}; S3 holds no snapshot of this cluster ({folder}){left}."
-
-
-_SEARCH = {
-    True: "If you have a backup (`hetzner-k3s backup`) or a snapshot file, run `create --restore PATH`; if snapshots "
-    "were copied to S3, name it under datastore.etcd in the file and run `create` again.",
-    False: "If you have a backup (`hetzner-k3s backup`) or a snapshot file, run `create --restore PATH`; if its "
-    "snapshots lie in another folder or bucket, name that under datastore.etcd and run `create` again.",
-}
 
 
 def _not_that_file(basis: Basis, here: GivenFile) -> Refusal:
@@ -192,7 +145,7 @@ def _not_that_file(basis: Basis, here: GivenFile) -> Refusal:
     told = f"of another cluster (UID {uid[:8]})" if uid else "no snapshot of etcd, or a damaged one"
     return unfit(
         f"--restore {here.given}",
-        f"{here.name} is {told}. {_lost(basis)}",
+        f"{here.name} is {told}. {restore_refusals.all_are_lost(basis)}",
         "Give the snapshot or the backup of this cluster; `hetzner-k3s snapshots --from PATH` shows whose one is.",
     )
 
@@ -203,7 +156,8 @@ def _no_token(basis: Basis, found: tuple[Source, ...]) -> Refusal:
     seen = f"the tokens that were found have {', '.join(have)}" if have else "none was found on any server or here"
     return Refusal(
         code="restore.no-token",
-        saw=f"{_lost(basis)} {_told(basis, found)} They are sealed with the token of hash {hashes}; {seen}.",
+        saw=f"{restore_refusals.all_are_lost(basis)} {_told(basis, found)} They are sealed with the token of hash "
+        f"{hashes}; {seen}.",
         why="Without that token the keys in a snapshot cannot be opened, and k3s would leave half a cluster behind.",
         you_can="Find the token: in a backup (`hetzner-k3s backup`), in the state folder of whoever ran `create` "
         "(~/.local/state/hetzner-k3s), in a password store; of a cluster without an agent token also in "
@@ -215,10 +169,11 @@ def _no_token(basis: Basis, found: tuple[Source, ...]) -> Refusal:
 def _offer(basis: Basis, found: tuple[Source, ...]) -> Refusal:
     return Refusal(
         code="restore.consent",
-        saw=f"{_lost(basis)} {_told(basis, found)} {_whose_token(basis, found)}",
+        saw=f"{restore_refusals.all_are_lost(basis)} {_told(basis, found)} {_whose_token(basis, found)}",
         why="A restore goes back to that moment: what was written later is lost, so it is your choice.",
         you_can=f"Run `create --restore {LATEST}`, or `create --restore NAME` with a name that `hetzner-k3s snapshots` "
         "shows, or `create --restore PATH` with a backup.",
+        ways=(Way(consent=f"--restore {LATEST}"),),
     )
 
 
@@ -251,7 +206,8 @@ def _not_that_one(basis: Basis, found: tuple[Source, ...]) -> Refusal:
         saw = f"It is of another cluster (UID {(anywhere.cluster_uid or 'not noted')[:8]})."
     else:
         saw = f"It is sealed with the token of hash {', '.join(anywhere.token_hashes) or '-'}, which was not found."
-    return unfit(f"--restore {wanted}", saw, "Choose one that `hetzner-k3s snapshots` shows, or `--restore latest`.")
+    can = f"Choose one that `hetzner-k3s snapshots` shows, or `--restore {LATEST}`."
+    return unfit(f"--restore {wanted}", saw, can, Way(consent=f"--restore {LATEST}"))
 
 
 def _beside_a_begun_one(basis: Basis, wanted: str) -> Refusal | None:
@@ -265,6 +221,7 @@ def _beside_a_begun_one(basis: Basis, wanted: str) -> Refusal | None:
         f"It lies {found.where}, and half a restore lies on {begun}: only there it is gone on with.",
         f"Copy it here (/var/lib/rancher/k3s/server/db/snapshots/{found.name} of {found.server}) and run `create "
         f"--restore PATH` with that file, which is restored on {begun}. Or `--restore latest`, the newest on {begun}.",
+        Way(consent=f"--restore {LATEST}"),
     )
 
 

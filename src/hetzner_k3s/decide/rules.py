@@ -121,6 +121,9 @@ WHILE_FENCING: tuple[Gate, ...] = (
     consents.consents_fit,
 )
 
+WHILE_DELETING: tuple[Gate, ...] = (listing.listing_complete, listing.record_agrees, listing.not_deleting)
+"""Where a deletion has begun: what is left is no cluster to repair, so nobody says how it could be."""
+
 OF_2X_GATES: tuple[Gate, ...] = (older_version.made_by_2x,)
 """Where the cluster is one of hetzner-k3s 2.x: to the other gates it looks like a birth with servers in its way."""
 
@@ -278,6 +281,8 @@ def _gates(basis: Basis) -> tuple[Gate, ...]:
     renamed = basis.plane.record.phase is Phase.BORN and listing.masters_of_other_names(basis)
     if renamed or database.datastore_agrees(basis):
         return BESIDE_OTHER_DATA
+    if basis.plane.record.phase is Phase.DELETING:
+        return WHILE_DELETING
     if older_version.is_of_2x(basis):
         return OF_2X_GATES
     if identity.was_rotated(basis):

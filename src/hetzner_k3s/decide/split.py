@@ -16,7 +16,7 @@ from hetzner_k3s.decide.machines import whereabouts
 from hetzner_k3s.decide.unfit import unfit
 from hetzner_k3s.model.contact import private_ip
 from hetzner_k3s.model.identity import BirthRecord
-from hetzner_k3s.model.plan import PlannedStep, Reason, Refusal, Scope
+from hetzner_k3s.model.plan import PlannedStep, Reason, Refusal, Scope, Way
 from hetzner_k3s.model.steps import FetchDatabase, Step
 
 DIGITS = 8
@@ -122,23 +122,31 @@ def digits(side: Side, among: tuple[Side, ...]) -> str:
     A mark that another side does not tell could be the same there.
     """
     others = [other for other in among if other is not side]
+    told = {digits for other in others for digits in other.digits}
     for at, mark in enumerate(side.marks):
-        if mark and all(other.marks[at][:DIGITS] not in {"", mark[:DIGITS]} for other in others):
+        if mark and mark[:DIGITS] not in told and all(other.marks[at] for other in others):
             return mark[:DIGITS]
-    return side.voters[0][:DIGITS] if side.voters else ""
+    return next((voter[:DIGITS] for voter in side.voters if voter[:DIGITS] not in told), "")
 
 
-def how_to_keep(basis: Basis) -> str:
-    """Say by which command a living side that may stay is kept, for the end of a refusal; nothing without one."""
+def how_to_keep(basis: Basis) -> tuple[Way, ...]:
+    """Say by which command each living side that may stay is kept; nothing without one."""
     found, record = sides(basis), basis.plane.record
     may_stay = [s for s in found if s.lives and digits(s, found) and _is_recorded(s, record)]
-    if len(found) < 2 or not may_stay:
-        return ""
-    ways = "; ".join(f"`create --keep {digits(s, found)}` keeps {s.names}" for s in may_stay)
-    return (
-        f" {ways}: k3s on the other masters is stopped, their data is copied to this machine and moved aside on their "
-        "disks, and they join as new ones."
-    )
+    if len(found) < 2:
+        return ()
+    ways = [(f"--keep {digits(side, found)}", side.names) for side in may_stay]
+    texts = [f"`create {flag}` keeps {names}{_AND_THEN if len(ways) == 1 else '.'}" for flag, names in ways]
+    texts[-1:] = [f"{last}{_IN_EACH_CASE if len(ways) > 1 else ''}" for last in texts[-1:]]
+    return tuple(Way(text=text, consent=flag) for text, (flag, _) in zip(texts, ways, strict=True))
+
+
+_THE_OTHERS = (
+    "k3s on the other masters is stopped, their data is copied to this machine and moved aside on their disks, and "
+    "they join as new ones."
+)
+_AND_THEN = f": {_THE_OTHERS}"
+_IN_EACH_CASE = f" In each case {_THE_OTHERS}"
 
 
 def past_members(basis: Basis) -> tuple[Refusal, ...]:
@@ -154,6 +162,7 @@ def past_members(basis: Basis) -> tuple[Refusal, ...]:
     if not formers or enough or basis.plane.seed is None:
         return ()
     names = ", ".join(f"{m.name} ({whereabouts(m.server)})" for m in formers)
+    past_names = frozenset(m.name for m in formers)
     return (
         Refusal(
             code="master.former",
@@ -161,7 +170,9 @@ def past_members(basis: Basis) -> tuple[Refusal, ...]:
             f"{living[0].names} does not list it as a member.",
             why="The cluster was reset without it, or it was removed: with others of its kind it could live again "
             "beside the cluster. It is counted nowhere and handed nothing.",
-            you_can=f"Look which side has your data.{how_to_keep(basis)} Or delete its server at Hetzner.",
+            you_can="Look which side has your data.",
+            ways=(*how_to_keep(basis), Way(text="Or delete its server at Hetzner.", deletes=past_names)),
+            rests=past_names,
         ),
     )
 
@@ -203,8 +214,10 @@ def keeping_fits(basis: Basis) -> tuple[Refusal, ...]:
         return (unfit(f"--keep {wanted}", saw, "Run `create` without that option: it shows the digits of each side."),)
     if not _is_recorded(kept, basis.plane.record):
         saw = f"They name the cluster of {kept.names}, and the birth record knows another one."
-        can = "Keep the side that the birth record names, or delete the servers of that one at Hetzner first."
-        return (unfit(f"--keep {wanted}", saw, can),)
+        others = frozenset(m.name for side in found if side != kept for m in side.masters)
+        way = Way(text="Or delete the servers of that one at Hetzner first.", deletes=others)
+        can = "Keep the side that the birth record names." if others else "Run `create` without that option."
+        return (unfit(f"--keep {wanted}", saw, can, *((way,) if others else ())),)
     return ()
 
 

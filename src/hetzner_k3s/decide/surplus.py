@@ -12,7 +12,7 @@ from hetzner_k3s.decide.machines import NamedServer, doubt, whereabouts
 from hetzner_k3s.model.cloud import Server, ServerStatus
 from hetzner_k3s.model.contact import private_ip
 from hetzner_k3s.model.host import Member
-from hetzner_k3s.model.plan import Refusal
+from hetzner_k3s.model.plan import Refusal, Way
 
 _JOINING = NEVER_STARTED | {Stage.JOINING}
 
@@ -114,9 +114,13 @@ def _in_the_way(basis: Basis, master: MasterView, joining: list[str]) -> Refusal
         saw=f"{master.name} is beyond the file, and {_found(basis, master)}; {', '.join(joining)} must join.",
         why="etcd takes no new member while one of its members is not healthy, and what is beyond the file goes only "
         "with your consent.",
-        you_can="Run `create --prune` to let go what is beyond the file, or raise masters_pool.instance_count again.",
+        you_can="Raise masters_pool.instance_count again.",
+        ways=(Way(text=_PRUNE, deletes=frozenset({master.name}), consent="--prune"),),
         passing=master.server is not None,
     )
+
+
+_PRUNE = "Or run `create --prune` to let go what is beyond the file."
 
 
 def surplus_may_go(basis: Basis) -> tuple[Refusal, ...]:
@@ -177,11 +181,15 @@ def _cannot_go(basis: Basis, master: MasterView) -> str | None:
     return None
 
 
+_IF_IT_MAY_GO = "Or, if what it holds may go, delete the server at Hetzner and run the command again."
+
+
 def _unwell(master: MasterView, server: Server, why: str) -> Refusal:
     return Refusal(
         code="surplus.unwell",
         saw=f"--prune was given. {master.name} ({whereabouts(server)}) is beyond the file, and {why}.",
         why="Only a master that is well, or whose server is gone, is let go: silence is not death.",
-        you_can="Bring it back; or, if what it holds may go, delete the server at Hetzner and run the command again.",
+        you_can="Bring it back.",
+        ways=(Way(text=_IF_IT_MAY_GO, deletes=frozenset({server.name})),),
         passing=True,
     )

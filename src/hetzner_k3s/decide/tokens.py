@@ -18,7 +18,7 @@ from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.host import DiskFacts, HostFacts, UnitFacts
 from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.operations import SecretKind
-from hetzner_k3s.model.plan import PlannedStep, Reason, Refusal, Scope
+from hetzner_k3s.model.plan import PlannedStep, Reason, Refusal, Scope, Way
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import RenewToken, Step
@@ -80,6 +80,7 @@ def _nobody_accepts_it(basis: Basis) -> Refusal:
         why="k3s takes another token at its start only, and one that is healthy is not restarted for another's sake.",
         you_can=f"Restart it on one master (`systemctl restart k3s` on {voting[0]}, whose config.yaml holds the new "
         "token now), and run `create` again.",
+        ways=(Way(starts=frozenset(voting[:1])),),
     )
 
 

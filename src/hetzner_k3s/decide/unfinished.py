@@ -15,7 +15,7 @@ from hetzner_k3s.decide.healthy import witnesses
 from hetzner_k3s.decide.machines import whereabouts
 from hetzner_k3s.decide.workers import WorkerView, view_worker
 from hetzner_k3s.model.identity import Phase
-from hetzner_k3s.model.plan import Refusal
+from hetzner_k3s.model.plan import Refusal, Way
 
 _SHOWN = 6
 """How many servers are named: of a thousand workers the first ones tell enough."""
@@ -31,7 +31,7 @@ def cluster_lives(basis: Basis) -> tuple[Refusal, ...]:
     missing = [view for view in views if view.stage is not Stage.MEMBER]
     in_the_way = [view for view in missing if view.stage is not Stage.READY] or missing
     seen = [*unborn, *map(_stands, in_the_way)]
-    return (_unfinished(seen),) if seen else ()
+    return (_unfinished(seen, [view.name for view in in_the_way]),) if seen else ()
 
 
 def _masters(basis: Basis) -> Iterator[MasterView]:
@@ -48,7 +48,7 @@ def _stands(view: MasterView | WorkerView) -> str:
     return f"{view.name}{where} is {view.stage.value}{f': {view.detail}' if view.detail else ''}"
 
 
-def _unfinished(seen: list[str]) -> Refusal:
+def _unfinished(seen: list[str], names: list[str]) -> Refusal:
     more = f"; and {len(seen) - _SHOWN} more" if len(seen) > _SHOWN else ""
     return Refusal(
         code="cluster.unfinished",
@@ -56,5 +56,6 @@ def _unfinished(seen: list[str]) -> Refusal:
         why="No rule of this tool knows what to do about that, and saying that all is well would be wrong.",
         you_can="Look at those hosts (`journalctl -u k3s`, on a worker `-u k3s-agent`) and run `create` again. If a "
         "server that never joined stays like that, delete it at Hetzner: `create` makes it anew.",
+        ways=(Way(deletes=frozenset(names)),),
         passing=True,
     )

@@ -19,7 +19,7 @@ from hetzner_k3s.model.contact import private_ip
 from hetzner_k3s.model.host import HostFacts
 from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.kube import KubeNode
-from hetzner_k3s.model.plan import PlannedStep, Reason, Refusal, Scope
+from hetzner_k3s.model.plan import PlannedStep, Reason, Refusal, Scope, Way
 from hetzner_k3s.model.spec import ClusterSpec, WorkerSpec
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import JoinWorker, Step
@@ -107,6 +107,9 @@ _ADVICE = {
 }
 
 
+_MADE_ANEW = "Or delete the server at Hetzner and run `create` again to have it made anew."
+
+
 def _troubled(basis: Basis, worker: WorkerView, server: Server) -> Refusal:
     known, cure = _known(basis, worker, server)
     advice = _ADVICE.get(worker.stage, "").format(worker.name)
@@ -115,7 +118,7 @@ def _troubled(basis: Basis, worker: WorkerView, server: Server) -> Refusal:
         saw=f"Worker {worker.name} ({whereabouts(server)}) {_clause(worker.stage)}: {worker.detail}.{known}",
         why="The server exists and may run workloads or hold local volumes; it is neither replaced nor restarted.",
         you_can=f"{cure}{advice}".rstrip(),
-        or_delete="Or delete the server at Hetzner and run `create` again to have it made anew.",
+        ways=(Way(text=_MADE_ANEW, deletes=frozenset({worker.name})),),
         passing=worker.stage is Stage.SICK and worker.facts is not None and worker.facts.agent_unit.runs,
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from typing import Final
 
 from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.difference import Difference, left_as_it_is
@@ -98,14 +99,32 @@ PATIENCE = 20.0
 """Seconds in which what may pass by itself (an election, a busy host) has passed."""
 
 
+EVERY: Final = frozenset({"*"})
+"""In `Refusal.keeps`: every server of the project."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """A way out of a refusal that not every other refusal allows: its words, and what is done on it.
+
+    `deletes` names the servers that it deletes, `starts` the masters on which it starts or restarts k3s, `consent` is
+    the flag that it gives, with its value. Without a `text` its words stand in `Refusal.you_can`.
+    """
+
+    text: str = ""
+    deletes: frozenset[str] = frozenset()
+    starts: frozenset[str] = frozenset()
+    consent: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
     """Why nothing is done; `code` is stable, the texts say what was seen, why we hold still, and what can be done.
 
     `passing` says that an election or a restart under way may clear it up: a run looks again before it gives up, for as
-    many seconds as `patience` says. `or_delete` is the other way out, which deletes a server; `keeps_servers` says that
-    none may be deleted now, and then no refusal beside this one offers it (`agreeing`). `settings` are those of the
-    file that are refused, each with its place.
+    many seconds as `patience` says. `ways` are ways out that another refusal may forbid: one that `keeps` servers, that
+    wants k3s on masters to stay as it is (`rests`), or that `forbids` consents, by their flags. `settings` are those of
+    the file that are refused, each with its place.
     """
 
     code: str
@@ -114,18 +133,31 @@ class Refusal:
     you_can: str
     passing: bool = False
     patience: float = PATIENCE
-    or_delete: str = ""
-    keeps_servers: bool = False
+    ways: tuple[Way, ...] = ()
+    keeps: frozenset[str] = frozenset()
+    rests: frozenset[str] = frozenset()
+    forbids: frozenset[str] = frozenset()
     settings: tuple[Diagnostic, ...] = ()
+
+    def allows(self, way: Way) -> bool:
+        """Check whether a way out may be offered beside this refusal."""
+        kept = way.deletes if self.keeps == EVERY else way.deletes & self.keeps
+        return not (kept or way.starts & self.rests or way.consent.partition(" ")[0] in self.forbids)
 
 
 def agreeing(refusals: tuple[Refusal, ...]) -> tuple[Refusal, ...]:
-    """Return refusals whose advice does not contradict itself: where one keeps every server, none offers a deletion."""
-    kept = any(refusal.keeps_servers for refusal in refusals)
-    return tuple(
-        replace(r, you_can=r.you_can if kept or not r.or_delete else f"{r.you_can} {r.or_delete}", or_delete="")
-        for r in refusals
-    )
+    """Return the refusals as they are said together: without the ways out that one of them forbids."""
+    return tuple(_saying(r, tuple(w for w in r.ways if _is_allowed(w, refusals))) for r in refusals)
+
+
+def _is_allowed(way: Way, refusals: tuple[Refusal, ...]) -> bool:
+    return not way.text or all(refusal.allows(way) for refusal in refusals)
+
+
+def _saying(refusal: Refusal, ways: tuple[Way, ...]) -> Refusal:
+    """Write the words of the ways that are left behind those of the refusal."""
+    told = " ".join(filter(None, (refusal.you_can, *(way.text for way in ways))))
+    return replace(refusal, you_can=told, ways=tuple(replace(way, text="") for way in ways))
 
 
 @dataclass(frozen=True, slots=True)
