@@ -16,9 +16,9 @@ FLAG = "--skip-current-ip-validation"
 
 def own_addresses(state: ClusterState) -> tuple[str, ...]:
     """Return the addresses we come from: as hosts see us, or as this machine knows where none answers."""
-    seen = {reading.value.seen_from for reading in state.hosts.values() if isinstance(reading, Known)}
-    own = state.local.public_address
-    return tuple(sorted(filter(None, seen))) or ((own,) if own else ())
+    seen = {reading.value.seen_from or "" for reading in state.hosts.values() if isinstance(reading, Known)}
+    own = state.local.public_address or ""
+    return tuple(sorted(filter(access.is_address, seen))) or ((own,) if access.is_address(own) else ())
 
 
 def operator_stays_in(basis: Basis) -> tuple[Refusal, ...]:

@@ -6,12 +6,11 @@ certificate that is not valid yet.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from hetzner_k3s.decide.basis import Basis
 from hetzner_k3s.decide.control_plane import MasterView, Stage
 from hetzner_k3s.decide.due import masters_due
 from hetzner_k3s.model import lookup
+from hetzner_k3s.model.dates import date_of
 from hetzner_k3s.model.plan import Refusal
 
 WORTH_A_WORD = 5.0
@@ -73,7 +72,8 @@ def own_clock_right(basis: Basis) -> tuple[Refusal, ...]:
 
 
 def _time(seconds: float) -> str:
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    date = date_of(seconds)
+    return f"{date:%Y-%m-%d %H:%M:%S} UTC" if date is not None else "a time that is no date"
 
 
 def _apart_by(ahead: float) -> str:

@@ -10,12 +10,12 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final
 
 from hetzner_k3s.decide.basis import Basis
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.assortment import Assortment, Offer, ServerType
+from hetzner_k3s.model.dates import date_of
 from hetzner_k3s.model.facts import Known, Unknown
 from hetzner_k3s.model.plan import Refusal
 from hetzner_k3s.model.settings import Diagnostic, KeyPath
@@ -173,11 +173,10 @@ def _not_sold_there(kind: ServerType, order: _Order, now: float) -> Iterator[tup
 
 def _has_ended(offer: Offer, now: float) -> bool:
     """Check whether a sale is over; dates are compared as UTC, to the day, and only what is not in stock is over."""
-    return (
-        offer.ends is not None
-        and not offer.available
-        and offer.ends[:10] < datetime.fromtimestamp(now, UTC).date().isoformat()
-    )
+    today = date_of(now)
+    if offer.ends is None or offer.available or today is None:
+        return False
+    return offer.ends[:10] < today.date().isoformat()
 
 
 def _out_of_stock(basis: Basis) -> Iterator[str]:

@@ -368,9 +368,13 @@ def awaits_server(basis: Basis, name: str) -> bool:
     return chosen is not None and target(basis, chosen).name == name
 
 
+_EVER = 6e10
+"""Seconds: older than any file; what tells its age may be no time at all."""
+
+
 def age(seconds: float) -> str:
     """Write an age as people say it."""
-    minutes = int(max(0.0, seconds) // 60)
+    minutes = int(min(max(0.0, seconds), _EVER) // 60)
     if minutes < 120:
         return f"{minutes} min"
     return f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // 1440} days"

@@ -7,6 +7,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.cloud import CloudView, FirewallRule
+from hetzner_k3s.model.documents import server_number
 from hetzner_k3s.model.spec import ClusterSpec
 
 _ANY_PORT = frozenset({None, "any"})
@@ -16,21 +17,40 @@ _NEVER_A_SOURCE = tuple(map(ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168
 
 def admits(rules: Iterable[FirewallRule], port: int, address: str) -> bool:
     """Check whether a TCP connection to a port from an address is let in."""
+    if not is_address(address):
+        return False
     source = ip_address(address)
     return any(source in network for network in sources(rules, port) if network.version == source.version)
 
 
+def is_address(text: str) -> bool:
+    """Check whether a text from outside is an IP address."""
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
 def sources(rules: Iterable[FirewallRule], port: int) -> tuple[IPv4Network | IPv6Network, ...]:
-    """Return the networks from which rules let TCP connections to a port in."""
+    """Return the networks from which rules let TCP connections to a port in; what is no network lets nobody in."""
     inbound = (rule for rule in rules if rule.direction == "in" and rule.protocol == "tcp" and _holds(rule.port, port))
-    return tuple(ip_network(text, strict=False) for rule in inbound for text in rule.networks)
+    return tuple(filter(None, (_network(text) for rule in inbound for text in rule.networks)))
+
+
+def _network(text: str) -> IPv4Network | IPv6Network | None:
+    try:
+        return ip_network(text, strict=False)
+    except ValueError:
+        return None
 
 
 def _holds(ports: str | None, port: int) -> bool:
     if ports in _ANY_PORT:
         return True
     first, _, last = (ports or "").partition("-")
-    return int(first) <= port <= int(last or first)
+    low, high = server_number(first), server_number(last or first)
+    return low is not None and high is not None and low <= port <= high
 
 
 def never_from_outside(network: IPv4Network | IPv6Network) -> bool:
