@@ -129,7 +129,7 @@ async def _(story: Story) -> Run:
 async def _(story: Story) -> None:
     mischief.with_labels(story.world, MASTER3, {naming.LABEL_LINEAGE: "9999"})
     refused = await story.refuses("record.conflict")
-    said(refused, "record.conflict", "remove the resources of the cluster you do not keep")
+    said(refused, "record.conflict", "Remove the resources of the cluster that you do not keep")
     await story.happens(ServerDeleted(MASTER3))
 
 

@@ -66,7 +66,7 @@ async def _one_of_each_is_lost(story: Story) -> None:
     await story.happens(ServerDeleted(_MASTER4), ServerDeleted(MASTER1))
     await mischief.election_over(story.world)
     refused = await story.refuses("surplus.in-the-way")
-    said(refused, "surplus.in-the-way", "create --prune", "raise masters_pool.instance_count again")
+    said(refused, "surplus.in-the-way", "create --prune", "Raise masters_pool.instance_count again")
 
 
 @_tell("a-dead-one-beyond-the-file-is-in-the-way-and-goes", pruned(_MASTER4, _MASTER5, lost=(MASTER1,)), spec=a_spec(5))
