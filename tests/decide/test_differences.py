@@ -49,6 +49,8 @@ def test_what_has_yet_to_be_made_is_no_difference() -> None:
             {"server_type": "cx1"},
             ("worker_node_pools[].instance_type", WORKER.instance_type, "cx1", Remedy.RESIZE),
         ),
+        (MASTER1, {"image": ("debian-1", "4")}, ("masters_pool.image", MASTER.image, "debian-1", Remedy.REPLACE)),
+        (WORKER1, {"image": ("4",)}, ("worker_node_pools[].image", WORKER.image, "4", Remedy.REPLACE)),
         (WORKER1, {"location": "nbg1"}, ("worker_node_pools[].location", WORKER.location, "nbg1", Remedy.REPLACE)),
     ],
 )
@@ -56,6 +58,17 @@ def test_a_server_that_was_bought_as_another_one_is_named(
     name: str, change: dict[str, Any], expected: tuple[str, str, str, Remedy]
 ) -> None:
     assert seen(edit_server(healthy(), name, lambda server: replace(server, **change))) == {(name, *expected)}
+
+
+@pytest.mark.parametrize("image", [(), (MASTER.image,), ("debian-1", MASTER.image), (MASTER.image, "4")])
+def test_an_image_that_is_gone_or_the_same_is_no_difference(image: tuple[str, ...]) -> None:
+    assert seen(edit_server(healthy(), MASTER1, lambda server: replace(server, image=image))) == set()
+
+
+def test_an_id_in_the_file_is_not_compared_with_a_name() -> None:
+    spec = replace(SPEC, masters=tuple(replace(master, instance_type="109") for master in SPEC.masters))
+    state = edit_server(healthy(), MASTER1, lambda server: replace(server, server_type="cpx22"))
+    assert forecast(state, spec).differences == ()
 
 
 def test_another_release_than_the_files_is_named() -> None:

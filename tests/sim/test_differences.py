@@ -56,12 +56,16 @@ def masters(**changes: str) -> Change:
 
 
 def _changed(master: MasterSpec, changes: dict[str, str]) -> MasterSpec:
-    return replace(master, instance_type=changes.get("type", master.instance_type), location=changes.get("at", "fsn1"))
+    changed = replace(
+        master, instance_type=changes.get("type", master.instance_type), location=changes.get("at", "fsn1")
+    )
+    return replace(changed, image=changes.get("image", master.image))
 
 
 def workers(**changes: str) -> Change:
     def pool(found: PoolSpec) -> PoolSpec:
-        made = (replace(w, instance_type=changes.get("type", w.instance_type)) for w in found.workers)
+        made = [replace(w, instance_type=changes.get("type", w.instance_type)) for w in found.workers]
+        made = [replace(w, image=changes.get("image", w.image)) for w in made]
         return replace(found, workers=tuple(replace(w, location=changes.get("at", w.location)) for w in made))
 
     return lambda spec: replace(spec, pools=tuple(map(pool, spec.pools)))
@@ -77,6 +81,8 @@ KEYS: Final[dict[str, tuple[Change, Remedy, str]]] = {
     "masters_pool.locations": (masters(at="hel1"), Remedy.REPLACE, MASTER1),
     "worker_node_pools[].instance_type": (workers(type="cpx32"), Remedy.RESIZE, WORKER1),
     "worker_node_pools[].location": (workers(at="hel1"), Remedy.REPLACE, WORKER1),
+    "masters_pool.image": (masters(image="ubuntu-24.04"), Remedy.REPLACE, MASTER1),
+    "worker_node_pools[].image": (workers(image="4711"), Remedy.REPLACE, WORKER1),
     "k3s_version": (lambda spec: with_version(spec, "v1.36.4+k3s1"), Remedy.UPGRADE, WORKER1),
     "kube_api_server_args": (arguments(ComponentArgs(kube_apiserver=ONE)), Remedy.RESTART, MASTER1),
     "kube_scheduler_args": (arguments(ComponentArgs(kube_scheduler=ONE)), Remedy.RESTART, MASTER1),

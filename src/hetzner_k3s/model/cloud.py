@@ -25,7 +25,8 @@ class ServerStatus(Enum):
 class Server:
     """A cloud server. `private_ips` maps network id to address; addresses are None until Hetzner gave them.
 
-    `created` is when it was made (UNIX seconds), None where that was not told.
+    `image` are the name and the id of the image that it was made from, as far as Hetzner tells them: an image that was
+    deleted since has neither. `created` is when it was made (UNIX seconds), None where that was not told.
     """
 
     id: int
@@ -33,6 +34,7 @@ class Server:
     status: ServerStatus
     location: str = ""
     server_type: str = ""
+    image: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     public_ipv4: str | None = None
     private_ips: Mapping[int, str] = field(default_factory=dict)

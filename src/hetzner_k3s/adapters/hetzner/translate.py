@@ -31,6 +31,7 @@ def server(raw: Document) -> Server:
         status=_STATUSES.get(raw.text("status"), ServerStatus.OTHER),
         location=location.child_or_empty("location").text_or("name"),
         server_type=raw.child("server_type").text("name"),
+        image=_image(raw.child_or_empty("image")),
         labels=raw.text_map("labels"),
         public_ipv4=_public_ipv4(raw),
         private_ips=_private_ips(raw),
@@ -39,6 +40,12 @@ def server(raw: Document) -> Server:
         volumes=raw.wholes("volumes") if "volumes" in raw else (),
         created=_moment(raw.text_or("created")),
     )
+
+
+def _image(raw: Document) -> tuple[str, ...]:
+    """Read by what an order may name an image: a snapshot has no name."""
+    name, number = raw.optional_text("name"), raw.whole_or("id")
+    return (*((name,) if name else ()), *((str(number),) if number else ()))
 
 
 def _moment(text: str) -> float | None:

@@ -1,4 +1,4 @@
-"""The servers as they were bought: type, location and placement group, and the release of k3s on them."""
+"""The servers as they were bought: type, location and image, and the release of k3s on them."""
 
 from __future__ import annotations
 
@@ -25,11 +25,14 @@ def bought_otherwise(basis: Basis) -> Iterator[Difference]:
 def _as_ordered(spec: MasterSpec | WorkerSpec, server: Server) -> Iterator[Difference]:
     pool, place = (MASTERS, "locations") if isinstance(spec, MasterSpec) else (WORKERS, "location")
     fields = (
-        (f"{pool}.instance_type", spec.instance_type, server.server_type, Remedy.RESIZE),
-        (f"{pool}.{place}", spec.location, server.location, Remedy.REPLACE),
+        (f"{pool}.instance_type", spec.instance_type, (server.server_type,), Remedy.RESIZE),
+        (f"{pool}.{place}", spec.location, (server.location,), Remedy.REPLACE),
+        (f"{pool}.image", spec.image, server.image, Remedy.REPLACE),
     )
-    for field, wanted, seen, remedy in fields:
-        if seen not in {"", wanted}:  # Hetzner's answer may lack what it has renamed
+    for field, wanted, names, remedy in fields:
+        seen = next(filter(None, names), "")
+        # What Hetzner's answer lacks is not compared, nor an id in the file where the answer has names only.
+        if seen and wanted not in names and not (wanted.isdecimal() and not any(map(str.isdecimal, names))):
             yield Difference(subject=spec.name, field=field, wanted=wanted, seen=seen, remedy=remedy)
 
 

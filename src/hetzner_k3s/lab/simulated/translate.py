@@ -35,6 +35,7 @@ def server(raw: Json) -> Server:
         status=_STATUSES.get(raw["status"], ServerStatus.OTHER),
         location=raw["location"]["name"],
         server_type=raw["server_type"]["name"],
+        image=tuple(str(raw["image"][key]) for key in ("name", "id") if raw["image"][key]),
         labels=dict(raw["labels"]),
         public_ipv4=ipv4 and ipv4["ip"],
         private_ips={net["network"]: net["ip"] for net in raw["private_net"]},
