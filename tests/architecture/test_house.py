@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import inspect
+import os
 import pkgutil
 import re
 import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from importlib import import_module
@@ -49,7 +51,9 @@ def test_the_import_contracts_hold(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_is_imported_is_declared_and_the_other_way_round() -> None:
     pytest.importorskip("deptry", reason="deptry is not installed here: scripts/setup brings what `dev` declares")
-    told = subprocess.run([ROOT / "scripts/dependencies", "--no-ansi"], capture_output=True, text=True, check=False)
+    beside = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    command = [str(ROOT / "scripts/dependencies"), "--no-ansi"]
+    told = subprocess.run(command, env=beside, capture_output=True, text=True, check=False)
     assert told.returncode == 0, told.stderr
 
 
