@@ -10,11 +10,12 @@ import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
+import google_crc32c
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hetzner_k3s.hosts.wal import UnreadableLog, crc32c, last_position
+from hetzner_k3s.hosts.wal import UnreadableLog, last_position
 from hetzner_k3s.model.host import LogPosition
 
 RECORDED = Path(__file__).parent / "recorded" / "etcd-3.5.16-five-puts.wal"
@@ -42,7 +43,7 @@ def segment(records: Sequence[tuple[int, bytes]], start: int = 0, room: int = 64
     """Build a segment as etcd's encoder does: the checksum record first, then these (type, data)."""
     out, crc = b"", start
     for kind, data in [(4, b""), *records]:
-        crc = crc32c(data, crc) if kind != 4 else crc
+        crc = google_crc32c.extend(crc, data) if kind != 4 else crc
         out += frame(b"\x08" + varint(kind) + b"\x10" + varint(crc) + b"\x1a" + varint(len(data)) + data)
     return out + bytes(room)
 
@@ -61,9 +62,14 @@ def test_what_etcd_wrote_is_read_as_etcd_told_it() -> None:
     assert last_position([RECORDED.read_bytes()]) == LogPosition(term=2, index=9)
 
 
-def test_the_checksum_is_castagnolis() -> None:
-    assert crc32c(b"123456789") == 0xE3069283
-    assert crc32c(b"6789", crc32c(b"12345")) == 0xE3069283
+def test_a_checksum_beyond_32_bits_is_cut_as_etcd_cuts_it() -> None:
+    """Its field is a uint32: Go's decoder drops what does not fit."""
+    wide = frame(b"\x08\x04\x10" + varint(7 << 32 | 9))
+    (_, record), *_ = entries((1, 1))
+    entered = (
+        b"\x08\x02\x10" + varint(7 << 32 | google_crc32c.extend(9, record)) + b"\x1a" + varint(len(record)) + record
+    )
+    assert last_position([wide + frame(entered) + bytes(64)]) == LogPosition(1, 1)
 
 
 @pytest.mark.parametrize(
