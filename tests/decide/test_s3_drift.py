@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tests.decide.lost import S3_SPEC
-from tests.decide.world import CREATE, MASTER1, MASTER2, MASTER3, SPEC, edit_facts, forecast, healthy, plan
+from tests.decide.world import MASTER1, MASTER2, MASTER3, SPEC, edit_facts, forecast, healthy, plan
 
-from hetzner_k3s import decide
 from hetzner_k3s.model.s3_settings import settings, settings_hash
 from hetzner_k3s.model.spec import ClusterSpec, S3Spec
 from hetzner_k3s.model.state import ClusterState
@@ -25,8 +24,7 @@ def having(state: ClusterState, s3: S3Spec | None, *names: str) -> ClusterState:
 
 
 def drifted(state: ClusterState, spec: ClusterSpec) -> list[str]:
-    told = decide.report(spec, state, CREATE, forecast(state, spec))
-    return [drift.subject for drift in told.drift if drift.code == "s3"]
+    return [one.subject for one in forecast(state, spec).differences if one.field == "datastore.etcd.s3_*"]
 
 
 def test_changed_keys_are_told_of_each_master_that_has_the_old_ones() -> None:
@@ -35,7 +33,9 @@ def test_changed_keys_are_told_of_each_master_that_has_the_old_ones() -> None:
     spec = replace(S3_SPEC, etcd=replace(S3_SPEC.etcd, s3=new))
     planned = plan(state, spec)
     assert planned.settled
-    assert any(note.startswith(f"config.yaml on {MASTER1}, {MASTER2} has other S3 settings") for note in planned.notes)
+    (sentence,) = planned.left_alone
+    assert sentence.startswith(f"datastore.etcd.s3_*: {MASTER1}, {MASTER2} have")
+    assert "another one" not in sentence
     assert drifted(state, spec) == [MASTER1, MASTER2]
 
 
@@ -43,7 +43,6 @@ def test_nothing_is_told_where_they_are_equal_or_nobody_has_any() -> None:
     names = S3_SPEC.master_names
     assert not drifted(having(healthy(S3_SPEC), S3, *names), S3_SPEC)
     assert not drifted(having(healthy(), None, *names), SPEC)
-    assert not any("S3" in note for note in plan(having(healthy(), None, *names)).notes)
 
 
 def test_settings_that_came_or_went_are_told() -> None:

@@ -116,6 +116,7 @@ DISK = {
     "config_agent_hash": "0a1b2c3d4e5f",
     "config_token_agent": False,
     "s3_hash": None,
+    "registries": "0123456789ab",
     "config": "a3ViZWxldC1hcmc6CiAgLSAiY2xvdWQtcHJvdmlkZXI9ZXh0ZXJuYWwiCmV0Y2Qtc25hcHNob3QtcmV0ZW50aW9uOiAyNAo=",
     "config_server": "https://10.0.0.3:6443",
     "agent_servers": '"10.0.0.3:6443","10.0.0.4:6443"',

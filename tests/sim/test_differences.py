@@ -6,21 +6,24 @@ import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
 from hetzner_k3s import decide
 from hetzner_k3s.act.lock import LockRequest
+from hetzner_k3s.decide.desired.keys import KEYS as COMPARISONS
 from hetzner_k3s.lab.simulated import faults, virtual_time
 from hetzner_k3s.model.difference import Difference, Remedy
 from hetzner_k3s.model.errors import ExitCode
+from hetzner_k3s.model.first_boot import FIELDS as FIRST_BOOT
 from hetzner_k3s.model.plan import Intent, Verb
+from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.spec import ClusterSpec, ComponentArgs, MasterSpec, PoolSpec
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.reconcile import Wish, look_ahead
 
-from .clusters import MASTER1, WORKER1, a_spec
+from .clusters import MASTER1, WORKER1, a_spec, with_s3
 from .story import Story, healthy, with_version
 from .tool import Told
 
@@ -75,8 +78,12 @@ def arguments(args: ComponentArgs) -> Change:
     return lambda spec: replace(spec, args=args)
 
 
+def network(**changes: Any) -> Change:
+    return lambda spec: replace(spec, kubernetes_network=replace(spec.kubernetes_network, **changes))
+
+
 ONE: Final = ("a=b",)
-KEYS: Final[dict[str, tuple[Change, Remedy, str]]] = {
+KEYS: dict[str, tuple[Change, Remedy, str]] = {
     "masters_pool.instance_type": (masters(type="cpx32"), Remedy.RESIZE, MASTER1),
     "masters_pool.locations": (masters(at="hel1"), Remedy.REPLACE, MASTER1),
     "worker_node_pools[].instance_type": (workers(type="cpx32"), Remedy.RESIZE, WORKER1),
@@ -130,6 +137,79 @@ KEYS: Final[dict[str, tuple[Change, Remedy, str]]] = {
         MASTER1,
     ),
 }
+
+
+def first_boot(**changes: Any) -> Change:
+    def boot(spec: ClusterSpec) -> ClusterSpec:
+        masters = tuple(replace(master, boot=replace(master.boot, **changes)) for master in spec.masters)
+        return replace(spec, masters=masters)
+
+    return boot
+
+
+KEYS |= {
+    "additional_packages": (first_boot(packages=("htop",)), Remedy.REPLACE, MASTER1),
+    "additional_pre_k3s_commands": (first_boot(pre_k3s_commands=("true",)), Remedy.REPLACE, MASTER1),
+    "additional_post_k3s_commands": (first_boot(post_k3s_commands=("true",)), Remedy.REPLACE, MASTER1),
+    "grow_root_partition_automatically": (first_boot(grow_root_partition=False), Remedy.REPLACE, MASTER1),
+    "addons.embedded_registry_mirror.private_registry_config": (
+        lambda spec: replace(spec, addons=replace(spec.addons, registries=Secret("mirrors: {}"))),
+        Remedy.RESTART,
+        WORKER1,
+    ),
+    "datastore.etcd.s3_*": (with_s3, Remedy.RESTART, MASTER1),
+    "networking.private_network.subnet": (
+        lambda spec: replace(spec, network=replace(spec.network, subnet="10.9.0.0/16")),
+        Remedy.FIXED,
+        "prod",
+    ),
+    "networking.cluster_cidr": (network(cluster_cidr="10.99.0.0/16"), Remedy.FIXED, "prod"),
+    "networking.service_cidr": (network(service_cidr="10.98.0.0/16"), Remedy.FIXED, "prod"),
+    "networking.cluster_dns": (network(cluster_dns="10.43.0.11"), Remedy.FIXED, "prod"),
+    "networking.cluster_domain": (network(cluster_domain="a.example"), Remedy.FIXED, "prod"),
+    "networking.cni.encryption": (network(encryption=False), Remedy.FIXED, "prod"),
+    "addons.embedded_registry_mirror.enabled": (
+        lambda spec: replace(spec, addons=replace(spec.addons, embedded_registry_mirror=False)),
+        Remedy.FIXED,
+        "prod",
+    ),
+    "addons.servicelb.enabled": (
+        lambda spec: replace(spec, addons=replace(spec.addons, servicelb=True)),
+        Remedy.FIXED,
+        "prod",
+    ),
+}
+
+
+REFUSED: Final = {
+    "datastore.external_datastore_endpoint",
+    "datastore.mode",
+    "include_instance_type_in_instance_name",
+    "networking.private_network.existing_network_name",
+}
+"""Keys whose change is refused, or finds another cluster: `tests/decide` has them."""
+
+NAMED_AS: Final = {
+    "create_load_balancer_for_the_kubernetes_api": "api_server_hostname",  # the certificate, told of below
+    "image": "masters_pool.image",
+    "networking.cni.flannel.disable_kube_proxy": "kube_proxy_args",
+}
+
+
+def named_as(key: str) -> str:
+    """Give the field by which a difference of a key is told."""
+    if key.startswith("datastore.etcd.s3_"):
+        return "datastore.etcd.s3_*"
+    bare = key.removeprefix("masters_pool.").removeprefix("worker_node_pools[].")
+    return NAMED_AS.get(key, bare if bare in FIRST_BOOT else key)
+
+
+def test_no_compared_key_is_missing_here() -> None:
+    compared = {key for key, how in COMPARISONS.items() if how.remedy not in {None, Remedy.APPLY}}
+    assert {named_as(key) for key in compared - REFUSED} == set(KEYS)
+    for field, (_, remedy, _) in KEYS.items():
+        told = {how.remedy for key, how in COMPARISONS.items() if named_as(key) == field}
+        assert told == {remedy}, field
 
 
 def test_a_cluster_that_was_just_made_has_no_difference(living: tuple[ClusterSpec, ClusterState]) -> None:

@@ -9,6 +9,7 @@ from hetzner_k3s.hosts.k3s_config import render_registries
 from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import Server, ServerOrder, ServerStatus
 from hetzner_k3s.model.errors import CloudConflict, CloudRefused, CloudUnavailable, NameTaken, OrderRefused
+from hetzner_k3s.model.first_boot import digits
 from hetzner_k3s.model.operations import Install, Probe
 from hetzner_k3s.model.spec import MasterSpec, WorkerSpec
 from hetzner_k3s.model.steps import CreateServer, InstallK3s
@@ -46,7 +47,7 @@ def _order(wanted: MasterSpec | WorkerSpec, context: Context, boot: HostKeyPair,
         server_type=wanted.instance_type,
         image=wanted.image,
         location=wanted.location,
-        labels={**naming.server_labels(spec.name, wanted.role), **keys},
+        labels={**naming.server_labels(spec.name, wanted.role), **keys, naming.LABEL_FIRST_BOOT: digits(wanted.boot)},
         ssh_key=key.id,
         network=network,
         placement_group=group.id if group else None,

@@ -13,6 +13,7 @@ from hetzner_k3s.model.identity import Phase
 
 KINDS: Final[tuple[Callable[[Basis], Iterator[Difference]], ...]] = (
     servers.bought_otherwise,
+    servers.booted_otherwise,
     servers.of_another_release,
     host_config.configured_otherwise,
     critical.cannot_change,

@@ -12,7 +12,6 @@ from hetzner_k3s.model import lookup
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.host import HostFacts
 from hetzner_k3s.model.report import Drift
-from hetzner_k3s.model.s3_settings import settings, settings_hash
 
 PROVIDER_ID: Final = "provider-id"
 
@@ -46,30 +45,6 @@ def server_lines(basis: Basis) -> Iterator[Drift]:
         if url and is_an_address(url) and host_of(url) not in living:
             saw = f"its config.yaml says `server: {url}`, and no master has that address"
             yield Drift(code="server-line", subject=server.name, saw=saw)
-
-
-def s3_settings(basis: Basis) -> Iterator[Drift]:
-    """Name the masters that copy snapshots with other S3 settings than the file's; k3s reads them when it starts."""
-    for name in _with_other_s3(basis):
-        yield Drift(code="s3", subject=name, saw="its config.yaml has other S3 settings than the file")
-
-
-def s3_told(basis: Basis) -> tuple[str, ...]:
-    """Tell of such masters, and what brings the settings there: nothing healthy is restarted for them."""
-    names = _with_other_s3(basis)
-    if not names:
-        return ()
-    return (
-        f"config.yaml on {', '.join(names)} has other S3 settings (datastore.etcd.s3_*) than the file. A running "
-        "master keeps its own: write them there (`etcd-s3-…`) and restart its k3s, one master after the other",
-    )
-
-
-def _with_other_s3(basis: Basis) -> list[str]:
-    s3 = basis.spec.etcd.s3
-    wanted = settings_hash(settings(s3)) if s3 else None
-    masters = ((m.name, m.facts.disk) for m in basis.plane.masters if m.facts and m.facts.server_unit.runs)
-    return [name for name, disk in masters if disk.config_present and disk.s3_hash != wanted]
 
 
 def provider_ids(basis: Basis) -> Iterator[Drift]:
@@ -107,7 +82,6 @@ DRIFTS: tuple[Callable[[Basis], Iterator[Drift]], ...] = (
     tokens,
     pins,
     server_lines,
-    s3_settings,
     provider_ids,
     wrong_clocks,
     raised_alarms,

@@ -95,6 +95,7 @@ def disk_facts(document: Document) -> DiskFacts:
         config_database=document.optional_text("config_database"),
         config_present=document.flag("config_present"),
         config=_config(document) if document.flag("config_present") else None,
+        registries=document.optional_text("registries"),
         s3_hash=document.optional_text("s3_hash"),
         agent_servers=tuple(listed),
     )

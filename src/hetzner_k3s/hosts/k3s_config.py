@@ -27,6 +27,7 @@ from hetzner_k3s.model.host_config import (
     component_args,
     kubelet_args,
     node_taints,
+    registries,
     snapshot_settings,
     tls_sans,
 )
@@ -101,7 +102,7 @@ def render_agent(
 
 def render_registries(spec: ClusterSpec) -> Secret:
     """Render `registries.yaml`: the file's own text, trimmed as 2.6 does, on every node, mirror or not."""
-    return Secret(f"{spec.addons.registries.reveal().strip()}\n")
+    return Secret(registries(spec))
 
 
 def _membership(token: Secret, server_url: str | None) -> dict[str, Value]:

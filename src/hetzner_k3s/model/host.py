@@ -78,7 +78,7 @@ class DiskFacts:
     (RECOVERY_FACTS.md 1.7), `config_database` tells the external database that it names from others. `agent_servers`
     are the addresses (with ports) of the masters that an agent has learned of. `config` are those keys of `config.yaml`
     that are compared with the file (`host_config.COMPARED`), each with its values, None where they could not be read.
-    `s3_hash` is what the S3 settings of
+    `registries` are the first 12 digits of the SHA-256 of `registries.yaml`. `s3_hash` is what the S3 settings of
     `config.yaml` are compared by (`s3_settings.settings_hash`), None where it has none.
     """
 
@@ -100,6 +100,7 @@ class DiskFacts:
     config_database: str | None = None
     config_present: bool = False
     config: Mapping[str, tuple[str, ...]] | None = None
+    registries: str | None = None
     s3_hash: str | None = None
     agent_servers: tuple[str, ...] = ()
 

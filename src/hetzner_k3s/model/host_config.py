@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Final
 
@@ -97,3 +98,13 @@ def node_taints(spec: ClusterSpec, node: MasterSpec | WorkerSpec) -> list[str]:
     """Return the taints that a Node registers with; masters keep workloads away unless the file wants them there."""
     own = [str(taint) for taint in node.taints]
     return [MASTER_TAINT, *own] if isinstance(node, MasterSpec) and not spec.schedule_workloads_on_masters else own
+
+
+def registries(spec: ClusterSpec) -> str:
+    """Return the text of `registries.yaml`, which may hold passwords."""
+    return f"{spec.addons.registries.reveal().strip()}\n"
+
+
+def registries_hash(spec: ClusterSpec) -> str:
+    """Return the digits by which a host's `registries.yaml` is compared, so that no password leaves it for that."""
+    return hashlib.sha256(registries(spec).encode()).hexdigest()[:12]

@@ -11,14 +11,17 @@ from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.contact import private_ip
 from hetzner_k3s.model.critical import critical_config
 from hetzner_k3s.model.difference import Difference, Remedy
+from hetzner_k3s.model.host import DiskFacts
 from hetzner_k3s.model.host_config import (
     MASTER_TAINT,
     HostAddresses,
     component_args,
     kubelet_args,
+    registries_hash,
     snapshot_settings,
     tls_sans,
 )
+from hetzner_k3s.model.s3_settings import settings, settings_hash
 from hetzner_k3s.model.spec import ClusterSpec, MasterSpec, WorkerSpec
 
 Config = Mapping[str, tuple[str, ...]]
@@ -37,6 +40,9 @@ _FIELDS: Final = {
 }
 """Where the file says what stands on a master under these keys."""
 
+REGISTRIES: Final = "addons.embedded_registry_mirror.private_registry_config"
+S3: Final = "datastore.etcd.s3_*"
+
 _PACKAGED: Final = {
     "traefik": "addons.traefik.enabled",
     "metrics-server": "addons.metrics_server.enabled",
@@ -50,10 +56,12 @@ def configured_otherwise(basis: Basis) -> Iterator[Difference]:
     for spec in basis.spec.servers():
         server = basis.server(spec.name)
         facts = basis.state.facts(server.id) if server is not None else None
-        if server is None or facts is None or facts.disk.config is None:
+        if server is None or facts is None or not (facts.server_unit.runs or facts.agent_unit.runs):
             continue
-        if facts.server_unit.runs or facts.agent_unit.runs:
+        if facts.disk.config is not None:
             yield from _of_host(basis, spec, server, facts.disk.config)
+        if facts.disk.config_present:
+            yield from _by_digits(basis.spec, spec, facts.disk)
 
 
 def _of_host(basis: Basis, spec: MasterSpec | WorkerSpec, server: Server, config: Config) -> Iterator[Difference]:
@@ -68,6 +76,20 @@ def _of_host(basis: Basis, spec: MasterSpec | WorkerSpec, server: Server, config
         yield from _arguments(basis.spec, spec.name, config)
         yield from _switches(basis.spec, spec.name, config)
         yield from _missing_names(basis, spec.name, addresses, config)
+
+
+def _by_digits(spec: ClusterSpec, node: MasterSpec | WorkerSpec, disk: DiskFacts) -> Iterator[Difference]:
+    """Compare what may hold passwords: it leaves no host, and is shown nowhere."""
+    s3 = spec.etcd.s3
+    differ = (
+        (REGISTRIES, disk.registries not in {None, registries_hash(spec)}),
+        (S3, isinstance(node, MasterSpec) and disk.s3_hash != (settings_hash(settings(s3)) if s3 else None)),
+    )
+    for field, is_so in differ:
+        if is_so:
+            yield Difference(
+                subject=node.name, field=field, wanted="others", seen="what it was started with", remedy=Remedy.RESTART
+            )
 
 
 def _arguments(spec: ClusterSpec, master: str, config: Config) -> Iterator[Difference]:

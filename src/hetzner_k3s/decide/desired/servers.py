@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from hetzner_k3s.decide.basis import Basis
+from hetzner_k3s.model import first_boot, naming
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.difference import Difference, Remedy
 from hetzner_k3s.model.spec import MasterSpec, ServerSpec, WorkerSpec
@@ -34,6 +35,22 @@ def _as_ordered(spec: MasterSpec | WorkerSpec, server: Server) -> Iterator[Diffe
         # What Hetzner's answer lacks is not compared, nor an id in the file where the answer has names only.
         if seen and wanted not in names and not (wanted.isdecimal() and not any(map(str.isdecimal, names))):
             yield Difference(subject=spec.name, field=field, wanted=wanted, seen=seen, remedy=remedy)
+
+
+def booted_otherwise(basis: Basis) -> Iterator[Difference]:
+    """Return which servers were made with other packages or commands; earlier releases left no word of theirs."""
+    for spec in basis.spec.servers():
+        server = basis.server(spec.name)
+        label = server.labels.get(naming.LABEL_FIRST_BOOT, "") if server is not None else ""
+        for field in first_boot.changed(spec.boot, label):
+            yield Difference(
+                subject=spec.name,
+                field=field,
+                wanted="something else",
+                seen="what it was made with",
+                remedy=Remedy.REPLACE,
+                because="it acts at a server's first boot; only a server that is made anew gets it",
+            )
 
 
 def of_another_release(basis: Basis) -> Iterator[Difference]:

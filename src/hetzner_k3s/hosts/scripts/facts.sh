@@ -135,6 +135,7 @@ disk_facts() {
     config_token_ca=''
     case $config_token in K10*::*) config_token_ca=${config_token#K10} && config_token_ca=${config_token_ca%%::*} ;; esac
     printf '"s3_hash":%s,"config":"%s",' "$(json_or_null "$(s3_hash)")" "$(compared_config)"
+    printf '"registries":%s,' "$(json_or_null "$(file_hash "${k3s_config%/*}/registries.yaml" | cut -c -12)")"
     printf '"passwd_hash":%s,' "$(json_or_null "$(password_hash "$(server_password)")")"
     printf '"token_hash":%s,"config_token_hash":%s,"config_token_ca":%s,"config_server":%s,' \
         "$(json_or_null "$(password_hash "$token")")" "$(json_or_null "$(password_hash "$config_token")")" \

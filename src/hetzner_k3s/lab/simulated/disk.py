@@ -64,6 +64,7 @@ class Disk:
     k3s_version: str | None = None
     units: dict[K3sRole, bool] = field(default_factory=dict)
     config: str | None = None
+    registries: str | None = None
     agent_environment: dict[str, str] = field(default_factory=dict)
     unit_flag: str = ""
     """`--cluster-init` or `--server` where a master's unit is of 2.x: its flags in it, and the token bare beside it."""
@@ -162,6 +163,7 @@ class Disk:
             config_database=_database_of(document),
             config_present=self.config is not None,
             config=None if self.config is None else _compared(document),
+            registries=None if self.registries is None else hashlib.sha256(self.registries.encode()).hexdigest()[:12],
             s3_hash=_s3_hash(document),
             agent_servers=tuple(f"{address}:6443" for address in self.agent_servers),
         )

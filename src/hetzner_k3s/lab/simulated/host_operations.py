@@ -85,6 +85,7 @@ async def _rotate_host_key(host: Host, operation: RotateHostKey, _: HostKeyKind)
 async def _install(host: Host, operation: Install, _: HostKeyKind) -> Done:
     host.disk.units.setdefault(operation.role, False)
     host.install_unit(operation.role)
+    host.disk.registries = operation.registries
     ends = host.site.now() + _DOWNLOAD_WITHIN
     while host.disk.k3s_version is None and host.site.now() < ends:
         await host.changed(ends - host.site.now())
