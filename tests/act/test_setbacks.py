@@ -25,11 +25,15 @@ from hetzner_k3s.model.steps import CreateServer, InstallK3s, Step, WipeJoiner
 _NO = Fate.DID_NOT_HAPPEN
 
 
+def _bought(name: str) -> CreateServer:
+    return CreateServer(target=name, server_type="cpx22", image="debian-13", location="fsn1", placement_group=None)
+
+
 def _planned(step: Step) -> PlannedStep:
     return PlannedStep(step=step, scope=Scope.WORKER, reason=Reason.MISSING, because="the file asks for it")
 
 
-BUY_A, BUY_B = (_planned(CreateServer(target=name)) for name in ("a", "b"))
+BUY_A, BUY_B = (_planned(_bought(name)) for name in ("a", "b"))
 INSTALL = _planned(InstallK3s(target="c", server_id=3, role=K3sRole.AGENT, version="v1"))
 ALL = (BUY_A, BUY_B, INSTALL)
 

@@ -57,7 +57,7 @@ def test_the_status_of_nothing_is_pending(invoke: Invoke) -> None:
     assert ended.code == 3
     assert ended.out.splitlines()[0] == "prod: not born yet"
     assert ended.out.count("absent") == 3
-    assert "create server master1, master2, master3" in ended.err
+    assert "create server master2 (cpx22 in hel1, ubuntu-24.04)" in ended.err
 
 
 @pytest.mark.usefixtures("hetzner")

@@ -38,6 +38,12 @@ from hetzner_k3s.model.steps import Step
 from hetzner_k3s.model.version import K3sVersion
 
 
+def _bought(name: str) -> steps.CreateServer:
+    return steps.CreateServer(
+        target=name, server_type="cpx22", image="debian-13", location="fsn1", placement_group=None
+    )
+
+
 def planned(step: Step, because: str, reason: Reason = Reason.LOST) -> PlannedStep:
     return PlannedStep(step=step, scope=Scope.CONTROL_PLANE, reason=reason, because=because)
 
@@ -45,8 +51,8 @@ def planned(step: Step, because: str, reason: Reason = Reason.LOST) -> PlannedSt
 REPAIR = (
     (planned(steps.SaveSnapshot(target="pre-repair-1", via=2), "nothing is removed before a snapshot"),),
     (
-        planned(steps.CreateServer(target="prod-master1"), "its server is gone"),
-        planned(steps.CreateServer(target="prod-pool-small-worker1"), "its server is gone"),
+        planned(_bought("prod-master1"), "its server is gone"),
+        planned(_bought("prod-pool-small-worker1"), "its server is gone"),
     ),
     (
         planned(
@@ -63,7 +69,7 @@ def test_the_plan_says_why() -> None:
     assert "\n".join(plan_lines("prod", REPAIR)) == snapshot("""\
   1. save snapshot pre-repair-1
        because nothing is removed before a snapshot
-  2. create server master1, pool-small-worker1
+  2. create server master1, pool-small-worker1 (cpx22 in fsn1, debian-13)
        because its server is gone
   3. remove etcd member of master1
        because its server is gone and two of three voters are healthy\
@@ -71,9 +77,9 @@ def test_the_plan_says_why() -> None:
 
 
 def test_a_wave_of_many_is_one_line() -> None:
-    wave = [planned(steps.CreateServer(target=f"prod-pool-a-worker{i}"), "the file asks for it") for i in range(1, 501)]
+    wave = [planned(_bought(f"prod-a-w{i}"), "the file asks for it") for i in range(1, 501)]
     assert "\n".join(plan_lines("prod", [wave])) == snapshot("""\
-  1. create server pool-a-worker1, pool-a-worker2, pool-a-worker3, pool-a-worker4, pool-a-worker5 and 495 more
+  1. create server a-w1, a-w2, a-w3, a-w4, a-w5 and 495 more (cpx22 in fsn1, debian-13)
        because the file asks for it\
 """)
 

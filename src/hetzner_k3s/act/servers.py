@@ -11,7 +11,6 @@ from hetzner_k3s.model.cloud import Server, ServerOrder, ServerStatus
 from hetzner_k3s.model.errors import CloudConflict, CloudRefused, CloudUnavailable, NameTaken, OrderRefused
 from hetzner_k3s.model.first_boot import digits
 from hetzner_k3s.model.operations import Install, Probe
-from hetzner_k3s.model.spec import MasterSpec, WorkerSpec
 from hetzner_k3s.model.steps import CreateServer, InstallK3s
 from hetzner_k3s.ports import HostKeyPair
 
@@ -28,25 +27,25 @@ async def create_server(step: CreateServer, context: Context) -> Outcome:
     """
     context.say(step.target, "asking for the server")
     boot, final = context.ports.host_keys.generate(), context.ports.host_keys.generate()
-    server = await _ask_or_adopt(_order(context.wanted(step.target), context, boot, final), context)
+    server = await _ask_or_adopt(_order(step, context, boot, final), context)
     if server.labels.get(naming.LABEL_HOST_KEY) == final.label:
         context.key_ring.final[step.target] = final
     context.say(step.target, "is up")
     return Outcome((server,))
 
 
-def _order(wanted: MasterSpec | WorkerSpec, context: Context, boot: HostKeyPair, final: HostKeyPair) -> ServerOrder:
-    view, spec = context.state.view, context.spec
+def _order(step: CreateServer, context: Context, boot: HostKeyPair, final: HostKeyPair) -> ServerOrder:
+    view, spec, wanted = context.state.view, context.spec, context.wanted(step.target)
     keys = {naming.LABEL_BOOT_KEY: boot.label, naming.LABEL_HOST_KEY: final.label}
     network, key = context.network_id(), lookup.ssh_key(spec, view)
-    group = lookup.placement_group(wanted.placement_group, view) if wanted.placement_group else None
+    group = lookup.placement_group(step.placement_group, view) if step.placement_group else None
     if network is None or key is None:
-        raise LookupError(f"{wanted.name} was planned before its network and its SSH key")
+        raise LookupError(f"{step.target} was planned before its network and its SSH key")
     return ServerOrder(
-        name=wanted.name,
-        server_type=wanted.instance_type,
-        image=wanted.image,
-        location=wanted.location,
+        name=step.target,
+        server_type=step.server_type,
+        image=step.image,
+        location=step.location,
         labels={**naming.server_labels(spec.name, wanted.role), **keys, naming.LABEL_FIRST_BOOT: digits(wanted.boot)},
         ssh_key=key.id,
         network=network,

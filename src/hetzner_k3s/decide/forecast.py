@@ -31,6 +31,7 @@ from hetzner_k3s.decide import (
     workers,
 )
 from hetzner_k3s.decide.awaited import come_true
+from hetzner_k3s.decide.purchase import purchase
 from hetzner_k3s.decide.rules import plan
 from hetzner_k3s.model.plan import Forecast, Intent, Plan, PlannedStep
 from hetzner_k3s.model.spec import ClusterSpec
@@ -98,7 +99,7 @@ def forecast(spec: ClusterSpec, state: ClusterState, intent: Intent) -> Forecast
 
     The first wave's waits, refusals and notes are the plan's own.
     """
-    first = plan(spec, state, intent)
+    first, beginning = plan(spec, state, intent), state
     intent = replacement.bound(spec, state, intent)
     waves: list[tuple[PlannedStep, ...]] = []
     current = first
@@ -115,6 +116,7 @@ def forecast(spec: ClusterSpec, state: ClusterState, intent: Intent) -> Forecast
         notes=first.notes,
         degraded=first.degraded,
         differences=first.differences,
+        purchase=purchase(beginning, (planned for wave in waves for planned in wave)),
     )
 
 

@@ -73,12 +73,22 @@ def _next_step(basis: Basis, spec: MasterSpec | WorkerSpec, server: Server | Non
         may_order = server is not None or can_order(basis, spec)
         understood = _understood(basis) or restore.awaits_server(basis, spec.name)
         understood = understood or database_access.awaits_server(basis, spec.name)
-        return CreateServer(target=spec.name) if may_order and understood else None
+        return _order(spec) if may_order and understood else None
     if stage in {Stage.BOOTING, Stage.UNSECURED}:
         return SecureHost(target=server.name, server_id=server.id)
     if stage is Stage.BARE:
         return InstallK3s(target=server.name, server_id=server.id, role=_role(spec), version=running_version(basis))
     return None
+
+
+def _order(spec: MasterSpec | WorkerSpec) -> CreateServer:
+    return CreateServer(
+        target=spec.name,
+        server_type=spec.instance_type,
+        image=spec.image,
+        location=spec.location,
+        placement_group=spec.placement_group,
+    )
 
 
 def _understood(basis: Basis) -> bool:

@@ -8,11 +8,16 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """The sale of a server type in a location: `available` is the stock of this moment, `ends` an ISO date or None."""
+    """The sale of a server type in a location.
+
+    `available` is the stock of this moment, `ends` an ISO date or None; `monthly` is the net price of a month in the
+    project's currency, None where it was not told.
+    """
 
     location: str
     available: bool = True
     ends: str | None = None
+    monthly: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -188,6 +188,19 @@ class Plan:
 StepKey = tuple[str, str]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Purchase:
+    """What a way does to the number of servers, and to the bill of a month.
+
+    `monthly` is the net price of what is bought less that of what is deleted, None where a price was not told.
+    """
+
+    created: int = 0
+    replaced: int = 0
+    deleted: int = 0
+    monthly: float | None = 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class Forecast:
     """The whole way as predicted, wave by wave; `refusals` are the first wave's."""
@@ -198,6 +211,7 @@ class Forecast:
     notes: tuple[str, ...]
     degraded: tuple[str, ...] = ()
     differences: tuple[Difference, ...] = ()
+    purchase: Purchase = Purchase()
 
     @property
     def left_alone(self) -> tuple[str, ...]:

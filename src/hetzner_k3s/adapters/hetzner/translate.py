@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
@@ -181,13 +182,25 @@ def assortment(
 
 
 def _server_type(raw: Document) -> ServerType:
-    offers = tuple(map(_offer, raw.children_or_none("locations") or raw.children("prices")))
+    prices = {price.text("location"): _monthly(price) for price in raw.children_or_none("prices")}
+    offers = tuple(_offer(sold, prices) for sold in raw.children_or_none("locations") or raw.children("prices"))
     return ServerType(id=raw.whole("id"), name=raw.text("name"), architecture=raw.text("architecture"), offers=offers)
 
 
-def _offer(raw: Document) -> Offer:
+def _monthly(price: Document) -> float | None:
+    """Read a price, None where it is no number: only the bill of a plan hangs on it."""
+    try:
+        value = float(price.child_or_empty("price_monthly").text_or("net"))
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _offer(raw: Document, prices: Mapping[str, float | None]) -> Offer:
+    location = raw.text("location" if "price_hourly" in raw else "name")
     return Offer(
-        location=raw.text("location" if "price_hourly" in raw else "name"),
+        location=location,
+        monthly=prices.get(location),
         available=raw.flag_or("available", True),
         ends=raw.child_or_empty("deprecation").optional_text("unavailable_after"),
     )

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hetzner_k3s.cli.render.plan import first_aid_lines, left_alone_lines, plan_lines, refusal_lines, wait_lines
+from hetzner_k3s.cli.render.plan import (
+    first_aid_lines,
+    left_alone_lines,
+    plan_lines,
+    purchase_lines,
+    refusal_lines,
+    wait_lines,
+)
 from hetzner_k3s.cli.render.progress import Progress
 from hetzner_k3s.cli.render.words import verb
 from hetzner_k3s.model.errors import ProductError
@@ -33,7 +40,8 @@ class Teller:
                 self._write(f"note: {note}")
             for line in left_alone_lines(forecast):
                 self._write(line)
-            for line in (*plan_lines(self._cluster, forecast.waves), *wait_lines(forecast.waits)):
+            way = (*plan_lines(self._cluster, forecast.waves), *purchase_lines(forecast.purchase))
+            for line in (*way, *wait_lines(forecast.waits)):
                 self._write(line)
             for line in first_aid_lines(forecast):
                 self._write(line)

@@ -7,8 +7,8 @@ from dataclasses import asdict
 
 from hetzner_k3s.cli.render.words import short, verb
 from hetzner_k3s.model.difference import left_as_it_is
-from hetzner_k3s.model.plan import Forecast, PlannedStep, Refusal, Wait
-from hetzner_k3s.model.steps import Step
+from hetzner_k3s.model.plan import Forecast, PlannedStep, Purchase, Refusal, Wait
+from hetzner_k3s.model.steps import CreateServer, Step
 
 _NAMED = 5
 """How many targets of one kind are named; a wave of 500 workers is one line."""
@@ -19,6 +19,7 @@ def forecast_lines(cluster: str, forecast: Forecast) -> Iterator[str]:
     yield from (f"note: {note}" for note in forecast.notes)
     yield from left_alone_lines(forecast)
     yield from plan_lines(cluster, forecast.waves)
+    yield from purchase_lines(forecast.purchase)
     yield from wait_lines(forecast.waits)
     yield from first_aid_lines(forecast)
     yield from refusal_lines(forecast.refusals)
@@ -26,6 +27,16 @@ def forecast_lines(cluster: str, forecast: Forecast) -> Iterator[str]:
         yield (
             f"{cluster}: nothing else to do" if forecast.left_alone else f"{cluster} is as the file says: nothing to do"
         )
+
+
+def purchase_lines(purchase: Purchase) -> Iterator[str]:
+    """Render how many servers come and go, and what that makes of the bill; nothing where none do."""
+    if not (purchase.created or purchase.replaced or purchase.deleted):
+        return
+    unknown = purchase.monthly is None
+    bill = "not known" if unknown else f"{purchase.monthly:+.2f} (net, as Hetzner lists it)"
+    counts = f"{purchase.created} to create, {purchase.replaced} to replace, {purchase.deleted} to delete"
+    yield f"servers: {counts}; price of a month {bill}"
 
 
 def left_alone_lines(forecast: Forecast) -> Iterator[str]:
@@ -45,6 +56,7 @@ def forecast_rows(forecast: Forecast) -> dict[str, object]:
             "reason": planned.reason.value,
             "because": planned.because,
             "consent": planned.consent,
+            **_bought(planned.step),
         }
         for number, wave in enumerate(forecast.waves, start=1)
         for planned in wave
@@ -56,6 +68,7 @@ def forecast_rows(forecast: Forecast) -> dict[str, object]:
         "waits": waits,
         "refusals": refusals,
         "notes": list(forecast.notes),
+        "servers": asdict(forecast.purchase),
         "degraded": list(forecast.degraded),
         "differences": [{**asdict(one), "remedy": one.remedy.value} for one in forecast.differences],
     }
@@ -72,6 +85,17 @@ def _refusal_row(refusal: Refusal) -> dict[str, object]:
         "why": refusal.why,
         "you_can": refusal.you_can,
         "settings": settings,
+    }
+
+
+def _bought(step: Step) -> dict[str, object]:
+    if not isinstance(step, CreateServer):
+        return {}
+    return {
+        "server_type": step.server_type,
+        "image": step.image,
+        "location": step.location,
+        "placement_group": step.placement_group,
     }
 
 
@@ -98,10 +122,15 @@ def _reason(planned: PlannedStep) -> str:
 
 
 def _sentences(cluster: str, steps: Iterable[Step]) -> Iterator[str]:
-    groups: dict[str, list[str]] = {}
+    groups: dict[tuple[str, str], list[str]] = {}
     for step in steps:
-        groups.setdefault(verb(step), []).append(short(step.target, cluster))
-    return (f"{words} {_listed(targets)}" for words, targets in groups.items())
+        groups.setdefault((verb(step), _detail(step)), []).append(short(step.target, cluster))
+    return (f"{words} {_listed(targets)}{detail}" for (words, detail), targets in groups.items())
+
+
+def _detail(step: Step) -> str:
+    """Say what is bought."""
+    return f" ({step.server_type} in {step.location}, {step.image})" if isinstance(step, CreateServer) else ""
 
 
 def _listed(targets: Sequence[str]) -> str:

@@ -170,9 +170,11 @@ def assortment(types: Sequence[Json], locations: Sequence[Json], images: Mapping
 
 
 def _server_type(raw: Json) -> ServerType:
+    prices = {price["location"]: float(price["price_monthly"]["net"]) for price in raw["prices"]}
     offers = tuple(
         Offer(
             location=sold["name"],
+            monthly=prices.get(sold["name"]),
             available=sold["available"],
             ends=sold["deprecation"] and sold["deprecation"]["unavailable_after"],
         )

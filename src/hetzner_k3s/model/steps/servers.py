@@ -9,9 +9,16 @@ from hetzner_k3s.model.operations import K3sRole
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateServer:
-    """Ask for the server `target`, adopt it when it is there already, and wait until it runs."""
+    """Ask for the server `target`, adopt it when it is there already, and wait until it runs.
+
+    What is bought stands here, so that what was shown is what is asked for (law 10): `placement_group` is a name.
+    """
 
     target: str
+    server_type: str
+    image: str
+    location: str
+    placement_group: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
