@@ -21,6 +21,7 @@ from hetzner_k3s.model.cloud import (
 from hetzner_k3s.model.contact import HostKeyPair as HostKeyPair  # noqa: PLC0414  re-exported: HostKeys makes it
 from hetzner_k3s.model.contact import HostTarget
 from hetzner_k3s.model.kube import BeforeStart, KubeView, Leaving, NodeLoad, Pod, TokenGrant
+from hetzner_k3s.model.node_labels import NodeChange
 from hetzner_k3s.model.operations import Done, Operation, ReceiveSnapshot
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.snapshots import StoredSnapshot
@@ -197,8 +198,14 @@ class Kube(Protocol):
         """Delete the Secret `kube-system/<name>.node-password.k3s` if it is there."""
         ...
 
-    async def annotate_node(self, master: HostTarget, name: str, annotations: Mapping[str, str]) -> None:
-        """Set annotations on a Node."""
+    async def annotate_node(
+        self, master: HostTarget, name: str, annotations: Mapping[str, str], labels: Mapping[str, str]
+    ) -> None:
+        """Set annotations and labels on a Node."""
+        ...
+
+    async def label_node(self, master: HostTarget, name: str, uid: str, change: NodeChange) -> None:
+        """Change labels and taints of a Node if it still has this UID, and note there which are ours."""
         ...
 
     async def last_heartbeat(self, master: HostTarget, name: str) -> str | None:

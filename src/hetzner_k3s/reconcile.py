@@ -46,6 +46,7 @@ from hetzner_k3s.model.steps import (
     InstallK3s,
     JoinWorker,
     KeepSnapshot,
+    LabelNode,
     PinCa,
     PointWorker,
     PowerOn,
@@ -372,6 +373,8 @@ def _focus(done: list[PlannedStep], state: ClusterState) -> Focus:
         step = planned.step
         if isinstance(step, PowerOn):
             hosts |= {step.server_id, *_masters(state)}
+            kube = True
+        elif isinstance(step, LabelNode):
             kube = True
         elif isinstance(step, SecureHost | InstallK3s):
             hosts.add(step.server_id)

@@ -27,6 +27,7 @@ from hetzner_k3s.model.contact import HostTarget
 from hetzner_k3s.model.documents import Document, Malformed
 from hetzner_k3s.model.errors import DeadlineExceeded, KubeError, OperationFailed
 from hetzner_k3s.model.kube import KubeNode, KubeView, Leaving, NodeLoad, Pod
+from hetzner_k3s.model.node_labels import NodeChange, NodeKeys
 from hetzner_k3s.model.operations import Operation
 from hetzner_k3s.model.secrets import Secret
 
@@ -35,6 +36,7 @@ pytestmark = pytest.mark.usefixtures("no_collection")
 MASTER = HostTarget(server_id=1, name="m1", address="127.0.0.1", port=22, keys={})
 ADMIN = AdminKubeconfig(ca="YQ==", certificate="YQ==", key=Secret("YQ=="))
 FEW = settings(max_examples=8, deadline=None)
+CHANGE = NodeChange(labels={"a": "b", "c": None}, taints={"d:NoExecute": "e"}, ours=NodeKeys())
 POD = Pod(namespace="default", name="web", uid="1", controller=None)
 
 
@@ -76,7 +78,8 @@ CALLS: dict[str, Callable[[K3sApi], Coroutine[Any, Any, Any]]] = {
     "load_of": lambda k: k.load_of(MASTER, "n1"),
     "last_heartbeat": lambda k: k.last_heartbeat(MASTER, "n1"),
     "evict": lambda k: k.evict(MASTER, POD),
-    "annotate_node": lambda k: k.annotate_node(MASTER, "n1", {"a": "b"}),
+    "annotate_node": lambda k: k.annotate_node(MASTER, "n1", {"a": "b"}, {}),
+    "label_node": lambda k: k.label_node(MASTER, "n1", "1", CHANGE),
     "mark_leaving": lambda k: k.mark_leaving(MASTER, "n1", Leaving.CORDONED),
     "delete_node": lambda k: k.delete_node(MASTER, "n1", "1"),
     "drop_node": lambda k: k.drop_node(MASTER, "n1", "1"),

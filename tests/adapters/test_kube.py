@@ -33,6 +33,7 @@ from hetzner_k3s.lab.simulated.virtual_time import LoopClock
 from hetzner_k3s.model.contact import HostTarget
 from hetzner_k3s.model.errors import DeadlineExceeded, KubeError
 from hetzner_k3s.model.kube import UNINITIALIZED, BeforeStart, Credentials, Leaving, Pod
+from hetzner_k3s.model.node_labels import NodeChange, NodeKeys
 from hetzner_k3s.model.operations import Operation
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.ports import Clock
@@ -70,6 +71,8 @@ def with_api(
     refuses: Callable[[web.BaseRequest], int | None] = lambda _: None,
     clock: Clock | None = None,
     born: datetime.timedelta = datetime.timedelta(),
+    *,
+    between: Callable[[web.BaseRequest, Store], Awaitable[None]] | None = None,
 ) -> None:
     """Serve the lab's API on a free port, and hand the adapter to a test.
 
@@ -77,6 +80,7 @@ def with_api(
         tmp_path, test, clock: where, to whom, and on whose time.
         refuses: gives a status in place of the API.
         born: when its CA was made, from now.
+        between: what happens before the API answers.
     """
 
     async def run() -> None:
@@ -94,6 +98,8 @@ def with_api(
 
         async def handle(request: web.BaseRequest) -> web.StreamResponse:
             status = refuses(request)
+            if between is not None:
+                await between(request, store)
             return await face.handle(request) if status is None else web.Response(status=status)
 
         runner = web.ServerRunner(web.Server(handle))
@@ -169,6 +175,87 @@ def test_a_node_is_cordoned_with_a_note_and_taken_back(tmp_path: Path) -> None:
             assert node is not None
             assert node.leaving is stage
         assert "unschedulable" not in (await store.get(NODES, NODE))["spec"]
+
+    with_api(tmp_path, test)
+
+
+async def _marks(store: Store) -> tuple[Obj, list[Obj]]:
+    found = await store.get(NODES, NODE)
+    return found["metadata"]["labels"], found["spec"].get("taints", [])
+
+
+async def _uid(store: Store) -> str:
+    return str((await store.get(NODES, NODE))["metadata"]["uid"])
+
+
+def test_labels_and_taints_are_set_and_taken_away_and_others_stay(tmp_path: Path) -> None:
+    async def test(api: K3sApi, store: Store) -> None:
+        theirs = {"key": "gone", "effect": "NoExecute", "timeAdded": "2026-11-28T19:27:45Z"}
+        old = {"labels": {"by-hand": "1", "old": "1"}}, {"taints": [theirs, {"key": "old", "effect": "NoSchedule"}]}
+        await store.change(
+            NODES, NODE, "", lambda o: o | {"metadata": o["metadata"] | old[0], "spec": o["spec"] | old[1]}
+        )
+        ours = NodeKeys(labels=frozenset({"tier"}), taints=frozenset({"gpu:NoSchedule"}))
+        change = NodeChange(
+            labels={"tier": "web", "old": None}, taints={"gpu:NoSchedule": "yes", "old:NoSchedule": None}, ours=ours
+        )
+        await api.label_node(MASTER, NODE, await _uid(store), change)
+        labels, taints = await _marks(store)
+        assert {key: value for key, value in labels.items() if "/" not in key} == {"by-hand": "1", "tier": "web"}
+        assert taints == [theirs, {"key": "gpu", "value": "yes", "effect": "NoSchedule"}]
+        node = (await api.view(MASTER)).node(NODE)
+        assert node is not None
+        assert node.applied == ours
+        assert node.taints == {"gone:NoExecute": "", "gpu:NoSchedule": "yes"}
+
+    with_api(tmp_path, test)
+
+
+def test_taints_of_somebody_who_is_faster_are_not_overwritten(tmp_path: Path) -> None:
+    """Taints are one list to Kubernetes: written as it was read, it would undo what came in between."""
+    patches: list[Store] = []
+    theirs = {"key": "theirs", "effect": "NoSchedule"}
+
+    async def between(request: web.BaseRequest, store: Store) -> None:
+        if request.method == "PATCH" and not patches:
+            patches.append(store)
+            await store.change(NODES, NODE, "", lambda old: old | {"spec": old["spec"] | {"taints": [theirs]}})
+
+    async def test(api: K3sApi, store: Store) -> None:
+        change = NodeChange(labels={}, taints={"gpu:NoSchedule": "yes"}, ours=NodeKeys())
+        await api.label_node(MASTER, NODE, await _uid(store), change)
+        assert patches
+        assert (await _marks(store))[1] == [theirs, {"key": "gpu", "value": "yes", "effect": "NoSchedule"}]
+
+    with_api(tmp_path, test, between=between)
+
+
+def test_another_node_of_the_name_is_not_labelled(tmp_path: Path) -> None:
+    async def test(api: K3sApi, store: Store) -> None:
+        before = await store.get(NODES, NODE)
+        await api.label_node(MASTER, NODE, "another", NodeChange(labels={"a": "b"}, taints={}, ours=NodeKeys()))
+        await api.label_node(MASTER, "nobody", "another", NodeChange(labels={"a": "b"}, taints={}, ours=NodeKeys()))
+        assert await store.get(NODES, NODE) == before
+
+    with_api(tmp_path, test)
+
+
+def test_a_note_that_a_kubelet_wrote_is_not_believed(tmp_path: Path) -> None:
+    """It could name the taint that keeps pods off its own Node, and we would take that away for it."""
+
+    async def test(api: K3sApi, store: Store) -> None:
+        ours = NodeKeys(labels=frozenset({"tier"}))
+        await api.label_node(MASTER, NODE, await _uid(store), NodeChange(labels={}, taints={}, ours=ours))
+        for text, expected in (
+            ('{"labels":["tier"],"taints":[]}', ours),
+            ('{"labels":["tier"],"taints":["quarantine:NoExecute"]}', None),
+            ("{", None),
+            (" " * 40_000, None),
+        ):
+            await api.annotate_node(MASTER, NODE, {"hetzner-k3s/applied": text}, {})
+            node = (await api.view(MASTER)).node(NODE)
+            assert node is not None
+            assert node.applied == expected
 
     with_api(tmp_path, test)
 

@@ -102,6 +102,7 @@ WAYS: dict[str, tuple[ClusterState, ClusterSpec, Intent]] = {
         SPEC,
         CREATE,
     ),
+    "a master without its taint": (edit_node(healthy(), MASTER1, lambda n: replace(n, taints={})), SPEC, CREATE),
     "a deletion": (healthy(), SPEC, DELETE),
     "a restore": (to_restore(), S3_SPEC, restoring()),
     "a restore from a file": (naming_a_file(all_lost(ONE_MASTER), HELD_FILE), ONE_MASTER, FROM_FILE),

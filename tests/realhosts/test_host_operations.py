@@ -273,7 +273,7 @@ def _the_api_through_the_forward(bench: Workbench, master: Bench) -> None:
         kube, target = bench.kube, master.target
         await kube.wait_node_ready(target, "demo-master1", 60)
         await kube.apply(target, [manifest("ConfigMap", "hetzner-k3s", data={"lineage": "abc"})])
-        await kube.annotate_node(target, "demo-master1", {"hetzner-k3s/server-id": str(master.server.id)})
+        await kube.annotate_node(target, "demo-master1", {"hetzner-k3s/server-id": str(master.server.id)}, {})
         view = await kube.view(target)
         node = view.node("demo-master1")
         assert node is not None

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
-from hetzner_k3s.act import birth_record, journal, k3s, witnesses
+from hetzner_k3s.act import birth_record, journal, k3s, node_labels, witnesses
 from hetzner_k3s.act.context import Context, LabelChange, Outcome
 from hetzner_k3s.act.labels import merge, take_off
 from hetzner_k3s.act.tokens import cluster_tokens
@@ -189,7 +189,7 @@ async def mark_member(step: MarkMember, context: Context) -> Outcome:
         await context.ports.hosts.perform(context.target_of(server), point)
     await _write_lineage(context, via, step)
     await context.ports.kube.wait_node_ready(via, step.target, _NODE_WITHIN)
-    await context.ports.kube.annotate_node(via, step.target, {naming.ANNOTATION_SERVER_ID: str(server.id)})
+    await node_labels.record(context, via, server)
     return Outcome(labels=(change,))
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-from hetzner_k3s.act import k3s
+from hetzner_k3s.act import k3s, node_labels
 from hetzner_k3s.act.context import Context, Outcome
 from hetzner_k3s.act.drain import still_empty
 from hetzner_k3s.act.tokens import cluster_tokens
-from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.contact import HostTarget
 from hetzner_k3s.model.kube import BeforeStart
@@ -60,7 +59,7 @@ async def join_worker(step: JoinWorker, context: Context) -> Outcome:
         await context.ports.hosts.perform(target, StopK3s(role=K3sRole.AGENT, fence=context.fence))
     await k3s.start(context, target, K3sRole.AGENT)
     await _node_ready(context, target, via, before)
-    await context.ports.kube.annotate_node(via, step.target, {naming.ANNOTATION_SERVER_ID: str(server.id)})
+    await node_labels.record(context, via, server)
     context.say(step.target, "is Ready")
     return Outcome()
 

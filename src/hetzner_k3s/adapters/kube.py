@@ -21,6 +21,7 @@ from hetzner_k3s.model.contact import HostTarget
 from hetzner_k3s.model.documents import Document, Malformed
 from hetzner_k3s.model.errors import DeadlineExceeded, Fate, HostError, KubeError
 from hetzner_k3s.model.kube import BeforeStart, KubeView, Leaving, NodeLoad
+from hetzner_k3s.model.node_labels import NodeChange
 from hetzner_k3s.model.operations import ReadSecret, SecretKind
 from hetzner_k3s.ports import Clock, Hosts
 
@@ -132,14 +133,28 @@ class K3sApi:
 
         await self._persist(master, delete, f"delete the node password of {name}")
 
-    async def annotate_node(self, master: HostTarget, name: str, annotations: Mapping[str, str]) -> None:
-        """Set annotations on a Node."""
-        patch = {"metadata": {"annotations": dict(annotations)}}
+    async def annotate_node(
+        self, master: HostTarget, name: str, annotations: Mapping[str, str], labels: Mapping[str, str]
+    ) -> None:
+        """Set annotations and labels on a Node."""
+        patch = {"metadata": {"annotations": dict(annotations), "labels": dict(labels)}}
 
         async def annotate(session: Session) -> None:
             await _patch_node(session, name, patch)
 
         await self._persist(master, annotate, f"annotate Node {name}")
+
+    async def label_node(self, master: HostTarget, name: str, uid: str, change: NodeChange) -> None:
+        """Read the Node and patch that very version of it; where somebody else was faster, read it again."""
+        path = path_of("nodes", name)
+
+        async def label(session: Session) -> None:
+            found = await session.find(path)
+            if found is not None and kube_objects.node(found).uid == uid:
+                patch = kube_objects.relabelled(found, change)
+                await session.send("PATCH", path, patch, MERGE, {"fieldManager": _OURS})
+
+        await self._persist(master, label, f"set labels and taints of Node {name}")
 
     async def last_heartbeat(self, master: HostTarget, name: str) -> str | None:
         """Read when a Node's lease was last renewed."""

@@ -10,6 +10,7 @@ from typing import Final
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.documents import Document, Malformed, server_number
 from hetzner_k3s.model.kube import UNINITIALIZED, Credentials, KubeNode, Pod, leaving_of
+from hetzner_k3s.model.node_labels import NodeChange, note, read_note
 from hetzner_k3s.model.secrets import Secret
 
 _ANNOTATION_DIGEST: Final = "hetzner-k3s/digest"
@@ -40,7 +41,14 @@ def node(document: Document) -> KubeNode:
         uninitialized=any(taint.text("key") == UNINITIALIZED for taint in spec.children_or_none("taints")),
         encryption=annotations.get(naming.ANNOTATION_ENCRYPTION),
         labels=labels,
+        taints={taint_key(taint): taint.text_or("value") for taint in spec.children_or_none("taints")},
+        applied=read_note(metadata.text("name"), annotations, labels),
     )
+
+
+def taint_key(taint: Document) -> str:
+    """Return what tells a taint from the others of its Node: `key:effect`."""
+    return f"{taint.text('key')}:{taint.text_or('effect')}"
 
 
 def _second(moment: str) -> float:
@@ -63,6 +71,29 @@ def pod(document: Document) -> Pod:
         finished=status.text_or("phase") in ("Succeeded", "Failed"),
         ending="deletionTimestamp" in metadata,
     )
+
+
+def relabelled(found: Document, change: NodeChange) -> dict[str, object]:
+    """Return the merge patch that brings a Node, as it was just read, to other labels and taints.
+
+    Its taints are one list to Kubernetes, whoever wrote which (`listType=atomic`): so it is written as it was read, but
+    for ours, and only while the Node is at that version.
+    """
+    metadata, spec = found.child("metadata"), found.child_or_empty("spec")
+    annotations, seal = note(metadata.text("name"), change.ours)
+    marks: dict[str, object] = {"labels": {**change.labels, **seal}, "annotations": annotations}
+    same = {key: metadata.text(key) for key in ("uid", "resourceVersion")}
+    patch: dict[str, object] = {"metadata": {**same, **marks}}
+    if change.taints:
+        others = [t.fields for t in spec.children_or_none("taints") if taint_key(t) not in change.taints]
+        ours = [_taint(name, value) for name, value in change.taints.items() if value is not None]
+        patch["spec"] = {"taints": [*others, *ours]}
+    return patch
+
+
+def _taint(name: str, value: str) -> dict[str, str]:
+    key, _, effect = name.partition(":")
+    return {"key": key, "effect": effect} | ({"value": value} if value else {})
 
 
 def name_of(document: Document) -> str:

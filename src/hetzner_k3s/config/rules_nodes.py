@@ -13,6 +13,7 @@ from typing import Final
 from hetzner_k3s.config.findings import Check, Finding
 from hetzner_k3s.config.schema import Configuration
 from hetzner_k3s.config.schema_pools import NodeLabel, NodeTaint, Pool
+from hetzner_k3s.model.node_labels import KUBELET_LABELS
 from hetzner_k3s.model.settings import KeyPath
 
 RESERVED_LABELS: Final = frozenset(
@@ -24,20 +25,6 @@ RESERVED_LABELS: Final = frozenset(
 )
 EFFECTS: Final = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 KUBELET_DOMAINS: Final = ("kubelet.kubernetes.io", "node.kubernetes.io")
-KUBELET_LABELS: Final = (
-    "kubernetes.io/hostname",
-    "kubernetes.io/os",
-    "kubernetes.io/arch",
-    "topology.kubernetes.io/zone",
-    "topology.kubernetes.io/region",
-    "failure-domain.beta.kubernetes.io/zone",
-    "failure-domain.beta.kubernetes.io/region",
-    "beta.kubernetes.io/instance-type",
-    "beta.kubernetes.io/os",
-    "beta.kubernetes.io/arch",
-)
-"""Besides those of KUBELET_DOMAINS, all that a kubelet may give itself of Kubernetes' own labels."""
-
 _PROJECT: Final = ("kubernetes.io", "k8s.io")
 _PART: Final = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
 _DOMAIN: Final = rf"(?=[a-z0-9.-]{{1,253}}/){_PART}(\.{_PART})*/"

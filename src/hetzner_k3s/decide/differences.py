@@ -7,7 +7,7 @@ from typing import Final
 
 from hetzner_k3s.decide import critical
 from hetzner_k3s.decide.basis import Basis
-from hetzner_k3s.decide.desired import host_config, network, servers
+from hetzner_k3s.decide.desired import host_config, network, nodes, servers
 from hetzner_k3s.model.difference import Difference
 from hetzner_k3s.model.identity import Phase
 
@@ -16,6 +16,7 @@ KINDS: Final[tuple[Callable[[Basis], Iterator[Difference]], ...]] = (
     servers.booted_otherwise,
     servers.of_another_release,
     host_config.configured_otherwise,
+    nodes.labelled_otherwise,
     critical.cannot_change,
     network.of_another_range,
 )

@@ -19,6 +19,7 @@ from hetzner_k3s.decide import (
     kubeconfig,
     lineage,
     new_cluster,
+    node_labels,
     power,
     reconnect,
     remediate,
@@ -36,7 +37,7 @@ from hetzner_k3s.decide.rules import plan
 from hetzner_k3s.model.plan import Forecast, Intent, Plan, PlannedStep
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
-from hetzner_k3s.model.steps import CreateServer, InstallK3s, JoinWorker, SecureHost, Step
+from hetzner_k3s.model.steps import CreateServer, InstallK3s, JoinWorker, LabelNode, SecureHost, Step
 
 WAVE_LIMIT = 60
 """More waves than any way has; reaching it means that a prediction does not lead anywhere."""
@@ -61,6 +62,7 @@ PREDICTORS: tuple[Callable[[ClusterSpec, ClusterState, Step], ClusterState], ...
     reconnect.predict,
     workers.predict,
     shrink.predict,
+    node_labels.predict,
     addons.predict,
     kubeconfig.predict,
     keeping.predict,
@@ -72,6 +74,7 @@ TOGETHER: Mapping[type[Step], Callable[[ClusterSpec, ClusterState, Sequence[Step
     SecureHost: servers.predict_together,
     InstallK3s: servers.predict_together,
     JoinWorker: workers.predict_together,
+    LabelNode: node_labels.predict_together,
 }
 """For steps that come by the thousand: what they lead to together is what they lead to one after another."""
 

@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Final
 
 from hetzner_k3s.model.documents import server_number
+from hetzner_k3s.model.node_labels import NodeKeys
 from hetzner_k3s.model.secrets import Secret
 
 _PROVIDER: Final = "hcloud://"
@@ -72,6 +73,8 @@ class KubeNode:
     `leaving` is our mark on one that is cordoned because it goes; without it a cordoned one is the user's affair.
     `created` is when it registered (UNIX seconds).
     `uninitialized` is the taint that the kubelet puts on it for a cloud controller to take off.
+    `taints` are its taints as `key:effect` and value, None where nobody has read them, as of a Node that is foreseen.
+    `applied` are the keys of labels and taints that it remembers as ours, None where it remembers nothing.
     `encryption` is k3s' annotation `k3s.io/encryption-config-hash` (`<stage>-<digest>`), where secrets are encrypted.
     """
 
@@ -89,6 +92,8 @@ class KubeNode:
     uninitialized: bool = False
     encryption: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    taints: Mapping[str, str] | None = None
+    applied: NodeKeys | None = None
 
     @property
     def machine(self) -> int | None:

@@ -68,6 +68,12 @@ ANNOTATION_APPLIED_BY: Final = "hetzner-k3s/applied-by"
 ANNOTATION_LEAVING: Final = "hetzner-k3s/leaving"
 """Node annotation: we cordoned it because it goes; the value says how far that has come."""
 
+ANNOTATION_APPLIED: Final = "hetzner-k3s/applied"
+"""Node annotation: the keys of labels and taints that we set, as JSON."""
+
+LABEL_APPLIED: Final = "node-restriction.kubernetes.io/hetzner-k3s-applied"
+"""Node label: a digest of that annotation. Of this domain no kubelet may set one."""
+
 ANNOTATION_ENCRYPTION: Final = "k3s.io/encryption-config-hash"
 """Node annotation of k3s: how far a change of the keys that encrypt secrets is, and a digest of them."""
 

@@ -40,6 +40,7 @@ VERBS: Final[Mapping[type, str]] = {
     steps.CordonNode: "cordon",
     steps.DrainNode: "drain",
     steps.UncordonNode: "uncordon",
+    steps.LabelNode: "set labels and taints of",
     steps.ForgetBirth: "forget the birth of",
     steps.KeepSnapshot: "keep a copy of the snapshot as",
     steps.UploadSnapshot: "copy the snapshot file to",

@@ -13,7 +13,6 @@ from hetzner_k3s.model.critical import critical_config
 from hetzner_k3s.model.difference import Difference, Remedy
 from hetzner_k3s.model.host import DiskFacts
 from hetzner_k3s.model.host_config import (
-    MASTER_TAINT,
     HostAddresses,
     component_args,
     kubelet_args,
@@ -105,8 +104,6 @@ def _switches(spec: ClusterSpec, master: str, config: Config) -> Iterator[Differ
     wanted, seen = critical_config(spec).get("disable", []), _words(config, "disable")
     for component, field in _PACKAGED.items():
         yield from _switch(master, field, component not in str(wanted), component not in seen)
-    runs_workloads = MASTER_TAINT not in config.get("node-taint", ())
-    yield from _switch(master, "schedule_workloads_on_masters", spec.schedule_workloads_on_masters, runs_workloads)
 
 
 def _missing_names(basis: Basis, master: str, addresses: HostAddresses, config: Config) -> Iterator[Difference]:

@@ -69,7 +69,9 @@ def _rows_of_hosts() -> Iterator[tuple[Remedy | None, str, Iterable[str]]]:
     yield Remedy.RESTART, "digits of the S3 settings on each master", (f"datastore.etcd.s3_{key}" for key in keys)
     packaged = ("traefik.enabled", "metrics_server.enabled", "local_path_storage_class.enabled")
     yield Remedy.RESTART, "`config.yaml` of each master", _below("addons", *packaged)
-    yield Remedy.RESTART, "`config.yaml` of each master", ("schedule_workloads_on_masters",)
+    yield Remedy.APPLY, "the taints of each master's Node", ("schedule_workloads_on_masters",)
+    marks = _in_pools("labels[].key", "labels[].value", "taints[].key", "taints[].value")
+    yield Remedy.APPLY, "the labels and taints of each Node", marks
     registries = "addons.embedded_registry_mirror.private_registry_config"
     yield Remedy.RESTART, "digits of `registries.yaml` on each host", (registries,)
 
@@ -86,8 +88,6 @@ def _rows_of_the_cluster() -> Iterator[tuple[Remedy | None, str, Iterable[str]]]
     yield Remedy.FIXED, "the project's networks", ("networking.private_network.existing_network_name",)
     yield Remedy.FIXED, "where the masters keep their data", _below("datastore", "mode", "external_datastore_endpoint")
     yield Remedy.FIXED, "the names of the masters", ("include_instance_type_in_instance_name",)
-    labels = _in_pools("labels[].key", "labels[].value", "taints[].key", "taints[].value")
-    yield None, "given when a node joins, and not looked at afterwards", labels
 
 
 def _rows_of_the_surroundings() -> Iterator[tuple[Remedy | None, str, Iterable[str]]]:

@@ -27,7 +27,7 @@ from hetzner_k3s.lab.k3s.api.store import Store
 from hetzner_k3s.lab.k3s.control.cloud import HELM_CHARTS, is_waiting
 from hetzner_k3s.lab.k3s.control.nodes import ETCD_FINALIZER, NODE_FINALIZER, without_finalizer
 from hetzner_k3s.lab.k3s.etcd_port import EtcdError
-from hetzner_k3s.lab.simulated import node_load
+from hetzner_k3s.lab.simulated import node_labels, node_load
 from hetzner_k3s.lab.simulated.chance import Chance
 from hetzner_k3s.lab.simulated.hosts import SimulatedHosts
 from hetzner_k3s.lab.simulated.kubelet import beats
@@ -36,6 +36,7 @@ from hetzner_k3s.model import naming
 from hetzner_k3s.model.contact import HostTarget
 from hetzner_k3s.model.errors import DeadlineExceeded, Fate, HostError, KubeError
 from hetzner_k3s.model.kube import BeforeStart, Credentials, KubeNode, KubeView, Leaving, NodeLoad, Pod, leaving_of
+from hetzner_k3s.model.node_labels import NodeChange, read_note
 from hetzner_k3s.model.secrets import Secret
 
 T = TypeVar("T")
@@ -131,14 +132,26 @@ class SimulatedKube:
 
         await self._write(master, delete, f"delete the node password of {name}")
 
-    async def annotate_node(self, master: HostTarget, name: str, annotations: Mapping[str, str]) -> None:
-        """Set annotations on a Node."""
+    async def annotate_node(
+        self, master: HostTarget, name: str, annotations: Mapping[str, str], labels: Mapping[str, str]
+    ) -> None:
+        """Set annotations and labels on a Node."""
 
         async def annotate(store: Store) -> None:
-            change = {"metadata": {"annotations": dict(annotations)}}
+            change = {"metadata": {"annotations": dict(annotations), "labels": dict(labels)}}
             await store.change(NODES, name, "", lambda old: _without_version(patch.merge(old, change)))
 
         await self._write(master, annotate, f"annotate Node {name}")
+
+    async def label_node(self, master: HostTarget, name: str, uid: str, change: NodeChange) -> None:
+        """Change a Node's labels and taints, if it is still this one."""
+
+        async def label(store: Store) -> None:
+            found = await store.find(NODES, name)
+            if found is not None and found["metadata"]["uid"] == uid:
+                await store.change(NODES, name, "", lambda old: _without_version(node_labels.relabelled(old, change)))
+
+        await self._write(master, label, f"label Node {name}")
 
     async def last_heartbeat(self, master: HostTarget, name: str) -> str | None:
         """Read when a Node's lease was last renewed."""
@@ -340,6 +353,8 @@ def _node(found: Obj) -> KubeNode:
         uninitialized=is_waiting(found),
         encryption=annotations.get(naming.ANNOTATION_ENCRYPTION),
         labels=labels,
+        taints=node_labels.taints_of(found),
+        applied=read_note(metadata["name"], annotations, labels),
     )
 
 

@@ -23,7 +23,7 @@ from hetzner_k3s.model.steps.infra import (
     EnsureSshKey,
 )
 from hetzner_k3s.model.steps.local import KeepTokens, WriteKubeconfig
-from hetzner_k3s.model.steps.nodes import DeleteNode, JoinWorker, PointWorker
+from hetzner_k3s.model.steps.nodes import DeleteNode, JoinWorker, LabelNode, PointWorker
 from hetzner_k3s.model.steps.power import PowerOn, StartMaster
 from hetzner_k3s.model.steps.restore import (
     ForgetBirth,
@@ -72,6 +72,7 @@ Step = (
     | ResetQuorum
     | AdoptLineage
     | JoinWorker
+    | LabelNode
     | UnmarkMember
     | RetireMember
     | CordonNode
@@ -118,6 +119,7 @@ __all__ = [
     "JoinWorker",
     "KeepSnapshot",
     "KeepTokens",
+    "LabelNode",
     "MarkDeleting",
     "MarkMember",
     "PinCa",

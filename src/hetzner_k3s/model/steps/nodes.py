@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hetzner_k3s.model.node_labels import NodeChange
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeleteNode:
@@ -19,6 +21,16 @@ class DeleteNode:
     via: int
     release: bool = False
     emptied: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelNode:
+    """Give the Node `target`, if it still has this UID, the labels and taints of the file; others stay as they are."""
+
+    target: str
+    uid: str
+    via: int
+    change: NodeChange
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
