@@ -19,6 +19,29 @@ def uid(cluster: Cluster, kind: str, name: str) -> str:
     return cluster.kubectl(MASTER, f"get {kind} -n kube-system {name} -o jsonpath='{{.metadata.uid}}'")
 
 
+def labels_and_taints_come_and_go(cluster: Cluster) -> None:
+    """Have the file name a label and a taint of the pool and drop them again, and see what was set by hand stay."""
+    plain, pool = cluster.config.read_text(), "    location: fsn1\n"
+    marks = '    labels: [{key: tier, value: web}]\n    taints: [{key: gpu, value: "yes:NoSchedule"}]\n'
+    cluster.config.write_text(plain.replace(pool, pool + marks))
+    cluster.kubectl(MASTER, f"label node {WORKER1} mine=1")
+    cluster.kubectl(MASTER, f"taint node {WORKER1} broken-disk:NoSchedule")
+    cluster.create()
+    for name in (WORKER1, WORKER2):
+        found = cluster.nodes(MASTER)[name]
+        assert found["metadata"]["labels"]["tier"] == "web"
+        assert {"key": "gpu", "value": "yes", "effect": "NoSchedule"} in found["spec"]["taints"]
+    assert_at_rest(cluster)
+    cluster.config.write_text(plain)
+    cluster.create()
+    labelled, other = cluster.nodes(MASTER)[WORKER1], cluster.nodes(MASTER)[WORKER2]
+    assert labelled["metadata"]["labels"]["mine"] == "1"
+    assert labelled["spec"]["taints"] == [{"key": "broken-disk", "effect": "NoSchedule"}]
+    assert "tier" not in labelled["metadata"]["labels"] | other["metadata"]["labels"]
+    assert not other["spec"].get("taints")
+    cluster.kubectl(MASTER, f"taint node {WORKER1} broken-disk-")
+
+
 def test_workers_are_added_and_replaced(fresh_lab: LabHandle, tmp_path: Path) -> None:
     cluster = Cluster(fresh_lab, tmp_path, masters=1, workers=1)
     cluster.create()
@@ -33,6 +56,8 @@ def test_workers_are_added_and_replaced(fresh_lab: LabHandle, tmp_path: Path) ->
     assert cluster.process(WORKER1, "k3s-agent") == first
 
     second = cluster.process(WORKER2, "k3s-agent")
+    labels_and_taints_come_and_go(cluster)
+
     node, password = uid(cluster, "node", WORKER1), uid(cluster, "secret", f"{WORKER1}.node-password.k3s")
     server = cluster.lab.servers()[WORKER1]["id"]
     lose(cluster, WORKER1)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 from hetzner_k3s.lab.simulated.faults import AnswersGarbled, Rebuilt, ServerDeleted, SshDenied, SshSilent
 from hetzner_k3s.model.errors import ExitCode
 from hetzner_k3s.model.operations import K3sRole
+from hetzner_k3s.model.spec import Label
 
 from . import mischief
 from .clusters import MASTER1, WORKER1, a_spec, with_s3
@@ -105,6 +107,16 @@ async def _(story: Story) -> None:
     rename(story, "servers", WORKER1, "keep-me")
     said(await story.refuses("node.unexplained"), "node.unexplained", "Give that server its old name back")
     rename(story, "servers", "keep-me", WORKER1)
+
+
+@_tell("they-get-a-label-that-the-file-got", converges())
+async def _(story: Story) -> Run:
+    pool = story.spec.pools[0]
+    labelled = tuple(replace(worker, labels=(Label(key="tier", value="web"),)) for worker in pool.workers)
+    story.wish(replace(story.spec, pools=(replace(pool, workers=labelled),)))
+    run = await story.create()
+    assert {verb for verb, _ in run.told.steps} == {"LabelNode"}, run.story()
+    return run
 
 
 @_tell("all-masters-have-another-address", Told(), spec=with_s3(a_spec(1)))
