@@ -104,6 +104,10 @@ class Cloud(Protocol):
         """Make an lb11 with TCP 6443 -> 6443 to the private addresses of the servers that match `selector`."""
         ...
 
+    async def correct_load_balancer(self, balancer_id: int, network_id: int, selector: str) -> LoadBalancer:
+        """Add what one lacks of that (`model.balancing`), as it is now; what is there already is left alone."""
+        ...
+
     async def create_server(self, order: ServerOrder) -> Server:
         """Ask for a server and return it once it runs and has its private address."""
         ...

@@ -92,6 +92,7 @@ CALLS: dict[str, Callable[[HetznerCloud], Coroutine[Any, Any, Any]]] = {
     "set_firewall_rules": lambda c: c.set_firewall_rules(7, [RULE]),
     "apply_firewall": lambda c: c.apply_firewall(7, "cluster=demo"),
     "create_load_balancer": lambda c: c.create_load_balancer("demo", "fsn1", 7, "cluster=demo", {}),
+    "correct_load_balancer": lambda c: c.correct_load_balancer(7, 8, "cluster=demo"),
     "create_server": lambda c: c.create_server(ORDER),
     "power_on": lambda c: c.power_on(7),
     "merge_labels": lambda c: c.merge_labels("server", 7, {"a": "b"}),
@@ -157,7 +158,12 @@ ROWS: dict[str, dict[str, Any]] = {
     "networks": {**COMMON, "ip_range": "10.0.0.0/16", "subnets": [{"ip_range": "10.0.0.0/16"}]},
     "placement_groups": {**COMMON, "servers": [7]},
     "firewalls": {**COMMON, "rules": [RULE_ROW], "applied_to": [{**COVER, "applied_to_resources": MATCHED}]},
-    "load_balancers": {**COMMON, "public_net": SERVER["public_net"], "targets": [{**COVER, "targets": MATCHED}]},
+    "load_balancers": {
+        **COMMON,
+        "public_net": SERVER["public_net"],
+        "services": [{"protocol": "tcp", "listen_port": 6443, "destination_port": 6443, "proxyprotocol": False}],
+        "targets": [{**COVER, "targets": MATCHED}],
+    },
     "ssh_keys": {**COMMON, "fingerprint": "aa:bb"},
 }
 

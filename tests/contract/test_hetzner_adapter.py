@@ -13,7 +13,8 @@ import pytest
 from hetzner_k3s.adapters.hetzner import HetznerCloud
 from hetzner_k3s.adapters.hetzner import cloud as adapter
 from hetzner_k3s.lab.realhosts.system import SystemClock
-from hetzner_k3s.model.cloud import FirewallRule, ServerOrder, ServerStatus
+from hetzner_k3s.model.balancing import API_SERVICE
+from hetzner_k3s.model.cloud import BalancerTarget, FirewallRule, ServerOrder, ServerStatus
 from hetzner_k3s.model.errors import CloudConflict, CloudRefused, CloudUnavailable, Fate
 from hetzner_k3s.model.secrets import Secret
 
@@ -326,7 +327,8 @@ def test_everything_of_a_cluster_is_made_and_deleted(lab: Lab) -> None:
         assert set(applied.selectors) == {"cluster=demo", "role=master"}
         balancer = await cloud.create_load_balancer("demo-api", "fsn1", order.network, "cluster=demo", {})
         assert balancer.public_ipv4
-        assert balancer.selectors == ("cluster=demo",)
+        assert balancer.targets == (BalancerTarget(kind="label_selector", name="cluster=demo", private=True),)
+        assert balancer.services == (API_SERVICE,)
         servers = await asyncio.gather(*(cloud.create_server(replace(order, name=f"demo-{n}")) for n in range(4)))
         view = await cloud.survey()
         assert view.servers == tuple(sorted(servers, key=lambda s: s.id))

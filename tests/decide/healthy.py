@@ -10,9 +10,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from hetzner_k3s.decide.infra import firewall_rules
+from hetzner_k3s.decide.desired.firewall import firewall_rules
 from hetzner_k3s.model import lookup, naming
+from hetzner_k3s.model.balancing import API_SERVICE
 from hetzner_k3s.model.cloud import (
+    BalancerTarget,
     CloudView,
     Firewall,
     LoadBalancer,
@@ -178,7 +180,8 @@ def surroundings(spec: ClusterSpec, record: BirthRecord = NO_RECORD) -> CloudVie
                 name=naming.api_load_balancer(spec.name),
                 public_ipv4="198.51.100.40",
                 private_ips={NETWORK: "10.0.9.40"},
-                selectors=(naming.members_selector(spec.name),),
+                services=(API_SERVICE,),
+                targets=(BalancerTarget(kind="label_selector", name=naming.members_selector(spec.name), private=True),),
                 labels=ours,
             ),
         )

@@ -21,7 +21,7 @@ from tests.decide.world import (
     with_listing,
 )
 
-from hetzner_k3s.decide.infra import firewall_rules
+from hetzner_k3s.decide.desired.firewall import firewall_rules
 from hetzner_k3s.model.cloud import FirewallRule
 from hetzner_k3s.model.plan import Reason
 from hetzner_k3s.model.spec import FirewallRuleSpec, FirewallSpec, NetworkSpec
@@ -53,6 +53,25 @@ def test_firewall_rules_that_differ_are_set_and_other_words_for_the_same_are_not
     (planned,) = plan(with_listing(healthy(), firewalls=(replace(firewall, rules=firewall.rules[1:]),))).steps
     assert isinstance(planned.step, EnsureFirewall)
     assert (planned.step.existing, planned.reason) == (30, Reason.DIFFERS)
+
+
+def test_which_rules_differ_and_whom_it_is_on_is_said() -> None:
+    firewall = healthy().view.firewalls[0]
+    (ssh, *others) = firewall.rules
+    own = replace(ssh, port="8080", networks=("192.0.2.0/24", "198.51.100.0/24"))
+    state = with_listing(healthy(), firewalls=(replace(firewall, rules=(*others, own), selectors=("role=x",)),))
+    missing, extra = "in tcp 22 from 0.0.0.0/0", "in tcp 8080 from 192.0.2.0/24, 198.51.100.0/24"
+    (planned,) = plan(state).steps
+    assert planned.because == (
+        f"its rules differ from the file's (missing: {missing}; not in the file: {extra}) and it is not applied to the "
+        "cluster's servers"
+    )
+
+
+def test_of_many_rules_three_are_named() -> None:
+    firewall = replace(healthy().view.firewalls[0], rules=())
+    (planned,) = plan(with_listing(healthy(), firewalls=(firewall,))).steps
+    assert planned.because.endswith(" and 4 more; not in the file: none)")
 
 
 def test_a_firewall_that_was_set_right_has_the_wanted_rules() -> None:

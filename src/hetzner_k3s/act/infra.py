@@ -49,9 +49,13 @@ async def ensure_firewall(step: EnsureFirewall, context: Context) -> Outcome:
 
 
 async def ensure_load_balancer(step: EnsureLoadBalancer, context: Context) -> Outcome:
-    """Make the load balancer of the Kubernetes API."""
-    context.say(step.target, "making the API load balancer")
+    """Make the load balancer of the Kubernetes API, or give an existing one what it lacks."""
     network = next(n.id for n in context.state.view.networks if n.name == step.network)
+    if step.existing is not None:
+        context.say(step.target, "correcting the API load balancer")
+        cloud = context.ports.cloud
+        return Outcome((await cloud.correct_load_balancer(step.existing, network, step.selector),))
+    context.say(step.target, "making the API load balancer")
     made = await context.ports.cloud.create_load_balancer(
         step.target, step.location, network, step.selector, step.labels
     )

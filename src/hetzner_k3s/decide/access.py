@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hetzner_k3s.decide import infra
 from hetzner_k3s.decide.basis import Basis
+from hetzner_k3s.decide.desired import firewall
 from hetzner_k3s.model import access, lookup
 from hetzner_k3s.model.cloud import Firewall
 from hetzner_k3s.model.facts import Known
@@ -35,7 +36,7 @@ def operator_stays_in(basis: Basis) -> tuple[Refusal, ...]:
     shut_out = [address for address in own if not access.admits(step.rules, port, address)]
     if own:
         return (_shut_out(basis, f"this machine is seen as {', '.join(shut_out)}"),) if shut_out else ()
-    networks = access.sources(infra.from_outside(basis.spec, step.rules), port)
+    networks = access.sources(firewall.from_outside(basis.spec, step.rules), port)
     if all(map(access.never_from_outside, networks)):
         return (_shut_out(basis, "these are private addresses, and servers are reached at their public ones"),)
     return ()
@@ -44,12 +45,12 @@ def operator_stays_in(basis: Basis) -> tuple[Refusal, ...]:
 def _closes_the_port_in_use(basis: Basis, existing: Firewall) -> bool:
     """Check whether the port of the file is one that the firewall was never opened for, and on which nobody answers."""
     answers = any(isinstance(reading, Known) for reading in basis.state.hosts.values())
-    opened = access.sources(infra.from_outside(basis.spec, existing.rules), basis.spec.ssh.port)
+    opened = access.sources(firewall.from_outside(basis.spec, existing.rules), basis.spec.ssh.port)
     return bool(lookup.owned_servers(basis.spec.name, basis.view)) and not answers and not opened
 
 
 def _port_changed(basis: Basis, existing: Firewall) -> Refusal:
-    wanted = {rule.port for rule in infra.firewall_rules(basis.spec)}
+    wanted = {rule.port for rule in firewall.firewall_rules(basis.spec)}
     before = sorted({r.port for r in existing.rules if r.protocol == "tcp" and r.port and r.port not in wanted})
     port = basis.spec.ssh.port
     old = f"port {', '.join(before)}" if before else "another port"

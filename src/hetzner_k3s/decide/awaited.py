@@ -95,8 +95,12 @@ def _initialized(node: KubeNode) -> KubeNode:
 
 def _balancer_addressed(spec: ClusterSpec, state: ClusterState) -> ClusterState:
     name = naming.api_load_balancer(spec.name)
+    network = lookup.network_id(spec, state.view)
+    inside = {} if network is None else {network: PREDICTED_ADDRESS}
     balancers = tuple(
-        replace(b, public_ipv4=PREDICTED_ADDRESS) if b.name == name and b.public_ipv4 is None else b
+        replace(b, public_ipv4=PREDICTED_ADDRESS, private_ips={**inside, **b.private_ips})
+        if b.name == name and b.public_ipv4 is None
+        else b
         for b in state.view.load_balancers
     )
     return state.with_view(replace(state.view, load_balancers=balancers))

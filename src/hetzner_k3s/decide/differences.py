@@ -7,7 +7,7 @@ from typing import Final
 
 from hetzner_k3s.decide import critical
 from hetzner_k3s.decide.basis import Basis
-from hetzner_k3s.decide.desired import host_config, network, nodes, servers
+from hetzner_k3s.decide.desired import balancer, host_config, network, nodes, servers
 from hetzner_k3s.model.difference import Difference
 from hetzner_k3s.model.identity import Phase
 
@@ -19,6 +19,7 @@ KINDS: Final[tuple[Callable[[Basis], Iterator[Difference]], ...]] = (
     nodes.labelled_otherwise,
     critical.cannot_change,
     network.of_another_range,
+    balancer.balanced_otherwise,
 )
 """Every comparison, in the order in which it is told."""
 

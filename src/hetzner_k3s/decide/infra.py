@@ -5,19 +5,22 @@ from __future__ import annotations
 from dataclasses import replace
 
 from hetzner_k3s.decide.basis import Basis, Opinion
+from hetzner_k3s.decide.desired import balancer, firewall
 from hetzner_k3s.decide.predictions import PREDICTED_ADDRESS
 from hetzner_k3s.model import lookup, naming
+from hetzner_k3s.model.balancing import API_SERVICE
 from hetzner_k3s.model.cloud import (
+    BalancerTarget,
     CloudView,
     Firewall,
-    FirewallRule,
     LoadBalancer,
     Network,
     PlacementGroup,
     SshKey,
 )
+from hetzner_k3s.model.difference import Difference, Remedy
 from hetzner_k3s.model.plan import PlannedStep, Reason, Scope
-from hetzner_k3s.model.spec import API_PORT, ClusterSpec, FirewallRuleSpec
+from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import (
     EnsureFirewall,
@@ -27,8 +30,6 @@ from hetzner_k3s.model.steps import (
     EnsureSshKey,
     Step,
 )
-
-ANYWHERE = ("0.0.0.0/0", "::/0")
 
 
 def lay_infrastructure(basis: Basis) -> Opinion | None:
@@ -78,22 +79,25 @@ def _placement_groups(basis: Basis) -> tuple[PlannedStep, ...]:
 
 
 def _firewall(basis: Basis) -> tuple[PlannedStep, ...]:
-    existing = lookup.firewall(basis.spec, basis.view)
-    rules, selector = firewall_rules(basis.spec), naming.cluster_selector(basis.spec.name)
-    differ = existing is not None and _effect(existing.rules) != _effect(rules)
-    if existing and not differ and selector in existing.selectors:
+    existing, differs = lookup.firewall(basis.spec, basis.view), tuple(firewall.filtered_otherwise(basis))
+    if existing and not differs:
         return ()
     step = EnsureFirewall(
         target=naming.firewall(basis.spec.name),
-        rules=rules,
-        selector=selector,
+        rules=firewall.firewall_rules(basis.spec),
+        selector=naming.cluster_selector(basis.spec.name),
         labels={naming.LABEL_CLUSTER: basis.spec.name},
         existing=existing.id if existing else None,
     )
     if existing:
-        because = "its rules differ from the file's" if differ else "it is not applied to the cluster's servers"
-        return (_planned(step, because, Reason.DIFFERS),)
+        return (_planned(step, " and ".join(map(_of_firewall, differs)), Reason.DIFFERS),)
     return (_planned(step, "the project has no firewall of this name"),)
+
+
+def _of_firewall(differs: Difference) -> str:
+    if differs.field != firewall.RULES:
+        return "it is not applied to the cluster's servers"
+    return f"its rules differ from the file's (missing: {differs.wanted}; not in the file: {differs.seen})"
 
 
 def firewall_steps(basis: Basis) -> tuple[Step, ...]:
@@ -101,48 +105,10 @@ def firewall_steps(basis: Basis) -> tuple[Step, ...]:
     return tuple(planned.step for planned in _firewall(basis))
 
 
-def from_outside(spec: ClusterSpec, rules: tuple[FirewallRule, ...]) -> tuple[FirewallRule, ...]:
-    """Return the rules about packets from outside the private network."""
-    return tuple(rule for rule in rules if rule.networks != (spec.network.subnet,))
-
-
-def _effect(rules: tuple[FirewallRule, ...]) -> frozenset[tuple[str, str, str, frozenset[str]]]:
-    return frozenset((r.direction, r.protocol, r.port or "", frozenset(r.networks)) for r in rules)
-
-
-def firewall_rules(spec: ClusterSpec) -> tuple[FirewallRule, ...]:
-    """Give the rules as 2.6 writes them with a private network (DEMAND_AND_COMPATIBILITY.md 6.8)."""
-    allowed = spec.firewall
-    rules = [
-        _inbound("tcp", str(spec.ssh.port), allowed.ssh_networks, "Allow SSH port"),
-        _inbound("icmp", None, ANYWHERE, "Allow ICMP (ping)"),
-    ]
-    if allowed.node_ports is not None:
-        ports = str(allowed.node_ports)
-        rules += [_inbound(p, ports, ANYWHERE, f"Allow NodePorts ({p})") for p in ("tcp", "udp")]
-    rules.append(_inbound("tcp", str(API_PORT), allowed.api_networks, "Allow Kubernetes API"))
-    inside = (spec.network.subnet,)
-    rules += [_inbound(p, "any", inside, f"Allow {p} in the private network") for p in ("tcp", "udp")]
-    return (*rules, *map(_custom, allowed.custom_rules))
-
-
-def _inbound(protocol: str, port: str | None, networks: tuple[str, ...], description: str) -> FirewallRule:
-    return FirewallRule(direction="in", protocol=protocol, port=port, networks=networks, description=description)
-
-
-def _custom(rule: FirewallRuleSpec) -> FirewallRule:
-    return FirewallRule(
-        direction=rule.direction,
-        protocol=rule.protocol,
-        port=rule.port,
-        networks=rule.addresses,
-        description=rule.description,
-    )
-
-
 def _load_balancer(basis: Basis) -> tuple[PlannedStep, ...]:
-    network = lookup.network(basis.spec, basis.view)
-    if not basis.spec.api_load_balancer or lookup.load_balancer(basis.spec, basis.view) or network is None:
+    network, existing = lookup.network(basis.spec, basis.view), lookup.load_balancer(basis.spec, basis.view)
+    applied = tuple(d for d in balancer.balanced_otherwise(basis) if d.remedy is Remedy.APPLY)
+    if not basis.spec.api_load_balancer or network is None or (existing and not applied):
         return ()
     step = EnsureLoadBalancer(
         target=naming.api_load_balancer(basis.spec.name),
@@ -150,7 +116,11 @@ def _load_balancer(basis: Basis) -> tuple[PlannedStep, ...]:
         network=network.name,
         selector=naming.members_selector(basis.spec.name),
         labels={naming.LABEL_CLUSTER: basis.spec.name},
+        existing=existing.id if existing else None,
     )
+    if existing:
+        differs = " and ".join(f"{d.seen} (the file: {d.wanted})" for d in applied)
+        return (_planned(step, f"it has {differs}", Reason.DIFFERS),)
     return (_planned(step, "the file asks for one"),)
 
 
@@ -170,25 +140,37 @@ def predict(_spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState
         case EnsureFirewall():
             return state.with_view(_with_firewall(view, step))
         case EnsureLoadBalancer():
-            return state.with_view(replace(view, load_balancers=(*view.load_balancers, _balancer(step))))
+            return state.with_view(_with_balancer(view, step))
         case _:
             return state
 
 
-def _balancer(step: EnsureLoadBalancer) -> LoadBalancer:
-    return LoadBalancer(
-        id=-4, name=step.target, public_ipv4=PREDICTED_ADDRESS, selectors=(step.selector,), labels=step.labels
-    )
+def _with_balancer(view: CloudView, step: EnsureLoadBalancer) -> CloudView:
+    made = LoadBalancer(id=-4, name=step.target, public_ipv4=PREDICTED_ADDRESS, labels=step.labels)
+    found = (*view.load_balancers, made) if step.existing is None else view.load_balancers
+    number = made.id if step.existing is None else step.existing
+    changed = (_complete(one, view, step) if one.id == number else one for one in found)
+    return replace(view, load_balancers=tuple(changed))
+
+
+def _complete(lacking: LoadBalancer, view: CloudView, step: EnsureLoadBalancer) -> LoadBalancer:
+    """Return a load balancer with all that the step gives it; an address of before stays."""
+    attached = {network.id: PREDICTED_ADDRESS for network in view.networks if network.name == step.network}
+    target = BalancerTarget(kind="label_selector", name=step.selector, private=True)
+    others = tuple(s for s in lacking.services if s.listen_port != API_SERVICE.listen_port)
+    targets = tuple(dict.fromkeys((*(t for t in lacking.targets if t.name != step.selector), target)))
+    private_ips = {**attached, **lacking.private_ips}
+    return replace(lacking, private_ips=private_ips, services=(*others, API_SERVICE), targets=targets)
 
 
 def _with_firewall(view: CloudView, step: EnsureFirewall) -> CloudView:
     if step.existing is None:
         made = Firewall(id=-3, name=step.target, rules=step.rules, selectors=(step.selector,), labels=step.labels)
         return replace(view, firewalls=(*view.firewalls, made))
-    changed = (_applied(firewall, step) if firewall.id == step.existing else firewall for firewall in view.firewalls)
+    changed = (_applied(one, step) if one.id == step.existing else one for one in view.firewalls)
     return replace(view, firewalls=tuple(changed))
 
 
-def _applied(firewall: Firewall, step: EnsureFirewall) -> Firewall:
-    selectors = tuple(dict.fromkeys((*firewall.selectors, step.selector)))
-    return replace(firewall, rules=step.rules, selectors=selectors)
+def _applied(existing: Firewall, step: EnsureFirewall) -> Firewall:
+    selectors = tuple(dict.fromkeys((*existing.selectors, step.selector)))
+    return replace(existing, rules=step.rules, selectors=selectors)

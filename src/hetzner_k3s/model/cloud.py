@@ -90,14 +90,37 @@ class Firewall:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BalancedService:
+    """A port that a load balancer listens on and the one it sends to; `protocol` is tcp, http or https."""
+
+    protocol: str
+    listen_port: int
+    destination_port: int
+    proxy_protocol: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BalancerTarget:
+    """Whom a load balancer sends to, by private or by public addresses.
+
+    `kind` is Hetzner's word: `label_selector`, `server` or `ip`; `name` the selector, the server's id or the address.
+    """
+
+    kind: str
+    name: str
+    private: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LoadBalancer:
-    """A load balancer with the label selectors of its targets; `servers` are those it sends to, however named."""
+    """A load balancer with its targets as they were named; `servers` are those it sends to, however named."""
 
     id: int
     name: str
     public_ipv4: str | None = None
     private_ips: Mapping[int, str] = field(default_factory=dict)
-    selectors: tuple[str, ...] = ()
+    services: tuple[BalancedService, ...] = ()
+    targets: tuple[BalancerTarget, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     servers: frozenset[int] = frozenset()
     protected: bool = False

@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import wraps
 from typing import Any, Final, ParamSpec, TypeVar
 
-from hetzner_k3s.adapters.hetzner import translate
+from hetzner_k3s.adapters.hetzner import balancers, translate
 from hetzner_k3s.adapters.hetzner.actions import Actions, unfinished
 from hetzner_k3s.adapters.hetzner.api import Api
 from hetzner_k3s.adapters.hetzner.arrivals import Arrivals
@@ -45,8 +45,6 @@ _SERVER_WITHIN: Final = 900.0
 """Seconds: ten minutes were seen for a custom image (HETZNER_API.md 10)."""
 _ACTION_WITHIN: Final = 180.0
 _ADOPTED_POLL: Final = 1.0
-_API_PORT: Final = 6443
-_HEALTH_CHECK: Final = {"protocol": "tcp", "port": _API_PORT, "interval": 5, "timeout": 3, "retries": 3}
 
 CATALOGUE_PAGE: Final = 50
 _PATHS: Final = {
@@ -208,23 +206,17 @@ class HetznerCloud:
     async def create_load_balancer(
         self, name: str, location: str, network_id: int, selector: str, labels: Mapping[str, str]
     ) -> LoadBalancer:
-        """Make the API load balancer; its health check is quicker than Hetzner's default of 15 s."""
-        service = {"protocol": "tcp", "listen_port": _API_PORT, "destination_port": _API_PORT, "proxyprotocol": False}
-        target = {"type": "label_selector", "label_selector": {"selector": selector}, "use_private_ip": True}
-        body = {
-            "name": name,
-            "load_balancer_type": "lb11",
-            "location": location,
-            "network": network_id,
-            "algorithm": {"type": "round_robin"},
-            "services": [{**service, "health_check": _HEALTH_CHECK}],
-            "targets": [target],
-            "labels": dict(labels),
-        }
+        """Make the API load balancer."""
+        body = balancers.order(name, location, network_id, selector, labels)
         balancer, answer = await create_or_adopt(self._api, "load_balancers", body, carries(labels))
         if answer is not None:
             await self._actions.finish(answer.child("action"), within=_ACTION_WITHIN)
         return translate.load_balancer(await self._addressed(balancer.whole("id")))
+
+    @_answering(effect=True)
+    async def correct_load_balancer(self, balancer_id: int, network_id: int, selector: str) -> LoadBalancer:
+        """Give an existing one what it lacks: two requests where that is nothing."""
+        return await balancers.correct(self._api, self._actions, balancer_id, network_id, selector)
 
     @_answering(effect=True)
     async def create_server(self, order: ServerOrder) -> Server:

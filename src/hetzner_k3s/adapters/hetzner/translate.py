@@ -9,6 +9,8 @@ from datetime import datetime
 from hetzner_k3s.adapters.hetzner.api import Json
 from hetzner_k3s.model.assortment import Assortment, Offer, ServerType
 from hetzner_k3s.model.cloud import (
+    BalancedService,
+    BalancerTarget,
     Firewall,
     FirewallRule,
     LoadBalancer,
@@ -109,11 +111,38 @@ def load_balancer(raw: Document) -> LoadBalancer:
         name=raw.text("name"),
         public_ipv4=_public_ipv4(raw),
         private_ips=_private_ips(raw),
-        selectors=_selectors(raw.children("targets")),
+        services=tuple(map(_service, raw.children("services"))),
+        targets=tuple(map(_target, raw.children("targets"))),
         labels=raw.text_map("labels"),
         servers=covered(raw.children("targets")),
         protected=_protected(raw),
     )
+
+
+def _service(raw: Document) -> BalancedService:
+    return BalancedService(
+        protocol=raw.text("protocol"),
+        listen_port=raw.whole("listen_port"),
+        destination_port=raw.whole("destination_port"),
+        proxy_protocol=raw.flag("proxyprotocol"),
+    )
+
+
+def _target(raw: Document) -> BalancerTarget:
+    kind = raw.text("type")
+    return BalancerTarget(kind=kind, name=_target_name(kind, raw), private=raw.flag_or("use_private_ip"))
+
+
+def _target_name(kind: str, raw: Document) -> str:
+    match kind:
+        case "label_selector":
+            return raw.child(kind).text("selector")
+        case "server":
+            return str(raw.child(kind).whole("id"))
+        case "ip":
+            return raw.child(kind).text("ip")
+        case _:
+            return ""
 
 
 def balanced(raw: Document) -> frozenset[int]:

@@ -63,6 +63,8 @@ def verb(step: steps.Step) -> str:
         return f"delete {step.kind.replace('_', ' ')}"
     if isinstance(step, steps.EnsureFirewall) and step.existing is not None:
         return "set the rules of firewall"
+    if isinstance(step, steps.EnsureLoadBalancer) and step.existing is not None:
+        return "correct load balancer"
     return VERBS[type(step)]
 
 

@@ -62,7 +62,8 @@ def _rows_of_hosts() -> Iterator[tuple[Remedy | None, str, Iterable[str]]]:
     yield Remedy.RESTART, "`config.yaml` of each master", proxy
     yield Remedy.RESTART, "`config.yaml` of each host", ("kubelet_args",)
     names = ("api_server_hostname", "create_load_balancer_for_the_kubernetes_api")
-    yield Remedy.RESTART, "the names in each master's certificate; a missing load balancer is made", names
+    how = "the names in each master's certificate; what the load balancer lacks is added"
+    yield Remedy.RESTART, how, names
     snapshots = _below("datastore.etcd", "snapshot_retention", "snapshot_schedule_cron")
     yield Remedy.RESTART, "`config.yaml` of each master", snapshots
     keys = ("enabled", "endpoint", "region", "bucket", "access_key", "secret_key", "folder", "force_path_style")
@@ -96,7 +97,7 @@ def _rows_of_the_surroundings() -> Iterator[tuple[Remedy | None, str, Iterable[s
     rules = ("networking.node_port_firewall_enabled", "networking.node_port_range", "networking.ssh.port")
     allowed = _below("networking.allowed_networks", "ssh", "api")
     custom = _below(_RULE, "protocol", "direction", "port", "source_ips", "destination_ips")
-    yield Remedy.APPLY, "the rules of the firewall", (*rules, *allowed, *custom)
+    yield Remedy.APPLY, "the rules of the firewall, and whom it is on", (*rules, *allowed, *custom)
     addons = _below("addons", "csi_driver.enabled", "cloud_controller_manager.enabled")
     yield Remedy.APPLY, "the charts in the cluster, as far as they are wanted", addons
     yield Remedy.APPLY, "the Secret that the addons read", ("hetzner_token",)

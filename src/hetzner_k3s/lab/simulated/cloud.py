@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, cast
 
-from hetzner_k3s.lab.simulated import translate
+from hetzner_k3s.lab.simulated import balancers, translate
 from hetzner_k3s.lab.simulated.api import Api
 from hetzner_k3s.lab.simulated.arrivals import Actions, Arrivals
 from hetzner_k3s.lab.simulated.translate import Json
@@ -167,21 +167,15 @@ class SimulatedCloud:
         self, name: str, location: str, network_id: int, selector: str, labels: Mapping[str, str]
     ) -> LoadBalancer:
         """Make the API load balancer."""
-        service = {"protocol": "tcp", "listen_port": 6443, "destination_port": 6443, "proxyprotocol": False}
-        check = {"protocol": "tcp", "port": 6443, "interval": 5, "timeout": 3, "retries": 3}
-        body = {
-            "name": name,
-            "load_balancer_type": "lb11",
-            "location": location,
-            "network": network_id,
-            "algorithm": {"type": "round_robin"},
-            "services": [{**service, "health_check": check}],
-            "targets": [{"type": "label_selector", "label_selector": {"selector": selector}, "use_private_ip": True}],
-            "labels": dict(labels),
-        }
+        body = balancers.order(name, location, network_id, selector, labels)
         balancer, answer = await self._create_or_adopt("load_balancer", body, _carries(labels))
         await self._actions.finish([answer["action"]] if answer else (), within=_ACTION_WITHIN)
         return translate.load_balancer(await self._until("load_balancer", balancer["id"], _addressed))
+
+    async def correct_load_balancer(self, balancer_id: int, network_id: int, selector: str) -> LoadBalancer:
+        """Give an existing one what it lacks."""
+        path = f"/load_balancers/{balancer_id}"
+        return await balancers.correct(self._api, self._actions, path, network_id, selector)
 
     async def create_server(self, order: ServerOrder) -> Server:
         """Ask for a server, and return it once it runs and has its private address."""

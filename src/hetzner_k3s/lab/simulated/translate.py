@@ -8,6 +8,8 @@ from typing import Any
 
 from hetzner_k3s.model.assortment import Assortment, Offer, ServerType
 from hetzner_k3s.model.cloud import (
+    BalancedService,
+    BalancerTarget,
     CloudResource,
     Firewall,
     FirewallRule,
@@ -83,11 +85,27 @@ def load_balancer(raw: Json) -> LoadBalancer:
         name=raw["name"],
         public_ipv4=raw["public_net"]["ipv4"]["ip"],
         private_ips={net["network"]: net["ip"] for net in raw["private_net"]},
-        selectors=_selectors(raw["targets"]),
+        services=tuple(map(_service, raw["services"])),
+        targets=tuple(map(_target, raw["targets"])),
         labels=dict(raw["labels"]),
         servers=_servers(raw["targets"], "targets"),
         protected=raw["protection"]["delete"],
     )
+
+
+def _service(raw: Json) -> BalancedService:
+    return BalancedService(
+        protocol=raw["protocol"],
+        listen_port=raw["listen_port"],
+        destination_port=raw["destination_port"],
+        proxy_protocol=raw["proxyprotocol"],
+    )
+
+
+def _target(raw: Json) -> BalancerTarget:
+    names = {"label_selector": "selector", "server": "id", "ip": "ip"}
+    name = str(raw[raw["type"]][names[raw["type"]]])
+    return BalancerTarget(kind=raw["type"], name=name, private=raw["use_private_ip"])
 
 
 def balanced(raw: Json) -> frozenset[int]:

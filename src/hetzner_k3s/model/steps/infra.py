@@ -47,10 +47,14 @@ class EnsureFirewall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnsureLoadBalancer:
-    """Make the API load balancer `target` on `network` (a name), sending port 6443 to servers that match `selector`."""
+    """Make the API load balancer `target` on `network` (a name), sending port 6443 to servers that match `selector`.
+
+    `existing` is the id of one to correct: what it lacks of that is added.
+    """
 
     target: str
     location: str
     network: str
     selector: str
     labels: Mapping[str, str]
+    existing: int | None = None

@@ -1,0 +1,55 @@
+"""The API's load balancer: its network, its target and its service, compared by what they mean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hetzner_k3s.decide.basis import Basis
+from hetzner_k3s.decide.desired.host_config import LOAD_BALANCER
+from hetzner_k3s.model import balancing, lookup, naming
+from hetzner_k3s.model.balancing import API_SERVICE, Correction
+from hetzner_k3s.model.cloud import BalancedService, LoadBalancer, Network
+from hetzner_k3s.model.difference import Difference, Remedy
+
+
+def balanced_otherwise(basis: Basis) -> Iterator[Difference]:
+    """Return what the load balancer that the file asks for lacks; one that is missing is made, so it is none here."""
+    balancer, network = lookup.load_balancer(basis.spec, basis.view), lookup.network(basis.spec, basis.view)
+    if not basis.spec.api_load_balancer or balancer is None or network is None:
+        return
+    if balancing.is_elsewhere(balancer, network.id):
+        yield _elsewhere(balancer, network)
+    for correction in balancing.corrections(balancer, network.id, naming.members_selector(basis.spec.name)):
+        wanted, seen = _words(correction, basis, balancer, network)
+        yield Difference(subject=balancer.name, field=LOAD_BALANCER, wanted=wanted, seen=seen, remedy=Remedy.APPLY)
+
+
+def _elsewhere(balancer: LoadBalancer, network: Network) -> Difference:
+    (other, *_) = balancer.private_ips
+    return Difference(
+        subject=balancer.name,
+        field=LOAD_BALANCER,
+        wanted=f"network {network.name}",
+        seen=f"another network (id {other})",
+        remedy=Remedy.REPLACE,
+        because="Hetzner has it in one network at most; detach it there and run `create` again",
+    )
+
+
+def _words(correction: Correction, basis: Basis, balancer: LoadBalancer, network: Network) -> tuple[str, str]:
+    """Return what the file asks for and what is there, each as text."""
+    selector, service = naming.members_selector(basis.spec.name), balancing.api_service(balancer)
+    match correction:
+        case Correction.ATTACH:
+            return f"network {network.name}", "no network"
+        case Correction.ADD_TARGET:
+            return f"target {selector} by private addresses", "no target for the masters"
+        case Correction.REPLACE_TARGET:
+            return f"target {selector} by private addresses", "it by public ones"
+        case _:
+            return _described(API_SERVICE), _described(service) if service else "no service on its port"
+
+
+def _described(service: BalancedService) -> str:
+    proxied = " with PROXY protocol" if service.proxy_protocol else ""
+    return f"{service.protocol} {service.listen_port} -> {service.destination_port}{proxied}"

@@ -1,0 +1,80 @@
+"""What the load balancer of the Kubernetes API must have, and what one lacks of it."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Final
+
+from hetzner_k3s.model import naming
+from hetzner_k3s.model.cloud import BalancedService, BalancerTarget, LoadBalancer
+from hetzner_k3s.model.spec import API_PORT
+
+API_SERVICE: Final = BalancedService(protocol="tcp", listen_port=API_PORT, destination_port=API_PORT)
+
+_NAMES_MASTERS: Final = frozenset({naming.LABEL_CLUSTER, naming.LABEL_ROLE})
+"""Labels without which a selector would also take workers, or the masters of another cluster."""
+
+
+class Correction(Enum):
+    """What is done to a load balancer; each is right however often it is done."""
+
+    ATTACH = "attach it to the network"
+    ADD_TARGET = "add the target"
+    REPLACE_TARGET = "send to the target's private addresses"
+    ADD_SERVICE = "add the service"
+    CHANGE_SERVICE = "change the service"
+
+
+def corrections(balancer: LoadBalancer, network_id: int, selector: str) -> tuple[Correction, ...]:
+    """Return what makes a load balancer send TCP 6443 to the private addresses of masters, in the order to do it.
+
+    Args:
+        balancer: as Hetzner lists it. One without any address is being made, and one in another network is somebody's
+            doing (it has at most one): about neither is anything done.
+        network_id: the cluster's network; a target's private addresses need it.
+        selector: of the masters that joined. The one that 2.x uses, of all masters, is as good.
+    """
+    if is_being_made(balancer) or is_elsewhere(balancer, network_id):
+        return ()
+    attach = () if network_id in balancer.private_ips else (Correction.ATTACH,)
+    return (*attach, *_of_targets(balancer, selector), *_of_services(balancer))
+
+
+def is_being_made(balancer: LoadBalancer) -> bool:
+    """Check whether a load balancer has no address yet: its network is not listed before (HETZNER_API.md 4.4)."""
+    return balancer.public_ipv4 is None and not balancer.private_ips
+
+
+def is_elsewhere(balancer: LoadBalancer, network_id: int) -> bool:
+    """Check whether a load balancer is attached to another network."""
+    return bool(balancer.private_ips) and network_id not in balancer.private_ips
+
+
+def api_service(balancer: LoadBalancer) -> BalancedService | None:
+    """Return the service on the port of the Kubernetes API."""
+    return next((service for service in balancer.services if service.listen_port == API_PORT), None)
+
+
+def covers_masters(target: BalancerTarget, selector: str) -> bool:
+    """Check whether a target takes every server that a selector of masters does, and no other kind of server."""
+    theirs, ours = _requirements(target.name), _requirements(selector)
+    keys = {key for key, _, _ in (requirement.partition("=") for requirement in theirs)}
+    return target.kind == "label_selector" and (theirs == ours or (theirs < ours and keys >= _NAMES_MASTERS))
+
+
+def _requirements(selector: str) -> frozenset[str]:
+    return frozenset(part.replace("==", "=").replace(" ", "") for part in selector.split(","))
+
+
+def _of_targets(balancer: LoadBalancer, selector: str) -> tuple[Correction, ...]:
+    if any(target.private and covers_masters(target, selector) for target in balancer.targets):
+        return ()
+    public = any(target.kind == "label_selector" and target.name == selector for target in balancer.targets)
+    return (Correction.REPLACE_TARGET if public else Correction.ADD_TARGET,)
+
+
+def _of_services(balancer: LoadBalancer) -> tuple[Correction, ...]:
+    service = api_service(balancer)
+    if service == API_SERVICE:
+        return ()
+    return (Correction.ADD_SERVICE if service is None else Correction.CHANGE_SERVICE,)

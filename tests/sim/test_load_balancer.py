@@ -1,0 +1,130 @@
+"""Somebody takes something off the API's load balancer: `create` brings it back."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from hetzner_k3s.lab.simulated import faults, virtual_time
+from hetzner_k3s.model import naming
+from hetzner_k3s.model.errors import ExitCode
+from hetzner_k3s.model.spec import ClusterSpec
+
+from .clusters import CLUSTER, a_spec
+from .story import Story, healthy
+
+Body = dict[str, Any]
+
+BALANCER = naming.api_load_balancer(CLUSTER)
+SELECTOR = naming.members_selector(CLUSTER)
+
+
+def play(happens: Callable[[Story], Awaitable[None]], spec: ClusterSpec | None = None) -> None:
+    async def tell() -> None:
+        async with healthy(1, spec=spec or a_spec(load_balancer=True)) as story:
+            await happens(story)
+
+    virtual_time.run(tell())
+
+
+def shown(story: Story) -> Body | None:
+    """Return the load balancer as Hetzner shows it."""
+    listed = faults.ask(story.world, "GET", "/load_balancers")["load_balancers"]
+    assert isinstance(listed, list)
+    return next((one for one in listed if one["name"] == BALANCER), None)
+
+
+async def by_hand(story: Story, command: str, body: Body) -> None:
+    balancer = shown(story)
+    assert balancer is not None
+    answer = faults.ask(
+        story.world, "POST", f"/load_balancers/{balancer['id']}/actions/{command}", json.dumps(body).encode()
+    )
+    assert "error" not in answer, answer
+    await asyncio.sleep(30)
+
+
+def selected(selector: str) -> Body:
+    return {"type": "label_selector", "label_selector": {"selector": selector}}
+
+
+async def detach(story: Story) -> None:
+    (network,) = story.world.project.networks
+    await by_hand(story, "detach_from_network", {"network": network})
+
+
+async def all_of_it(story: Story) -> None:
+    for name in ("no target", "no service", "no network"):
+        await DAMAGE[name][0](story)
+
+
+DAMAGE: dict[str, tuple[Callable[[Story], Awaitable[None]], str]] = {
+    "no target": (
+        lambda story: by_hand(story, "remove_target", selected(SELECTOR)),
+        f"it has no target for the masters (the file: target {SELECTOR} by private addresses)",
+    ),
+    "no service": (
+        lambda story: by_hand(story, "delete_service", {"listen_port": 6443}),
+        "it has no service on its port (the file: tcp 6443 -> 6443)",
+    ),
+    "another service": (
+        lambda story: by_hand(story, "update_service", {"listen_port": 6443, "destination_port": 80}),
+        "it has tcp 6443 -> 80 (the file: tcp 6443 -> 6443)",
+    ),
+    "no network": (detach, f"it has no network (the file: network {CLUSTER})"),
+    "all of it": (all_of_it, f"it has no network (the file: network {CLUSTER}) and no target for the masters"),
+}
+
+
+def settings(balancer: Body) -> Body:
+    """Return what a load balancer was asked for with."""
+    keys = ("type", "label_selector", "use_private_ip")
+    targets = [{key: target[key] for key in keys} for target in balancer["targets"]]
+    networks = [net["network"] for net in balancer["private_net"]]
+    return {"services": balancer["services"], "targets": targets, "networks": networks}
+
+
+def sent_to(balancer: Body | None) -> set[int]:
+    """Return the ids of the servers that a load balancer sends to."""
+    assert balancer is not None
+    return {found["server"]["id"] for target in balancer["targets"] for found in target["targets"]}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_what_was_taken_off_is_back_and_the_second_run_writes_nothing(damage: str) -> None:
+    """Seen: "is as the file says: nothing to do", and no client reached the API through it any more."""
+    harm, because = DAMAGE[damage]
+
+    async def happens(story: Story) -> None:
+        before = shown(story)
+        assert before is not None
+        await harm(story)
+        run = await story.create()
+        assert run.code is ExitCode.CONVERGED, run.story()
+        assert run.told.steps == [("EnsureLoadBalancer", BALANCER)]
+        (planned,) = [step for wave in run.told.forecast.waves for step in wave] if run.told.forecast else []
+        assert planned.because.startswith(because)
+        after = shown(story)
+        assert after is not None
+        assert settings(after) == settings(before)
+        await asyncio.sleep(30)
+        assert sent_to(shown(story)) == sent_to(before)
+        assert len(sent_to(before)) == len(story.spec.masters)
+        again = await story.create()
+        assert (again.code, again.writes) == (ExitCode.CONVERGED, [])
+
+    play(happens)
+
+
+def test_a_selector_of_2x_is_left_alone() -> None:
+    async def happens(story: Story) -> None:
+        await by_hand(story, "remove_target", selected(SELECTOR))
+        await by_hand(story, "add_target", {**selected(naming.masters_selector(CLUSTER)), "use_private_ip": True})
+        run = await story.create()
+        assert (run.code, run.writes) == (ExitCode.CONVERGED, [])
+
+    play(happens)
