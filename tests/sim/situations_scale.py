@@ -110,6 +110,18 @@ async def _(story: Story) -> Run:
     return run
 
 
+@_tell("a-load-balancer-beyond-the-file-goes", converges(), spec=a_spec(load_balancer=True))
+async def _(story: Story) -> Run:
+    """Named without consent; with it, it goes once the kubeconfig does not name it any more."""
+    story.wish(a_spec())
+    left = await story.create()
+    assert left.code is ExitCode.CONVERGED, left.story()
+    assert left.notes == ("load balancer prod-api is beyond the file and is left as it is",)
+    run = await story.create(consents=PRUNE)
+    assert run.told.steps == [("DeleteResource load_balancer", "prod-api")], run.story()
+    return run
+
+
 async def _one_is_stopped(story: Story) -> None:
     story.wish(a_spec(3))
     mischief.server_unit_stopped(story.world.host(_MASTER4))

@@ -1,25 +1,28 @@
-"""Somebody takes something off the API's load balancer: `create` brings it back."""
+"""Somebody takes something off the API's load balancer, or the file drops it: `create` and `--prune` see to it."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from hetzner_k3s.lab.simulated import faults, virtual_time
 from hetzner_k3s.model import naming
+from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.errors import ExitCode
 from hetzner_k3s.model.spec import ClusterSpec
 
-from .clusters import CLUSTER, a_spec
+from .clusters import CLUSTER, MASTER2, MASTER3, a_spec
 from .story import Story, healthy
 
 Body = dict[str, Any]
 
 BALANCER = naming.api_load_balancer(CLUSTER)
+PRUNE = Consents(prune=True)
 SELECTOR = naming.members_selector(CLUSTER)
 
 
@@ -126,5 +129,82 @@ def test_a_selector_of_2x_is_left_alone() -> None:
         await by_hand(story, "add_target", {**selected(naming.masters_selector(CLUSTER)), "use_private_ip": True})
         run = await story.create()
         assert (run.code, run.writes) == (ExitCode.CONVERGED, [])
+
+    play(happens)
+
+
+def notes(story: Story) -> tuple[str, ...]:
+    ahead = story.runs[-1].told.forecast
+    assert ahead is not None
+    return ahead.notes
+
+
+def test_one_that_the_file_drops_is_named_and_goes_with_prune_after_the_kubeconfig() -> None:
+    async def happens(story: Story) -> None:
+        story.wish(replace(story.spec, api_load_balancer=False))
+        named = await story.create()
+        assert named.code is ExitCode.CONVERGED, named.story()
+        assert notes(story) == (f"load balancer {BALANCER} is beyond the file and is left as it is",)
+        assert shown(story) is not None
+        pruned = await story.create(consents=PRUNE)
+        assert pruned.code is ExitCode.CONVERGED, pruned.story()
+        assert shown(story) is None
+        await story.is_converged()
+
+    play(happens)
+
+
+def test_the_kubeconfig_is_written_before_it_goes() -> None:
+    async def happens(story: Story) -> None:
+        story.wish(replace(story.spec, api_load_balancer=False))
+        pruned = await story.create(consents=PRUNE)
+        assert pruned.told.steps == [
+            ("WriteKubeconfig", story.spec.kubeconfig_path),
+            ("DeleteResource load_balancer", BALANCER),
+        ]
+        await story.is_converged()
+
+    play(happens)
+
+
+@pytest.mark.parametrize(
+    ("command", "body", "why"),
+    [
+        ("change_protection", {"delete": True}, "it is protected against deletion at Hetzner"),
+        (
+            "add_service",
+            {"protocol": "tcp", "listen_port": 443, "destination_port": 30443},
+            "somebody else uses it: service tcp 443 -> 30443",
+        ),
+        (
+            "add_target",
+            {**selected("role=ingress"), "use_private_ip": True},
+            "somebody else uses it: target label_selector role=ingress",
+        ),
+    ],
+)
+def test_what_is_protected_or_used_otherwise_stays(command: str, body: Body, why: str) -> None:
+    async def happens(story: Story) -> None:
+        await by_hand(story, command, body)
+        story.wish(replace(story.spec, api_load_balancer=False))
+        await story.create()
+        assert notes(story) == (
+            f"load balancer {BALANCER} is beyond the file and is left as it is, with --prune too: {why}",
+        )
+        pruned = await story.create(consents=PRUNE)
+        assert pruned.code is ExitCode.CONVERGED, pruned.story()
+        assert notes(story) == (f"load balancer {BALANCER} is beyond the file and stays all the same: {why}",)
+        assert shown(story) is not None
+
+    play(happens)
+
+
+def test_it_goes_with_the_masters_when_one_is_left() -> None:
+    async def happens(story: Story) -> None:
+        story.wish(a_spec(1))
+        pruned = await story.create(consents=PRUNE)
+        assert pruned.code is ExitCode.CONVERGED, pruned.story()
+        assert shown(story) is None
+        await story.is_pruned(MASTER2, MASTER3)
 
     play(happens)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from hetzner_k3s.decide import predictions, quorum, surplus
 from hetzner_k3s.decide.basis import Basis, Opinion
 from hetzner_k3s.decide.control_plane import JOINED, MasterView, Stage, labelled_member
+from hetzner_k3s.decide.dropped_balancer import addresses_that_go
 from hetzner_k3s.decide.healthy import healthy_ids, witnessed_ids
 from hetzner_k3s.decide.living import host_of, is_an_address, living_masters
 from hetzner_k3s.decide.servers import prepare
@@ -142,7 +143,7 @@ def _better_server_url(basis: Basis, master: MasterView) -> str | None:
     if not others:
         return _without_a_dead_one(basis, master.facts.disk)
     balancer = lookup.load_balancer(basis.spec, basis.view)
-    addresses = balancer.private_ips.values() if balancer else ()
+    addresses = {*balancer.private_ips.values()} - addresses_that_go(basis) if balancer else set()
     living = {api_url(basis, s) for s in others} | {f"https://{address}:{API_PORT}" for address in addresses}
     return None if master.facts.disk.config_server in living else api_url(basis, others[0])
 
@@ -150,7 +151,8 @@ def _better_server_url(basis: Basis, master: MasterView) -> str | None:
 def _without_a_dead_one(basis: Basis, disk: DiskFacts) -> str | None:
     """Return the empty `server:` of a cluster's only master where its line names one that is gone, as after a prune."""
     named = disk.config_server
-    return "" if named is not None and is_an_address(named) and host_of(named) not in living_masters(basis) else None
+    living = living_masters(basis) - addresses_that_go(basis)
+    return "" if named is not None and is_an_address(named) and host_of(named) not in living else None
 
 
 def predict(spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:

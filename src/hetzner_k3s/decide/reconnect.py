@@ -11,6 +11,7 @@ from dataclasses import replace
 from hetzner_k3s.decide import predictions
 from hetzner_k3s.decide.basis import Basis, Opinion
 from hetzner_k3s.decide.control_plane import JOINED
+from hetzner_k3s.decide.dropped_balancer import addresses_that_go
 from hetzner_k3s.decide.living import host_of, is_an_address, living_masters, private_addresses
 from hetzner_k3s.model.host import DiskFacts, HostFacts, UnitFacts
 from hetzner_k3s.model.identity import Phase
@@ -86,14 +87,15 @@ def _corrected(basis: Basis, name: str) -> PlannedStep | None:
     if server is None or facts is None or named is None or not is_an_address(named) or name in basis.joining:
         return None
     joined = facts.agent_unit.runs and _of_this_cluster(basis, facts) and not is_lost(basis, facts)
-    if not joined or host_of(named) in living_masters(basis):
+    going = host_of(named) in addresses_that_go(basis)
+    if not joined or host_of(named) in living_masters(basis) - addresses_that_go(basis):
         return None
     url = f"https://{private_addresses(basis, basis.plane.masters)[0]}:{API_PORT}"
     return PlannedStep(
         step=PointWorker(target=name, server_id=server.id, server_url=url),
         scope=Scope.WORKER,
         reason=Reason.DIFFERS,
-        because=f"its configuration names {host_of(named)}, where no master is any more",
+        because=f"its configuration names {host_of(named)}, where no master {'will be' if going else 'is'} any more",
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from hetzner_k3s.decide import drift as drifting
-from hetzner_k3s.decide import identity, keeping, listing, observer, past, quorum, steadiness
+from hetzner_k3s.decide import dropped_balancer, identity, keeping, listing, observer, past, quorum, steadiness
 from hetzner_k3s.decide.basis import Basis, basis_of
 from hetzner_k3s.decide.control_plane import Stage, contact_stage
 from hetzner_k3s.decide.drift import drifted, told
@@ -68,12 +68,18 @@ def report(spec: ClusterSpec, state: ClusterState, intent: Intent, ahead: Foreca
         snapshots=_snapshots(basis),
         not_seen=observer.not_looked_at(basis),
         this_machine=observer.this_machine(spec, state, intent, ahead),
-        beyond_file=tuple(server.name for server in servers if not server.in_file),
+        beyond_file=_beyond_file(basis, servers),
         drift=drift,
         forecast=ahead,
         tokens=keeping.remarks(basis),
         on_database=basis.plane.on_database,
     )
+
+
+def _beyond_file(basis: Basis, servers: tuple[ServerReport, ...]) -> tuple[str, ...]:
+    balancer = dropped_balancer.dropped(basis)
+    names = tuple(server.name for server in servers if not server.in_file)
+    return (*names, *((f"load balancer {balancer.name}",) if balancer else ()))
 
 
 def _health(

@@ -22,6 +22,7 @@ from hetzner_k3s.decide import (
     critical,
     database,
     disaster,
+    dropped_balancer,
     encryption,
     first_aid,
     former,
@@ -172,6 +173,7 @@ spoke of lost masters would give wrong advice.
 NOTES: tuple[Note, ...] = (
     orders.orders_told,
     surplus.notes,
+    dropped_balancer.notes,
     clocks.clocks_told,
     clocks.own_clock_note,
     tokens.tokens_told,
@@ -236,6 +238,7 @@ MOVES: tuple[Move, ...] = (
     commands.await_commands,
     tokens.pin_tokens,
     kubeconfig.write_kubeconfig,
+    dropped_balancer.let_balancer_go,
     keeping.keep_tokens,
 )
 
