@@ -35,6 +35,7 @@ _TABLES: Final = (
     "GATES",
     "ON_DATABASE_GATES",
     "BESIDE_OTHER_DATA",
+    "WHILE_DELETING",
     "OF_2X_GATES",
     "BEFORE_THE_END",
     "DELETE_GATES",
