@@ -133,6 +133,20 @@ def test_a_selector_of_2x_is_left_alone() -> None:
     play(happens)
 
 
+def test_a_master_goes_although_the_target_of_2x_takes_it_to_the_end() -> None:
+    """Seen: 60 s in vain for the load balancer to send nobody there, in each run, and the master never went."""
+
+    async def happens(story: Story) -> None:
+        await by_hand(story, "remove_target", selected(SELECTOR))
+        await by_hand(story, "add_target", {**selected(naming.masters_selector(CLUSTER)), "use_private_ip": True})
+        story.wish(a_spec(3, load_balancer=True))
+        run = await story.create(consents=PRUNE)
+        assert run.code is ExitCode.CONVERGED, run.story()
+        await story.is_pruned("prod-master4", "prod-master5")
+
+    play(happens, a_spec(5, load_balancer=True))
+
+
 def notes(story: Story) -> tuple[str, ...]:
     ahead = story.runs[-1].told.forecast
     assert ahead is not None

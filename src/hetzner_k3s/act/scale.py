@@ -8,6 +8,7 @@ from hetzner_k3s.act.drain import drained
 from hetzner_k3s.act.labels import take_off
 from hetzner_k3s.act.waiting import until
 from hetzner_k3s.model import lookup, naming, operations
+from hetzner_k3s.model.balancing import heeds_membership
 from hetzner_k3s.model.errors import HostUnreachable
 from hetzner_k3s.model.kube import Leaving
 from hetzner_k3s.model.operations import K3sRole, MoveLeader, StopK3s
@@ -47,6 +48,9 @@ async def _off_the_balancer(step: RetireMember, context: Context) -> None:
     """Wait until the API load balancer sends nobody to it: it looks for its targets only seconds after a label goes."""
     balancer = lookup.load_balancer(context.spec, context.state.view)
     if balancer is None:
+        return
+    if not heeds_membership(balancer, naming.members_selector(context.spec.name)):
+        context.say(step.target, f"{balancer.name} sends there until its health check fails: its target is all masters")
         return
 
     async def look() -> bool | None:

@@ -62,6 +62,12 @@ def covers_masters(target: BalancerTarget, selector: str) -> bool:
     return target.kind == "label_selector" and (theirs == ours or (theirs < ours and keys >= _NAMES_MASTERS))
 
 
+def heeds_membership(balancer: LoadBalancer, selector: str) -> bool:
+    """Check whether a master is sent to no more once it is not labelled as a member: 2.x' target takes all masters."""
+    covering = (target for target in balancer.targets if covers_masters(target, selector))
+    return all(_requirements(target.name) == _requirements(selector) for target in covering)
+
+
 def _requirements(selector: str) -> frozenset[str]:
     return frozenset(part.replace("==", "=").replace(" ", "") for part in selector.split(","))
 
