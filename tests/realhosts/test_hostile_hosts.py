@@ -113,6 +113,7 @@ def test_a_login_shell_that_says_the_token_breaks_nothing(cluster: Cluster, secr
     assert_whole(cluster)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("operation", "servers"), [("read_secret token", MASTERS), ("probe", (MASTER1,))], ids=["asked for", "unasked"]
 )

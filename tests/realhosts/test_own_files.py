@@ -80,6 +80,7 @@ def typed(place: Path, line: str) -> str:
     return done.stderr
 
 
+@pytest.mark.slow
 def test_the_readmes_recipe_works_again_with_a_small_cluster(place: Path) -> None:
     """After `lab down` it was refused: this machine remembered a cluster that was gone with its lab."""
     config = place / "examples" / "cluster-ha.yaml"
