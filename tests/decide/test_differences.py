@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from tests.decide.world import (
+    CREATE,
     MASTER1,
     MASTER2,
     SPEC,
@@ -19,11 +20,13 @@ from tests.decide.world import (
     nothing,
 )
 
+from hetzner_k3s.model.critical import wanted_arguments
 from hetzner_k3s.model.difference import Difference, Remedy, left_as_it_is
 from hetzner_k3s.model.state import ClusterState
 
 MASTER = SPEC.masters[0]
 WORKER = SPEC.pools[0].workers[0]
+LIVE = wanted_arguments(SPEC)
 
 
 def seen(state: ClusterState) -> set[tuple[str, str, str, str, Remedy]]:
@@ -89,3 +92,14 @@ def test_a_kind_of_difference_is_one_sentence() -> None:
         "resize a server that runs",
         "masters_pool.instance_type: m1 has a, the file says b; left as it is: masters must agree on it",
     )
+
+
+def test_the_cloud_controller_is_not_told_of_addresses_that_no_pod_has() -> None:
+    spec = replace(SPEC, kubernetes_network=replace(SPEC.kubernetes_network, cluster_cidr="10.99.0.0/16"))
+    runs = edit_facts(healthy(), MASTER1, lambda f: replace(f, supervisor=replace(f.supervisor, critical=LIVE)))
+    other = replace(CREATE, addons=dict.fromkeys(CREATE.addons, "another digest"))
+    assert "ApplyAddons" in {step.key[0] for wave in forecast(runs, SPEC, other).waves for step in wave}
+    assert forecast(runs, spec, other).waves == ()
+    assert [(d.field, d.remedy) for d in forecast(runs, spec).differences] == [
+        ("networking.cluster_cidr", Remedy.FIXED)
+    ]

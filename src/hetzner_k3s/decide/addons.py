@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hetzner_k3s.decide import predictions
+from hetzner_k3s.decide import critical, predictions
 from hetzner_k3s.decide.basis import Basis, Opinion
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.facts import Known, Reading, Unknown
@@ -23,6 +23,8 @@ def apply_addons(basis: Basis) -> Opinion | None:
     """Plan the add-ons as soon as an API answers."""
     plane = basis.plane
     if plane.record.phase is not Phase.BORN or plane.seed is None or plane.kube is None:
+        return None
+    if any(critical.cannot_change(basis)):  # the cloud controller would be told of pods' addresses that no node has
         return None
     stale = {name for name, digest in basis.intent.addons.items() if plane.kube.addons.get(name) != digest}
     secret = _why_credentials(basis, plane.kube)
