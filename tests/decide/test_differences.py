@@ -18,6 +18,7 @@ from tests.decide.world import (
     healthy,
     lose,
     nothing,
+    unreachable,
 )
 
 from hetzner_k3s.model.critical import wanted_arguments
@@ -103,3 +104,13 @@ def test_the_cloud_controller_is_not_told_of_addresses_that_no_pod_has() -> None
     assert [(d.field, d.remedy) for d in forecast(runs, spec).differences] == [
         ("networking.cluster_cidr", Remedy.FIXED)
     ]
+
+
+def test_what_is_left_alone_is_told_beside_a_refusal_too() -> None:
+    """Seen: with a worker that answered nobody, the reason why a master was left alone was told nowhere."""
+    state = unreachable(unreachable(healthy(), MASTER2), WORKER1)
+    state = edit_server(state, MASTER1, lambda server: replace(server, server_type="cx1"))
+    told = forecast(state)
+    assert [refusal.code for refusal in told.refusals] == ["worker.unreachable"]
+    assert [sentence.partition(" ")[0] for sentence in told.degraded] == [MASTER2]
+    assert [difference.subject for difference in told.differences] == [MASTER1]

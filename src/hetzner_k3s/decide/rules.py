@@ -260,23 +260,17 @@ def plan(spec: ClusterSpec, state: ClusterState, intent: Intent, in_flight: froz
     create = intent.verb is Verb.CREATE
     notes = (*spec.not_yet, *(told for note in NOTES for told in note(basis))) if create else teardown.kept(basis)
     degraded = tuple(told for note in DEGRADED for told in note(basis)) if create else ()
+    differing = differences(basis) if create else ()
     refusals = _refusals(basis, _gates(basis) if create else DELETE_GATES)
     if refusals:
-        aid = first_aid.first_aid(basis) if create else ()
-        return Plan(steps=startable(aid, in_flight), refusals=refusals, notes=notes)
+        aid = startable(first_aid.first_aid(basis) if create else (), in_flight)
+        return Plan(steps=aid, refusals=refusals, notes=notes, degraded=degraded, differences=differing)
     opinions = _opinions(basis) if create else (teardown.tear_down(basis),)
     steps = startable((step for opinion in opinions for step in opinion.steps), in_flight)
     waits = tuple(wait for opinion in opinions for wait in opinion.waits)
     if create and not (steps or waits or in_flight):
         refusals = tuple(refusal for gate in BEFORE_THE_END for refusal in gate(basis))
-    return Plan(
-        steps=steps,
-        waits=waits,
-        refusals=refusals,
-        notes=notes,
-        degraded=degraded,
-        differences=differences(basis) if create else (),
-    )
+    return Plan(steps=steps, waits=waits, refusals=refusals, notes=notes, degraded=degraded, differences=differing)
 
 
 def _gates(basis: Basis) -> tuple[Gate, ...]:
