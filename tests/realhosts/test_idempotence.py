@@ -1,11 +1,13 @@
-"""A second `create` on a healthy cluster reads a little and changes nothing, anywhere."""
+"""A `create` on a healthy cluster touches no host: not a second time, and not for a changed file (cases 03, 05)."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import json
+from collections.abc import Iterator
 
+import pytest
 from tests.realhosts.cluster import Cluster, assert_at_rest, assert_whole
-from tests.realhosts.standing import standing, untouched
+from tests.realhosts.standing import MASTERS, WORKER, standing, untouched
 
 from hetzner_k3s.lab.realhosts.handle import LabHandle
 
@@ -14,14 +16,65 @@ _APPLIED = (
     "-o jsonpath='{range .items[*]}{.kind}/{.metadata.name} {.metadata.resourceVersion}{\"\\n\"}{end}'"
 )
 
+_CHANGED = """\
+kube_api_server_args: ["v=2"]
+kubelet_args: ["v=2"]
+api_server_hostname: api.example.com
+additional_packages: [htop]
+datastore: {etcd: {snapshot_schedule_cron: "5 * * * *"}}
+addons: {metrics_server: {enabled: true}}
+"""
 
-def test_a_second_create_changes_nothing(lab: LabHandle, tmp_path: Path) -> None:
-    with standing(lab, tmp_path) as cluster:
-        assert_whole(cluster)
-        before = objects_and_kubeconfig(cluster)
+
+@pytest.fixture(scope="module")
+def cluster(lab: LabHandle, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Make a cluster for all tests here."""
+    with standing(lab, tmp_path_factory.mktemp("idempotence")) as made:
+        yield made
+
+
+def test_a_second_create_changes_nothing(cluster: Cluster) -> None:
+    assert_whole(cluster)
+    before = objects_and_kubeconfig(cluster)
+    with untouched(cluster):
+        assert_at_rest(cluster)
+    assert objects_and_kubeconfig(cluster) == before
+
+
+def test_a_changed_file_is_named_and_no_host_is_touched(cluster: Cluster) -> None:
+    """Seen: "is as the file says: nothing to do", exit 0."""
+    cluster.write_config(more=_CHANGED)
+    try:
         with untouched(cluster):
-            assert_at_rest(cluster)
-        assert objects_and_kubeconfig(cluster) == before
+            plan = cluster.run("plan", "--json", "--check")
+            status = cluster.run("status", "--json")
+            cluster.create(expect=3)
+    finally:
+        cluster.write_config()
+    assert (plan.returncode, status.returncode) == (3, 3), plan.stderr
+    found = {(d["field"], d["subject"], d["remedy"]) for d in json.loads(plan.stdout)["differences"]}
+    of_masters = ("kube_api_server_args", "api_server_hostname", "datastore.etcd.snapshot_schedule_cron")
+    expected = {(field, master, "restart") for field in of_masters for master in MASTERS}
+    expected |= {("addons.metrics_server.enabled", master, "restart") for master in MASTERS}
+    expected |= {("kubelet_args", host, "restart") for host in (*MASTERS, WORKER)}
+    assert found == expected | {("additional_packages", host, "replace") for host in (*MASTERS, WORKER)}
+    assert json.loads(status.stdout)["health"] == "degraded"
+    assert_at_rest(cluster)
+
+
+def test_a_firewall_that_was_taken_off_is_put_back(cluster: Cluster) -> None:
+    (firewall,) = cluster.lab.client.api("GET", "/firewalls")["firewalls"]
+    applied = [{"type": one["type"], "label_selector": one["label_selector"]} for one in firewall["applied_to"]]
+    actions = f"/firewalls/{firewall['id']}/actions/remove_from_resources"
+    for action in cluster.lab.client.api("POST", actions, {"remove_from": applied})["actions"]:
+        cluster.lab.finish(action)
+    check = cluster.run("plan", "--check")
+    assert check.returncode == 3
+    assert "not applied" in check.stdout, check.stdout
+    cluster.create()
+    (after,) = cluster.lab.client.api("GET", "/firewalls")["firewalls"]
+    assert [one["label_selector"] for one in after["applied_to"]] == [one["label_selector"] for one in applied]
+    assert_at_rest(cluster)
 
 
 def objects_and_kubeconfig(cluster: Cluster) -> tuple[str, int]:
