@@ -16,7 +16,10 @@ from hetzner_k3s.lab.realhosts.storage import BUCKET, ENDPOINT
 
 pytest.importorskip("moto")
 
-_S3 = f"""datastore:
+
+def _s3(folder: Path) -> str:
+    """Give the section of the file; each test has a folder of its own, for the lab's S3 outlives its clusters."""
+    return f"""datastore:
   etcd:
     s3_enabled: true
     s3_endpoint: {ENDPOINT}
@@ -25,12 +28,13 @@ _S3 = f"""datastore:
     s3_access_key: AKEXAMPLE
     s3_secret_key: of-no-use-here
     s3_force_path_style: true
+    s3_folder: {folder.name}
 """
 
 
 @pytest.mark.slow
 def test_all_masters_lost_and_restored_from_s3(fresh_lab: LabHandle, tmp_path: Path) -> None:
-    cluster = Cluster(fresh_lab, tmp_path, masters=1, workers=1, more=_S3)
+    cluster = Cluster(fresh_lab, tmp_path, masters=1, workers=1, more=_s3(tmp_path))
     born = cluster.run("create")
     assert born.returncode == 0, born.stderr
     master = f"{NAME}-master1"
@@ -119,7 +123,7 @@ def test_a_restore_ends_well_the_first_time(
 ) -> None:
     """The Nodes of the lost masters name servers and addresses that are gone: beside them k3s ended for ever."""
     count = 3 if source is _from_s3 else 1
-    cluster = Cluster(fresh_lab, tmp_path, masters=count, workers=1, more=_S3 if source is _from_s3 else "")
+    cluster = Cluster(fresh_lab, tmp_path, masters=count, workers=1, more=_s3(tmp_path) if source is _from_s3 else "")
     cluster.create()
     masters = cluster.masters()
     cluster.write_objects(masters[0])
