@@ -249,9 +249,9 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         law=5,
         what="a worker's scope runs past a gate",
         file="decide/rules.py",
-        old="return Plan(steps=startable(aid, in_flight), refusals=refusals, notes=notes)",
-        new="more = (workers.bring_up_workers(basis) or Opinion()).steps\n"
-        "        return Plan(steps=(*aid, *more), refusals=refusals, notes=notes)",
+        old="        return Plan(steps=aid, refusals=refusals,",
+        new="        aid = (*aid, *(workers.bring_up_workers(basis) or Opinion()).steps)\n"
+        "        return Plan(steps=aid, refusals=refusals,",
         tests=("tests/properties/test_decisions.py", "-k", "refusal_empties"),
     ),
     Mutation(
