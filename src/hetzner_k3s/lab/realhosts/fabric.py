@@ -60,8 +60,10 @@ class Fabric:
         return not network.members
 
     async def close_network(self, network_id: int) -> None:
-        """Remove a network's namespace."""
-        await self.networks.pop(network_id).namespace.remove()
+        """Remove a network's namespace, but not while rules are being brought into it."""
+        network = self.networks.pop(network_id)
+        async with self._filtering:
+            await network.namespace.remove()
 
     async def plug(self, spec: MachineSpec) -> NetworkNamespace:
         """Give a host fresh interfaces in a fresh namespace, as a boot does; what was there is gone."""
