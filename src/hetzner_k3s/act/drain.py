@@ -10,6 +10,7 @@ from hetzner_k3s.act.context import Context
 from hetzner_k3s.model.contact import HostTarget
 from hetzner_k3s.model.errors import DrainRefused, PreconditionChanged
 from hetzner_k3s.model.kube import NodeLoad, Pod
+from hetzner_k3s.model.wording import listed
 
 DRAIN_WITHIN = 300.0
 """Seconds in which all pods of a Node must have gone."""
@@ -39,11 +40,11 @@ async def drained(context: Context, via: HostTarget, node: str, *, answers: bool
     while left := await _evict(context, via, node, answers=answers):
         if context.ports.clock.monotonic() >= ends:
             raise DrainRefused(
-                f"{node} is not empty after {DRAIN_WITHIN:.0f} s: {_listed(left)}",
+                f"{node} is not empty after {DRAIN_WITHIN:.0f} s: {listed(left, _NAMED)}",
                 hint="Its Node stays cordoned. See to these pods (`kubectl get pdb -A`), then run the command again.",
             )
         if left != told:
-            context.say(node, f"still runs {_listed(left)}")
+            context.say(node, f"still runs {listed(left, _NAMED)}")
             told = left
         await context.ports.clock.sleep(_AGAIN)
 
@@ -59,7 +60,7 @@ async def still_empty(context: Context, via: HostTarget, node: str) -> None:
     _refuse_losses(node, load)
     running = [_name(pod) for pod in load.pods if not (pod.stays or pod.ending)]
     if load.takes_pods or running:
-        now = f"runs {_listed(running)}" if running else "was uncordoned"
+        now = f"runs {listed(running, _NAMED)}" if running else "was uncordoned"
         raise PreconditionChanged(f"{node} was drained, and {now} since", server=node)
 
 
@@ -76,7 +77,7 @@ def _refuse_losses(node: str, load: NodeLoad) -> None:
     lonely = [_name(pod) for pod in load.pods if pod.controller is None and not (pod.stays or pod.ending)]
     if lonely:
         raise DrainRefused(
-            f"{node} runs pods that nothing would start elsewhere: {_listed(lonely)}",
+            f"{node} runs pods that nothing would start elsewhere: {listed(lonely, _NAMED)}",
             hint="Delete them or give them a controller, then run the command again. Its Node stays cordoned.",
         )
     _refuse_lost_volumes(node, load, "Its Node stays cordoned." if not load.takes_pods else "Its Node takes pods.")
@@ -85,7 +86,7 @@ def _refuse_losses(node: str, load: NodeLoad) -> None:
 def _refuse_lost_volumes(node: str, load: NodeLoad, meanwhile: str) -> None:
     if load.local_claims:
         raise DrainRefused(
-            f"{node} holds the only copy of the volumes of these claims: {_listed(list(load.local_claims))}",
+            f"{node} holds the only copy of the volumes of these claims: {listed(list(load.local_claims), _NAMED)}",
             hint=f"Move their data and delete the claims, then run the command again. {meanwhile}",
         )
 
@@ -106,8 +107,3 @@ async def _evict(context: Context, via: HostTarget, node: str, *, answers: bool)
 
 def _name(pod: Pod) -> str:
     return f"{pod.namespace}/{pod.name}"
-
-
-def _listed(names: list[str]) -> str:
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")

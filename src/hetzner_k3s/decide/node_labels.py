@@ -16,6 +16,7 @@ from hetzner_k3s.model.plan import PlannedStep, Reason, Scope
 from hetzner_k3s.model.spec import ClusterSpec, MasterSpec
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import LabelNode, Step
+from hetzner_k3s.model.wording import listed
 
 _NAMED: Final = 4
 
@@ -41,9 +42,8 @@ def _because(change: NodeChange) -> str:
     told = [*_named("label", change.labels), *_named("taint", change.taints)]
     if not told:
         return "its note of what is ours names what the file dropped"
-    more = f" and {len(told) - _NAMED} more" if len(told) > _NAMED else ""
     evicts = any(value is not None and name.endswith(":NoExecute") for name, value in change.taints.items())
-    return f"the file says {', '.join(told[:_NAMED])}{more}" + (
+    return f"the file says {listed(told, _NAMED)}" + (
         "; pods that do not tolerate the taint are evicted" if evicts else ""
     )
 

@@ -20,6 +20,7 @@ from hetzner_k3s.model.facts import Known, Unknown
 from hetzner_k3s.model.plan import Refusal
 from hetzner_k3s.model.settings import Diagnostic, KeyPath
 from hetzner_k3s.model.spec import ClusterSpec, MasterSpec, WorkerSpec
+from hetzner_k3s.model.wording import listed
 
 NETWORK_TAKES: Final = 100
 """Servers and load balancers that one network takes (HETZNER_API.md 4.3)."""
@@ -71,7 +72,7 @@ def orders_told(basis: Basis) -> tuple[str, ...]:
     if isinstance(releases := basis.state.releases, Unknown):
         unread.append(f"whether there is a k3s {basis.spec.k3s_version} was not looked up: {releases.why}")
     lasting = _impossible(basis) if _something_exists(basis) else {}
-    told = (f"{setting} ({_listed(names)})" if names else str(setting) for setting, names in lasting.items())
+    told = (f"{setting} ({listed(names, _NAMED)})" if names else str(setting) for setting, names in lasting.items())
     return (*unread, *told, *_out_of_stock(basis))
 
 
@@ -186,7 +187,8 @@ def _out_of_stock(basis: Basis) -> Iterator[str]:
         kind = reading.value.server_type(order.instance_type)
         offer = kind.offer(order.location) if kind is not None else None
         if offer is not None and not offer.available and not _has_ended(offer, basis.state.observed_at):
-            yield (f"Hetzner shows {order.instance_type} as not available in {order.location} now ({_listed(names)})")
+            where = f"{order.instance_type} as not available in {order.location}"
+            yield f"Hetzner shows {where} now ({listed(names, _NAMED)})"
 
 
 def _no_room(basis: Basis) -> Iterator[_Problem]:
@@ -225,8 +227,3 @@ def _not_released(basis: Basis) -> Iterator[_Problem]:
 def _like(wanted: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(wanted, list(known), n=1, cutoff=0.6)
     return f" (did you mean {near[0]}?)" if near else ""
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
+
+from hetzner_k3s.model.wording import listed
 
 
 class Remedy(Enum):
@@ -62,12 +64,7 @@ def left_as_it_is(differences: Iterable[Difference]) -> tuple[str, ...]:
         if one.remedy is not Remedy.APPLY:
             groups.setdefault((one.field, one.wanted, one.seen, one.remedy, one.because), []).append(one.subject)
     return tuple(
-        f"{field}: {_listed(subjects)} {'has' if len(subjects) == 1 else 'have'} {seen}, the file says {wanted}; left "
-        f"as it is: {because or _LEFT[remedy]}"
+        f"{field}: {listed(subjects, _NAMED)} {'has' if len(subjects) == 1 else 'have'} {seen}, the file says "
+        f"{wanted}; left as it is: {because or _LEFT[remedy]}"
         for (field, wanted, seen, remedy, because), subjects in groups.items()
     )
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")

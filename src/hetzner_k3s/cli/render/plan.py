@@ -9,6 +9,7 @@ from hetzner_k3s.cli.render.words import short, verb
 from hetzner_k3s.model.difference import left_as_it_is
 from hetzner_k3s.model.plan import Forecast, PlannedStep, Purchase, Refusal, Wait
 from hetzner_k3s.model.steps import CreateServer, Step
+from hetzner_k3s.model.wording import listed
 
 _NAMED = 5
 """How many targets of one kind are named; a wave of 500 workers is one line."""
@@ -125,17 +126,12 @@ def _sentences(cluster: str, steps: Iterable[Step]) -> Iterator[str]:
     groups: dict[tuple[str, str], list[str]] = {}
     for step in steps:
         groups.setdefault((verb(step), _detail(step)), []).append(short(step.target, cluster))
-    return (f"{words} {_listed(targets)}{detail}" for (words, detail), targets in groups.items())
+    return (f"{words} {listed(targets, _NAMED)}{detail}" for (words, detail), targets in groups.items())
 
 
 def _detail(step: Step) -> str:
     """Say what is bought."""
     return f" ({step.server_type} in {step.location}, {step.image})" if isinstance(step, CreateServer) else ""
-
-
-def _listed(targets: Sequence[str]) -> str:
-    more = len(targets) - _NAMED
-    return ", ".join(targets[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def wait_lines(waits: Iterable[Wait]) -> Iterator[str]:

@@ -10,6 +10,7 @@ from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import FirewallRule
 from hetzner_k3s.model.difference import Difference, Remedy
 from hetzner_k3s.model.spec import API_PORT, ClusterSpec, FirewallRuleSpec
+from hetzner_k3s.model.wording import listed
 
 ANYWHERE: Final = ("0.0.0.0/0", "::/0")
 RULES: Final = "firewall rules"
@@ -82,5 +83,4 @@ def _listed(effects: Iterable[_Effect]) -> str:
         f"{', '.join(sorted(networks))}"
         for direction, protocol, port, networks in effects
     )
-    more = len(texts) - _NAMED
-    return "; ".join(texts[:_NAMED]) + (f" and {more} more" if more > 0 else "") if texts else "none"
+    return listed(texts, _NAMED, "; ") if texts else "none"
