@@ -52,6 +52,7 @@ _PACKAGED: Final = {
 
 def configured_otherwise(basis: Basis) -> Iterator[Difference]:
     """Return where a host that runs k3s has another configuration than the file would give it."""
+    digits = _digits(basis.spec)
     for spec in basis.spec.servers():
         server = basis.server(spec.name)
         facts = basis.state.facts(server.id) if server is not None else None
@@ -60,7 +61,7 @@ def configured_otherwise(basis: Basis) -> Iterator[Difference]:
         if facts.disk.config is not None:
             yield from _of_host(basis, spec, server, facts.disk.config)
         if facts.disk.config_present:
-            yield from _by_digits(basis.spec, spec, facts.disk)
+            yield from _by_digits(digits, spec, facts.disk)
 
 
 def _of_host(basis: Basis, spec: MasterSpec | WorkerSpec, server: Server, config: Config) -> Iterator[Difference]:
@@ -77,12 +78,18 @@ def _of_host(basis: Basis, spec: MasterSpec | WorkerSpec, server: Server, config
         yield from _missing_names(basis, spec.name, addresses, config)
 
 
-def _by_digits(spec: ClusterSpec, node: MasterSpec | WorkerSpec, disk: DiskFacts) -> Iterator[Difference]:
-    """Compare what may hold passwords: it leaves no host, and is shown nowhere."""
+def _digits(spec: ClusterSpec) -> tuple[str, str | None]:
+    """Return the digits of `registries.yaml` and of the S3 settings: of all hosts alike, so made once."""
     s3 = spec.etcd.s3
+    return registries_hash(spec), settings_hash(settings(s3)) if s3 else None
+
+
+def _by_digits(digits: tuple[str, str | None], node: MasterSpec | WorkerSpec, disk: DiskFacts) -> Iterator[Difference]:
+    """Compare what may hold passwords: it leaves no host, and is shown nowhere."""
+    registries, s3 = digits
     differ = (
-        (REGISTRIES, disk.registries not in {None, registries_hash(spec)}),
-        (S3, isinstance(node, MasterSpec) and disk.s3_hash != (settings_hash(settings(s3)) if s3 else None)),
+        (REGISTRIES, disk.registries not in {None, registries}),
+        (S3, isinstance(node, MasterSpec) and disk.s3_hash != s3),
     )
     for field, is_so in differ:
         if is_so:
