@@ -69,10 +69,11 @@ def labels_of(server: MasterSpec | WorkerSpec) -> dict[str, str]:
 
 def taints_of(spec: ClusterSpec, server: MasterSpec | WorkerSpec) -> dict[str, str]:
     """Return the taints that the file gives to a Node, as `key:effect` and value; a master's own is among them."""
-    return dict(map(_split, node_taints(spec, server)))
+    return dict(map(split_taint, node_taints(spec, server)))
 
 
-def _split(taint: str) -> tuple[str, str]:
+def split_taint(taint: str) -> tuple[str, str]:
+    """Return what tells a taint from the others of its Node, `key:effect`, and its value."""
     body, _, effect = taint.rpartition(":")
     key, _, value = body.partition("=")
     return f"{key}:{effect}", value

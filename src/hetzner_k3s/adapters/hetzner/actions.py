@@ -14,6 +14,9 @@ from hetzner_k3s.model.errors import CloudError, CloudUnavailable, Fate
 from hetzner_k3s.model.printable import excerpt
 from hetzner_k3s.ports import Clock
 
+ACTION_WITHIN: Final = 180.0
+"""Seconds that an action is given, unless it makes a server."""
+
 _UNSEEN_LOOKS: Final = 5
 """An action just started may not be listed yet."""
 

@@ -6,14 +6,12 @@ from collections.abc import Mapping
 from typing import Final
 
 from hetzner_k3s.adapters.hetzner import translate
-from hetzner_k3s.adapters.hetzner.actions import Actions
+from hetzner_k3s.adapters.hetzner.actions import ACTION_WITHIN, Actions
 from hetzner_k3s.adapters.hetzner.api import Api, Json
 from hetzner_k3s.adapters.hetzner.failures import understood
 from hetzner_k3s.model.balancing import API_SERVICE, Correction, corrections
 from hetzner_k3s.model.cloud import LoadBalancer
 from hetzner_k3s.model.errors import CloudError
-
-_ACTION_WITHIN: Final = 180.0
 
 _SERVICE: Final[Json] = {
     "protocol": API_SERVICE.protocol,
@@ -81,7 +79,7 @@ async def _begin(api: Api, actions: Actions, path: str, body: Json) -> None:
         if failure.code not in _THERE_ALREADY:
             raise
         return
-    await actions.finish(answer.child("action"), within=_ACTION_WITHIN)
+    await actions.finish(answer.child("action"), within=ACTION_WITHIN)
 
 
 async def _read(api: Api, balancer_id: int) -> LoadBalancer:

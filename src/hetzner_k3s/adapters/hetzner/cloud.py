@@ -11,7 +11,7 @@ from functools import wraps
 from typing import Any, Final, ParamSpec, TypeVar
 
 from hetzner_k3s.adapters.hetzner import balancers, translate
-from hetzner_k3s.adapters.hetzner.actions import Actions, unfinished
+from hetzner_k3s.adapters.hetzner.actions import ACTION_WITHIN, Actions, unfinished
 from hetzner_k3s.adapters.hetzner.api import Api
 from hetzner_k3s.adapters.hetzner.arrivals import Arrivals
 from hetzner_k3s.adapters.hetzner.creation import carries, create_or_adopt, find
@@ -43,7 +43,6 @@ DEFAULT_ENDPOINT: Final = "https://api.hetzner.cloud/v1"
 
 _SERVER_WITHIN: Final = 900.0
 """Seconds: ten minutes were seen for a custom image (HETZNER_API.md 10)."""
-_ACTION_WITHIN: Final = 180.0
 _ADOPTED_POLL: Final = 1.0
 
 CATALOGUE_PAGE: Final = 50
@@ -180,7 +179,7 @@ class HetznerCloud:
         }
         firewall, answer = await create_or_adopt(self._api, "firewalls", body, carries(labels))
         if answer is not None:
-            await self._actions.finish(*answer.children("actions"), within=_ACTION_WITHIN)
+            await self._actions.finish(*answer.children("actions"), within=ACTION_WITHIN)
         return translate.firewall(firewall)
 
     @_answering(effect=True)
@@ -188,7 +187,7 @@ class HetznerCloud:
         """Replace all rules of a firewall."""
         body = {"rules": [translate.firewall_rule(rule) for rule in rules]}
         answer = await self._api.repeatable_post(f"/firewalls/{firewall_id}/actions/set_rules", body)
-        await self._actions.finish(*answer.children("actions"), within=_ACTION_WITHIN)
+        await self._actions.finish(*answer.children("actions"), within=ACTION_WITHIN)
 
     @_answering(effect=True)
     async def apply_firewall(self, firewall_id: int, selector: str) -> None:
@@ -200,7 +199,7 @@ class HetznerCloud:
             if failure.code != "firewall_already_applied":
                 raise
             return
-        await self._actions.finish(*answer.children("actions"), within=_ACTION_WITHIN)
+        await self._actions.finish(*answer.children("actions"), within=ACTION_WITHIN)
 
     @_answering(effect=True)
     async def create_load_balancer(
@@ -210,7 +209,7 @@ class HetznerCloud:
         body = balancers.order(name, location, network_id, selector, labels)
         balancer, answer = await create_or_adopt(self._api, "load_balancers", body, carries(labels))
         if answer is not None:
-            await self._actions.finish(answer.child("action"), within=_ACTION_WITHIN)
+            await self._actions.finish(answer.child("action"), within=ACTION_WITHIN)
         return translate.load_balancer(await self._addressed(balancer.whole("id")))
 
     @_answering(effect=True)
@@ -237,7 +236,7 @@ class HetznerCloud:
     async def power_on(self, server_id: int) -> None:
         """Power a server on; Hetzner answers the same for one that runs."""
         answer = await self._api.repeatable_post(f"/servers/{server_id}/actions/poweron", {})
-        await self._actions.finish(answer.child("action"), within=_ACTION_WITHIN)
+        await self._actions.finish(answer.child("action"), within=ACTION_WITHIN)
 
     @_answering(effect=False)
     async def find_server(self, name: str) -> Server | None:
@@ -301,14 +300,14 @@ class HetznerCloud:
 
     async def _addressed(self, balancer_id: int) -> Document:
         """Read a load balancer until it has its public address."""
-        ends = self._clock.monotonic() + _ACTION_WITHIN
+        ends = self._clock.monotonic() + ACTION_WITHIN
         while (raw := await self._read("load_balancer", balancer_id)) is not None:
             if translate.load_balancer(raw).public_ipv4 is not None:
                 return raw
             if self._clock.monotonic() >= ends:
                 break
             await self._clock.sleep(_ADOPTED_POLL)
-        raise unfinished(f"load balancer {balancer_id} got no public address in {_ACTION_WITHIN:.0f} s", "not_ready")
+        raise unfinished(f"load balancer {balancer_id} got no public address in {ACTION_WITHIN:.0f} s", "not_ready")
 
 
 def _order_body(order: ServerOrder) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
+from hetzner_k3s.model import first_boot
 from hetzner_k3s.model.difference import Remedy
 
 
@@ -25,12 +26,6 @@ class Comparison:
 
 _POOLS: Final = ("masters_pool", "worker_node_pools[]")
 _COMPONENTS: Final = ("api_server", "scheduler", "controller_manager", "cloud_controller_manager")
-_FIRST_BOOT: Final = (
-    "additional_packages",
-    "additional_pre_k3s_commands",
-    "additional_post_k3s_commands",
-    "grow_root_partition_automatically",
-)
 _RULE: Final = "networking.allowed_networks.custom_firewall_rules[]"
 _NOT_YET: Final = "refused in the file until it has an effect"
 
@@ -47,7 +42,7 @@ def _rows() -> Iterator[tuple[Remedy | None, str, Iterable[str]]]:
     yield Remedy.RESIZE, "the type of each server", _in_pools("instance_type")
     yield Remedy.REPLACE, "the location of each server", ("masters_pool.locations", "worker_node_pools[].location")
     yield Remedy.REPLACE, "the image of each server, unless it was deleted", ("image", *_in_pools("image"))
-    yield Remedy.REPLACE, "a label that each server was made with", (*_FIRST_BOOT, *_in_pools(*_FIRST_BOOT))
+    yield Remedy.REPLACE, "a label that each server was made with", (*first_boot.FIELDS, *_in_pools(*first_boot.FIELDS))
     yield Remedy.UPGRADE, "what runs on each host", ("k3s_version",)
     yield from _rows_of_hosts()
     yield from _rows_of_the_cluster()

@@ -11,11 +11,11 @@ from hetzner_k3s.decide.desired.servers import MASTERS, WORKERS
 from hetzner_k3s.model.difference import Difference, Remedy
 from hetzner_k3s.model.host_config import MASTER_TAINT
 from hetzner_k3s.model.kube import KubeNode
-from hetzner_k3s.model.node_labels import NodeChange, NodeKeys, keys_of, labels_of, taints_of
+from hetzner_k3s.model.node_labels import NodeChange, NodeKeys, keys_of, labels_of, split_taint, taints_of
 from hetzner_k3s.model.spec import MasterSpec, WorkerSpec
 
 SWITCH: Final = "schedule_workloads_on_masters"
-OWN_TAINT: Final = "CriticalAddonsOnly:NoExecute"
+OWN_TAINT: Final = split_taint(MASTER_TAINT)[0]
 """The masters' own taint, as `key:effect`."""
 
 
