@@ -13,16 +13,13 @@ from hetzner_k3s.lab.realhosts.rootfs import ensure_rootfs
 
 from .rig import Rig
 
-_REPOSITORY = Path(__file__).parents[2]
+RECORDINGS = Path(__file__).parent / "recordings"
 
 
 @pytest.fixture(scope="session")
 def recordings() -> Path:
-    """Give the folder of recordings (K3S_FIXTURES, else ../shared/fixtures beside the repository)."""
-    base = Path(os.environ.get("K3S_FIXTURES") or _REPOSITORY.parent / "shared" / "fixtures") / "k3s-1.36.3"
-    if not base.is_dir():
-        pytest.skip("the recordings of a real k3s are not at hand (set K3S_FIXTURES)")
-    return base
+    """Return the folder of recordings (docs/facts/recordings.md)."""
+    return RECORDINGS
 
 
 @pytest.fixture(scope="session")

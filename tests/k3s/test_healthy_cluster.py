@@ -1,4 +1,8 @@
-"""A healthy cluster of three servers and a worker, asked what the recorded one was asked."""
+"""A healthy cluster of three servers and a worker, asked what the recorded one was asked.
+
+The recordings: docs/facts/recordings.md#http, docs/facts/recordings.md#etcd, docs/facts/recordings.md#kube and
+docs/facts/recordings.md#host.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What happens to a cluster that loses masters: the recordings runs/02-04, 05-07, 09-10, 12, 13, 22, driven anew."""
+"""What happens to a cluster that loses masters, driven anew.
+
+The recordings runs/02-04, 05-07, 09-10, 12, 13 and 22 (docs/facts/recordings.md#runs).
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A restored server beside the Nodes of lost ones: the recordings second/01-08, driven anew."""
+"""A restored server beside the Nodes of lost ones: second/01-08 driven anew (docs/facts/recordings.md#second)."""
 
 from __future__ import annotations
 
