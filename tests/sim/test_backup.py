@@ -10,6 +10,7 @@ import pytest
 from hetzner_k3s import decide
 from hetzner_k3s.act.backup import write_backup
 from hetzner_k3s.act.context import Context, HostKeyRing
+from hetzner_k3s.cli import simulated
 from hetzner_k3s.lab.k3s import tokens
 from hetzner_k3s.lab.simulated.virtual_time import run
 from hetzner_k3s.model.consents import Consents
@@ -37,11 +38,12 @@ class Written(dict[str, bytes]):
 
 async def backup(story: Story) -> Written:
     session = story.world.session(story.spec.name)
-    state = await observe(session.ports, story.spec, Verb.CREATE)
+    ports = simulated.ports(session)
+    state = await observe(ports, story.spec, Verb.CREATE)
     via = decide.healthy_master(story.spec, state)
     assert via is not None
     context = Context(
-        ports=session.ports,
+        ports=ports,
         spec=story.spec,
         state=state,
         fence=1 << 60,

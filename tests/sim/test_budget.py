@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from hetzner_k3s import addons
 from hetzner_k3s.act.setbacks import REPETITIONS
+from hetzner_k3s.cli import simulated
 from hetzner_k3s.lab.simulated.faults import ServerDeleted
 from hetzner_k3s.lab.simulated.virtual_time import run
 from hetzner_k3s.model.errors import ExitCode
@@ -36,9 +37,10 @@ def test_a_node_that_comes_back_again_and_again_ends_the_run() -> None:
         async with story.healthy(7, a_spec(workers=1)) as cluster:
             await cluster.happens(ServerDeleted(WORKER1))
             session = cluster.world.session(cluster.spec.name)
-            stubborn = replace(session.ports, kube=cast(Kube, _KeepsNodes(session.ports.kube)))
+            ports = simulated.ports(session)
+            stubborn = replace(ports, kube=cast(Kube, _KeepsNodes(ports.kube)))
             intent = Intent(verb=Verb.CREATE, addons=addons.digests(cluster.spec))
-            ended = await tool.run(cluster.world, cluster.spec, intent, replace(session, ports=stubborn))
+            ended = await tool.run(cluster.world, cluster.spec, intent, session, stubborn)
             assert ended.code is ExitCode.FAILED, ended.story()
             assert f"DeleteNode of {WORKER1} was carried out {REPETITIONS} times" in str(ended.error)
             assert ended.told.steps.count(("DeleteNode", WORKER1)) == REPETITIONS

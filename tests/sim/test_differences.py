@@ -12,6 +12,7 @@ import pytest
 
 from hetzner_k3s import decide
 from hetzner_k3s.act.lock import LockRequest
+from hetzner_k3s.cli import simulated
 from hetzner_k3s.decide.desired.keys import KEYS as COMPARISONS
 from hetzner_k3s.lab.simulated import faults, virtual_time
 from hetzner_k3s.model.difference import Difference, Remedy
@@ -34,7 +35,7 @@ async def looked_at(story: Story) -> ClusterState:
     session = story.world.session(story.spec.name)
     request = LockRequest(cluster=story.spec.name, holder="somebody@laptop", run=session.run)
     wish = Wish(spec=story.spec, intent=Intent(verb=Verb.CREATE), request=request)
-    state, _ = await look_ahead(wish, session.ports, Told(session))
+    state, _ = await look_ahead(wish, simulated.ports(session), Told(session))
     session.end()
     return state
 

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from hetzner_k3s.cli import simulated
 from hetzner_k3s.lab.simulated import faults
 from hetzner_k3s.lab.simulated.faults import ApiFault, DatabaseDeleted, Rebooted, ServerDeleted
 from hetzner_k3s.lab.simulated.virtual_time import run
@@ -69,7 +70,7 @@ def test_a_step_that_failed_is_begun_again_by_the_next_pass_and_never_inside() -
 
 async def _remove(story: Story, basis: MembersBasis, victim: str) -> None:
     """Have master2 remove a member, as the step does."""
-    ports = story.world.session(story.spec.name).ports
+    ports = simulated.ports(story.world.session(story.spec.name))
     view = await ports.cloud.survey()
     via = next(s for s in view.servers if s.name == MASTER2)
     target = host_target(story.spec, via, lookup.network_id(story.spec, view))

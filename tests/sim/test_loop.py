@@ -10,6 +10,7 @@ import pytest
 
 from hetzner_k3s import addons
 from hetzner_k3s.act.lock import LockRequest
+from hetzner_k3s.cli import simulated
 from hetzner_k3s.lab.simulated import faults
 from hetzner_k3s.lab.simulated.faults import ApiFault, ServerDeleted
 from hetzner_k3s.lab.simulated.operator_machine import OperatorMachine
@@ -64,7 +65,7 @@ def test_a_run_that_is_cancelled_gives_its_lock_back() -> None:
             wish = Wish(
                 spec=story.spec, intent=intent, request=LockRequest(cluster=CLUSTER, holder="x", run=session.run)
             )
-            running = asyncio.ensure_future(converge(wish, session.ports, Told(session)))
+            running = asyncio.ensure_future(converge(wish, simulated.ports(session), Told(session)))
             await faults.until(lambda: story.world.server(MASTER1) is not None, "the order")
             assert _lock_of(story) is not None
             running.cancel()
@@ -105,7 +106,7 @@ def test_only_the_lock_of_a_dead_run_is_cleared_away_by_one_with_nothing_to_do(l
         async with healthy(_SEED) as story:
             other = story.world.session(CLUSTER)
             labels = {naming.LABEL_LOCK_RUN: other.run, naming.LABEL_LOCK_HOLDER: "somebody"}
-            await other.ports.cloud.create_placement_group(naming.operator_lock(CLUSTER), labels)
+            await simulated.ports(other).cloud.create_placement_group(naming.operator_lock(CLUSTER), labels)
             other.machine.runs[other.run] = living
             ended = await story.create()
             assert ended.code is ExitCode.CONVERGED, ended.story()
@@ -122,7 +123,7 @@ def test_the_lock_of_another_machine_is_left_to_it() -> None:
         async with healthy(_SEED) as story:
             other = story.world.session(CLUSTER, machine=OperatorMachine("other"))
             labels = {naming.LABEL_LOCK_RUN: other.run, naming.LABEL_LOCK_HOLDER: "somebody"}
-            await other.ports.cloud.create_placement_group(naming.operator_lock(CLUSTER), labels)
+            await simulated.ports(other).cloud.create_placement_group(naming.operator_lock(CLUSTER), labels)
             assert (await story.create()).code is ExitCode.CONVERGED
             assert _lock_of(story) is not None
 

@@ -16,6 +16,7 @@ from hetzner_k3s import addons, decide
 from hetzner_k3s.act import lock
 from hetzner_k3s.act.context import Context, HostKeyRing
 from hetzner_k3s.act.registry import carry_out
+from hetzner_k3s.cli import simulated
 from hetzner_k3s.decide.awaited import come_true
 from hetzner_k3s.decide.forecast import predict
 from hetzner_k3s.lab.simulated import faults
@@ -28,6 +29,7 @@ from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import ApplyAddons, WriteKubeconfig
 from hetzner_k3s.observe import Focus, observe, observe_again
+from hetzner_k3s.ports import Ports
 from hetzner_k3s.reconcile import _learn
 
 from .clusters import MASTER1, MASTER2, WORKER1, a_spec
@@ -51,12 +53,13 @@ class Walk:
     spec: ClusterSpec
     intent: Intent
     session: Session
+    ports: Ports
     taken: list[StepKey] = field(default_factory=list)
     differed: list[str] = field(default_factory=list)
 
     async def go(self) -> None:
         """Go to the end."""
-        ports, key_ring = self.session.ports, HostKeyRing()
+        ports, key_ring = self.ports, HostKeyRing()
         request = lock.LockRequest(cluster=self.spec.name, holder="somebody@laptop", run=self.session.run)
         async with lock.held(ports, request, _silent) as held:
             state = await observe(ports, self.spec, self.intent.verb)
@@ -77,7 +80,7 @@ class Walk:
             if plan.steps or not plan.waits:
                 break
             await asyncio.sleep(_LOOK)
-            plan = self._plan(await observe_again(self.session.ports, self.spec, state, Focus()))
+            plan = self._plan(await observe_again(self.ports, self.spec, state, Focus()))
         assert not plan.refusals, plan.refusals
         return plan.steps[0] if plan.steps else None
 
@@ -88,7 +91,7 @@ class Walk:
         """Look until the world is planned for as its prediction is; note where it never is."""
         expected = _keys(self._plan(predicted))
         for _ in range(int(_COMES_WITHIN / _LOOK)):
-            state = await observe_again(self.session.ports, self.spec, state, Focus())
+            state = await observe_again(self.ports, self.spec, state, Focus())
             if _keys(self._plan(state)) == expected:
                 return state
             await asyncio.sleep(_LOOK)
@@ -110,7 +113,8 @@ def _keys(plan: Plan) -> frozenset[StepKey]:
 
 async def _walk(place: World, spec: ClusterSpec, consents: Consents | None = None) -> Walk:
     intent = Intent(verb=Verb.CREATE, addons=addons.digests(spec), consents=consents or Consents())
-    walk = Walk(place, spec, intent, place.session(spec.name))
+    session = place.session(spec.name)
+    walk = Walk(place, spec, intent, session, simulated.ports(session))
     await walk.go()
     return walk
 

@@ -11,6 +11,7 @@ import pytest
 
 from hetzner_k3s import addons, decide
 from hetzner_k3s.act.lock import LockRequest
+from hetzner_k3s.cli import simulated
 from hetzner_k3s.cli.render.status import status_document, status_lines
 from hetzner_k3s.lab.simulated import faults, virtual_time
 from hetzner_k3s.lab.simulated.faults_database import DatabaseDown
@@ -44,7 +45,7 @@ async def status(story: Story, observer: Observer = Observer()) -> Report:
     intent = Intent(verb=Verb.CREATE, addons=addons.digests(spec))
     request = LockRequest(cluster=spec.name, holder="somebody@laptop", run=session.run)
     wish = Wish(spec=spec, intent=intent, request=request)
-    state, ahead = await look_ahead(wish, session.ports, Told(session))
+    state, ahead = await look_ahead(wish, simulated.ports(session), Told(session))
     report = decide.report(spec, state, intent, ahead)
     session.end()
     jsonschema.validate(json.loads(json.dumps(status_document(report))), SCHEMA)

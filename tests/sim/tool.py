@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from hetzner_k3s import addons
 from hetzner_k3s.act.lock import LockRequest
+from hetzner_k3s.cli import simulated
 from hetzner_k3s.lab.simulated.moments import Killed
 from hetzner_k3s.lab.simulated.operator_machine import OperatorMachine
 from hetzner_k3s.lab.simulated.world import TOKEN, Session, World
@@ -15,6 +16,7 @@ from hetzner_k3s.model.difference import Difference
 from hetzner_k3s.model.errors import ExitCode, ProductError
 from hetzner_k3s.model.plan import Forecast, Intent, PlannedStep, Refusal, StepKey, Verb, Wait
 from hetzner_k3s.model.spec import ClusterSpec
+from hetzner_k3s.ports import Ports
 from hetzner_k3s.reconcile import Wish, converge
 
 NONE_GIVEN = Consents()
@@ -38,7 +40,7 @@ class Told:
     """The steps that were started: verb and target."""
 
     def _note(self, text: str) -> None:
-        self.lines.append(f"{self.session.ports.clock.monotonic():8.1f} {text}")
+        self.lines.append(f"{self.session.clock.monotonic():8.1f} {text}")
 
     def shown(self, forecast: Forecast) -> None:
         self.forecast, self.refusals = forecast, forecast.refusals
@@ -120,11 +122,12 @@ async def delete(world: World, spec: ClusterSpec, *, kill_at: int | str | None =
     return await run(world, spec, Intent(verb=Verb.DELETE), world.session(spec.name, kill_at=kill_at))
 
 
-async def run(world: World, spec: ClusterSpec, intent: Intent, session: Session) -> Run:
-    """Run the loop to its end, and let nothing of it live on."""
+async def run(world: World, spec: ClusterSpec, intent: Intent, session: Session, ports: Ports | None = None) -> Run:
+    """Run the loop to its end, and let nothing of it live on; `ports` take the place of the session's own."""
     told, began = Told(session), world.clock.monotonic()
     request = LockRequest(cluster=spec.name, holder="somebody@laptop", run=session.run)
-    work = asyncio.ensure_future(converge(Wish(spec=spec, intent=intent, request=request), session.ports, told))
+    wish = Wish(spec=spec, intent=intent, request=request)
+    work = asyncio.ensure_future(converge(wish, ports or simulated.ports(session), told))
     session.moments.task = work
     code, error = await _ended(work, session)
     session.end()

@@ -96,12 +96,14 @@ async def open_session(spec: ClusterSpec, restore: str | None = None) -> AsyncIt
 
 @asynccontextmanager
 async def _open_simulated(spec: ClusterSpec, place: Place, given: GivenSnapshot | None) -> AsyncIterator[Session]:
+    from hetzner_k3s.cli import simulated
+
     session = place.world.session(spec.name, token=place.token(spec.hetzner_token.reveal()))
     laptop = session.machine
     laptop.snapshot = (given.file, given.path.read_bytes()) if given else None
     laptop.tokens = [*(given.tokens if given else ()), *_tokens()]
     try:
-        yield Session(session.ports, LockRequest(cluster=spec.name, holder=_holder(), run=session.run))
+        yield Session(simulated.ports(session), LockRequest(cluster=spec.name, holder=_holder(), run=session.run))
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
     finally:

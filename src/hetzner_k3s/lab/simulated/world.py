@@ -12,7 +12,6 @@ from hetzner_k3s.lab.cloud.project import Project
 from hetzner_k3s.lab.cloud.records import Server
 from hetzner_k3s.lab.simulated.api import Api
 from hetzner_k3s.lab.simulated.chance import Chance
-from hetzner_k3s.lab.simulated.cloud import SimulatedCloud
 from hetzner_k3s.lab.simulated.host import Host
 from hetzner_k3s.lab.simulated.host_keys import SimulatedHostKeys
 from hetzner_k3s.lab.simulated.hosts import SimulatedHosts
@@ -23,7 +22,6 @@ from hetzner_k3s.lab.simulated.objects import SimulatedObjects
 from hetzner_k3s.lab.simulated.operator_machine import OperatorMachine, SimulatedLocal
 from hetzner_k3s.lab.simulated.site import Site
 from hetzner_k3s.lab.simulated.virtual_time import LoopClock
-from hetzner_k3s.ports import Ports
 
 TOKEN = "simulated-token"
 OTHER_TOKEN = "token-of-another-project"
@@ -32,9 +30,8 @@ _PROJECT = "main"
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One run's way into the world: its ports, its id, and what it tried to change."""
+    """One run's way into the world: what its ports are made of (`cli/simulated.py`), and what it tried to change."""
 
-    ports: Ports
     run: str
     moments: Moments
     api: Api
@@ -42,6 +39,11 @@ class Session:
     kube: SimulatedKube
     objects: SimulatedObjects
     machine: OperatorMachine
+    local: SimulatedLocal
+    host_keys: SimulatedHostKeys
+    rng: Chance
+    clock: LoopClock
+    skew: float
 
     def end(self) -> None:
         """Let the kernel drop the lock on the run's journal, as it does however a process ends."""
@@ -90,7 +92,7 @@ class World:
         token: str = TOKEN,
         skew: float = 0.0,
     ) -> Session:
-        """Open the ports for one run of the tool.
+        """Open the way in for one run of the tool.
 
         Args:
             cluster: its name.
@@ -103,21 +105,21 @@ class World:
         chance = self.chance.fork(f"run-{self.runs}")
         machine, run = machine or self.laptop, f"run{self.runs}-{chance.token_hex(4)}"
         moments = Moments(kill_at=kill_at)
-        api = Api(self.cloud, token, moments, chance.fork("api"))
         hosts = SimulatedHosts(self.site, moments, chance.fork("ssh"), machine.address)
-        kube = SimulatedKube(hosts, moments, chance.fork("kube"))
-        objects = SimulatedObjects(self.site.bucket, moments, chance.fork("s3"))
-        ports = Ports(
-            cloud=SimulatedCloud(api, skew),
+        return Session(
+            run=run,
+            moments=moments,
+            api=Api(self.cloud, token, moments, chance.fork("api")),
             hosts=hosts,
-            kube=kube,
+            kube=SimulatedKube(hosts, moments, chance.fork("kube")),
+            objects=SimulatedObjects(self.site.bucket, moments, chance.fork("s3")),
+            machine=machine,
             local=SimulatedLocal(machine, cluster, run, moments),
             host_keys=SimulatedHostKeys(chance.fork("keys")),
-            clock=LoopClock(skew),
             rng=chance.fork("product"),
-            objects=objects,
+            clock=LoopClock(skew),
+            skew=skew,
         )
-        return Session(ports, run, moments, api, hosts, kube, objects, machine)
 
     def check(self) -> None:
         """Raise what went wrong in the simulation itself."""

@@ -1,0 +1,21 @@
+"""Where the ports of a simulated world are put together: the one place that knows both the adapters and the lab."""
+
+from __future__ import annotations
+
+from hetzner_k3s.lab.simulated.cloud import SimulatedCloud
+from hetzner_k3s.lab.simulated.world import Session
+from hetzner_k3s.ports import Ports
+
+
+def ports(session: Session) -> Ports:
+    """Return the ports of one run in a simulated world; nothing is open that would have to be closed."""
+    return Ports(
+        cloud=SimulatedCloud(session.api, session.skew),
+        hosts=session.hosts,
+        kube=session.kube,
+        local=session.local,
+        host_keys=session.host_keys,
+        clock=session.clock,
+        rng=session.rng,
+        objects=session.objects,
+    )
