@@ -1,4 +1,7 @@
-"""A CA that was rotated as k3s does it: the new one's bundle holds the one of before (K3S_RUN_FACTS_2.md, C)."""
+"""A CA that was rotated as k3s does it: the new one's bundle holds the one of before.
+
+See docs/facts/k3s.md#ca-rotation.
+"""
 
 from __future__ import annotations
 

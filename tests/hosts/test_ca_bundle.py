@@ -1,4 +1,7 @@
-"""The hash of a CA file, as k3s computes it, and the CAs that a bundle continues (K3S_RUN_FACTS_2.md, C)."""
+"""The hash of a CA file, as k3s computes it, and the CAs that a bundle continues.
+
+See docs/facts/k3s.md#ca-hash.
+"""
 
 from __future__ import annotations
 

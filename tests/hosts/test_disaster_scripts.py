@@ -1,6 +1,6 @@
 """The scripts of a reset as shell, on a make-believe host: temporary folders; systemctl, curl and k3s are stubs.
 
-What a real k3s does is told by K3S_RUN_FACTS.md; here it is held that the scripts do what they say, in that order.
+What a real k3s does: docs/facts/k3s.md#reset; here it is held that the scripts do what they say, in that order.
 """
 
 from __future__ import annotations

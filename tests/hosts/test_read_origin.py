@@ -1,4 +1,4 @@
-"""Who installed k3s on a host that this tool did not make (K3S_RUN_FACTS_2.md, H; recordings second/27)."""
+"""Who installed k3s on a host that this tool did not make (docs/facts/k3s.md#made-by-2x)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What proves a restore, on a make-believe host: k3s exits 0 on failure too (K3S_RUN_FACTS.md)."""
+"""What proves a restore, on a make-believe host: k3s exits 0 on failure too.
+
+See docs/facts/k3s.md#restore.
+"""
 
 from __future__ import annotations
 

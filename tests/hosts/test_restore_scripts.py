@@ -10,7 +10,8 @@ import pytest
 
 from hetzner_k3s.hosts.shell import script
 
-# The file of an agent's load balancer (K3S_RUN_FACTS.md: `ServerURL` stays, `ServerAddresses` are the living).
+# The file of an agent's load balancer (docs/facts/k3s.md#agent-load-balancer: `ServerURL` stays, `ServerAddresses` are
+# the living).
 BALANCER = """{
   "ServerURL": "https://10.0.0.2:6443",
   "ServerAddresses": [

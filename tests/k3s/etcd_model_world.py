@@ -40,7 +40,8 @@ class ModelWorld:
     """Members of the model; `cut` are the slots that reach nobody.
 
     Before 3.5.30 and 3.6.11 etcd wanted all voters to be connected before one is added, not only enough for the quorum
-    after it (RECOVERY_FACTS.md 0, fact 5). The model does as k3s' etcd does; `strict` puts the old rule before it.
+    after it (docs/facts/etcd.md#adding-members). The model does as k3s' etcd does; `strict` puts the old rule before
+    it.
     """
 
     def __init__(self, seed: int, *, strict: bool) -> None:

@@ -1,4 +1,4 @@
-"""`k3s certificate rotate-ca`, driven anew: recordings second/10-14 (K3S_RUN_FACTS_2.md, C)."""
+"""`k3s certificate rotate-ca`, driven anew (docs/facts/k3s.md#ca-rotation)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What k3s takes after `k3s token rotate` on one server: recordings second/20 and 21 (K3S_RUN_FACTS_2.md, F)."""
+"""What k3s takes after `k3s token rotate` on one server: second/20 and 21.
+
+See docs/facts/k3s.md#token-rotation.
+"""
 
 from __future__ import annotations
 

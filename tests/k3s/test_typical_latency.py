@@ -1,4 +1,7 @@
-"""The `typical` profile: starts, joins and fail-overs take what a real k3s took (K3S_RUN_FACTS.md, runs/17, 06, 02)."""
+"""The `typical` profile: starts, joins and fail-overs take what a real k3s took.
+
+See docs/facts/k3s.md#timings.
+"""
 
 from __future__ import annotations
 

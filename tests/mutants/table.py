@@ -40,7 +40,7 @@ _SCENARIOS: Final = "tests/sim/test_scenarios.py"
 
 
 def _scenarios(*numbers: str) -> tuple[str, ...]:
-    """Choose scenarios of RECOVERY_FACTS.md 4 by number."""
+    """Choose scenarios (docs/facts/recovery.md#scenarios) by number."""
     return (_SCENARIOS, "-k", " or ".join(f"[{number}-" for number in numbers))
 
 

@@ -134,7 +134,10 @@ def _journal(cluster: Cluster, server: str) -> str:
 
 
 def test_a_second_cluster_of_the_same_ca_is_told_by_its_uid(cluster: Cluster) -> None:
-    """What k3s does to a wiped master that has no `server:` line, were it not for the guard (K3S_RUN_FACTS.md)."""
+    """What k3s does to a wiped master that has no `server:` line, were it not for the guard.
+
+    See docs/facts/k3s.md#start-decision.
+    """
     host = cluster.lab.host(MASTER3)
     host.exec(
         f"systemctl stop k3s; rm -rf {_DB}; sed -i '/^server:/d' {_CONFIG}; mkdir -p /run/hetzner-k3s; "

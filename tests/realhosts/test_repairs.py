@@ -157,7 +157,10 @@ def test_a_healthy_voter_that_we_cannot_reach_is_left_alone(cluster: Cluster) ->
 
 @pytest.mark.slow
 def test_a_worker_made_anew_is_not_held_up_by_its_old_password(cluster: Cluster) -> None:
-    """Its Node is deleted by hand, its secret stays, as older k3s leave it (K3S_RUN_FACTS.md, "agent, same name")."""
+    """Its Node is deleted by hand, its secret stays, as older k3s leave it.
+
+    See docs/facts/k3s.md#node-password.
+    """
     identity, objects = cluster.identity(MASTER1), cluster.objects(MASTER1)
     processes = {name: cluster.process(name) for name in MASTERS}
     number, secret = cluster.lab.servers()[WORKER]["id"], f"{WORKER}.node-password.k3s"

@@ -88,7 +88,7 @@ def test_a_single_master_comes_back_from_a_backup_without_s3(fresh_lab: LabHandl
 
 MASTERS = tuple(f"{NAME}-master{index}" for index in (1, 2, 3))
 _LOOP = 30.0
-"""Seconds in which a k3s that ends at each start has ended at least once (K3S_RUN_FACTS_2.md, B: 14-18 s)."""
+"""Seconds in which a k3s that ends at each start has ended at least once (docs/facts/k3s.md#restored-node: 14-18 s)."""
 
 
 def _from_s3(cluster: Cluster) -> str:

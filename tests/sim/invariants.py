@@ -1,4 +1,7 @@
-"""The invariants I1-I13 of RECOVERY_FACTS.md 4, asked of a simulated world. Each broken one is a sentence."""
+"""The invariants I1-I13, asked of a simulated world. Each broken one is a sentence.
+
+See docs/facts/recovery.md#invariants.
+"""
 
 from __future__ import annotations
 
@@ -73,7 +76,10 @@ def _uid(data: Data) -> str:
 
 
 def _starts(host: Host) -> int:
-    """Count the starts that somebody asked for: k3s also exits by itself when it loses its lease (K3S_RUN_FACTS.md)."""
+    """Count the starts that somebody asked for: k3s also exits by itself when it loses its lease.
+
+    See docs/facts/k3s.md#exits-on-lost-lease.
+    """
     return sum(unit.starts for unit in host.units.values())
 
 
@@ -175,7 +181,8 @@ def _leftovers(world: World, data: Data, spec: ClusterSpec) -> Iterator[str]:
     passwords = {key.removeprefix(_PASSWORDS) for key in data.keys if key.startswith(_PASSWORDS)}
     found = {p for p in passwords if p.endswith("k3s")}
     agents = {node_password.secret_name(name) for name in names - set(spec.master_names)}
-    # A master's own is made anew at its next start (RECOVERY_FACTS.md 1.6): one that is missing is no leftover.
+    # A master's own is made anew at its next start (docs/facts/k3s.md#node-password): one that is missing is no
+    # leftover.
     if not agents <= found <= {node_password.secret_name(name) for name in names}:
         yield f"I8: node passwords are {sorted(passwords)}"
     for server in world.project.servers.values():

@@ -1,4 +1,7 @@
-"""What a scenario of RECOVERY_FACTS.md 4 is: its number and name, what happens, and how it ends."""
+"""What a scenario is: its number and name, what happens, and how it ends.
+
+See docs/facts/recovery.md#scenarios.
+"""
 
 from __future__ import annotations
 
@@ -93,7 +96,7 @@ class Scenario:
     """One scenario.
 
     Args:
-        number, name: as in RECOVERY_FACTS.md 4.
+        number, name: as in docs/facts/recovery.md#scenarios.
         happens: what happens; gives the run that is looked at, or None to have `create` run.
         end: how it ends.
         spec: the wish.

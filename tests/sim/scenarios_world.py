@@ -173,8 +173,8 @@ async def _(story: Story) -> Run:
 async def _(story: Story) -> Run:
     """No master's `config.yaml` points to a host that is gone, and no k3s was started anew for that.
 
-    Agents remember the living masters by themselves (K3S_RUN_FACTS.md, "Timings"), so theirs is left. Somebody's server
-    takes the dead master's address meanwhile: else its successor gets it, and every line is right.
+    Agents remember the living masters by themselves (docs/facts/k3s.md#agent-load-balancer), so theirs is left.
+    Somebody's server takes the dead master's address meanwhile: else its successor gets it, and every line is right.
     """
     await story.happens(ServerDeleted(MASTER1))
     mischief.make_server(story.world, "somebodys-worker", {})

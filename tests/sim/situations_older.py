@@ -1,4 +1,7 @@
-"""A living cluster of hetzner-k3s 2.x under the name of the file (K3S_RUN_FACTS_2.md, H; recordings second/27-31)."""
+"""A living cluster of hetzner-k3s 2.x under the name of the file.
+
+See docs/facts/k3s.md#made-by-2x.
+"""
 
 from __future__ import annotations
 

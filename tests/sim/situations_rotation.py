@@ -1,6 +1,6 @@
 """A CA that is rotated with `k3s certificate rotate-ca`: whole, half done, and with somebody away meanwhile.
 
-K3S_RUN_FACTS_2.md, C; recordings second/10-14. Nothing but the datastore changes until each master is restarted.
+docs/facts/k3s.md#ca-rotation. Nothing but the datastore changes until each master is restarted.
 """
 
 from __future__ import annotations

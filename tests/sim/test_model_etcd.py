@@ -1,4 +1,4 @@
-"""The deterministic etcd against what a real one was seen to do (RECOVERY_FACTS.md 1.2-1.4, K3S_RUN_FACTS.md)."""
+"""The deterministic etcd against what a real one was seen to do (docs/facts/etcd.md)."""
 
 from __future__ import annotations
 

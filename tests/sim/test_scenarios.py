@@ -1,4 +1,4 @@
-"""Every scenario of RECOVERY_FACTS.md 4, by number and name."""
+"""Every scenario, by number and name (docs/facts/recovery.md#scenarios)."""
 
 from __future__ import annotations
 

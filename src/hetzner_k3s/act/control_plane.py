@@ -153,7 +153,9 @@ def _starts_anew(step: JoinControlPlane, context: Context) -> bool:
 
 @asynccontextmanager
 async def _promoting(context: Context, voter: Server, address: str) -> AsyncIterator[None]:
-    """Promote the learner at `address` on `voter` meanwhile: 8 s instead of 22 s (K3S_RUN_FACTS.md, "Promotion").
+    """Promote the learner at `address` on `voter` meanwhile: 8 s instead of 22 s.
+
+    See docs/facts/k3s.md#promotion.
 
     Only an accelerator: when it fails, k3s' leader promotes on its own tick, so its failure is not the join's.
     """
@@ -238,7 +240,9 @@ async def remove_member(step: RemoveMember, context: Context) -> Outcome:
 
 
 async def unmark(context: Context, name: str) -> tuple[LabelChange, ...]:
-    """Take a master off the API load balancer before its member goes (RECOVERY_FACTS.md 2.2, row 51).
+    """Take a master off the API load balancer before its member goes.
+
+    See docs/facts/recovery.md#balancer-targets.
 
     That its data was of an earlier lineage is forgotten with it: what joins is of the present one.
     """

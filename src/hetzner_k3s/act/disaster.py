@@ -63,7 +63,7 @@ async def reset_quorum(step: ResetQuorum, context: Context) -> Outcome:
 
 
 def _prove(step: ResetQuorum, facts: HostFacts, record: BirthRecord) -> None:
-    """Believe neither exit code nor log: CA, UID and member list tell (K3S_RUN_FACTS.md, "S3")."""
+    """Believe neither exit code nor log: CA, UID and member list tell (docs/facts/k3s.md#reset)."""
     uid, members = k3s.uid_of(facts, step.target), facts.etcd.members or ()
     lost = [m for m in members if m.id != facts.etcd.member_id and m.id not in facts.etcd.active_peers]
     if facts.disk.server_ca == step.ca and uid == record.uid and members and not lost:

@@ -22,8 +22,8 @@ _LONGER = 60.0
 async def delete_node(step: DeleteNode, context: Context) -> Outcome:
     """Delete the Node of a server that is gone, then its node-password secret.
 
-    The Node goes first because a `providerID` cannot change; the secret normally goes with it (K3S_RUN_FACTS.md), but
-    where it stays a new agent of that name is refused for ever.
+    The Node goes first because a `providerID` cannot change; the secret normally goes with it
+    (docs/facts/k3s.md#node-password), but where it stays a new agent of that name is refused for ever.
     """
     via = context.target(step.via)
     if step.emptied:
@@ -93,7 +93,7 @@ async def _node_ready(context: Context, target: HostTarget, via: HostTarget, bef
     """See a worker's Node Ready by a heartbeat of this start; what ends its agent on the host ends the wait.
 
     Whether its unit is active tells nothing: an agent stays `activating` until a cloud controller has seen its Node
-    (K3S_RUN_FACTS_2.md D), and none comes while the node has not joined.
+    (docs/facts/k3s.md#joined), and none comes while the node has not joined.
     """
     watch = asyncio.create_task(k3s.reach(context, target, K3sRole.AGENT, Milestone.ACTIVE, _READY_WITHIN + _LONGER))
     ready = asyncio.create_task(context.ports.kube.wait_node_ready(via, target.name, _READY_WITHIN, before))

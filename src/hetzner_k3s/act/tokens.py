@@ -76,11 +76,11 @@ async def _configured(context: Context, holder: int, wanted: str) -> Secret:
 async def cluster_token(context: Context, via: int, kind: SecretKind = SecretKind.TOKEN) -> Secret:
     """Read the full K10 token of the master `via` (a server id) over verified SSH.
 
-    The full token pins the CA; a bare password would be taken on trust (RECOVERY_FACTS.md 0.4). One that lies bare in
-    `config.yaml` is completed with the CA that its master serves.
+    The full token pins the CA; a bare password would be taken on trust (docs/facts/k3s.md#token-pins-the-ca). One that
+    lies bare in `config.yaml` is completed with the CA that its master serves.
 
     Raises:
-        WrongCluster: it is not the token that the datastore knows (K3S_RUN_FACTS.md, "Token rotation"), or CA or
+        WrongCluster: it is not the token that the datastore knows (docs/facts/k3s.md#token-rotation), or CA or
             kube-system UID are not those of the birth record.
         OperationFailed: its kube-system UID could not be read.
     """

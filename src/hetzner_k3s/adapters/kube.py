@@ -38,7 +38,7 @@ _PERSIST: Final = 60.0
 _INITIALIZES: Final = 10.0
 """Seconds that a look gives an API which says that its storage is being initialized; others are looked at again."""
 _GONE_WITHIN: Final = 90.0
-"""A Node's finalizer waits for a leader of k3s' etcd controller: 45 s were seen (K3S_RUN_FACTS.md)."""
+"""A Node's finalizer waits for a leader of k3s' etcd controller: 45 s were seen (docs/facts/k3s.md#node-delete)."""
 _GOES_WITHIN: Final = 10.0
 _K3S_FINALIZERS: Final = ("wrangler.cattle.io/managed-etcd-controller", "wrangler.cattle.io/node")
 _POLL: Final = 0.5

@@ -1,6 +1,7 @@
 """The schedules that k3s takes: the grammar of github.com/robfig/cron v3, which is narrower than crontab(5).
 
-k3s drops the error about a schedule that it cannot read and makes no snapshots at all (RECOVERY_FACTS.md 1.9).
+k3s drops the error about a schedule that it cannot read and makes no snapshots at all
+(docs/facts/k3s.md#snapshot-schedule).
 """
 
 from __future__ import annotations

@@ -82,8 +82,9 @@ def _insecure(endpoint: str) -> bool:
 def _spec(cluster: str, etcd: Etcd, given: Mapping[str, str]) -> S3Spec:
     """Make the spec; without a folder the cluster's name is one.
 
-    k3s prunes by prefix alone, over everything in a folder (RECOVERY_FACTS.md 1.9): in the root of a bucket, where 2.6
-    writes, two clusters prune each other's snapshots, and a cluster that is born again those of its predecessor.
+    k3s prunes by prefix alone, over everything in a folder (docs/facts/k3s.md#snapshot-retention): in the root of a
+    bucket, where 2.6 writes, two clusters prune each other's snapshots, and a cluster that is born again those of its
+    predecessor.
     """
     return S3Spec(
         endpoint=_host(given["endpoint"]),

@@ -1,4 +1,6 @@
-"""etcd's alarms: a full datastore takes no writes, so nothing joins it (RECOVERY_FACTS.md 2.2, row 48).
+"""etcd's alarms: a full datastore takes no writes, so nothing joins it.
+
+See docs/facts/recovery.md#full-datastore.
 
 A member whose data is corrupt is no voter to us (`control_plane`): never seed, and the masters' gates speak of it.
 """

@@ -1,6 +1,6 @@
 """A silent Kubernetes API over a healthy etcd: waited for, then told; never a reason to replace or to reset anything.
 
-RECOVERY_FACTS.md 2.2, rows 14 and 15. Nodes left by lost machines must be seen before anything joins or is removed.
+docs/facts/recovery.md#api-down. Nodes left by lost machines must be seen before anything joins or is removed.
 """
 
 from __future__ import annotations

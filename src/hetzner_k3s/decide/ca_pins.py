@@ -1,4 +1,4 @@
-"""Workers' tokens after the cluster's CA was rotated (K3S_RUN_FACTS_2.md, C).
+"""Workers' tokens after the cluster's CA was rotated (docs/facts/k3s.md#ca-rotation).
 
 A token pins the CA, and an agent reads it at its start only: with the pin of before it then waits for ever. So the pin
 is written anew before that start, without a restart and without the password leaving the host.

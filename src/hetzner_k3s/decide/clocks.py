@@ -1,4 +1,6 @@
-"""Clocks of hosts held against that of the master that everything is done through (RECOVERY_FACTS.md 2.2, row 42).
+"""Clocks of hosts held against that of the master that everything is done through.
+
+See docs/facts/recovery.md#clocks.
 
 k3s judges by time: a file that is three seconds newer than the datastore's copy ends its start, and so does a
 certificate that is not valid yet.

@@ -393,7 +393,7 @@ def _unless_locked_out(master: MasterView, seed: MasterView | None) -> MasterVie
     """Tell a master apart whose k3s ends at each start because it holds an earlier token than the seed's datastore.
 
     A password file of an earlier token alone may just be about to be replaced: only where systemd has started k3s again
-    it is what keeps it from starting (K3S_RUN_FACTS.md, "Token rotation").
+    it is what keeps it from starting (docs/facts/k3s.md#token-rotation).
     """
     facts, current = master.facts, current_token(seed.facts) if seed and seed.facts else None
     if facts is None or current is None or master.stage not in {Stage.SICK, Stage.STOPPED, Stage.JOINING}:

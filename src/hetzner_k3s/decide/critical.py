@@ -1,4 +1,7 @@
-"""What masters must agree on, held against the file before a master is bought (RECOVERY_FACTS.md 2.2, row 45)."""
+"""What masters must agree on, held against the file before a master is bought.
+
+See docs/facts/recovery.md#critical-before-buying.
+"""
 
 from __future__ import annotations
 

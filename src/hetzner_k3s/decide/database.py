@@ -1,6 +1,6 @@
 """A cluster whose data lies in an external database: masters hold none of it, so each may go, and all of them at once.
 
-RECOVERY_FACTS.md 2.2, rows 43 and 44, and 3 J: no steps about members, quorum, snapshots; the token is all that opens
+docs/facts/recovery.md#external-database: no steps about members, quorum, snapshots; the token is all that opens
 the database, so it is never a new one; a database that does not answer stops everything.
 """
 

@@ -1,9 +1,9 @@
 """Quorum lost: what is left, what became of the others, and the reset that the user may consent to.
 
-The order is RECOVERY_FACTS.md 3 G: every member that can be reached is stopped and held down; the one whose log goes
-furthest is copied off; every other one is proven gone or its data is moved aside; then one is made the only member.
-Nothing of it happens without `--reset-quorum-from`. Each step is planned from what the hosts say, so a run that was
-killed is gone on with by the same command.
+The order is that of docs/facts/recovery.md#reset-order: every member that can be reached is stopped and held down; the
+one whose log goes furthest is copied off; every other one is proven gone or its data is moved aside; then one is made
+the only member. Nothing of it happens without `--reset-quorum-from`. Each step is planned from what the hosts say, so a
+run that was killed is gone on with by the same command.
 """
 
 from __future__ import annotations
@@ -26,10 +26,13 @@ from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import FetchDatabase, ResetQuorum, Step
 
 _WATCHED = 30.0
-"""Seconds for which masters that are enough for a quorum must find no leader: several elections (K3S_RUN_FACTS.md)."""
+"""Seconds for which masters that are enough for a quorum must find no leader: several elections.
+
+See docs/facts/etcd.md#raft-clock.
+"""
 
 START_DEADLINE = 180.0
-"""Seconds given to a master to serve again after its reset (8 s were seen: K3S_RUN_FACTS.md)."""
+"""Seconds given to a master to serve again after its reset (8 s were seen: docs/facts/k3s.md#timings)."""
 
 
 def survivors(basis: Basis) -> tuple[Survivor, ...]:
@@ -37,7 +40,7 @@ def survivors(basis: Basis) -> tuple[Survivor, ...]:
 
     One that the cluster removed is none: etcd would go on from its data as a member without a peer address. Nor is one
     that has another cluster's data: after a second birth by hand CA, token and etcd's cluster id are the same, and a
-    longer log would win (K3S_RUN_FACTS.md).
+    longer log would win (docs/facts/k3s.md#lineage).
     """
     found = ((m, m.server, m.facts) for m in basis.plane.all_masters)
     return tuple(
@@ -187,7 +190,7 @@ def _reset_from(survivor: Survivor) -> str:
 
 
 _ELECTION = 10.0
-"""Seconds: twice etcd's election time-out under k3s (K3S_RUN_FACTS.md), for a voter that has just been started."""
+"""Seconds for a voter that has just been started: twice its election time-out (docs/facts/etcd.md#raft-clock)."""
 
 
 def _is_seen_twice(basis: Basis, left: tuple[Survivor, ...]) -> bool:

@@ -1,4 +1,7 @@
-"""Secrets whose encryption keys are being changed: nothing joins meanwhile (RECOVERY_FACTS.md 2.2, row 47)."""
+"""Secrets whose encryption keys are being changed: nothing joins meanwhile.
+
+See docs/facts/recovery.md#encryption-keys.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Former members: a host with the data of a member that no list knows any more, and the one way back for it.
 
 k3s' leader gives a learner up that stalls for five minutes, and a member that was removed while it was away comes back
-with its old data: both wait in `activating` for ever (K3S_RUN_FACTS.md). Their data is put aside, then they join anew.
+with its old data: both wait in `activating` for ever (docs/facts/k3s.md#lineage). Their data is put aside, then they
+join anew.
 """
 
 from __future__ import annotations

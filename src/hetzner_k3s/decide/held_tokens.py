@@ -1,7 +1,7 @@
 """Which tokens can be had when no master is left to ask: off servers, from this machine, out of what its user gave.
 
 With the servers' token a snapshot or a database is opened. A cluster with an agent token needs that one, too: without
-it k3s writes another password file and does not start a second time (K3S_RUN_FACTS_2.md I, recording second/35).
+it k3s writes another password file and does not start a second time (docs/facts/k3s.md#agent-token).
 """
 
 from __future__ import annotations

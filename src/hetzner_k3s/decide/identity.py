@@ -243,7 +243,7 @@ def _accepting(basis: Basis, side: _Side) -> Way:
 def one_member_list(basis: Basis) -> tuple[Refusal, ...]:
     """Refuse when a master votes in a list that another master of the same identity does not know.
 
-    After a quorum reset both sides have one CA and one UID (K3S_RUN_FACTS.md, "A reset cluster and its past").
+    After a quorum reset both sides have one CA and one UID (docs/facts/k3s.md#lineage).
     """
     voters = [(m.name, m.facts) for m in basis.plane.all_masters if m.facts is not None and m.facts.voter]
     unknown = [

@@ -1,4 +1,7 @@
-"""Joining masters: at birth all at once (k3s queues learners itself), afterwards one at a time."""
+"""Joining masters: at bootstrap all at once, afterwards one at a time.
+
+k3s queues learners itself (docs/facts/k3s.md#join-queue).
+"""
 
 from __future__ import annotations
 
@@ -133,7 +136,9 @@ def _because(basis: Basis) -> str:
 
 
 def _better_server_url(basis: Basis, master: MasterView) -> str | None:
-    """Give the `server:` line a voter should have (RECOVERY_FACTS.md 0.2): written without a restart.
+    """Return the `server:` line that a voter should have; it is written without a restart.
+
+    See docs/facts/k3s.md#server-line.
 
     Only when all masters vote: a successor often gets the address that the line names already.
     """

@@ -80,7 +80,7 @@ def _named_after(member: Member, server: str) -> bool:
 
 def _judge_unstarted(member: Member, holder: Server | None, plane: ControlPlane) -> Verdict:
     if holder is not None and any(m.name == holder.name for m in plane.all_masters):
-        return None  # k3s adopts the unstarted member of its own address (RECOVERY_FACTS.md 1.2)
+        return None  # k3s adopts the unstarted member of its own address (docs/facts/k3s.md#unstarted-member)
     if holder is None and member.learner:
         return DeadMember(member, "")  # it has no data and no vote; k3s itself gives it up after five minutes
     return StrayMember(member, "it never started, and no master holds its address")
@@ -89,7 +89,7 @@ def _judge_unstarted(member: Member, holder: Server | None, plane: ControlPlane)
 def _gone_by_id(owner: MasterView, plane: ControlPlane, state: ClusterState) -> bool:
     """Tell whether the Node names the member's machine and that one is proven gone: then anybody may hold its address.
 
-    Servers are told apart by their ids, never by addresses (RECOVERY_FACTS.md 2.2, row 26).
+    Servers are told apart by their ids, never by addresses (docs/facts/recovery.md#servers-by-id).
     """
     node = plane.kube.node(owner.name) if plane.kube else None
     return node is not None and node.machine is not None and doubt(node, owner, state, plane.network_id) is None

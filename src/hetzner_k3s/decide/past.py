@@ -1,7 +1,7 @@
 """Who belongs to the cluster and who to its past (ARCHITECTURE law 4).
 
 After a quorum reset an old member that comes back has the same CA, UID and etcd cluster id; with enough of its kind it
-lives again as the cluster it was (K3S_RUN_FACTS.md, "A reset cluster and its past"). Only the lineage tells.
+lives again as the cluster it was (docs/facts/k3s.md#lineage). Only the lineage tells.
 """
 
 from __future__ import annotations

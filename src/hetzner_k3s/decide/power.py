@@ -1,7 +1,7 @@
 """Power comes first: what is off or stopped is started before anything is judged; what Hetzner changes is waited for.
 
-A quorum came back by itself when a lost member was simply started again (RECOVERY_FACTS.md 1.4), so a server that is
-off is never replaced, and nothing else is done to a cluster whose masters are not all at work yet.
+A quorum came back by itself when a lost member was simply started again (docs/facts/etcd.md#quorum), so a server that
+is off is never replaced, and nothing else is done to a cluster whose masters are not all at work yet.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Quorum arithmetic for the worst case (ARCHITECTURE law 5; RECOVERY_FACTS.md 1.4)."""
+"""Quorum arithmetic for the worst case.
+
+See ARCHITECTURE law 5 and docs/facts/etcd.md#quorum.
+"""
 
 from __future__ import annotations
 

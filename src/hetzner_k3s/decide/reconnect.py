@@ -1,7 +1,7 @@
 """Workers that know no living master any more: after a restore, or when all masters got other addresses.
 
-An agent finds the masters by the `server:` it was started with and by those it learned of since (K3S_RUN_FACTS.md,
-"agent whose `server:` was the deleted host"). When all of these are gone it has no way back by itself; its pods go on.
+An agent finds the masters by the `server:` it was started with and by those it learned of since
+(docs/facts/k3s.md#agent-load-balancer). When all of these are gone it has no way back by itself; its pods go on.
 """
 
 from __future__ import annotations

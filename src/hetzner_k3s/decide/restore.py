@@ -1,4 +1,6 @@
-"""All masters lost: what could be restored, what forbids it, and the way back from a snapshot (RECOVERY_FACTS.md 3 H).
+"""All masters lost: what could be restored, what forbids it, and the way back from a snapshot.
+
+See docs/facts/recovery.md#restore-order.
 
 Nothing of it happens by itself: `--restore` with `latest`, a NAME or a PATH is the consent. What was found is told
 before.

@@ -1,7 +1,8 @@
 """Two clusters where there should be one, and `--keep`: the side that goes is stopped, copied off and moved aside.
 
 Sides are told apart by CA, kube-system UID, lineage and, where all of those are equal, by who leads (after a quorum
-reset in a partition: K3S_RUN_FACTS.md). Nothing is wiped; afterwards the fenced hosts join the side that stays.
+reset in a partition: docs/facts/k3s.md#lineage). Nothing is wiped; afterwards the fenced hosts join the side that
+stays.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""The cluster's token after it was rotated or handed out bare (K3S_RUN_FACTS.md, "Token rotation"; row 28).
+"""The cluster's token after it was rotated or handed out bare.
+
+See docs/facts/k3s.md#token-rotation.
 
 A master whose `config.yaml` holds a token that the datastore does not know runs well until its next start, which fails.
 So the file is rewritten, and what runs is left running. A running k3s accepts the token it was started with: after a

@@ -1,4 +1,7 @@
-"""Which k3s is installed: what the cluster runs, never what the file has moved on to (RECOVERY_FACTS.md 1.10)."""
+"""Which k3s is installed: what the cluster runs, never what the file has moved on to.
+
+See docs/facts/recovery.md#running-version.
+"""
 
 from __future__ import annotations
 

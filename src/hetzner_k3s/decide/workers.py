@@ -170,7 +170,8 @@ def _next(basis: Basis, worker: WorkerView) -> tuple[PlannedStep, ...]:
 def _has_anothers_node(worker: WorkerView) -> bool:
     """Tell whether a Node of the worker's name is, or may be, of an earlier machine.
 
-    An agent that was started beside its predecessor's Node is refused until that is gone (K3S_RUN_FACTS.md).
+    An agent that was started beside its predecessor's Node is refused until that is gone
+    (docs/facts/k3s.md#node-password).
     """
     if worker.stage in NEVER_STARTED:
         return True

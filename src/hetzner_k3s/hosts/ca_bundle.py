@@ -1,4 +1,6 @@
-"""The identity that a file of CA certificates has for k3s, and which CAs it continues (K3S_RUN_FACTS_2.md, C).
+"""The identity that a file of CA certificates has for k3s, and which CAs it continues.
+
+See docs/facts/k3s.md#ca-hash.
 
 After `k3s certificate rotate-ca` the file is a bundle: the new intermediate, the new root, that root cross-signed by
 the CA of before, and the CA of before. Pure.

@@ -65,7 +65,7 @@ def render_server(
         spec, master: the cluster, and which of its masters.
         addresses: where its host is.
         tokens: the full K10 token; at birth, before there is one, the new password. The agents' one goes into every
-            master: one that lacks it does not start a second time (K3S_RUN_FACTS_2.md I).
+            master: one that lacks it does not start a second time (docs/facts/k3s.md#agent-token).
         server_url: `https://<some other master or the API address>:6443`; None only at a birth, in a cluster of one
             master, and with an external database, through which masters find each other. With it, a host whose disk was
             lost joins instead of making a second cluster.
@@ -106,7 +106,7 @@ def render_registries(spec: ClusterSpec) -> Secret:
 
 
 def _membership(token: Secret, server_url: str | None) -> dict[str, Value]:
-    # The full token pins the CA, a bare password would take any CA on trust (RECOVERY_FACTS.md 0, fact 4).
+    # The full token pins the CA, a bare password would take any CA on trust (docs/facts/k3s.md#token-pins-the-ca).
     return {"token": token.reveal(), **({"server": server_url} if server_url else {})}
 
 

@@ -14,7 +14,7 @@ from hetzner_k3s.model.host import SupervisorFacts
 
 _ACCEPTED: Final = {"200": True, "401": False, "403": False}
 _API_SERVES: Final = frozenset({"200", "401", "403"})
-"""Without a client certificate a serving API answers 401 (K3S_RUN_FACTS.md); before, and when it is down, 503."""
+"""Without a client certificate a serving API answers 401, one that is down 503 (docs/facts/k3s.md#endpoints)."""
 
 
 def supervisor_facts(document: Document | None) -> SupervisorFacts:

@@ -1,7 +1,7 @@
 """The arguments on which all masters must agree: what the file asks for, in k3s' words, and what can be compared.
 
 k3s refuses to let a server join whose critical arguments differ from the others' ("critical configuration value
-mismatch between servers"), and none of them can change in a cluster's life (RECOVERY_FACTS.md 1.1).
+mismatch between servers"), and none of them can change in a cluster's life (docs/facts/k3s.md#critical-arguments).
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ class UnitFacts:
         """Check whether systemd restarted it a short while ago, so that it may be about to end again.
 
         A k3s that ends at each start is active in between, and the counter alone is no proof: one restart long ago is
-        no harm (K3S_RUN_FACTS.md, K3S_RUN_FACTS_2.md B).
+        no harm (docs/facts/k3s.md#restored-node).
         """
         if self.restarts == 0 or not self.runs:
             return False
@@ -75,7 +75,7 @@ class DiskFacts:
     `server/agent-token`, None where that is no file of its own: the cluster has no agent token. `config_agent_hash` are
     those of the line `agent-token:`. `config_token_ca` is the CA hash that the token of `config.yaml` pins (None: a
     bare password), `config_token_agent` tells that it admits agents only. `config_server` is the `server:` line
-    (RECOVERY_FACTS.md 1.7), `config_database` tells the external database that it names from others. `agent_servers`
+    (docs/facts/k3s.md#files), `config_database` tells the external database that it names from others. `agent_servers`
     are the addresses (with ports) of the masters that an agent has learned of. `config` are those keys of `config.yaml`
     that are compared with the file (`host_config.COMPARED`), each with its values, None where they could not be read.
     `registries` are the first 12 digits of the SHA-256 of `registries.yaml`. `s3_hash` is what the S3 settings of
@@ -133,7 +133,10 @@ class Member:
 
     @property
     def node(self) -> str:
-        """Give the name of its Node, and so of its server: k3s adds a suffix to it (RECOVERY_FACTS.md 1.2)."""
+        """Give the name of its Node, and so of its server: k3s adds a suffix to it.
+
+        See docs/facts/k3s.md#member-name.
+        """
         return self.name.rpartition("-")[0]
 
     @property
@@ -146,9 +149,10 @@ class Member:
 class EtcdFacts:
     """A local etcd: `members` is the linearizable list, None when it could not be had (no quorum).
 
-    `healthy` is 2381/health (None: nothing listens); `reason` its words. `bootstrap_keys` are the 12-digit token
-    hashes the datastore knows; `uid` is the kube-system UID read from the store. `active_peers` are the decimal ids of
-    the members that this one is connected to (metric etcd_network_active_peers).
+    `healthy` is 2381/health (docs/facts/etcd.md#quorum-probe; None: nothing listens); `reason` its words.
+    `bootstrap_keys` are the 12-digit token hashes the datastore knows; `uid` is the kube-system UID read from the
+    store. `active_peers` are the decimal ids of the members that this one is connected to (metric
+    etcd_network_active_peers).
     """
 
     healthy: bool | None = None
@@ -183,7 +187,9 @@ class EtcdFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SupervisorFacts:
-    """What the k3s server that runs on a host answers on its own port (RECOVERY_FACTS.md 1.8).
+    """What the k3s server that runs on a host answers on its own port.
+
+    See docs/facts/k3s.md#endpoints.
 
     `token_accepted` tells whether it takes the password of this host's `server/token` (a running server goes on with
     the one it was started with); None: it did not answer that. `critical` are the critical arguments it runs with, as
@@ -221,7 +227,7 @@ class OperationRecord:
 class LogPosition:
     """How far an etcd log goes, in the order that elections compare: the last entry's term, then its index.
 
-    A revision is no such order: it counts changes of keys, not entries (RECOVERY_FACTS.md 3 G).
+    A revision is no such order: it counts changes of keys, not entries (docs/facts/etcd.md#further-log).
     """
 
     term: int
@@ -281,14 +287,15 @@ class HostFacts:
         """Check whether k3s' own commands work here, as far as it is told.
 
         They use `server/token`, and a running k3s takes the token that it was started with: after `k3s token rotate`
-        on this master it takes none before its restart (K3S_RUN_FACTS_2.md, F).
+        on this master it takes none before its restart (docs/facts/k3s.md#commands-after-a-rotation).
         """
         return self.supervisor.token_accepted is not False
 
     def votes_beside(self, other: HostFacts) -> bool:
         """Check whether both are voters of one etcd: they follow one leader and are connected to each other.
 
-        The data of two clusters may be equal to the last id (K3S_RUN_FACTS.md); their members are not connected.
+        The data of two clusters may be equal to the last id (docs/facts/k3s.md#identity); their members are not
+        connected.
         """
         mine, its = self.etcd, other.etcd
         if not (self.voter and other.voter) or mine.leader != its.leader:

@@ -63,7 +63,7 @@ def tls_sans(spec: ClusterSpec, addresses: HostAddresses, api_addresses: tuple[s
     """Name only this host and what stands before all hosts.
 
     With every master's address in every file, as 2.6 does it, each replaced master changes the configuration of all
-    others, and making that effective means restarting healthy ones (RECOVERY_FACTS.md 5, hazard 7). Nobody needs
+    others, and making that effective means restarting healthy ones (docs/facts/k3s.md#tls-san). Nobody needs
     them: who dials a host by its address gets that host's certificate.
     """
     sans = {addresses.node_ip, addresses.public_ip, "127.0.0.1", spec.api_server_hostname, *api_addresses}

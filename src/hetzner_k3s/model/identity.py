@@ -1,6 +1,6 @@
 """Who a cluster is: CA hash and kube-system UID, both, and the lineage that tells it from its own past.
 
-ARCHITECTURE law 4; K3S_RUN_FACTS.md shows two live clusters that share CA, token, etcd cluster id and member id.
+ARCHITECTURE law 4; docs/facts/k3s.md#identity: two live clusters may share CA, token, etcd cluster id and member id.
 """
 
 from __future__ import annotations
@@ -160,7 +160,10 @@ def is_agent_token(token: str) -> bool:
 
 
 def token_hash(token: str) -> str:
-    """Give the 12 digits under which the datastore keeps its bootstrap data (K3S_RUN_FACTS.md: `/bootstrap/<…>`)."""
+    """Give the 12 digits under which the datastore keeps its bootstrap data.
+
+    See docs/facts/k3s.md#bootstrap-key.
+    """
     return hashlib.sha256(token_password(token).encode()).hexdigest()[:12]
 
 

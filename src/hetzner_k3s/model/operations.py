@@ -245,7 +245,7 @@ class StopK3s(Operation[Done]):
 class PromoteLearner(Operation[Done]):
     """Promote the learner with this peer address, every 50 ms until it is in sync or is a voter; `deadline` in seconds.
 
-    Run on a healthy voter (K3S_RUN_FACTS.md, "Promotion").
+    Run on a healthy voter (docs/facts/k3s.md#promotion).
     """
 
     peer_address: str
@@ -355,7 +355,7 @@ class FenceMember(Operation[Done]):
 class ResetCluster(Operation[Done]):
     """Make a held host its cluster's only member, as `k3s server --cluster-reset` does, and start it.
 
-    The lineage file is written first. What proves success is told in K3S_RUN_FACTS.md ("Corrections", "S3"): the write-
+    The lineage file is written first. What proves success (docs/facts/k3s.md#reset): the write-
     ahead log was there before, the success line came; CA, UID and member list afterwards are the caller's to read.
     """
 
@@ -374,7 +374,7 @@ class RestoreSnapshot(Operation[Done]):
     with a `sha256`, a file among the host's own snapshots of that checksum (`precondition_changed` where it is not).
     Snapshots stay, and what else lies in `server/` goes to `server-replaced-<unix>`. The mark `restoring` lies on the
     host meanwhile: what a cut-off restore left is removed before it is tried again. The lineage file is written last
-    (K3S_RUN_FACTS.md, "S3": exit code and success line alone prove nothing).
+    (docs/facts/k3s.md#reset: exit code and success line alone prove nothing).
     """
 
     mutating: ClassVar[bool] = True
@@ -390,7 +390,7 @@ class StartWithoutAgent(Operation[Done]):
     """Start k3s on a restored host without a kubelet: beside the Node of a lost server it would end again and again.
 
     It stays so, whoever starts it, until StartWithAgent or WriteConfig. `precondition_changed` where no restored data
-    lies or k3s runs with its agent (K3S_RUN_FACTS_2.md, B).
+    lies or k3s runs with its agent (docs/facts/k3s.md#restored-node).
     """
 
     mutating: ClassVar[bool] = True

@@ -10,7 +10,9 @@ from hetzner_k3s.model.operations import Operation
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """How k3s was installed on a host that this tool did not make (K3S_RUN_FACTS_2.md, H).
+    """How k3s was installed on a host that this tool did not make.
+
+    See docs/facts/k3s.md#made-by-2x.
 
     `flag` is how its unit starts a server: `--cluster-init`, `--server`, or empty for no server. `bare_token` tells
     whether the password of the cluster lies bare in `k3s.service.env`, `configured` whether there is a `config.yaml`.

@@ -62,7 +62,7 @@ class StoredSnapshot:
     """A snapshot in S3.
 
     `name` is without its `folder`; `modified` is UNIX seconds. `cluster_uid` (the kube-system UID), `token_hash` (12
-    digits) and `node` are what k3s wrote beside it (K3S_RUN_FACTS.md, "S3"), None where it did not.
+    digits) and `node` are what k3s wrote beside it (docs/facts/k3s.md#snapshot-metadata), None where it did not.
     """
 
     name: str

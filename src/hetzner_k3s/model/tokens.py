@@ -1,7 +1,7 @@
 """The two tokens of a cluster: that of its servers, which opens everything, and that of its agents.
 
 With an agent token set, k3s gives an agent its configuration and certificates and nothing else, and the servers' token
-admits no agents (K3S_RUN_FACTS_2.md I). A cluster without one has the one token for both.
+admits no agents (docs/facts/k3s.md#agent-token). A cluster without one has the one token for both.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The snapshot that `--restore PATH` names: a file, or a folder that `hetzner-k3s backup` wrote; and whose it is.
 
 What a snapshot is it says itself: it is etcd's file with its checksum at the end, and holds the namespace kube-system
-and the names under which its keys are sealed (K3S_RUN_FACTS.md: /bootstrap/<12 digits>). An archive of k3s holds one.
+and the names under which its keys are sealed (docs/facts/k3s.md#bootstrap-key). An archive of k3s holds one.
 """
 
 from __future__ import annotations

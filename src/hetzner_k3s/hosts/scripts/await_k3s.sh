@@ -3,7 +3,7 @@ unit=$1 milestone=$2 seconds=$3
 began=$(date +%s)
 end_with_session
 
-# The exits that waiting does not heal (K3S_RUN_FACTS.md, "Exact lines"); a server that is not there yet is none.
+# The exits that waiting does not heal (docs/facts/k3s.md#exits-that-repeat); a server that is not there yet is none.
 fatal='duplicate node name found|: not authorized|token CA hash does not match|critical configuration value mismatch'
 fatal="$fatal|encrypted with different token|newer than datastore|hetzner-k3s start guard"
 fatal="$fatal|failed to read consistent index|no bootstrap data found in datastore"

@@ -13,7 +13,7 @@ file_hash() {
     printf %s "${hash%% *}"
 }
 
-# The 12 digits under which the datastore knows a token (K3S_RUN_FACTS.md: /bootstrap/<…>). Never in an argument list.
+# The 12 digits under which the datastore knows a token (docs/facts/k3s.md#bootstrap-key). Never in an argument list.
 password_hash() {
     [ -n "$1" ] || return 0
     password=$1
@@ -218,7 +218,8 @@ curl_password() {
 }
 
 # Answers by label: the file that curl is told with has the passwords, so they are in no argument list. Servers' and
-# agents' questions are told apart: with an agent token the servers' one is refused as an agent's (K3S_RUN_FACTS_2.md I).
+# agents' questions are told apart: with an agent token the servers' one is refused as an agent's
+# (docs/facts/k3s.md#agent-token).
 ask_supervisor() {
     read_agent_token
     curl_password "$token" && server_password=$password
@@ -245,7 +246,7 @@ critical_only() {
 }
 
 # K3s' last words where its first start was cut off right after etcd had begun its log: they come at every start, for ever
-# (K3S_RUN_FACTS_2.md E). Words from before this log are of an earlier one.
+# (docs/facts/k3s.md#cut-off-bootstrap). Words from before this log are of an earlier one.
 cut_off='failed to reconcile with local datastore: (failed to create temporary datastore client: failed to read consistent index'
 cut_off="$cut_off|no bootstrap data found in datastore).*"
 

@@ -53,7 +53,7 @@ refuse() {
 fail() { refuse 1 failed "$1"; }
 precondition_changed() { refuse 3 precondition_changed "$1"; }
 
-# gateway PATH BODY: one call to etcd's JSON gateway (K3S_RUN_FACTS.md: 2382, ids are decimal text).
+# gateway PATH BODY: one call to etcd's JSON gateway (docs/facts/etcd.md#gateway).
 # Sets `answer` and `status` (000: no answer). Without quorum the gateway accepts and then answers nothing.
 gateway() {
     answer=$(curl -s -m "${gateway_seconds:-5}" -w '\n%{http_code}' --cacert "$k3s_data/server/tls/etcd/server-ca.crt" \

@@ -1,4 +1,5 @@
-# read_origin: how k3s was installed on a host that this tool did not make; no secret leaves it (K3S_RUN_FACTS_2.md, H).
+# read_origin: how k3s was installed on a host that this tool did not make; no secret leaves it
+# (docs/facts/k3s.md#made-by-2x).
 unit=/etc/systemd/system/k3s.service
 environment=/etc/systemd/system/k3s.service.env
 flag='' bare=false configured=false runs=false

@@ -4,7 +4,8 @@ touch "$our_run/before-snapshot"
 ends=$(($(date +%s) + 60))
 # A k3s that has just started says that it is not ready yet; that passes.
 until said=$(timeout 100 /usr/local/bin/k3s etcd-snapshot save --name "$1" 2>&1); do
-    # K3S_RUN_FACTS_2.md, F: the command reads server/token, and the running k3s takes the one from before.
+    # docs/facts/k3s.md#commands-after-a-rotation: the command reads server/token, and the running k3s takes the one
+    # from before.
     case $said in *': not authorized'*) fail 'k3s runs with another token than server/token holds, as after `k3s token rotate`: restart k3s here, or save it through another master' ;; esac
     case $said in *'(re)initializing'* | *'not ready'*) ;; *) ends=0 ;; esac
     [ "$(date +%s)" -lt "$ends" ] || fail "k3s did not save the snapshot: $(printf %s "$said" | tail -n 1)"

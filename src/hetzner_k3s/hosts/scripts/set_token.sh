@@ -1,6 +1,6 @@
 # set_token REVIVE(yes|no) <token: sets the line `token:` of config.yaml; the other lines stay. Nothing that runs is
 # restarted. With REVIVE k3s must not be up here: its password file of an earlier token goes (k3s makes it anew from the
-# datastore; K3S_RUN_FACTS.md, "Token rotation"), and it is started.
+# datastore; docs/facts/k3s.md#token-rotation), and it is started.
 revive=$1
 IFS= read -r token
 [ -n "$token" ] || fail 'no token was given'

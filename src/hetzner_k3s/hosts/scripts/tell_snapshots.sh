@@ -1,6 +1,6 @@
 # tell_snapshots SECONDS: whose each snapshot of this host is, as it says itself, the newest first until the time is up.
 # A snapshot is etcd's file with its checksum at the end; in it stand the namespace kube-system and the name under which
-# the keys are sealed (K3S_RUN_FACTS.md: /bootstrap/<12 digits of the token>).
+# the keys are sealed (docs/facts/k3s.md#bootstrap-key).
 ends=$(($(date +%s) + $1))
 
 is_whole() {

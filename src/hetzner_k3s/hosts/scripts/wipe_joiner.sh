@@ -6,7 +6,8 @@ member_name() {
     IFS= read -r name <"$k3s_data/server/db/etcd/name" || [ -n "${name:-}" ]
 }
 
-# /db/info gives the members to whoever holds the server password (K3S_RUN_FACTS.md); it goes through stdin, not argv.
+# /db/info gives the members to whoever holds the server password (docs/facts/k3s.md#endpoints); it goes through stdin,
+# not argv.
 ask_cluster() {
     IFS= read -r token <"$k3s_data/server/token" || [ -n "${token:-}" ] || return 1
     password=$(printf %s "${token##*:}" | sed 's/[\\"]/\\&/g')

@@ -1,6 +1,6 @@
 # write_ca_pin BEFORE CA RESTART(yes|no): lets the token in a worker's configuration pin the CA that followed BEFORE.
 # The password stays as it is, and nothing that runs is restarted: with the old pin the next start would wait for ever
-# (K3S_RUN_FACTS_2.md, C). With RESTART the agent waits so already, and is started anew.
+# (docs/facts/k3s.md#ca-rotation). With RESTART the agent waits so already, and is started anew.
 read_config
 pinned=''
 case $config_token in K10*::*) pinned=${config_token#K10} && pinned=${pinned%%::*} ;; esac

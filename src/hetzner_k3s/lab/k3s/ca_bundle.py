@@ -1,6 +1,6 @@
 """A file of CA certificates as k3s takes it: the hash in its tokens, and whom the holder of an older file trusts.
 
-K3S_RUN_FACTS_2.md, C, and recordings second/10-14: after `certificate rotate-ca` the file has several certificates.
+docs/facts/k3s.md#ca-hash and recordings second/10-14: after `certificate rotate-ca` the file has several certificates.
 """
 
 from __future__ import annotations

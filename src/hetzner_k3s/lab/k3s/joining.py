@@ -54,7 +54,7 @@ async def wait_for_voter(etcd: Etcd, timing: Timing, joining: bool) -> Status:
 
     Args:
         etcd: this member, just started.
-        timing: a `typical` joiner whose first test comes too early loses 15 s (K3S_RUN_FACTS.md).
+        timing: a `typical` joiner whose first test comes too early loses 15 s (docs/facts/k3s.md#promotion).
         joining: it was added as a learner.
     """
     if joining and timing.connection_stall:

@@ -1,4 +1,7 @@
-"""Who joins, who is promoted, who is removed: k3s' decisions about etcd's members (RECOVERY_FACTS.md 1.2-1.4). Pure."""
+"""Who joins, who is promoted, who is removed: k3s' decisions about etcd's members. Pure.
+
+See docs/facts/etcd.md#adding-members and docs/facts/etcd.md#removing-members.
+"""
 
 from __future__ import annotations
 
@@ -94,7 +97,8 @@ def to_remove(members: Iterable[Member], member_name: str, address: str) -> Memb
 def connection_stalls(voters_at_test: int, learner: bool) -> bool:
     """Tell whether the joiner's connection test hangs.
 
-    It does when it starts before the promotion, and always in a cluster that grows from one to two (K3S_RUN_FACTS.md).
+    It does when it starts before the promotion, and always in a cluster that grows from one to two
+    (docs/facts/k3s.md#promotion).
     """
     return learner or voters_at_test == 2
 

@@ -1,6 +1,6 @@
 """A deterministic etcd: members without processes, that agree at once with whom they reach.
 
-What it accepts, refuses and keeps is held to RECOVERY_FACTS.md 1.2-1.4 and K3S_RUN_FACTS.md.
+What it accepts, refuses and keeps is held to docs/facts/etcd.md and, of k3s, docs/facts/k3s.md.
 """
 
 from __future__ import annotations
@@ -169,7 +169,8 @@ class ModelEtcd(Peer):
         learner = leader.data.members.get(member_id)
         if learner is None:
             raise EtcdError(rules.NOT_FOUND, 5)
-        # The match index counts, not life: a dead learner that had caught up becomes a dead voter (K3S_RUN_FACTS.md).
+        # The match index counts, not life: a dead learner that had caught up becomes a dead voter
+        # (docs/facts/k3s.md#dead-learner).
         if member_id != leader.data.member_id and leader.progress.get(member_id, 0) <= 0.9 * leader.data.index:
             raise EtcdError(rules.NOT_IN_SYNC, 9)
         if not learner.learner:

@@ -1,4 +1,7 @@
-"""What an etcd member keeps on its disk, and the arithmetic of its quorum (RECOVERY_FACTS.md 0 and 1.4). Pure."""
+"""What an etcd member keeps on its disk, and the arithmetic of its quorum. Pure.
+
+See docs/facts/etcd.md#quorum and docs/facts/etcd.md#ids.
+"""
 
 from __future__ import annotations
 

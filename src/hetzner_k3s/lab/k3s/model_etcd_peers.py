@@ -181,7 +181,10 @@ class Peers:
         self._wake()
 
     def _expel(self) -> None:
-        """Tell members that were removed so, when one reaches them that knows (K3S_RUN_FACTS.md, "A reset cluster")."""
+        """Tell members that were removed so, when one reaches them that knows.
+
+        See docs/facts/k3s.md#lineage.
+        """
         for one in self.members():
             for other in self.members():
                 if self._tells_it_is_removed(one, other):

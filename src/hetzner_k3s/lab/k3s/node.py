@@ -151,7 +151,10 @@ def new(registration: Registration) -> Obj:
 
 
 def again(registration: Registration, old: Obj) -> Obj:
-    """Update the Node a kubelet finds under its name: uid, taints and providerID stay (K3S_RUN_FACTS.md)."""
+    """Update the Node a kubelet finds under its name: uid, taints and providerID stay.
+
+    See docs/facts/k3s.md#kubelet-reuses-its-node.
+    """
     node = copy.deepcopy(old)
     node["metadata"]["labels"] = (old["metadata"].get("labels") or {}) | labels(registration)
     node["metadata"]["annotations"] = (old["metadata"].get("annotations") or {}) | notes(registration)

@@ -1,4 +1,7 @@
-"""Node passwords: the secret that ties a node name to the host that took it first (RECOVERY_FACTS.md 1.6)."""
+"""Node passwords: the secret that ties a node name to the host that took it first.
+
+See docs/facts/k3s.md#node-password.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where k3s keeps its files (RECOVERY_FACTS.md 1.7, fixture host/tree_var_lib_rancher_server.txt)."""
+"""Where k3s keeps its files (docs/facts/k3s.md#files)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The control plane's files: authorities, what they sign, kubeconfigs, tokens (RECOVERY_FACTS.md 1.7)."""
+"""The control plane's files: authorities, what they sign, kubeconfigs, tokens.
+
+See docs/facts/k3s.md#files.
+"""
 
 from __future__ import annotations
 

@@ -156,7 +156,8 @@ class Preparation:
 
     def _touch_passwords(self, token: Token) -> None:
         # k3s writes the file at every start. That makes an old token's file newer than a rotated datastore, for good:
-        # the start fails, and the next one too, whatever its token, until the file is removed (K3S_RUN_FACTS.md).
+        # the start fails, and the next one too, whatever its token, until the file is removed
+        # (docs/facts/k3s.md#token-rotation).
         if self._layout.passwd.exists():
             known = tokens.parse_passwd(self._layout.passwd.read_text())
             if known.get("server", ("", ""))[0] == token.password:

@@ -251,7 +251,10 @@ class Server:
         await network_policy.enforce(lambda: self._store.find(NODES, name), name, logfmt.write, addresses)
 
     async def _validate_password(self, node: Obj) -> None:
-        """Compare the node password late: on a server a stale Secret only gives an event (RECOVERY_FACTS.md 1.6)."""
+        """Compare the node password late: on a server a stale Secret only gives an event.
+
+        See docs/facts/k3s.md#node-password.
+        """
         try:
             await check_node_password(self._store, self._who.name, node_password.of_host())
             await self._own_password(node)

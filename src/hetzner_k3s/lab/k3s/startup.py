@@ -1,4 +1,4 @@
-"""What a starting server does with its datastore: the table of RECOVERY_FACTS.md 1.1. Pure."""
+"""What a starting server does with its datastore: docs/facts/k3s.md#start-decision. Pure."""
 
 from __future__ import annotations
 

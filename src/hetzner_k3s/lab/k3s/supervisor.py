@@ -1,4 +1,4 @@
-"""k3s' own endpoints on 6443, beside the Kubernetes API (RECOVERY_FACTS.md 1.8, K3S_RUN_FACTS.md, fixtures http/*)."""
+"""k3s' own endpoints on 6443, beside the Kubernetes API (docs/facts/k3s.md#endpoints)."""
 
 from __future__ import annotations
 

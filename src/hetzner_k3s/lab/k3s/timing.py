@@ -1,4 +1,7 @@
-"""How long the model takes: `instant` (only what the real parts need) or `typical` (what K3S_RUN_FACTS.md measured)."""
+"""How long the model takes: `instant` (only what the real parts need) or `typical`.
+
+See docs/facts/k3s.md#timings.
+"""
 
 from __future__ import annotations
 

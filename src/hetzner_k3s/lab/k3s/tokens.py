@@ -1,4 +1,4 @@
-"""Tokens: their format, what they pin, what they prove (RECOVERY_FACTS.md 1.5). Pure."""
+"""Tokens: their format, what they pin, what they prove (docs/facts/k3s.md#token-format). Pure."""
 
 from __future__ import annotations
 

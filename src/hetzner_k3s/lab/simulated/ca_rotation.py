@@ -1,4 +1,6 @@
-"""`k3s certificate rotate-ca` on a simulated master: only the datastore changes (K3S_RUN_FACTS_2.md, C).
+"""`k3s certificate rotate-ca` on a simulated master: only the datastore changes.
+
+See docs/facts/k3s.md#ca-rotation.
 
 Each master takes the new CA over when it is started the next time; a worker too, if its token pins that one.
 """

@@ -41,7 +41,7 @@ def ensure_passwords(disk: Disk, password: str, agent: str, now: float) -> None:
     """Write the passwords of `config.yaml` where the file holds others, as every start does after it has bootstrapped.
 
     So a master that lacks the cluster's agent token makes its file newer than the datastore's, and does not start again
-    (K3S_RUN_FACTS_2.md I, recording second/35).
+    (docs/facts/k3s.md#agent-token).
     """
     wanted = tokens.parse_passwd(tokens.passwd_file(password, agent or password))
     if passwords(disk) != wanted:
@@ -49,7 +49,10 @@ def ensure_passwords(disk: Disk, password: str, agent: str, now: float) -> None:
 
 
 def touch_passwd(disk: Disk, password: str, now: float) -> None:
-    """Write the password file again with the same content, as every start does (K3S_RUN_FACTS.md, "Token rotation")."""
+    """Write the password file again with the same content, as every start does.
+
+    See docs/facts/k3s.md#token-rotation.
+    """
     file = disk.server.get("PasswdFile")
     if file is not None and tokens.parse_passwd(file.content.decode()).get("server", ("",))[0] == password:
         disk.server["PasswdFile"] = File(file.content, now)

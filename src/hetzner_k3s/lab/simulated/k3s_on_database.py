@@ -1,6 +1,6 @@
 """`k3s server` with an external datastore: no etcd of its own, no members; masters find one another in the database.
 
-From k3s' source (RECOVERY_FACTS.md 1.1, `storage.go`), not recorded on a real one: a start opens the bootstrap data in
+From k3s' source (docs/facts/k3s.md#different-token), not recorded on a real one: a start opens the bootstrap data in
 the database with its token and ends where that is another's; who finds none makes a new cluster, no question asked.
 """
 

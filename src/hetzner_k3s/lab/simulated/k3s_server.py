@@ -311,7 +311,7 @@ class K3sServer:
             if etcd.healthy and not etcd.data.me.learner:
                 return
             await self.site.peers.changed()
-        await asyncio.get_running_loop().create_future()  # removed: `activating` for ever (K3S_RUN_FACTS.md)
+        await asyncio.get_running_loop().create_future()  # removed: `activating` for ever (docs/facts/k3s.md#lineage)
 
     async def _follow_etcd(self, etcd: ModelEtcd) -> None:
         """Wait for etcd's own end: a member that learns it was removed stops for good."""

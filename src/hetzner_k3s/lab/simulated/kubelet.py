@@ -130,7 +130,7 @@ class Kubelet:
         return new
 
     async def _own_password(self, store: Store) -> None:
-        """On a server a stale Secret only gives an event (RECOVERY_FACTS.md 1.6)."""
+        """On a server a stale Secret only gives an event (docs/facts/k3s.md#node-password)."""
         try:
             await check_password(store, self._mine.name, host_password(self._host))
         except ApiError:

@@ -36,7 +36,10 @@ class Bucket:
         self.objects[entry.folder, entry.name] = StoredObject(entry, backend)
 
     def prune(self, folder: str, prefix: str, keep: int) -> None:
-        """Take away all but the newest, by the prefix of the name alone, whoever's they are (RECOVERY_FACTS.md 1.9)."""
+        """Take away all but the newest, by the prefix of the name alone, whoever's they are.
+
+        See docs/facts/k3s.md#snapshot-retention.
+        """
         found = [o.entry for (where, name), o in self.objects.items() if where == folder and name.startswith(prefix)]
         for entry in sorted(found, key=lambda e: (-e.modified, e.name))[keep:]:
             del self.objects[entry.folder, entry.name]

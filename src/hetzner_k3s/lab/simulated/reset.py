@@ -1,7 +1,7 @@
 """`k3s server --cluster-reset` on a simulated host, and the operations around it: hold, read the log, fence, reset.
 
 What it prints and leaves behind is as recorded: exit code 0 on failure too, and a success line on a host without data
-(K3S_RUN_FACTS.md, "Corrections" and "S3").
+(docs/facts/k3s.md#reset).
 """
 
 from __future__ import annotations

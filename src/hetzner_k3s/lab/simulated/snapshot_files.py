@@ -17,7 +17,7 @@ _MAGIC = b"simulated etcd snapshot\n"
 _HEAD, _ROW = struct.Struct(">QI"), struct.Struct(">IIQ")
 _SUM = 32
 _SEALED = "/bootstrap/"
-"""Begins the key under which k3s keeps its authorities, sealed with the token (K3S_RUN_FACTS.md)."""
+"""Begins the key under which k3s keeps its authorities, sealed with the token (docs/facts/k3s.md#bootstrap-key)."""
 
 
 def size(backend: Backend) -> int:

@@ -1,6 +1,6 @@
 """Snapshots of a simulated k3s: saved on its host, copied to S3, made on a schedule, pruned, and restored.
 
-What a restore prints and leaves behind is as recorded (K3S_RUN_FACTS.md, "Corrections", "S3"; runs/13.log).
+What a restore prints and leaves behind is as recorded (docs/facts/k3s.md#restore).
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ class StartRestored:
     """Start k3s on the master `target`, which holds a restored snapshot, and see that it is the recorded cluster.
 
     It is started without its agent first, and the Nodes of lost masters are deleted: they name servers that are gone,
-    and a kubelet corrects neither address nor provider id (K3S_RUN_FACTS_2.md, B).
+    and a kubelet corrects neither address nor provider id (docs/facts/k3s.md#restored-node).
     `quiet` are the masters without data whose k3s is at work (server ids): it is stopped first, or they would join by
     themselves before anybody has written down of which lineage they are.
     """
