@@ -1,4 +1,4 @@
-"""Every key of the 2.x format (DEMAND_AND_COMPATIBILITY.md 6.2-6.7) is accepted, or refused by its name."""
+"""Every key of the 2.x format (docs/facts/compatibility.md) is accepted, or refused by its name."""
 
 from __future__ import annotations
 

@@ -16,10 +16,10 @@ from .running_lab import Exchange
 _DEFAULT = Path(__file__).parents[2] / ".." / "shared" / "reference" / "hetzner-cloud-openapi.json"
 
 _LATER_THAN_THE_DOCUMENT = {
-    # 5 Oct 2026: DELETE answers with an action (HETZNER_API.md 4.4, 7).
+    # 5 Oct 2026: DELETE answers with an action (docs/facts/hetzner-api.md#changes-of-2026).
     ("DELETE", "/load_balancers/{id}", 201): ("POST", "/load_balancers/{id}/actions/add_target", 201),
 }
-_REMOVED_FIELDS = {"datacenter"}  # 1 Jul 2026 (HETZNER_API.md 7)
+_REMOVED_FIELDS = {"datacenter"}  # 1 Jul 2026 (docs/facts/hetzner-api.md#changes-of-2026)
 
 
 def document_path() -> Path | None:

@@ -1,4 +1,7 @@
-"""What is peculiar to the wire: tokens, error envelopes, headers, paging (HETZNER_API.md 2)."""
+"""What is peculiar to the wire: tokens, error envelopes, headers, paging.
+
+See docs/facts/hetzner-api.md#order-of-checks.
+"""
 
 from __future__ import annotations
 

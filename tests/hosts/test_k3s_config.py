@@ -1,4 +1,7 @@
-"""config.yaml and registries.yaml: the arguments of 2.6, flag by flag (DEMAND_AND_COMPATIBILITY.md 6.9)."""
+"""config.yaml and registries.yaml: the arguments of 2.6, flag by flag.
+
+See docs/facts/compatibility.md#k3s-arguments.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names, labels and selectors are those of 2.6 (DEMAND_AND_COMPATIBILITY.md 6.8)."""
+"""Names, labels and selectors are those of 2.6 (docs/facts/compatibility.md#resources)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The Secret `hcloud` and the HelmChart objects that k3s' own helm controller installs.
 
-Chart versions are those that hetzner-k3s 2.6 pins (DEMAND_AND_COMPATIBILITY.md 6.7); a chart's version is its
+Chart versions are those that hetzner-k3s 2.6 pins (docs/facts/compatibility.md#addons); a chart's version is its
 program's. Without a cloud controller real nodes stay tainted as uninitialized, so nothing else is ever scheduled.
 """
 

@@ -152,7 +152,7 @@ def _taint(key: str, value: str, effect: str) -> Taint:
 
 
 def _boot(configuration: Configuration, pool: Pool) -> BootSpec:
-    """A pool's list replaces the root's, an empty one too (DEMAND_AND_COMPATIBILITY.md 6.3)."""
+    """A pool's list replaces the root's, an empty one too (docs/facts/compatibility.md#pools)."""
     grow = pool.grow_root_partition_automatically
     return BootSpec(
         packages=_own_or(pool.additional_packages, configuration.additional_packages),

@@ -1,4 +1,6 @@
-"""What settings ask of one another (DEMAND_AND_COMPATIBILITY.md 6.2-6.7): the general ones and those of pools.
+"""What settings ask of one another: the general ones and those of pools.
+
+See docs/facts/compatibility.md#root-keys.
 
 Rules of settings that are refused anyway (`support`) come with their support. What needs Hetzner's API (does the
 server type exist, the network, the key) is no matter of the file.
@@ -109,7 +111,10 @@ def _masters_locations(configuration: Configuration) -> Iterator[Finding]:
 
 
 def network_zone(location: str) -> str:
-    """Give the network zone of a Hetzner location; the mapping is 2.6's (DEMAND_AND_COMPATIBILITY.md 6.3)."""
+    """Give the network zone of a Hetzner location; the mapping is 2.6's.
+
+    See docs/facts/compatibility.md#pools.
+    """
     return {"ash": "us-east", "hil": "us-west", "sin": "ap-southeast"}.get(location, "eu-central")
 
 

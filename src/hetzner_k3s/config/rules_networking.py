@@ -1,4 +1,7 @@
-"""What the settings of `networking` (and the registries) ask of one another (DEMAND_AND_COMPATIBILITY.md 6.5)."""
+"""What the settings of `networking` (and the registries) ask of one another.
+
+See docs/facts/compatibility.md#networking.
+"""
 
 from __future__ import annotations
 
@@ -161,7 +164,10 @@ def _room_for_pods(configuration: Configuration) -> Iterator[Finding]:
 
 
 def _private_subnet(configuration: Configuration) -> Iterator[Finding]:
-    """What Hetzner asks of a network that is made (HETZNER_API.md 4.3); one that exists was accepted already."""
+    """What Hetzner asks of a network that is made; one that exists was accepted already.
+
+    See docs/facts/hetzner-api.md#networks.
+    """
     private = configuration.networking.private_network
     if not private.enabled or private.existing_network_name:
         return

@@ -34,7 +34,10 @@ _MASTERS_OWN_TAINT: Final = ("CriticalAddonsOnly", "NoExecute")
 
 
 def split_taint(text: str) -> tuple[str, str]:
-    """Split `value:Effect`; a value alone means `NoSchedule` (DEMAND_AND_COMPATIBILITY.md 6.3)."""
+    """Split `value:Effect`; a value alone means `NoSchedule`.
+
+    See docs/facts/compatibility.md#pools.
+    """
     value, colon, effect = text.partition(":")
     return value, effect if colon else "NoSchedule"
 

@@ -1,4 +1,6 @@
-"""The configuration file of hetzner-k3s 2.x, key by key (DEMAND_AND_COMPATIBILITY.md 6.2-6.7): names, types, defaults.
+"""The configuration file of hetzner-k3s 2.x, key by key: names, types, defaults.
+
+See docs/facts/compatibility.md#root-keys and docs/facts/compatibility.md#datastore.
 
 What a key of one section asks of another is in `rules`, what has no effect yet in `support`, where old keys went in
 `moved`. `docs/reference/configuration.md` is made from these models: descriptions are for users.

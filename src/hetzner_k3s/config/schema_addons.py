@@ -1,4 +1,4 @@
-"""The section `addons` of the configuration file (DEMAND_AND_COMPATIBILITY.md 6.7)."""
+"""The section `addons` of the configuration file (docs/facts/compatibility.md#addons)."""
 
 from __future__ import annotations
 

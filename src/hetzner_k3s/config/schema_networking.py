@@ -1,4 +1,7 @@
-"""The section `networking` of the configuration file (DEMAND_AND_COMPATIBILITY.md 6.5)."""
+"""The section `networking` of the configuration file.
+
+See docs/facts/compatibility.md#networking.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Pools of the configuration file (DEMAND_AND_COMPATIBILITY.md 6.3, 6.4)."""
+"""Pools of the configuration file.
+
+See docs/facts/compatibility.md#pools, docs/facts/compatibility.md#external-pools.
+"""
 
 from __future__ import annotations
 

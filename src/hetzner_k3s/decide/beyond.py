@@ -18,7 +18,7 @@ from hetzner_k3s.model.kube import KubeNode, KubeView
 from hetzner_k3s.model.spec import ClusterSpec, MasterSpec
 
 _LABEL_NODE_GROUP: Final = "hcloud/node-group"
-"""What the cluster autoscaler labels its servers with (DEMAND_AND_COMPATIBILITY.md 6.8)."""
+"""What the cluster autoscaler labels its servers with (docs/facts/compatibility.md#resources)."""
 
 
 def surplus_master(spec: ClusterSpec, name: str) -> MasterSpec | None:

@@ -41,7 +41,9 @@ def wanted(basis: Basis) -> tuple[str | None, dict[str, str]] | None:
 
 
 def _api_urls(basis: Basis) -> dict[str, str] | None:
-    """Give the API URL of each context as 2.6 names them (DEMAND_AND_COMPATIBILITY.md 6.10), None while unknown.
+    """Return the API URL of each context as 2.6 names them, None while unknown.
+
+    See docs/facts/compatibility.md#kubeconfig.
 
     The load balancer has one as soon as no client is refused there because a master's certificate lacks its address.
     """

@@ -23,9 +23,9 @@ from hetzner_k3s.model.spec import ClusterSpec, MasterSpec, WorkerSpec
 from hetzner_k3s.model.wording import listed
 
 NETWORK_TAKES: Final = 100
-"""Servers and load balancers that one network takes (HETZNER_API.md 4.3)."""
+"""Servers and load balancers that one network takes (docs/facts/hetzner-api.md#networks)."""
 PROJECT_TAKES_GROUPS: Final = 50
-"""Placement groups of one project (HETZNER_API.md 5); of its other limits the API tells nothing."""
+"""Placement groups of one project; of its other limits the API tells nothing (docs/facts/hetzner-api.md#limits)."""
 _NAMED: Final = 3
 _RELEASE: Final[KeyPath] = ("k3s_version",)
 

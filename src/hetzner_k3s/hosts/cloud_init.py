@@ -18,7 +18,7 @@ from hetzner_k3s.model.errors import ExitCode, ProductError
 from hetzner_k3s.model.spec import ClusterSpec, ServerSpec
 
 USER_DATA_LIMIT: Final = 32 * 1024
-"""Bytes that Hetzner takes (HETZNER_API.md 4.1)."""
+"""Bytes that Hetzner takes (docs/facts/hetzner-api.md#user-data)."""
 
 _START_DOWNLOAD: Final = """\
 umask 022; mkdir -p "${2%/*}"; printf %s "$1" >"$2"; chmod 0755 "$2"

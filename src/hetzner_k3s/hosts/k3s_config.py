@@ -1,9 +1,9 @@
 """`/etc/rancher/k3s/config.yaml` and `registries.yaml` of a host, rendered from the spec and facts of the host.
 
-The arguments are those of hetzner-k3s 2.6 (DEMAND_AND_COMPATIBILITY.md 6.9), flag by flag: k3s refuses a server whose
-critical ones differ from the others' ("critical configuration value mismatch between servers"), so a cluster that 2.6
-made, or an older release of ours, could not get a new master. What 2.6 leaves to k3s' defaults (egress selector
-mode, secrets encryption, the vxlan backend without encryption) is left out here too.
+The arguments are those of hetzner-k3s 2.6 (docs/facts/compatibility.md#k3s-arguments), flag by flag: k3s refuses a
+server whose critical ones differ from the others' ("critical configuration value mismatch between servers"), so a
+cluster that 2.6 made, or an older release of ours, could not get a new master. What 2.6 leaves to k3s' defaults (egress
+selector mode, secrets encryption, the vxlan backend without encryption) is left out here too.
 
 Three things differ, none of them critical:
 - `cluster-init` never stands in a file that stays: a birth is permitted once, from outside (ARCHITECTURE 6);

@@ -41,7 +41,10 @@ def corrections(balancer: LoadBalancer, network_id: int, selector: str) -> tuple
 
 
 def is_being_made(balancer: LoadBalancer) -> bool:
-    """Check whether a load balancer has no address yet: its network is not listed before (HETZNER_API.md 4.4)."""
+    """Check whether a load balancer has no address yet: its network is not listed before.
+
+    See docs/facts/hetzner-api.md#load-balancers.
+    """
     return balancer.public_ipv4 is None and not balancer.private_ips
 
 

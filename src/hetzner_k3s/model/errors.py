@@ -62,7 +62,7 @@ class SshStage(Enum):
 
 
 NO_CAPACITY = frozenset({"resource_unavailable", "placement_error"})
-"""Hetzner's codes for having no machine of a type, or none on other hardware (HETZNER_API.md 2)."""
+"""Hetzner's codes for having no machine of a type, or none on other hardware (docs/facts/hetzner-api.md#errors)."""
 
 
 class ProductError(Exception):

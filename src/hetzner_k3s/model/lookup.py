@@ -25,7 +25,7 @@ def network_id(spec: ClusterSpec, view: CloudView) -> int | None:
 
 
 def fingerprint(public_key: str) -> str | None:
-    """Give the colon-separated MD5 by which Hetzner shows a public key (HETZNER_API.md 4.7), None if it is no key."""
+    """Return the MD5 by which Hetzner shows a public key (docs/facts/hetzner-api.md#ssh-keys), None if it is no key."""
     try:
         blob = base64.b64decode(public_key.split()[1], validate=True)
     except (IndexError, binascii.Error):

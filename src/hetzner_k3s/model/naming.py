@@ -1,7 +1,7 @@
 """What things are called at Hetzner and in Kubernetes: the one place where names, labels and selectors are made.
 
 Names and the labels `cluster`, `role`, `pool` are exactly those of the Crystal tool 2.6
-(DEMAND_AND_COMPATIBILITY.md 6.8), so a cluster that it made can be taken over; labels of our own have a prefix.
+(docs/facts/compatibility.md#resources), so a cluster that it made can be taken over; labels of our own have a prefix.
 """
 
 from __future__ import annotations
@@ -78,10 +78,10 @@ ANNOTATION_ENCRYPTION: Final = "k3s.io/encryption-config-hash"
 """Node annotation of k3s: how far a change of the keys that encrypt secrets is, and a digest of them."""
 
 PLACEMENT_GROUP_SIZE: Final = 10
-"""Servers a Hetzner spread placement group holds (HETZNER_API.md)."""
+"""Servers a Hetzner spread placement group holds (docs/facts/hetzner-api.md#placement-groups)."""
 
 MAX_PLACEMENT_GROUPS: Final = 49
-"""A project holds 50 (HETZNER_API.md); one is kept free for the operator lock."""
+"""A project holds 50 (docs/facts/hetzner-api.md#limits); one is kept free for the operator lock."""
 
 MAX_NAME_LENGTH: Final = 63
 """Node names and label values end here; a server's name is its node's name."""

@@ -1,4 +1,6 @@
-"""How often Hetzner is asked while something is awaited (HETZNER_API.md 11.2: it counts requests).
+"""How often Hetzner is asked while something is awaited.
+
+See docs/facts/hetzner-api.md#requests.
 
 The adapter and its simulated twin keep this one pace, or the requests that the simulation counts would be nobody's.
 """

@@ -1,4 +1,6 @@
-"""The cluster as the configuration file wants it, every default resolved (DEMAND_AND_COMPATIBILITY.md 6.2-6.7).
+"""The cluster as the configuration file wants it, every default resolved.
+
+See docs/facts/compatibility.md.
 
 Made by `config.compile` only. All values are facts of the file: nothing here was looked up at Hetzner.
 """

@@ -1,4 +1,7 @@
-"""Waiting for actions: one poller asks for everybody's, many ids a request (HETZNER_API.md 3 and 11.2)."""
+"""Waiting for actions: one poller asks for everybody's, many ids a request.
+
+See docs/facts/hetzner-api.md#requests.
+"""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ _RETRIES: Final = 5
 _BACKOFF_BASE: Final = 0.5
 _BACKOFF_CAP: Final = 15.0
 """A rate limit refills one request a second, so seconds of waiting are enough; never until `RateLimit-Reset`, which
-is when the bucket is full again, up to an hour away (HETZNER_API.md 2.2)."""
+is when the bucket is full again, up to an hour away (docs/facts/hetzner-api.md#rate-limit)."""
 
 
 def _connection(token: str, endpoint: str, note: Note) -> Connection:

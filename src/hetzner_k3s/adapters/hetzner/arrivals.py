@@ -1,4 +1,6 @@
-"""Waiting for new servers: one listing tells how all of them do that anybody waits for (HETZNER_API.md 11.2).
+"""Waiting for new servers: one listing tells how all of them do that anybody waits for.
+
+See docs/facts/hetzner-api.md#requests.
 
 A listing brings status and addresses of fifty servers in one request, where asking for each one's actions and then for
 the server itself would take three requests a server and look. What a listing does not tell is an action that failed:

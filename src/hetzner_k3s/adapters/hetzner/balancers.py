@@ -31,7 +31,7 @@ _SERVICE: Final[Json] = {
 _THERE_ALREADY: Final = frozenset(
     {"load_balancer_already_attached", "target_already_defined", "source_port_already_used"}
 )
-"""What a repeated action is answered with (HETZNER_API.md 2.1)."""
+"""What a repeated action is answered with (docs/facts/hetzner-api.md#errors-by-operation)."""
 
 
 def order(name: str, location: str, network_id: int, selector: str, labels: Mapping[str, str]) -> dict[str, object]:

@@ -42,7 +42,7 @@ T = TypeVar("T")
 DEFAULT_ENDPOINT: Final = "https://api.hetzner.cloud/v1"
 
 _SERVER_WITHIN: Final = 900.0
-"""Seconds: ten minutes were seen for a custom image (HETZNER_API.md 10)."""
+"""Seconds: ten minutes were seen for a custom image (docs/facts/hetzner-api.md#latencies)."""
 _ADOPTED_POLL: Final = 1.0
 
 CATALOGUE_PAGE: Final = 50

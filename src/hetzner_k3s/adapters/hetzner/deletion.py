@@ -13,7 +13,10 @@ from hetzner_k3s.model.errors import CloudConflict, CloudError, Fate
 
 _WITHIN: Final = 180.0
 _IN_USE_ATTEMPTS: Final = 8
-"""Label selectors and memberships follow a deletion by seconds (HETZNER_API.md 4.3, 4.5)."""
+"""Label selectors and memberships follow a deletion by seconds.
+
+See docs/facts/hetzner-api.md#firewalls, docs/facts/hetzner-api.md#placement-groups.
+"""
 
 
 async def delete(api: Api, actions: Actions, path: str) -> None:

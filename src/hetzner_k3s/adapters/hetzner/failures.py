@@ -1,4 +1,7 @@
-"""From what a request raises to our typed errors, with their fate (ARCHITECTURE law 6; codes: HETZNER_API.md 2)."""
+"""From what a request raises to our typed errors, with their fate.
+
+See ARCHITECTURE law 6, docs/facts/hetzner-api.md#errors.
+"""
 
 from __future__ import annotations
 

@@ -34,7 +34,10 @@ def filtered_otherwise(basis: Basis) -> Iterator[Difference]:
 
 
 def firewall_rules(spec: ClusterSpec) -> tuple[FirewallRule, ...]:
-    """Return the rules as 2.6 writes them with a private network (DEMAND_AND_COMPATIBILITY.md 6.8)."""
+    """Return the rules as 2.6 writes them with a private network.
+
+    See docs/facts/compatibility.md#firewall-rules.
+    """
     allowed = spec.firewall
     rules = [
         _inbound("tcp", str(spec.ssh.port), allowed.ssh_networks, "Allow SSH port"),

@@ -1,4 +1,7 @@
-"""Actions: what the API promises to do and how far it got (HETZNER_API.md 3)."""
+"""Actions: what the API promises to do and how far it got.
+
+See docs/facts/hetzner-api.md#actions.
+"""
 
 from __future__ import annotations
 
@@ -110,7 +113,10 @@ class ActionLog:
         return any(action.running and (action.locks or not locking) for action in own)
 
     def abandon(self, subject: Subject) -> None:
-        """Fail what still runs for a resource that is being deleted (HETZNER_API.md 3)."""
+        """Fail what still runs for a resource that is being deleted.
+
+        See docs/facts/hetzner-api.md#actions.
+        """
         kind = subject[0]
         for action in (action for action in self.of(subject) if action.subjects[0] == subject):
             action.fail(self._now(), f"{kind}_does_not_exist_anymore", f"{kind.capitalize()} does not exist anymore")

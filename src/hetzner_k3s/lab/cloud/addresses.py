@@ -1,4 +1,7 @@
-"""Addresses the cloud gives out: public pools and private addresses in networks (HETZNER_API.md 4.2)."""
+"""Addresses the cloud gives out: public pools and private addresses in networks.
+
+See docs/facts/hetzner-api.md#networks.
+"""
 
 from __future__ import annotations
 

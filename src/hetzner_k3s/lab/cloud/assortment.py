@@ -1,4 +1,7 @@
-"""The read-only endpoints of the catalogue, prices and the project-wide actions (HETZNER_API.md 3, 4.9, 6)."""
+"""The read-only endpoints of the catalogue, prices and the project-wide actions.
+
+See docs/facts/hetzner-api.md#catalogue.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Servers and networks come together and part (HETZNER_API.md 4.2)."""
+"""Servers and networks come together and part (docs/facts/hetzner-api.md#networks)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The services of load balancers: reading them with the vendor's defaults, and showing them (HETZNER_API.md 4.4)."""
+"""The services of load balancers: reading them with the vendor's defaults, and showing them.
+
+See docs/facts/hetzner-api.md#load-balancers.
+"""
 
 from __future__ import annotations
 

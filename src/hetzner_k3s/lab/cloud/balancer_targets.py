@@ -1,4 +1,7 @@
-"""The targets of load balancers: reading, checking and showing them with their health (HETZNER_API.md 4.4)."""
+"""The targets of load balancers: reading, checking and showing them with their health.
+
+See docs/facts/hetzner-api.md#load-balancers.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""POST /servers: reading what is wanted, reserving it, and the work that follows (HETZNER_API.md 3, 4.1)."""
+"""POST /servers: reading what is wanted, reserving it, and the work that follows.
+
+See docs/facts/hetzner-api.md#servers.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What the vendor sells and where: locations, server types, load balancer types, images (HETZNER_API.md 6)."""
+"""What the vendor sells and where: locations, server types, load balancer types, images.
+
+See docs/facts/hetzner-api.md#catalogue.
+"""
 
 from __future__ import annotations
 
@@ -192,7 +195,10 @@ class Catalogue:
         return _find(self.load_balancer_types, ref, "load_balancer_type")
 
     def image(self, ref: str, architecture: str) -> Image:
-        """Find an image by id, or by name for an architecture; the architecture must fit (HETZNER_API.md 4.1)."""
+        """Find an image by id, or by name for an architecture; the architecture must fit.
+
+        See docs/facts/hetzner-api.md#servers.
+        """
         if ref.isdigit():
             image = _find(self.images, ref, "image")
             if image.architecture != architecture:

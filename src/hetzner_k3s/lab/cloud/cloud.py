@@ -134,7 +134,10 @@ class Cloud:
             access.project.bucket.fill()
 
     def _answer(self, incoming: Incoming, access: Access | None, bucket: Bucket, struck: Strike) -> Answer:
-        """Check in the vendor's order: path, token, method, rate (HETZNER_API.md 2); a fault comes last."""
+        """Check in the vendor's order: path, token, method, rate; a fault comes last.
+
+        See docs/facts/hetzner-api.md#order-of-checks.
+        """
         handlers, ids = self._router.resolve(incoming.path)
         if access is None:
             raise ApiError("unauthorized", _stranger_text(incoming.token))

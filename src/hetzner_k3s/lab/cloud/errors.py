@@ -1,4 +1,4 @@
-"""Refusals of the API: HTTP status, code and message as HETZNER_API.md 2 and 2.1 record them."""
+"""Refusals of the API: HTTP status, code and message as docs/facts/hetzner-api.md#errors tells."""
 
 from __future__ import annotations
 

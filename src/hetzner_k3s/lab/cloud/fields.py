@@ -145,7 +145,7 @@ class Body:
         return [Body(value, f"{self.where(field)}.{n}") for n, value in enumerate(values)]
 
     def labels(self) -> dict[str, str]:
-        """Give the `labels` map, empty when absent (HETZNER_API.md 2.5)."""
+        """Give the `labels` map, empty when absent (docs/facts/hetzner-api.md#labels)."""
         value = self._values.get("labels") or {}
         if not isinstance(value, dict):
             raise invalid_input("labels", "must be an object")

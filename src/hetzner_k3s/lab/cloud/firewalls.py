@@ -1,4 +1,4 @@
-"""Firewalls (HETZNER_API.md 4.3)."""
+"""Firewalls (docs/facts/hetzner-api.md#firewalls)."""
 
 from __future__ import annotations
 
@@ -136,7 +136,10 @@ def _read_targets(project: Project, firewall: Firewall, body: Body, field: str) 
 
 
 def _server(project: Project, firewall: Firewall, number: int) -> Server:
-    """A server that is not there is 422 while the firewall is being made, 404 later (HETZNER_API.md 2.1)."""
+    """A server that is not there is 422 while the firewall is being made, 404 later.
+
+    See docs/facts/hetzner-api.md#errors-by-operation.
+    """
     if number not in project.servers:
         status = 404 if firewall.id in project.firewalls else 422
         raise ApiError("firewall_resource_not_found", f"server with ID '{number}' not found", status=status)

@@ -1,4 +1,4 @@
-"""Labels and label selectors (HETZNER_API.md 2.5; Kubernetes semantics)."""
+"""Labels and label selectors (docs/facts/hetzner-api.md#labels; Kubernetes semantics)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""How long things take at the vendor (HETZNER_API.md 10): a median and a 95th percentile for each step."""
+"""How long things take at the vendor: a median and a 95th percentile for each step.
+
+See docs/facts/hetzner-api.md#latencies.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +67,10 @@ class Latency:
         self._rng = rng
 
     def seconds(self, step: str) -> float:
-        """Give the duration of one occurrence of a step (an action's command, or a step named in HETZNER_API.md 10)."""
+        """Return the duration of one occurrence of a step.
+
+        A step is an action's command or one of docs/facts/hetzner-api.md#latencies.
+        """
         if self._spreads is None:
             return 0.0
         return self._spreads.get(step, _OTHER).at(self._rng.uniform(0.001, 0.999))

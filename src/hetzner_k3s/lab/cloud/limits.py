@@ -1,4 +1,4 @@
-"""What a project may have (HETZNER_API.md 5)."""
+"""What a project may have (docs/facts/hetzner-api.md#limits)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Load balancers and their actions (HETZNER_API.md 4.4)."""
+"""Load balancers and their actions (docs/facts/hetzner-api.md#load-balancers)."""
 
 from __future__ import annotations
 
@@ -118,7 +118,10 @@ def _require_free_port(balancer: LoadBalancer, service: Service, status: int) ->
 
 
 def _make(project: Project, balancer: LoadBalancer) -> Process:
-    """The addresses are there when the load balancer is made, not before (HETZNER_API.md 4.4)."""
+    """The addresses are there when the load balancer is made, not before.
+
+    See docs/facts/hetzner-api.md#load-balancers.
+    """
     pool = project.world.pool
     yield project.world.pause("create_load_balancer")
     balancer.ipv4 = pool.take_ipv4()

@@ -6,5 +6,5 @@ from datetime import UTC, datetime
 
 
 def moment(seconds: float) -> str:
-    """Print UNIX seconds as RFC 3339 UTC ending in Z (HETZNER_API.md 2.6)."""
+    """Print UNIX seconds as RFC 3339 UTC ending in Z (docs/facts/hetzner-api.md#ids-and-times)."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

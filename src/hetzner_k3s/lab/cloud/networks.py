@@ -1,4 +1,4 @@
-"""Networks, their subnets and routes (HETZNER_API.md 4.2)."""
+"""Networks, their subnets and routes (docs/facts/hetzner-api.md#networks)."""
 
 from __future__ import annotations
 
@@ -103,7 +103,10 @@ def alias_ips(network: Network, body: Body, used: set[ipaddress.IPv4Address]) ->
 
 
 def queue(world: World, network: Network, step: str) -> Wait:
-    """Give the time of an attachment, which waits for those before it in the same network (HETZNER_API.md 10)."""
+    """Give the time of an attachment, which waits for those before it in the same network.
+
+    See docs/facts/hetzner-api.md#latencies.
+    """
     now = world.clock.monotonic()
     network.busy_until = max(now, network.busy_until) + world.latency.seconds(step)
     return Wait(network.busy_until - now)

@@ -1,4 +1,4 @@
-"""Sorting and paging of listings (HETZNER_API.md 2.3, 2.4)."""
+"""Sorting and paging of listings (docs/facts/hetzner-api.md#paging)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Placement groups (HETZNER_API.md 4.5)."""
+"""Placement groups (docs/facts/hetzner-api.md#placement-groups)."""
 
 from __future__ import annotations
 

@@ -31,7 +31,10 @@ def stop(project: Project, server: Server) -> Process:
 
 
 def shut_down(project: Project, server: Server) -> Process:
-    """Send the ACPI signal; the status becomes `off` when the guest obeys, if it does (HETZNER_API.md 4.1)."""
+    """Send the ACPI signal; the status becomes `off` when the guest obeys, if it does.
+
+    See docs/facts/hetzner-api.md#power.
+    """
     machines = project.world.machines
     step = _Step("shutdown_server", "stopping", "running")
     return _step(project, server, step, lambda: machines.shutdown(server.id))

@@ -1,4 +1,4 @@
-"""Primary IPs: the public addresses of servers (HETZNER_API.md 4.6)."""
+"""Primary IPs: the public addresses of servers (docs/facts/hetzner-api.md#primary-ips)."""
 
 from __future__ import annotations
 

@@ -31,7 +31,10 @@ _FIRST_ID = 10_000_000
 
 
 class Ids:
-    """Ids of everything, never reused; they stay below 2**31 for clients that read 32 bits (HETZNER_API.md 2.6)."""
+    """Ids of everything, never reused; they stay below 2**31 for clients that read 32 bits.
+
+    See docs/facts/hetzner-api.md#ids-and-times.
+    """
 
     def __init__(self) -> None:
         self._numbers = itertools.count(_FIRST_ID)

@@ -1,4 +1,4 @@
-"""The request budget of a project: a token bucket (HETZNER_API.md 2.2)."""
+"""The request budget of a project: a token bucket (docs/facts/hetzner-api.md#rate-limit)."""
 
 from __future__ import annotations
 

@@ -35,7 +35,10 @@ _ID = re.compile(r"\d{1,16}\Z", re.ASCII)
 
 
 class UnknownPathError(ApiError):
-    """A path the API does not have; answered before the token is looked at (HETZNER_API.md 2)."""
+    """A path the API does not have; answered before the token is looked at.
+
+    See docs/facts/hetzner-api.md#order-of-checks.
+    """
 
     def __init__(self) -> None:
         super().__init__("not_found", "api route not found")

@@ -1,4 +1,4 @@
-"""Servers as clients see them (HETZNER_API.md 4.1, appendix B)."""
+"""Servers as clients see them (docs/facts/hetzner-api.md#servers)."""
 
 from __future__ import annotations
 

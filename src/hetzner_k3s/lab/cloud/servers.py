@@ -1,4 +1,7 @@
-"""Servers and their actions (HETZNER_API.md 3, 4.1)."""
+"""Servers and their actions.
+
+See docs/facts/hetzner-api.md#servers, docs/facts/hetzner-api.md#actions.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SSH keys (HETZNER_API.md 4.7)."""
+"""SSH keys (docs/facts/hetzner-api.md#ssh-keys)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The emulated cloud over HTTP: what is peculiar to the wire (HETZNER_API.md 2)."""
+"""The emulated cloud over HTTP: what is peculiar to the wire.
+
+See docs/facts/hetzner-api.md#order-of-checks.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Control groups: one of its own for each host, in every hierarchy the machine has, below the caller's own group.
 
-Without that all hosts share one and kill each other's units (LAB_FACTS.md 3). The caller's group is read, never assumed
-to be `/`: a login may live in a memory group that accounts for it (LAB_FACTS.md 1).
+Without that all hosts share one and kill each other's units (docs/facts/lab.md#containers). The caller's group is read,
+never assumed to be `/`: a login may live in a memory group that accounts for it (docs/facts/lab.md#cgroups).
 """
 
 from __future__ import annotations

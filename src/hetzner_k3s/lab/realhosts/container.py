@@ -1,6 +1,6 @@
 """The running machine: systemd-nspawn with a real systemd inside, watched so that `reboot` starts it again.
 
-Each argument below was paid for: LAB_FACTS.md 3 and 7.
+Each argument below was paid for: docs/facts/lab.md#containers and docs/facts/lab.md#kubelets.
 """
 
 from __future__ import annotations

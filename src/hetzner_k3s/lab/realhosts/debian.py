@@ -1,4 +1,7 @@
-"""Building a lab host's root filesystem: Debian from the machine's own archive, adapted (LAB_FACTS.md 2 and 4)."""
+"""Building a lab host's root filesystem: Debian from the machine's own archive, adapted.
+
+See docs/facts/lab.md#root-filesystem.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +67,7 @@ def _mmdebstrap(source: AptSource, root: Path) -> None:
 
 
 def _adapt(root: Path) -> None:
-    """Turn a plain Debian into a lab host's disk (LAB_FACTS.md 2 and 4)."""
+    """Turn a plain Debian into a lab host's disk (docs/facts/lab.md#root-filesystem)."""
     for path in _files_below(_IMAGE):
         _lay_over(path, root / path.relative_to(_IMAGE))
     for key in (root / "etc/ssh").glob("ssh_host_*"):

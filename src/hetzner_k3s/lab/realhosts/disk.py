@@ -10,7 +10,7 @@ from hetzner_k3s.lab.cloud.machines import MachineSpec
 from hetzner_k3s.lab.realhosts.identity import write_identity
 from hetzner_k3s.lab.realhosts.mounts import mount_overlay, unmount_below
 
-# A real k3s puts an overlay of its own here, and overlays do not stack (LAB_FACTS.md 1 and 7).
+# A real k3s puts an overlay of its own here, and overlays do not stack (docs/facts/lab.md#overlays).
 NATIVE_DIRECTORIES = ("/var/lib/rancher", "/var/lib/kubelet")
 
 

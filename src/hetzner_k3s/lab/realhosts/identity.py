@@ -25,7 +25,8 @@ def write_identity(disk: Path, spec: MachineSpec, boot_number: int) -> None:
 
 def _files(spec: MachineSpec, boot_number: int) -> dict[str, str]:
     uuid = hashlib.sha256(f"{spec.server_id}/{boot_number}".encode()).hexdigest()[:32]
-    # cloud-init's Hetzner datasource wants this vendor, and a serial number equal to the instance id (LAB_FACTS.md 4).
+    # cloud-init's Hetzner datasource wants this vendor, and a serial number equal to the instance id
+    # (docs/facts/lab.md#cloud-init).
     dmi = {
         "system-manufacturer": "Hetzner",
         "system-product-name": "vServer",

@@ -1,4 +1,6 @@
-"""The machine's limit of inotify instances: each systemd takes six, so 128 hang the 22nd host (LAB_FACTS.md 1).
+"""The machine's limit of inotify instances: each systemd takes six, so 128 hang the 22nd host.
+
+See docs/facts/lab.md#inotify.
 
 The limit is the machine's, labs may be several: the first one up raises it, the last one down puts it back. Who is up
 stands in a file below /run, which a reboot forgets together with the limit.

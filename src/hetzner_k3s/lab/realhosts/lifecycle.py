@@ -38,7 +38,7 @@ _OPERATORS = "operators"
 _TERM_SECONDS = 10.0
 _KILL_SECONDS = 30.0
 _ALPHABET = string.ascii_letters + string.digits
-_TOKEN_LENGTH = 64  # as at Hetzner (HETZNER_API.md 2)
+_TOKEN_LENGTH = 64  # as at Hetzner (docs/facts/hetzner-api.md#tokens)
 
 
 class LabError(ProductError):

@@ -1,4 +1,6 @@
-"""Interfaces, addresses and routes as at Hetzner: everything is layer 3, /32, through a gateway (LAB_FACTS.md 3).
+"""Interfaces, addresses and routes as at Hetzner: everything is layer 3, /32, through a gateway.
+
+See docs/facts/lab.md#network.
 
 Pure: lines for `ip -batch`. In the router, and in the namespace of a private network, the other end of a host's
 interface is called `e<server id>`.

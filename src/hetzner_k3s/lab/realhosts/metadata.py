@@ -1,4 +1,7 @@
-"""Hetzner's metadata service: tells a host by its address who it is (HETZNER_API.md 9.1)."""
+"""Hetzner's metadata service: tells a host by its address who it is.
+
+See docs/facts/hetzner-api.md#metadata.
+"""
 
 from __future__ import annotations
 

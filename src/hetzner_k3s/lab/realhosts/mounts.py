@@ -10,7 +10,7 @@ from pathlib import Path
 def mount_overlay(lower: tuple[Path, ...], upper: Path, work: Path, at: Path) -> None:
     """Mount an overlay; `lower` is topmost first. `volatile` skips every sync: a host's disk need not outlive the lab.
 
-    Raises subprocess.CalledProcessError, for one when `upper` lies on an overlay itself (LAB_FACTS.md 1).
+    Raises subprocess.CalledProcessError, for one when `upper` lies on an overlay itself (docs/facts/lab.md#overlays).
     """
     layers = ":".join(str(path) for path in lower)
     options = f"lowerdir={layers},upperdir={upper},workdir={work},volatile"

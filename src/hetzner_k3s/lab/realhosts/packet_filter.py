@@ -63,7 +63,7 @@ def private_rules(faults: Faults) -> str:
 def _server_chains(server_id: int, rules: tuple[FirewallRule, ...]) -> str:
     inbound = list(_matches(rules, "in"))
     outbound = list(_matches(rules, "out"))
-    # No inbound rule: nothing gets in. No outbound rule: everything gets out (HETZNER_API.md 4).
+    # No inbound rule: nothing gets in. No outbound rule: everything gets out (docs/facts/hetzner-api.md#firewalls).
     has_outbound = any(rule.direction == "out" for rule in rules)
     return "\n".join(
         (

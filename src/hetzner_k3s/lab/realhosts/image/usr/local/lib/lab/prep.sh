@@ -1,5 +1,5 @@
 #!/bin/sh
-# What a kubelet and containerd expect of a machine and a container lacks (LAB_FACTS.md 7).
+# What a kubelet and containerd expect of a machine and a container lacks (docs/facts/lab.md#kubelets).
 set -u
 
 for controller in cpu cpuacct cpuset memory pids devices freezer blkio; do
