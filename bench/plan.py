@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from hetzner_k3s import addons, decide
 from hetzner_k3s.decide.forecast import predict
-from hetzner_k3s.decide.orders import NETWORK_TAKES
+from hetzner_k3s.decide.preflight.orders import NETWORK_TAKES
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import CloudView
 from hetzner_k3s.model.facts import Known

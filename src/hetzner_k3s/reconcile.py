@@ -18,9 +18,9 @@ from hetzner_k3s.act.context import Context, HostKeyRing, Outcome
 from hetzner_k3s.act.folding import fold
 from hetzner_k3s.act.registry import carry_out
 from hetzner_k3s.act.setbacks import Setbacks
-from hetzner_k3s.decide.predictions import without_resource
-from hetzner_k3s.decide.replacement import bound, spent
-from hetzner_k3s.decide.restore_predictions import with_kept_snapshot
+from hetzner_k3s.decide.disaster.restore_predictions import with_kept_snapshot
+from hetzner_k3s.decide.repair.replace import bound, spent
+from hetzner_k3s.decide.view.predictions import without_resource
 from hetzner_k3s.model.cloud import ServerStatus
 from hetzner_k3s.model.errors import DeadlineExceeded, ExitCode, ProductError
 from hetzner_k3s.model.facts import Known

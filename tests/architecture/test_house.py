@@ -19,12 +19,13 @@ import pytest
 from importlinter.cli import lint_imports
 
 from hetzner_k3s import decide
-from hetzner_k3s.decide import consents, rules, teardown
+from hetzner_k3s.decide import consents, program
+from hetzner_k3s.decide.lifecycle import teardown
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "hetzner_k3s"
 MODULES = sorted(SOURCE.rglob("*.py"))
-CONCERNS = tuple(import_module(f"{decide.__name__}.{m.name}") for m in pkgutil.iter_modules(decide.__path__))
+CONCERNS = tuple(import_module(m.name) for m in pkgutil.walk_packages(decide.__path__, f"{decide.__name__}."))
 
 FUNCTION_LINES = 40
 FILE_LINES = 450
@@ -70,17 +71,23 @@ CHECKS = (*consents.CHECKS, *consents.ON_DATABASE_CHECKS)
 
 def test_every_gate_is_listed_once() -> None:
     written = {gate for module in CONCERNS for gate in _of_signature(module, {"tuple[Refusal, ...]"})}
-    assert written == {*rules.GATES, *rules.ON_DATABASE_GATES, *rules.BEFORE_THE_END, *rules.DELETE_GATES, *CHECKS}
-    for listed in (rules.GATES, rules.ON_DATABASE_GATES, rules.DELETE_GATES):
+    assert written == {
+        *program.GATES,
+        *program.ON_DATABASE_GATES,
+        *program.BEFORE_THE_END,
+        *program.DELETE_GATES,
+        *CHECKS,
+    }
+    for listed in (program.GATES, program.ON_DATABASE_GATES, program.DELETE_GATES):
         assert max(Counter(listed).values()) == 1
 
 
 def test_every_move_is_listed_once() -> None:
     written = {move for module in CONCERNS for move in _of_signature(module, {"Opinion | None", "Opinion"})}
-    control_planes = (rules.CONTROL_PLANE, rules.ON_DATABASE)
-    assert written == {*rules.BEFORE_ALL, *rules.MOVES, teardown.tear_down, *(m for c in control_planes for m in c)}
+    control_planes = (program.CONTROL_PLANE, program.ON_DATABASE)
+    assert written == {*program.BEFORE_ALL, *program.MOVES, teardown.tear_down, *(m for c in control_planes for m in c)}
     for listed in control_planes:
-        assert max(Counter((*rules.BEFORE_ALL, *listed, *rules.MOVES)).values()) == 1
+        assert max(Counter((*program.BEFORE_ALL, *listed, *program.MOVES)).values()) == 1
 
 
 def test_no_function_is_longer_than_a_screen() -> None:

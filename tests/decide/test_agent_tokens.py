@@ -25,8 +25,9 @@ from tests.decide.world import (
 )
 
 from hetzner_k3s import decide
-from hetzner_k3s.decide import keeping, restore
-from hetzner_k3s.decide.basis import Basis, basis_of
+from hetzner_k3s.decide.disaster import restore
+from hetzner_k3s.decide.lifecycle import token_copy
+from hetzner_k3s.decide.view.context import Basis, basis_of
 from hetzner_k3s.model.host import HostFacts
 from hetzner_k3s.model.plan import Scope
 from hetzner_k3s.model.report import Health
@@ -57,7 +58,7 @@ def with_agent_token(state: ClusterState, spec: ClusterSpec = SPEC, agent: str =
 
 
 def remarks(state: ClusterState, spec: ClusterSpec = SPEC) -> tuple[str, ...]:
-    return keeping.remarks(basis(state, spec))
+    return token_copy.remarks(basis(state, spec))
 
 
 def basis(state: ClusterState, spec: ClusterSpec = SPEC) -> Basis:

@@ -36,7 +36,7 @@ from tests.decide.world import (
     waves,
 )
 
-from hetzner_k3s.decide.report import report
+from hetzner_k3s.decide.status.report import report
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.host import UnitFacts
 from hetzner_k3s.model.plan import Refusal

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from tests.decide.world import MASTER1, NOW, SPEC, WORKER1, edit_facts, edit_node, healthy, plan
 
-from hetzner_k3s.decide.awaited import come_true
-from hetzner_k3s.decide.commands import PATIENCE
+from hetzner_k3s.decide.assume_waits_done import come_true
+from hetzner_k3s.decide.lifecycle.user_commands import PATIENCE
 from hetzner_k3s.model.state import ClusterState
 
 

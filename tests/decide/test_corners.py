@@ -9,11 +9,14 @@ import pytest
 from tests.decide import world as w
 
 from hetzner_k3s import decide
-from hetzner_k3s.decide import control_plane, former, join, nodes, predictions, remediate, split
-from hetzner_k3s.decide.awaited import come_true
-from hetzner_k3s.decide.basis import Basis, basis_of
-from hetzner_k3s.decide.control_plane import Stage, healthy_master, look
-from hetzner_k3s.decide.members import DeadMember
+from hetzner_k3s.decide.assume_waits_done import come_true
+from hetzner_k3s.decide.disaster import split_brain
+from hetzner_k3s.decide.lifecycle import join
+from hetzner_k3s.decide.repair import remediate, removed_member, stale_nodes
+from hetzner_k3s.decide.view import control_plane, predictions
+from hetzner_k3s.decide.view.context import Basis, basis_of
+from hetzner_k3s.decide.view.control_plane import Stage, healthy_master, look
+from hetzner_k3s.decide.view.members import DeadMember
 from hetzner_k3s.model.state import ClusterState
 
 
@@ -54,7 +57,7 @@ def test_a_dead_member_of_no_wanted_master_is_not_replaced() -> None:
 
 
 def test_one_side_needs_no_advice_on_which_to_keep() -> None:
-    assert split.how_to_keep(_basis(w.healthy())) == ()
+    assert split_brain.how_to_keep(_basis(w.healthy())) == ()
 
 
 def test_a_loss_whose_id_was_asked_for_is_told_as_proven() -> None:
@@ -73,12 +76,12 @@ def test_what_is_deleted_is_gone_and_an_unknown_kind_changes_nothing() -> None:
 def test_a_former_member_without_a_server_cannot_be_wiped() -> None:
     basis = _basis(w.healthy())
     with pytest.raises(LookupError):
-        former._wiping(basis, replace(basis.plane.masters[0], server=None))
+        removed_member._wiping(basis, replace(basis.plane.masters[0], server=None))
 
 
 def test_without_a_seed_no_node_is_stale() -> None:
     basis = _basis(w.nothing())
-    assert nodes.stale_node(basis, basis.plane.masters[0]) is None
+    assert stale_nodes.stale_node(basis, basis.plane.masters[0]) is None
 
 
 def test_a_way_that_leads_nowhere_is_shown_as_far_as_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,10 +12,10 @@ from tests.decide.world import MASTER1, MASTER2, MASTER3
 from tests.properties.safety import violations
 
 from hetzner_k3s import decide
-from hetzner_k3s.decide import database
-from hetzner_k3s.decide.basis import basis_of
-from hetzner_k3s.decide.control_plane import EtcdMembers, OutsideDatabase, Stage, look
-from hetzner_k3s.decide.report import report
+from hetzner_k3s.decide.lifecycle import external_database
+from hetzner_k3s.decide.status.report import report
+from hetzner_k3s.decide.view.context import basis_of
+from hetzner_k3s.decide.view.control_plane import EtcdMembers, OutsideDatabase, Stage, look
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import ServerStatus
 from hetzner_k3s.model.consents import Consents
@@ -169,12 +169,12 @@ def test_nothing_beyond_the_file_goes_before_its_time(state: ClusterState) -> No
 
 def test_of_a_cluster_that_is_not_born_nothing_is_started_on_a_database() -> None:
     unborn = basis_of(d.SPEC, w.nothing(), w.CREATE, frozenset())
-    assert database.start_masters(unborn) is None
+    assert external_database.start_masters(unborn) is None
 
 
 def test_nothing_beyond_the_file_goes_before_all_of_the_file_serve() -> None:
     waiting = basis_of(d.spec_of(2), d.said(d.served(), MASTER1), PRUNE, frozenset())
-    assert database.let_masters_go(waiting) is None
+    assert external_database.let_masters_go(waiting) is None
 
 
 def test_a_cluster_in_a_database_has_no_snapshots_of_etcd() -> None:

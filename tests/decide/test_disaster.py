@@ -39,8 +39,8 @@ from tests.decide.world import (
     without_quorum,
 )
 
-from hetzner_k3s.decide.awaited import come_true
-from hetzner_k3s.decide.past import began_anew, belongs
+from hetzner_k3s.decide.assume_waits_done import come_true
+from hetzner_k3s.decide.view.stale_lineage import began_anew, belongs
 from hetzner_k3s.model.host import EtcdFacts, HostFacts, LogPosition, UnitFacts
 from hetzner_k3s.model.identity import BirthRecord
 from hetzner_k3s.model.operations import DataBasis

@@ -33,7 +33,7 @@ from tests.decide.world import (
     waves,
 )
 
-from hetzner_k3s.decide.report import report
+from hetzner_k3s.decide.status.report import report
 from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.plan import Intent, Verb
 from hetzner_k3s.model.state import ClusterState

@@ -35,7 +35,7 @@ from tests.decide.world import (
 )
 
 from hetzner_k3s import decide
-from hetzner_k3s.decide.power import CHANGE_DEADLINE
+from hetzner_k3s.decide.repair.power import CHANGE_DEADLINE
 from hetzner_k3s.model.cloud import ServerStatus
 from hetzner_k3s.model.errors import SshStage
 from hetzner_k3s.model.host import Unreachable

@@ -6,7 +6,7 @@ from itertools import combinations
 
 import pytest
 
-from hetzner_k3s.decide import quorum
+from hetzner_k3s.decide.view import quorum
 from hetzner_k3s.model.host import Member
 
 

@@ -33,7 +33,7 @@ from tests.decide.world import (
     without_node,
 )
 
-from hetzner_k3s.decide.replacement import spent
+from hetzner_k3s.decide.repair.replace import spent
 from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.errors import SshStage
 from hetzner_k3s.model.host import DiskFacts, HostFacts, UnitFacts

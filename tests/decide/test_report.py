@@ -45,7 +45,7 @@ from tests.decide.world import (
 )
 
 from hetzner_k3s import decide
-from hetzner_k3s.decide.report import NEWEST, SPLIT_CODES
+from hetzner_k3s.decide.status.report import NEWEST, SPLIT_CODES
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.errors import SshStage
 from hetzner_k3s.model.facts import Known, Unknown

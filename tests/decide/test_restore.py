@@ -44,9 +44,9 @@ from tests.decide.world import (
     verbs,
 )
 
-from hetzner_k3s.decide import restore
-from hetzner_k3s.decide.basis import Basis, basis_of
+from hetzner_k3s.decide.disaster import restore
 from hetzner_k3s.decide.forecast import predict
+from hetzner_k3s.decide.view.context import Basis, basis_of
 from hetzner_k3s.model.facts import Known, Unknown
 from hetzner_k3s.model.snapshots import StoredSnapshot, of_cluster
 from hetzner_k3s.model.state import ClusterState

@@ -43,10 +43,11 @@ from tests.decide.world import (
     verbs,
 )
 
-from hetzner_k3s.decide import power, restore, sources
-from hetzner_k3s.decide.basis import Basis, basis_of
+from hetzner_k3s.decide.disaster import restore, restore_sources
+from hetzner_k3s.decide.disaster.restore_sources import Place
 from hetzner_k3s.decide.forecast import predict
-from hetzner_k3s.decide.sources import Place
+from hetzner_k3s.decide.repair import power
+from hetzner_k3s.decide.view.context import Basis, basis_of
 from hetzner_k3s.model.facts import Unknown
 from hetzner_k3s.model.host import DiskFacts, EtcdFacts, Snapshot, UnitFacts
 from hetzner_k3s.model.plan import Intent
@@ -94,10 +95,13 @@ def test_what_lies_on_disks_is_counted_by_place() -> None:
 
 def test_a_disk_comes_before_s3_for_the_same_snapshot_and_a_newer_one_in_s3_before_a_disk() -> None:
     same = with_snapshots(with_disk(emptied(S3_SPEC, MASTER1), MASTER1, on_disk(60)), stored(60, kept=True))
-    found = sources.ours(basis_of(S3_SPEC, same, CREATE, frozenset()))
+    found = restore_sources.ours(basis_of(S3_SPEC, same, CREATE, frozenset()))
     assert [(s.place, s.original) for s in found] == [(Place.HOST, stored(60).name)]
     newer = with_snapshots(with_disk(emptied(S3_SPEC, MASTER1), MASTER1, on_disk(600)), stored(60))
-    assert [s.place for s in sources.ours(basis_of(S3_SPEC, newer, CREATE, frozenset()))] == [Place.S3, Place.HOST]
+    assert [s.place for s in restore_sources.ours(basis_of(S3_SPEC, newer, CREATE, frozenset()))] == [
+        Place.S3,
+        Place.HOST,
+    ]
 
 
 def test_a_disk_with_anothers_or_a_damaged_snapshot_offers_nothing() -> None:
@@ -181,8 +185,8 @@ def test_a_file_is_refused_beside_data() -> None:
 def test_of_a_birth_without_a_uid_nothing_is_ours() -> None:
     unborn = basis(naming_a_file(healthy(), a_file()))
     nameless = replace(unborn, plane=replace(unborn.plane, record=replace(unborn.plane.record, uid=None)))
-    assert sources.ours(nameless) == ()
-    assert [s.place for s in sources.everything(nameless)] == [Place.HERE]
+    assert restore_sources.ours(nameless) == ()
+    assert [s.place for s in restore_sources.everything(nameless)] == [Place.HERE]
 
 
 def restored_beside_loopers() -> ClusterState:

@@ -44,7 +44,7 @@ from tests.decide.world import (
 )
 
 from hetzner_k3s import decide
-from hetzner_k3s.decide import beyond
+from hetzner_k3s.decide.view import extra_servers
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import Server, ServerStatus
 from hetzner_k3s.model.facts import Known, Unknown
@@ -315,16 +315,16 @@ def test_what_is_wanted_again_is_taken_back() -> None:
 
 
 def test_names_beyond_the_file_are_of_the_files_own_kind() -> None:
-    assert beyond.surplus_master(SPEC, "prod-master7") is not None
+    assert extra_servers.surplus_master(SPEC, "prod-master7") is not None
     for name in (MASTER1, "prod-master07", "prod-masterx", "prod-cpx22-master4", "other-master4"):
-        assert beyond.surplus_master(SPEC, name) is None
+        assert extra_servers.surplus_master(SPEC, name) is None
     labels = naming.server_labels("prod", naming.ROLE_WORKER)
     auto = Server(
         id=7, name="prod-pool-x-worker1", status=ServerStatus.RUNNING, labels={**labels, "hcloud/node-group": "x"}
     )
     other = Server(id=8, name="prod-somebody", status=ServerStatus.RUNNING, labels=labels)
     view = with_server(with_server(healthy(), auto), other).view
-    assert list(beyond.surplus_workers(SPEC, view)) == []
+    assert list(extra_servers.surplus_workers(SPEC, view)) == []
 
 
 def test_a_voter_that_is_being_deleted_by_hand_is_dead_only_when_it_is_gone() -> None:

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 from tests.decide.world import MASTER1, NOW, SPEC, WORKER1, WORKER2, edit_facts, edit_kube, edit_node, healthy, plan
 
-from hetzner_k3s.decide.awaited import come_true
-from hetzner_k3s.decide.uninitialized import PATIENCE
+from hetzner_k3s.decide.assume_waits_done import come_true
+from hetzner_k3s.decide.lifecycle.uninitialized_nodes import PATIENCE
 from hetzner_k3s.model.spec import AddonsSpec, ClusterSpec, ComponentArgs, NetworkSpec
 from hetzner_k3s.model.state import ClusterState
 

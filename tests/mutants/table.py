@@ -48,7 +48,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         law=1,
         what="a rule reads the clock",
-        file="decide/quorum.py",
+        file="decide/view/quorum.py",
         old="from dataclasses import dataclass\n",
         new="import time\nfrom dataclasses import dataclass\n",
         tests=(_HOUSE, "-k", "import_contracts"),
@@ -64,7 +64,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         law=2,
         what="a server id that could not be asked for counts as gone",
-        file="decide/machines.py",
+        file="decide/view/node_machine.py",
         old='return Unknown(f"whether server {machine} still exists could not be asked ({answer.why})")',
         new="return Absent(_GONE)",
         tests=(_REFUSALS,),
@@ -72,7 +72,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         law=2,
         what="an incomplete listing counts as a complete one",
-        file="decide/listing.py",
+        file="decide/identity/project.py",
         old="    if not isinstance(basis.state.cloud, Unknown):\n        return ()\n",
         new="    if isinstance(basis.state.cloud, Unknown):\n        return ()\n    if True:\n        return ()\n",
         tests=(_REFUSALS,),
@@ -88,7 +88,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         law=3,
         what="a birth beside servers that hold data",
-        file="decide/birth.py",
+        file="decide/lifecycle/bootstrap.py",
         old="    refusals = [_holds_data(server, why) for server, why in _not_empty(basis)]\n",
         new="    refusals: list[Refusal] = []\n",
         tests=(_REFUSALS,),
@@ -96,7 +96,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         law=3,
         what="a record that says `born` does not forbid a birth",
-        file="decide/birth.py",
+        file="decide/lifecycle/bootstrap.py",
         old="return basis.plane.record.phase in {None, Phase.BOOTSTRAPPING} and not contradictory",
         new="return not contradictory",
         tests=(_BIRTH, _REPAIR),
@@ -144,7 +144,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         law=4,
         what="identity is the CA alone",
-        file="decide/identity.py",
+        file="decide/identity/hosts.py",
         old="next((s for s in sides if s.identity.uid == identity.uid and _is_of(s, master.facts)), None)",
         new="next((s for s in sides if _is_of(s, master.facts)), None)",
         tests=(_REFUSALS,),
@@ -152,7 +152,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         law=4,
         what="the lineage of the ConfigMap is ignored",
-        file="decide/lineage.py",
+        file="decide/identity/lineage.py",
         old="    if kube is None or kube.lineage is None or record.lineage in {None, kube.lineage}:\n",
         new="    if kube is None or kube.lineage is None or record.phase is not None:\n",
         tests=(_REFUSALS,),
@@ -160,15 +160,15 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         law=4,
         what="a master of another lineage is counted",
-        file="decide/lineage.py",
-        old="not past.belongs(m.facts, m.server, record)",
+        file="decide/identity/lineage.py",
+        old="not stale_lineage.belongs(m.facts, m.server, record)",
         new="not m.facts.disk.wal",
         tests=(_REFUSALS,),
     ),
     Mutation(
         law=5,
         what="a quorum is reset beside members that are not proven gone",
-        file="decide/disaster.py",
+        file="decide/disaster/quorum_reset.py",
         old="    if open_fates:\n        return (_unsafe(basis, open_fates),)\n",
         new="",
         tests=(_REFUSALS,),
@@ -176,7 +176,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         law=5,
         what="a quorum is reset from a master whose log is behind",
-        file="decide/disaster.py",
+        file="decide/disaster/quorum_reset.py",
         old="    return _behind(basis, named)\n",
         new="    return ()\n",
         tests=(_REFUSALS,),
@@ -200,7 +200,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         law=4,
         what="a snapshot on a disk is restored whosever it is",
-        file="decide/sources.py",
+        file="decide/disaster/restore_sources.py",
         old="    hosted = tuple(s for s in _hosted(basis) if uid is not None and s.cluster_uid == uid)\n",
         new="    hosted = _hosted(basis)\n",
         tests=("tests/decide/test_restore_sources.py",),
@@ -232,7 +232,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         law=5,
         what="the quorum after a removal is not projected",
-        file="decide/quorum.py",
+        file="decide/view/quorum.py",
         old="    if alive < majority(len(before)):\n",
         new="    if alive < 0:\n",
         tests=(_QUORUM,),
@@ -248,7 +248,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         law=5,
         what="a worker's scope runs past a gate",
-        file="decide/rules.py",
+        file="decide/program.py",
         old="        return Plan(steps=aid, refusals=refusals,",
         new="        aid = (*aid, *(workers.bring_up_workers(basis) or Opinion()).steps)\n"
         "        return Plan(steps=aid, refusals=refusals,",
@@ -273,7 +273,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         law=6,
         what="a removal names no list that it was decided on",
-        file="decide/remediate.py",
+        file="decide/repair/remediate.py",
         old="ids=tuple(sorted(m.id for m in basis.plane.members))",
         new="ids=()",
         tests=(_REPAIR,),
@@ -281,7 +281,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         law=4,
         what="a quorum is reset whatever cluster's data is on the disks",
-        file="decide/disaster.py",
+        file="decide/disaster/quorum_reset.py",
         old="    return facts.stored_uid is not None and record.uid is not None and facts.stored_uid != record.uid\n",
         new="    return facts.stored_uid is not None and record.uid is None\n",
         tests=(_REFUSALS,),
@@ -297,7 +297,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         law=6,
         what="a master that may be in an election is stopped at once",
-        file="decide/disaster.py",
+        file="decide/disaster/quorum_reset.py",
         old="        watched = _WATCHED if len(running) == len(left) and _enough_run(basis) else 0.0\n",
         new="        watched = 0.0\n",
         tests=("tests/decide/test_disaster.py",),
@@ -332,7 +332,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         law=7,
         what="every run corrects every master's configuration",
-        file="decide/join.py",
+        file="decide/lifecycle/join.py",
         old="    return None if master.facts.disk.config_server in living else api_url(basis, others[0])\n",
         new="    return api_url(basis, others[0]) if living else None\n",
         tests=("tests/decide/test_healthy.py",),
@@ -389,7 +389,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         law=10,
         what="without its consent: masters beyond the file go without --prune",
-        file="decide/shrink.py",
+        file="decide/prune/retire.py",
         old="    if not basis.intent.consents.prune or basis.plane.seed is None or basis.plane.kube is None:\n",
         new="    if basis.plane.seed is None or basis.plane.kube is None:\n",
         tests=("tests/decide/test_shrink.py",),
@@ -397,7 +397,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         law=10,
         what="without its consent: a master is discarded without --replace",
-        file="decide/replacement.py",
+        file="decide/repair/replace.py",
         old="    asked = ((name, basis.plane.master(name)) for name in basis.intent.consents.replace)\n",
         new="    asked = ((name, basis.plane.master(name)) for name in basis.spec.master_names)\n",
         tests=("tests/decide/test_masters.py", _REFUSALS),

@@ -16,9 +16,9 @@ from tests.properties.quarrels import Quarrel
 from hetzner_k3s import decide
 from hetzner_k3s.cli.render.plan import forecast_lines
 from hetzner_k3s.cli.render.status import status_document, status_lines
-from hetzner_k3s.decide.access import own_addresses
 from hetzner_k3s.decide.forecast import forecast
-from hetzner_k3s.decide.report import report
+from hetzner_k3s.decide.preflight.access import own_addresses
+from hetzner_k3s.decide.status.report import report
 from hetzner_k3s.model import access
 from hetzner_k3s.model.cloud import FirewallRule
 from hetzner_k3s.model.errors import ProductError

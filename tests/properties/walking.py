@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from tests.decide.world import ADDONS, CREATE
 
 from hetzner_k3s import decide
-from hetzner_k3s.decide.awaited import come_true
+from hetzner_k3s.decide.assume_waits_done import come_true
 from hetzner_k3s.decide.forecast import WAVE_LIMIT, predict, predict_together
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.identity import BirthRecord, Phase

@@ -13,7 +13,7 @@ from typing import Any, Final
 from hypothesis import strategies as st
 from tests.decide import world as w
 
-from hetzner_k3s.decide.quorum import majority, voters
+from hetzner_k3s.decide.view.quorum import majority, voters
 from hetzner_k3s.model.cloud import Server, ServerStatus
 from hetzner_k3s.model.errors import SshStage
 from hetzner_k3s.model.facts import Known, Reading, Unknown

@@ -1,4 +1,4 @@
-"""What a Node or a host says of itself, against what Hetzner and the other masters say (`decide/node_claims.py`)."""
+"""What a Node or a host says of itself, held against Hetzner and the other masters (`decide/view/node_claims.py`)."""
 
 from __future__ import annotations
 

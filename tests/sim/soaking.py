@@ -18,7 +18,8 @@ from typing import Any, Final
 
 from tests.decide.refused import CASES
 
-from hetzner_k3s.decide import listing, rules
+from hetzner_k3s.decide import program
+from hetzner_k3s.decide.identity import project
 from hetzner_k3s.lab.simulated.virtual_time import run
 from hetzner_k3s.model import steps
 
@@ -67,7 +68,7 @@ class Passed:
 
 def everything() -> dict[str, frozenset[str]]:
     """Name every rule, step and refusal that there is."""
-    listed = (rule for table in _TABLES for rule in getattr(rules, table))
+    listed = (rule for table in _TABLES for rule in getattr(program, table))
     return {
         "rules": frozenset(_name(rule) for rule in listed),
         "steps": frozenset(name for name in steps.__all__ if name != "Step"),
@@ -86,16 +87,16 @@ _SPOKEN: Counter[str] = Counter()
 @contextmanager
 def _listening() -> Iterator[None]:
     """Have every rule told when it has something to say; afterwards the rules are as they were, for other tests."""
-    tables, complete = {table: getattr(rules, table) for table in _TABLES}, listing.listing_complete
+    tables, complete = {table: getattr(program, table) for table in _TABLES}, project.listing_complete
     try:
         for table, listed in tables.items():
-            setattr(rules, table, tuple(_heard(rule) for rule in listed))
-        listing.listing_complete = _heard(complete)  # the one that is asked by its name
+            setattr(program, table, tuple(_heard(rule) for rule in listed))
+        project.listing_complete = _heard(complete)  # the one that is asked by its name
         yield
     finally:
-        listing.listing_complete = complete
+        project.listing_complete = complete
         for table, listed in tables.items():
-            setattr(rules, table, listed)
+            setattr(program, table, listed)
 
 
 def _heard(rule: Callable[..., Any]) -> Callable[..., Any]:

@@ -17,7 +17,7 @@ from hetzner_k3s.act import lock
 from hetzner_k3s.act.context import Context, HostKeyRing
 from hetzner_k3s.act.registry import carry_out
 from hetzner_k3s.cli import simulated
-from hetzner_k3s.decide.awaited import come_true
+from hetzner_k3s.decide.assume_waits_done import come_true
 from hetzner_k3s.decide.forecast import predict
 from hetzner_k3s.lab.simulated import faults
 from hetzner_k3s.lab.simulated.faults import ServerDeleted

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hetzner_k3s.decide import ca_rotation, database, disaster, replacement, split
-from hetzner_k3s.decide.basis import Basis
+from hetzner_k3s.decide.disaster import quorum_reset, split_brain
+from hetzner_k3s.decide.identity import ca_rotation
+from hetzner_k3s.decide.lifecycle import external_database
+from hetzner_k3s.decide.repair import replace
+from hetzner_k3s.decide.view.context import Basis
 from hetzner_k3s.model.plan import Refusal
 
 Check = Callable[[Basis], tuple[Refusal, ...]]
 
 CHECKS: tuple[Check, ...] = (
-    disaster.reset_fits,
-    split.keeping_fits,
-    replacement.replacement_fits,
+    quorum_reset.reset_fits,
+    split_brain.keeping_fits,
+    replace.replacement_fits,
     ca_rotation.acceptance_fits,
 )
 """One a consent, from the concern that acts on it; each answers nothing where its consent is not given."""
 
 
 ON_DATABASE_CHECKS: tuple[Check, ...] = (
-    database.consents_fit_a_database,
-    replacement.replacement_fits,
+    external_database.consents_fit_a_database,
+    replace.replacement_fits,
     ca_rotation.acceptance_fits,
 )
 """The same where the cluster's data lies outside its masters."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from hetzner_k3s.decide import critical
-from hetzner_k3s.decide.basis import Basis
 from hetzner_k3s.decide.desired import balancer, host_config, network, nodes, servers
+from hetzner_k3s.decide.preflight import critical_config
+from hetzner_k3s.decide.view.context import Basis
 from hetzner_k3s.model.difference import Difference
 from hetzner_k3s.model.identity import Phase
 
@@ -17,7 +17,7 @@ KINDS: Final[tuple[Callable[[Basis], Iterator[Difference]], ...]] = (
     servers.of_another_release,
     host_config.configured_otherwise,
     nodes.labelled_otherwise,
-    critical.cannot_change,
+    critical_config.cannot_change,
     network.of_another_range,
     balancer.balanced_otherwise,
 )

@@ -6,30 +6,35 @@ steps holds them: a project, a network or a name that may not be ours; for power
 
 from __future__ import annotations
 
-from hetzner_k3s.decide import access, consents, identity, infra, join, lineage, listing, power, split, workers
-from hetzner_k3s.decide.basis import Basis, Gate, Move
+from hetzner_k3s.decide import consents
+from hetzner_k3s.decide.disaster import split_brain
+from hetzner_k3s.decide.identity import hosts, lineage, project
+from hetzner_k3s.decide.lifecycle import infra, join, workers
+from hetzner_k3s.decide.preflight import access
+from hetzner_k3s.decide.repair import power
+from hetzner_k3s.decide.view.context import Basis, Gate, Move
 from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.plan import PlannedStep
 from hetzner_k3s.model.steps import EnsureFirewall, EnsureLoadBalancer, PowerOn
 
 HOLD_INFRASTRUCTURE: tuple[Gate, ...] = (
-    listing.listing_complete,
-    listing.record_agrees,
-    listing.not_deleting,
-    listing.names_are_ours,
-    listing.resources_are_ours,
-    listing.network_exists,
+    project.listing_complete,
+    project.record_agrees,
+    project.not_deleting,
+    project.names_are_ours,
+    project.resources_are_ours,
+    project.network_exists,
     access.operator_stays_in,
 )
 
 HOLD_POWER: tuple[Gate, ...] = (
     *HOLD_INFRASTRUCTURE,
-    identity.one_identity,
-    identity.one_member_list,
-    identity.kubeconfig_fits,
+    hosts.one_identity,
+    hosts.one_member_list,
+    hosts.kubeconfig_fits,
     lineage.one_lineage,
     lineage.masters_of_one_lineage,
-    split.past_members,
+    split_brain.past_members,
     consents.consents_fit,
 )
 

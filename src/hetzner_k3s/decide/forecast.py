@@ -5,35 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 
-from hetzner_k3s.decide import (
+from hetzner_k3s.decide.assume_waits_done import come_true
+from hetzner_k3s.decide.disaster import abandon, quarantine, quorum_reset, restore
+from hetzner_k3s.decide.identity import ca_pins, lineage
+from hetzner_k3s.decide.lifecycle import (
     addons,
-    birth,
-    ca_pins,
-    database,
-    disaster,
-    former,
-    holding,
+    bootstrap,
+    external_database,
     infra,
     join,
-    keeping,
     kubeconfig,
-    lineage,
-    new_cluster,
     node_labels,
-    power,
-    reconnect,
-    remediate,
-    replacement,
-    restore,
-    servers,
-    shrink,
+    provision,
     teardown,
-    tokens,
+    token_copy,
     workers,
 )
-from hetzner_k3s.decide.awaited import come_true
+from hetzner_k3s.decide.preflight import tokens
+from hetzner_k3s.decide.program import plan
+from hetzner_k3s.decide.prune import retire
 from hetzner_k3s.decide.purchase import purchase
-from hetzner_k3s.decide.rules import plan
+from hetzner_k3s.decide.repair import power, reconnect, remediate, removed_member, replace
 from hetzner_k3s.model.plan import Forecast, Intent, Plan, PlannedStep
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
@@ -45,34 +37,34 @@ WAVE_LIMIT = 60
 PREDICTORS: tuple[Callable[[ClusterSpec, ClusterState, Step], ClusterState], ...] = (
     infra.predict,
     power.predict,
-    database.predict,
-    servers.predict,
-    birth.predict,
-    holding.predict,
-    disaster.predict,
+    external_database.predict,
+    provision.predict,
+    bootstrap.predict,
+    quarantine.predict,
+    quorum_reset.predict,
     lineage.predict,
     remediate.predict,
-    replacement.predict,
-    former.predict,
+    replace.predict,
+    removed_member.predict,
     join.predict,
     tokens.predict,
     ca_pins.predict,
     restore.predict,
-    new_cluster.predict,
+    abandon.predict,
     reconnect.predict,
     workers.predict,
-    shrink.predict,
+    retire.predict,
     node_labels.predict,
     addons.predict,
     kubeconfig.predict,
-    keeping.predict,
+    token_copy.predict,
     teardown.predict,
 )
 
 TOGETHER: Mapping[type[Step], Callable[[ClusterSpec, ClusterState, Sequence[Step]], ClusterState]] = {
-    CreateServer: servers.predict_together,
-    SecureHost: servers.predict_together,
-    InstallK3s: servers.predict_together,
+    CreateServer: provision.predict_together,
+    SecureHost: provision.predict_together,
+    InstallK3s: provision.predict_together,
     JoinWorker: workers.predict_together,
     LabelNode: node_labels.predict_together,
 }
@@ -103,14 +95,14 @@ def forecast(spec: ClusterSpec, state: ClusterState, intent: Intent) -> Forecast
     The first wave's waits, refusals and notes are the plan's own.
     """
     first, beginning = plan(spec, state, intent), state
-    intent = replacement.bound(spec, state, intent)
+    intent = replace.bound(spec, state, intent)
     waves: list[tuple[PlannedStep, ...]] = []
     current = first
     while len(waves) < WAVE_LIMIT:
         waves += [current.steps] if current.steps else []  # also of steps that predict no change: a run must show them
         if (after := _next(spec, state, current)) == state:
             break
-        state, intent = after, replacement.spent(intent, current.steps)
+        state, intent = after, replace.spent(intent, current.steps)
         current = plan(spec, state, intent)
     return Forecast(
         waves=tuple(waves),

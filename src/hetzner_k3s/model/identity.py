@@ -99,8 +99,8 @@ def merge_records(records: tuple[BirthRecord, ...]) -> BirthRecord | RecordConfl
     carries a CA or a UID was born, whatever became of the label that says so: without that, a lost label could permit a
     birth.
     Before that a birth may begin anew on another seed, and a run may be killed while it writes so: the first carrier is
-    written first, so its seed is the newer one (`decide/birth.py` asks that the other is gone). A lineage and the one
-    that it was made out of are no conflict: the younger one was not written everywhere yet.
+    written first, so its seed is the newer one (`decide/lifecycle/bootstrap.py` asks that the other is gone). A lineage
+    and the one that it was made out of are no conflict: the younger one was not written everywhere yet.
     """
     born = any(record.phase is Phase.BORN or record.ca or record.uid for record in records)
     for field in ("seed", "ca", "uid", "database") if born else ("ca", "uid"):

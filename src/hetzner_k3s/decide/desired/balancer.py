@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hetzner_k3s.decide.basis import Basis
 from hetzner_k3s.decide.desired.host_config import LOAD_BALANCER
+from hetzner_k3s.decide.view.context import Basis
 from hetzner_k3s.model import balancing, lookup, naming
 from hetzner_k3s.model.balancing import API_SERVICE, Correction
 from hetzner_k3s.model.cloud import BalancedService, LoadBalancer, Network

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
-from hetzner_k3s.decide.basis import Basis
+from hetzner_k3s.decide.view.context import Basis
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.difference import Difference, Remedy
 

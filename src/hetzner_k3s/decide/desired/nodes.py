@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from hetzner_k3s.decide.basis import Basis
 from hetzner_k3s.decide.desired.servers import MASTERS, WORKERS
+from hetzner_k3s.decide.view.context import Basis
 from hetzner_k3s.model.difference import Difference, Remedy
 from hetzner_k3s.model.host_config import MASTER_TAINT
 from hetzner_k3s.model.kube import KubeNode

@@ -1,0 +1,1 @@
+"""What needs a consent since data is at stake: quorum lost, split brain, restore, a cluster given up."""

@@ -1,0 +1,85 @@
+"""Masters that are taken out of service with their data kept: held down, copied off, fenced."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from hetzner_k3s.decide.view import predictions
+from hetzner_k3s.decide.view.context import Basis
+from hetzner_k3s.decide.view.control_plane import MasterView
+from hetzner_k3s.model import naming
+from hetzner_k3s.model.cloud import Server
+from hetzner_k3s.model.host import DiskFacts, EtcdFacts, HostFacts, LogPosition, UnitFacts
+from hetzner_k3s.model.operations import DataBasis
+from hetzner_k3s.model.spec import ClusterSpec
+from hetzner_k3s.model.state import ClusterState, Rescue
+from hetzner_k3s.model.steps import FenceMember, FetchDatabase, HoldMaster, Step
+
+
+@dataclass(frozen=True, slots=True)
+class Survivor:
+    """A master that holds the cluster's data and can be spoken to."""
+
+    master: MasterView
+    server: Server
+    facts: HostFacts
+
+    @property
+    def name(self) -> str:
+        """Give its name."""
+        return self.master.name
+
+    @property
+    def ca(self) -> str:
+        """Give the CA hash on its disk."""
+        return self.facts.disk.server_ca or ""
+
+
+def hold(survivor: Survivor, watched: float = 0.0) -> HoldMaster:
+    """Give the step that stops a master, whichever leader it follows, after it was watched for so many seconds."""
+    etcd = survivor.facts.etcd
+    leader = etcd.leader if etcd.healthy and etcd.leader != "0" else None
+    basis = DataBasis(ca=survivor.ca, leader=leader)
+    return HoldMaster(target=survivor.name, server_id=survivor.server.id, basis=basis, watched=watched)
+
+
+def fence(survivor: Survivor) -> FenceMember:
+    """Give the step that moves a held master's data aside."""
+    return FenceMember(target=survivor.name, server_id=survivor.server.id, ca=survivor.ca)
+
+
+def is_rescued(basis: Basis, survivor: Survivor) -> bool:
+    """Tell whether a verified copy of exactly this data lies here."""
+    found = (r for r in basis.state.local.rescues if r.server_id == survivor.server.id)
+    return any(rescue.log == survivor.facts.log for rescue in found)
+
+
+def predict(_spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
+    """Say what the world looks like after a master was held down, copied off or fenced."""
+    match step:
+        case HoldMaster():
+            return predictions.with_facts(state, step.server_id, _held)
+        case FetchDatabase():
+            rescue = Rescue(server_id=step.server_id, server=step.target, log=step.log)
+            local = replace(state.local, rescues=(*state.local.rescues, rescue))
+            return replace(state, local=local)
+        case FenceMember():
+            return _fenced(state, step)
+        case _:
+            return state
+
+
+def _held(facts: HostFacts) -> HostFacts:
+    stopped = replace(facts, held=True, server_unit=UnitFacts(active="inactive"), etcd=EtcdFacts())
+    return replace(stopped, log=LogPosition(0, 0) if facts.disk.wal else None)
+
+
+def _fenced(state: ClusterState, step: FenceMember) -> ClusterState:
+    def emptied(facts: HostFacts) -> HostFacts:
+        disk = DiskFacts(config_present=facts.disk.config_present, config_server=facts.disk.config_server)
+        bare = replace(facts, disk=disk, held=False, log=None, lineage=None, parent_lineage=None)
+        return replace(bare, server_unit=UnitFacts(active="inactive"), etcd=EtcdFacts())
+
+    return predictions.without_labels(
+        predictions.with_facts(state, step.server_id, emptied), step.server_id, naming.MEMBER_LABELS
+    )

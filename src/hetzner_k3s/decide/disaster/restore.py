@@ -1,0 +1,402 @@
+"""All masters lost: what could be restored, what forbids it, and the way back from a snapshot.
+
+See docs/facts/recovery.md#restore-order.
+
+Nothing of it happens by itself: `--restore` with `latest`, a NAME or a PATH is the consent. What was found is told
+before.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from hetzner_k3s.decide.disaster import abandon, restore_predictions, restore_refusals, restore_sources
+from hetzner_k3s.decide.disaster.restore_sources import Place, Source
+from hetzner_k3s.decide.view import all_lost, held_tokens, predictions
+from hetzner_k3s.decide.view.consent_mismatch import unfit
+from hetzner_k3s.decide.view.context import Basis, Opinion
+from hetzner_k3s.decide.view.control_plane import MasterView, Stage
+from hetzner_k3s.decide.view.node_machine import whereabouts
+from hetzner_k3s.model.facts import Unknown
+from hetzner_k3s.model.host import HostFacts, Snapshot
+from hetzner_k3s.model.plan import PlannedStep, Reason, Refusal, Scope, Wait, Way
+from hetzner_k3s.model.snapshots import KEPT, GivenFile, StoredSnapshot, name_on_host
+from hetzner_k3s.model.spec import ClusterSpec
+from hetzner_k3s.model.state import ClusterState
+from hetzner_k3s.model.steps import KeepSnapshot, RestoreSnapshot, StartRestored, Step, UploadSnapshot
+
+LATEST = "latest"
+_BOOT = 180.0
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The snapshot that is to be restored, the hash of its token, and who holds that; the same of the agents' token."""
+
+    source: Source
+    token_hash: str
+    token_from: held_tokens.Holder
+    agent_hash: str | None = None
+    agent_from: held_tokens.Holder = None
+
+
+# --- what there is to restore from ----------------------------------------------------------------------------------
+
+
+def known_tokens(basis: Basis) -> dict[str, int | None]:
+    """Give the hashes of the tokens that can be had -> the server that holds one, None for this machine."""
+    found: dict[str, int | None] = {}
+    for server, facts in held_tokens.on_servers(basis):
+        if facts.disk.config_token_hash is not None and not facts.disk.config_token_agent:
+            found.setdefault(facts.disk.config_token_hash, server.id)
+    here = (*basis.state.local.token_hashes, *(held.server for held in basis.state.local.kept))
+    return {**dict.fromkeys(here), **found}
+
+
+def choose(basis: Basis) -> Choice | None:
+    """Give what `--restore` names, if it is this cluster's and its token is known."""
+    wanted = basis.intent.consents.restore
+    if wanted is None:
+        return None
+    tokens = known_tokens(basis)
+    fitting = [s for s in restore_sources.ours(basis) if opened_by(s, tokens)]
+    anyone = wanted == LATEST or basis.state.local.snapshot is not None
+    named = fitting if anyone else [s for s in fitting if wanted in {s.name, s.original}]
+    if not named:
+        return None
+    token_hash = opened_by(named[0], tokens)[0]
+    agent = held_tokens.agent_token(basis, token_hash) or (None, None)
+    return Choice(named[0], token_hash, tokens[token_hash], *agent)
+
+
+def opened_by(source: Source, tokens: Mapping[str, int | None]) -> tuple[str, ...]:
+    """Give the hashes of those tokens that may open a snapshot."""
+    return tuple(token_hash for token_hash in source.token_hashes if token_hash in tokens)
+
+
+def target(basis: Basis, choice: Choice) -> MasterView:
+    """Say which master is restored: the one on whose disk the snapshot lies, else any that can be."""
+    holder = next((m for m in basis.plane.masters if m.name == choice.source.server), None)
+    return holder or all_lost.target(basis.plane)
+
+
+def agent_token_found(basis: Basis) -> tuple[Refusal, ...]:
+    """Refuse to restore without the agents' token where the cluster has one."""
+    chosen = choose(basis) if all_lost.all_lost(basis.plane) else None
+    if chosen is None or not held_tokens.agent_token_is_missing(basis, chosen.token_hash):
+        return ()
+    return (held_tokens.missing_agent_token(basis),)
+
+
+# --- what forbids it ------------------------------------------------------------------------------------------------
+
+
+def loss_answered(basis: Basis) -> tuple[Refusal, ...]:
+    """Refuse to do anything about the loss of all masters but what the user chose, and say what there is to choose."""
+    if not all_lost.all_lost(basis.plane) or abandon.consented(basis):
+        return ()
+    unseen, wanted = _unseen(basis), basis.intent.consents.restore
+    chosen, here = choose(basis), basis.state.local.snapshot
+    if unseen and here is None and (chosen is None or wanted == LATEST):
+        return (restore_refusals.unknown(basis, "; ".join(unseen)),)
+    if chosen is not None:
+        return _nowhere_to(all_lost.target(basis.plane))
+    found = restore_sources.ours(basis)
+    if not found:
+        return (restore_refusals.nothing_left(basis) if here is None else _not_that_file(basis, here),)
+    if not any(opened_by(s, known_tokens(basis)) for s in found):
+        return (_no_token(basis, found),)
+    return (_offer(basis, found) if wanted is None else _not_that_one(basis, found),)
+
+
+def _unseen(basis: Basis) -> tuple[str, ...]:
+    """Say where snapshots may lie that nobody saw: what could not be listed may be the newest."""
+    stored = basis.state.snapshots
+    s3 = (f"what S3 holds is not known: {stored.why}",) if isinstance(stored, Unknown) else ()
+    return (*s3, *(f"the snapshots on {name} could not be read" for name in restore_sources.unread(basis)))
+
+
+def _nowhere_to(master: MasterView) -> tuple[Refusal, ...]:
+    """Refuse to restore where every master that is left was rebuilt."""
+    if master.stage is not Stage.REBUILT or master.server is None:
+        return ()
+    return (
+        Refusal(
+            code="master.rebuilt",
+            saw=f"Every master was rebuilt. {master.name} ({whereabouts(master.server)}) answers with the key of its "
+            "first boot, and no Node is left that would tell whether it is the same server.",
+            why="Whoever read that key could answer in its place, and would be given the cluster's token.",
+            you_can="Its disk is new and holds nothing. Delete that server at Hetzner and run the same command again: "
+            "the snapshot is restored on one that is made anew.",
+            ways=(Way(deletes=frozenset({master.name})),),
+        ),
+    )
+
+
+def _not_that_file(basis: Basis, here: GivenFile) -> Refusal:
+    uid = here.cluster_uid
+    told = f"of another cluster (UID {uid[:8]})" if uid else "no snapshot of etcd, or a damaged one"
+    return unfit(
+        f"--restore {here.given}",
+        f"{here.name} is {told}. {restore_refusals.all_are_lost(basis)}",
+        "Give the snapshot or the backup of this cluster; `hetzner-k3s snapshots --from PATH` shows whose one is.",
+    )
+
+
+def _no_token(basis: Basis, found: tuple[Source, ...]) -> Refusal:
+    hashes = ", ".join(sorted({h for s in found for h in s.token_hashes or ("(none noted)",)}))
+    have = sorted(known_tokens(basis))
+    seen = f"the tokens that were found have {', '.join(have)}" if have else "none was found on any server or here"
+    return Refusal(
+        code="restore.no-token",
+        saw=f"{restore_refusals.all_are_lost(basis)} {_told(basis, found)} They are sealed with the token of hash "
+        f"{hashes}; {seen}.",
+        why="Without that token the keys in a snapshot cannot be opened, and k3s would leave half a cluster behind.",
+        you_can="Find the token: in a backup (`hetzner-k3s backup`), in the state folder of whoever ran `create` "
+        "(~/.local/state/hetzner-k3s), in a password store; of a cluster without an agent token also in "
+        "/etc/rancher/k3s/config.yaml or /etc/systemd/system/k3s-agent.service.env of any worker. "
+        "Give it in the environment variable HETZNER_K3S_TOKEN, or its file in HETZNER_K3S_TOKEN_FILE.",
+    )
+
+
+def _offer(basis: Basis, found: tuple[Source, ...]) -> Refusal:
+    return Refusal(
+        code="restore.consent",
+        saw=f"{restore_refusals.all_are_lost(basis)} {_told(basis, found)} {_whose_token(basis, found)}",
+        why="A restore goes back to that moment: what was written later is lost, so it is your choice.",
+        you_can=f"Run `create --restore {LATEST}`, or `create --restore NAME` with a name that `hetzner-k3s snapshots` "
+        "shows, or `create --restore PATH` with a backup.",
+        ways=(Way(consent=f"--restore {LATEST}"),),
+    )
+
+
+def _told(basis: Basis, found: tuple[Source, ...]) -> str:
+    count = f"{len(found)} {'snapshot' if len(found) == 1 else 'snapshots'} of this cluster"
+    where = ", ".join(f"{number} {place}" for place, number in sorted(Counter(s.where for s in found).items()))
+    old = age(basis.state.cluster_time - found[0].created)
+    there = "is" if len(found) == 1 else "are"
+    return f"There {there} {count} ({where}), the newest ({found[0].name}, {found[0].where}) {old} old."
+
+
+def _whose_token(basis: Basis, found: tuple[Source, ...]) -> str:
+    tokens = known_tokens(basis)
+    fitting = [s for s in found if opened_by(s, tokens)]
+    token_hash = opened_by(fitting[0], tokens)[0]
+    holder = tokens[token_hash]
+    name = next((s.name for s in basis.view.servers if s.id == holder), "this machine")
+    what = "them" if len(fitting) == len(found) else f"{len(fitting)} of them, {fitting[0].name} first"
+    return f"The token of hash {token_hash}, which {name} holds, opens {what}."
+
+
+def _not_that_one(basis: Basis, found: tuple[Source, ...]) -> Refusal:
+    wanted = basis.intent.consents.restore or ""
+    if (elsewhere := _beside_a_begun_one(basis, wanted)) is not None:
+        return elsewhere
+    anywhere = next((s for s in restore_sources.everything(basis) if wanted in {s.name, s.original}), None)
+    if anywhere is None:
+        saw = f"There is no such snapshot of this cluster; the newest is {found[0].name}."
+    elif anywhere.cluster_uid != basis.plane.record.uid:
+        saw = f"It is of another cluster (UID {(anywhere.cluster_uid or 'not noted')[:8]})."
+    else:
+        saw = f"It is sealed with the token of hash {', '.join(anywhere.token_hashes) or '-'}, which was not found."
+    can = f"Choose one that `hetzner-k3s snapshots` shows, or `--restore {LATEST}`."
+    return unfit(f"--restore {wanted}", saw, can, Way(consent=f"--restore {LATEST}"))
+
+
+def _beside_a_begun_one(basis: Basis, wanted: str) -> Refusal | None:
+    """Refuse a snapshot that is there, on another master than the one on which half a restore lies."""
+    found = next((s for s in restore_sources.beside_a_begun_one(basis) if wanted in {s.name, s.original}), None)
+    if found is None:
+        return None
+    begun = ", ".join(restore_sources.begun_on(basis))
+    return unfit(
+        f"--restore {wanted}",
+        f"It lies {found.where}, and half a restore lies on {begun}: only there it is gone on with.",
+        f"Copy it here (/var/lib/rancher/k3s/server/db/snapshots/{found.name} of {found.server}) and run `create "
+        f"--restore PATH` with that file, which is restored on {begun}. Or `--restore latest`, the newest on {begun}.",
+        Way(consent=f"--restore {LATEST}"),
+    )
+
+
+def consent_fits(basis: Basis) -> tuple[Refusal, ...]:
+    """Refuse `--restore` while a master is left that may hold newer data than any snapshot."""
+    wanted = basis.intent.consents.restore
+    if (
+        wanted is None
+        or all_lost.all_lost(basis.plane)
+        or all_lost.restored_master(basis.plane) is not None
+        or _settling(basis)
+    ):
+        return ()
+    if basis.plane.seed is not None:
+        saw = f"Its masters are not lost: {basis.plane.seed.name} is a healthy voter."
+        return (unfit(f"--restore {wanted}", saw, "Run `create` without it."),)
+    kept = (
+        ", ".join(m.name for m in basis.plane.all_masters if not all_lost.holds_no_data(m))
+        or "nothing is recorded as born"
+    )
+    return (
+        unfit(
+            f"--restore {wanted}",
+            f"Not all masters are proven lost: {kept}.",
+            "Run `create` without it to see what can be done. A snapshot is older than the data on a master's disk.",
+        ),
+    )
+
+
+def _settling(basis: Basis) -> bool:
+    """Tell whether a master that votes says that it was restored: then the consent was acted on, by this run even."""
+    told = (m.facts for m in basis.plane.all_masters if m.facts is not None and m.facts.voter)
+    return any(facts.lineage is not None for facts in told)
+
+
+# --- what is done ---------------------------------------------------------------------------------------------------
+
+
+def bring_back(basis: Basis) -> Opinion | None:
+    """Lead a cluster whose masters are all lost to one healthy master; the rest is a repair like any other."""
+    if (restored := all_lost.restored_master(basis.plane)) is not None and restored.server is not None:
+        step = StartRestored(target=restored.name, server_id=restored.server.id, quiet=_at_work(basis, restored))
+        return Opinion((_planned(step, _STARTED),))
+    choice = choose(basis) if all_lost.all_lost(basis.plane) else None
+    if choice is None:
+        return None
+    stored = choice.source.stored
+    if stored is not None and not stored.kept:
+        return Opinion((_keep(basis, stored),))
+    return _restore(basis, choice)
+
+
+_STARTED = (
+    "it holds the restored snapshot, and no other master holds data; the masters' Nodes in it name servers that are "
+    "gone, so they are deleted first, and each master registers anew"
+)
+
+
+def _at_work(basis: Basis, restored: MasterView) -> tuple[int, ...]:
+    """Give the other masters whose k3s runs: they hold nothing, and wait for somebody to join."""
+    others = [m for m in basis.plane.all_masters if m.name != restored.name]
+    return tuple(m.server.id for m in others if m.server and m.facts and m.facts.server_unit.runs)
+
+
+def _keep(basis: Basis, stored: StoredSnapshot) -> PlannedStep:
+    s3 = basis.spec.etcd.s3
+    step = KeepSnapshot(target=f"{KEPT}{stored.name}", snapshot=stored, folder=s3.folder if s3 else "")
+    return _consented(basis, step, "k3s' retention, of this cluster or another, must not take it away meanwhile")
+
+
+def _restore(basis: Basis, choice: Choice) -> Opinion:
+    unseen = [m for m in basis.plane.all_masters if m.server is not None and m.facts is None]
+    if unseen:
+        because = "it must be seen to hold no data before a snapshot is restored beside it"
+        return Opinion(waits=tuple(Wait(what=f"{m.name} to answer", because=because, deadline=_BOOT) for m in unseen))
+    master = target(basis, choice)
+    if master.server is None or not _prepared(master):
+        return Opinion()
+    source = choice.source
+    if source.place is Place.HERE and not _has_arrived(master, source):
+        upload = UploadSnapshot(
+            target=master.name,
+            server_id=master.server.id,
+            name=_uploaded(source),
+            size=source.size,
+            sha256=source.sha256 or "",
+        )
+        return Opinion((_consented(basis, upload, "the snapshot to restore lies on this machine"),))
+    step = RestoreSnapshot(
+        target=master.name,
+        server_id=master.server.id,
+        snapshot=_uploaded(source) if source.place is Place.HERE else source.name,
+        sha256=source.sha256,
+        token_hash=choice.token_hash,
+        token_from=choice.token_from,
+        agent_hash=choice.agent_hash,
+        agent_from=choice.agent_from,
+        parent=basis.plane.record.lineage,
+    )
+    old = age(basis.state.cluster_time - source.created)
+    return Opinion((_consented(basis, step, f"all masters are lost; the snapshot is {old} old"),))
+
+
+def _uploaded(source: Source) -> str:
+    """Give the name of the copy on the host: one that k3s' retention does not take away, and every program reads."""
+    return f"{KEPT}{name_on_host(source.original, source.sha256 or '')}"
+
+
+def _has_arrived(master: MasterView, source: Source) -> bool:
+    """Tell whether the file lies there; that it is the very same, the restore makes sure of."""
+    there = {(s.name, s.size) for s in master.facts.snapshots} if master.facts else set()
+    return (_uploaded(source), source.size) in there
+
+
+def _prepared(master: MasterView) -> bool:
+    """Tell whether k3s is installed on it and a final host key protects what is sent."""
+    facts = master.facts
+    reached = master.stage not in {Stage.UNSECURED, Stage.REBUILT, Stage.BOOTING}
+    return (
+        facts is not None
+        and reached
+        and facts.boot_finished
+        and bool(facts.k3s_version)
+        and facts.server_unit.installed
+    )
+
+
+def _planned(step: Step, because: str) -> PlannedStep:
+    return PlannedStep(step=step, scope=Scope.CONTROL_PLANE, reason=Reason.LOST, because=because)
+
+
+def _consented(basis: Basis, step: Step, because: str) -> PlannedStep:
+    return replace(_planned(step, because), consent=flag(basis))
+
+
+def flag(basis: Basis) -> str:
+    """Give the consent as it was typed."""
+    return f"--restore {basis.intent.consents.restore}"
+
+
+def awaits_server(basis: Basis, name: str) -> bool:
+    """Tell whether a server may be ordered under this name although no API answers: the snapshot is restored on it."""
+    chosen = choose(basis) if all_lost.all_lost(basis.plane) else None
+    return chosen is not None and target(basis, chosen).name == name
+
+
+_EVER = 6e10
+"""Seconds: older than any file; what tells its age may be no time at all."""
+
+
+def age(seconds: float) -> str:
+    """Write an age as people say it."""
+    minutes = int(min(max(0.0, seconds), _EVER) // 60)
+    if minutes < 120:
+        return f"{minutes} min"
+    return f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // 1440} days"
+
+
+def predict(spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
+    """Say what the world looks like after a step of a restore."""
+    match step:
+        case KeepSnapshot():
+            return restore_predictions.with_kept_snapshot(state, step)
+        case UploadSnapshot():
+            return _with_upload(state, step)
+        case RestoreSnapshot():
+            return restore_predictions.with_restored_data(spec, state, step)
+        case StartRestored():
+            still = predictions.with_facts_of(state, step.quiet, _stopped)
+            return restore_predictions.with_restored_voter(spec, still, step.server_id)
+        case _:
+            return state
+
+
+def _stopped(facts: HostFacts) -> HostFacts:
+    return replace(facts, server_unit=replace(facts.server_unit, active="inactive"))
+
+
+def _with_upload(state: ClusterState, step: UploadSnapshot) -> ClusterState:
+    arrived = Snapshot(name=step.name, size=step.size, created=state.cluster_time)
+    return predictions.with_facts(
+        state, step.server_id, lambda facts: replace(facts, snapshots=(*facts.snapshots, arrived))
+    )

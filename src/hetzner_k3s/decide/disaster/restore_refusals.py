@@ -1,0 +1,74 @@
+"""What is said when all masters are lost and there is nothing to restore from, or not all of it could be listed."""
+
+from __future__ import annotations
+
+from hetzner_k3s.decide.disaster import abandon, restore_sources
+from hetzner_k3s.decide.view.context import Basis
+from hetzner_k3s.decide.view.control_plane import NEVER_STARTED, MasterView
+from hetzner_k3s.model.plan import Refusal, Way
+
+
+def unknown(basis: Basis, why: str) -> Refusal:
+    """Refuse to choose a snapshot while some could not be listed."""
+    return Refusal(
+        code="restore.unknown",
+        saw=f"{all_are_lost(basis)} Which snapshot is the newest cannot be told: {why}.",
+        why="What could not be listed may exist all the same, and it may be all that is left of the data.",
+        you_can="Run `create` again when it answers; for S3 check datastore.etcd.s3_* in the file. Or name the "
+        "snapshot: `create --restore NAME` with one that `hetzner-k3s snapshots` shows, or the PATH of a backup.",
+    )
+
+
+def nothing_left(basis: Basis) -> Refusal:
+    """Refuse to begin anew where no snapshot was found, and say where else one may lie."""
+    give_up = f"--new-cluster-over {abandon.digits(basis.plane.record)}"
+    return Refusal(
+        code="masters.all-lost",
+        saw=f"{all_are_lost(basis)} {_searched(basis)}",
+        why="A new, empty cluster in its place would hide that the data is lost.",
+        you_can=_SEARCH[basis.spec.etcd.s3 is None],
+        ways=(
+            Way(
+                text=f"If the data may go, give the cluster up and begin a new one: `create {give_up}`."
+                f"{abandon.workers_to_rebuild(basis)}",
+                consent=give_up,
+            ),
+        ),
+    )
+
+
+def _searched(basis: Basis) -> str:
+    s3 = basis.spec.etcd.s3
+    disks = "No snapshot of this cluster lies on a master's disk"
+    if s3 is None:
+        return f"{disks}, and the file names no S3 to look in (datastore.etcd.s3_enabled)."
+    others = len(restore_sources.in_s3(basis))
+    folder = f"bucket {s3.bucket}, folder {s3.folder}{' and the root' if s3.shared_root else ''}"
+    left = f"; {others} {'snapshot' if others == 1 else 'snapshots'} of other clusters are there" if others else ""
+    return f"{disks}; S3 holds no snapshot of this cluster ({folder}){left}."
+
+
+_SEARCH = {
+    True: "If you have a backup (`hetzner-k3s backup`) or a snapshot file, run `create --restore PATH`; if snapshots "
+    "were copied to S3, name it under datastore.etcd in the file and run `create` again.",
+    False: "If you have a backup (`hetzner-k3s backup`) or a snapshot file, run `create --restore PATH`; if its "
+    "snapshots lie in another folder or bucket, name that under datastore.etcd and run `create` again.",
+}
+
+
+def all_are_lost(basis: Basis) -> str:
+    """Say what is recorded, and what became of each master."""
+    record = basis.plane.record
+    seen = "; ".join(f"{m.name}: {_state(m)}" for m in basis.plane.all_masters)
+    return (
+        f"The birth record says that '{basis.spec.name}' was born (CA {(record.ca or '-')[:8]}, UID "
+        f"{(record.uid or '-')[:8]}); all its masters are lost: {seen}."
+    )
+
+
+def _state(master: MasterView) -> str:
+    if master.facts is not None and master.facts.restoring:
+        return "half a restore lies on it"
+    if master.stage in NEVER_STARTED:
+        return master.stage.value
+    return f"{master.stage.value}, no data on its disk"

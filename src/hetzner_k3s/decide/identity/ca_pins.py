@@ -1,0 +1,82 @@
+"""Workers' tokens after the cluster's CA was rotated (docs/facts/k3s.md#ca-rotation).
+
+A token pins the CA, and an agent reads it at its start only: with the pin of before it then waits for ever. So the pin
+is written anew before that start, without a restart and without the password leaving the host.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hetzner_k3s.decide.repair.reconnect import trusts_masters
+from hetzner_k3s.decide.view import predictions
+from hetzner_k3s.decide.view.context import Basis, Opinion
+from hetzner_k3s.model import lookup
+from hetzner_k3s.model.cloud import Server
+from hetzner_k3s.model.host import DiskFacts, HostFacts, UnitFacts
+from hetzner_k3s.model.identity import Phase
+from hetzner_k3s.model.plan import PlannedStep, Reason, Scope
+from hetzner_k3s.model.spec import ClusterSpec
+from hetzner_k3s.model.state import ClusterState
+from hetzner_k3s.model.steps import PinCa, Step
+
+
+def renew_pins(basis: Basis) -> Opinion | None:
+    """Plan the new pin on every worker of the cluster whose token holds the one of before."""
+    master, servers = _master(basis), lookup.owned_servers(basis.spec.name, basis.view)
+    if master is None or master.server_ca is None:
+        return None
+    seen = [(server, facts) for server in servers if (facts := basis.state.facts(server.id))]
+    due = [(server, facts) for server, facts in seen if is_due(basis, server, facts)]
+    steps = tuple(_planned(server, facts, master.server_ca, waits(basis, server, facts)) for server, facts in due)
+    return Opinion(steps) if steps else None
+
+
+def is_due(basis: Basis, server: Server, facts: HostFacts) -> bool:
+    """Check whether a worker of this cluster holds a token that pins another CA than the cluster's of now."""
+    master, node = _master(basis), basis.node(server.name)
+    if master is None or node is None or node.machine != server.id or facts.server_unit.installed:
+        return False
+    pinned = facts.disk.config_token_ca
+    return pinned not in {None, master.server_ca} and trusts_masters(facts.disk, master)
+
+
+def _master(basis: Basis) -> DiskFacts | None:
+    """Return what lies on the disk of the master that everything is done through, once the cluster is recorded."""
+    seed = basis.plane.seed
+    return seed.facts.disk if seed and seed.facts and basis.plane.record.phase is Phase.BORN else None
+
+
+def waits(basis: Basis, server: Server, facts: HostFacts) -> bool:
+    """Check whether an agent is not up: after a rotation it waits for a token that pins the new CA.
+
+    One whose Node is Ready waits for something else, a cloud controller say, and works meanwhile.
+    """
+    node = basis.node(server.name)
+    return facts.agent_unit.active == "activating" and node is not None and not node.ready
+
+
+def _planned(server: Server, facts: HostFacts, ca: str, restart: bool) -> PlannedStep:
+    step = PinCa(
+        target=server.name, server_id=server.id, before=facts.disk.config_token_ca or "", ca=ca, restart=restart
+    )
+    return PlannedStep(step=step, scope=Scope.WORKER, reason=Reason.DIFFERS, because=_WAITS if restart else _WOULD_WAIT)
+
+
+_WAITS = "the CA was rotated, and its agent waits for a token that pins the new one"
+_WOULD_WAIT = "the CA was rotated, and with the token in its configuration its agent would not start again"
+
+
+def predict(_spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
+    """Say what the world looks like after a worker's token pins the new CA."""
+    if not isinstance(step, PinCa):
+        return state
+
+    def pinned(facts: HostFacts) -> HostFacts:
+        unit = UnitFacts(active="active") if step.restart else facts.agent_unit
+        return replace(facts, disk=replace(facts.disk, config_token_ca=step.ca), agent_unit=unit)
+
+    written = predictions.with_facts(state, step.server_id, pinned)
+    if not step.restart:
+        return written
+    return predictions.map_kube(written, lambda kube: predictions.with_ready_node(kube, step.target))

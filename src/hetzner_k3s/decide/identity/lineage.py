@@ -1,0 +1,106 @@
+"""The cluster's lineage: one, known to all that carry it, and adopted after a reset or a restore."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hetzner_k3s.decide.disaster import split_brain
+from hetzner_k3s.decide.view import stale_lineage
+from hetzner_k3s.decide.view.context import Basis, Opinion
+from hetzner_k3s.decide.view.node_machine import whereabouts
+from hetzner_k3s.decide.view.predictions import PREDICTED_LINEAGE, map_kube, map_servers, with_shared_record
+from hetzner_k3s.model.identity import BirthRecord, Phase
+from hetzner_k3s.model.plan import PlannedStep, Reason, Refusal, Scope, Way
+from hetzner_k3s.model.spec import ClusterSpec
+from hetzner_k3s.model.state import ClusterState
+from hetzner_k3s.model.steps import AdoptLineage, Step
+
+
+def one_lineage(basis: Basis) -> tuple[Refusal, ...]:
+    """Refuse when the cluster's own ConfigMap names another lineage than the labels do, and no reset explains it."""
+    kube, record = basis.plane.kube, basis.plane.record
+    if kube is None or kube.lineage is None or record.lineage in {None, kube.lineage}:
+        return ()
+    if _adopted(basis) is not None:
+        return ()
+    return (
+        Refusal(
+            code="identity.lineage",
+            saw=f"The cluster says it is of lineage {kube.lineage}, its servers' labels say {record.lineage}.",
+            why="It was reset or restored by hand, what answers is a cluster's own past, or somebody wrote over its "
+            "note of that.",
+            you_can="If masters were reset or restored by hand, power off those of the older lineage. If what answers "
+            "has your data (a backup of kube-system that is put back brings an old note along), correct the note: "
+            f"`kubectl -n kube-system edit configmap hetzner-k3s`, lineage: {record.lineage}. Then run `create` again.",
+        ),
+    )
+
+
+def masters_of_one_lineage(basis: Basis) -> tuple[Refusal, ...]:
+    """Refuse while a master holds data of another lineage than the recorded one: it is the past, and must not vote."""
+    record, seed = basis.plane.record, basis.plane.seed
+    seen = seed.facts if seed is not None else None
+    strangers = [
+        (m.name, m.server, stale_lineage.lineage_of(m.facts, m.server) or "")
+        for m in basis.plane.masters
+        if m.server and m.facts and m.facts.disk.wal and not stale_lineage.belongs(m.facts, m.server, record)
+        if not stale_lineage.has_joined(m.facts, m.server, seen, basis.plane.network_id)
+    ]
+    return tuple(
+        Refusal(
+            code="master.past",
+            saw=f"Master {name} ({whereabouts(server)}) holds data of lineage {lineage}; the cluster is of lineage "
+            f"{record.lineage}.",
+            why="It is of the cluster's past, before a quorum reset or a restore: it is counted nowhere and handed "
+            "nothing. With others of its kind it could live again beside the cluster.",
+            you_can="Look whether its data is still needed.",
+            ways=(
+                *split_brain.how_to_keep(basis),
+                Way(text="If its data may go, delete the server at Hetzner.", deletes=frozenset({name})),
+            ),
+            rests=frozenset({name}),
+        )
+        for name, server, lineage in strangers
+    )
+
+
+def adopt_lineage(basis: Basis) -> Opinion | None:
+    """Write the lineage of a cluster that was reset or restored into its record, labels and ConfigMap."""
+    record = _adopted(basis)
+    if record is None:
+        return None
+    planned = PlannedStep(
+        step=AdoptLineage(target=basis.spec.name, record=record, via=basis.plane.seed_server.id),
+        scope=Scope.CONTROL_PLANE,
+        reason=Reason.UNFINISHED,
+        because=f"{basis.plane.seed_server.name} began {_called(record.lineage)}, and not everything says so yet",
+    )
+    return Opinion((planned,))
+
+
+def _called(lineage: str | None) -> str:
+    """Name a lineage; one that a restore or reset has yet to draw has no number to show."""
+    return "a new lineage" if lineage == PREDICTED_LINEAGE else f"lineage {lineage}"
+
+
+def _adopted(basis: Basis) -> BirthRecord | None:
+    """Give the record as it is to be written, None where nothing is to be adopted."""
+    record, seed, kube = basis.plane.record, basis.plane.seed, basis.plane.kube
+    if record.phase is not Phase.BORN or seed is None or seed.facts is None or seed.facts.lineage is None:
+        return None
+    if stale_lineage.began_anew(seed.facts, record):
+        return replace(record, lineage=seed.facts.lineage, parent=record.lineage)
+    stale = kube is not None and kube.lineage is not None and kube.lineage == record.parent
+    return record if stale and seed.facts.lineage == record.lineage else None
+
+
+def predict(spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
+    """Say what the world looks like after a lineage was adopted."""
+    if not isinstance(step, AdoptLineage):
+        return state
+    labels = step.record.labels()
+    told = map_servers(
+        with_shared_record(spec, state, step.record),
+        lambda s: replace(s, labels={**s.labels, **labels}) if s.id == step.via else s,
+    )
+    return map_kube(told, lambda kube: replace(kube, lineage=step.record.lineage))

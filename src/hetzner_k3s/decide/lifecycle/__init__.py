@@ -1,0 +1,1 @@
+"""The ordinary way: bootstrap, provision, join, infrastructure, add-ons, kubeconfig, deletion."""

@@ -1,0 +1,105 @@
+"""The add-ons: applied when a chart has another digest than the wanted one, or their Hetzner token opens nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hetzner_k3s.decide.preflight import critical_config
+from hetzner_k3s.decide.view import predictions
+from hetzner_k3s.decide.view.context import Basis, Opinion
+from hetzner_k3s.model import lookup
+from hetzner_k3s.model.facts import Known, Reading, Unknown
+from hetzner_k3s.model.identity import Phase
+from hetzner_k3s.model.kube import Credentials, KubeView, TokenGrant
+from hetzner_k3s.model.plan import PlannedStep, Reason, Scope
+from hetzner_k3s.model.spec import ClusterSpec
+from hetzner_k3s.model.state import ClusterState
+from hetzner_k3s.model.steps import ApplyAddons, Step
+
+SECRET = "the Hetzner token in Secret kube-system/hcloud"
+_NOBODY = "nobody knows whom"
+
+
+def apply_addons(basis: Basis) -> Opinion | None:
+    """Plan the add-ons as soon as an API answers."""
+    plane = basis.plane
+    if plane.record.phase is not Phase.BORN or plane.seed is None or plane.kube is None:
+        return None
+    if any(critical_config.cannot_change(basis)):
+        return None  # the cloud controller would be told of pods' addresses that no node has
+    stale = {name for name, digest in basis.intent.addons.items() if plane.kube.addons.get(name) != digest}
+    secret = _why_credentials(basis, plane.kube)
+    if not (stale or secret) or lookup.network(basis.spec, basis.view) is None:
+        return None
+    step = ApplyAddons(
+        target=basis.spec.name,
+        addons=basis.intent.addons,
+        via=plane.seed_server.id,
+        credentials=secret is not None,
+    )
+    reason, because = _reason(plane.kube, stale, secret)
+    return Opinion((PlannedStep(step=step, scope=Scope.ADDONS, reason=reason, because=because),))
+
+
+def _reason(kube: KubeView, stale: set[str], secret: str | None) -> tuple[Reason, str]:
+    if stale & kube.addons.keys():
+        return Reason.DIFFERS, "what is installed was made from another file"
+    if stale or kube.credentials is None or secret is None:
+        return Reason.MISSING, "without a cloud controller the nodes stay tainted"
+    return Reason.DIFFERS, secret
+
+
+def _why_credentials(basis: Basis, kube: KubeView) -> str | None:
+    """Say why the Secret of the cloud controller has to be applied; None where it grants what this file's would.
+
+    A token is compared by what it opens, never by its bytes: two operators with tokens of their own would else take
+    turns in writing it for ever. What could not be asked is no reason to write.
+    """
+    present = kube.credentials
+    if present is None:
+        return f"{SECRET} is missing"
+    if present.network != basis.spec.network_name:
+        return f"beside {SECRET} stands the network {present.network}"
+    grant = _grant(basis, present)
+    if not isinstance(grant, Known) or grant.value is TokenGrant.CLUSTERS_PROJECT:
+        return None
+    return f"{SECRET}, applied by {present.applied_by or _NOBODY}, opens {grant.value.value}"
+
+
+def _grant(basis: Basis, present: Credentials) -> Reading[TokenGrant]:
+    if present.token == basis.spec.hetzner_token:
+        return Known(TokenGrant.CLUSTERS_PROJECT)
+    return basis.state.grants.get(present.token, Unknown("it was not asked yet"))
+
+
+def credentials_told(basis: Basis) -> tuple[str, ...]:
+    """Tell of another operator's token in the cluster, which is left."""
+    present = basis.plane.kube.credentials if basis.plane.kube else None
+    if present is None or present.token == basis.spec.hetzner_token or present.network != basis.spec.network_name:
+        return ()
+    if _grant(basis, present) != Known(TokenGrant.CLUSTERS_PROJECT):
+        return ()
+    return (
+        f"{SECRET} is another one than this file's, applied by {present.applied_by or _NOBODY}. It opens the cluster's "
+        "project, so it is left; to have this file's there, delete that Secret and run `create`",
+    )
+
+
+def credentials_not_asked(basis: Basis) -> tuple[str, ...]:
+    """Tell that nobody knows what the Hetzner token in the cluster opens."""
+    present = basis.plane.kube.credentials if basis.plane.kube else None
+    grant = _grant(basis, present) if present else None
+    return (f"what {SECRET} opens ({grant.why})",) if isinstance(grant, Unknown) else ()
+
+
+def predict(spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
+    """Say what the API shows after the add-ons were applied."""
+    if not isinstance(step, ApplyAddons):
+        return state
+    ours = Credentials(token=spec.hetzner_token, network=spec.network_name)
+
+    def applied(kube: KubeView) -> KubeView:
+        credentials = ours if step.credentials else kube.credentials
+        return replace(kube, addons={**kube.addons, **step.addons}, credentials=credentials)
+
+    return predictions.map_kube(state, applied)

@@ -1,0 +1,369 @@
+"""Birth: the one place where a cluster may begin (ARCHITECTURE law 3 and §6)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hetzner_k3s.decide.disaster import abandon
+from hetzner_k3s.decide.identity.hosts import holds_ca
+from hetzner_k3s.decide.lifecycle import external_database_predictions
+from hetzner_k3s.decide.lifecycle.provision import api_address_known
+from hetzner_k3s.decide.view import predictions
+from hetzner_k3s.decide.view.context import Basis, Opinion
+from hetzner_k3s.decide.view.control_plane import (
+    TROUBLED,
+    MasterView,
+    Stage,
+    contact_stage,
+    identity_of,
+    labelled_member,
+)
+from hetzner_k3s.model import lookup, naming
+from hetzner_k3s.model.cloud import CloudView, Server
+from hetzner_k3s.model.facts import Unknown
+from hetzner_k3s.model.host import HostFacts
+from hetzner_k3s.model.identity import BirthRecord, Phase, RecordConflict
+from hetzner_k3s.model.plan import PlannedStep, Reason, Refusal, Scope, Wait, Way
+from hetzner_k3s.model.snapshots import StoredSnapshot
+from hetzner_k3s.model.spec import ClusterSpec
+from hetzner_k3s.model.state import ClusterState
+from hetzner_k3s.model.steps import InitControlPlane, RecordBirth, Step
+
+BOOT = 180.0
+"""Seconds given to what a birth waits for: the boot of a server, the address of a load balancer."""
+
+
+def birth_permitted(basis: Basis) -> tuple[Refusal, ...]:
+    """Refuse a birth beside anything that could be, or could have been, this cluster."""
+    if not _unborn(basis):
+        return ()
+    refusals = [_holds_data(server, why) for server, why in _not_empty(basis)]
+    refusals += [_seed_unproven(basis, seed, why) for seed, why in _seeds_missing(basis)]
+    local = basis.state.local
+    if local.kubeconfig_ca is not None and not abandon.gives_up(basis, local.kubeconfig_ca):
+        refusals.append(_kubeconfig_exists(basis))
+    refusals += _snapshots_in_the_way(basis)
+    if local.open_birth and basis.plane.record.phase is None and not abandon.in_effect(basis):
+        refusals.append(_journal_remembers(basis))
+    return tuple(refusals)
+
+
+def _unborn(basis: Basis) -> bool:
+    """Tell whether the record says that no cluster was born; a record that contradicts itself says nothing."""
+    contradictory = isinstance(lookup.birth_record(basis.spec, basis.view), RecordConflict)
+    return basis.plane.record.phase in {None, Phase.BOOTSTRAPPING} and not contradictory
+
+
+def _not_empty(basis: Basis) -> list[tuple[Server, str]]:
+    """Name the servers of the cluster that are not proven empty and are not about to be."""
+    found = [(s, _obstacle(s, basis)) for s in _found_beside_the_seed(basis)]
+    return [(server, why) for server, why in found if why is not None]
+
+
+def found_servers(spec: ClusterSpec, view: CloudView) -> tuple[Server, ...]:
+    """Find every server of the cluster: by label, by every name it can have, by our own network and placement groups.
+
+    An existing network of the user's may hold servers of others, so membership in it says nothing. Names alone cannot
+    tell a cluster `a` from a cluster `a-b`, so a server that carries another cluster's label is not found by its name.
+    """
+    own_network = lookup.network_id(spec, view) if not spec.network.existing_network_name else None
+    groups = {g.id for g in view.placement_groups if g.labels.get(naming.LABEL_CLUSTER) == spec.name}
+    names = {s.name for s in spec.servers()}
+    patterns = (naming.master_name_pattern(spec.name), naming.worker_name_pattern(spec.name))
+
+    def named(server: Server) -> bool:
+        unlabelled = naming.LABEL_CLUSTER not in server.labels
+        return server.name in names or (unlabelled and any(p.fullmatch(server.name) for p in patterns))
+
+    def belongs(server: Server) -> bool:
+        return (
+            server.labels.get(naming.LABEL_CLUSTER) == spec.name
+            or named(server)
+            or (own_network is not None and own_network in server.private_ips)
+            or server.placement_group in groups
+        )
+
+    return tuple(s for s in view.servers if belongs(s))
+
+
+def _found(basis: Basis) -> tuple[Server, ...]:
+    return found_servers(basis.spec, basis.view)
+
+
+def _found_beside_the_seed(basis: Basis) -> tuple[Server, ...]:
+    seed = _recorded_seed(basis)
+    return tuple(server for server in _found(basis) if seed is None or seed.server != server)
+
+
+def _recorded_seed(basis: Basis) -> MasterView | None:
+    """Find the master that a birth was begun on; only under a master's name it is still that."""
+    record = basis.plane.record
+    return next((m for m in basis.plane.masters if m.server and m.server.id == record.seed), None)
+
+
+def _seeds_missing(basis: Basis) -> list[tuple[int, str]]:
+    """Give the recorded seeds that are no masters and not proven gone, and why: one may have been born meanwhile.
+
+    There are two where a birth was begun anew on another seed and the run that wrote so was killed.
+    """
+    masters = {m.server.id for m in basis.plane.masters if m.server}
+    seeds = sorted(lookup.recorded_seeds(basis.spec, basis.view) - masters)
+    return [(seed, why) for seed in seeds if (why := _seed_missing(basis, seed)) is not None]
+
+
+def _seed_missing(basis: Basis, seed: int) -> str | None:
+    listed = next((s for s in basis.view.servers if s.id == seed), None)
+    if listed is not None:
+        return f"it exists under the name {listed.name}"
+    answer = basis.state.lookups.get(seed, Unknown("nobody asked yet"))
+    if isinstance(answer, Unknown):
+        return f"whether it exists could not be asked: {answer.why}"
+    return "it still exists although no listing shows it" if answer.value else None
+
+
+def _obstacle(server: Server, basis: Basis) -> str | None:
+    facts = basis.state.facts(server.id)
+    if facts is not None:
+        return None if facts.disk.empty or abandon.left_over(basis, facts) else _data_found(facts)
+    stage, detail = contact_stage(server, basis.state, committed=labelled_member(server))
+    if stage in TROUBLED:
+        return f"{stage.value}: {detail}"
+    return None if naming.LABEL_BOOT_KEY in server.labels else "not made by this tool, so it cannot be looked at"
+
+
+def _data_found(facts: HostFacts) -> str:
+    ca = facts.disk.server_ca or facts.disk.agent_ca
+    return f"it holds data of a k3s cluster{f' with CA {ca[:8]}' if ca else ''}"
+
+
+def _holds_data(server: Server, why: str) -> Refusal:
+    return Refusal(
+        code="birth.not-empty",
+        saw=f"No birth is recorded as done, but {server.name} (id {server.id}) exists: {why}.",
+        why="A new cluster beside it could be a second one; only servers proven empty permit a birth.",
+        you_can="Find out whose it is, and restore access to it.",
+        ways=(
+            Way(text="Delete it at Hetzner only if you know that its data may go.", deletes=frozenset({server.name})),
+        ),
+    )
+
+
+def _seed_unproven(basis: Basis, seed: int, why: str) -> Refusal:
+    return Refusal(
+        code="birth.seed",
+        saw=f"A birth of '{basis.spec.name}' was begun on server {seed}, which is no master now: {why}.",
+        why="It may hold the cluster that was born there, so no other master may begin one.",
+        you_can="Give that server its name back, or delete it at Hetzner, and run `create` again.",
+        ways=(Way(deletes=frozenset({f"server {seed}"})),),
+    )
+
+
+def _kubeconfig_exists(basis: Basis) -> Refusal:
+    return Refusal(
+        code="birth.kubeconfig",
+        saw=f"{basis.spec.kubeconfig_path} {holds_ca(basis.state.local.kubeconfig_ca or '')}, but this Hetzner project "
+        f"has no record of a birth of '{basis.spec.name}'.",
+        why="The cluster may live in another project: this token could be the wrong one.",
+        you_can="Check the Hetzner token. If that cluster is gone for good, move the kubeconfig away.",
+    )
+
+
+def _snapshots_in_the_way(basis: Basis) -> tuple[Refusal, ...]:
+    """Refuse a birth beside snapshots of masters of these names: their cluster may be lost, not gone, and k3s'
+    retention would push them out.
+
+    Those that the seed of an unfinished birth made itself are no obstacle, nor those of masters of other names.
+    """
+    if isinstance(basis.state.snapshots, Unknown):
+        return (_snapshots_unknown(basis.state.snapshots.why),)
+    if basis.state.snapshots is None or abandon.in_effect(basis):
+        return ()
+    seed = _recorded_seed(basis)
+    own = seed.facts.etcd.uid if seed is not None and seed.facts is not None else None
+    pattern = naming.master_name_pattern(basis.spec.name)
+    found = [
+        snapshot
+        for snapshot in basis.state.snapshots.value
+        if pattern.fullmatch(snapshot.node or "")
+        and (own is None or snapshot.cluster_uid != own)
+        and not abandon.gives_up_snapshot(basis, snapshot)
+    ]
+    return (_snapshots_exist(basis, found),) if found else ()
+
+
+def _snapshots_unknown(why: str) -> Refusal:
+    return Refusal(
+        code="birth.snapshots-unknown",
+        saw=f"Whether S3 holds snapshots of a cluster of this name is not known: {why}.",
+        why="They could be all that is left of a lost cluster, and a new one's would push them out.",
+        you_can="Run `create` again when the S3 service answers; check datastore.etcd.s3_* in the file.",
+    )
+
+
+def _snapshots_exist(basis: Basis, found: list[StoredSnapshot]) -> Refusal:
+    newest = max(found, key=lambda s: s.created)
+    count = f"{len(found)} {'snapshot' if len(found) == 1 else 'snapshots'}"
+    uid = newest.cluster_uid
+    flag = f"--new-cluster-over {uid[:8]}" if uid else ""
+    let_go = f", or let them be pushed out: `create {flag}`" if uid else ""
+    return Refusal(
+        code="birth.snapshots",
+        saw=f"S3 holds {count} of masters named like those of '{basis.spec.name}', the newest {newest.folder}/"
+        f"{newest.name} (cluster UID {uid[:8] if uid else 'not noted'}), but this project has no record of a birth.",
+        why="That cluster may be lost, or live in another project; a new one's snapshots would push them out.",
+        you_can="Check the Hetzner token. If that cluster is gone for good, name another datastore.etcd.s3_folder, "
+        f"move its snapshots away{let_go}.",
+        ways=(Way(consent=flag),) if uid else (),
+    )
+
+
+def _journal_remembers(basis: Basis) -> Refusal:
+    return Refusal(
+        code="birth.journal",
+        saw=f"The journal on this machine says that '{basis.spec.name}' was born and not deleted since, but this "
+        "Hetzner project has no record of it.",
+        why="The cluster may live in another project: this token could be the wrong one.",
+        you_can="Check the Hetzner token. If that cluster is gone for good, run `hetzner-k3s delete` with this file. "
+        "If another cluster of this name is wanted in this project, give it a file and a kubeconfig_path of its own.",
+    )
+
+
+def give_birth(basis: Basis) -> Opinion | None:
+    """Lead an unborn cluster to its record `born`; has no opinion about a born one."""
+    record = basis.plane.record
+    if not _unborn(basis):
+        return None
+    seed = _recorded_seed(basis) or _first_to_be_had(basis)
+    unseen = _unseen(basis)
+    if unseen or seed.server is None or not api_address_known(basis):
+        return Opinion(waits=_awaited(basis, unseen))
+    if record.phase is None or lookup.recorded_seeds(basis.spec, basis.view) != {seed.server.id}:
+        return Opinion((_record_bootstrapping(seed, seed.server),)) if _may_begin(seed) else Opinion()
+    database = basis.spec.database.digits if basis.spec.database else None
+    return Opinion(_bring_up(seed, seed.server, replace(record, database=database)))
+
+
+def _may_begin(seed: MasterView) -> bool:
+    """Check whether a birth may be recorded for it; the start guard ends what somebody started on an empty disk."""
+    started_by_hand = seed.stage is Stage.JOINING and seed.facts is not None and seed.facts.disk.empty
+    return seed.stage is Stage.READY or started_by_hand
+
+
+def _first_to_be_had(basis: Basis) -> MasterView:
+    """Return the master that a birth begins on: any will do, so one that Hetzner does not sell holds no birth up."""
+    masters = basis.plane.masters
+    return next((m for m in masters if m.server or m.name not in basis.intent.unsold), masters[0])
+
+
+def _unseen(basis: Basis) -> list[Server]:
+    return [s for s in _found_beside_the_seed(basis) if basis.state.facts(s.id) is None]
+
+
+def _awaited(basis: Basis, unseen: list[Server]) -> tuple[Wait, ...]:
+    """Give what has to come by itself before a birth; what the file asks for is brought about by other moves."""
+    wanted = {s.name for s in basis.spec.servers()}
+    waits = [Wait(what=f"{s.name} to answer", because=_EMPTY, deadline=BOOT) for s in unseen if s.name not in wanted]
+    if lookup.load_balancer(basis.spec, basis.view) is not None and not api_address_known(basis):
+        waits.append(Wait(what="the API load balancer to get its address", because=_CERTIFICATE, deadline=BOOT))
+    return tuple(waits)
+
+
+_EMPTY = "it is of this cluster, and must be proven empty before another server may begin it"
+_CERTIFICATE = "that address goes into the API's certificate"
+
+
+def _record_bootstrapping(seed: MasterView, server: Server) -> PlannedStep:
+    return PlannedStep(
+        step=RecordBirth(
+            target=Phase.BOOTSTRAPPING.value, record=BirthRecord(phase=Phase.BOOTSTRAPPING, seed=server.id)
+        ),
+        scope=Scope.CONTROL_PLANE,
+        reason=Reason.BIRTH,
+        because=f"no cluster of this name exists anywhere, and every server is empty; {seed.name} will be the first",
+    )
+
+
+def _bring_up(seed: MasterView, server: Server, record: BirthRecord) -> tuple[PlannedStep, ...]:
+    identity = identity_of(seed.facts) if seed.facts else None
+    if identity is not None:
+        born = replace(
+            record,
+            phase=Phase.BORN,
+            ca=identity.ca[: naming.CA_LABEL_DIGITS],
+            uid=identity.uid,
+            agent=seed.facts.disk.agent_token_hash if seed.facts else None,
+        )
+        return (
+            PlannedStep(
+                step=RecordBirth(target=Phase.BORN.value, record=born),
+                scope=Scope.CONTROL_PLANE,
+                reason=Reason.BIRTH,
+                because=f"{seed.name} answers as a cluster of its own",
+            ),
+        )
+    if seed.stage not in {Stage.READY, Stage.JOINING, Stage.UNMARKED}:
+        return ()
+    anew = seed.facts is not None and seed.facts.cut_off is not None
+    return (
+        PlannedStep(
+            step=InitControlPlane(target=seed.name, server_id=server.id, anew=anew),
+            scope=Scope.CONTROL_PLANE,
+            reason=Reason.BIRTH,
+            because=_CUT_OFF if anew else "it is recorded as the seed of this cluster, which was not born yet",
+        ),
+    )
+
+
+_CUT_OFF = (
+    "its first start was cut off right after etcd had begun its log, and k3s never starts with that; nothing was born, "
+    "so the log is put aside and the birth begins anew with the same CA"
+)
+
+
+def complete_record(basis: Basis) -> Opinion | None:
+    """Fill the record in where a killed run did not get to, or what carried it was made anew.
+
+    A master gets its share when it has joined. Without a lineage another one would be minted, so that is left alone.
+    Which agent token the cluster has, its healthy master knows better than the labels.
+    """
+    seed = basis.plane.seed
+    agent = seed.facts.disk.agent_token_hash if seed is not None and seed.facts is not None else None
+    record = replace(basis.plane.record, agent=agent or basis.plane.record.agent)
+    if record.phase is not Phase.BORN or record.lineage is None:
+        return None
+    wanted = record.labels().items()
+    if all(wanted <= carrier.labels.items() for carrier in lookup.shared_carriers(basis.spec, basis.view)):
+        return None
+    step = PlannedStep(
+        step=RecordBirth(target=Phase.BORN.value, record=record),
+        scope=Scope.CONTROL_PLANE,
+        reason=Reason.UNFINISHED,
+        because="not everything that carries the record says so",
+    )
+    return Opinion((step,))
+
+
+def predict(spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
+    """Say what the world looks like after a step of birth."""
+    match step:
+        case RecordBirth():
+            return predictions.with_record(spec, state, step.record)
+        case InitControlPlane():
+            if spec.database is not None:
+                return external_database_predictions.with_serving_master(spec, state, step.server_id)
+            return _with_first_voter(state, step.server_id)
+        case _:
+            return state
+
+
+def _with_first_voter(state: ClusterState, server_id: int) -> ClusterState:
+    """Start the first master; one that starts already may be through before this run could complete its token."""
+    before = state.facts(server_id)
+    started = predictions.with_first_voter(state, server_id)
+    after = predictions.with_facts(started, server_id, lambda facts: replace(facts, cut_off=None))
+    if before is None or not before.server_unit.runs:
+        return after
+    pinned = before.disk.config_token_ca
+    return predictions.with_facts(
+        after, server_id, lambda facts: replace(facts, disk=replace(facts.disk, config_token_ca=pinned))
+    )

@@ -1,0 +1,89 @@
+"""What stands in the way of a deletion: all of it is told before anything is gone.
+
+Hetzner refuses to delete what is protected or in use, and would say so halfway; and a firewall that protects somebody
+else's server could only be deleted by opening that server to the internet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+from hetzner_k3s.decide.view.context import Basis
+from hetzner_k3s.model import lookup, naming
+from hetzner_k3s.model.cloud import LoadBalancer
+from hetzner_k3s.model.plan import Refusal
+
+
+def nothing_protected(basis: Basis) -> tuple[Refusal, ...]:
+    """Refuse while something that would be deleted is protected against that."""
+    found = list(_protected(basis))
+    if not found:
+        return ()
+    return (
+        Refusal(
+            code="delete.protected",
+            saw=f"Protected against deletion at Hetzner: {', '.join(found)}.",
+            why="Somebody said that it must not be deleted, and --force does not lift that. This run deleted nothing, "
+            "since half a cluster is of no use to anybody.",
+            you_can="Keep the cluster; or lift the protection in the Hetzner console (or with "
+            f"`{_disable_protection(found[0])}`) and run `delete` again.",
+        ),
+    )
+
+
+def _protected(basis: Basis) -> Iterator[str]:
+    """Name what is protected, as `kind name (id)`."""
+    for server in lookup.owned_servers(basis.spec.name, basis.view):
+        if server.protected:
+            yield f"server {server.name} (id {server.id})"
+    network, balancer = lookup.deletable_network(basis.spec, basis.view), _balancer(basis)
+    if network is not None and network.protected:
+        yield f"network {network.name} (id {network.id})"
+    if balancer is not None and balancer.protected:
+        yield f"load balancer {balancer.name} (id {balancer.id})"
+
+
+def _disable_protection(found: str) -> str:
+    """Return hcloud's command for a protected resource; of a server both protections go together."""
+    kind, _, name = found.rpartition(" (")[0].rpartition(" ")
+    return f"hcloud {kind.replace(' ', '-')} disable-protection {name} delete{' rebuild' if kind == 'server' else ''}"
+
+
+def nothing_used_by_others(basis: Basis) -> tuple[Refusal, ...]:
+    """Refuse while a server that stays uses something that would be deleted, and name that server."""
+    found = [used for used in _uses(basis) if used]
+    if not found:
+        return ()
+    return (
+        Refusal(
+            code="delete.in-use",
+            saw=f"Servers without the label {naming.LABEL_CLUSTER}={basis.spec.name}, which therefore stay, use what "
+            f"would be deleted: {'; '.join(found)}.",
+            why="Hetzner deletes no firewall or placement group that is in use, and to take a firewall off somebody's "
+            "server would open that server to the internet. This run deleted nothing; --force does not change that.",
+            you_can="Give such a server a firewall of its own, take it off what is named above (for a placement group "
+            "it has to be off), and run `delete` again.",
+        ),
+    )
+
+
+def _uses(basis: Basis) -> Iterator[str]:
+    firewall, balancer = lookup.firewall(basis.spec, basis.view), _balancer(basis)
+    if firewall is not None and lookup.is_owned(basis.spec.name, firewall.labels):
+        yield _used(basis, f"firewall {firewall.name} is on", firewall.servers)
+    if balancer is not None:
+        yield _used(basis, f"load balancer {balancer.name} sends to", balancer.servers)
+    for group in lookup.deletable_groups(basis.spec, basis.view):
+        yield _used(basis, f"placement group {group.name} holds", group.servers)
+
+
+def _used(basis: Basis, use: str, servers: Collection[int]) -> str:
+    """Return a sentence about the servers of others, empty where there are none."""
+    goes = {server.id for server in lookup.owned_servers(basis.spec.name, basis.view)}
+    names = {server.id: server.name for server in basis.view.servers}
+    stays = [f"{names[number]} (id {number})" for number in sorted(servers) if number in names and number not in goes]
+    return f"{use} {', '.join(stays)}" if stays else ""
+
+
+def _balancer(basis: Basis) -> LoadBalancer | None:
+    return lookup.deletable_load_balancer(basis.spec, basis.view)

@@ -1,0 +1,298 @@
+"""A cluster whose data lies in an external database: masters hold none of it, so each may go, and all of them at once.
+
+docs/facts/recovery.md#external-database: no steps about members, quorum, snapshots; the token is all that opens
+the database, so it is never a new one; a database that does not answer stops everything.
+"""
+
+from __future__ import annotations
+
+from hetzner_k3s.decide.lifecycle.external_database_access import is_out, tokens_at_hand
+from hetzner_k3s.decide.lifecycle.external_database_predictions import with_serving_master
+from hetzner_k3s.decide.lifecycle.join import marked
+from hetzner_k3s.decide.prune.permission import anothers_node, not_yet_members
+from hetzner_k3s.decide.prune.retire import emptying, node_of_nobody
+from hetzner_k3s.decide.repair import power
+from hetzner_k3s.decide.view import held_tokens
+from hetzner_k3s.decide.view.consent_mismatch import unfit
+from hetzner_k3s.decide.view.context import Basis, Opinion
+from hetzner_k3s.decide.view.control_plane import MasterView, Stage, labelled_member
+from hetzner_k3s.model import naming
+from hetzner_k3s.model.cloud import Server, ServerStatus
+from hetzner_k3s.model.identity import Phase
+from hetzner_k3s.model.plan import PlannedStep, Reason, Refusal, Scope, Way
+from hetzner_k3s.model.spec import ClusterSpec
+from hetzner_k3s.model.state import ClusterState
+from hetzner_k3s.model.steps import DeleteServer, PowerOn, StartMaster, StartOnDatabase, Step, UnmarkMember
+
+_JOINERS = frozenset({Stage.READY, Stage.JOINING, Stage.EMPTIED})
+_OTHER_TOKEN = "encrypted with different token"
+_UNREACHABLE = ("kine", "storage endpoint", "leaderelection lost", "dial tcp", "connection refused")
+"""What k3s says when its external datastore does not answer: kine's own start, and leases that cannot be renewed."""
+
+
+# --- gates of every cluster -----------------------------------------------------------------------------------------
+
+
+def datastore_agrees(basis: Basis) -> tuple[Refusal, ...]:
+    """Refuse where the file says that the data lies elsewhere than the birth record, or a master, says.
+
+    A database that its owner moved is no other one, when a master that serves the recorded cluster runs on it already.
+    """
+    wanted, record = basis.spec.database.digits if basis.spec.database else None, basis.plane.record
+    elsewhere = [f"{m.name} runs on {_place(its)}" for m, its in _told(basis) if its != wanted]
+    if record.phase is Phase.BORN and record.database != wanted and not _serves_on(basis, wanted):
+        elsewhere.insert(0, f"the birth record names {_place(record.database)}")
+    return (_elsewhere(wanted, elsewhere),) if elsewhere else ()
+
+
+def _serves_on(basis: Basis, wanted: str | None) -> bool:
+    seed = basis.plane.seed.facts if basis.plane.seed else None
+    return wanted is not None and seed is not None and seed.disk.config_database == wanted
+
+
+def _told(basis: Basis) -> list[tuple[MasterView, str | None]]:
+    """Give the masters that hold anything of a cluster, and which database they were started on; None: their etcd."""
+    seen = [(m, m.facts) for m in basis.plane.all_masters if m.facts is not None]
+    return [(m, f.disk.config_database if f.on_database else None) for m, f in seen if _holds_something(m)]
+
+
+def _holds_something(master: MasterView) -> bool:
+    return master.facts is not None and master.facts.disk.config_present and not master.facts.disk.empty
+
+
+def _place(digits: str | None) -> str:
+    return "an etcd on the masters" if digits is None else f"the external database {digits[:8]}"
+
+
+def _elsewhere(wanted: str | None, elsewhere: list[str]) -> Refusal:
+    return Refusal(
+        code="datastore.changed",
+        saw=f"The file names {_place(wanted)} as the place of the cluster's data, but {', and '.join(elsewhere)}.",
+        why="The data does not move by itself: a master that is made from this file would begin another cluster there.",
+        you_can="Put datastore.mode and datastore.external_datastore_endpoint back to what the cluster was made with, "
+        "and run `create` again. If a database itself has moved, give its new address to the masters first: in "
+        "/etc/rancher/k3s/config.yaml of one after the other, each with a restart of k3s.",
+    )
+
+
+# --- gates of a cluster in a database -------------------------------------------------------------------------------
+
+
+def database_serves(basis: Basis) -> tuple[Refusal, ...]:
+    """Refuse where no master can use the database, or none is left and nobody holds the token that opens it."""
+    if basis.plane.seed is not None or power.awaited(basis):
+        return ()
+    told = [(m, m.facts) for m in basis.plane.all_masters if m.facts is not None and m.name not in _started(basis)]
+    words = [(master, _words(facts.supervisor.complaint)) for master, facts in told]
+    sealed = [master for master, said in words if _OTHER_TOKEN in said and not _better_token(basis, master)]
+    if sealed:
+        return (_sealed(basis, sealed[0]),)
+    silenced = [(master, said) for master, said in words if any(word in said for word in _UNREACHABLE)]
+    if silenced:
+        return (_unreachable(basis, *silenced[0]),)
+    if basis.plane.record.phase is not Phase.BORN:
+        return ()
+    doubtful = [m for m in basis.plane.all_masters if m.name not in _started(basis) and not is_out(m)]
+    if doubtful:
+        return (_none_serves(basis, doubtful),)
+    return () if tokens_at_hand(basis) or _started(basis) else (_no_token(basis),)
+
+
+def agent_token_found(basis: Basis) -> tuple[Refusal, ...]:
+    """Refuse to start the first master again without the agents' token where the cluster has one."""
+    tokens = tokens_at_hand(basis) if basis.plane.record.phase is Phase.BORN and basis.plane.seed is None else []
+    if not tokens or _started(basis) or not held_tokens.agent_token_is_missing(basis, tokens[0][0]):
+        return ()
+    return (held_tokens.missing_agent_token(basis),)
+
+
+def _better_token(basis: Basis, master: MasterView) -> bool:
+    """Tell whether another token has come up than the one that a master of a born cluster tried."""
+    tokens = tokens_at_hand(basis) if basis.plane.record.phase is Phase.BORN else []
+    return bool(tokens) and master.facts is not None and tokens[0][0] != master.facts.disk.config_token_hash
+
+
+def _started(basis: Basis) -> frozenset[str]:
+    """Name the masters that are being started: what their hosts told is older than that."""
+    return basis.joining | {target for verb, target in basis.in_flight if verb == "InitControlPlane"}
+
+
+def _words(complaint: str) -> str:
+    """Give k3s' last words without what surrounds them in its journal."""
+    said = complaint.partition("msg=")[2] or complaint
+    return said.strip("\"'. ").removeprefix("Error: ").replace("::", ":")
+
+
+def _recorded(basis: Basis) -> str:
+    record = basis.plane.record
+    return (
+        f"The birth record says that '{basis.spec.name}' was born (CA {(record.ca or '-')[:8]}, UID "
+        f"{(record.uid or '-')[:8]}) in an external database; "
+    )
+
+
+def _unreachable(basis: Basis, master: MasterView, said: str) -> Refusal:
+    return Refusal(
+        code="datastore.unreachable",
+        saw=f"No master of '{basis.spec.name}' can use the external database. The last words of k3s on {master.name}: "
+        f"{said}.",
+        why="All of the cluster's data lies there, and no master can do anything without it. Nothing was created, "
+        "stopped or removed.",
+        you_can="Bring the database back, and let the masters reach it (its firewall, the user and password of "
+        "datastore.external_datastore_endpoint); k3s goes on by itself then. Then run `create` again.",
+        passing=True,
+    )
+
+
+def _sealed(basis: Basis, master: MasterView) -> Refusal:
+    held = (master.facts.disk.config_token_hash if master.facts else None) or "not told"
+    born = basis.plane.record.phase is Phase.BORN
+    return Refusal(
+        code="datastore.other-token",
+        saw=f"k3s on {master.name} cannot open the external database: it is sealed with another token than the one "
+        f"that {master.name} was given (hash {held}).",
+        why="The database holds a cluster already, and only that cluster's token opens it; nothing was written there.",
+        you_can="Give the token of that cluster in the environment variable HETZNER_K3S_TOKEN, and run `create` again."
+        if born
+        else "Name an empty database in datastore.external_datastore_endpoint, delete this server at Hetzner, and run "
+        "`create` again.",
+        ways=() if born else (Way(deletes=frozenset({master.name})),),
+    )
+
+
+def _none_serves(basis: Basis, doubtful: list[MasterView]) -> Refusal:
+    seen = "; ".join(f"{m.name}: {m.stage.value}{f' ({m.detail})' if m.detail else ''}" for m in doubtful)
+    return Refusal(
+        code="masters.none-serves",
+        saw=f"{_recorded(basis)}no master answers for it: {seen}.",
+        why="What does not answer may serve the cluster all the same; nothing was created, stopped or removed.",
+        you_can="Restore SSH access to the masters and look at `journalctl -u k3s` there. The data is in the database: "
+        "a master that is lost can be deleted at Hetzner, and `create` makes another one.",
+        ways=(Way(deletes=frozenset(m.name for m in doubtful)),),
+        passing=any(m.stage in {Stage.SILENT, Stage.SICK} for m in doubtful),
+    )
+
+
+def _no_token(basis: Basis) -> Refusal:
+    ca = (basis.plane.record.ca or "-")[:8]
+    return Refusal(
+        code="datastore.token-unknown",
+        saw=f"{_recorded(basis)}all its masters are gone, and neither a worker nor this machine holds its token: the "
+        f"one that begins with K10{ca}.",
+        why="The database is sealed with that token, and k3s opens it with no other one.",
+        you_can="Give the whole token in the environment variable HETZNER_K3S_TOKEN (a bundle of `hetzner-k3s backup` "
+        "holds it), and run `create` again.",
+    )
+
+
+def consents_fit_a_database(basis: Basis) -> tuple[Refusal, ...]:
+    """Refuse the consents that are about etcd, or about data on masters: here there is neither."""
+    given = basis.intent.consents
+    told = (
+        ("--reset-quorum-from", given.reset_quorum_from, "The masters have no etcd, so there is no quorum to reset."),
+        ("--restore", given.restore, "The masters have no etcd, so there is no snapshot of it to restore."),
+        ("--keep", given.keep, "All masters serve one database, so there are no two sides to choose from."),
+        ("--new-cluster-over", given.new_cluster_over, "The old cluster's data lies in the database, and stays there."),
+    )
+    return tuple(unfit(f"{flag} {value}", f"{_OUTSIDE} {saw}", _LEAVE_IT) for flag, value, saw in told if value)
+
+
+_OUTSIDE = "The cluster's data lies in an external database."
+_LEAVE_IT = (
+    "Run `create` without it. What is done about the data itself (a backup, a new and empty database) is done in the "
+    "database."
+)
+
+
+# --- moves ----------------------------------------------------------------------------------------------------------
+
+
+def start_masters(basis: Basis) -> Opinion | None:
+    """Start whatever is ready on the database, and record what serves; where none does, one goes before the others."""
+    if basis.plane.record.phase is not Phase.BORN:
+        return None
+    ready = [(m, m.server) for m in basis.plane.masters if m.server and m.stage in _JOINERS]
+    if basis.plane.seed is not None:
+        starts = tuple(_start(m, server, via=basis.plane.seed_server.id) for m, server in ready)
+        steps = marked(basis) + starts
+        return Opinion(steps) if steps else None
+    first = min(ready, key=lambda r: (r[0].stage is not Stage.JOINING, r[0].spec.index), default=None)
+    tokens = tokens_at_hand(basis)
+    if first is None or not tokens:
+        return None
+    return Opinion((_start(*first, found=tokens[0], agent=held_tokens.agent_token(basis, tokens[0][0])),))
+
+
+def _start(
+    master: MasterView,
+    server: Server,
+    *,
+    via: int | None = None,
+    found: tuple[str | None, held_tokens.Holder] = (None, None),
+    agent: tuple[str, held_tokens.Holder] | None = None,
+) -> PlannedStep:
+    (token_hash, token_from), (agent_hash, agent_from) = found, agent or (None, None)
+    step = StartOnDatabase(
+        target=master.name,
+        server_id=server.id,
+        via=via,
+        token_hash=token_hash,
+        token_from=token_from,
+        agent_hash=agent_hash,
+        agent_from=agent_from,
+    )
+    because = "the data lies in the external database, and its host is ready to serve it"
+    reason = Reason.MISSING if master.stage is Stage.READY else Reason.UNFINISHED
+    return PlannedStep(step=step, scope=Scope.CONTROL_PLANE, reason=reason, because=because)
+
+
+_BEYOND = "it is beyond the file, and holds none of the data"
+
+
+def let_masters_go(basis: Basis) -> Opinion | None:
+    """Let one master beyond the file go a step further: off the load balancer, drained, its server, then its Node."""
+    if not basis.intent.consents.prune or basis.plane.seed is None or basis.plane.kube is None:
+        return None
+    if not_yet_members(basis):
+        return None
+    for master in sorted(basis.plane.surplus, key=lambda m: -m.spec.index):
+        step = _next(basis, master)
+        if step is not None:
+            return Opinion((step,))
+    return None
+
+
+def _next(basis: Basis, master: MasterView) -> PlannedStep | None:
+    node, server = basis.node(master.name), master.server
+    if server is None:
+        return node_of_nobody(basis, node) if node is not None else None
+    if server.status is ServerStatus.DELETING or anothers_node(basis, server) is not None:
+        return None
+    if labelled_member(server):
+        return _gone(UnmarkMember(target=master.name, server_id=server.id))
+    emptied = emptying(basis, node, Scope.CONTROL_PLANE)
+    return emptied or _gone(DeleteServer(target=master.name, server_id=server.id))
+
+
+def _gone(step: Step) -> PlannedStep:
+    return PlannedStep(step=step, scope=Scope.CONTROL_PLANE, reason=Reason.SHRINK, because=_BEYOND, consent="--prune")
+
+
+def predict(spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
+    """Say what the world looks like when a master was started on the database, or came back to it."""
+    if spec.database is None:
+        return state
+    match step:
+        case StartOnDatabase():
+            return with_serving_master(spec, state, step.server_id)
+        case PowerOn() | StartMaster() if _is_joined_master(state, step.server_id):
+            return with_serving_master(spec, state, step.server_id)
+        case _:
+            return state
+
+
+def _is_joined_master(state: ClusterState, server_id: int) -> bool:
+    return any(
+        s.id == server_id and labelled_member(s) and s.labels.get(naming.LABEL_ROLE) == naming.ROLE_MASTER
+        for s in state.view.servers
+    )

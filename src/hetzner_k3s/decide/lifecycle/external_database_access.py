@@ -1,0 +1,38 @@
+"""When all masters of a cluster in a database are lost: who holds the token that opens it, and who is first again."""
+
+from __future__ import annotations
+
+from hetzner_k3s.decide.view import held_tokens
+from hetzner_k3s.decide.view.context import Basis
+from hetzner_k3s.decide.view.control_plane import NEVER_STARTED, MasterView, Stage
+from hetzner_k3s.model.identity import Phase
+
+
+def is_out(master: MasterView) -> bool:
+    """Tell whether nothing of a cluster can run there: no server, an empty one, or a start that was never ended."""
+    return master.stage in NEVER_STARTED | {Stage.JOINING, Stage.EMPTIED}
+
+
+def tokens_at_hand(basis: Basis) -> list[tuple[str, int | None]]:
+    """Give the hashes of the tokens that may open the database, with the server that holds one (None: this machine).
+
+    Of the servers those count whose token pins the recorded CA; of one from this machine, that is seen when it is used.
+    """
+    recorded = basis.plane.record.ca
+    found: list[tuple[str, int | None]] = []
+    for server, facts in held_tokens.on_servers(basis):
+        disk = facts.disk
+        pins = recorded is not None and (disk.config_token_ca or "").startswith(recorded)
+        if disk.config_token_hash and pins and not disk.config_token_agent:
+            found.append((disk.config_token_hash, server.id))
+    kept = [(held.server, None) for held in held_tokens.kept_here(basis)]
+    return [*((held, None) for held in basis.state.local.token_hashes), *found, *kept]
+
+
+def awaits_server(basis: Basis, name: str) -> bool:
+    """Tell whether a server may be ordered under this name although no API answers: the first that opens the data."""
+    plane = basis.plane
+    if not plane.on_database or plane.record.phase is not Phase.BORN or plane.seed is not None:
+        return False
+    first = min(plane.masters, key=lambda m: (m.server is None, m.spec.index))
+    return first.name == name and bool(tokens_at_hand(basis)) and all(is_out(m) for m in plane.all_masters)

@@ -1,0 +1,65 @@
+"""A silent Kubernetes API over a healthy etcd: waited for, then told; never a reason to replace or to reset anything.
+
+docs/facts/recovery.md#api-down. Nodes left by lost machines must be seen before anything joins or is removed.
+"""
+
+from __future__ import annotations
+
+from hetzner_k3s.decide.view.context import Basis, Opinion
+from hetzner_k3s.decide.view.control_plane import ControlPlane, labelled_member
+from hetzner_k3s.model.facts import Unknown
+from hetzner_k3s.model.identity import Phase
+from hetzner_k3s.model.plan import Refusal, Wait
+
+PATIENCE = 120.0
+"""Seconds given to an API: at a birth it comes 20 s after its etcd, after a leader's loss as long as k3s restarts."""
+
+
+def await_api(basis: Basis) -> Opinion | None:
+    """Wait for the API of a born cluster that has a healthy voter; no opinion where it was read."""
+    plane = basis.plane
+    if plane.record.phase is not Phase.BORN or plane.seed is None or plane.kube is not None:
+        return None
+    wait = Wait(
+        what="the Kubernetes API",
+        because=_AT_BIRTH if _nobody_joined_yet(plane) else "Nodes left by lost machines must be seen first",
+        deadline=PATIENCE,
+        otherwise=_silent(basis),
+    )
+    return Opinion(waits=(wait,))
+
+
+_AT_BIRTH = "the first master has just started, and its API comes some seconds after its etcd"
+
+
+def _nobody_joined_yet(plane: ControlPlane) -> bool:
+    return not any(labelled_member(master.server) for master in plane.all_masters if master.server)
+
+
+def _silent(basis: Basis) -> Refusal:
+    voters = [m for m in basis.plane.all_masters if m.facts and m.facts.serves]
+    serving = [m.name for m in voters if m.facts and m.facts.supervisor.api_answers]
+    names = ", ".join(m.name for m in voters)
+    how = f"it serves on {', '.join(serving)}, but was not read ({_why(basis)})" if serving else "on none it serves"
+    healthy, place = _WHERE[basis.plane.on_database]
+    return Refusal(
+        code="api.down",
+        saw=f"{healthy} on {names}, but the Kubernetes API could not be read: {how}.{_complaints(basis)}",
+        why=f"The data is safe in {place}; a silent API is no reason to replace a master or to reset anything.",
+        you_can="Look at `journalctl -u k3s` there; `systemctl restart k3s` on one master after the other, each when "
+        "the one before is Ready, may help. Then run `create` again.",
+    )
+
+
+_WHERE = {True: ("The external database is read", "the database"), False: ("etcd is healthy", "etcd")}
+
+
+def _why(basis: Basis) -> str:
+    readings = (reading for _, reading in sorted(basis.state.kube.items()))
+    return next((reading.why for reading in readings if isinstance(reading, Unknown)), "not asked yet")
+
+
+def _complaints(basis: Basis) -> str:
+    told = ((m.name, m.facts.supervisor.complaint) for m in basis.plane.all_masters if m.facts)
+    first = next(((name, complaint) for name, complaint in told if complaint), None)
+    return f" The last complaint of k3s on {first[0]}: {first[1].rstrip('.')}." if first else ""

@@ -1,0 +1,85 @@
+"""The copy of the cluster's tokens on this machine, for the night when all masters are lost.
+
+Workers hold the agents' token only, so beside the masters and the backups this is where the servers' one is found.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hetzner_k3s.decide.view import held_tokens
+from hetzner_k3s.decide.view.context import Basis, Opinion
+from hetzner_k3s.decide.view.control_plane import current_token
+from hetzner_k3s.model.host import HostFacts
+from hetzner_k3s.model.identity import Phase
+from hetzner_k3s.model.plan import PlannedStep, Reason, Scope
+from hetzner_k3s.model.spec import ClusterSpec
+from hetzner_k3s.model.state import ClusterState
+from hetzner_k3s.model.steps import KeepTokens, Step
+from hetzner_k3s.model.tokens import HeldTokens
+
+
+def keep_tokens(basis: Basis) -> Opinion | None:
+    """Plan to keep the tokens here, once the cluster is born and where they are not kept yet or were rotated."""
+    if basis.plane.record.phase is not Phase.BORN or is_kept(basis) is not False:
+        return None
+    step = KeepTokens(target=basis.spec.name, via=basis.plane.seed_server.id)
+    because = "beside the masters nobody here holds them, and without them no snapshot can be opened"
+    return Opinion((PlannedStep(step=step, scope=Scope.LOCAL, reason=Reason.DIFFERS, because=because),))
+
+
+def is_kept(basis: Basis) -> bool | None:
+    """Check whether this machine keeps the cluster's tokens; None while no master tells which they are."""
+    running = current(basis)
+    if running is None:
+        return None
+    kept = ((held.server, held.agent) for held in held_tokens.kept_here(basis))
+    return (running.server, running.agent) in kept
+
+
+def current(basis: Basis) -> HeldTokens | None:
+    """Return the cluster's tokens; None while no master tells which they are."""
+    seed = basis.plane.seed
+    return _running(seed.facts) if seed is not None and seed.facts is not None else None
+
+
+def _running(facts: HostFacts) -> HeldTokens | None:
+    """Return the tokens in the files of a master, if the datastore knows them."""
+    disk, current = facts.disk, current_token(facts)
+    if current is None or disk.token_hash != current:
+        return None
+    return HeldTokens(server=current, agent=disk.agent_token_hash, ca=disk.server_ca)
+
+
+def remarks(basis: Basis) -> tuple[str, ...]:
+    """Say where the servers' token lies beside the masters, if nowhere that is known, and who holds it without need."""
+    if basis.plane.record.phase is not Phase.BORN:
+        return ()
+    return tuple(said for said in (_nowhere_else(basis), _held_by_workers(basis)) if said is not None)
+
+
+def _nowhere_else(basis: Basis) -> str | None:
+    if is_kept(basis) is not False:
+        return None
+    return (
+        "this machine keeps no copy of the server token, without which no snapshot can be opened once all masters are "
+        "lost: `create` keeps one here, `backup` writes one"
+    )
+
+
+def _held_by_workers(basis: Basis) -> str | None:
+    seed = basis.plane.seed
+    if seed is None or seed.facts is None or seed.facts.disk.agent_token_hash is not None:
+        return None
+    names = [spec.name for spec in basis.spec.workers() if basis.server(spec.name) is not None]
+    who = f"{', '.join(names)} hold the server token" if names else "a worker would get the server token"
+    return f"born without an agent token: {who}, which opens the keys of the CA"
+
+
+def predict(_spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
+    """Say what this machine holds after the tokens were kept."""
+    facts = state.facts(step.via) if isinstance(step, KeepTokens) else None
+    running = _running(facts) if facts else None
+    if running is None:
+        return state
+    return replace(state, local=replace(state.local, kept=(running, *state.local.kept)))

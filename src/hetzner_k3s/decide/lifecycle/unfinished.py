@@ -1,0 +1,61 @@
+"""The last look before a run may say "up to date": exit 0 means that the cluster lives and is what the file asks for.
+
+Every other rule speaks of what it knows. Where none has a step, a wait or a refusal left and the cluster is still not
+there, something is in a state that no rule knows, and saying nothing would be the worst answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hetzner_k3s.decide.disaster import abandon
+from hetzner_k3s.decide.lifecycle.workers import WorkerView, view_worker
+from hetzner_k3s.decide.view.context import Basis
+from hetzner_k3s.decide.view.control_plane import MasterView, Stage
+from hetzner_k3s.decide.view.node_machine import whereabouts
+from hetzner_k3s.decide.view.voters import witnesses
+from hetzner_k3s.model.identity import Phase
+from hetzner_k3s.model.plan import Refusal, Way
+
+_SHOWN = 6
+"""How many servers are named: of a thousand workers the first ones tell enough."""
+
+
+def cluster_lives(basis: Basis) -> tuple[Refusal, ...]:
+    """Refuse to call a cluster up to date that was not born, or whose masters and workers have not all joined.
+
+    What is told as degraded is left out: a voter that only we cannot look at, workers of a cluster that was given up.
+    """
+    unborn = [] if basis.plane.record.phase is Phase.BORN else ["no birth of this cluster is recorded as done"]
+    views: list[MasterView | WorkerView] = [*_masters(basis), *_workers(basis)]
+    missing = [view for view in views if view.stage is not Stage.MEMBER]
+    in_the_way = [view for view in missing if view.stage is not Stage.READY] or missing
+    seen = [*unborn, *map(_stands, in_the_way)]
+    return (_unfinished(seen, [view.name for view in in_the_way]),) if seen else ()
+
+
+def _masters(basis: Basis) -> Iterator[MasterView]:
+    return (master for master in basis.plane.masters if not witnesses(basis, master))
+
+
+def _workers(basis: Basis) -> Iterator[WorkerView]:
+    workers = (view_worker(basis, spec) for spec in basis.spec.workers())
+    return (worker for worker in workers if not abandon.left_over(basis, worker.facts))
+
+
+def _stands(view: MasterView | WorkerView) -> str:
+    where = f" ({whereabouts(view.server)})" if view.server is not None else ""
+    return f"{view.name}{where} is {view.stage.value}{f': {view.detail}' if view.detail else ''}"
+
+
+def _unfinished(seen: list[str], names: list[str]) -> Refusal:
+    more = f"; and {len(seen) - _SHOWN} more" if len(seen) > _SHOWN else ""
+    return Refusal(
+        code="cluster.unfinished",
+        saw=f"The cluster is not what the file asks for: {'; '.join(seen[:_SHOWN])}{more}.",
+        why="No rule of this tool knows what to do about that, and saying that all is well would be wrong.",
+        you_can="Look at those hosts (`journalctl -u k3s`, on a worker `-u k3s-agent`) and run `create` again. If a "
+        "server that never joined stays like that, delete it at Hetzner: `create` makes it anew.",
+        ways=(Way(deletes=frozenset(names)),),
+        passing=True,
+    )

@@ -1,0 +1,206 @@
+"""Workers: each a scope of its own, a pure function of that worker and of what the control plane offers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hetzner_k3s.decide.disaster import abandon
+from hetzner_k3s.decide.identity import ca_pins
+from hetzner_k3s.decide.lifecycle.join import api_url
+from hetzner_k3s.decide.lifecycle.provision import prepare
+from hetzner_k3s.decide.repair import reconnect
+from hetzner_k3s.decide.repair.power import powering, rest
+from hetzner_k3s.decide.repair.silence import attaching, cure_of_silence
+from hetzner_k3s.decide.repair.stale_nodes import stale_node
+from hetzner_k3s.decide.view import predictions
+from hetzner_k3s.decide.view.context import Basis, Opinion
+from hetzner_k3s.decide.view.control_plane import NEVER_STARTED, TROUBLED, Stage, contact_stage
+from hetzner_k3s.decide.view.node_machine import NamedServer, whereabouts
+from hetzner_k3s.model.cloud import Server
+from hetzner_k3s.model.contact import private_ip
+from hetzner_k3s.model.host import HostFacts
+from hetzner_k3s.model.identity import Phase
+from hetzner_k3s.model.kube import KubeNode
+from hetzner_k3s.model.plan import PlannedStep, Reason, Refusal, Scope, Way
+from hetzner_k3s.model.spec import ClusterSpec, WorkerSpec
+from hetzner_k3s.model.state import ClusterState
+from hetzner_k3s.model.steps import JoinWorker, Step
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerView(NamedServer):
+    """A wanted worker and how far it has come; server and Node share its name."""
+
+    spec: WorkerSpec
+    node: KubeNode | None
+    stage: Stage
+    detail: str
+
+
+def view_worker(basis: Basis, spec: WorkerSpec) -> WorkerView:
+    """Say how far a worker has come."""
+    server, node = basis.server(spec.name), basis.node(spec.name)
+    if server is None:
+        return WorkerView(name=spec.name, spec=spec, server=None, facts=None, node=node, stage=Stage.ABSENT, detail="")
+    registered = node is not None and node.machine == server.id
+    stage, detail = contact_stage(server, basis.state, committed=registered)
+    facts = basis.state.facts(server.id)
+    if facts is not None and stage is Stage.BARE:
+        recorded = node is not None and node.server_id == server.id
+        stage, detail = _agent_stage(facts, node if recorded else None)
+    return WorkerView(name=spec.name, spec=spec, server=server, facts=facts, node=node, stage=stage, detail=detail)
+
+
+def _agent_stage(facts: HostFacts, node: KubeNode | None) -> tuple[Stage, str]:
+    if node is not None:
+        return (Stage.MEMBER, "") if node.ready else (Stage.SICK, "its Node is NotReady")
+    if not (facts.boot_finished and facts.k3s_version and facts.agent_unit.installed):
+        return Stage.BARE, ""
+    if facts.disk.agent_ca is None and facts.agent_unit.active in {"inactive", "failed"}:
+        return Stage.READY, ""
+    return Stage.JOINING, ""
+
+
+def workers_explained(basis: Basis) -> tuple[Refusal, ...]:
+    """Refuse while a worker is in a state that only its owner can judge.
+
+    Masters come first: a worker may be NotReady because the one API server that it knows is lost, and only the repair
+    that this would stop brings it back.
+    """
+    if basis.plane.record.phase is not Phase.BORN or _masters_are_under_way(basis):
+        return ()
+    views = [view_worker(basis, spec) for spec in basis.spec.workers()]
+    return tuple(
+        _troubled(basis, v, v.server)
+        for v in views
+        if v.server is not None and v.stage in _CODE and not _explained(basis, v.server, v.facts)
+    )
+
+
+def _explained(basis: Basis, server: Server, facts: HostFacts | None) -> bool:
+    if facts is None:
+        return False
+    waits_for_pin = ca_pins.waits(basis, server, facts) and ca_pins.is_due(basis, server, facts)
+    return waits_for_pin or reconnect.is_lost(basis, facts) or abandon.left_over(basis, facts)
+
+
+_UNDER_WAY = NEVER_STARTED | {Stage.JOINING, Stage.UNMARKED, Stage.LOCKED_OUT}
+
+
+def _masters_are_under_way(basis: Basis) -> bool:
+    """Tell whether the control plane is being repaired or completed, with nothing that stops it."""
+    stages = {master.stage for master in basis.plane.masters}
+    return basis.plane.seed is not None and bool(stages & _UNDER_WAY) and not stages & TROUBLED
+
+
+_CODE = {
+    Stage.SILENT: "worker.unreachable",
+    Stage.KEY_CHANGED: "worker.key-changed",
+    Stage.DENIED: "worker.denied",
+    Stage.REBUILT: "worker.rebuilt",
+    Stage.SICK: "worker.not-ready",
+}
+
+_ADVICE = {
+    Stage.KEY_CHANGED: "Look through Hetzner's console which machine it is, and give it its old host key back.",
+    Stage.DENIED: "Let the key of networking.ssh in again (authorized_keys of root).",
+    Stage.REBUILT: "If it is to stay as it is, rename it and delete its Node (`kubectl delete node {}`).",
+    Stage.SICK: "Look at it: `journalctl -u k3s-agent` on its host.",
+}
+
+
+_MADE_ANEW = "Or delete the server at Hetzner and run `create` again to have it made anew."
+
+
+def _troubled(basis: Basis, worker: WorkerView, server: Server) -> Refusal:
+    known, cure = _known(basis, worker, server)
+    advice = _ADVICE.get(worker.stage, "").format(worker.name)
+    return Refusal(
+        code=_CODE[worker.stage],
+        saw=f"Worker {worker.name} ({whereabouts(server)}) {_clause(worker.stage)}: {worker.detail}.{known}",
+        why="The server exists and may run workloads or hold local volumes; it is neither replaced nor restarted.",
+        you_can=f"{cure}{advice}".rstrip(),
+        ways=(Way(text=_MADE_ANEW, deletes=frozenset({worker.name})),),
+        passing=worker.stage is Stage.SICK and worker.facts is not None and worker.facts.agent_unit.runs,
+    )
+
+
+def _known(basis: Basis, worker: WorkerView, server: Server) -> tuple[str, str]:
+    """Return what is known beside of a worker that is silent, or without the address of its Node, and the cure."""
+    if worker.stage is Stage.SILENT:
+        return cure_of_silence(basis, server)
+    address = worker.node.internal_ip if worker.node else None
+    if worker.stage is not Stage.SICK or not address or private_ip(server, basis.plane.network_id) is not None:
+        return "", ""
+    return f" It has no address in the cluster's network; its Node has {address}.", attaching(basis, server, address)
+
+
+def _clause(stage: Stage) -> str:
+    return stage.value if stage in {Stage.KEY_CHANGED, Stage.DENIED} else f"is {stage.value}"
+
+
+def bring_up_workers(basis: Basis) -> Opinion | None:
+    """Plan each worker by itself."""
+    views = [view_worker(basis, spec) for spec in basis.spec.workers()]
+    changing = (v.server for v in views if v.server is not None and v.stage is Stage.CHANGING)
+    return Opinion(tuple(step for v in views for step in _next(basis, v)), tuple(map(rest, changing)))
+
+
+def _next(basis: Basis, worker: WorkerView) -> tuple[PlannedStep, ...]:
+    if abandon.left_over(basis, worker.facts):
+        return ()
+    if worker.stage is Stage.CHANGING:
+        return ()
+    if worker.server is not None and worker.stage is Stage.OFF:
+        via = basis.plane.seed.server if basis.plane.seed else None
+        return (powering(worker.server, Scope.WORKER, via, joined=True),)
+    because = "the file asks for it" if worker.node is None else "its server is gone: no listing and no id shows it"
+    # A new worker must not take the address that the dead member's successor will get.
+    held_back = worker.server is None and basis.replacing
+    steps = () if held_back else prepare(basis, worker.spec, worker.server, worker.stage, because)
+    if basis.plane.seed is None or basis.plane.kube is None or basis.plane.record.phase is not Phase.BORN:
+        return steps
+    stale = stale_node(basis, worker) if _has_anothers_node(worker) else None
+    if stale is not None:
+        return (*steps, stale)
+    lost = worker.facts is not None and reconnect.is_lost(basis, worker.facts)
+    if worker.server is not None and worker.stage in {Stage.READY, Stage.JOINING} and not lost:
+        return (*steps, _join(basis, worker, worker.server))
+    return steps
+
+
+def _has_anothers_node(worker: WorkerView) -> bool:
+    """Tell whether a Node of the worker's name is, or may be, of an earlier machine.
+
+    An agent that was started beside its predecessor's Node is refused until that is gone
+    (docs/facts/k3s.md#node-password).
+    """
+    if worker.stage in NEVER_STARTED:
+        return True
+    machine = worker.node.machine if worker.node else None
+    return worker.stage is Stage.JOINING and machine is not None
+
+
+def _join(basis: Basis, worker: WorkerView, server: Server) -> PlannedStep:
+    return PlannedStep(
+        step=JoinWorker(
+            target=worker.name,
+            server_id=server.id,
+            via=basis.plane.seed_server.id,
+            server_url=api_url(basis, basis.plane.seed_server),
+        ),
+        scope=Scope.WORKER,
+        reason=Reason.UNFINISHED if worker.stage is Stage.JOINING else Reason.MISSING,
+        because=f"its host is empty, and the API of {basis.plane.seed_server.name} answers",
+    )
+
+
+def predict(spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
+    """Say what the world looks like after a worker joined."""
+    return predict_together(spec, state, (step,)) if isinstance(step, JoinWorker) else state
+
+
+def predict_together(_spec: ClusterSpec, state: ClusterState, steps: Sequence[Step]) -> ClusterState:
+    """Say what the world looks like after many workers joined."""
+    return predictions.with_workers(state, [step.server_id for step in steps if isinstance(step, JoinWorker)])

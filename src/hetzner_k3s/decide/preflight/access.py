@@ -1,0 +1,76 @@
+"""Steps that can shut the operator out: a firewall that lets SSH in from elsewhere only, or on another port."""
+
+from __future__ import annotations
+
+from hetzner_k3s.decide.desired import firewall
+from hetzner_k3s.decide.lifecycle import infra
+from hetzner_k3s.decide.view.context import Basis
+from hetzner_k3s.model import access, lookup
+from hetzner_k3s.model.cloud import Firewall
+from hetzner_k3s.model.facts import Known
+from hetzner_k3s.model.plan import Refusal
+from hetzner_k3s.model.state import ClusterState
+from hetzner_k3s.model.steps import EnsureFirewall
+
+FLAG = "--skip-current-ip-validation"
+
+
+def own_addresses(state: ClusterState) -> tuple[str, ...]:
+    """Return the addresses we come from: as hosts see us, or as this machine knows where none answers."""
+    seen = {reading.value.seen_from or "" for reading in state.hosts.values() if isinstance(reading, Known)}
+    own = state.local.public_address or ""
+    return tuple(sorted(filter(access.is_address, seen))) or ((own,) if access.is_address(own) else ())
+
+
+def operator_stays_in(basis: Basis) -> tuple[Refusal, ...]:
+    """Refuse to change the firewall so that our own SSH no longer passes; servers behind their private address do not
+    depend on it.
+    """
+    step = next((s for s in infra.firewall_steps(basis) if isinstance(s, EnsureFirewall)), None)
+    if step is None or basis.intent.consents.skip_address_check or basis.spec.ssh.use_private_ip:
+        return ()
+    existing = lookup.firewall(basis.spec, basis.view)
+    if existing is not None and _closes_the_port_in_use(basis, existing):
+        return (_port_changed(basis, existing),)
+    own, port = own_addresses(basis.state), basis.spec.ssh.port
+    shut_out = [address for address in own if not access.admits(step.rules, port, address)]
+    if own:
+        return (_shut_out(basis, f"this machine is seen as {', '.join(shut_out)}"),) if shut_out else ()
+    networks = access.sources(firewall.from_outside(basis.spec, step.rules), port)
+    if all(map(access.never_from_outside, networks)):
+        return (_shut_out(basis, "these are private addresses, and servers are reached at their public ones"),)
+    return ()
+
+
+def _closes_the_port_in_use(basis: Basis, existing: Firewall) -> bool:
+    """Check whether the port of the file is one that the firewall was never opened for, and on which nobody answers."""
+    answers = any(isinstance(reading, Known) for reading in basis.state.hosts.values())
+    opened = access.sources(firewall.from_outside(basis.spec, existing.rules), basis.spec.ssh.port)
+    return bool(lookup.owned_servers(basis.spec.name, basis.view)) and not answers and not opened
+
+
+def _port_changed(basis: Basis, existing: Firewall) -> Refusal:
+    wanted = {rule.port for rule in firewall.firewall_rules(basis.spec)}
+    before = sorted({r.port for r in existing.rules if r.protocol == "tcp" and r.port and r.port not in wanted})
+    port = basis.spec.ssh.port
+    old = f"port {', '.join(before)}" if before else "another port"
+    return Refusal(
+        code="ssh.port-changed",
+        saw=f"The file says that SSH listens on port {port}. The firewall {existing.name} was made for {old}, and no "
+        f"server answers on {port}.",
+        why=f"A server gets its SSH port when it is made. Opening {port} would close {old}, where the servers listen.",
+        you_can=f"Write the old port into networking.ssh.port. If you changed sshd on every server yourself, run the "
+        f"command with {FLAG}.",
+    )
+
+
+def _shut_out(basis: Basis, because: str) -> Refusal:
+    allowed = ", ".join(basis.spec.firewall.ssh_networks)
+    return Refusal(
+        code="firewall.shuts-out",
+        saw=f"The file lets SSH in only from {allowed or 'nowhere'}; {because}.",
+        why="With these rules the firewall would shut this machine out of every server, and nothing could be done "
+        "about them from here any more.",
+        you_can="Add the address you come from to networking.allowed_networks.ssh. If you will come from an allowed "
+        f"address, run the command with {FLAG}.",
+    )

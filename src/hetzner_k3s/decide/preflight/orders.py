@@ -1,0 +1,229 @@
+"""Can the orders of the file be filled? Compared with the catalogues and the project, before anything is bought.
+
+Where nothing exists yet, an order that cannot be filled is refused: nothing is lost by correcting the file first.
+Beside a cluster that lives it is told only: its repair must not wait for what is wrong in one pool (law 12).
+What is out of stock this hour is told in both cases, because it may be there in the next.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from hetzner_k3s.decide.view.context import Basis
+from hetzner_k3s.model import lookup
+from hetzner_k3s.model.assortment import Assortment, Offer, ServerType
+from hetzner_k3s.model.dates import date_of
+from hetzner_k3s.model.facts import Known, Unknown
+from hetzner_k3s.model.plan import Refusal
+from hetzner_k3s.model.settings import Diagnostic, KeyPath
+from hetzner_k3s.model.spec import ClusterSpec, MasterSpec, WorkerSpec
+from hetzner_k3s.model.wording import listed
+
+NETWORK_TAKES: Final = 100
+"""Servers and load balancers that one network takes (docs/facts/hetzner-api.md#networks)."""
+PROJECT_TAKES_GROUPS: Final = 50
+"""Placement groups of one project; of its other limits the API tells nothing (docs/facts/hetzner-api.md#limits)."""
+_NAMED: Final = 3
+_RELEASE: Final[KeyPath] = ("k3s_version",)
+
+_Problem = tuple[KeyPath, str, Sequence[str]]
+"""A setting, why what it asks for cannot be had, and the servers that are ordered with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """What is ordered, and which settings of the file say so."""
+
+    instance_type: str
+    location: str
+    image: str
+    type_setting: KeyPath
+    location_setting: KeyPath
+    image_setting: KeyPath
+
+
+def orders_can_be_filled(basis: Basis) -> tuple[Refusal, ...]:
+    """Refuse to begin a cluster with servers that Hetzner does not sell, or that the project has no room for."""
+    if _something_exists(basis):
+        return ()
+    settings = tuple(sorted(_impossible(basis), key=lambda setting: setting.position))
+    if not settings:
+        return ()
+    return (
+        Refusal(
+            code="order.impossible",
+            saw=f"What the file asks for cannot be had: {', '.join(dict.fromkeys(s.key for s in settings))}.",
+            why="Nothing exists yet, and nothing was bought: the servers that could be had would wait for the others.",
+            you_can="Correct instance_type, image, locations, instance_count or k3s_version in the file, then run "
+            "`create` again.",
+            settings=settings,
+        ),
+    )
+
+
+def orders_told(basis: Basis) -> tuple[str, ...]:
+    """Note what cannot be bought beside a living cluster, what is out of stock now, and what was not compared."""
+    unread = []
+    if isinstance(sold := basis.state.assortment, Unknown):
+        unread.append(f"server types, images and locations were not compared with Hetzner's catalogue: {sold.why}")
+    if isinstance(releases := basis.state.releases, Unknown):
+        unread.append(f"whether there is a k3s {basis.spec.k3s_version} was not looked up: {releases.why}")
+    lasting = _impossible(basis) if _something_exists(basis) else {}
+    told = (f"{setting} ({listed(names, _NAMED)})" if names else str(setting) for setting, names in lasting.items())
+    return (*unread, *told, *_out_of_stock(basis))
+
+
+def _impossible(basis: Basis) -> dict[Diagnostic, list[str]]:
+    """Return the settings that cannot be had whatever is in stock, each with the servers that wait for it."""
+    found: dict[Diagnostic, list[str]] = {}
+    for setting, why, names in (*_not_sold(basis), *_no_room(basis), *_not_released(basis)):
+        found.setdefault(basis.spec.places.diagnose(setting, why), []).extend(names)
+    return found
+
+
+def _something_exists(basis: Basis) -> bool:
+    """Check whether servers of this cluster are there, or may be."""
+    known = isinstance(basis.state.cloud, Known)
+    return not known or basis.plane.record.phase is not None or bool(lookup.owned_servers(basis.spec.name, basis.view))
+
+
+def _orders(basis: Basis) -> dict[_Order, list[str]]:
+    """Return the servers that have to be bought, by what is ordered."""
+    orders: dict[_Order, list[str]] = {}
+    for pool, server in _pooled(basis.spec):
+        if basis.server(server.name) is None:
+            orders.setdefault(_order_of(basis.spec, server, pool), []).append(server.name)
+    return orders
+
+
+def _pooled(spec: ClusterSpec) -> Iterator[tuple[KeyPath, MasterSpec | WorkerSpec]]:
+    """Return every server the file wants with the setting of its pool, masters first."""
+    yield from ((("masters_pool",), master) for master in spec.masters)
+    for index, pool in enumerate(spec.pools):
+        yield from ((("worker_node_pools", index), worker) for worker in pool.workers)
+
+
+def _order_of(spec: ClusterSpec, server: MasterSpec | WorkerSpec, pool: KeyPath) -> _Order:
+    return _Order(
+        server.instance_type,
+        server.location,
+        server.image,
+        type_setting=(*pool, "instance_type"),
+        location_setting=_location_setting(spec, server, pool),
+        image_setting=spec.places.first_given((*pool, "image"), ("image",)),
+    )
+
+
+def _location_setting(spec: ClusterSpec, server: MasterSpec | WorkerSpec, pool: KeyPath) -> KeyPath:
+    """Return where a server's location stands: the masters' are a list, in which a single one is for all of them."""
+    if isinstance(server, WorkerSpec):
+        return (*pool, "location")
+    locations = (*pool, "locations")
+    return spec.places.first_given((*locations, server.index - 1), (*locations, 0), locations)
+
+
+def _not_sold(basis: Basis) -> Iterator[_Problem]:
+    if not isinstance(reading := basis.state.assortment, Known):
+        return
+    zone = None if basis.spec.network.existing_network_name else basis.spec.network.zone
+    for order, names in _orders(basis).items():
+        for setting, why in _problems(reading.value, order, zone, basis.state.observed_at):
+            yield setting, why, names
+
+
+def _problems(sold: Assortment, order: _Order, zone: str | None, now: float) -> Iterator[tuple[KeyPath, str]]:
+    """Return why Hetzner would not take an order, whatever is in stock, and the setting that says so."""
+    kind = sold.server_type(order.instance_type)
+    if kind is None:
+        like = _like(order.instance_type, [k.name for k in sold.server_types])
+        yield order.type_setting, f"there is no server type {order.instance_type}{like}"
+    location = order.location
+    if location not in sold.locations:
+        yield order.location_setting, f"there is no location {location}{_like(location, sold.locations)}"
+    elif zone is not None and sold.locations[location] != zone:
+        there = sold.locations[location]
+        yield order.location_setting, f"{location} is in network zone {there}, the private network in {zone}"
+    if kind is not None and location in sold.locations:
+        yield from _not_sold_there(kind, order, now)
+    if why := _no_image(sold, order.image, kind):
+        yield order.image_setting, why
+
+
+def _no_image(sold: Assortment, image: str, kind: ServerType | None) -> str | None:
+    architectures = sold.images.get(image, frozenset())
+    if not architectures:
+        return f"there is no image {image}"
+    if kind is not None and kind.architecture not in architectures:
+        return f"image {image} is for {', '.join(sorted(architectures))}, and {kind.name} is {kind.architecture}"
+    return None
+
+
+def _not_sold_there(kind: ServerType, order: _Order, now: float) -> Iterator[tuple[KeyPath, str]]:
+    """Point at the location where the type is sold in others, at the type where it is sold nowhere any more."""
+    offer = kind.offer(order.location)
+    if offer is not None and not _has_ended(offer, now):
+        return
+    since = f" since {offer.ends[:10]}" if offer is not None and offer.ends else ""
+    elsewhere = ", ".join(o.location for o in kind.offers if not _has_ended(o, now))
+    setting = order.location_setting if elsewhere else order.type_setting
+    yield setting, f"{kind.name} is not sold in {order.location}{since}; it is in {elsewhere or 'nowhere any more'}"
+
+
+def _has_ended(offer: Offer, now: float) -> bool:
+    """Check whether a sale is over; dates are compared as UTC, to the day, and only what is not in stock is over."""
+    today = date_of(now)
+    if offer.ends is None or offer.available or today is None:
+        return False
+    return offer.ends[:10] < today.date().isoformat()
+
+
+def _out_of_stock(basis: Basis) -> Iterator[str]:
+    if not isinstance(reading := basis.state.assortment, Known):
+        return
+    for order, names in _orders(basis).items():
+        kind = reading.value.server_type(order.instance_type)
+        offer = kind.offer(order.location) if kind is not None else None
+        if offer is not None and not offer.available and not _has_ended(offer, basis.state.observed_at):
+            where = f"{order.instance_type} as not available in {order.location}"
+            yield f"Hetzner shows {where} now ({listed(names, _NAMED)})"
+
+
+def _no_room(basis: Basis) -> Iterator[_Problem]:
+    """Return the documented limits that the orders would exceed."""
+    network = lookup.network(basis.spec, basis.view)
+    number = network.id if network is not None else None
+    attached = sum(number in s.private_ips for s in basis.view.servers)
+    attached += sum(number in b.private_ips for b in basis.view.load_balancers)
+    balancer = basis.spec.api_load_balancer and lookup.load_balancer(basis.spec, basis.view) is None
+    wanted = sum(map(len, _orders(basis).values()))
+    pools: KeyPath = ("worker_node_pools" if basis.spec.pools else "masters_pool",)
+    total = attached + wanted + balancer
+    if basis.spec.network.private and wanted and total > NETWORK_TAKES:
+        limit = f"and one network takes {NETWORK_TAKES}"
+        yield pools, f"network {basis.spec.network_name} would have {total} servers and load balancers, {limit}", ()
+    missing = [g for g in basis.spec.placement_groups() if lookup.placement_group(g.name, basis.view) is None]
+    groups = len(basis.view.placement_groups) + len(missing)
+    if missing and groups > PROJECT_TAKES_GROUPS:
+        limit = f"and it may have {PROJECT_TAKES_GROUPS}"
+        yield pools, f"the project would have {groups} placement groups, {limit}", ()
+
+
+def _not_released(basis: Basis) -> Iterator[_Problem]:
+    """Compare with k3s' channels; candidates are in none of them."""
+    wanted = basis.spec.k3s_version
+    if not isinstance(reading := basis.state.releases, Known) or wanted.candidate is not None or not reading.value:
+        return
+    line = f"v{wanted.major}.{wanted.minor}"
+    newest = reading.value.get(line)
+    if newest is None:
+        yield _RELEASE, f"k3s has no release {wanted}: its newest is {max(reading.value.values())}", ()
+    elif wanted > newest:
+        yield _RELEASE, f"k3s has no release {wanted}: the newest of {line} is {newest}", ()
+
+
+def _like(wanted: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(wanted, list(known), n=1, cutoff=0.6)
+    return f" (did you mean {near[0]}?)" if near else ""

@@ -1,0 +1,221 @@
+"""The cluster's token after it was rotated or handed out bare.
+
+See docs/facts/k3s.md#token-rotation.
+
+A master whose `config.yaml` holds a token that the datastore does not know runs well until its next start, which fails.
+So the file is rewritten, and what runs is left running. A running k3s accepts the token it was started with: after a
+rotation nothing can join before one master was restarted, which is for its owner to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from hetzner_k3s.decide.view import predictions
+from hetzner_k3s.decide.view.context import Basis, Opinion
+from hetzner_k3s.decide.view.control_plane import JOINED, MasterView, Stage, accepts_joins, current_token
+from hetzner_k3s.decide.view.pending_joins import something_due
+from hetzner_k3s.model.cloud import Server
+from hetzner_k3s.model.host import DiskFacts, HostFacts, UnitFacts
+from hetzner_k3s.model.identity import Phase
+from hetzner_k3s.model.operations import SecretKind
+from hetzner_k3s.model.plan import PlannedStep, Reason, Refusal, Scope, Way
+from hetzner_k3s.model.spec import ClusterSpec
+from hetzner_k3s.model.state import ClusterState
+from hetzner_k3s.model.steps import RenewToken, Step
+
+
+def joins_are_accepted(basis: Basis) -> tuple[Refusal, ...]:
+    """Refuse to prepare a join that no master would accept, before anything is removed for it."""
+    told = _told_keys(basis)
+    if not told or not something_due(basis):
+        return ()
+    if len(told) > 1:
+        return (_rotating(told),)
+    if _holder(basis) is None:
+        return (_nobody_holds_it(basis, told[0]),)
+    if _outdated(basis) or any(accepts_joins(facts) for facts in _voters(basis)):
+        return ()
+    return (_nobody_accepts_it(basis),)
+
+
+def _told_keys(basis: Basis) -> tuple[str, ...]:
+    """Give the hashes of the tokens that the seed's datastore knows; none while there is no born cluster."""
+    seed = basis.plane.seed
+    if seed is None or seed.facts is None or basis.plane.record.phase is not Phase.BORN:
+        return ()
+    return seed.facts.bootstrap_keys
+
+
+def _voters(basis: Basis) -> list[HostFacts]:
+    return [m.facts for m in basis.plane.all_masters if m.facts and m.stage in JOINED]
+
+
+def _rotating(keys: tuple[str, ...]) -> Refusal:
+    return Refusal(
+        code="token.rotating",
+        saw=f"The datastore knows {len(keys)} tokens (their hashes begin {', '.join(sorted(keys))}): a rotation of the "
+        "token is under way.",
+        why="Which of them will be the cluster's is not decided yet, and whoever joins must hold that one.",
+        you_can="Wait until `k3s token rotate` has ended, and run `create` again.",
+        passing=True,
+    )
+
+
+def _nobody_holds_it(basis: Basis, key: str) -> Refusal:
+    return Refusal(
+        code="token.unknown",
+        saw=f"The datastore is sealed with a token whose hash begins {key}, and no master that answers holds that one.",
+        why="It was rotated, and nothing can join with an earlier one.",
+        you_can=f"Write the new token into the line `token:` of /etc/rancher/k3s/config.yaml on "
+        f"{basis.plane.seed_server.name}; whoever ran `k3s token rotate` has it. Then run `create` again.",
+    )
+
+
+def _nobody_accepts_it(basis: Basis) -> Refusal:
+    voting = [m.name for m in basis.plane.all_masters if m.stage in JOINED]
+    return Refusal(
+        code="token.not-accepted",
+        saw=f"The token was rotated, and something has yet to join; but k3s on {', '.join(voting)} still runs with the "
+        "token from before.",
+        why="k3s takes another token at its start only, and one that is healthy is not restarted for another's sake.",
+        you_can=f"Restart it on one master (`systemctl restart k3s` on {voting[0]}, whose config.yaml holds the new "
+        "token now), and run `create` again.",
+        ways=(Way(starts=frozenset(voting[:1])),),
+    )
+
+
+def differing(masters: Iterable[MasterView]) -> str | None:
+    """Tell of a rotation that not every master knows of: with no datastore to ask, files of several tokens show it."""
+    held: dict[str, set[str]] = {}
+    for master in masters:
+        disk = master.facts.disk if master.facts else DiskFacts()
+        for token in filter(None, (disk.token_hash, disk.config_token_hash)):
+            held.setdefault(token, set()).add(master.name)
+    if len(held) < 2:
+        return None
+    told = "; ".join(f"{token} on {', '.join(sorted(names))}" for token, names in sorted(held.items()))
+    return (
+        f"Their files hold {len(held)} tokens (their hashes begin {told}): the token was rotated, and k3s does not "
+        "start with an earlier one than its data are sealed with"
+    )
+
+
+def renew_tokens(basis: Basis) -> Opinion | None:
+    """Write the current token wherever a master would not start with the one it holds; nothing else comes before."""
+    steps = _renewals(basis, _outdated(basis), _ROTATED)
+    return Opinion(steps) if steps else None
+
+
+def pin_tokens(basis: Basis) -> Opinion | None:
+    """Complete a current token that does not pin the CA: who loses its disk must not take any CA on trust."""
+    steps = _renewals(basis, [m for m in basis.plane.all_masters if _is_loose(m)], _BARE)
+    return Opinion(steps) if steps else None
+
+
+_ROTATED = "its config.yaml holds a token that the datastore does not know, so it would not start again"
+_BARE = "the token in its config.yaml does not pin the cluster's CA"
+
+
+def _outdated(basis: Basis) -> list[MasterView]:
+    """Give the masters that would not start, or do not, with the token they hold; none while nobody has another."""
+    if _holder(basis) is None:
+        return []
+    key = _told_keys(basis)[0]
+    return [m for m in basis.plane.all_masters if m.stage is Stage.LOCKED_OUT or _is_stale(m, key)]
+
+
+def _is_stale(master: MasterView, key: str) -> bool:
+    facts = master.facts
+    return facts is not None and master.stage in JOINED and facts.disk.config_token_hash not in {None, key}
+
+
+def _is_loose(master: MasterView) -> bool:
+    facts = master.facts
+    if facts is None or master.stage is not Stage.MEMBER or facts.disk.config_token_hash is None:
+        return False
+    current = facts.disk.config_token_hash == current_token(facts)
+    return current and facts.disk.config_token_ca != facts.disk.server_ca
+
+
+def _holder(basis: Basis) -> tuple[Server, SecretKind] | None:
+    """Find a healthy master that holds the one current token, in the file of the running k3s or in its config.yaml."""
+    keys = _told_keys(basis)
+    if len(keys) != 1 or basis.plane.seed is None:
+        return None
+    masters = [basis.plane.seed, *(m for m in basis.plane.all_masters if m.stage in JOINED)]
+    told = [(m.server, m.facts.disk) for m in masters if m.server and m.facts]
+    holding = [(server, SecretKind.TOKEN) for server, disk in told if disk.token_hash == keys[0]]
+    holding += [(server, SecretKind.CONFIG_TOKEN) for server, disk in told if disk.config_token_hash == keys[0]]
+    return next(iter(holding), None)
+
+
+def _renewals(basis: Basis, masters: list[MasterView], because: str) -> tuple[PlannedStep, ...]:
+    holder = _holder(basis)
+    if holder is None:
+        return ()
+    return tuple(_renewal(m, m.server, holder, because) for m in masters if m.server is not None)
+
+
+def _renewal(master: MasterView, server: Server, holder: tuple[Server, SecretKind], because: str) -> PlannedStep:
+    via, kind = holder
+    revive = master.stage is Stage.LOCKED_OUT
+    return PlannedStep(
+        step=RenewToken(target=master.name, server_id=server.id, via=via.id, kind=kind, revive=revive),
+        scope=Scope.CONTROL_PLANE,
+        reason=Reason.DIFFERS,
+        because=_KEPT_OUT if revive else because,
+    )
+
+
+_KEPT_OUT = "the token was rotated, and its k3s ends at each start with an earlier one"
+
+
+def tokens_told(basis: Basis) -> tuple[str, ...]:
+    """Tell of a token that nobody holds, and of workers whose token is an earlier one."""
+    keys = _told_keys(basis)
+    if len(keys) != 1:
+        return ()
+    if _holder(basis) is None:
+        return (f"no master holds the token that the datastore knows (hash {keys[0]}): none would start again",)
+    return tuple(
+        f"{worker.name} holds an earlier token of the cluster in its configuration: its k3s would not start again"
+        for worker in basis.spec.workers()
+        if (server := basis.server(worker.name)) is not None
+        and (facts := basis.state.facts(server.id)) is not None
+        and facts.disk.config_token_hash not in {None, keys[0], _agents_hash(basis)}
+    )
+
+
+def _agents_hash(basis: Basis) -> str | None:
+    seed = basis.plane.seed
+    return seed.facts.disk.agent_token_hash if seed is not None and seed.facts is not None else None
+
+
+def predict(_spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
+    """Say what the world looks like after a master was given the current token."""
+    if not isinstance(step, RenewToken):
+        return state
+    healthy = state.facts(step.via)
+    key = current_token(healthy) if healthy else None
+
+    def renewed(facts: HostFacts) -> HostFacts:
+        disk = replace(facts.disk, config_token_hash=key, config_token_ca=facts.disk.server_ca)
+        return replace(facts, disk=disk)
+
+    written = predictions.with_facts(state, step.server_id, renewed)
+    return _revived(written, step, healthy) if step.revive and healthy else written
+
+
+def _revived(state: ClusterState, step: RenewToken, healthy: HostFacts) -> ClusterState:
+    """Let a master that could not start vote again."""
+    own = next((m for m in healthy.etcd.members or () if m.node == step.target), None)
+    etcd = replace(healthy.etcd, member_id=own.id if own else None, active_peers=())
+
+    def started(facts: HostFacts) -> HostFacts:
+        disk = replace(facts.disk, token_hash=current_token(healthy), passwd_hash=current_token(healthy))
+        return replace(facts, server_unit=UnitFacts(active="active"), disk=disk, etcd=etcd)
+
+    voting = predictions.with_facts(state, step.server_id, started)
+    return predictions.map_kube(voting, lambda kube: predictions.with_ready_node(kube, step.target))

@@ -1,0 +1,242 @@
+"""Letting go what is beyond the file, with `--prune`: masters one at a time, workers each by itself.
+
+The order for a master is that of docs/facts/recovery.md#shrink-order: off the load balancer, drained, leadership handed
+over, its member removed and seen gone on every master, its Node and at last its server deleted. A dead one goes before
+any living one, then the highest number. Whether that is safe, and whether each of them may go, the gates of `surplus`
+say. All of it is planned from facts alone, so a run that was killed is simply gone on with.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hetzner_k3s.decide.lifecycle.join import SETTLE_DEADLINE
+from hetzner_k3s.decide.lifecycle.workers import view_worker
+from hetzner_k3s.decide.prune.permission import anothers_node, member_beyond, not_yet_members
+from hetzner_k3s.decide.repair.pre_repair_snapshot import PRUNE, saved_before, saving
+from hetzner_k3s.decide.view import extra_servers, predictions, quorum
+from hetzner_k3s.decide.view.context import Basis, Opinion
+from hetzner_k3s.decide.view.control_plane import MasterView, Stage, labelled_member
+from hetzner_k3s.decide.view.node_machine import NamedServer, doubt
+from hetzner_k3s.decide.view.voters import healthy_ids
+from hetzner_k3s.model import naming
+from hetzner_k3s.model.cloud import Server, ServerStatus
+from hetzner_k3s.model.host import EtcdFacts, Member
+from hetzner_k3s.model.identity import Phase
+from hetzner_k3s.model.kube import KubeNode, Leaving
+from hetzner_k3s.model.operations import MembersBasis
+from hetzner_k3s.model.plan import PlannedStep, Reason, Scope, Wait
+from hetzner_k3s.model.spec import ClusterSpec
+from hetzner_k3s.model.state import ClusterState
+from hetzner_k3s.model.steps import (
+    CordonNode,
+    DeleteNode,
+    DeleteServer,
+    DrainNode,
+    RemoveMember,
+    RetireMember,
+    Step,
+    UncordonNode,
+    UnmarkMember,
+)
+
+_BEYOND = "it is beyond the file"
+_DELETED = "somebody is deleting its server at this moment, and its member is dead only when that has ended"
+
+DELETION = 300.0
+"""Seconds given to Hetzner to delete a server."""
+
+
+def let_the_dead_go(basis: Basis) -> Opinion | None:
+    """Remove the dead member of a master beyond the file: before anything joins, since etcd takes nobody beside it."""
+    if not (basis.intent.consents.prune and basis.dead_beyond and basis.plane.seed):
+        return None
+    members, healthy = basis.plane.members, healthy_ids(basis)
+    verdicts = [(lost, quorum.can_remove(members, healthy, lost.member.id)) for lost in basis.dead_beyond]
+    lost, verdict = next((v for v in verdicts if v[1].ok), verdicts[0])
+    if not verdict.ok:
+        what = f"the control plane to settle before the member of {lost.master} goes"
+        return Opinion(waits=(Wait(what=what, because=verdict.because, deadline=SETTLE_DEADLINE),))
+    because = f"{_BEYOND}, and its server is gone"
+    if not saved_before(basis, lost.member, PRUNE):
+        return Opinion((saving(basis, lost.member, lost.master, PRUNE),))
+    via = basis.plane.seed_server.id
+    step = RemoveMember(target=lost.master, member_id=lost.member.id, via=via, basis=_members_basis(basis))
+    return Opinion((_planned(step, because),))
+
+
+def let_masters_go(basis: Basis) -> Opinion | None:
+    """Let one master beyond the file go a step further, when those of the file are all members."""
+    if not basis.intent.consents.prune or basis.plane.seed is None or basis.plane.kube is None:
+        return None
+    if not_yet_members(basis):
+        return None
+    for master in sorted(basis.plane.surplus, key=lambda m: (member_beyond(basis, m) is not None, -m.spec.index)):
+        step = _next(basis, master)
+        if step is not None:
+            return Opinion((step,))
+    going = (m.server for m in basis.plane.surplus if m.server and m.server.status is ServerStatus.DELETING)
+    waits = tuple(Wait(what=f"the end of {s.name}", because=_DELETED, deadline=DELETION) for s in going)
+    return Opinion(waits=waits) if waits else None
+
+
+def _next(basis: Basis, master: MasterView) -> PlannedStep | None:
+    member, node = member_beyond(basis, master), basis.node(master.name)
+    if master.server is None:
+        return None if member or node is None else node_of_nobody(basis, node)
+    if member is not None and master.server.status is ServerStatus.DELETING:
+        return None
+    if member is None:
+        return _remains(basis, master.server, node, Scope.CONTROL_PLANE)
+    if labelled_member(master.server):
+        return _planned(UnmarkMember(target=master.name, server_id=master.server.id), _BEYOND)
+    if (step := emptying(basis, node, Scope.CONTROL_PLANE)) is not None:
+        return step
+    return _retirement(basis, master.server, member)
+
+
+def _retirement(basis: Basis, server: Server, member: Member) -> PlannedStep | None:
+    if not saved_before(basis, member, PRUNE):
+        return saving(basis, member, server.name, PRUNE)
+    step = RetireMember(
+        target=server.name,
+        server_id=server.id,
+        member_id=member.id,
+        via=basis.plane.seed_server.id,
+        heir=_seed_etcd(basis).member_id or "",
+        basis=_members_basis(basis),
+    )
+    verdict = quorum.can_retire(basis.plane.members, healthy_ids(basis), member.id)
+    return _planned(step, f"{_BEYOND}, and {verdict.because}") if verdict.ok else None
+
+
+def emptying(basis: Basis, node: KubeNode | None, scope: Scope) -> PlannedStep | None:
+    """Plan to cordon, then to drain a Node; None when it is drained, or there is none."""
+    if node is None or node.leaving is Leaving.DRAINED:
+        return None
+    via = basis.plane.seed_server.id
+    if node.leaving is None:
+        return _planned(CordonNode(target=node.name, via=via), _BEYOND, scope)
+    step = DrainNode(target=node.name, via=via, answers=node.ready)
+    return _planned(step, "its pods must run elsewhere before its server goes", scope)
+
+
+def _remains(basis: Basis, server: Server, node: KubeNode | None, scope: Scope) -> PlannedStep | None:
+    """Plan the deletion of a Node with its secret, and at last of the server; None while its Node may be another's."""
+    if anothers_node(basis, server) is not None:
+        return None
+    if node is not None or server.name in (basis.plane.kube.node_passwords if basis.plane.kube else ()):
+        emptied = node is not None and node.leaving is Leaving.DRAINED
+        step: Step = DeleteNode(
+            target=server.name, uid=node.uid if node else None, via=basis.plane.seed_server.id, emptied=emptied
+        )
+    else:
+        step = DeleteServer(target=server.name, server_id=server.id, via=basis.plane.seed_server.id)
+    return _planned(step, _BEYOND, scope)
+
+
+def node_of_nobody(basis: Basis, node: KubeNode) -> PlannedStep | None:
+    """Plan to delete the Node of a machine beyond the file that is proven gone."""
+    gone = NamedServer(name=node.name, server=None, facts=None)
+    if doubt(node, gone, basis.state, basis.plane.network_id) is not None:
+        return None
+    step = DeleteNode(target=node.name, uid=node.uid, via=basis.plane.seed_server.id)
+    scope = Scope.CONTROL_PLANE if node.control_plane else Scope.WORKER
+    return _planned(step, f"{_BEYOND}, and its server is gone", scope)
+
+
+def _members_basis(basis: Basis) -> MembersBasis:
+    return MembersBasis(ids=tuple(sorted(m.id for m in basis.plane.members)), uid=_seed_etcd(basis).uid or "")
+
+
+def _seed_etcd(basis: Basis) -> EtcdFacts:
+    seed = basis.plane.seed
+    return seed.facts.etcd if seed and seed.facts else EtcdFacts()
+
+
+def _planned(step: Step, because: str, scope: Scope = Scope.CONTROL_PLANE) -> PlannedStep:
+    return PlannedStep(step=step, scope=scope, reason=Reason.SHRINK, because=because, consent="--prune")
+
+
+def let_workers_go(basis: Basis) -> Opinion | None:
+    """Let the workers beyond the file go, each by itself, when those of the file are there to take their pods over."""
+    if not basis.intent.consents.prune or basis.plane.record.phase is not Phase.BORN:
+        return None
+    if basis.plane.seed is None or basis.plane.kube is None:
+        return None
+    leaving = tuple(extra_servers.surplus_workers(basis.spec, basis.view))
+    left_over = tuple(extra_servers.nodes_of_gone_workers(basis.spec, basis.view, basis.plane.kube))
+    if not (leaving or left_over) or any(view_worker(basis, w).stage is not Stage.MEMBER for w in basis.spec.workers()):
+        return None
+    steps = [*(_next_of_worker(basis, s) for s in leaving), *(node_of_nobody(basis, n) for n in left_over)]
+    return Opinion(tuple(step for step in steps if step is not None))
+
+
+def _next_of_worker(basis: Basis, server: Server) -> PlannedStep | None:
+    node = basis.node(server.name)
+    own = node is not None and node.machine in {None, server.id}  # else it says nothing of this machine's pods
+    return (emptying(basis, node, Scope.WORKER) if own else None) or _remains(basis, server, node, Scope.WORKER)
+
+
+def take_back(basis: Basis) -> Opinion | None:
+    """Uncordon Nodes that an unfinished `--prune` cordoned, and that the file wants again."""
+    if basis.plane.seed is None:
+        return None
+    marked = [n for s in basis.spec.servers() if (n := basis.node(s.name)) is not None and n.leaving is not None]
+    return Opinion(tuple(_taken_back(basis, node) for node in marked))
+
+
+def _taken_back(basis: Basis, node: KubeNode) -> PlannedStep:
+    return PlannedStep(
+        step=UncordonNode(target=node.name, via=basis.plane.seed_server.id),
+        scope=Scope.CONTROL_PLANE if node.control_plane else Scope.WORKER,
+        reason=Reason.UNFINISHED,
+        because="an unfinished --prune cordoned it, and the file wants it again",
+    )
+
+
+def predict(_spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
+    """Say what the world looks like after a step on the way out."""
+    match step:
+        case UnmarkMember():
+            return predictions.map_servers(state, lambda s: _unmarked(s) if s.id == step.server_id else s)
+        case CordonNode():
+            return _with_node(state, step.target, Leaving.CORDONED)
+        case DrainNode():
+            return _with_node(state, step.target, Leaving.DRAINED)
+        case UncordonNode():
+            return _with_node(state, step.target, None)
+        case RetireMember():
+            return _retired(state, step)
+        case _:
+            return state
+
+
+def _unmarked(server: Server) -> Server:
+    return replace(server, labels={k: v for k, v in server.labels.items() if k != naming.LABEL_STATE})
+
+
+def _with_node(state: ClusterState, name: str, leaving: Leaving | None) -> ClusterState:
+    def change(node: KubeNode) -> KubeNode:
+        return replace(node, leaving=leaving) if node.name == name else node
+
+    return predictions.map_kube(state, lambda kube: replace(kube, nodes=tuple(map(change, kube.nodes))))
+
+
+def _retired(state: ClusterState, step: RetireMember) -> ClusterState:
+    """Take the member off every list; its own etcd ends, and its k3s is stopped."""
+    left = predictions.without_member(state, step.member_id)
+    kube = {k: reading for k, reading in left.kube.items() if k != step.server_id}
+    if step.server_id in left.kube:
+        kube[step.via] = left.kube[step.server_id]
+    left = predictions.map_etcd(replace(left, kube=kube), lambda etcd: _without(etcd, step))
+    return predictions.with_facts(
+        left,
+        step.server_id,
+        lambda facts: replace(facts, server_unit=replace(facts.server_unit, active="inactive"), etcd=EtcdFacts()),
+    )
+
+
+def _without(etcd: EtcdFacts, step: RetireMember) -> EtcdFacts:
+    leader = step.heir if etcd.leader == step.member_id else etcd.leader
+    return replace(etcd, leader=leader, active_peers=tuple(p for p in etcd.active_peers if p != step.member_id))

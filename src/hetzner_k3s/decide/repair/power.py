@@ -1,0 +1,161 @@
+"""Power comes first: what is off or stopped is started before anything is judged; what Hetzner changes is waited for.
+
+A quorum came back by itself when a lost member was simply started again (docs/facts/etcd.md#quorum), so a server that
+is off is never replaced, and nothing else is done to a cluster whose masters are not all at work yet.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hetzner_k3s.decide.view import all_lost
+from hetzner_k3s.decide.view.context import Basis, Opinion
+from hetzner_k3s.decide.view.control_plane import MasterView, Stage
+from hetzner_k3s.decide.view.predictions import map_kube, map_servers, with_facts, with_ready_node
+from hetzner_k3s.model import naming
+from hetzner_k3s.model.cloud import Server, ServerStatus
+from hetzner_k3s.model.facts import Known
+from hetzner_k3s.model.host import EtcdFacts, HostFacts, Member, UnitFacts
+from hetzner_k3s.model.plan import PlannedStep, Reason, Scope, Wait
+from hetzner_k3s.model.spec import ClusterSpec
+from hetzner_k3s.model.state import ClusterState
+from hetzner_k3s.model.steps import PowerOn, StartMaster, Step
+
+CHANGE_DEADLINE = 300.0
+"""Seconds given to Hetzner to start, stop, rebuild, migrate or delete a server."""
+
+
+def give_power(basis: Basis) -> Opinion | None:
+    """Power on every master that is off, start every k3s that was stopped, all at once; else no opinion."""
+    if not awaited(basis):
+        return None
+    off = [m.server for m in _counted(basis) if m.server and m.stage is Stage.OFF and belongs(basis, m)]
+    changing = [m.server for m in _counted(basis) if m.server and m.stage is Stage.CHANGING]
+    via = basis.plane.seed.server if basis.plane.seed else None
+    stopped = [m.server for m in _counted(basis) if m.server and m.stage is Stage.STOPPED and belongs(basis, m)]
+    return Opinion(
+        steps=(
+            *(powering(server, Scope.CONTROL_PLANE, via, joined=True) for server in off),
+            *(_starting(server) for server in stopped),
+        ),
+        waits=tuple(map(rest, changing)),
+    )
+
+
+def _counted(basis: Basis) -> tuple[MasterView, ...]:
+    """Give the masters of the file; without a quorum those beyond it too, since their votes may bring it back."""
+    return basis.plane.masters if basis.plane.seed else basis.plane.all_masters
+
+
+def awaited(basis: Basis) -> frozenset[str]:
+    """Name the masters that are about to come (or, where Hetzner deletes one, to go): none is judged before."""
+    coming = {target for verb, target in basis.in_flight if verb in {PowerOn.__name__, StartMaster.__name__}}
+    return frozenset(
+        m.name
+        for m in _counted(basis)
+        if m.stage is Stage.CHANGING or m.name in coming or (m.stage in _AT_REST and belongs(basis, m))
+    )
+
+
+_AT_REST = frozenset({Stage.OFF, Stage.STOPPED})
+
+
+def belongs(basis: Basis, master: MasterView) -> bool:
+    """Tell whether a master is, for all that is known, a member of the cluster that lives.
+
+    Where a quorum answers and lists no member of its name, it is a former one: its old data must not come to life.
+    One that its user wants to discard gets no power; a restored one is started by the restore, which looks whose it is.
+    """
+    restored = all_lost.restored_master(basis.plane)
+    if master.name in basis.intent.consents.replace or (restored is not None and restored.name == master.name):
+        return False
+    return basis.plane.seed is None or basis.plane.lists(master.name)
+
+
+def powering(server: Server, scope: Scope, via: Server | None, *, joined: bool) -> PlannedStep:
+    """Plan to power a server on."""
+    return PlannedStep(
+        step=PowerOn(target=server.name, server_id=server.id, joined=joined, via=via.id if via else None),
+        scope=scope,
+        reason=Reason.LOST,
+        because="Hetzner shows it as off: with its disk it comes back by itself",
+    )
+
+
+def _starting(server: Server) -> PlannedStep:
+    return PlannedStep(
+        step=StartMaster(target=server.name, server_id=server.id),
+        scope=Scope.CONTROL_PLANE,
+        reason=Reason.UNFINISHED,
+        because="its k3s is stopped and its data is there: started, it goes on as the member it is",
+    )
+
+
+def rest(server: Server) -> Wait:
+    """Wait until Hetzner has done what it is doing to a server."""
+    return Wait(
+        what=f"{server.name} to come to rest at Hetzner",
+        because=f"Hetzner shows it as {server.status.value}",
+        deadline=CHANGE_DEADLINE,
+    )
+
+
+def predict(_spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
+    """Say what the world looks like when a server has power: it is what it was before."""
+    match step:
+        case PowerOn():
+            state = map_servers(
+                state, lambda s: replace(s, status=ServerStatus.RUNNING) if s.id == step.server_id else s
+            )
+            return _back(state, step) if step.joined else state
+        case StartMaster():
+            return _back(with_facts(state, step.server_id, _running), step)
+        case _:
+            return state
+
+
+def _is_worker(state: ClusterState, server_id: int) -> bool:
+    return any(s.id == server_id and s.labels.get(naming.LABEL_ROLE) == naming.ROLE_WORKER for s in state.view.servers)
+
+
+def _agent_running(facts: HostFacts) -> HostFacts:
+    return replace(facts, boot_finished=True, agent_unit=UnitFacts(active="active"))
+
+
+def _running(facts: HostFacts) -> HostFacts:
+    return replace(facts, server_unit=UnitFacts(active="active"))
+
+
+def _back(state: ClusterState, step: PowerOn | StartMaster) -> ClusterState:
+    ready = map_kube(state, lambda kube: with_ready_node(kube, step.target))
+    if _is_worker(state, step.server_id):
+        return with_facts(ready, step.server_id, _agent_running)
+    model = next((f.value for f in state.hosts.values() if isinstance(f, Known) and f.value.voter), None)
+    own = _member_of(step.target, model)
+    return ready if model is None or own is None else _voting_again(ready, step.server_id, model, own)
+
+
+def _member_of(name: str, model: HostFacts | None) -> Member | None:
+    members = (model.etcd.members or ()) if model else ()
+    return next((m for m in members if m.node == name), None)
+
+
+def _voting_again(state: ClusterState, server_id: int, model: HostFacts, own: Member) -> ClusterState:
+    """Let a host tell that it is the member it was; what its `config.yaml` points to is guessed to be alive."""
+    other = next((m for m in model.etcd.members or () if m.id != own.id), own)
+
+    def change(facts: HostFacts) -> HostFacts:
+        return replace(
+            facts,
+            boot_finished=True,
+            k3s_version=model.k3s_version,
+            server_unit=UnitFacts(active="active"),
+            disk=replace(model.disk, config_server=f"https://{other.address}:6443"),
+            etcd=_as_member(model.etcd, own),
+        )
+
+    return with_facts(state, server_id, change)
+
+
+def _as_member(etcd: EtcdFacts, own: Member) -> EtcdFacts:
+    return replace(etcd, member_id=own.id, active_peers=())

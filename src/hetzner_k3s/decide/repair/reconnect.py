@@ -1,0 +1,141 @@
+"""Workers that know no living master any more: after a restore, or when all masters got other addresses.
+
+An agent finds the masters by the `server:` it was started with and by those it learned of since
+(docs/facts/k3s.md#agent-load-balancer). When all of these are gone it has no way back by itself; its pods go on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hetzner_k3s.decide.prune.load_balancer import addresses_that_go
+from hetzner_k3s.decide.view import predictions
+from hetzner_k3s.decide.view.context import Basis, Opinion
+from hetzner_k3s.decide.view.control_plane import JOINED
+from hetzner_k3s.decide.view.master_addresses import host_of, is_an_address, living_masters, private_addresses
+from hetzner_k3s.model.host import DiskFacts, HostFacts, UnitFacts
+from hetzner_k3s.model.identity import Phase
+from hetzner_k3s.model.kube import KubeView
+from hetzner_k3s.model.plan import PlannedStep, Reason, Scope
+from hetzner_k3s.model.spec import API_PORT, ClusterSpec
+from hetzner_k3s.model.state import ClusterState
+from hetzner_k3s.model.steps import PointWorker, ReconnectWorker, Step
+
+
+def reconnect_workers(basis: Basis) -> Opinion | None:
+    """Point the first such worker to a living master; one by one, since each restarts its agent."""
+    if any(verb == ReconnectWorker.__name__ for verb, _ in basis.in_flight):
+        return None
+    for spec in basis.spec.workers():
+        server = basis.server(spec.name)
+        facts = basis.state.facts(server.id) if server is not None else None
+        if server is not None and facts is not None and is_lost(basis, facts):
+            url = f"https://{private_addresses(basis, basis.plane.masters)[0]}:{API_PORT}"
+            known = facts.disk.agent_servers
+            step = ReconnectWorker(
+                target=spec.name, server_id=server.id, via=basis.plane.seed_server.id, server_url=url, known=known
+            )
+            return Opinion((_planned(step),))
+    return None
+
+
+def _planned(step: ReconnectWorker) -> PlannedStep:
+    return PlannedStep(
+        step=step,
+        scope=Scope.WORKER,
+        reason=Reason.LOST,
+        because="every master that its agent knows is gone; its pods go on while it is started anew",
+    )
+
+
+def is_lost(basis: Basis, facts: HostFacts) -> bool:
+    """Tell whether an agent knows masters, and none of them lives; asked only when all masters of the file vote.
+
+    Before that, a successor may yet get the address that the agent knows.
+    """
+    plane = basis.plane
+    if plane.record.phase is not Phase.BORN or plane.seed is None or plane.kube is None:
+        return False
+    if not facts.agent_unit.runs or facts.disk.config_server is None or not _of_this_cluster(basis, facts):
+        return False
+    if not _all_masters_serve(basis):
+        return False
+    known = {host_of(facts.disk.config_server), *(host_of(entry) for entry in facts.disk.agent_servers)}
+    return not known & living_masters(basis)
+
+
+def _all_masters_serve(basis: Basis) -> bool:
+    """Check whether every master of the file does: before that, a successor may yet get the address of a lost one."""
+    return all(master.stage in JOINED for master in basis.plane.masters)
+
+
+def correct_server_lines(basis: Basis) -> Opinion | None:
+    """Name a living master in the configuration of workers that name one that is gone, without a restart.
+
+    Their agents go on with what they have learned; only one that forgets it would not find its way.
+    """
+    if basis.plane.record.phase is not Phase.BORN or basis.plane.seed is None or not _all_masters_serve(basis):
+        return None
+    steps = (_corrected(basis, spec.name) for spec in basis.spec.workers())
+    return Opinion(tuple(step for step in steps if step is not None))
+
+
+def _corrected(basis: Basis, name: str) -> PlannedStep | None:
+    server = basis.server(name)
+    facts = basis.state.facts(server.id) if server is not None else None
+    named = facts.disk.config_server if facts is not None else None
+    if server is None or facts is None or named is None or not is_an_address(named) or name in basis.joining:
+        return None
+    joined = facts.agent_unit.runs and _of_this_cluster(basis, facts) and not is_lost(basis, facts)
+    going = host_of(named) in addresses_that_go(basis)
+    if not joined or host_of(named) in living_masters(basis) - addresses_that_go(basis):
+        return None
+    url = f"https://{private_addresses(basis, basis.plane.masters)[0]}:{API_PORT}"
+    return PlannedStep(
+        step=PointWorker(target=name, server_id=server.id, server_url=url),
+        scope=Scope.WORKER,
+        reason=Reason.DIFFERS,
+        because=f"its configuration names {host_of(named)}, where no master {'will be' if going else 'is'} any more",
+    )
+
+
+def _of_this_cluster(basis: Basis, facts: HostFacts) -> bool:
+    seed = basis.plane.seed
+    return seed is not None and seed.facts is not None and trusts_masters(facts.disk, seed.facts.disk)
+
+
+def trusts_masters(agent: DiskFacts, master: DiskFacts) -> bool:
+    """Check whether an agent holds the CA of a master, one that was rotated into it, or one made out of it."""
+    return master.knows_ca(agent.agent_ca) or agent.agent_knows_ca(master.server_ca)
+
+
+def predict(_spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
+    """Say what the world looks like after a worker was pointed to a living master."""
+    match step:
+        case ReconnectWorker():
+            return _reconnected(state, step.server_id, step.server_url)
+        case PointWorker():
+            return predictions.with_facts(state, step.server_id, lambda facts: _naming(facts, step.server_url))
+        case _:
+            return state
+
+
+def _naming(facts: HostFacts, url: str) -> HostFacts:
+    return replace(facts, disk=replace(facts.disk, config_server=url))
+
+
+def _reconnected(state: ClusterState, server_id: int, server_url: str) -> ClusterState:
+    """Point an agent to a living master."""
+
+    def change(facts: HostFacts) -> HostFacts:
+        address = server_url.removeprefix("https://")
+        disk = replace(facts.disk, config_server=server_url, agent_servers=(address,))
+        return replace(facts, disk=disk, agent_unit=UnitFacts(active="active"))
+
+    name = next(s.name for s in state.view.servers if s.id == server_id)
+
+    def heard(kube: KubeView) -> KubeView:
+        node = kube.node(name)
+        return kube if node is None else predictions.with_node(kube, replace(node, ready=True))
+
+    return predictions.map_kube(predictions.with_facts(state, server_id, change), heard)

@@ -1,0 +1,154 @@
+"""Repair of a lost master: gates that hold still where a member's end is not proven, and the one repair we do.
+
+The order is ARCHITECTURE §6: snapshot, replacement server proven empty, dead member removed, Node and secret gone;
+joining is `join`'s. Everything is planned from facts alone, so a run that was killed halfway is simply gone on with.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hetzner_k3s.decide.lifecycle.provision import prepare
+from hetzner_k3s.decide.repair import power
+from hetzner_k3s.decide.repair.pre_repair_snapshot import saved_before, saving
+from hetzner_k3s.decide.repair.stale_nodes import stale_node
+from hetzner_k3s.decide.view import predictions, quorum
+from hetzner_k3s.decide.view.context import Basis, Opinion
+from hetzner_k3s.decide.view.control_plane import NEVER_STARTED, Stage
+from hetzner_k3s.decide.view.members import DeadMember
+from hetzner_k3s.decide.view.voters import healthy_ids
+from hetzner_k3s.model.host import Member
+from hetzner_k3s.model.kube import KubeView
+from hetzner_k3s.model.operations import MembersBasis
+from hetzner_k3s.model.plan import PlannedStep, Reason, Refusal, Scope, Wait
+from hetzner_k3s.model.spec import ClusterSpec
+from hetzner_k3s.model.state import ClusterState
+from hetzner_k3s.model.steps import DeleteNode, RemoveMember, SaveSnapshot, Step
+
+SETTLE_DEADLINE = 60.0
+"""Seconds given to the survivors' etcd to notice that a peer's machine is gone, and to the API to name that machine."""
+
+
+def members_explained(basis: Basis) -> tuple[Refusal, ...]:
+    """Refuse while the member list holds somebody whose fate is not proven."""
+    stray = tuple(
+        Refusal(
+            code="member.unexplained",
+            saw=f"etcd lists the member {s.member.name or s.member.id} ({s.member.address or 'no address'}): {s.why}.",
+            why="Whether its machine still lives is not proven, so it is not removed.",
+            you_can=_find_it(s.member),
+        )
+        for s in basis.stray
+        if not s.transient
+    )
+    return stray + _unsafe_removal(basis)
+
+
+def _find_it(member: Member) -> str:
+    node = member.node
+    how = f"delete its Node (`kubectl delete node {node}`): that removes the member" if node else "remove the member"
+    return (
+        "Find that machine; another server that has its address now can leave the network. If it is gone for good, "
+        f"{how}. Then run `create` again."
+    )
+
+
+def _unsafe_removal(basis: Basis) -> tuple[Refusal, ...]:
+    refusals = []
+    for lost in () if power.awaited(basis) else basis.repairable[:1]:
+        verdict = quorum.can_remove(basis.plane.members, healthy_ids(basis), lost.member.id)
+        if not verdict.ok:
+            refusals.append(
+                Refusal(
+                    code="member.removal-unsafe",
+                    saw=f"The member of {lost.master or 'no master'} is dead, but {verdict.because}.",
+                    why="Removing it now could cost quorum.",
+                    you_can="Wait until the other masters are healthy voters, then run `create` again.",
+                    passing=True,
+                )
+            )
+    return tuple(refusals)
+
+
+def repair(basis: Basis) -> Opinion | None:
+    """Lead one lost master to the point where its replacement may join; no opinion when nobody is lost."""
+    if basis.plane.seed is None:
+        return None
+    waiting = tuple(_unsettled(s.member.name, s.why) for s in basis.stray if s.transient)
+    if waiting:
+        return Opinion(waits=waiting)
+    if basis.repairable:
+        return Opinion(_replace(basis, basis.repairable[0]))
+    waiting_for_stock = {lost.master for lost in basis.dead}  # k3s removes the member of a Node that is deleted
+    renewed = [m for m in basis.plane.masters if m.stage in NEVER_STARTED and m.name not in waiting_for_stock]
+    stale = [step for master in renewed if (step := stale_node(basis, master)) is not None]
+    return Opinion(tuple(stale[:1])) if stale else None
+
+
+def _unsettled(member: str, why: str) -> Wait:
+    return Wait(what=f"the fate of member {member} to be known", because=why, deadline=SETTLE_DEADLINE)
+
+
+def _replace(basis: Basis, lost: DeadMember) -> tuple[PlannedStep, ...]:
+    nobody = f"nobody at {lost.member.address or 'no address'}"
+    if not saved_before(basis, lost.member):
+        return (saving(basis, lost.member, lost.master or nobody),)
+    if not lost.master:
+        because = "it is a learner that never started, and no server holds its address"
+        return (_planned(_removal(basis, lost, nobody), because),)
+    owner = basis.plane.master(lost.master)
+    if owner is None:
+        return ()
+    because = (
+        _PROOF.format(lost.master)
+        if owner.stage in NEVER_STARTED
+        else f"{lost.master} is there, but {owner.detail or _NO_DATA}"
+    )
+    if owner.stage in NEVER_STARTED - {Stage.READY} and not basis.address_is_taken(lost):
+        return prepare(basis, owner.spec, owner.server, owner.stage, because, lost=True)
+    return (_planned(_removal(basis, lost, lost.master), because),)
+
+
+_PROOF = "{} is gone: complete listing, no server of its id with its data, no peer connected to it"
+_NO_DATA = "holds no data of its member"
+
+
+def _removal(basis: Basis, lost: DeadMember, target: str) -> Step:
+    seed = basis.plane.seed
+    uid = seed.facts.etcd.uid if seed and seed.facts else None
+    return RemoveMember(
+        target=target,
+        member_id=lost.member.id,
+        via=basis.plane.seed_server.id,
+        basis=MembersBasis(ids=tuple(sorted(m.id for m in basis.plane.members)), uid=uid or ""),
+    )
+
+
+def _planned(step: Step, because: str) -> PlannedStep:
+    return PlannedStep(step=step, scope=Scope.CONTROL_PLANE, reason=Reason.LOST, because=because)
+
+
+def predict(spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
+    """Say what the world looks like after a step of repair."""
+    match step:
+        case SaveSnapshot():
+            return predictions.with_snapshot(state, step.via, step.target)
+        case RemoveMember():
+            return _unmarked(spec, predictions.without_member(state, step.member_id), step.target)
+        case DeleteNode():
+            return predictions.map_kube(state, lambda kube: _without_node(kube, step.target))
+        case _:
+            return state
+
+
+def _unmarked(spec: ClusterSpec, state: ClusterState, name: str) -> ClusterState:
+    server = state.server(name)
+    return predictions.without_membership(spec, state, server.id) if server is not None else state
+
+
+def _without_node(kube: KubeView, name: str) -> KubeView:
+    return replace(
+        kube,
+        nodes=tuple(n for n in kube.nodes if n.name != name),
+        node_passwords=tuple(n for n in kube.node_passwords if n != name),
+    )

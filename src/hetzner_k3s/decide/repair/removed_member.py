@@ -1,0 +1,90 @@
+"""Former members: a host with the data of a member that no list knows any more, and the one way back for it.
+
+k3s' leader gives a learner up that stalls for five minutes, and a member that was removed while it was away comes back
+with its old data: both wait in `activating` for ever (docs/facts/k3s.md#lineage). Their data is put aside, then they
+join anew.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hetzner_k3s.decide.lifecycle.join import api_url
+from hetzner_k3s.decide.view import quorum, stale_lineage
+from hetzner_k3s.decide.view.context import Basis, Opinion
+from hetzner_k3s.decide.view.control_plane import MasterView, Stage
+from hetzner_k3s.decide.view.predictions import with_facts, without_membership
+from hetzner_k3s.decide.view.voters import healthy_ids, member_of
+from hetzner_k3s.model.contact import private_ip
+from hetzner_k3s.model.host import EtcdFacts, HostFacts
+from hetzner_k3s.model.plan import PlannedStep, Reason, Scope
+from hetzner_k3s.model.spec import ClusterSpec
+from hetzner_k3s.model.state import ClusterState
+from hetzner_k3s.model.steps import Step, WipeJoiner
+
+_WITH_DATA = frozenset({Stage.JOINING, Stage.SICK, Stage.STOPPED})
+
+
+def is_former(basis: Basis, master: MasterView) -> bool:
+    """Tell whether a master's host holds data of a member that the living cluster does not list."""
+    facts, seed = master.facts, basis.plane.seed
+    if facts is None or seed is None or master.server is None or master.stage not in _WITH_DATA:
+        return False
+    address = private_ip(master.server, basis.plane.network_id)
+    listed = member_of(basis, master) is not None or any(m.address == address for m in basis.plane.members)
+    return facts.disk.wal and not facts.voter and facts.etcd.healthy is not True and not listed
+
+
+def wipe_former(basis: Basis) -> Opinion | None:
+    """Put the data of one former member aside where that is safe; no opinion when there is none."""
+    for master in basis.plane.masters:
+        if may_be_wiped(basis, master):
+            return Opinion((_wiping(basis, master),))
+    return None
+
+
+def may_be_wiped(basis: Basis, master: MasterView) -> bool:
+    """Tell whether a former member's data is of this cluster and cannot be the newest there is.
+
+    With a majority of the masters that the file wants in the living list, no older list can have a quorum beside it;
+    with fewer, what lives may be a reset cluster, and the host may hold what was lost in that reset.
+    """
+    enough = len(healthy_ids(basis)) >= quorum.majority(len(basis.spec.masters))
+    return enough and is_of_this_cluster(basis, master) and master.name not in basis.joining
+
+
+def is_of_this_cluster(basis: Basis, master: MasterView) -> bool:
+    """Tell whether a former member's data has the CA and the lineage of the cluster that lives."""
+    facts, seed = master.facts, basis.plane.seed
+    if facts is None or master.server is None or seed is None or seed.facts is None or not is_former(basis, master):
+        return False
+    return facts.disk.shares_ca(seed.facts.disk) and stale_lineage.belongs(facts, master.server, basis.plane.record)
+
+
+def _wiping(basis: Basis, master: MasterView) -> PlannedStep:
+    server = master.server
+    if server is None:
+        raise LookupError(f"{master.name} has no server")
+    return PlannedStep(
+        step=WipeJoiner(
+            target=master.name,
+            server_id=server.id,
+            server_url=api_url(basis, basis.plane.seed_server),
+            address=private_ip(server, basis.plane.network_id) or "",
+        ),
+        scope=Scope.CONTROL_PLANE,
+        reason=Reason.UNFINISHED,
+        because="its etcd was removed from the cluster, which lists no member of its name or address",
+    )
+
+
+def predict(spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
+    """Say what the world looks like when a former member's data was put aside: it can join anew."""
+    if not isinstance(step, WipeJoiner):
+        return state
+    return with_facts(without_membership(spec, state, step.server_id), step.server_id, _without_data)
+
+
+def _without_data(facts: HostFacts) -> HostFacts:
+    disk = replace(facts.disk, wal=False, tombstone=False, server_ca=None, token_hash=None)
+    return replace(facts, server_unit=replace(facts.server_unit, active="inactive"), disk=disk, etcd=EtcdFacts())

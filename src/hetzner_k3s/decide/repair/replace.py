@@ -1,0 +1,132 @@
+"""`--replace NAME`: a master that is there and not well is discarded with its user's consent, while quorum holds.
+
+Its server is deleted by its id; what follows is the repair of any lost master. Before that, a snapshot is saved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from hetzner_k3s.decide.repair.pre_repair_snapshot import saved_before, saving
+from hetzner_k3s.decide.view import predictions, quorum
+from hetzner_k3s.decide.view.consent_mismatch import unfit
+from hetzner_k3s.decide.view.context import Basis, Opinion, basis_of
+from hetzner_k3s.decide.view.control_plane import JOINED, TROUBLED, MasterView
+from hetzner_k3s.decide.view.voters import healthy_names, member_of, others_serve
+from hetzner_k3s.model.facts import Known
+from hetzner_k3s.model.identity import Phase
+from hetzner_k3s.model.plan import Intent, PlannedStep, Reason, Refusal, Scope
+from hetzner_k3s.model.spec import ClusterSpec
+from hetzner_k3s.model.state import ClusterState
+from hetzner_k3s.model.steps import DeleteServer, Step
+
+
+def flag(name: str) -> str:
+    """Give the consent as it is typed."""
+    return f"--replace {name}"
+
+
+def discarded(basis: Basis) -> frozenset[str]:
+    """Name the masters that are there, not well, and may be discarded."""
+    if basis.plane.record.phase is not Phase.BORN:
+        return frozenset()
+    asked = ((name, basis.plane.master(name)) for name in basis.intent.consents.replace)
+    return frozenset(name for name, m in asked if m is not None and m.stage in TROUBLED and others_serve(basis, m))
+
+
+def replacement_fits(basis: Basis) -> tuple[Refusal, ...]:
+    """Refuse to discard what is no master, what is well, and what quorum needs; one that is gone needs no consent."""
+    told = ((name, _misfit(basis, name)) for name in sorted(basis.intent.consents.replace))
+    return tuple(unfit(flag(name), *misfit) for name, misfit in told if misfit is not None)
+
+
+def _misfit(basis: Basis, name: str) -> tuple[str, str] | None:
+    master = basis.plane.master(name)
+    if basis.plane.record.phase is not Phase.BORN:
+        return "No cluster is recorded as born here.", "Run `create` without that flag."
+    if master is None:
+        return (
+            f"The file has no master of that name; it has {', '.join(basis.spec.master_names)}.",
+            "Give one of these names.",
+        )
+    if master.stage in JOINED:
+        well = "serves the cluster" if basis.plane.on_database else "is a healthy voter"
+        return f"{name} {well}.", "Run `create` without that flag."
+    if master.server is not None and master.server.protected:
+        return (
+            f"{name} (id {master.server.id}) is protected against deletion at Hetzner.",
+            "Lift the protection in the Hetzner console and run the command again, or leave the flag away.",
+        )
+    if master.stage not in TROUBLED or others_serve(basis, master):
+        return None
+    if basis.plane.on_database:
+        return (
+            f"No other master serves the cluster: {healthy_names(basis)}.",
+            "Run `create` without it to see why none does.",
+        )
+    needed = quorum.majority(len(quorum.voters(basis.plane.members)) or len(basis.spec.masters))
+    return (
+        f"Without {name} fewer than {needed} healthy voters would be left: {healthy_names(basis)}.",
+        "Bring the other masters back first.",
+    )
+
+
+def discard(basis: Basis) -> Opinion | None:
+    """Save a snapshot, then delete the server of one master that may go; no opinion when none may."""
+    name = min(discarded(basis), default="")
+    master = basis.plane.master(name)
+    if master is None or master.server is None:
+        return None
+    member = member_of(basis, master)
+    if member is not None and not saved_before(basis, member):
+        return Opinion((saving(basis, member, name),))
+    return Opinion((_deletion(master, name, master.server.id, basis.plane.on_database),))
+
+
+def _deletion(master: MasterView, name: str, server_id: int, on_database: bool) -> PlannedStep:
+    left = "another one serves the cluster" if on_database else "a quorum of healthy voters is left without it"
+    return PlannedStep(
+        step=DeleteServer(target=name, server_id=server_id),
+        scope=Scope.CONTROL_PLANE,
+        reason=Reason.LOST,
+        because=f"it is {master.stage.value}, and {left}",
+        consent=flag(name),
+    )
+
+
+def bound(spec: ClusterSpec, state: ClusterState, intent: Intent) -> Intent:
+    """Bind consents to what was seen when they were given: what is discarded then, and nothing that fails later."""
+    if not intent.consents.replace:
+        return intent
+    names = discarded(basis_of(spec, state, intent, frozenset()))
+    return replace(intent, consents=replace(intent.consents, replace=names))
+
+
+def spent(intent: Intent, steps: Iterable[PlannedStep]) -> Intent:
+    """Take back the consents that steps have used: a master is discarded once."""
+    used = {p.step.target for p in steps if isinstance(p.step, DeleteServer) and p.consent == flag(p.step.target)}
+    if not used:
+        return intent
+    return replace(intent, consents=replace(intent.consents, replace=intent.consents.replace - used))
+
+
+def predict(_spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
+    """Say what the world looks like when a server is deleted: it is gone by its id too, and its peers notice."""
+    if not isinstance(step, DeleteServer):
+        return state
+    gone = {step.server_id: Known(False)}
+    hosts = {key: reading for key, reading in state.hosts.items() if key not in gone}
+    kube = {key: reading for key, reading in state.kube.items() if key not in gone}
+    left = replace(state, hosts=hosts, kube=kube, lookups={**state.lookups, **gone})
+    ended = _members_of(state, step)
+    return predictions.map_peers(left, lambda peers: tuple(peer for peer in peers if peer not in ended))
+
+
+def _members_of(state: ClusterState, step: DeleteServer) -> frozenset[str]:
+    """Return the ids of the etcd member that goes with a server: as its host tells it, else as others list it."""
+    own = state.facts(step.server_id)
+    if own is not None:
+        return frozenset({own.etcd.member_id} if own.etcd.member_id else ())
+    known = (reading.value for reading in state.hosts.values() if isinstance(reading, Known))
+    return frozenset(m.id for facts in known for m in facts.etcd.members or () if m.node == step.target)

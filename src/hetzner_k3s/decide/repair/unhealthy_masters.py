@@ -1,0 +1,298 @@
+"""Gates about masters that exist and are not well: whatever they may hold, it is not ours to judge."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hetzner_k3s.decide.disaster import quorum_reset
+from hetzner_k3s.decide.identity.server_labels import give_labels_back
+from hetzner_k3s.decide.preflight import tokens
+from hetzner_k3s.decide.repair import power
+from hetzner_k3s.decide.repair.removed_member import is_former, is_of_this_cluster, may_be_wiped
+from hetzner_k3s.decide.repair.replace import discarded, flag
+from hetzner_k3s.decide.repair.silence import address_explained, cure_of_silence, known_of_silence
+from hetzner_k3s.decide.view import all_lost, quorum
+from hetzner_k3s.decide.view.context import Basis
+from hetzner_k3s.decide.view.control_plane import TROUBLED, MasterView, Stage, holds_no_member, identity_of
+from hetzner_k3s.decide.view.node_machine import whereabouts
+from hetzner_k3s.decide.view.voters import healthy_names, others_serve, witnesses
+from hetzner_k3s.model import naming
+from hetzner_k3s.model.cloud import Server
+from hetzner_k3s.model.identity import Phase
+from hetzner_k3s.model.plan import EVERY, Refusal, Way
+from hetzner_k3s.model.steps import InitControlPlane
+
+
+def healthy_master_left(basis: Basis) -> tuple[Refusal, ...]:
+    """Refuse when a cluster was born and no healthy master answers: silence is not death."""
+    record, masters = basis.plane.record, basis.plane.all_masters
+    explained = quorum_reset.is_lost(basis) or quorum_reset.is_starting(basis) or all_lost.all_lost(basis.plane)
+    explained = explained or bool(power.awaited(basis))
+    if not _none_is_healthy(basis) or explained or all_lost.restored_master(basis.plane):
+        return ()
+    born = f"The birth record says that '{basis.spec.name}' was born (CA {(record.ca or '-')[:8]}, UID "
+    born += f"{(record.uid or '-')[:8]}); "
+    seen = "; ".join(f"{m.name}: {_seen(m)}" for m in masters)
+    left = sum(m.server is not None for m in masters)
+    keeps = not all(_is_removed(m) or all_lost.holds_no_data(m) for m in masters)
+    advice = _GIVE_BACK if left >= quorum.majority(len(masters)) else _TOO_FEW_LEFT
+    if not keeps:
+        advice = _ONLY_REMOVED
+    others = _of_another_cluster(basis)
+    if ours := ", ".join(m.name for m in masters if m.server and others and m.name not in others):
+        advice = advice.replace(_KEEP_ALL, _KEEP_OURS.format(ours)).replace(_LOSE_NONE, _LOSE_NO_OTHER.format(ours))
+    ways = () if keeps else (Way(text=_DELETE_REMOVED, deletes=frozenset(m.name for m in masters if _is_removed(m))),)
+    if differing := tokens.differing(masters):
+        token = Way(text=_ONE_TOKEN, starts=frozenset(m.name for m in masters if m.server))
+        seen, ways = f"{seen}. {differing}", (token, Way(text=advice), *ways)
+        advice = ""
+    if any(m.stage is Stage.SILENT for m in masters):
+        known, cure = known_of_silence(basis)
+        seen, advice = f"{seen}.{known}".removesuffix("."), f"{cure}{advice}"
+    coming = sum(_has_data_and_runs(m) for m in masters)
+    refusal = _no_quorum(born, seen, advice, passing=coming >= quorum.majority(len(masters)))
+    kept = frozenset(m.name for m in masters if m.server and m.name not in others) if ours else EVERY
+    return (replace(refusal, keeps=kept if keeps else frozenset(), ways=ways),)
+
+
+def _of_another_cluster(basis: Basis) -> tuple[str, ...]:
+    """Return the masters that answer for another cluster: `identity` says what may become of them."""
+    answering = ((m.name, identity_of(m.facts)) for m in basis.plane.all_masters if m.facts)
+    return tuple(name for name, its in answering if its is not None and its.uid != basis.plane.record.uid)
+
+
+def _is_removed(master: MasterView) -> bool:
+    return master.facts is not None and master.facts.disk.tombstone
+
+
+def _seen(master: MasterView) -> str:
+    if master.server is not None and _is_removed(master):
+        return f"removed from the cluster, with its data until then ({whereabouts(master.server)})"
+    if master.stage in {Stage.MEMBER, Stage.UNMARKED}:
+        return "a voter whose CA and UID are not the recorded ones, or could not be read"
+    return f"{master.stage.value}{f' ({master.detail})' if master.detail else ''}"
+
+
+def _none_is_healthy(basis: Basis) -> bool:
+    return basis.plane.record.phase is Phase.BORN and basis.plane.seed is None
+
+
+_ONE_TOKEN = (
+    "Write the newest token (whoever ran `k3s token rotate` has it; /var/lib/rancher/k3s/server/token is it where that "
+    "was run) into the line `token:` of /etc/rancher/k3s/config.yaml on every master, delete "
+    "/var/lib/rancher/k3s/server/cred/passwd where the log of k3s calls it newer than the datastore, and start k3s."
+)
+_GIVE_BACK = (
+    "Power on what is off, restore SSH access and the network between the masters, then run `create` again: quorum "
+    "comes back by itself when enough masters run. Delete no server meanwhile."
+)
+_KEEP_ALL = "Delete no server meanwhile."
+_KEEP_OURS = "Keep the servers that may hold its data meanwhile: {}."
+_LOSE_NONE = "Delete nothing more:"
+_LOSE_NO_OTHER = "Keep the servers that may hold its data ({}):"
+_TOO_FEW_LEFT = (
+    "Too few masters are left for a quorum. Make those that are left answer by SSH, with the data that they had, and "
+    "run `create` again: it then says from which of them the cluster can go on (`--reset-quorum-from NAME`). Delete "
+    "nothing more: the data is on their disks, and in the snapshots in /var/lib/rancher/k3s/server/db/snapshots."
+)
+
+_ONLY_REMOVED = (
+    "If a lost master can come back, bring it back. Nothing can go on from the data of one that was removed: what was "
+    "written since is not in it. Copy /var/lib/rancher/k3s/server from its host if you may want to read it."
+)
+_DELETE_REMOVED = (
+    "Then delete the server at Hetzner, and run `create` again: it says from which snapshot the cluster can be "
+    "restored."
+)
+
+
+def _no_quorum(born: str, seen: str, you_can: str, *, passing: bool) -> Refusal:
+    return Refusal(
+        code="masters.none-healthy",
+        saw=f"{born}no master answers as a healthy voter: {seen}.",
+        why="What does not answer may hold the only copy of the data. Nothing was created, stopped or removed.",
+        you_can=you_can,
+        passing=passing,
+    )
+
+
+def masters_explained(basis: Basis) -> tuple[Refusal, ...]:
+    """Refuse while a master is in a state that only its owner can judge.
+
+    Where none is healthy, the gate above tells of all of them: there "discard it" would be bad advice.
+    """
+    if _none_is_healthy(basis) or power.awaited(basis):
+        return ()
+    told = [(m, m.server) for m in basis.plane.masters if m.stage in _CODE and not _is_dealt_with(basis, m)]
+    return tuple(
+        _explained(basis, master, server)
+        for master, server in told
+        if server is not None and not witnesses(basis, master)
+    )
+
+
+def _is_dealt_with(basis: Basis, master: MasterView) -> bool:
+    """Tell whether something else speaks of it or deals with it (a former member: `split`, or it is wiped)."""
+    return master.name in discarded(basis) or may_be_wiped(basis, master) or is_of_this_cluster(basis, master)
+
+
+def left_alone(basis: Basis) -> tuple[str, ...]:
+    """Tell of each voter that is well by its peers' word and that we cannot look at: everything else goes on."""
+    if basis.plane.record.phase is not Phase.BORN:
+        return ()
+    told = ((m, m.server, witnesses(basis, m)) for m in basis.plane.masters if m.name not in discarded(basis))
+    return tuple(
+        f"{master.name} ({whereabouts(server)}) cannot be looked at ({master.detail}); it is an etcd voter that is "
+        f"well, connected to {', '.join(peers)}, so it is left alone"
+        for master, server, peers in told
+        if server is not None and peers
+    )
+
+
+def servers_are_ours(basis: Basis) -> tuple[Refusal, ...]:
+    """Refuse a server under a wanted name that somebody made by hand: nobody knows which host key it has to show."""
+    if basis.plane.record.phase is not Phase.BORN:
+        return ()
+    wanted = [server for spec in basis.spec.servers() if (server := basis.server(spec.name)) is not None]
+    return tuple(_by_hand(basis, server) for server in wanted if _is_by_hand(basis, server))
+
+
+def _is_by_hand(basis: Basis, server: Server) -> bool:
+    ours = {naming.LABEL_BOOT_KEY, naming.LABEL_HOST_KEY, naming.LABEL_STATE} & server.labels.keys()
+    foreign = server.labels.get(naming.LABEL_CLUSTER) != basis.spec.name
+    node = basis.node(server.name)
+    return not foreign and not ours and not (node is not None and node.machine == server.id)
+
+
+def _by_hand(basis: Basis, server: Server) -> Refusal:
+    return Refusal(
+        code="server.by-hand",
+        saw=f"Server {server.name} ({whereabouts(server)}) has a name and the labels of this cluster, but was not made "
+        "by this tool: its labels do not say which host key it has.",
+        why="Without that no connection to it can be trusted, and the cluster's token would go to whoever answers.",
+        you_can=f"If it is the cluster's, {give_labels_back(basis, server)}",
+        ways=(Way(text=_MADE_ANEW, deletes=frozenset({server.name})),),
+    )
+
+
+_MADE_ANEW = "Or delete it at Hetzner and run `create` again: it is then made like any server that is missing."
+
+
+def birth_can_go_on(basis: Basis) -> tuple[Refusal, ...]:
+    """Refuse to go on with a birth whose first start was cut off before etcd had written anything."""
+    record = basis.plane.record
+    seed = next((m for m in basis.plane.masters if m.server and m.server.id == record.seed), None)
+    if record.phase is not Phase.BOOTSTRAPPING or seed is None or not _is_half_begun(basis, seed):
+        return ()
+    return (
+        Refusal(
+            code="birth.half-begun",
+            saw=f"The first start of k3s on {seed.name} was cut off: its certificates are on the disk, and etcd has "
+            "written nothing yet.",
+            why="k3s would begin with what is left there; nothing was born, so nothing is lost by a fresh start.",
+            you_can="Delete that server at Hetzner and run `create` again.",
+            ways=(Way(deletes=frozenset({seed.name})),),
+            passing=True,
+        ),
+    )
+
+
+def _is_half_begun(basis: Basis, seed: MasterView) -> bool:
+    facts = seed.facts
+    if facts is None or any(verb == InitControlPlane.__name__ for verb, _ in basis.in_flight):
+        return False
+    unit = facts.server_unit
+    stands_still = not unit.runs or unit.sub == "auto-restart" or unit.restarts > 0
+    return not facts.disk.empty and holds_no_member(facts) and stands_still
+
+
+def _explained(basis: Basis, master: MasterView, server: Server) -> Refusal:
+    former = master.stage in {Stage.OFF, Stage.STOPPED} or is_former(basis, master)
+    return _former(basis, master, server) if former else _troubled(basis, master, server)
+
+
+def _former(basis: Basis, master: MasterView, server: Server) -> Refusal:
+    return Refusal(
+        code="master.former",
+        saw=f"Master {master.name} ({whereabouts(server)}) is {master.stage.value} ({master.detail}), and the cluster "
+        f"lists no member of its name: it is a former master. Healthy voters: {healthy_names(basis)}.",
+        why="It holds old data; whether anybody still needs that, only you know.",
+        you_can="Find out whether its data is still needed.",
+        ways=_discard(basis, master),
+    )
+
+
+def _discard(basis: Basis, master: MasterView) -> tuple[Way, ...]:
+    """Offer to replace it, once there is a cluster to which its successor can belong."""
+    if basis.plane.record.phase is not Phase.BORN:
+        return ()
+    told = (
+        f"If its data may go, run `create {flag(master.name)}`: its server is deleted, and another one takes its place."
+    )
+    return (Way(text=told, deletes=frozenset({master.name}), consent=flag(master.name)),)
+
+
+_FIRST = {
+    Stage.REBUILT: "Find out who rebuilt it.",
+    Stage.SICK: "Look at it: `journalctl -u k3s` on its host.",
+}
+
+_CODE = {
+    Stage.OFF: "master.former",
+    Stage.STOPPED: "master.former",
+    Stage.SILENT: "master.unreachable",
+    Stage.REBUILT: "master.rebuilt",
+    Stage.SICK: "master.not-ready",
+}
+"""Of the troubled stages `identity` speaks of KEY_CHANGED and DENIED, and `power` waits for what is CHANGING."""
+assert _CODE.keys() | {Stage.KEY_CHANGED, Stage.DENIED, Stage.CHANGING} == TROUBLED
+
+
+def _troubled(basis: Basis, master: MasterView, server: Server) -> Refusal:
+    silent = master.stage is Stage.SILENT
+    known, cure = cure_of_silence(basis, server) if silent else address_explained(basis, master)
+    return Refusal(
+        code=_CODE[master.stage],
+        saw=f"Master {master.name} ({whereabouts(server)}) is {master.stage.value}: {master.detail}.{known} "
+        f"{_healthy(basis)}.",
+        why="The server exists and may hold data; silence is not death, so it is neither replaced nor restarted.",
+        keeps=frozenset() if _may_go(basis, master) else EVERY,
+        you_can=f"{cure or _FIRST[master.stage] + ' '}{_not_now(basis, master)}".rstrip(),
+        ways=_ways(basis, master),
+        passing=silent or (master.stage is Stage.SICK and _has_data_and_runs(master)),
+    )
+
+
+def _healthy(basis: Basis) -> str:
+    return f"{'Masters that serve' if basis.plane.on_database else 'Healthy voters'}: {healthy_names(basis)}"
+
+
+def _has_data_and_runs(master: MasterView) -> bool:
+    """Tell whether it may get well by itself: its k3s runs or starts, and has its data."""
+    facts = master.facts
+    return facts is not None and (facts.disk.wal or facts.on_database) and facts.server_unit.runs
+
+
+def _may_go(basis: Basis, master: MasterView) -> bool:
+    return basis.plane.record.phase is not Phase.BORN or others_serve(basis, master)
+
+
+def _is_unborn_and_new(basis: Basis, master: MasterView) -> bool:
+    return basis.plane.record.phase is not Phase.BORN and master.stage is Stage.REBUILT
+
+
+_NEW_DISK = "Nothing was born yet, and its disk is new: delete that server at Hetzner and run `create` again."
+
+
+def _ways(basis: Basis, master: MasterView) -> tuple[Way, ...]:
+    """Say how it is replaced, unless too few healthy voters would be left without it."""
+    if _is_unborn_and_new(basis, master):
+        return (Way(text=_NEW_DISK, deletes=frozenset({master.name})),)
+    return _discard(basis, master) if _may_go(basis, master) else ()
+
+
+def _not_now(basis: Basis, master: MasterView) -> str:
+    if _may_go(basis, master):
+        return ""
+    needed = quorum.majority(len(quorum.voters(basis.plane.members)))
+    return f"Delete no server now: with fewer than {needed} healthy voters the cluster stops."

@@ -1,0 +1,1 @@
+"""What `status` shows: the same facts, told instead of decided upon."""

@@ -1,0 +1,122 @@
+"""What every rule is given, and the shapes of what rules answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from hetzner_k3s.decide.view.control_plane import ControlPlane, Stage, look
+from hetzner_k3s.decide.view.members import DeadMember, StrayMember, sort_members
+from hetzner_k3s.model.cloud import CloudView, Server
+from hetzner_k3s.model.contact import private_ip
+from hetzner_k3s.model.kube import KubeNode
+from hetzner_k3s.model.plan import Intent, PlannedStep, Refusal, StepKey, Wait
+from hetzner_k3s.model.spec import ClusterSpec
+from hetzner_k3s.model.state import ClusterState
+from hetzner_k3s.model.steps import JoinControlPlane, JoinWorker, StartOnDatabase
+
+_JOINS = frozenset(step.__name__ for step in (JoinControlPlane, StartOnDatabase, JoinWorker))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Basis:
+    """The wish, the observation, and what it means for the control plane; `in_flight` are the steps under way.
+
+    `dead` are the dead members of masters that the file wants, `dead_beyond` those of masters that it does not.
+    `servers` and `nodes` are keyed by name: a thousand workers look theirs up.
+    """
+
+    spec: ClusterSpec
+    state: ClusterState
+    intent: Intent
+    plane: ControlPlane
+    dead: tuple[DeadMember, ...]
+    dead_beyond: tuple[DeadMember, ...] = ()
+    stray: tuple[StrayMember, ...]
+    in_flight: frozenset[StepKey]
+    servers: Mapping[str, Server]
+    nodes: Mapping[str, KubeNode]
+
+    @property
+    def joining(self) -> frozenset[str]:
+        """Name the servers whose join is under way: looks at them and at the cluster are of different moments."""
+        return joining(self.in_flight)
+
+    @property
+    def view(self) -> CloudView:
+        """Give the listing."""
+        return self.state.view
+
+    def server(self, name: str) -> Server | None:
+        """Find a server by name."""
+        return self.servers.get(name)
+
+    @property
+    def replacing(self) -> bool:
+        """Tell whether a lost master's successor has yet to get its address: the lowest free one, so often the same."""
+        lost = bool(self.dead) or any(stray.transient for stray in self.stray)
+        return lost and any(m.server is None and m.name not in self.intent.unsold for m in self.plane.masters)
+
+    @property
+    def repairable(self) -> tuple[DeadMember, ...]:
+        """Return the dead members that something can be done about: not those that wait for a server to be sold.
+
+        One whose address another master's server has by now goes before that one joins: etcd takes an address once.
+        """
+        return tuple(lost for lost in self.dead if not self._waits_for_stock(lost) or self.address_is_taken(lost))
+
+    def _waits_for_stock(self, lost: DeadMember) -> bool:
+        return lost.master in self.intent.unsold and self.server(lost.master) is None
+
+    def address_is_taken(self, lost: DeadMember) -> bool:
+        """Check whether another master, ready to join, has the address of a dead member."""
+        return any(
+            private_ip(master.server, self.plane.network_id) == lost.member.address
+            for master in self.plane.masters
+            if master.server is not None and master.name != lost.master and master.stage is Stage.READY
+        )
+
+    def node(self, name: str) -> KubeNode | None:
+        """Find a Node by name; None too where the API could not be read."""
+        return self.nodes.get(name)
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """What a move wants: steps that are safe now, and what it waits for.
+
+    `alone` says that nothing else may be done meanwhile, in no scope.
+    """
+
+    steps: tuple[PlannedStep, ...] = ()
+    waits: tuple[Wait, ...] = ()
+    alone: bool = False
+
+
+Gate = Callable[[Basis], tuple[Refusal, ...]]
+Note = Callable[[Basis], tuple[str, ...]]
+"""What a plan says beside its steps: one sentence each, without a full stop."""
+Move = Callable[[Basis], Opinion | None]
+
+
+def joining(in_flight: frozenset[StepKey]) -> frozenset[str]:
+    """Name the servers whose join is among these steps."""
+    return frozenset(target for verb, target in in_flight if verb in _JOINS)
+
+
+def basis_of(spec: ClusterSpec, state: ClusterState, intent: Intent, in_flight: frozenset[StepKey]) -> Basis:
+    """Look once at an observation, for all rules."""
+    plane = look(spec, state, intent.consents.accept_ca)
+    dead, stray = sort_members(plane, state, joining(in_flight))
+    return Basis(
+        spec=spec,
+        state=state,
+        intent=intent,
+        plane=plane,
+        dead=tuple(d for d in dead if not d.master or plane.master(d.master)),
+        dead_beyond=tuple(d for d in dead if d.master and not plane.master(d.master)),
+        stray=stray,
+        in_flight=in_flight,
+        servers={server.name: server for server in state.view.servers},
+        nodes={node.name: node for node in plane.kube.nodes} if plane.kube else {},
+    )

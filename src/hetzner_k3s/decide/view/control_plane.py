@@ -1,0 +1,450 @@
+"""What an observation means for the control plane: the stage of each master, the seed, the members it lists.
+
+Nothing is decided here; gates and moves read this one view, so they cannot disagree about what was seen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from hetzner_k3s.decide.view import extra_servers, node_claims, stale_lineage
+from hetzner_k3s.decide.view.node_machine import NamedServer
+from hetzner_k3s.decide.view.record import recorded
+from hetzner_k3s.model import lookup, naming
+from hetzner_k3s.model.cloud import Server, ServerStatus
+from hetzner_k3s.model.contact import private_ip
+from hetzner_k3s.model.errors import SshStage
+from hetzner_k3s.model.facts import Known
+from hetzner_k3s.model.host import HostFacts, HostKeyKind, Member, Unreachable
+from hetzner_k3s.model.identity import BirthRecord, Identity, Phase, RecordConflict
+from hetzner_k3s.model.kube import KubeNode, KubeView
+from hetzner_k3s.model.spec import ClusterSpec, MasterSpec
+from hetzner_k3s.model.state import ClusterState
+
+
+class Stage(Enum):
+    """How far a server has come, or what is wrong with it."""
+
+    ABSENT = "absent"
+    BOOTING = "booting"
+    UNSECURED = "answers with its boot key"
+    BARE = "without k3s"
+    READY = "ready to join"
+    JOINING = "joining"
+    EMPTIED = "without its data"
+    UNMARKED = "joined, not recorded yet"
+    MEMBER = "member"
+    OFF = "powered off"
+    CHANGING = "changing"
+    SILENT = "unreachable"
+    KEY_CHANGED = "answers with another host key"
+    DENIED = "refuses our key"
+    REBUILT = "rebuilt"
+    STOPPED = "stopped"
+    SICK = "not ready"
+    LOCKED_OUT = "kept from starting by a token that was rotated"
+    HELD = "held down"
+    RESTORED = "restored, its k3s without its agent yet"
+
+
+NEVER_STARTED = frozenset({Stage.ABSENT, Stage.BOOTING, Stage.UNSECURED, Stage.BARE, Stage.READY})
+"""Stages in which no k3s of ours ever ran on what has the name now."""
+
+JOINED = frozenset({Stage.UNMARKED, Stage.MEMBER})
+"""Stages of a master that serves the cluster, whether that was recorded or not."""
+
+TROUBLED = frozenset(
+    {
+        Stage.OFF,
+        Stage.CHANGING,
+        Stage.STOPPED,
+        Stage.SILENT,
+        Stage.KEY_CHANGED,
+        Stage.DENIED,
+        Stage.REBUILT,
+        Stage.SICK,
+    }
+)
+"""Stages in which a server may hold data and we cannot, or must not, go on by ourselves."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MasterView(NamedServer):
+    """A master and how far it has come; server, Node and (with a suffix) member share its name.
+
+    `spec` is what the file wants of it; of one beyond the file, what it would want.
+    """
+
+    spec: MasterSpec
+    stage: Stage
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EtcdMembers:
+    """The cluster's data lies in the masters' own etcd: `members` is the list that the seed serves."""
+
+    members: tuple[Member, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OutsideDatabase:
+    """The cluster's data lies in a database outside of it: no master holds any, and there are no members, by design."""
+
+
+Store = EtcdMembers | OutsideDatabase
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlPlane:
+    """The masters as one; `seed` is the healthy master that everything else is done through.
+
+    `masters` are those of the file; `surplus` are those beyond it, with a server, a member or a Node left. `former_ca`
+    is the CA that labels still carry where another one was accepted, `ca_obstacle` why one was not.
+    """
+
+    record: BirthRecord
+    former_ca: str | None = None
+    ca_obstacle: str | None = None
+    masters: tuple[MasterView, ...]
+    surplus: tuple[MasterView, ...] = ()
+    seed: MasterView | None
+    store: Store
+    kube: KubeView | None
+    network_id: int | None
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """Give the member list of etcd; a cluster in a database has none."""
+        return self.store.members if isinstance(self.store, EtcdMembers) else ()
+
+    @property
+    def on_database(self) -> bool:
+        """Tell whether the cluster's data lies outside its masters."""
+        return isinstance(self.store, OutsideDatabase)
+
+    def lists(self, name: str) -> bool:
+        """Tell whether the cluster that lives counts a master of this name as its own, whatever became of it.
+
+        Whoever opens the database with its token is a master of that cluster: there are no former ones.
+        """
+        return self.on_database or any(member.node == name for member in self.members)
+
+    def master(self, name: str) -> MasterView | None:
+        """Find a wanted master by name."""
+        return next((m for m in self.masters if m.name == name), None)
+
+    @property
+    def all_masters(self) -> tuple[MasterView, ...]:
+        """Give every master there is, wanted or not: whoever votes counts."""
+        return (*self.masters, *self.surplus)
+
+    @property
+    def seed_server(self) -> Server:
+        """Give the seed's server; asked for only where there is a seed."""
+        if self.seed is None or self.seed.server is None:
+            raise LookupError("no healthy master")
+        return self.seed.server
+
+
+def labelled_member(server: Server) -> bool:
+    """Tell whether we recorded that this server's master had joined."""
+    return server.labels.get(naming.LABEL_STATE) == naming.STATE_MEMBER
+
+
+def look(spec: ClusterSpec, state: ClusterState, accept_ca: str | None = None) -> ControlPlane:
+    """Put together what was seen of the control plane; `accept_ca` is a rotated CA that its owner vouches for."""
+    reading = recorded(spec, state, accept_ca)
+    record = reading.record
+    if isinstance(record, RecordConflict):
+        record = BirthRecord()  # its own gate refuses; nothing may be built on either side
+    network_id = lookup.network_id(spec, state.view)
+    kube = _kube_view(spec, state)
+    born = record.phase is Phase.BORN
+    beyond_file = extra_servers.surplus_masters(spec, state.view) if born else ()
+
+    def view(master: MasterSpec) -> MasterView:
+        return _view_master(master, state, record, kube, network_id)
+
+    masters, surplus = tuple(map(view, spec.masters)), tuple(map(view, beyond_file))
+    seed = _choose_seed(masters, record) or _choose_seed(surplus, record)
+    masters = tuple(_unless_locked_out(master, seed) for master in masters)
+    masters = tuple(_unless_relabelled(master, seed, record, network_id) for master in masters)
+    members = (seed.facts.etcd.members if seed and seed.facts else None) or ()
+    gone = extra_servers.gone_masters(spec, state.view, members, kube) if born else ()
+    return ControlPlane(
+        record=record,
+        former_ca=reading.former_ca,
+        ca_obstacle=reading.obstacle,
+        masters=masters,
+        surplus=(*surplus, *map(view, gone)),
+        seed=seed,
+        store=_store(spec, members),
+        kube=kube,
+        network_id=network_id,
+    )
+
+
+def _store(spec: ClusterSpec, members: tuple[Member, ...]) -> Store:
+    """Say where the data lies: the file decides, and a gate refuses one that the cluster contradicts."""
+    if spec.database is not None:
+        return OutsideDatabase()
+    return EtcdMembers(tuple(sorted(members, key=lambda m: (m.name, m.id))))
+
+
+def healthy_master(spec: ClusterSpec, state: ClusterState) -> int | None:
+    """Give the server id of the master that everything would be done through; None where none is healthy."""
+    seed = look(spec, state).seed
+    return seed.server.id if seed is not None and seed.server is not None else None
+
+
+def identity_of(facts: HostFacts) -> Identity | None:
+    """Give the identity a master's disk and datastore tell, None unless both halves are known."""
+    if facts.disk.server_ca is None or facts.uid is None:
+        return None
+    return Identity(facts.disk.server_ca, facts.uid)
+
+
+def _kube_view(spec: ClusterSpec, state: ClusterState) -> KubeView | None:
+    """Return what the API says, with Nodes that stand for the servers that Hetzner agrees they are of."""
+    view = node_claims.api_view(spec, state)
+    return None if view is None else node_claims.settled(view, state, lookup.network_id(spec, state.view))
+
+
+def _view_master(
+    spec: MasterSpec, state: ClusterState, record: BirthRecord, kube: KubeView | None, network_id: int | None
+) -> MasterView:
+    server = state.server(spec.name)
+    if server is None:
+        return MasterView(name=spec.name, spec=spec, server=None, facts=None, stage=Stage.ABSENT)
+    node = kube.node(server.name) if kube else None
+    committed = _committed(server, record, node)
+    stage, detail = contact_stage(server, state, committed)
+    facts = state.facts(server.id)
+    if stage is Stage.REBUILT and _rebuild_proven(server, state, node):
+        stage, detail = Stage.UNSECURED, "it was rebuilt"
+    if committed and private_ip(server, network_id) is None:
+        stage, detail = Stage.SICK, "it has no address in the cluster's network"
+    elif facts is not None and stage is Stage.BARE:
+        stage, detail = _k3s_stage(server, facts, node, api_read=kube is not None)
+    return MasterView(name=spec.name, spec=spec, server=server, facts=facts, stage=stage, detail=detail)
+
+
+def _rebuild_proven(server: Server, state: ClusterState, node: KubeNode | None) -> bool:
+    """Tell whether Hetzner rebuilt this server after its Node had registered.
+
+    Anybody who can read its metadata knows its boot key, so that key alone proves nothing (ARCHITECTURE §5).
+    """
+    reading = state.rebuilds.get(server.id)
+    if not isinstance(reading, Known) or reading.value is None or node is None or node.created is None:
+        return False
+    return node.machine == server.id and reading.value > node.created
+
+
+def _committed(server: Server, record: BirthRecord, node: KubeNode | None) -> bool:
+    """Tell whether this very server was chosen as seed or has joined: label, birth record or Node says so."""
+    registered = node is not None and node.machine == server.id
+    return labelled_member(server) or record.seed == server.id or registered
+
+
+def contact_stage(server: Server, state: ClusterState, committed: bool) -> tuple[Stage, str]:
+    """Say how far we can reach a server; BARE means that it is reached by its final key.
+
+    `committed` tells that it joined (or was chosen as seed) before: then silence is an alarm, not a slow boot.
+    """
+    if server.status is not ServerStatus.RUNNING:
+        going = committed or server.status is ServerStatus.DELETING
+        return (_without_power(server), _shown_as(server)) if going else (Stage.BOOTING, "")
+    reading = state.hosts.get(server.id)
+    if isinstance(reading, Known):
+        return _key_stage(reading.value.key, committed)
+    if isinstance(reading, Unreachable):
+        return _silence(reading, committed)
+    return Stage.SILENT if committed else Stage.BOOTING, "not looked at yet"
+
+
+def _without_power(server: Server) -> Stage:
+    match server.status:
+        case ServerStatus.OFF:
+            return Stage.OFF
+        case ServerStatus.OTHER:
+            return Stage.SILENT
+        case _:
+            return Stage.CHANGING
+
+
+def _shown_as(server: Server) -> str:
+    return f"Hetzner shows it as {server.status.value}"
+
+
+def _key_stage(key: HostKeyKind, committed: bool) -> tuple[Stage, str]:
+    match key:
+        case HostKeyKind.FINAL:
+            return Stage.BARE, ""
+        case HostKeyKind.NEXT:
+            return Stage.UNSECURED, "its host key is being replaced"
+        case HostKeyKind.BOOT if committed:
+            return Stage.REBUILT, "it answers with the key of its first boot, so its disk is new"
+        case HostKeyKind.BOOT:
+            return Stage.UNSECURED, ""
+
+
+def _silence(reading: Unreachable, committed: bool) -> tuple[Stage, str]:
+    match reading.stage:
+        case SshStage.HOST_KEY:
+            # A first boot answers with the image's key until cloud-init is done; SecureHost waits, and sends nothing.
+            return (Stage.KEY_CHANGED if committed else Stage.BOOTING), reading.why
+        case SshStage.AUTH:
+            return Stage.DENIED, reading.why
+        case SshStage.TCP | SshStage.SESSION | SshStage.ANSWER:
+            return (Stage.SILENT if committed else Stage.BOOTING), reading.why
+
+
+def _k3s_stage(server: Server, facts: HostFacts, node: KubeNode | None, *, api_read: bool) -> tuple[Stage, str]:
+    if facts.held:
+        return Stage.HELD, "k3s was stopped for a quorum reset and must not start"
+    if facts.agentless:
+        return Stage.RESTORED, "the Nodes of the lost masters have yet to be deleted"
+    if facts.serves:
+        return _voter_stage(server, facts, node, api_read=api_read)
+    if labelled_member(server) and not facts.disk.empty:
+        return _fallen_stage(facts)
+    if not (facts.boot_finished and facts.k3s_version and facts.server_unit.installed):
+        return Stage.BARE, ""
+    if facts.disk.empty and facts.server_unit.active in {"inactive", "failed"}:
+        return Stage.READY, ""
+    return Stage.JOINING, ""
+
+
+def _voter_stage(server: Server, facts: HostFacts, node: KubeNode | None, *, api_read: bool) -> tuple[Stage, str]:
+    if facts.etcd.corrupt:
+        return Stage.SICK, "its etcd reports that its data is corrupt"
+    if not labelled_member(server):
+        return Stage.UNMARKED, ""
+    if facts.server_unit.active != "active":
+        return Stage.SICK, f"{_well(facts)}, but its k3s unit is {facts.server_unit.active}"
+    if not api_read or (node and node.ready and node.server_id == server.id):
+        return Stage.MEMBER, ""
+    if node is None or node.server_id != server.id:
+        return Stage.UNMARKED, "its Node does not carry its server id"
+    return Stage.SICK, f"{_well(facts)}, but its Node is NotReady"
+
+
+def _well(facts: HostFacts) -> str:
+    return "its API reads the database" if facts.on_database else "its etcd is healthy"
+
+
+def _fallen_stage(facts: HostFacts) -> tuple[Stage, str]:
+    """Say what is wrong with a master that had joined and is no voter now."""
+    if facts.on_database:
+        return _fallen_off_database(facts)
+    if holds_no_member(facts):
+        return Stage.EMPTIED, "it was removed" if facts.disk.tombstone else "its datastore is gone from its disk"
+    if facts.disk.wal and facts.server_unit.active in {"inactive", "failed"}:
+        return Stage.STOPPED, f"k3s is {facts.server_unit.active}"
+    return Stage.SICK, _sickness(facts)
+
+
+def _fallen_off_database(facts: HostFacts) -> tuple[Stage, str]:
+    """Say what is wrong with a master that had joined and does not serve: its files are those that any master gets."""
+    if facts.disk.server_ca is None:
+        return Stage.EMPTIED, "its files are gone from its disk"
+    if facts.server_unit.active in {"inactive", "failed"}:
+        return Stage.STOPPED, f"k3s is {facts.server_unit.active}"
+    return Stage.SICK, f"k3s is {facts.server_unit.active}, and its API does not read the database"
+
+
+def holds_no_member(facts: HostFacts) -> bool:
+    """Tell whether nothing on a host can be a living member of etcd: no log and no etcd, or one that was retired.
+
+    Only its final key proves whose disk that is. A process whose files were deleted under it still has them open.
+    """
+    retired = facts.disk.tombstone and facts.etcd.member_id is None
+    gone = not facts.disk.wal and facts.etcd.healthy is None and facts.etcd.member_id is None
+    return facts.key is HostKeyKind.FINAL and (retired or gone)
+
+
+def _sickness(facts: HostFacts) -> str:
+    if facts.etcd.healthy is None:
+        return f"k3s is {facts.server_unit.active}, its etcd does not answer"
+    if not facts.etcd.healthy:
+        return f"its etcd says {facts.etcd.reason or 'unhealthy'}"
+    return "its etcd answers, but is no voter that sees a leader"
+
+
+def current_token(facts: HostFacts) -> str | None:
+    """Give the hash of the one token that a master's datastore knows, None while that is not told or not one."""
+    keys = facts.bootstrap_keys
+    return keys[0] if len(keys) == 1 else None
+
+
+def holds_current_token(facts: HostFacts) -> bool:
+    """Check whether a master's `server/token` is the one that its datastore knows."""
+    return facts.disk.token_hash in facts.bootstrap_keys
+
+
+def accepts_joins(facts: HostFacts) -> bool:
+    """Tell whether a master holds the token that its datastore knows and, as far as it is told, runs with it."""
+    return holds_current_token(facts) and facts.takes_commands
+
+
+def _unless_locked_out(master: MasterView, seed: MasterView | None) -> MasterView:
+    """Tell a master apart whose k3s ends at each start because it holds an earlier token than the seed's datastore.
+
+    A password file of an earlier token alone may just be about to be replaced: only where systemd has started k3s again
+    it is what keeps it from starting (docs/facts/k3s.md#token-rotation).
+    """
+    facts, current = master.facts, current_token(seed.facts) if seed and seed.facts else None
+    if facts is None or current is None or master.stage not in {Stage.SICK, Stage.STOPPED, Stage.JOINING}:
+        return master
+    begun = facts.disk.wal or master.stage is Stage.JOINING
+    ours = seed is not None and seed.facts is not None and facts.disk.shares_ca(seed.facts.disk)
+    stale = facts.disk.config_token_hash not in {None, current} and master.stage is not Stage.JOINING
+    half_renewed = facts.disk.passwd_hash not in {None, current} and facts.server_unit.restarts > 0
+    silent = facts.server_unit.active in {"activating", "inactive", "failed"} and facts.etcd.healthy is None
+    if begun and ours and silent and (stale or half_renewed):
+        return replace(master, stage=Stage.LOCKED_OUT)
+    return master
+
+
+def _unless_relabelled(
+    master: MasterView, seed: MasterView | None, record: BirthRecord, network_id: int | None
+) -> MasterView:
+    """Tell a voter apart whose server's label names an earlier lineage than that of the cluster it joined.
+
+    One without data waits for a quorum by itself, and joins whatever cluster its `server:` line leads it to.
+    """
+    if master.stage is not Stage.MEMBER or master.server is None or master.facts is None or seed is None:
+        return master
+    if stale_lineage.belongs(master.facts, master.server, record) or not stale_lineage.has_joined(
+        master.facts, master.server, seed.facts, network_id
+    ):
+        return master
+    return replace(master, stage=Stage.UNMARKED, detail="its label names an earlier lineage")
+
+
+def _choose_seed(masters: tuple[MasterView, ...], record: BirthRecord) -> MasterView | None:
+    """Choose by health, never by name or age: voter, leader seen, right identity and lineage, highest revision."""
+    healthy = [m for m in masters if _is_healthy(m, record)]
+
+    def rank(master: MasterView) -> tuple[bool, bool, bool, int, int]:
+        if master.facts is None or master.server is None:
+            return (False, False, False, 0, 0)
+        facts, active = master.facts, master.facts.server_unit.active == "active"
+        return (active, accepts_joins(facts), holds_current_token(facts), facts.etcd.revision, -master.server.id)
+
+    return max(healthy, key=rank, default=None)
+
+
+def _is_healthy(master: MasterView, record: BirthRecord) -> bool:
+    if master.facts is None or master.stage not in {Stage.MEMBER, Stage.UNMARKED}:
+        return False
+    identity = identity_of(master.facts)
+    lineage_fits = master.server is None or stale_lineage.belongs(master.facts, master.server, record)
+    return identity is not None and _fits(identity, record) and lineage_fits
+
+
+def _fits(identity: Identity, record: BirthRecord) -> bool:
+    ca_fits = record.ca is None or identity.ca.startswith(record.ca)
+    return ca_fits and record.uid in {None, identity.uid}
