@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -37,8 +38,10 @@ class Answering:
 
 
 @contextmanager
-def answering(answer: Callable[[str, str], Answer] = lambda _method, _path: Answer(b"")) -> Iterator[Answering]:
-    """Serve on loopback for the length of a block."""
+def answering(
+    answer: Callable[[str, str], Answer] = lambda _method, _path: Answer(b""), tls: ssl.SSLContext | None = None
+) -> Iterator[Answering]:
+    """Serve on loopback for the length of a block, by TLS if given."""
     told = Answering(answer)
 
     class Handler(BaseHTTPRequestHandler):
@@ -76,6 +79,8 @@ def answering(answer: Callable[[str, str], Answer] = lambda _method, _path: Answ
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     told.port = server.server_address[1]
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()

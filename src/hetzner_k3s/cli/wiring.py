@@ -120,8 +120,9 @@ async def _open_outside(spec: ClusterSpec, given: GivenSnapshot | None) -> Async
     hosts = SshHosts(clock=clock, rng=rng, private_key_path=ssh.private_key_path, public_key=ssh.public_key)
     kube = K3sApi(hosts=hosts, forwarder=hosts, clock=clock)
     endpoint = os.environ.get("HCLOUD_ENDPOINT") or DEFAULT_ENDPOINT
+    cloud = HetznerCloud(spec.hetzner_token, clock=clock, rng=rng, endpoint=endpoint)
     ports = Ports(
-        cloud=HetznerCloud(spec.hetzner_token, clock=clock, rng=rng, endpoint=endpoint),
+        cloud=cloud,
         hosts=hosts,
         kube=kube,
         local=OperatorMachine(
@@ -147,6 +148,7 @@ async def _open_outside(spec: ClusterSpec, given: GivenSnapshot | None) -> Async
         raise KeyboardInterrupt from None
     finally:
         await kube.close()
+        await cloud.close()
         await hosts.close()
 
 

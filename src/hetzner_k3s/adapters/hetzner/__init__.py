@@ -1,4 +1,4 @@
-"""`ports.Cloud` over HTTP; the calls run in worker threads."""
+"""`ports.Cloud` over HTTP."""
 
 from hetzner_k3s.adapters.hetzner.cloud import DEFAULT_ENDPOINT, HetznerCloud
 

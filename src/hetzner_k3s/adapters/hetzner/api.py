@@ -1,16 +1,13 @@
-"""Single calls to the Hetzner API: in worker threads, with typed errors and retries for typed causes."""
+"""Single calls to the Hetzner API: with typed errors, and retries for typed causes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
-from functools import partial
 from typing import Any, Final
 
-import anyio.to_thread
-from requests import Response
+import httpx2
 
-from hetzner_k3s.adapters.hetzner.connection import Connection, Note
+from hetzner_k3s.adapters.hetzner.connection import Bearer, Connection
 from hetzner_k3s.adapters.hetzner.failures import FAILURES, cloud_error, is_answer_lost, is_refused_for_now
 from hetzner_k3s.model.documents import Document
 from hetzner_k3s.model.errors import CloudRefused, Fate
@@ -20,8 +17,6 @@ from hetzner_k3s.ports import Clock, Rng
 Json = Mapping[str, Any]
 """What we send."""
 
-_THREADS: Final = 10
-"""As many calls at once as the session keeps connections."""
 _RETRIES: Final = 5
 _BACKOFF_BASE: Final = 0.5
 _BACKOFF_CAP: Final = 15.0
@@ -29,8 +24,8 @@ _BACKOFF_CAP: Final = 15.0
 is when the bucket is full again, up to an hour away (docs/facts/hetzner-api.md#rate-limit)."""
 
 
-def _connection(token: str, endpoint: str, note: Note) -> Connection:
-    """Make the connection; a token that fits into no header would be quoted whole in the error about that."""
+def _bearer(token: str) -> Bearer:
+    """Return what puts a token into requests; one that fits into no header would be quoted in the error about that."""
     if not (token.isascii() and token.isprintable() and token == token.strip()):
         raise CloudRefused(
             "the Hetzner token holds characters that no token has (a line break, a blank?)",
@@ -38,65 +33,59 @@ def _connection(token: str, endpoint: str, note: Note) -> Connection:
             fate=Fate.DID_NOT_HAPPEN,
             hint="Check the Hetzner token: hetzner_token in the file, or HCLOUD_TOKEN.",
         )
-    return Connection(token, endpoint, _THREADS, note)
+
+    def sign(request: httpx2.Request) -> httpx2.Request:
+        request.headers["Authorization"] = f"Bearer {token}"
+        return request
+
+    return sign
 
 
 class Api:
-    """Calls with a token to an endpoint (URL with `/v1`); time and jitter come from the ports."""
+    """Calls with a token over a connection; time and jitter come from the ports."""
 
-    def __init__(self, token: Secret, endpoint: str, clock: Clock, rng: Rng) -> None:
-        self._connection = _connection(token.reveal(), endpoint, self._note_date)
-        self.ahead: float | None = None
-        """Seconds by which Hetzner's clock is ahead of this machine's, as its last answer was dated."""
-        self._threads = anyio.CapacityLimiter(_THREADS)
+    def __init__(self, token: Secret, connection: Connection, clock: Clock, rng: Rng) -> None:
+        self._bearer = _bearer(token.reveal())
+        self._connection = connection
         self._clock = clock
         self._rng = rng
 
+    def with_token(self, token: Secret) -> Api:
+        """Return the same way to Hetzner with another token."""
+        return Api(token, self._connection, self._clock, self._rng)
+
     async def get(self, path: str, params: Mapping[str, Any] | None = None) -> Document:
         """Read; repeated for every passing cause."""
-        return await self._call("GET", path, repeatable=True, params=dict(params or {}))
+        return await self._call("GET", path, params=params, repeatable=True)
 
     async def post(self, path: str, body: Json) -> Document:
         """Create or start something; repeated only when it surely did not happen."""
-        return await self._call("POST", path, repeatable=False, json=body)
+        return await self._call("POST", path, body=body, repeatable=False)
 
     async def repeatable_post(self, path: str, body: Json) -> Document:
         """Do something that may be done twice, such as setting a firewall's rules."""
-        return await self._call("POST", path, repeatable=True, json=body)
+        return await self._call("POST", path, body=body, repeatable=True)
 
     async def put(self, path: str, body: Json) -> Document:
         """Replace."""
-        return await self._call("PUT", path, repeatable=True, json=body)
+        return await self._call("PUT", path, body=body, repeatable=True)
 
     async def delete(self, path: str) -> Document:
         """Delete by id."""
         return await self._call("DELETE", path, repeatable=True)
 
-    async def _call(self, method: str, path: str, *, repeatable: bool, **arguments: Any) -> Document:
+    async def _call(
+        self, method: str, path: str, params: Json | None = None, body: Json | None = None, *, repeatable: bool
+    ) -> Document:
         for attempt in range(_RETRIES + 1):
             try:
-                return await anyio.to_thread.run_sync(
-                    partial(self._connection.request, method, path, **arguments),
-                    limiter=self._threads,
-                    abandon_on_cancel=True,
-                )
+                return await self._connection.request(method, path, self._bearer, params, body)
             except FAILURES as failure:
                 passing = is_refused_for_now(failure) or (repeatable and is_answer_lost(failure))
                 if not passing or attempt == _RETRIES:
                     raise cloud_error(failure, what=f"{method} {path}", effect=method != "GET") from failure
             await self.pause(attempt)
         raise AssertionError("unreachable")
-
-    def _note_date(self, response: Response, **_: Any) -> None:
-        """Note how far the clocks are apart; the date has whole seconds, and the answer was on its way for a while."""
-        try:
-            dated = parsedate_to_datetime(response.headers["Date"]).timestamp()
-        except (KeyError, ValueError, TypeError):
-            return
-        answered = self._clock.now()
-        asked = answered - response.elapsed.total_seconds()
-        early, late = dated + 1 - asked, dated - answered
-        self.ahead = min(early, 0.0) + max(late, 0.0)
 
     async def pause(self, attempt: int) -> None:
         """Wait before a repetition: exponential with full jitter."""

@@ -10,10 +10,13 @@ from datetime import datetime
 from functools import wraps
 from typing import Any, Final, ParamSpec, TypeVar
 
+import httpx2
+
 from hetzner_k3s.adapters.hetzner import balancers, translate
 from hetzner_k3s.adapters.hetzner.actions import ACTION_WITHIN, Actions, unfinished
 from hetzner_k3s.adapters.hetzner.api import Api
 from hetzner_k3s.adapters.hetzner.arrivals import Arrivals
+from hetzner_k3s.adapters.hetzner.connection import Connection
 from hetzner_k3s.adapters.hetzner.creation import carries, create_or_adopt, find
 from hetzner_k3s.adapters.hetzner.deletion import delete, delete_firewall
 from hetzner_k3s.adapters.hetzner.failures import understood
@@ -72,15 +75,34 @@ def _answering(*, effect: bool) -> Callable[[Callable[P, Coroutine[Any, Any, T]]
 
 
 class HetznerCloud:
-    """`ports.Cloud` with a token, at an endpoint (URL with `/v1`); see the port for what each method does."""
+    """`ports.Cloud` at an endpoint (URL with `/v1`); see the port for what each method does.
 
-    def __init__(self, token: Secret, *, clock: Clock, rng: Rng, endpoint: str = DEFAULT_ENDPOINT) -> None:
-        self._api = Api(token, endpoint, clock, rng)
-        self._rng, self._endpoint = rng, endpoint
+    Args:
+        token: whose project.
+        clock, rng: time and jitter.
+        endpoint: whom to ask.
+        transport: what carries requests; None for the network.
+    """
+
+    def __init__(
+        self,
+        token: Secret,
+        *,
+        clock: Clock,
+        rng: Rng,
+        endpoint: str = DEFAULT_ENDPOINT,
+        transport: httpx2.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._connection = Connection(endpoint, clock, transport)
+        self._api = Api(token, self._connection, clock, rng)
         self._actions = Actions(self._api, clock)
         self._arrivals = Arrivals(self._api, self._actions, clock)
         self._clock = clock
         self._label_writers: dict[str, asyncio.Lock] = {}
+
+    async def close(self) -> None:
+        """Drop the connections."""
+        await self._connection.close()
 
     @_answering(effect=False)
     async def survey(self) -> CloudView:
@@ -95,7 +117,7 @@ class HetznerCloud:
             firewalls=tuple(map(translate.firewall, firewalls)),
             load_balancers=tuple(map(translate.load_balancer, balancers)),
             ssh_keys=tuple(map(translate.ssh_key, keys)),
-            ahead=self._api.ahead,
+            ahead=self._connection.ahead,
         )
 
     @_answering(effect=False)
@@ -274,7 +296,7 @@ class HetznerCloud:
     async def grant_of(self, token: Secret, network_id: int) -> TokenGrant:
         """Ask for the cluster's network with another token: ids are Hetzner's own, so no other project has it."""
         try:
-            await Api(token, self._endpoint, self._clock, self._rng).get(f"/networks/{network_id}")
+            await self._api.with_token(token).get(f"/networks/{network_id}")
         except CloudError as failure:
             grant = {"not_found": TokenGrant.OTHER_PROJECT, "unauthorized": TokenGrant.NOTHING}.get(failure.code)
             if grant is None:

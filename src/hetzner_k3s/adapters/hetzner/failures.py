@@ -9,24 +9,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-import requests
-from urllib3.exceptions import HTTPError
+import httpx2
 
-from hetzner_k3s.adapters.hetzner.connection import Refused, Unreadable
+from hetzner_k3s.adapters.hetzner.connection import Refused, Unaskable, Unreadable
 from hetzner_k3s.model.documents import Malformed
 from hetzner_k3s.model.errors import NO_CAPACITY, CloudConflict, CloudError, CloudRefused, CloudUnavailable, Fate
 from hetzner_k3s.model.printable import excerpt
 
-FAILURES: Final = (Refused, Unreadable, requests.RequestException, HTTPError, OSError)
+FAILURES: Final = (Refused, Unreadable, Unaskable, httpx2.HTTPError, OSError)
 """All that a request may raise."""
-_INVALID: Final = (
-    requests.exceptions.MissingSchema,
-    requests.exceptions.InvalidSchema,
-    requests.exceptions.InvalidURL,
-    requests.exceptions.InvalidHeader,
-    requests.exceptions.InvalidProxyURL,
-)
-"""An endpoint or a proxy that cannot be asked."""
+_NEVER_CONNECTED: Final = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError)
+"""The connection was not even made: nothing was sent."""
 
 _REFUSED_SINCE_BUSY: Final = frozenset({"conflict", "rate_limit_exceeded"})
 """Refused because of something that passes: nothing happened, so any call may be repeated (hcloud-go's table)."""
@@ -55,21 +48,21 @@ def is_refused_for_now(failure: Exception) -> bool:
     """Tell whether a call was surely not carried out and may be repeated as it is."""
     if isinstance(failure, Refused):
         return failure.code in _REFUSED_SINCE_BUSY
-    return isinstance(failure, requests.ConnectionError) and _never_connected(failure)
+    return isinstance(failure, _NEVER_CONNECTED)
 
 
 def is_answer_lost(failure: Exception) -> bool:
     """Tell whether a call may have been carried out although it failed, for a cause that passes."""
     if isinstance(failure, Refused):
         return failure.code in _LOST_BEHIND_THE_GATEWAY
-    return not isinstance(failure, _INVALID) and not _never_connected(failure)
+    return not isinstance(failure, (Unaskable, *_NEVER_CONNECTED))
 
 
 def cloud_error(failure: Exception, *, what: str, effect: bool) -> CloudError:
     """Turn a failed call into our error; `what` names the call, `effect` whether it would change something."""
     if isinstance(failure, Refused):
         return _refusal(failure, what, effect=effect)
-    if isinstance(failure, _INVALID):
+    if isinstance(failure, Unaskable):
         return CloudRefused(
             f"the Hetzner API cannot be asked: {excerpt(str(failure), _WORDS)}",
             code="invalid_endpoint",
@@ -124,14 +117,6 @@ def _kind(code: str, *, server_side: bool) -> type[CloudError]:
     if code in _TAKEN:
         return CloudConflict
     return CloudUnavailable if server_side or code in NO_CAPACITY else CloudRefused
-
-
-def _never_connected(failure: Exception) -> bool:
-    """Tell whether the connection was not even made; urllib3 says so in the name of the cause only."""
-    if isinstance(failure, requests.ConnectTimeout):
-        return True
-    reason = getattr(failure.args[0] if failure.args else None, "reason", None)
-    return type(reason).__name__ in {"NewConnectionError", "NameResolutionError", "ConnectTimeoutError"}
 
 
 def _limits(names: tuple[str, ...]) -> str:
