@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from hetzner_k3s.lab.k3s import seed
 from hetzner_k3s.lab.k3s.api import patch, protobuf, requests, selectors, tables
+from hetzner_k3s.lab.k3s.api.face import Face, Request
 from hetzner_k3s.lab.k3s.api.requests import Target
 from hetzner_k3s.lab.k3s.api.resources import (
     CONFIGMAPS,
@@ -400,3 +402,17 @@ def test_protobuf_of_kubectl_create() -> None:
 )
 def test_ages(stamp: str, text: str) -> None:
     assert tables.age(stamp, tables.parse_time("2026-01-01T00:00:10Z")) == text
+
+
+def test_a_patch_that_names_another_uid_changes_nothing() -> None:
+    """So a client reaches the very object it looked at, and not one made anew under its name."""
+
+    async def test(store: Store) -> None:
+        await store.create(NODES, {"metadata": {"name": "master1", "finalizers": ["example.com/storage"]}})
+        body = json.dumps({"metadata": {"uid": "another", "finalizers": None}}).encode()
+        kind = "application/merge-patch+json"
+        asked = Request("PATCH", "/api/v1/nodes/master1", content_type=kind, body=body)
+        assert (await Face(store, "127.0.0.1", "v1.36.3+k3s1").answer(asked)).code == 422
+        assert (await store.get(NODES, "master1"))["metadata"]["finalizers"] == ["example.com/storage"]
+
+    with_store(test)
