@@ -1,4 +1,4 @@
-"""The loop of ARCHITECTURE §4: the only place that observes, decides and acts.
+"""The loop (docs/architecture.md#the-loop): the only place that observes, decides and acts.
 
 Continuous, without wave barriers: every completion is followed by a look at what it touched and a new plan. A step is
 started only if the forecast that was shown names it, only under the operator lock, and is never retried inside.
@@ -364,7 +364,7 @@ class _Run:
 
 def _focus(done: list[PlannedStep], state: ClusterState) -> Focus:
     """Say what to look at after these steps: the host they were about; all masters and the listing for the control
-    plane's own (ARCHITECTURE §4).
+    plane's own (docs/architecture.md#the-loop).
     """
     hosts: set[int] = set()
     servers = any(planned.reason is Reason.LOST or isinstance(planned.step, PowerOn) for planned in done)

@@ -1,4 +1,7 @@
-"""A failure stops the step that failed, and nothing that does not depend on it (ARCHITECTURE law 12)."""
+"""A failure stops the step that failed, and nothing that does not depend on it.
+
+See docs/architecture.md#law-12.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A token is handed out only after its master proved whose it is (ARCHITECTURE law 4)."""
+"""A token is handed out only after its master proved whose it is.
+
+See docs/architecture.md#law-4.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every wait has a deadline, and says what it waited for (ARCHITECTURE law 9)."""
+"""Every wait has a deadline, and says what it waited for (docs/architecture.md#law-9)."""
 
 from __future__ import annotations
 

@@ -68,6 +68,14 @@ def test_no_cited_anchor_stands_twice_in_its_page() -> None:
     assert [f"{page}#{anchor}" for page, anchor in sorted(cited) if ANCHORS[page].count(anchor) > 1] == []
 
 
+def test_no_page_is_cited_that_is_not_in_the_repository() -> None:
+    outside = ("RECOVERY_FACTS", "K3S_RUN_FACTS", "K3S_RUN_FACTS_2", "LAB_FACTS", "HETZNER_API")
+    names = "|".join((*outside, "DEMAND_AND_COMPATIBILITY", "ARCHITECTURE", r"WORDS\.md", r"MODELS\.md"))
+    cited = re.compile(rf"\b({names})\b|[Ff]acts §")
+    found = [f"{name}: {match[0]}" for name, text in TEXTS.items() for match in cited.finditer(text)]
+    assert [line for line in found if not line.startswith("tests/architecture/test_citations.py")] == []
+
+
 def _facts() -> Iterator[tuple[str, str]]:
     """Yield page and anchor of each heading of `docs/facts` that has text of its own below it."""
     for name, text in TEXTS.items():

@@ -1,4 +1,4 @@
-"""The house is built as ARCHITECTURE says: contracts, budgets, words and tables of contents."""
+"""The house is built as docs/architecture.md says: contracts, budgets, words and tables of contents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""No two refusals contradict each other, and their words say what their data say (ARCHITECTURE law 9).
+"""No two refusals contradict each other, and their words say what their data say.
+
+See docs/architecture.md#law-9.
 
 `tests/properties/test_advice.py` asks the same of random worlds.
 """

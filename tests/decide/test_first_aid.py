@@ -1,4 +1,7 @@
-"""A safe step is never held back: a table over everything that is refused (ARCHITECTURE law 12)."""
+"""A safe step is never held back: a table over everything that is refused.
+
+See docs/architecture.md#law-12.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A lost master is led back, in the order of ARCHITECTURE §6, from wherever an earlier run was cut off."""
+"""A lost master is led back, in order, from wherever an earlier run was cut off.
+
+See docs/architecture.md#order-of-repair.
+"""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ SAVED = "pre-repair-m1-1700000000"
     ],
 )
 def test_a_snapshot_that_is_no_new_one_is_no_snapshot(host: MakeBelieve, k3s: str, why: str) -> None:
-    """Nothing is removed from a cluster on the strength of it (ARCHITECTURE law 5)."""
+    """Nothing is removed from a cluster on the strength of it (docs/architecture.md#law-5)."""
     snapshots = host.data / "server/db/snapshots"
     snapshots.mkdir()
     host.stub("k3s", f"snapshots={snapshots}\n{k3s}\n")

@@ -1,5 +1,5 @@
 """The scripts that let a living member go, and hand leadership over, with an etcd that answers from a table: they act
-on nothing but what they were decided on (ARCHITECTURE laws 5 and 6).
+on nothing but what they were decided on (docs/architecture.md#law-5, docs/architecture.md#law-6).
 """
 
 from __future__ import annotations

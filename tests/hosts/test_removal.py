@@ -1,5 +1,5 @@
 """The script that removes a member, run here with an etcd that answers from a table: it acts on nothing but what it
-was decided on (ARCHITECTURE law 6)."""
+was decided on (docs/architecture.md#law-6)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Each law of ARCHITECTURE §2 broken on purpose: which text becomes which, and the tests that must notice.
+"""Each law broken on purpose: which text becomes which, and the tests that must notice.
+
+See docs/architecture.md#laws.
 
 A text that is no longer in its file is an error, not a kill: whoever changes that line decides how it is broken now.
 """
@@ -14,7 +16,7 @@ class Mutation:
     """One way to break a law.
 
     Args:
-        law: its number in ARCHITECTURE §2.
+        law: its number in docs/architecture.md#laws.
         what: what the product does now that it must not.
         file: below `src/hetzner_k3s`.
         old: text that is in the file once.

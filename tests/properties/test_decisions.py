@@ -83,7 +83,7 @@ def test_no_step_of_any_run_is_unsafe(world: World, chance: random.Random) -> No
 @QUICK
 @given(anything())
 def test_a_refusal_empties_every_scope(world: World) -> None:
-    """But for first aid (ARCHITECTURE law 12), which a deletion does not need."""
+    """But for first aid (docs/architecture.md#law-12), which a deletion does not need."""
     for intent in (CREATE, DELETE):
         plan = decide.plan(world.spec, world.state, intent)
         aid = [planned for planned in plan.steps if intent is CREATE and isinstance(planned.step, _FIRST_AID)]
@@ -150,7 +150,7 @@ def shuffled(state: ClusterState, chance: random.Random) -> ClusterState:
 @QUICK
 @given(grown(), st.randoms(use_true_random=False))
 def test_what_is_forgotten_never_permits_what_was_not_permitted(world: World, chance: random.Random) -> None:
-    """ARCHITECTURE law 2: unknown is not absent."""
+    """docs/architecture.md#law-2: unknown is not absent."""
     before = dangers(decide.plan(world.spec, world.state, CREATE))
     after = dangers(decide.plan(world.spec, forgetting(world.state, chance), CREATE))
     assert after <= before

@@ -48,6 +48,7 @@ def test_a_thousand_nodes_take_as_many_waves_as_ten(tell: Tell) -> None:
     """How long that takes is told and not asserted (bench/plan.py): machines that run tests are shared."""
     whole, once, waves = bench.measure(bench.a_spec(1000))
     tell(
-        f"1,000 nodes: one plan {once:.3f} s, the forecast from nothing {whole:.2f} s (budget of ARCHITECTURE §7: 0.2)"
+        f"1,000 nodes: one plan {once:.3f} s, the forecast from nothing {whole:.2f} s "
+        "(budget: 0.2, docs/architecture.md#budgets)"
     )
     assert waves == bench.measure(bench.a_spec(10))[2]

@@ -1,4 +1,4 @@
-"""Each law of ARCHITECTURE §2 is broken on purpose, and some test notices: `scripts/mutants` as a test."""
+"""Each law is broken on purpose, and some test notices: `scripts/mutants` as a test (docs/architecture.md#laws)."""
 
 from __future__ import annotations
 

@@ -199,7 +199,10 @@ def _restarts(world: World, before: Picture, lost: set[str]) -> Iterator[str]:
 
 
 def snapshot_first(world: World, runs: Iterable[Run]) -> list[str]:
-    """Ask that nothing was removed before a snapshot was saved and found not to be empty (ARCHITECTURE 6)."""
+    """Ask that nothing was removed before a snapshot was saved and found not to be empty.
+
+    See docs/architecture.md#order-of-repair.
+    """
     removals = [w for run in runs for w in run.writes if w.startswith(("RemoveMember", "RetireMember"))]
     snapshots = [s for host in world.site.hosts.values() for s in host.disk.snapshots.values()]
     saved = any(s.entry.name.startswith(("pre-repair-", "pre-prune-")) and s.entry.size > 0 for s in snapshots)

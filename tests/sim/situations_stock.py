@@ -1,4 +1,7 @@
-"""Servers that Hetzner does not sell: each stops itself, not its neighbours (ARCHITECTURE law 12)."""
+"""Servers that Hetzner does not sell: each stops itself, not its neighbours.
+
+See docs/architecture.md#law-12.
+"""
 
 from __future__ import annotations
 

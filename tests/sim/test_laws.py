@@ -1,4 +1,7 @@
-"""What ARCHITECTURE §2 demands of a run as a whole: shown is run, no retry inside a step, preconditions read again."""
+"""What the laws demand of a run: shown is run, no retry in a step, preconditions read again.
+
+See docs/architecture.md#laws.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +59,7 @@ def test_a_run_that_would_have_to_do_more_than_it_showed_ends() -> None:
 
 
 def test_a_step_that_failed_is_begun_again_by_the_next_pass_and_never_inside() -> None:
-    """ARCHITECTURE §4: every attempt is told, and one that is out of stock is made once."""
+    """Every attempt is told, and one that is out of stock is made once (docs/architecture.md#the-loop)."""
 
     async def tell() -> None:
         async with healthy(_SEED) as story:

@@ -1,4 +1,7 @@
-"""How many requests a run sends to Hetzner, which counts them (ARCHITECTURE §7; `bench/requests.py` prints more)."""
+"""How many requests a run sends to Hetzner, which counts them.
+
+See docs/architecture.md#budgets.
+"""
 
 from __future__ import annotations
 

@@ -25,7 +25,10 @@ LONGEST_RUN = 3600.0
 
 
 class NeverEnds(AssertionError):
-    """A run that has no end: every wait has a deadline, so this is a bug of the product (ARCHITECTURE law 9)."""
+    """A run that has no end: every wait has a deadline, so this is a bug of the product.
+
+    See docs/architecture.md#law-9.
+    """
 
 
 @dataclass

@@ -1,4 +1,7 @@
-"""The birth record in the labels of the cluster's resources (ARCHITECTURE §5): who carries it, reading, writing."""
+"""The birth record in the labels of the cluster's resources: who carries it, reading, writing.
+
+See docs/architecture.md#birth-record.
+"""
 
 from __future__ import annotations
 

@@ -16,7 +16,10 @@ from hetzner_k3s.ports import HostKeyPair, Ports
 
 @dataclass(slots=True)
 class HostKeyRing:
-    """The final host keys that this run made, by server name; lost with the run (ARCHITECTURE §5: `host-key-next`)."""
+    """The final host keys that this run made, by server name; lost with the run.
+
+    See docs/architecture.md#host-keys.
+    """
 
     final: dict[str, HostKeyPair] = field(default_factory=dict)
 

@@ -1,4 +1,6 @@
-"""Carries out `SecureHost`: the boot host key is replaced before anything secret is sent (ARCHITECTURE §5).
+"""Carries out `SecureHost`: the boot host key is replaced before anything secret is sent.
+
+See docs/architecture.md#host-keys.
 
 The boot key's private half is in user data, which any pod can read from the metadata service. The final key is
 normally announced in the labels by the call that made the server. When the run that holds its private half was

@@ -1,4 +1,6 @@
-"""The operator lock: an empty placement group whose unique name makes creating it a compare-and-set (ARCHITECTURE §5).
+"""The operator lock: an empty placement group whose unique name makes creating it a compare-and-set.
+
+See docs/architecture.md#operator-lock.
 
 Its labels name the holder, the run and an expiry that the holder renews. Operators' clocks differ, so an expiry is
 never compared with our clock: a lock is stale when its expiry was *seen* unchanged for as long as a lease lasts.

@@ -1,7 +1,7 @@
 """What went wrong in a run, and what the run therefore does not begin again.
 
-A step that failed stops itself, not its neighbours (ARCHITECTURE law 12): what does not depend on it goes on, because
-every step is planned from what is there. Only what is true of all steps alike ends a run for all of them.
+A step that failed stops itself, not its neighbours (docs/architecture.md#law-12): what does not depend on it goes on,
+because every step is planned from what is there. Only what is true of all steps alike ends a run for all of them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Turns whatever a command ends with into an exit code and a message (ARCHITECTURE §10)."""
+"""Turns whatever a command ends with into an exit code and a message.
+
+See docs/architecture.md#exit-codes.
+"""
 
 from __future__ import annotations
 

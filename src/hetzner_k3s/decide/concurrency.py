@@ -1,4 +1,6 @@
-"""What may start beside what is under way (ARCHITECTURE law 5: in-flight steps are counted).
+"""What may start beside what is under way.
+
+See docs/architecture.md#law-5: in-flight steps are counted.
 
 A probe can already show the traces of a step that has not ended, and the next one would trip over it.
 """

@@ -1,4 +1,7 @@
-"""The one list of differences between the file and the world (ARCHITECTURE §12)."""
+"""The one list of differences between the file and the world.
+
+See docs/architecture.md#differences.
+"""
 
 from __future__ import annotations
 

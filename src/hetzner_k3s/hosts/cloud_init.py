@@ -1,8 +1,8 @@
 """Renders a server's user data: what cloud-init does at the first boot.
 
-No secret is in it but the boot host key, which is worthless after the first contact (ARCHITECTURE §5). No package is
-installed unless the file asks for some: apt is the slowest part of a boot, so neither fail2ban nor WireGuard's tools
-are there (the kernel has WireGuard, and SSH takes keys only).
+No secret is in it but the boot host key, which is worthless after the first contact (docs/architecture.md#host-keys).
+No package is installed unless the file asks for some: apt is the slowest part of a boot, so neither fail2ban nor
+WireGuard's tools are there (the kernel has WireGuard, and SSH takes keys only).
 """
 
 from __future__ import annotations

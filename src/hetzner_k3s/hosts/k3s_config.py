@@ -6,7 +6,8 @@ cluster that 2.6 made, or an older release of ours, could not get a new master. 
 selector mode, secrets encryption, the vxlan backend without encryption) is left out here too.
 
 Three things differ, none of them critical:
-- `cluster-init` never stands in a file that stays: a birth is permitted once, from outside (ARCHITECTURE 6);
+- `cluster-init` never stands in a file that stays: a birth is permitted once, from outside
+  (docs/architecture.md#bootstrap);
 - the tokens are here (0600), not in a unit; the kubeconfig on the host is 0600, not 644 (law 8);
 - `tls-san` holds this host's own addresses, not every master's.
 """

@@ -1,7 +1,7 @@
 """The files that the operation Install puts on a host: unit, start guard, download script, resolver, registries.
 
 The units are those of k3s' own installer (recorded in host/etc_files_server.txt and host/etc_files_agent.txt); the
-server's has a start guard before it and takes the permit of a birth (ARCHITECTURE §6).
+server's has a start guard before it and takes the permit of a birth (docs/architecture.md#bootstrap).
 """
 
 from __future__ import annotations

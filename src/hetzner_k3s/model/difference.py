@@ -11,7 +11,7 @@ from hetzner_k3s.model.wording import listed
 
 
 class Remedy(Enum):
-    """What would bring the world to what the file says (ARCHITECTURE §12).
+    """What would bring the world to what the file says (docs/architecture.md#differences).
 
     `create` carries out APPLY. The others touch servers that run, or cannot be carried out at all (FIXED): they are
     named and left as they are.

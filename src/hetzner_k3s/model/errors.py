@@ -31,7 +31,7 @@ from hetzner_k3s.model.printable import printable
 
 
 class ExitCode(IntEnum):
-    """What a command's exit status means (ARCHITECTURE §10)."""
+    """What a command's exit status means (docs/architecture.md#exit-codes)."""
 
     CONVERGED = 0
     FAILED = 1
@@ -44,7 +44,7 @@ class ExitCode(IntEnum):
 
 
 class Fate(Enum):
-    """Whether a failed effect may have happened all the same (ARCHITECTURE law 6)."""
+    """Whether a failed effect may have happened all the same (docs/architecture.md#law-6)."""
 
     DID_NOT_HAPPEN = "did not happen"
     MAY_HAVE_HAPPENED = "may have happened"

@@ -1,6 +1,6 @@
 """What we know of the world: a value, a proven absence, or an ignorance with its reason.
 
-ARCHITECTURE law 2: a read that failed is a fact about us, not about the world, so `Unknown` is never `Absent`.
+docs/architecture.md#law-2: a read that failed is a fact about us, not about the world, so `Unknown` is never `Absent`.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ _ALARM: Final = re.compile(r"memberID:(\d+) alarm:([A-Z]+)")
 
 
 class HostKeyKind(Enum):
-    """Which of a server's two host keys answered (ARCHITECTURE §5)."""
+    """Which of a server's two host keys answered (docs/architecture.md#host-keys)."""
 
     BOOT = "boot"
     FINAL = "final"

@@ -1,6 +1,7 @@
 """Who a cluster is: CA hash and kube-system UID, both, and the lineage that tells it from its own past.
 
-ARCHITECTURE law 4; docs/facts/k3s.md#identity: two live clusters may share CA, token, etcd cluster id and member id.
+docs/architecture.md#law-4; docs/facts/k3s.md#identity: two live clusters may share CA, token, etcd cluster id and
+member id.
 """
 
 from __future__ import annotations
@@ -93,7 +94,9 @@ def read_record(labels: Mapping[str, str]) -> BirthRecord:
 
 
 def merge_records(records: tuple[BirthRecord, ...]) -> BirthRecord | RecordConflict:
-    """Join what several resources carry (ARCHITECTURE §5: `deleting` beats `born` beats `bootstrapping`).
+    """Join what several resources carry.
+
+    See docs/architecture.md#birth-record: `deleting` beats `born` beats `bootstrapping`.
 
     A missing value is filled in; only two different values of seed, ca, uid, database or lineage are a conflict. Who
     carries a CA or a UID was born, whatever became of the label that says so: without that, a lost label could permit a

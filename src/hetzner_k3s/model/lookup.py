@@ -127,7 +127,7 @@ def outlived_labels(spec: ClusterSpec, view: CloudView, server: Server) -> tuple
 
 
 def birth_record(spec: ClusterSpec, view: CloudView) -> BirthRecord | RecordConflict:
-    """Read the birth record from everything that may carry it (ARCHITECTURE §5), as the union."""
+    """Read the birth record from everything that may carry it (docs/architecture.md#birth-record), as the union."""
     return merge_records(_told_records(spec, view))
 
 

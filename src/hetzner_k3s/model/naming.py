@@ -51,7 +51,7 @@ BIRTH_RECORD_LABELS: Final = (
     LABEL_DATABASE,
     LABEL_AGENT_TOKEN,
 )
-"""The labels that together are the birth record (ARCHITECTURE 5)."""
+"""The labels that together are the birth record (docs/architecture.md#birth-record)."""
 
 MEMBER_LABELS: Final = (LABEL_STATE, LABEL_LINEAGE, LABEL_PARENT)
 """What a master's server says of the data on its disk alone: it goes when that data goes, or joins anew."""
@@ -144,7 +144,10 @@ def api_load_balancer(cluster: str) -> str:
 
 
 def operator_lock(cluster: str) -> str:
-    """Name the empty placement group whose existence is the operator lock (ARCHITECTURE 5)."""
+    """Name the empty placement group whose existence is the operator lock.
+
+    See docs/architecture.md#operator-lock.
+    """
     return f"{cluster}-operator-lock"
 
 

@@ -1,4 +1,6 @@
-"""Host operations: frozen arguments, typed results. One static script in `hosts/scripts` serves each (ARCHITECTURE §4).
+"""Host operations: frozen arguments, typed results. One static script in `hosts/scripts` serves each.
+
+See docs/architecture.md#host-operations.
 
 `mutating` operations run on the host as the one transient unit `hetzner-k3s-op.service`, outlive a cut connection and
 carry the operator lock's id as `fence`: a host refuses one lower than the greatest it has seen.
@@ -169,7 +171,7 @@ class AwaitK3s(Operation[HostFacts]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MembersBasis:
-    """The member list a decision was made on; the script reads it again in the same call (ARCHITECTURE law 6)."""
+    """The member list of a decision; the script reads it again in the same call (docs/architecture.md#law-6)."""
 
     ids: tuple[str, ...]
     uid: str

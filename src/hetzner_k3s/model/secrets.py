@@ -1,4 +1,7 @@
-"""A value that must not appear in a plan, a log, an error text or a traceback (ARCHITECTURE law 8)."""
+"""A value that must not appear in a plan, a log, an error text or a traceback.
+
+See docs/architecture.md#law-8.
+"""
 
 from __future__ import annotations
 

@@ -32,7 +32,9 @@ class Rescue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalEvidence:
-    """What this machine remembers of the cluster; it may forbid a birth, never permit anything (ARCHITECTURE §6).
+    """What this machine remembers of the cluster; it may forbid a birth, never permit anything.
+
+    See docs/architecture.md#bootstrap.
 
     `kubeconfig_ca` is the CA hash in the kubeconfig at the configured path where it has this cluster's context,
     `UNREADABLE` where it cannot be parsed; `kubeconfig_servers` maps its contexts to API URLs;

@@ -1,6 +1,6 @@
 """From what a request raises to our typed errors, with their fate.
 
-See ARCHITECTURE law 6, docs/facts/hetzner-api.md#errors.
+See docs/architecture.md#law-6 and docs/facts/hetzner-api.md#errors.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Complete listings: a page that is missing is not an absence (ARCHITECTURE §4)."""
+"""Complete listings: a page that is missing is not an absence.
+
+See docs/architecture.md#absence.
+"""
 
 from __future__ import annotations
 

@@ -1,1 +1,4 @@
-"""What each thing should be by the file, compared with what was seen (ARCHITECTURE §12)."""
+"""What each thing should be by the file, compared with what was seen.
+
+See docs/architecture.md#differences.
+"""

@@ -1,4 +1,6 @@
-"""A cluster that is given up for a new one of its name: `--new-cluster-over`, the one override of ARCHITECTURE §6.
+"""A cluster that is given up for a new one of its name: `--new-cluster-over`.
+
+It is the one override of docs/architecture.md#bootstrap.
 
 Its record goes first, so that what follows is a birth like any other, with every gate of a birth. The consent names
 the old cluster by its CA hash, and lifts only what of that cluster is in the way.

@@ -1,4 +1,7 @@
-"""`--accept-ca`: the CA hash in the birth record is renewed after the cluster's CA was rotated (ARCHITECTURE §5)."""
+"""`--accept-ca`: the CA hash in the birth record is renewed after the cluster's CA was rotated.
+
+See docs/architecture.md#birth-record.
+"""
 
 from __future__ import annotations
 

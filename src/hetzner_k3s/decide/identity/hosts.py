@@ -1,4 +1,4 @@
-"""Gates about who answers: host keys, CA, UID and lineage (ARCHITECTURE law 4)."""
+"""Gates about who answers: host keys, CA, UID and lineage (docs/architecture.md#law-4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Birth: the one place where a cluster may begin (ARCHITECTURE law 3 and §6)."""
+"""Birth: the one place where a cluster may begin.
+
+See docs/architecture.md#law-3, docs/architecture.md#bootstrap.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What depends on the machine that looks, held apart from how the cluster is (ARCHITECTURE law 13).
+"""What depends on the machine that looks, held apart from how the cluster is.
+
+See docs/architecture.md#law-13.
 
 A kubeconfig that lies elsewhere, another operator's SSH key, a clock that is wrong here: these are matters of this
 machine. `create` says what it would do about them, and the verdict on the cluster is the same as everywhere.

@@ -234,7 +234,7 @@ def _view_master(
 def _rebuild_proven(server: Server, state: ClusterState, node: KubeNode | None) -> bool:
     """Tell whether Hetzner rebuilt this server after its Node had registered.
 
-    Anybody who can read its metadata knows its boot key, so that key alone proves nothing (ARCHITECTURE §5).
+    Who can read its metadata knows its boot key, which proves nothing alone (docs/architecture.md#host-keys).
     """
     reading = state.rebuilds.get(server.id)
     if not isinstance(reading, Known) or reading.value is None or node is None or node.created is None:

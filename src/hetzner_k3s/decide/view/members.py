@@ -155,7 +155,10 @@ def _judge_by_server(member: Member, owner: MasterView) -> Verdict:
 
 
 def _proof(member: Member, owner: MasterView, plane: ControlPlane, state: ClusterState) -> Verdict:
-    """Ask for every proof of ARCHITECTURE §4: complete listing (a gate), 404 by id, and no survivor connected to it."""
+    """Ask for every proof: complete listing (a gate), 404 by id, and no survivor connected to it.
+
+    See docs/architecture.md#absence.
+    """
     if plane.kube is None:
         return StrayMember(member, "the Kubernetes API that names its server could not be read", transient=True)
     doubted = _doubted(member, plane.kube.node(owner.name), owner, plane, state)

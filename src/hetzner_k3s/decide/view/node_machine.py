@@ -40,8 +40,8 @@ def whereabouts(server: Server) -> str:
 def fate(node: KubeNode, named: NamedServer, state: ClusterState, network_id: int | None) -> Fact[str]:
     """Say what became of a Node's machine.
 
-    `Known` tells where it lives, `Absent` why it is gone for certain (ARCHITECTURE §4: the listing and the server's id
-    both say so), `Unknown` why that could not be told.
+    `Known` tells where it lives, `Absent` why it is gone for certain (docs/architecture.md#absence: the listing and the
+    server's id both say so), `Unknown` why that could not be told.
     """
     machine = node.machine
     if machine is None:

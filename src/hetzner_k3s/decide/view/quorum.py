@@ -1,6 +1,6 @@
 """Quorum arithmetic for the worst case.
 
-See ARCHITECTURE law 5 and docs/facts/etcd.md#quorum.
+See docs/architecture.md#law-5 and docs/facts/etcd.md#quorum.
 """
 
 from __future__ import annotations

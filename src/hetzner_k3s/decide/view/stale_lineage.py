@@ -1,4 +1,4 @@
-"""Who belongs to the cluster and who to its past (ARCHITECTURE law 4).
+"""Who belongs to the cluster and who to its past (docs/architecture.md#law-4).
 
 After a quorum reset an old member that comes back has the same CA, UID and etcd cluster id; with enough of its kind it
 lives again as the cluster it was (docs/facts/k3s.md#lineage). Only the lineage tells.

@@ -43,7 +43,7 @@ def member_of(basis: Basis, master: MasterView) -> Member | None:
 def witnesses(basis: Basis, master: MasterView) -> tuple[str, ...]:
     """Name the healthy masters whose etcd is connected to that of a voter which we cannot look at.
 
-    They are the second witness of ARCHITECTURE §4: its etcd is well, and only our way to it is broken.
+    They are the second witness of docs/architecture.md#absence: its etcd is well, and only our way to it is broken.
     """
     member = member_of(basis, master)
     if master.stage is not Stage.SILENT or member is None or member.learner:

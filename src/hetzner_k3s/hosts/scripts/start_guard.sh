@@ -1,7 +1,8 @@
 #!/bin/sh
-# Refuses to start k3s as a server where that start would make a new cluster (ARCHITECTURE §6): no etcd data and no
-# `server:` to join, unless the one-time permit of a birth is there. A removed member (tombstone) needs `server:` too.
-# With an external datastore it starts with the permit, with a token that pins the cluster's CA, or with its own files.
+# Refuses to start k3s as a server where that start would make a new cluster (docs/architecture.md#bootstrap): no etcd
+# data and no `server:` to join, unless the one-time permit of a birth is there. A removed member (tombstone) needs
+# `server:` too. With an external datastore it starts with the permit, with a token that pins the cluster's CA, or with
+# its own files.
 etcd=/var/lib/rancher/k3s/server/db/etcd
 if [ -e /var/lib/hetzner-k3s/held ]; then
     echo 'hetzner-k3s start guard: k3s is held down here by a quorum reset that has not ended.' >&2

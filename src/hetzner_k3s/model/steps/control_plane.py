@@ -21,7 +21,9 @@ class RecordBirth:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InitControlPlane:
-    """Give birth to the cluster on the server `target`: permitted once in a cluster's life (ARCHITECTURE law 3).
+    """Give birth to the cluster on the server `target`: permitted once in a cluster's life.
+
+    See docs/architecture.md#law-3.
 
     With `anew` its first start was cut off before anything was there, and what is left of it is put aside.
     """
