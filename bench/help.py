@@ -1,6 +1,7 @@
 """Measures `hetzner-k3s --help`, wall time of the whole process, against an interpreter that does nothing.
 
-Prints figures; nothing is asserted (budget: 150 ms, docs/architecture.md#budgets). Usage: python bench/help.py [RUNS]
+Prints figures; nothing is asserted (budget: 150 ms, docs/architecture.md#budgets).
+Usage: python bench/help.py [RUNS]
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Measures planning: one plan and the whole forecast of clusters of 10, 100 and 1,000 nodes from nothing.
 
-Prints figures; nothing is asserted (budget: 0.2 s to plan 1,000 nodes, docs/architecture.md#budgets). Usage: python
-bench/plan.py
+Prints figures; nothing is asserted (budget: 0.2 s to plan 1,000 nodes, docs/architecture.md#budgets).
+Usage: python bench/plan.py
 """
 
 from __future__ import annotations

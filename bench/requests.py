@@ -1,7 +1,8 @@
 """Counts requests to the Hetzner API on the simulation: a create, the run after it that changes nothing, a recovery.
 
 Prints figures; nothing is asserted (budget: 1.4 a node on create, 10 for a run that changes nothing,
-docs/architecture.md#budgets). Usage: python bench/requests.py [WORKERS …]
+docs/architecture.md#budgets).
+Usage: python bench/requests.py [WORKERS …]
 """
 
 from __future__ import annotations

@@ -215,6 +215,11 @@ def test_an_answer_without_an_end_is_an_error(api: Answering, monkeypatch: pytes
     assert isinstance(outcome(api, CALLS["servers"], packed), CloudUnavailable)
 
 
+def test_an_answer_that_takes_too_long_is_an_error(api: Answering, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "_WHOLE_SECONDS", -1.0)
+    assert isinstance(outcome(api, CALLS["servers"], Answer(sent(RIGHT["servers"]))), CloudUnavailable)
+
+
 @pytest.mark.parametrize(
     "cut",
     [Answer(b'{"action":{"id":1,"st', 201), Answer(b'{"action"', 201, length=500), Answer(b"[]", 201)],

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.adapters.answering import Answer, Answering, answering
 from tests.hosts.outside import INSTANCES, assert_typed
 
-from hetzner_k3s.adapters import s3_pool
+from hetzner_k3s.adapters import s3, s3_pool
 from hetzner_k3s.adapters.s3 import S3Objects
 from hetzner_k3s.model.errors import StorageError
 from hetzner_k3s.model.secrets import Secret
@@ -133,6 +133,13 @@ def test_a_listing_without_an_end_is_an_error(store: Answering, monkeypatch: pyt
     assert isinstance(outcome(store, lambda _m, _p: Answer(listing(more=True), headers=XML)), StorageError)
     monkeypatch.setattr(s3_pool, "_MOST_BYTES", 1000)
     assert isinstance(outcome(store, lambda _m, _p: Answer(b" " * 5000, headers=XML)), StorageError)
+
+
+def test_a_bucket_of_endless_objects_is_an_error(store: Answering, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(s3, "_OBJECTS_MOST", 1)
+    two = listing("prod/a", "prod/b")
+    seen = outcome(store, lambda method, path: right(method, path) if method == "HEAD" else Answer(two, headers=XML))
+    assert "more than 1 objects" in str(seen)
 
 
 def test_an_object_that_is_longer_than_it_said_is_an_error(store: Answering, tmp_path: Path) -> None:

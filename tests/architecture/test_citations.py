@@ -1,4 +1,4 @@
-"""What code and documents cite is in the repository, and what `docs/facts` says somebody relies on."""
+"""What code and documents cite is in the repository, and what is said to be shown has its test."""
 
 from __future__ import annotations
 
@@ -90,3 +90,36 @@ def test_every_fact_is_relied_on_by_somebody() -> None:
     assert len(facts) > 40
     relied_on = {(page, anchor) for name, page, anchor in CITED if name != page}
     assert [f"{page}#{anchor}" for page, anchor in facts if (page, anchor) not in relied_on] == []
+
+
+DEFINED = {
+    name for text in TEXTS.values() for name in re.findall(r"^ *(?:async )?def (test_\w+)\(", text, re.MULTILINE)
+}
+
+
+def test_every_test_that_a_page_names_exists() -> None:
+    pages = [(name, text) for name, text in TEXTS.items() if name.endswith(".md")]
+    named = [(name, test) for name, text in pages for test in re.findall(r"`(?:test_\w+\.py::)?(test_\w+)`", text)]
+    assert len(named) > 60
+    assert [f"{name}: {test}" for name, test in named if test not in DEFINED] == []
+    files = [(name, file) for name, text in pages for file in re.findall(r"`(tests/[\w/]+\.py)\b", text)]
+    assert len(files) > 5
+    assert [f"{name}: {file}" for name, file in files if not (ROOT / file).is_file()] == []
+
+
+def _statements(text: str) -> list[str]:
+    """Return the paragraphs, items and rows of a part of a page, without its headings and the heads of its tables."""
+    rows = re.findall(r"^\|(?! [a-z ]+ \| [a-z ]+ \|.*shown by)(?!-).*\|$", text, re.MULTILINE)
+    prose = re.sub(r"^(\||#).*$", "", text, flags=re.MULTILINE)
+    return [*rows, *(part.strip() for part in re.split(r"\n\n|\n(?=- )", prose) if part.strip())]
+
+
+def test_each_statement_of_the_page_on_security_names_its_test() -> None:
+    page = TEXTS["docs/security.md"]
+    shown = re.compile(r"`(tests/[\w/]+\.py|test_\w+)`|no test: |nothing: |\*\* (is everything|Root there is not)")
+    caps = page.partition("### Caps")[2].partition("\n## ")[0]
+    compromised = page.partition("## What one that is compromised can do")[2]
+    for part in (caps, compromised):
+        statements = _statements(part)
+        assert len(statements) > 8
+        assert [statement for statement in statements if not shown.search(statement)] == []

@@ -206,6 +206,13 @@ def test_every_recorded_flag_of_the_server_is_known(recordings: Path) -> None:
     assert set(listed) - flags.KNOWN["server"] == {"help"}
 
 
+def test_a_real_k3s_restricts_what_a_kubelet_may_write(recordings: Path) -> None:
+    """Our note of labels and taints relies on it (docs/security.md): a kubelet sets no label of that domain."""
+    for journal in ("journal_first_server_start", "journal_join_m2"):
+        recorded = (recordings / "host" / f"{journal}.txt").read_text()
+        assert re.search(r"admission controller\(s\) successfully in the following order: .*NodeRestriction", recorded)
+
+
 def test_node_arguments_hide_the_token(recordings: Path) -> None:
     document = {
         "cluster-init": True,
