@@ -128,7 +128,7 @@ def _ways(ssh: SshHosts, target: HostTarget) -> dict[str, Callable[[], Awaitable
 def test_a_host_that_says_nothing_more_ends_an_operation_in_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    """Every wait has a deadline (law 9); the limits are the operations' own."""
+    """Every wait has a deadline (docs/architecture.md#law-9); the limits are the operations' own."""
     rendered = operations.invocation
 
     def short(operation: Any, operation_id: str) -> operations.Invocation:

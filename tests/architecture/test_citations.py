@@ -92,6 +92,13 @@ def test_every_fact_is_relied_on_by_somebody() -> None:
     assert [f"{page}#{anchor}" for page, anchor in facts if (page, anchor) not in relied_on] == []
 
 
+def test_every_recording_that_is_named_exists() -> None:
+    recordings = ROOT / "tests/k3s/recordings"
+    named = [(name, it) for name, text in TEXTS.items() for it in re.findall(r"\b(?:second|runs)/\d\d", text)]
+    assert len(named) > 80
+    assert [f"{name}: {it}" for name, it in named if not list(recordings.glob(f"{it}*"))] == []
+
+
 DEFINED = {
     name for text in TEXTS.values() for name in re.findall(r"^ *(?:async )?def (test_\w+)\(", text, re.MULTILINE)
 }

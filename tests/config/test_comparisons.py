@@ -1,4 +1,7 @@
-"""Every key of the schema has a row that says how it is compared; the page of them is current (law 11)."""
+"""Every key of the schema has a row that says how it is compared; the page of them is current.
+
+See docs/architecture.md#law-11.
+"""
 
 from __future__ import annotations
 

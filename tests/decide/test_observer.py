@@ -1,4 +1,7 @@
-"""The verdict is the cluster's: what this machine has, lacks or may not see is told apart from it (law 13)."""
+"""The verdict is the cluster's: what this machine has, lacks or may not see is told apart from it.
+
+See docs/architecture.md#law-13.
+"""
 
 from __future__ import annotations
 

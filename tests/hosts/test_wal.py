@@ -19,7 +19,10 @@ from hetzner_k3s.hosts.wal import UnreadableLog, last_position
 from hetzner_k3s.model.host import LogPosition
 
 RECORDED = Path(__file__).parent / "recorded" / "etcd-3.5.16-five-puts.wal"
-"""Written by etcd 3.5.16 that took five puts; its own status said raftTerm 2, raftIndex 9. Trailing zeros are cut."""
+"""Written by etcd 3.5.16 that took five puts; its own status said raftTerm 2, raftIndex 9. Trailing zeros are cut.
+
+See docs/facts/recordings.md#others.
+"""
 
 Entry = tuple[int, int]
 

@@ -1,4 +1,7 @@
-"""Who is let in by SSH: the operator is not shut out, and what would let him in again is never held back (law 12)."""
+"""Who is let in by SSH: the operator is not shut out, and what would let him in again is never held back.
+
+See docs/architecture.md#law-12.
+"""
 
 from __future__ import annotations
 

@@ -86,7 +86,8 @@ def uid_of(facts: HostFacts, server: str) -> str:
     """Return the kube-system UID that a master told.
 
     Raises:
-        OperationFailed: it could not be read, which does not make it another cluster's (law 2); the next try may.
+        OperationFailed: it could not be read, which does not make it another cluster's (docs/architecture.md#law-2);
+        the next try may.
     """
     if facts.uid is not None:
         return facts.uid

@@ -1,4 +1,6 @@
-"""What is done although something is refused: it needs no host, loses nothing, and may end the refusal (law 12).
+"""What is done although something is refused: it needs no host, loses nothing, and may end the refusal.
+
+See docs/architecture.md#law-12.
 
 A firewall that lets us in again, power for what is off, the API's load balancer. Only what speaks against these very
 steps holds them: a project, a network or a name that may not be ours; for power also doubt about whose data it wakes.

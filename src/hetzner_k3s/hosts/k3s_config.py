@@ -8,7 +8,7 @@ selector mode, secrets encryption, the vxlan backend without encryption) is left
 Three things differ, none of them critical:
 - `cluster-init` never stands in a file that stays: a birth is permitted once, from outside
   (docs/architecture.md#bootstrap);
-- the tokens are here (0600), not in a unit; the kubeconfig on the host is 0600, not 644 (law 8);
+- the tokens are here (0600), not in a unit; the kubeconfig on the host is 0600, not 644 (docs/architecture.md#law-8);
 - `tls-san` holds this host's own addresses, not every master's.
 """
 

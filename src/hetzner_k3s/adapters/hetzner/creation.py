@@ -1,4 +1,7 @@
-"""Create or adopt: a name is asked for once, and a lost answer is settled by looking the name up (law 6)."""
+"""Create or adopt: a name is asked for once, and a lost answer is settled by looking the name up.
+
+See docs/architecture.md#law-6.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Every key of the file: how it is compared with a living cluster, and what would end a difference (law 11)."""
+"""Every key of the file: how it is compared with a living cluster, and what would end a difference.
+
+See docs/architecture.md#law-11.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 """Can the orders of the file be filled? Compared with the catalogues and the project, before anything is bought.
 
 Where nothing exists yet, an order that cannot be filled is refused: nothing is lost by correcting the file first.
-Beside a cluster that lives it is told only: its repair must not wait for what is wrong in one pool (law 12).
-What is out of stock this hour is told in both cases, because it may be there in the next.
+Beside a cluster that lives it is told only: its repair must not wait for what is wrong in one pool
+(docs/architecture.md#law-12). What is out of stock this hour is told in both cases, because it may be there in the
+next.
 """
 
 from __future__ import annotations

@@ -15,7 +15,10 @@ def healthy_ids(basis: Basis) -> frozenset[str]:
 
 
 def others_serve(basis: Basis, master: MasterView) -> bool:
-    """Tell whether the cluster goes on without a master (law 5): a quorum of healthy voters, or one on the database."""
+    """Check whether the cluster goes on without a master: a quorum of healthy voters, or one on the database.
+
+    See docs/architecture.md#law-5.
+    """
     if basis.plane.on_database:
         return any(m.facts is not None and m.facts.serves and m.name != master.name for m in basis.plane.all_masters)
     voters, member = quorum.voters(basis.plane.members), member_of(basis, master)

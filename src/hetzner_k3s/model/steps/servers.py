@@ -11,7 +11,8 @@ from hetzner_k3s.model.operations import K3sRole
 class CreateServer:
     """Ask for the server `target`, adopt it when it is there already, and wait until it runs.
 
-    What is bought stands here, so that what was shown is what is asked for (law 10): `placement_group` is a name.
+    What is bought stands here, so that what was shown is what is asked for (docs/architecture.md#law-10):
+    `placement_group` is a name.
     """
 
     target: str
