@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from tests.decide.mishaps import database_deleted
 from tests.decide.oddities import accepting, with_ca
 from tests.decide.world import (
     CA,
@@ -16,6 +17,7 @@ from tests.decide.world import (
     OTHER_CA,
     SPEC,
     WORKER1,
+    codes,
     edit_facts,
     edit_server,
     healthy,
@@ -71,6 +73,30 @@ def test_a_run_that_was_cut_off_is_gone_on_with(name: str) -> None:
     for master in SPEC.master_names:
         everywhere = written(everywhere, master)
     assert isinstance(only(plan(everywhere, intent=ACCEPTING).steps).step, RecordBirth)
+
+
+def without_data(state: ClusterState) -> ClusterState:
+    for master in SPEC.master_names:
+        state = database_deleted(state, master)
+    return state
+
+
+def test_half_a_record_is_completed_after_all_data_was_lost() -> None:
+    state = without_data(written(rotated(), MASTER1))
+    assert "record.conflict" in codes(state)
+    planned = plan(state, intent=ACCEPTING)
+    assert "record.conflict" not in codes(state, intent=ACCEPTING)
+    assert isinstance(only(planned.steps).step, RecordBirth)
+    assert only(planned.steps).because.startswith("a run had begun to record it when it was cut off")
+
+
+def test_half_a_record_is_not_completed_where_a_disk_holds_another_ca() -> None:
+    state = with_ca(without_data(written(rotated(), MASTER1)), "f" * 64, masters=(MASTER3,))
+    assert not any(isinstance(p.step, RecordBirth) for p in plan(state, intent=ACCEPTING).steps)
+
+
+def test_a_ca_that_no_label_names_is_not_accepted_where_nobody_votes() -> None:
+    assert not any(isinstance(p.step, RecordBirth) for p in plan(without_data(rotated()), intent=ACCEPTING).steps)
 
 
 def test_workers_that_hold_the_ca_from_before_are_let_be_in_that_run() -> None:

@@ -2,15 +2,16 @@
 
 See docs/architecture.md#law-12.
 
-A firewall that lets us in again, power for what is off, the API's load balancer. Only what speaks against these very
-steps holds them: a project, a network or a name that may not be ours; for power also doubt about whose data it wakes.
+A firewall that lets us in again, power for what is off, the API's load balancer, a record that its owner has renewed.
+Only what speaks against these very steps holds them: a project, a network or a name that may not be ours; for power
+and for the record also doubt about whose data it is.
 """
 
 from __future__ import annotations
 
 from hetzner_k3s.decide import consents
 from hetzner_k3s.decide.disaster import split_brain
-from hetzner_k3s.decide.identity import hosts, lineage, project
+from hetzner_k3s.decide.identity import ca_rotation, hosts, lineage, project
 from hetzner_k3s.decide.lifecycle import infra, join, workers
 from hetzner_k3s.decide.preflight import access
 from hetzner_k3s.decide.repair import power
@@ -29,16 +30,17 @@ HOLD_INFRASTRUCTURE: tuple[Gate, ...] = (
     access.operator_stays_in,
 )
 
-HOLD_POWER: tuple[Gate, ...] = (
+HOLD_RECORD: tuple[Gate, ...] = (
     *HOLD_INFRASTRUCTURE,
     hosts.one_identity,
     hosts.one_member_list,
-    hosts.kubeconfig_fits,
     lineage.one_lineage,
     lineage.masters_of_one_lineage,
     split_brain.past_members,
     consents.consents_fit,
 )
+
+HOLD_POWER: tuple[Gate, ...] = (*HOLD_RECORD, hosts.kubeconfig_fits)
 
 _POWER: tuple[Move, ...] = (power.give_power, join.prepare_masters, workers.bring_up_workers)
 
@@ -50,7 +52,14 @@ def first_aid(basis: Basis) -> tuple[PlannedStep, ...]:
     surroundings = _surroundings(basis)
     if basis.plane.record.phase is not Phase.BORN:
         return tuple(p for p in surroundings if isinstance(p.step, EnsureFirewall) and p.step.existing is not None)
-    return surroundings + (() if _held(basis, HOLD_POWER) else _powering(basis))
+    record = () if _held(basis, HOLD_RECORD) else _renewed_record(basis)
+    return surroundings + record + (() if _held(basis, HOLD_POWER) else _powering(basis))
+
+
+def _renewed_record(basis: Basis) -> tuple[PlannedStep, ...]:
+    """Plan what `--accept-ca` asks for: a record that contradicts itself would hold up the way back from a loss."""
+    opinion = ca_rotation.renew_record(basis)
+    return opinion.steps if opinion is not None else ()
 
 
 def _surroundings(basis: Basis) -> tuple[PlannedStep, ...]:

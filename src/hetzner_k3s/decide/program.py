@@ -181,11 +181,11 @@ BEFORE_ALL: tuple[Move, ...] = (power.give_power,)
 
 CONTROL_PLANE: tuple[Move, ...] = (
     split_brain.fence_other_side,
+    ca_rotation.renew_record,
     abandon.forget,
     restore.bring_back,
     quorum_reset.reset_quorum,
     bootstrap.give_birth,
-    ca_rotation.renew_record,
     lineage.adopt_lineage,
     bootstrap.complete_record,
     tokens.renew_tokens,

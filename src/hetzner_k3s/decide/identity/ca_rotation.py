@@ -36,7 +36,13 @@ def renew_record(basis: Basis) -> Opinion | None:
         step=RecordBirth(target=Phase.BORN.value, record=record),
         scope=Scope.CONTROL_PLANE,
         reason=Reason.DIFFERS,
-        because=f"quorum, UID and lineage are the recorded ones, and its CA was {basis.plane.former_ca[:8]} before",
+        because=f"{_proof(basis)}, and its CA was {basis.plane.former_ca[:8]} before",
         consent=f"--accept-ca {accepted}",
     )
     return Opinion((step,), alone=True)
+
+
+def _proof(basis: Basis) -> str:
+    if any(master.facts is not None and master.facts.serves for master in basis.plane.all_masters):
+        return "quorum, UID and lineage are the recorded ones"
+    return "a run had begun to record it when it was cut off, and no master contradicts it"

@@ -37,6 +37,9 @@ def recorded(spec: ClusterSpec, state: ClusterState, accept_ca: str | None) -> R
         return Reading(record, obstacle="the labels contradict each other in more than that")
     if not former:
         return Reading(record, obstacle=None if told else "no CA is recorded yet")
+    begun = next((ca for ca in told if ca.startswith(accept_ca)), None)
+    if begun is not None and _nobody_contradicts(spec, state, begun):
+        return Reading(replace(without_ca, ca=begun), former_ca=former[0])
     served, why = _served_ca(spec, state, without_ca, accept_ca)
     if served is None:
         return Reading(record, obstacle=why)
@@ -48,6 +51,17 @@ def _without_ca(spec: ClusterSpec, state: ClusterState) -> tuple[BirthRecord | R
     carriers = (*lookup.shared_carriers(spec, state.view), *lookup.owned_masters(spec.name, state.view))
     records = [read_record(carrier.labels) for carrier in carriers]
     return merge_records(tuple(replace(r, ca=None) for r in records)), {r.ca for r in records if r.ca}
+
+
+def _nobody_contradicts(spec: ClusterSpec, state: ClusterState, begun: str) -> bool:
+    """Check whether no master votes, and those that answer hold the CA that a run had begun to write.
+
+    That run had asked a majority before it wrote; all masters can have been lost since, and the record must not
+    contradict itself when their data is brought back.
+    """
+    masters = (state.facts(server.id) for server in lookup.owned_masters(spec.name, state.view))
+    answering = [facts for facts in masters if facts is not None and facts.disk.server_ca is not None]
+    return not any(facts.serves for facts in answering) and all(facts.disk.knows_ca(begun) for facts in answering)
 
 
 def _served_ca(
