@@ -231,6 +231,8 @@ async def _save_snapshot(host: Host, operation: SaveSnapshot, _: HostKeyKind) ->
     except (EtcdError, TimeoutError) as problem:
         raise failed(f"k3s did not save the snapshot: {problem}") from problem
     await host.takes((0.3, 0.9))
+    if host.server is not server or not server.api_ready:
+        raise failed("k3s did not save the snapshot: connection refused")
     return snapshots.save(server, config_file.flags("server", host.disk.config), operation.name)
 
 

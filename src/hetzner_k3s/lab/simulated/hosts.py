@@ -143,7 +143,7 @@ class SimulatedHosts:
             await self._unless_busy(host, target)
             work = _launch(host, operation, key, number)
             self._moments.pass_by(f"during {type(operation).__name__} on {target.name}")
-            return await _unless_cut(host, asyncio.shield(work))
+            return await _unless_cut(host, work)
         except _Cut:
             return await self._settle(target, operation, host, number)
         except OperationRefused as refused:
