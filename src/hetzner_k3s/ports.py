@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from hetzner_k3s.model.assortment import Assortment
 from hetzner_k3s.model.cloud import (
     CloudView,
     Firewall,
@@ -18,10 +17,11 @@ from hetzner_k3s.model.cloud import (
     ServerOrder,
     SshKey,
 )
-from hetzner_k3s.model.contact import HostKeyPair as HostKeyPair  # noqa: PLC0414  re-exported: HostKeys makes it
-from hetzner_k3s.model.contact import HostTarget
+from hetzner_k3s.model.hetzner.assortment import Assortment
+from hetzner_k3s.model.hosts.contact import HostKeyPair as HostKeyPair  # noqa: PLC0414  re-exported: HostKeys makes it
+from hetzner_k3s.model.hosts.contact import HostTarget
 from hetzner_k3s.model.kube import BeforeStart, KubeView, Leaving, NodeLoad, Pod, TokenGrant
-from hetzner_k3s.model.node_labels import NodeChange
+from hetzner_k3s.model.kubernetes.node_labels import NodeChange
 from hetzner_k3s.model.operations import Done, Operation, ReceiveSnapshot
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.snapshots import StoredSnapshot

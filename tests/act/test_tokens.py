@@ -13,9 +13,9 @@ from hetzner_k3s.act.context import HostKeyRing
 from hetzner_k3s.act.tokens import cluster_token
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import Server, ServerStatus
-from hetzner_k3s.model.contact import HostTarget
 from hetzner_k3s.model.errors import ExitCode, Fate, OperationFailed, WrongCluster
 from hetzner_k3s.model.host import DiskFacts, EtcdFacts, HostFacts, HostKeyKind
+from hetzner_k3s.model.hosts.contact import HostTarget
 from hetzner_k3s.model.identity import token_hash
 from hetzner_k3s.model.operations import ReadSecret, SecretKind
 from hetzner_k3s.model.secrets import Secret

@@ -12,10 +12,10 @@ from typing import Any, cast
 
 from hetzner_k3s.act.context import Context, HostKeyRing
 from hetzner_k3s.model.cloud import CloudView, Network, PlacementGroup, Server
-from hetzner_k3s.model.contact import HostKeyPair, HostTarget
 from hetzner_k3s.model.errors import CloudConflict, CloudRefused, CloudUnavailable, Fate, HostUnreachable, SshStage
 from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.host import HostFacts
+from hetzner_k3s.model.hosts.contact import HostKeyPair, HostTarget
 from hetzner_k3s.model.operations import Done, Probe, RotateHostKey
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.spec import ClusterSpec

@@ -23,13 +23,13 @@ from hetzner_k3s.adapters.kube_session import Session, path_of
 from hetzner_k3s.hosts.admin_kubeconfig import AdminKubeconfig, read_admin_kubeconfig
 from hetzner_k3s.lab.k3s.certificates import Issuer, authority
 from hetzner_k3s.lab.simulated.virtual_time import LoopClock
-from hetzner_k3s.model.contact import HostTarget
-from hetzner_k3s.model.documents import Document, Malformed
 from hetzner_k3s.model.errors import DeadlineExceeded, KubeError, OperationFailed
+from hetzner_k3s.model.hosts.contact import HostTarget
 from hetzner_k3s.model.kube import KubeNode, KubeView, Leaving, NodeLoad, Pod
-from hetzner_k3s.model.node_labels import NodeChange, NodeKeys
+from hetzner_k3s.model.kubernetes.node_labels import NodeChange, NodeKeys
 from hetzner_k3s.model.operations import Operation
 from hetzner_k3s.model.secrets import Secret
+from hetzner_k3s.model.text.documents import Document, Malformed
 
 pytestmark = pytest.mark.usefixtures("no_collection")
 

@@ -30,10 +30,10 @@ from hetzner_k3s.lab.k3s.api.store import Store
 from hetzner_k3s.lab.k3s.certificates import Issuer, authority
 from hetzner_k3s.lab.k3s.pki import kubeconfig
 from hetzner_k3s.lab.simulated.virtual_time import LoopClock
-from hetzner_k3s.model.contact import HostTarget
 from hetzner_k3s.model.errors import DeadlineExceeded, KubeError
+from hetzner_k3s.model.hosts.contact import HostTarget
 from hetzner_k3s.model.kube import UNINITIALIZED, BeforeStart, Credentials, Leaving, Pod
-from hetzner_k3s.model.node_labels import NodeChange, NodeKeys
+from hetzner_k3s.model.kubernetes.node_labels import NodeChange, NodeKeys
 from hetzner_k3s.model.operations import Operation
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.ports import Clock

@@ -14,9 +14,9 @@ import pytest
 
 from hetzner_k3s.adapters.ssh import SshHosts
 from hetzner_k3s.adapters.system import SystemClock, SystemRng
-from hetzner_k3s.model.contact import HostTarget, host_key_label
 from hetzner_k3s.model.errors import Fate, HostUnreachable, OperationFailed, PreconditionChanged, SshStage, UnusableKey
 from hetzner_k3s.model.host import HostKeyKind
+from hetzner_k3s.model.hosts.contact import HostTarget, host_key_label
 from hetzner_k3s.model.operations import FetchDatabase, K3sRole, Probe, ReadJournal, ReadMembers, ReceiveSnapshot
 
 HOST_KEY = asyncssh.generate_private_key("ssh-ed25519")

@@ -14,9 +14,9 @@ from tests.adapters.test_ssh import HOST_KEY, LABEL, Server, with_server
 
 from hetzner_k3s.adapters.ssh import SshHosts
 from hetzner_k3s.hosts import operations
-from hetzner_k3s.model.contact import HostTarget, host_key_label
 from hetzner_k3s.model.errors import Fate, HostUnreachable, SshStage
 from hetzner_k3s.model.host import HostKeyKind
+from hetzner_k3s.model.hosts.contact import HostTarget, host_key_label
 from hetzner_k3s.model.operations import (
     FetchDatabase,
     K3sRole,

@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 
 from hetzner_k3s.adapters.system import Ed25519HostKeys, OperatorMachine, SystemClock, SystemRng
 from hetzner_k3s.adapters.system.births import Project, project_key
-from hetzner_k3s.model.contact import host_key_label
+from hetzner_k3s.model.hosts.contact import host_key_label
 from hetzner_k3s.model.secrets import Secret
 
 CA = b"-----BEGIN CERTIFICATE-----\nabc\n-----END CERTIFICATE-----\n"

@@ -22,9 +22,9 @@ from hetzner_k3s.adapters.ssh import SshHosts
 from hetzner_k3s.adapters.system import OperatorMachine, SystemClock, SystemRng
 from hetzner_k3s.cli import exits, library_log, output, wiring
 from hetzner_k3s.hosts import operations
-from hetzner_k3s.model.contact import HostTarget
 from hetzner_k3s.model.errors import HostUnreachable, ProductError
 from hetzner_k3s.model.host import HostKeyKind
+from hetzner_k3s.model.hosts.contact import HostTarget
 from hetzner_k3s.model.operations import Probe, ReadMembers
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.spec import S3Spec

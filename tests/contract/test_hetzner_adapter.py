@@ -13,9 +13,9 @@ import pytest
 from hetzner_k3s.adapters.hetzner import HetznerCloud
 from hetzner_k3s.adapters.hetzner import cloud as adapter
 from hetzner_k3s.lab.realhosts.system import SystemClock
-from hetzner_k3s.model.balancing import API_SERVICE
 from hetzner_k3s.model.cloud import BalancerTarget, FirewallRule, ServerOrder, ServerStatus
 from hetzner_k3s.model.errors import CloudConflict, CloudRefused, CloudUnavailable, Fate
+from hetzner_k3s.model.hetzner.load_balancing import API_SERVICE
 from hetzner_k3s.model.secrets import Secret
 
 from .running_lab import OTHER_TOKEN, PUBLIC_KEY, TOKEN, Lab, SeededRng

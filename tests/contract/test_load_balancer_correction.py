@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from hetzner_k3s.adapters.hetzner import HetznerCloud
-from hetzner_k3s.model.balancing import API_SERVICE
 from hetzner_k3s.model.cloud import BalancerTarget, LoadBalancer
 from hetzner_k3s.model.errors import CloudConflict, CloudError
+from hetzner_k3s.model.hetzner.load_balancing import API_SERVICE
 
 from .deadlines import eventually
 from .running_lab import Lab

@@ -12,7 +12,6 @@ from typing import Final
 
 from hetzner_k3s.decide.desired.firewall import firewall_rules
 from hetzner_k3s.model import lookup, naming
-from hetzner_k3s.model.balancing import API_SERVICE
 from hetzner_k3s.model.cloud import (
     BalancerTarget,
     CloudView,
@@ -26,6 +25,7 @@ from hetzner_k3s.model.cloud import (
 )
 from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.facts import Known, Reading
+from hetzner_k3s.model.hetzner.load_balancing import API_SERVICE
 from hetzner_k3s.model.host import DiskFacts, EtcdFacts, HostFacts, HostKeyKind, HostReading, Member, UnitFacts
 from hetzner_k3s.model.identity import BirthRecord, Phase
 from hetzner_k3s.model.kube import Credentials, KubeNode, KubeView

@@ -41,8 +41,8 @@ from hetzner_k3s.model.cloud import CloudView, Server, ServerStatus
 from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.host import EtcdFacts, HostFacts, Member, SupervisorFacts
+from hetzner_k3s.model.hosts.origin import Origin
 from hetzner_k3s.model.identity import BirthRecord, Phase
-from hetzner_k3s.model.origin import Origin
 from hetzner_k3s.model.plan import Intent
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState, LocalEvidence

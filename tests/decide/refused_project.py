@@ -52,8 +52,8 @@ from tests.decide.world import (
     with_server,
 )
 
-from hetzner_k3s.model.assortment import Assortment, ServerType
 from hetzner_k3s.model.facts import Known, Unknown
+from hetzner_k3s.model.hetzner.assortment import Assortment, ServerType
 from hetzner_k3s.model.identity import BirthRecord, Phase
 from hetzner_k3s.model.spec import NetworkSpec, SshSpec
 from hetzner_k3s.model.state import UNREADABLE, LocalEvidence

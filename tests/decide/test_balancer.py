@@ -19,9 +19,9 @@ from tests.decide.world import (
 )
 
 from hetzner_k3s.model import naming
-from hetzner_k3s.model.balancing import API_SERVICE
 from hetzner_k3s.model.cloud import BalancedService, BalancerTarget
 from hetzner_k3s.model.difference import Remedy, left_as_it_is
+from hetzner_k3s.model.hetzner.load_balancing import API_SERVICE
 from hetzner_k3s.model.plan import Reason
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import EnsureLoadBalancer

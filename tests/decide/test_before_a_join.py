@@ -24,7 +24,7 @@ from tests.decide.world import (
     with_snapshot,
 )
 
-from hetzner_k3s.model.critical import critical_config, wanted_arguments
+from hetzner_k3s.model.hosts.critical_config import critical_config, wanted_arguments
 from hetzner_k3s.model.plan import Plan
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState

@@ -21,8 +21,8 @@ from tests.decide.world import (
     unreachable,
 )
 
-from hetzner_k3s.model.critical import wanted_arguments
 from hetzner_k3s.model.difference import Difference, Remedy, left_as_it_is
+from hetzner_k3s.model.hosts.critical_config import wanted_arguments
 from hetzner_k3s.model.state import ClusterState
 
 MASTER = SPEC.masters[0]

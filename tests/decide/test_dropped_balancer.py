@@ -26,7 +26,7 @@ from tests.decide.world import (
 )
 
 from hetzner_k3s.decide.status.report import report
-from hetzner_k3s.model.balancing import API_SERVICE
+from hetzner_k3s.model.hetzner.load_balancing import API_SERVICE
 from hetzner_k3s.model.plan import Reason
 from hetzner_k3s.model.state import ClusterState
 

@@ -25,8 +25,8 @@ from tests.decide.world import (
 from hetzner_k3s import decide
 from hetzner_k3s.decide.desired.nodes import OWN_TAINT, SWITCH
 from hetzner_k3s.model.difference import Remedy
-from hetzner_k3s.model.host_config import MASTER_TAINT
-from hetzner_k3s.model.node_labels import WELL_KNOWN, NodeChange, NodeKeys
+from hetzner_k3s.model.hosts.host_config import MASTER_TAINT
+from hetzner_k3s.model.kubernetes.node_labels import WELL_KNOWN, NodeChange, NodeKeys
 from hetzner_k3s.model.spec import ClusterSpec, Label, Taint
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import LabelNode

@@ -16,7 +16,7 @@ from tests.decide.world import (
 )
 
 from hetzner_k3s.model.facts import Known, Unknown
-from hetzner_k3s.model.origin import Origin
+from hetzner_k3s.model.hosts.origin import Origin
 
 
 def test_it_is_called_what_it_is_and_nobody_is_told_to_delete_its_masters() -> None:

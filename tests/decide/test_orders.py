@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from tests.decide.world import MASTER1, NOW, SPEC, WORKER1, healthy, lose, nothing, plan, waves
 
-from hetzner_k3s.model.assortment import Assortment, Offer, ServerType
 from hetzner_k3s.model.cloud import LoadBalancer, PlacementGroup
 from hetzner_k3s.model.facts import Known, Reading, Unknown
-from hetzner_k3s.model.settings import KeyPath, Position, SettingPlaces
+from hetzner_k3s.model.hetzner.assortment import Assortment, Offer, ServerType
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
+from hetzner_k3s.model.text.settings import KeyPath, Position, SettingPlaces
 from hetzner_k3s.model.version import K3sVersion
 
 ENDED = Offer(location="fsn1", available=False, ends="2019-12-31T23:59:59Z")

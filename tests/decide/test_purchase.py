@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 from tests.decide.world import MASTER1, NOW, PRUNE, SPEC, edit_server, forecast, healthy, lose, nothing
 
-from hetzner_k3s.model.assortment import Assortment, Offer, ServerType
 from hetzner_k3s.model.facts import Known
+from hetzner_k3s.model.hetzner.assortment import Assortment, Offer, ServerType
 from hetzner_k3s.model.plan import Purchase
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import CreateServer

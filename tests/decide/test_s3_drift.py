@@ -7,7 +7,7 @@ from dataclasses import replace
 from tests.decide.lost import S3_SPEC
 from tests.decide.world import MASTER1, MASTER2, MASTER3, SPEC, edit_facts, forecast, healthy, plan
 
-from hetzner_k3s.model.s3_settings import settings, settings_hash
+from hetzner_k3s.model.hosts.s3_settings import settings, settings_hash
 from hetzner_k3s.model.spec import ClusterSpec, S3Spec
 from hetzner_k3s.model.state import ClusterState
 

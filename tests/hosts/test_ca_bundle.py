@@ -22,7 +22,7 @@ from hetzner_k3s.hosts.host_facts import disk_facts
 from hetzner_k3s.hosts.shell import script
 from hetzner_k3s.lab.k3s import ca_bundle, ca_rotation
 from hetzner_k3s.lab.k3s.certificates import Pair, authority
-from hetzner_k3s.model.documents import Document
+from hetzner_k3s.model.text.documents import Document
 
 NOW = datetime.datetime(2026, 11, 28, tzinfo=datetime.UTC)
 FIRST = authority("k3s-server-ca", NOW)

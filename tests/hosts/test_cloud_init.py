@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from hetzner_k3s.hosts.cloud_init import AFTER_K3S_PATH, COMMANDS_PATH, UserDataTooLong, user_data
-from hetzner_k3s.model.contact import HostKeyPair
+from hetzner_k3s.model.hosts.contact import HostKeyPair
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.spec import BootSpec, ClusterSpec, MasterSpec, SshSpec
 from hetzner_k3s.model.version import K3sVersion

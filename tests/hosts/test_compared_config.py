@@ -11,8 +11,8 @@ from tests.hosts.test_operations import DISK
 
 from hetzner_k3s.hosts.host_facts import disk_facts
 from hetzner_k3s.hosts.shell import script
-from hetzner_k3s.model.documents import Document
 from hetzner_k3s.model.host import DiskFacts
+from hetzner_k3s.model.text.documents import Document
 
 WRITTEN = """\
 token: "K10aa::server:hidden"

@@ -13,7 +13,7 @@ from inline_snapshot import snapshot
 from ruamel.yaml import YAML
 
 from hetzner_k3s.hosts.k3s_config import api_url, render_agent, render_registries, render_server
-from hetzner_k3s.model.host_config import HostAddresses
+from hetzner_k3s.model.hosts.host_config import HostAddresses
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.spec import (
     AddonsSpec,

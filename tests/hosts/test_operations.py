@@ -11,6 +11,7 @@ from hetzner_k3s.hosts import operations
 from hetzner_k3s.hosts.units import install_files, unit
 from hetzner_k3s.model.errors import Fate, HostBusy, LockLost, OperationFailed, PreconditionChanged
 from hetzner_k3s.model.host import EtcdFacts, HostKeyKind, Member, OperationRecord, Snapshot, SupervisorFacts, UnitFacts
+from hetzner_k3s.model.hosts.origin import ReadOrigin
 from hetzner_k3s.model.operations import (
     AwaitK3s,
     DataBasis,
@@ -53,7 +54,6 @@ from hetzner_k3s.model.operations import (
     WriteCaPin,
     WriteConfig,
 )
-from hetzner_k3s.model.origin import ReadOrigin
 from hetzner_k3s.model.secrets import Secret
 
 HIDDEN = "the-hidden-value"

@@ -10,7 +10,7 @@ import pytest
 
 from hetzner_k3s.hosts.host_facts import origin
 from hetzner_k3s.hosts.shell import operation_script
-from hetzner_k3s.model.origin import Origin
+from hetzner_k3s.model.hosts.origin import Origin
 
 UNIT = "[Service]\nExecStart=/usr/local/bin/k3s \\\n    server \\\n\t'--node-name=m1' \\\n{}\n"
 QUOTED = "\t'{}' \\"

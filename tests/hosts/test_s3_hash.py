@@ -10,7 +10,7 @@ import pytest
 from tests.sim.clusters import S3
 
 from hetzner_k3s.hosts.shell import script
-from hetzner_k3s.model.s3_settings import settings, settings_hash
+from hetzner_k3s.model.hosts.s3_settings import settings, settings_hash
 from hetzner_k3s.model.spec import S3Spec
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from hetzner_k3s.hosts.shell import operation_script
 from hetzner_k3s.hosts.supervisor_facts import supervisor_facts
-from hetzner_k3s.model.documents import Document
+from hetzner_k3s.model.text.documents import Document
 
 from .clusters import birth
 from .rig import Host, Rig

@@ -8,9 +8,9 @@ import pytest
 from tests.decide.world import MASTER1, NETWORK, SPEC, server_of
 
 from hetzner_k3s.model import lookup
-from hetzner_k3s.model.contact import host_key_label, host_target
 from hetzner_k3s.model.errors import DeadlineExceeded, ExitCode, Fate, HostUnreachable, SshStage
 from hetzner_k3s.model.host import HostKeyKind
+from hetzner_k3s.model.hosts.contact import host_key_label, host_target
 from hetzner_k3s.model.kube import KubeNode
 from hetzner_k3s.model.naming import LABEL_HOST_KEY_NEXT
 from hetzner_k3s.model.state import unseen

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hetzner_k3s.model.critical import carried, governed
+from hetzner_k3s.model.hosts.critical_config import carried, governed
 
 
 def test_what_no_key_of_the_file_says_is_carried_over() -> None:

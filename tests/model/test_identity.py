@@ -6,7 +6,6 @@ import hashlib
 
 import pytest
 
-from hetzner_k3s.model.documents import server_number
 from hetzner_k3s.model.identity import (
     BirthRecord,
     Phase,
@@ -17,6 +16,7 @@ from hetzner_k3s.model.identity import (
     token_hash,
     token_password,
 )
+from hetzner_k3s.model.text.documents import server_number
 
 FULL = f"K10{'ab12' * 16}::server:pass:word"
 

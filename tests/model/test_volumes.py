@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hetzner_k3s.model.volumes import NAME, Requirement, Volume, labels_of, only_here
+from hetzner_k3s.model.kubernetes.volumes import NAME, Requirement, Volume, labels_of, only_here
 
 HERE = labels_of("here", {"zone": "a", "rack": "7"})
 THERE = labels_of("there", {"zone": "a"})

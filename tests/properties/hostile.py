@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from tests.decide import world as w
 from tests.properties.quarrels import Quarrel, quarrels
 
-from hetzner_k3s.model.printable import printable
 from hetzner_k3s.model.secrets import Secret
+from hetzner_k3s.model.text.printable import printable
 
 TEXTS: Final = (
     *("", " ", "-", "--", "0", "-1", "1", "9" * 400, "a" * 5000, ".", ":", "::1", "{}", "{0}", "%s%n", "\\x1b"),

@@ -19,9 +19,9 @@ from hetzner_k3s.cli.render.status import status_document, status_lines
 from hetzner_k3s.decide.forecast import forecast
 from hetzner_k3s.decide.preflight.access import own_addresses
 from hetzner_k3s.decide.status.report import report
-from hetzner_k3s.model import access
 from hetzner_k3s.model.cloud import FirewallRule
 from hetzner_k3s.model.errors import ProductError
+from hetzner_k3s.model.hetzner import access
 
 HOSTILE = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 

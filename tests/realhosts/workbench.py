@@ -17,10 +17,10 @@ from hetzner_k3s.hosts import cloud_init
 from hetzner_k3s.hosts.k3s_config import render_server
 from hetzner_k3s.lab.realhosts.handle import LabHandle
 from hetzner_k3s.model.cloud import Server, ServerOrder
-from hetzner_k3s.model.contact import HostKeyPair, HostTarget
 from hetzner_k3s.model.errors import HostUnreachable
 from hetzner_k3s.model.host import HostFacts, HostKeyKind
-from hetzner_k3s.model.host_config import HostAddresses
+from hetzner_k3s.model.hosts.contact import HostKeyPair, HostTarget
+from hetzner_k3s.model.hosts.host_config import HostAddresses
 from hetzner_k3s.model.operations import Install, K3sRole, Operation, Probe, RotateHostKey, WriteConfig
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.spec import ClusterSpec, MasterSpec, SshSpec

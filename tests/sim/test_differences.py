@@ -17,7 +17,7 @@ from hetzner_k3s.decide.desired.keys import KEYS as COMPARISONS
 from hetzner_k3s.lab.simulated import faults, virtual_time
 from hetzner_k3s.model.difference import Difference, Remedy
 from hetzner_k3s.model.errors import ExitCode
-from hetzner_k3s.model.first_boot import FIELDS as FIRST_BOOT
+from hetzner_k3s.model.hosts.first_boot import FIELDS as FIRST_BOOT
 from hetzner_k3s.model.plan import Intent, Verb
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.spec import ClusterSpec, ComponentArgs, Label, MasterSpec, PoolSpec, Taint

@@ -14,8 +14,8 @@ from hetzner_k3s.lab.simulated import faults
 from hetzner_k3s.lab.simulated.faults import ApiFault, DatabaseDeleted, Rebooted, ServerDeleted
 from hetzner_k3s.lab.simulated.virtual_time import run
 from hetzner_k3s.model import lookup, operations
-from hetzner_k3s.model.contact import host_target
 from hetzner_k3s.model.errors import ExitCode, PreconditionChanged
+from hetzner_k3s.model.hosts.contact import host_target
 from hetzner_k3s.model.operations import MembersBasis
 
 from . import invariants

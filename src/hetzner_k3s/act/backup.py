@@ -13,8 +13,8 @@ from hetzner_k3s.act.context import Context
 from hetzner_k3s.act.local import with_contexts
 from hetzner_k3s.act.tokens import cluster_tokens
 from hetzner_k3s.hosts.admin_kubeconfig import read_admin_kubeconfig
-from hetzner_k3s.model.contact import HostTarget
 from hetzner_k3s.model.errors import Fate, HostUnreachable, ProductError, SshStage
+from hetzner_k3s.model.hosts.contact import HostTarget
 from hetzner_k3s.model.identity import token_ca
 from hetzner_k3s.model.operations import ReadSecret, SaveSnapshot, SecretKind, SendSnapshot
 from hetzner_k3s.model.secrets import Secret

@@ -8,7 +8,7 @@ from typing import Any
 
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.cloud import CloudResource, Server
-from hetzner_k3s.model.contact import HostTarget, host_target
+from hetzner_k3s.model.hosts.contact import HostTarget, host_target
 from hetzner_k3s.model.spec import ClusterSpec, MasterSpec, WorkerSpec
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.ports import HostKeyPair, Ports

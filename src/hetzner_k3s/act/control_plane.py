@@ -13,9 +13,9 @@ from hetzner_k3s.act.labels import merge, take_off
 from hetzner_k3s.act.tokens import cluster_tokens
 from hetzner_k3s.model import lookup, naming, operations
 from hetzner_k3s.model.cloud import Server
-from hetzner_k3s.model.contact import HostTarget
 from hetzner_k3s.model.errors import PreconditionChanged, WrongCluster
 from hetzner_k3s.model.host import HostFacts, Member
+from hetzner_k3s.model.hosts.contact import HostTarget
 from hetzner_k3s.model.identity import Phase, full_token, token_password
 from hetzner_k3s.model.operations import (
     K3sRole,

@@ -6,9 +6,9 @@ from hetzner_k3s.act import birth_record, k3s
 from hetzner_k3s.act.context import Context, Outcome
 from hetzner_k3s.act.control_plane import unmark
 from hetzner_k3s.act.tokens import cluster_tokens, found_tokens
-from hetzner_k3s.model.contact import HostTarget
 from hetzner_k3s.model.errors import WrongCluster
 from hetzner_k3s.model.host import HostFacts
+from hetzner_k3s.model.hosts.contact import HostTarget
 from hetzner_k3s.model.identity import token_ca
 from hetzner_k3s.model.operations import K3sRole, Milestone, StopK3s
 from hetzner_k3s.model.steps import StartOnDatabase

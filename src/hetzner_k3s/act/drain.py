@@ -7,10 +7,10 @@ this Node's disk and nowhere else, stop it before anything is evicted: whether t
 from __future__ import annotations
 
 from hetzner_k3s.act.context import Context
-from hetzner_k3s.model.contact import HostTarget
 from hetzner_k3s.model.errors import DrainRefused, PreconditionChanged
+from hetzner_k3s.model.hosts.contact import HostTarget
 from hetzner_k3s.model.kube import NodeLoad, Pod
-from hetzner_k3s.model.wording import listed
+from hetzner_k3s.model.text.wording import listed
 
 DRAIN_WITHIN = 300.0
 """Seconds in which all pods of a Node must have gone."""

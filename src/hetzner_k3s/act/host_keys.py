@@ -16,9 +16,9 @@ from dataclasses import replace
 from hetzner_k3s.act.context import Context, LabelChange, Outcome
 from hetzner_k3s.act.waiting import until
 from hetzner_k3s.model import naming
-from hetzner_k3s.model.access import silence_explained
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.errors import HostUnreachable, SshStage
+from hetzner_k3s.model.hetzner.access import silence_explained
 from hetzner_k3s.model.host import HostFacts, HostKeyKind
 from hetzner_k3s.model.operations import Probe, RotateHostKey
 from hetzner_k3s.model.steps import SecureHost

@@ -7,12 +7,12 @@ from hetzner_k3s.act.waiting import until
 from hetzner_k3s.hosts.k3s_config import render_agent, render_server
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.cloud import Server
-from hetzner_k3s.model.contact import HostTarget, private_ip
-from hetzner_k3s.model.critical import Arguments, carried
 from hetzner_k3s.model.errors import Fate, KubeError, OperationFailed
 from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.host import HostFacts
-from hetzner_k3s.model.host_config import HostAddresses
+from hetzner_k3s.model.hosts.contact import HostTarget, private_ip
+from hetzner_k3s.model.hosts.critical_config import Arguments, carried
+from hetzner_k3s.model.hosts.host_config import HostAddresses
 from hetzner_k3s.model.kube import KubeView
 from hetzner_k3s.model.operations import AwaitK3s, K3sRole, Milestone, Probe, StartK3s, WriteConfig
 from hetzner_k3s.model.secrets import Secret

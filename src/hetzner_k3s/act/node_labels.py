@@ -5,9 +5,9 @@ from __future__ import annotations
 from hetzner_k3s.act.context import Context, Outcome
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import Server
-from hetzner_k3s.model.contact import HostTarget
 from hetzner_k3s.model.facts import Known
-from hetzner_k3s.model.node_labels import NodeKeys, keys_of, note
+from hetzner_k3s.model.hosts.contact import HostTarget
+from hetzner_k3s.model.kubernetes.node_labels import NodeKeys, keys_of, note
 from hetzner_k3s.model.steps import LabelNode
 
 

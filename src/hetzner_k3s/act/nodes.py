@@ -9,7 +9,7 @@ from hetzner_k3s.act.context import Context, Outcome
 from hetzner_k3s.act.drain import still_empty
 from hetzner_k3s.act.tokens import cluster_tokens
 from hetzner_k3s.model.cloud import Server
-from hetzner_k3s.model.contact import HostTarget
+from hetzner_k3s.model.hosts.contact import HostTarget
 from hetzner_k3s.model.kube import BeforeStart
 from hetzner_k3s.model.operations import K3sRole, Milestone, PointToServer, ReconnectAgent, StopK3s
 from hetzner_k3s.model.steps import DeleteNode, JoinWorker, PointWorker, ReconnectWorker

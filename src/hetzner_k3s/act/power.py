@@ -5,9 +5,9 @@ from __future__ import annotations
 from hetzner_k3s.act import k3s
 from hetzner_k3s.act.context import Context, Outcome
 from hetzner_k3s.act.waiting import until
-from hetzner_k3s.model.contact import HostTarget
 from hetzner_k3s.model.errors import DeadlineExceeded, HostError, KubeError
 from hetzner_k3s.model.host import HostFacts, HostKeyKind
+from hetzner_k3s.model.hosts.contact import HostTarget
 from hetzner_k3s.model.kube import BeforeStart
 from hetzner_k3s.model.operations import K3sRole, Milestone, Probe
 from hetzner_k3s.model.steps import PowerOn, StartMaster

@@ -10,8 +10,8 @@ from hetzner_k3s.act.labels import take_off
 from hetzner_k3s.act.tokens import found_tokens
 from hetzner_k3s.model import naming, operations
 from hetzner_k3s.model.cloud import Server
-from hetzner_k3s.model.contact import HostTarget
 from hetzner_k3s.model.errors import StorageError, WrongCluster
+from hetzner_k3s.model.hosts.contact import HostTarget
 from hetzner_k3s.model.identity import token_ca, token_password
 from hetzner_k3s.model.kube import KubeNode
 from hetzner_k3s.model.operations import (

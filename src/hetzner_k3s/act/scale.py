@@ -8,8 +8,8 @@ from hetzner_k3s.act.drain import drained
 from hetzner_k3s.act.labels import take_off
 from hetzner_k3s.act.waiting import until
 from hetzner_k3s.model import lookup, naming, operations
-from hetzner_k3s.model.balancing import heeds_membership
 from hetzner_k3s.model.errors import HostUnreachable
+from hetzner_k3s.model.hetzner.load_balancing import heeds_membership
 from hetzner_k3s.model.kube import Leaving
 from hetzner_k3s.model.operations import K3sRole, MoveLeader, StopK3s
 from hetzner_k3s.model.steps import CordonNode, DrainNode, RetireMember, UncordonNode, UnmarkMember

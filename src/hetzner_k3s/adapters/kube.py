@@ -17,12 +17,12 @@ from hetzner_k3s.adapters.kube_session import APPLY, MERGE, Session, open_sessio
 from hetzner_k3s.hosts.admin_kubeconfig import read_admin_kubeconfig
 from hetzner_k3s.model import kube as model
 from hetzner_k3s.model import naming
-from hetzner_k3s.model.contact import HostTarget
-from hetzner_k3s.model.documents import Document, Malformed
 from hetzner_k3s.model.errors import DeadlineExceeded, Fate, HostError, KubeError
+from hetzner_k3s.model.hosts.contact import HostTarget
 from hetzner_k3s.model.kube import BeforeStart, KubeView, Leaving, NodeLoad
-from hetzner_k3s.model.node_labels import NodeChange
+from hetzner_k3s.model.kubernetes.node_labels import NodeChange
 from hetzner_k3s.model.operations import ReadSecret, SecretKind
+from hetzner_k3s.model.text.documents import Document, Malformed
 from hetzner_k3s.ports import Clock, Hosts
 
 T = TypeVar("T")

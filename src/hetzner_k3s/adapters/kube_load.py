@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hetzner_k3s.adapters.kube_objects import name_of, pod
-from hetzner_k3s.model.documents import Document
 from hetzner_k3s.model.kube import NodeLoad
-from hetzner_k3s.model.volumes import Labels, Requirement, Volume, labels_of, only_here
+from hetzner_k3s.model.kubernetes.volumes import Labels, Requirement, Volume, labels_of, only_here
+from hetzner_k3s.model.text.documents import Document
 
 
 def load(pods: Sequence[Document], volumes: Sequence[Document], nodes: Sequence[Document], name: str) -> NodeLoad:

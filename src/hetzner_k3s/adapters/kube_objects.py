@@ -8,10 +8,10 @@ from datetime import datetime
 from typing import Final
 
 from hetzner_k3s.model import naming
-from hetzner_k3s.model.documents import Document, Malformed, server_number
 from hetzner_k3s.model.kube import UNINITIALIZED, Credentials, KubeNode, Pod, leaving_of
-from hetzner_k3s.model.node_labels import NodeChange, note, read_note
+from hetzner_k3s.model.kubernetes.node_labels import NodeChange, note, read_note
 from hetzner_k3s.model.secrets import Secret
+from hetzner_k3s.model.text.documents import Document, Malformed, server_number
 
 _ANNOTATION_DIGEST: Final = "hetzner-k3s/digest"
 _CONTROL_PLANE: Final = "node-role.kubernetes.io/control-plane"

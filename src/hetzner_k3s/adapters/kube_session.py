@@ -18,8 +18,8 @@ from urllib.parse import quote
 import httpx2
 
 from hetzner_k3s.hosts.admin_kubeconfig import AdminKubeconfig
-from hetzner_k3s.model.documents import Document, Malformed
-from hetzner_k3s.model.printable import excerpt
+from hetzner_k3s.model.text.documents import Document, Malformed
+from hetzner_k3s.model.text.printable import excerpt
 
 _TIMEOUT: Final = 10.0
 _MOST_BYTES: Final = 128 << 20

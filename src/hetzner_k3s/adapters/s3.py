@@ -15,9 +15,9 @@ from typing import Any, Final, TypeVar
 import anyio.to_thread
 
 from hetzner_k3s.model.errors import Fate, StorageError
-from hetzner_k3s.model.printable import excerpt, printable
 from hetzner_k3s.model.snapshots import StoredSnapshot
 from hetzner_k3s.model.spec import S3Spec
+from hetzner_k3s.model.text.printable import excerpt, printable
 
 T = TypeVar("T")
 

@@ -16,11 +16,11 @@ from hetzner_k3s.adapters.ssh_login import login_options
 from hetzner_k3s.hosts import operations
 from hetzner_k3s.hosts.framing import Frame
 from hetzner_k3s.hosts.operations import Invocation
-from hetzner_k3s.model.contact import HostTarget, host_key_label
 from hetzner_k3s.model.errors import Fate, HostBusy, HostUnreachable, SshStage
 from hetzner_k3s.model.host import HostKeyKind
+from hetzner_k3s.model.hosts.contact import HostTarget, host_key_label
 from hetzner_k3s.model.operations import Done, Operation, ReceiveSnapshot, RotateHostKey
-from hetzner_k3s.model.printable import excerpt
+from hetzner_k3s.model.text.printable import excerpt
 from hetzner_k3s.ports import Clock, Rng
 
 R = TypeVar("R")

@@ -7,8 +7,8 @@ import tempfile
 import traceback
 from pathlib import Path
 
-from hetzner_k3s.model.printable import printable
 from hetzner_k3s.model.secrets import masked
+from hetzner_k3s.model.text.printable import printable
 
 
 def write_report(error: Exception) -> Path:

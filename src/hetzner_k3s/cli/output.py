@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from hetzner_k3s.model.printable import printable
+from hetzner_k3s.model.text.printable import printable
 
 
 def tell(line: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from hetzner_k3s.model.settings import Diagnostic
+from hetzner_k3s.model.text.settings import Diagnostic
 
 
 class ConfigError(Exception):

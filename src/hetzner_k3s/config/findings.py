@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hetzner_k3s.model.settings import KeyPath, Severity
+from hetzner_k3s.model.text.settings import KeyPath, Severity
 
 if TYPE_CHECKING:
     from hetzner_k3s.config.schema import Configuration

@@ -8,7 +8,7 @@ from typing import Final
 
 from hetzner_k3s.config.schema import Configuration
 from hetzner_k3s.config.sections import section_at, walk
-from hetzner_k3s.model.settings import KeyPath
+from hetzner_k3s.model.text.settings import KeyPath
 
 _NEAR: Final = 0.6
 _VERY_NEAR: Final = 0.85

@@ -15,8 +15,8 @@ from hetzner_k3s.config.schema import Configuration
 from hetzner_k3s.config.sections import default_of
 from hetzner_k3s.config.source import Document
 from hetzner_k3s.config.validation import empty_keys, validate
-from hetzner_k3s.model.settings import Diagnostic, SettingPlaces, dotted
 from hetzner_k3s.model.spec import ClusterSpec
+from hetzner_k3s.model.text.settings import Diagnostic, SettingPlaces, dotted
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ from hetzner_k3s.config import key_pair, object_storage
 from hetzner_k3s.config.findings import Finding
 from hetzner_k3s.config.schema import Configuration
 from hetzner_k3s.model.secrets import Secret
-from hetzner_k3s.model.settings import KeyPath
 from hetzner_k3s.model.spec import S3Spec
+from hetzner_k3s.model.text.settings import KeyPath
 
 _TOKEN: Final = re.compile(r"[\x20-\x7e]+")  # what an HTTP header can carry; whether it is right is Hetzner's to say
 _PUBLIC_KEY: Final = re.compile(r"(ssh-|ecdsa-|sk-)[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,3}( .*)?")

@@ -11,7 +11,7 @@ from typing import Final
 
 from hetzner_k3s.config.findings import Finding
 from hetzner_k3s.config.source import Tree
-from hetzner_k3s.model.settings import KeyPath
+from hetzner_k3s.model.text.settings import KeyPath
 
 MOVED: Final[dict[str, str]] = {
     "public_ssh_key_path": "networking.ssh.public_key_path",

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 from hetzner_k3s.config.findings import Finding
 from hetzner_k3s.config.schema import Configuration, Etcd
 from hetzner_k3s.model.secrets import Secret
-from hetzner_k3s.model.settings import KeyPath
 from hetzner_k3s.model.spec import S3Spec
+from hetzner_k3s.model.text.settings import KeyPath
 
 _SECTION: Final[KeyPath] = ("datastore", "etcd")
 _NEEDED: Final = ("endpoint", "region", "bucket", "access_key", "secret_key")

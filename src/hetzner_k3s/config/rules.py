@@ -20,7 +20,7 @@ from hetzner_k3s.config.rules_networking import NETWORKING_RULES
 from hetzner_k3s.config.rules_nodes import NODE_RULES
 from hetzner_k3s.config.schema import Configuration
 from hetzner_k3s.model import naming
-from hetzner_k3s.model.settings import KeyPath
+from hetzner_k3s.model.text.settings import KeyPath
 
 MAX_MASTERS: Final = 99
 MAX_WORKERS_A_POOL: Final = 5_000

@@ -8,7 +8,7 @@ from typing import Final
 
 from hetzner_k3s.config.findings import Check, Finding
 from hetzner_k3s.config.schema import Configuration
-from hetzner_k3s.model.settings import KeyPath
+from hetzner_k3s.model.text.settings import KeyPath
 
 _COMPONENTS: Final = (
     "kube_api_server_args",

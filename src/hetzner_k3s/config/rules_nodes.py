@@ -13,8 +13,8 @@ from typing import Final
 from hetzner_k3s.config.findings import Check, Finding
 from hetzner_k3s.config.schema import Configuration
 from hetzner_k3s.config.schema_pools import NodeLabel, NodeTaint, Pool
-from hetzner_k3s.model.node_labels import KUBELET_LABELS
-from hetzner_k3s.model.settings import KeyPath
+from hetzner_k3s.model.kubernetes.node_labels import KUBELET_LABELS
+from hetzner_k3s.model.text.settings import KeyPath
 
 RESERVED_LABELS: Final = frozenset(
     {

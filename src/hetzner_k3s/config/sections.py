@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 from hetzner_k3s.config.schema import Configuration
 from hetzner_k3s.config.section import Section
 from hetzner_k3s.model.secrets import Secret
-from hetzner_k3s.model.settings import KeyPath
+from hetzner_k3s.model.text.settings import KeyPath
 
 
 def section_at(root: type[Section], path: KeyPath) -> type[Section] | None:

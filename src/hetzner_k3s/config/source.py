@@ -15,7 +15,7 @@ from ruamel.yaml.error import MarkedYAMLError, StringMark, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from hetzner_k3s.config.diagnostics import ConfigError
-from hetzner_k3s.model.settings import Diagnostic, KeyPath, Position, dotted
+from hetzner_k3s.model.text.settings import Diagnostic, KeyPath, Position, dotted
 
 MAX_BYTES: Final = 256 * 1024
 MAX_DEPTH: Final = 40

@@ -13,7 +13,7 @@ from typing import Final
 from hetzner_k3s.config.findings import Finding
 from hetzner_k3s.config.schema import Configuration
 from hetzner_k3s.config.section import Section
-from hetzner_k3s.model.settings import KeyPath
+from hetzner_k3s.model.text.settings import KeyPath
 
 PROGRAM: Final = "hetzner-k3s-py"
 

@@ -16,7 +16,7 @@ from hetzner_k3s.config.scalars import describe
 from hetzner_k3s.config.schema import Configuration
 from hetzner_k3s.config.sections import section_at
 from hetzner_k3s.config.source import Scalar, Tree
-from hetzner_k3s.model.settings import KeyPath
+from hetzner_k3s.model.text.settings import KeyPath
 
 MAX_FINDINGS: Final = 100
 _ROUNDS: Final = 12

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from hetzner_k3s.model.assortment import Assortment
 from hetzner_k3s.model.facts import Known
+from hetzner_k3s.model.hetzner.assortment import Assortment
 from hetzner_k3s.model.plan import PlannedStep, Purchase, Reason
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import CreateServer, DeleteServer

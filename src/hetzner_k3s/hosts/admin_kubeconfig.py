@@ -14,9 +14,9 @@ from typing import Final
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from hetzner_k3s.model.documents import Document, Malformed
 from hetzner_k3s.model.errors import Fate, OperationFailed
 from hetzner_k3s.model.secrets import Secret
+from hetzner_k3s.model.text.documents import Document, Malformed
 
 _MOST: Final = 256 << 10
 """Characters: k3s writes three thousand."""

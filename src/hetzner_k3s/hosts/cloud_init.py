@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from hetzner_k3s.hosts.shell import script
 from hetzner_k3s.hosts.units import DOWNLOAD_PATH
-from hetzner_k3s.model.contact import HostKeyPair
 from hetzner_k3s.model.errors import ExitCode, ProductError
+from hetzner_k3s.model.hosts.contact import HostKeyPair
 from hetzner_k3s.model.spec import ClusterSpec, ServerSpec
 
 USER_DATA_LIMIT: Final = 32 * 1024

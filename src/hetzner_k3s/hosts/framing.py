@@ -5,7 +5,7 @@ sshd runs a command through root's shell, and bash reads `.bashrc` first: one li
 
 from __future__ import annotations
 
-from hetzner_k3s.model.documents import Malformed
+from hetzner_k3s.model.text.documents import Malformed
 
 
 def framed(script: str, mark: str) -> str:

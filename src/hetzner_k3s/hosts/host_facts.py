@@ -10,8 +10,6 @@ from ipaddress import ip_address
 
 from hetzner_k3s.hosts.ca_bundle import ca_hash, former_hashes
 from hetzner_k3s.hosts.supervisor_facts import supervisor_facts
-from hetzner_k3s.model import plain_yaml
-from hetzner_k3s.model.documents import Document, Malformed, decimal
 from hetzner_k3s.model.host import (
     DiskFacts,
     EtcdFacts,
@@ -22,10 +20,12 @@ from hetzner_k3s.model.host import (
     Snapshot,
     UnitFacts,
 )
-from hetzner_k3s.model.host_config import COMPARED
-from hetzner_k3s.model.origin import Origin
-from hetzner_k3s.model.printable import printable
+from hetzner_k3s.model.hosts.host_config import COMPARED
+from hetzner_k3s.model.hosts.origin import Origin
 from hetzner_k3s.model.snapshots import SnapshotFile
+from hetzner_k3s.model.text import plain_yaml
+from hetzner_k3s.model.text.documents import Document, Malformed, decimal
+from hetzner_k3s.model.text.printable import printable
 
 _UUID = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _PEER = re.compile(r"[0-9a-f]{1,16}")

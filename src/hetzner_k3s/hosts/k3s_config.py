@@ -21,8 +21,8 @@ from typing import Final
 from ruamel.yaml import YAML
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
-from hetzner_k3s.model.critical import critical_config
-from hetzner_k3s.model.host_config import (
+from hetzner_k3s.model.hosts.critical_config import critical_config
+from hetzner_k3s.model.hosts.host_config import (
     HostAddresses,
     Value,
     component_args,
@@ -32,8 +32,8 @@ from hetzner_k3s.model.host_config import (
     snapshot_settings,
     tls_sans,
 )
+from hetzner_k3s.model.hosts.s3_settings import settings
 from hetzner_k3s.model.identity import token_password
-from hetzner_k3s.model.s3_settings import settings
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.spec import API_PORT, ClusterSpec, MasterSpec, WorkerSpec
 from hetzner_k3s.model.tokens import ClusterTokens

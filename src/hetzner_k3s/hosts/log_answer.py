@@ -10,8 +10,8 @@ import zlib
 from typing import Final
 
 from hetzner_k3s.hosts.wal import UnreadableLog, last_position
-from hetzner_k3s.model.documents import Document
 from hetzner_k3s.model.host import LogPosition
+from hetzner_k3s.model.text.documents import Document
 
 _SEGMENTS: Final = 2
 _SEGMENT: Final = 80 * (1 << 20)

@@ -13,7 +13,6 @@ from hetzner_k3s.hosts.log_answer import log_position
 from hetzner_k3s.hosts.shell import operation_script
 from hetzner_k3s.hosts.units import UNIT_NAMES, install_files
 from hetzner_k3s.hosts.wal import UnreadableLog
-from hetzner_k3s.model.documents import Document, Malformed
 from hetzner_k3s.model.errors import (
     Fate,
     HostBusy,
@@ -24,6 +23,7 @@ from hetzner_k3s.model.errors import (
     ProductError,
 )
 from hetzner_k3s.model.host import HostKeyKind
+from hetzner_k3s.model.hosts.origin import ReadOrigin
 from hetzner_k3s.model.operations import (
     AwaitK3s,
     Done,
@@ -61,9 +61,9 @@ from hetzner_k3s.model.operations import (
     WriteCaPin,
     WriteConfig,
 )
-from hetzner_k3s.model.origin import ReadOrigin
-from hetzner_k3s.model.printable import excerpt
 from hetzner_k3s.model.secrets import Secret, masked
+from hetzner_k3s.model.text.documents import Document, Malformed
+from hetzner_k3s.model.text.printable import excerpt
 
 R = TypeVar("R")
 

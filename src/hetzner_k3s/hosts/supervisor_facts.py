@@ -8,9 +8,9 @@ import ipaddress
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from hetzner_k3s.model.critical import SERVICELB
-from hetzner_k3s.model.documents import Document, Malformed
 from hetzner_k3s.model.host import SupervisorFacts
+from hetzner_k3s.model.hosts.critical_config import SERVICELB
+from hetzner_k3s.model.text.documents import Document, Malformed
 
 _ACCEPTED: Final = {"200": True, "401": False, "403": False}
 _API_SERVES: Final = frozenset({"200", "401", "403"})

@@ -12,7 +12,7 @@ from typing import Final
 
 from hetzner_k3s.hosts.k3s_config import REGISTRIES_PATH, RESOLV_CONF
 from hetzner_k3s.hosts.shell import script
-from hetzner_k3s.model.host_config import RESOLV_CONF_PATH
+from hetzner_k3s.model.hosts.host_config import RESOLV_CONF_PATH
 from hetzner_k3s.model.operations import Install, K3sRole
 
 UNIT_NAMES: Final = {K3sRole.SERVER: "k3s", K3sRole.AGENT: "k3s-agent"}

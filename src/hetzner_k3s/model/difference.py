@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from hetzner_k3s.model.wording import listed
+from hetzner_k3s.model.text.wording import listed
 
 
 class Remedy(Enum):

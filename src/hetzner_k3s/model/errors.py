@@ -27,7 +27,7 @@ from __future__ import annotations
 
 from enum import Enum, IntEnum
 
-from hetzner_k3s.model.printable import printable
+from hetzner_k3s.model.text.printable import printable
 
 
 class ExitCode(IntEnum):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from hetzner_k3s.model import naming
-from hetzner_k3s.model.documents import server_number
+from hetzner_k3s.model.text.documents import server_number
 
 _TOKEN = re.compile(r"\AK10([0-9a-f]{64})::([^:]+):(.+)\Z", re.DOTALL)
 _CREDENTIALS = re.compile(r"(?<=://).*@|\?.*\Z", re.DOTALL)

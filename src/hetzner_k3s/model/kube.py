@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
-from hetzner_k3s.model.documents import server_number
-from hetzner_k3s.model.node_labels import NodeKeys
+from hetzner_k3s.model.kubernetes.node_labels import NodeKeys
 from hetzner_k3s.model.secrets import Secret
+from hetzner_k3s.model.text.documents import server_number
 
 _PROVIDER: Final = "hcloud://"
 

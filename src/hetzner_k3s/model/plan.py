@@ -9,8 +9,8 @@ from typing import Final
 
 from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.difference import Difference, left_as_it_is
-from hetzner_k3s.model.settings import Diagnostic
 from hetzner_k3s.model.steps import DeleteResource, Step
+from hetzner_k3s.model.text.settings import Diagnostic
 
 
 class Verb(Enum):

@@ -13,7 +13,7 @@ from typing import Final, Literal
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.identity import database_digits
 from hetzner_k3s.model.secrets import Secret
-from hetzner_k3s.model.settings import SettingPlaces
+from hetzner_k3s.model.text.settings import SettingPlaces
 from hetzner_k3s.model.version import K3sVersion
 
 API_PORT: Final = 6443

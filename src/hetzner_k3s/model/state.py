@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 from statistics import median_low
 from typing import Final
 
-from hetzner_k3s.model.assortment import Assortment
 from hetzner_k3s.model.cloud import CloudView, Server
 from hetzner_k3s.model.facts import Known, Reading, Unknown
+from hetzner_k3s.model.hetzner.assortment import Assortment
 from hetzner_k3s.model.host import HostFacts, HostReading, LogPosition
+from hetzner_k3s.model.hosts.origin import Origin
 from hetzner_k3s.model.kube import KubeView, TokenGrant
-from hetzner_k3s.model.origin import Origin
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.snapshots import GivenFile, SnapshotFile, StoredSnapshot
 from hetzner_k3s.model.tokens import HeldTokens

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from hetzner_k3s.model import lookup
-from hetzner_k3s.model.assortment import Assortment
 from hetzner_k3s.model.cloud import CloudView
 from hetzner_k3s.model.errors import CloudError, CloudRefused, ProductError
 from hetzner_k3s.model.facts import Known, Reading, Unknown
+from hetzner_k3s.model.hetzner.assortment import Assortment
 from hetzner_k3s.model.kube import TokenGrant
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.spec import ClusterSpec

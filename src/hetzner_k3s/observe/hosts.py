@@ -8,10 +8,10 @@ from dataclasses import replace
 
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.cloud import CloudView, Server, ServerStatus
-from hetzner_k3s.model.contact import HostTarget, host_target
 from hetzner_k3s.model.errors import HostError, HostUnreachable, OperationFailed, SshStage, UnusableKey
 from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.host import HostFacts, HostReading, LogPosition, Unreachable
+from hetzner_k3s.model.hosts.contact import HostTarget, host_target
 from hetzner_k3s.model.operations import Probe, ReadLog, ReadStoredUid
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState

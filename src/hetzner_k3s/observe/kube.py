@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.cloud import Server
-from hetzner_k3s.model.contact import host_target
 from hetzner_k3s.model.errors import HostError, KubeError
 from hetzner_k3s.model.facts import Known, Reading, Unknown
+from hetzner_k3s.model.hosts.contact import host_target
 from hetzner_k3s.model.kube import KubeView
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState

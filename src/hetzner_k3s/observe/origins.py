@@ -6,11 +6,11 @@ import asyncio
 
 from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import Server
-from hetzner_k3s.model.contact import host_target
 from hetzner_k3s.model.errors import HostError
 from hetzner_k3s.model.facts import Known, Reading, Unknown
+from hetzner_k3s.model.hosts.contact import host_target
+from hetzner_k3s.model.hosts.origin import Origin, ReadOrigin
 from hetzner_k3s.model.identity import BirthRecord
-from hetzner_k3s.model.origin import Origin, ReadOrigin
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.observe.hosts import reachable

@@ -9,10 +9,10 @@ import asyncio
 
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.cloud import Server
-from hetzner_k3s.model.contact import host_target
 from hetzner_k3s.model.errors import HostError, StorageError
 from hetzner_k3s.model.facts import Known, Reading, Unknown
 from hetzner_k3s.model.host import HostFacts, HostKeyKind
+from hetzner_k3s.model.hosts.contact import host_target
 from hetzner_k3s.model.operations import TellSnapshots
 from hetzner_k3s.model.snapshots import SnapshotFile, StoredSnapshot
 from hetzner_k3s.model.spec import ClusterSpec, S3Spec

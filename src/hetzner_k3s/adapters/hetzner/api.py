@@ -9,9 +9,9 @@ import httpx2
 
 from hetzner_k3s.adapters.hetzner.connection import Bearer, Connection
 from hetzner_k3s.adapters.hetzner.failures import FAILURES, cloud_error, is_answer_lost, is_refused_for_now
-from hetzner_k3s.model.documents import Document
 from hetzner_k3s.model.errors import CloudRefused, Fate
 from hetzner_k3s.model.secrets import Secret
+from hetzner_k3s.model.text.documents import Document
 from hetzner_k3s.ports import Clock, Rng
 
 Json = Mapping[str, Any]

@@ -9,9 +9,9 @@ from hetzner_k3s.adapters.hetzner import translate
 from hetzner_k3s.adapters.hetzner.actions import ACTION_WITHIN, Actions
 from hetzner_k3s.adapters.hetzner.api import Api, Json
 from hetzner_k3s.adapters.hetzner.failures import understood
-from hetzner_k3s.model.balancing import API_SERVICE, Correction, corrections
 from hetzner_k3s.model.cloud import LoadBalancer
 from hetzner_k3s.model.errors import CloudError
+from hetzner_k3s.model.hetzner.load_balancing import API_SERVICE, Correction, corrections
 
 _SERVICE: Final[Json] = {
     "protocol": API_SERVICE.protocol,

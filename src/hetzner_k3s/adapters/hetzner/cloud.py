@@ -21,7 +21,6 @@ from hetzner_k3s.adapters.hetzner.creation import carries, create_or_adopt, find
 from hetzner_k3s.adapters.hetzner.deletion import delete, delete_firewall
 from hetzner_k3s.adapters.hetzner.failures import understood
 from hetzner_k3s.adapters.hetzner.listing import PAGES_MOST, list_all, pagination
-from hetzner_k3s.model.assortment import Assortment
 from hetzner_k3s.model.cloud import (
     CloudView,
     Firewall,
@@ -33,10 +32,11 @@ from hetzner_k3s.model.cloud import (
     ServerOrder,
     SshKey,
 )
-from hetzner_k3s.model.documents import Document, Malformed
 from hetzner_k3s.model.errors import CloudConflict, CloudError
+from hetzner_k3s.model.hetzner.assortment import Assortment
 from hetzner_k3s.model.kube import TokenGrant
 from hetzner_k3s.model.secrets import Secret
+from hetzner_k3s.model.text.documents import Document, Malformed
 from hetzner_k3s.ports import Clock, Rng
 
 P = ParamSpec("P")

@@ -17,8 +17,8 @@ from typing import Any, Final
 import certifi
 import httpx2
 
-from hetzner_k3s.model.documents import Document, Malformed
-from hetzner_k3s.model.printable import excerpt
+from hetzner_k3s.model.text.documents import Document, Malformed
+from hetzner_k3s.model.text.printable import excerpt
 from hetzner_k3s.ports import Clock
 
 Bearer = Callable[[httpx2.Request], httpx2.Request]

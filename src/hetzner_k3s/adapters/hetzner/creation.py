@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from hetzner_k3s.adapters.hetzner.api import Api, Json
 from hetzner_k3s.adapters.hetzner.failures import understood
-from hetzner_k3s.model.documents import Document
 from hetzner_k3s.model.errors import CloudConflict, CloudError, CloudUnavailable, Fate
+from hetzner_k3s.model.text.documents import Document
 
 _ASKED_AT_MOST: Final = 3
 _LOOKS: Final = 4

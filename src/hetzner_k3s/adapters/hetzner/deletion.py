@@ -8,8 +8,8 @@ from hetzner_k3s.adapters.hetzner import translate
 from hetzner_k3s.adapters.hetzner.actions import Actions
 from hetzner_k3s.adapters.hetzner.api import Api, Json
 from hetzner_k3s.adapters.hetzner.failures import understood
-from hetzner_k3s.model.documents import Document
 from hetzner_k3s.model.errors import CloudConflict, CloudError, Fate
+from hetzner_k3s.model.text.documents import Document
 
 _WITHIN: Final = 180.0
 _IN_USE_ATTEMPTS: Final = 8

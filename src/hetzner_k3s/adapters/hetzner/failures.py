@@ -12,9 +12,9 @@ from typing import Final
 import httpx2
 
 from hetzner_k3s.adapters.hetzner.connection import Refused, Unaskable, Unreadable
-from hetzner_k3s.model.documents import Malformed
 from hetzner_k3s.model.errors import NO_CAPACITY, CloudConflict, CloudError, CloudRefused, CloudUnavailable, Fate
-from hetzner_k3s.model.printable import excerpt
+from hetzner_k3s.model.text.documents import Malformed
+from hetzner_k3s.model.text.printable import excerpt
 
 FAILURES: Final = (Refused, Unreadable, Unaskable, httpx2.HTTPError, OSError)
 """All that a request may raise."""

@@ -12,8 +12,8 @@ from typing import Final
 
 from hetzner_k3s.adapters.hetzner.api import Api
 from hetzner_k3s.adapters.hetzner.failures import understood
-from hetzner_k3s.model.documents import Document, Malformed
 from hetzner_k3s.model.errors import CloudUnavailable, Fate
+from hetzner_k3s.model.text.documents import Document, Malformed
 
 _PAGE: Final = 50
 _ATTEMPTS: Final = 4

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from hetzner_k3s.adapters.hetzner.api import Json
-from hetzner_k3s.model.assortment import Assortment, Offer, ServerType
 from hetzner_k3s.model.cloud import (
     BalancedService,
     BalancerTarget,
@@ -20,7 +19,8 @@ from hetzner_k3s.model.cloud import (
     ServerStatus,
     SshKey,
 )
-from hetzner_k3s.model.documents import Document
+from hetzner_k3s.model.hetzner.assortment import Assortment, Offer, ServerType
+from hetzner_k3s.model.text.documents import Document
 
 _STATUSES = {status.value: status for status in ServerStatus}
 

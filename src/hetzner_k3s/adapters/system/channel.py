@@ -9,9 +9,9 @@ from typing import Final
 
 import anyio.to_thread
 
-from hetzner_k3s.model.documents import Document, Malformed
 from hetzner_k3s.model.errors import ProductError
-from hetzner_k3s.model.printable import excerpt
+from hetzner_k3s.model.text.documents import Document, Malformed
+from hetzner_k3s.model.text.printable import excerpt
 from hetzner_k3s.model.version import K3sVersion
 
 DEFAULT_CHANNELS: Final = "https://update.k3s.io/v1-release/channels"

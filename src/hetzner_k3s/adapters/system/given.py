@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import IO, Final
 
 from hetzner_k3s.adapters.system.bundle import SUMS
-from hetzner_k3s.model.documents import Document, Malformed
 from hetzner_k3s.model.errors import ProductError
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.snapshots import GivenFile
+from hetzner_k3s.model.text.documents import Document, Malformed
 
 _IDENTITY: Final = "identity.json"
 _NAMESPACE: Final = b"/registry/namespaces/kube-system"

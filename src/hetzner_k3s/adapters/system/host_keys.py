@@ -7,7 +7,7 @@ import base64
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from hetzner_k3s.model.contact import HostKeyPair, host_key_label
+from hetzner_k3s.model.hosts.contact import HostKeyPair, host_key_label
 from hetzner_k3s.model.secrets import Secret
 
 

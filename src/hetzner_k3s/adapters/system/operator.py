@@ -19,9 +19,9 @@ from hetzner_k3s.adapters.system.births import Births, Project
 from hetzner_k3s.adapters.system.files import append_private, kept_copy, naming, write_private
 from hetzner_k3s.adapters.system.given import GivenSnapshot
 from hetzner_k3s.adapters.system.kubeconfig import merged, read_kubeconfig, without
-from hetzner_k3s.model.printable import printable
 from hetzner_k3s.model.secrets import Secret, masked
 from hetzner_k3s.model.state import UNREADABLE, LocalEvidence, Rescue
+from hetzner_k3s.model.text.printable import printable
 from hetzner_k3s.model.tokens import ClusterTokens, agents_of, servers_of
 from hetzner_k3s.ports import Clock
 

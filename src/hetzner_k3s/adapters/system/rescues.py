@@ -20,11 +20,11 @@ from typing import BinaryIO, Final
 from hetzner_k3s.adapters.system.arriving import Arriving
 from hetzner_k3s.adapters.system.files import make_private, write_private
 from hetzner_k3s.adapters.system.ustar import Limits, UnusableArchive, unpack
-from hetzner_k3s.model.documents import Document, Malformed
 from hetzner_k3s.model.errors import DamagedRescue
 from hetzner_k3s.model.host import LogPosition
-from hetzner_k3s.model.printable import printable
 from hetzner_k3s.model.state import Rescue
+from hetzner_k3s.model.text.documents import Document, Malformed
+from hetzner_k3s.model.text.printable import printable
 
 _NOTE: Final = "rescue.json"
 _SUMS: Final = "SHA256SUMS"

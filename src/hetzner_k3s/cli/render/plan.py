@@ -9,7 +9,7 @@ from hetzner_k3s.cli.render.words import short, verb
 from hetzner_k3s.model.difference import left_as_it_is
 from hetzner_k3s.model.plan import Forecast, PlannedStep, Purchase, Refusal, Wait
 from hetzner_k3s.model.steps import CreateServer, Step
-from hetzner_k3s.model.wording import listed
+from hetzner_k3s.model.text.wording import listed
 
 _NAMED = 5
 """How many targets of one kind are named; a wave of 500 workers is one line."""

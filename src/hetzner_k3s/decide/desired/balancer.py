@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 from hetzner_k3s.decide.desired.host_config import LOAD_BALANCER
 from hetzner_k3s.decide.view.context import Basis
-from hetzner_k3s.model import balancing, lookup, naming
-from hetzner_k3s.model.balancing import API_SERVICE, Correction
+from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import BalancedService, LoadBalancer, Network
 from hetzner_k3s.model.difference import Difference, Remedy
+from hetzner_k3s.model.hetzner import load_balancing
+from hetzner_k3s.model.hetzner.load_balancing import API_SERVICE, Correction
 
 
 def balanced_otherwise(basis: Basis) -> Iterator[Difference]:
@@ -17,9 +18,9 @@ def balanced_otherwise(basis: Basis) -> Iterator[Difference]:
     balancer, network = lookup.load_balancer(basis.spec, basis.view), lookup.network(basis.spec, basis.view)
     if not basis.spec.api_load_balancer or balancer is None or network is None:
         return
-    if balancing.is_elsewhere(balancer, network.id):
+    if load_balancing.is_elsewhere(balancer, network.id):
         yield _elsewhere(balancer, network)
-    for correction in balancing.corrections(balancer, network.id, naming.members_selector(basis.spec.name)):
+    for correction in load_balancing.corrections(balancer, network.id, naming.members_selector(basis.spec.name)):
         wanted, seen = _words(correction, basis, balancer, network)
         yield Difference(subject=balancer.name, field=LOAD_BALANCER, wanted=wanted, seen=seen, remedy=Remedy.APPLY)
 
@@ -38,7 +39,7 @@ def _elsewhere(balancer: LoadBalancer, network: Network) -> Difference:
 
 def _words(correction: Correction, basis: Basis, balancer: LoadBalancer, network: Network) -> tuple[str, str]:
     """Return what the file asks for and what is there, each as text."""
-    selector, service = naming.members_selector(basis.spec.name), balancing.api_service(balancer)
+    selector, service = naming.members_selector(basis.spec.name), load_balancing.api_service(balancer)
     match correction:
         case Correction.ATTACH:
             return f"network {network.name}", "no network"

@@ -10,7 +10,7 @@ from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import FirewallRule
 from hetzner_k3s.model.difference import Difference, Remedy
 from hetzner_k3s.model.spec import API_PORT, ClusterSpec, FirewallRuleSpec
-from hetzner_k3s.model.wording import listed
+from hetzner_k3s.model.text.wording import listed
 
 ANYWHERE: Final = ("0.0.0.0/0", "::/0")
 RULES: Final = "firewall rules"

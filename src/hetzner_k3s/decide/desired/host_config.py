@@ -8,11 +8,11 @@ from typing import Final
 from hetzner_k3s.decide.view.context import Basis
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.cloud import Server
-from hetzner_k3s.model.contact import private_ip
-from hetzner_k3s.model.critical import critical_config
 from hetzner_k3s.model.difference import Difference, Remedy
 from hetzner_k3s.model.host import DiskFacts
-from hetzner_k3s.model.host_config import (
+from hetzner_k3s.model.hosts.contact import private_ip
+from hetzner_k3s.model.hosts.critical_config import critical_config
+from hetzner_k3s.model.hosts.host_config import (
     HostAddresses,
     component_args,
     kubelet_args,
@@ -20,7 +20,7 @@ from hetzner_k3s.model.host_config import (
     snapshot_settings,
     tls_sans,
 )
-from hetzner_k3s.model.s3_settings import settings, settings_hash
+from hetzner_k3s.model.hosts.s3_settings import settings, settings_hash
 from hetzner_k3s.model.spec import ClusterSpec, MasterSpec, WorkerSpec
 
 Config = Mapping[str, tuple[str, ...]]

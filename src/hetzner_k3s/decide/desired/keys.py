@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from hetzner_k3s.model import first_boot
 from hetzner_k3s.model.difference import Remedy
+from hetzner_k3s.model.hosts import first_boot
 
 
 @dataclass(frozen=True, slots=True)

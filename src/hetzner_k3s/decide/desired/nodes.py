@@ -9,9 +9,9 @@ from typing import Final
 from hetzner_k3s.decide.desired.servers import MASTERS, WORKERS
 from hetzner_k3s.decide.view.context import Basis
 from hetzner_k3s.model.difference import Difference, Remedy
-from hetzner_k3s.model.host_config import MASTER_TAINT
+from hetzner_k3s.model.hosts.host_config import MASTER_TAINT
 from hetzner_k3s.model.kube import KubeNode
-from hetzner_k3s.model.node_labels import NodeChange, NodeKeys, keys_of, labels_of, split_taint, taints_of
+from hetzner_k3s.model.kubernetes.node_labels import NodeChange, NodeKeys, keys_of, labels_of, split_taint, taints_of
 from hetzner_k3s.model.spec import MasterSpec, WorkerSpec
 
 SWITCH: Final = "schedule_workloads_on_masters"

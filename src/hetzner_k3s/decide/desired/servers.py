@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import Final
 
 from hetzner_k3s.decide.view.context import Basis
-from hetzner_k3s.model import first_boot, naming
+from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.difference import Difference, Remedy
+from hetzner_k3s.model.hosts import first_boot
 from hetzner_k3s.model.spec import MasterSpec, ServerSpec, WorkerSpec
 
 MASTERS: Final = "masters_pool"

@@ -15,7 +15,7 @@ from hetzner_k3s.decide.view.consent_mismatch import unfit
 from hetzner_k3s.decide.view.context import Basis, Opinion
 from hetzner_k3s.decide.view.control_plane import labelled_member
 from hetzner_k3s.decide.view.node_machine import whereabouts
-from hetzner_k3s.model.contact import private_ip
+from hetzner_k3s.model.hosts.contact import private_ip
 from hetzner_k3s.model.identity import BirthRecord
 from hetzner_k3s.model.plan import PlannedStep, Reason, Refusal, Scope, Way
 from hetzner_k3s.model.steps import FetchDatabase, Step

@@ -8,7 +8,6 @@ from hetzner_k3s.decide.desired import balancer, firewall
 from hetzner_k3s.decide.view.context import Basis, Opinion
 from hetzner_k3s.decide.view.predictions import PREDICTED_ADDRESS
 from hetzner_k3s.model import lookup, naming
-from hetzner_k3s.model.balancing import API_SERVICE
 from hetzner_k3s.model.cloud import (
     BalancerTarget,
     CloudView,
@@ -19,6 +18,7 @@ from hetzner_k3s.model.cloud import (
     SshKey,
 )
 from hetzner_k3s.model.difference import Difference, Remedy
+from hetzner_k3s.model.hetzner.load_balancing import API_SERVICE
 from hetzner_k3s.model.plan import PlannedStep, Reason, Scope
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState

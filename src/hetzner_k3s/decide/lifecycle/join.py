@@ -17,8 +17,8 @@ from hetzner_k3s.decide.view.master_addresses import host_of, is_an_address, liv
 from hetzner_k3s.decide.view.voters import healthy_ids, witnessed_ids
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.cloud import Server
-from hetzner_k3s.model.contact import private_ip
 from hetzner_k3s.model.host import DiskFacts
+from hetzner_k3s.model.hosts.contact import private_ip
 from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.plan import PlannedStep, Reason, Scope, Wait
 from hetzner_k3s.model.spec import API_PORT, ClusterSpec

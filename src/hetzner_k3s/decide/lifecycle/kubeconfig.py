@@ -8,7 +8,7 @@ from hetzner_k3s.decide.desired import host_config
 from hetzner_k3s.decide.view import predictions
 from hetzner_k3s.decide.view.context import Basis, Opinion
 from hetzner_k3s.model import lookup
-from hetzner_k3s.model.contact import private_ip
+from hetzner_k3s.model.hosts.contact import private_ip
 from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.plan import PlannedStep, Reason, Scope
 from hetzner_k3s.model.spec import API_PORT, ClusterSpec

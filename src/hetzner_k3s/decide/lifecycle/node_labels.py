@@ -11,12 +11,12 @@ from hetzner_k3s.decide.view import predictions
 from hetzner_k3s.decide.view.context import Basis, Opinion
 from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.kube import KubeNode, KubeView
-from hetzner_k3s.model.node_labels import NodeChange
+from hetzner_k3s.model.kubernetes.node_labels import NodeChange
 from hetzner_k3s.model.plan import PlannedStep, Reason, Scope
 from hetzner_k3s.model.spec import ClusterSpec, MasterSpec
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import LabelNode, Step
-from hetzner_k3s.model.wording import listed
+from hetzner_k3s.model.text.wording import listed
 
 _NAMED: Final = 4
 

@@ -13,8 +13,8 @@ from hetzner_k3s.decide.view.context import Basis
 from hetzner_k3s.decide.view.control_plane import TROUBLED, Stage
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.cloud import Server, ServerStatus
-from hetzner_k3s.model.contact import private_ip, ssh_address
 from hetzner_k3s.model.host import HostKeyKind
+from hetzner_k3s.model.hosts.contact import private_ip, ssh_address
 from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.operations import K3sRole
 from hetzner_k3s.model.plan import PlannedStep, Reason, Scope

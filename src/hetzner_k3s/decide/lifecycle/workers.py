@@ -18,8 +18,8 @@ from hetzner_k3s.decide.view.context import Basis, Opinion
 from hetzner_k3s.decide.view.control_plane import NEVER_STARTED, TROUBLED, Stage, contact_stage
 from hetzner_k3s.decide.view.node_machine import NamedServer, whereabouts
 from hetzner_k3s.model.cloud import Server
-from hetzner_k3s.model.contact import private_ip
 from hetzner_k3s.model.host import HostFacts
+from hetzner_k3s.model.hosts.contact import private_ip
 from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.kube import KubeNode
 from hetzner_k3s.model.plan import PlannedStep, Reason, Refusal, Scope, Way

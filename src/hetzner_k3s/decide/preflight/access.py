@@ -5,9 +5,10 @@ from __future__ import annotations
 from hetzner_k3s.decide.desired import firewall
 from hetzner_k3s.decide.lifecycle import infra
 from hetzner_k3s.decide.view.context import Basis
-from hetzner_k3s.model import access, lookup
+from hetzner_k3s.model import lookup
 from hetzner_k3s.model.cloud import Firewall
 from hetzner_k3s.model.facts import Known
+from hetzner_k3s.model.hetzner import access
 from hetzner_k3s.model.plan import Refusal
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import EnsureFirewall

@@ -12,8 +12,8 @@ from hetzner_k3s.decide.view.context import Basis
 from hetzner_k3s.decide.view.control_plane import MasterView, Stage
 from hetzner_k3s.decide.view.pending_joins import masters_due
 from hetzner_k3s.model import lookup
-from hetzner_k3s.model.dates import date_of
 from hetzner_k3s.model.plan import Refusal
+from hetzner_k3s.model.text.dates import date_of
 
 WORTH_A_WORD = 5.0
 """Seconds of difference that are told."""

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 
 from hetzner_k3s.decide.view.context import Basis
 from hetzner_k3s.decide.view.pending_joins import masters_due
-from hetzner_k3s.model.critical import SERVICELB, governed, wanted_arguments
 from hetzner_k3s.model.difference import Difference, Remedy
+from hetzner_k3s.model.hosts.critical_config import SERVICELB, governed, wanted_arguments
 from hetzner_k3s.model.plan import Refusal
 
 _SETTING = {

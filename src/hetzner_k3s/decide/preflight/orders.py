@@ -15,13 +15,13 @@ from typing import Final
 
 from hetzner_k3s.decide.view.context import Basis
 from hetzner_k3s.model import lookup
-from hetzner_k3s.model.assortment import Assortment, Offer, ServerType
-from hetzner_k3s.model.dates import date_of
 from hetzner_k3s.model.facts import Known, Unknown
+from hetzner_k3s.model.hetzner.assortment import Assortment, Offer, ServerType
 from hetzner_k3s.model.plan import Refusal
-from hetzner_k3s.model.settings import Diagnostic, KeyPath
 from hetzner_k3s.model.spec import ClusterSpec, MasterSpec, WorkerSpec
-from hetzner_k3s.model.wording import listed
+from hetzner_k3s.model.text.dates import date_of
+from hetzner_k3s.model.text.settings import Diagnostic, KeyPath
+from hetzner_k3s.model.text.wording import listed
 
 NETWORK_TAKES: Final = 100
 """Servers and load balancers that one network takes (docs/facts/hetzner-api.md#networks)."""

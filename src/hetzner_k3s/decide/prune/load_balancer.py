@@ -8,8 +8,8 @@ from hetzner_k3s.decide.view.context import Basis, Opinion
 from hetzner_k3s.decide.view.control_plane import JOINED
 from hetzner_k3s.decide.view.master_addresses import host_of
 from hetzner_k3s.model import lookup, naming
-from hetzner_k3s.model.balancing import covers_masters
 from hetzner_k3s.model.cloud import LoadBalancer
+from hetzner_k3s.model.hetzner.load_balancing import covers_masters
 from hetzner_k3s.model.host import DiskFacts
 from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.plan import PlannedStep, Reason, Scope

@@ -10,8 +10,8 @@ from hetzner_k3s.decide.view.control_plane import NEVER_STARTED, TROUBLED, Maste
 from hetzner_k3s.decide.view.node_machine import NamedServer, doubt, whereabouts
 from hetzner_k3s.decide.view.voters import healthy_ids, member_of
 from hetzner_k3s.model.cloud import Server, ServerStatus
-from hetzner_k3s.model.contact import private_ip
 from hetzner_k3s.model.host import Member
+from hetzner_k3s.model.hosts.contact import private_ip
 from hetzner_k3s.model.plan import Refusal, Way
 
 _JOINING = NEVER_STARTED | {Stage.JOINING}

@@ -15,8 +15,8 @@ from hetzner_k3s.decide.view.context import Basis, Opinion
 from hetzner_k3s.decide.view.control_plane import MasterView, Stage
 from hetzner_k3s.decide.view.predictions import with_facts, without_membership
 from hetzner_k3s.decide.view.voters import healthy_ids, member_of
-from hetzner_k3s.model.contact import private_ip
 from hetzner_k3s.model.host import EtcdFacts, HostFacts
+from hetzner_k3s.model.hosts.contact import private_ip
 from hetzner_k3s.model.plan import PlannedStep, Reason, Scope
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState

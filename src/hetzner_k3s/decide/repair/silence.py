@@ -6,11 +6,11 @@ from hetzner_k3s.decide.preflight.access import own_addresses
 from hetzner_k3s.decide.view.context import Basis
 from hetzner_k3s.decide.view.control_plane import MasterView, Stage
 from hetzner_k3s.decide.view.voters import member_of
-from hetzner_k3s.model.access import silence_explained
 from hetzner_k3s.model.cloud import Server
-from hetzner_k3s.model.contact import private_ip
 from hetzner_k3s.model.errors import SshStage
+from hetzner_k3s.model.hetzner.access import silence_explained
 from hetzner_k3s.model.host import Unreachable
+from hetzner_k3s.model.hosts.contact import private_ip
 
 
 def known_of_silence(basis: Basis) -> tuple[str, str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hetzner_k3s.decide.view.control_plane import ControlPlane, Stage, look
 from hetzner_k3s.decide.view.members import DeadMember, StrayMember, sort_members
 from hetzner_k3s.model.cloud import CloudView, Server
-from hetzner_k3s.model.contact import private_ip
+from hetzner_k3s.model.hosts.contact import private_ip
 from hetzner_k3s.model.kube import KubeNode
 from hetzner_k3s.model.plan import Intent, PlannedStep, Refusal, StepKey, Wait
 from hetzner_k3s.model.spec import ClusterSpec

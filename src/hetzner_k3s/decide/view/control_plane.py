@@ -13,10 +13,10 @@ from hetzner_k3s.decide.view.node_machine import NamedServer
 from hetzner_k3s.decide.view.record import recorded
 from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import Server, ServerStatus
-from hetzner_k3s.model.contact import private_ip
 from hetzner_k3s.model.errors import SshStage
 from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.host import HostFacts, HostKeyKind, Member, Unreachable
+from hetzner_k3s.model.hosts.contact import private_ip
 from hetzner_k3s.model.identity import BirthRecord, Identity, Phase, RecordConflict
 from hetzner_k3s.model.kube import KubeNode, KubeView
 from hetzner_k3s.model.spec import ClusterSpec, MasterSpec

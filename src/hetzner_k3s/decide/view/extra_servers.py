@@ -12,10 +12,10 @@ from typing import Final
 
 from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import CloudView, Server
-from hetzner_k3s.model.documents import server_number
 from hetzner_k3s.model.host import Member
 from hetzner_k3s.model.kube import KubeNode, KubeView
 from hetzner_k3s.model.spec import ClusterSpec, MasterSpec
+from hetzner_k3s.model.text.documents import server_number
 
 _LABEL_NODE_GROUP: Final = "hcloud/node-group"
 """What the cluster autoscaler labels its servers with (docs/facts/compatibility.md#resources)."""

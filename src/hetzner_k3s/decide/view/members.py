@@ -8,8 +8,8 @@ from hetzner_k3s.decide.view.control_plane import NEVER_STARTED, ControlPlane, M
 from hetzner_k3s.decide.view.node_machine import doubt
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import Server
-from hetzner_k3s.model.contact import private_ip
 from hetzner_k3s.model.host import Member
+from hetzner_k3s.model.hosts.contact import private_ip
 from hetzner_k3s.model.kube import KubeNode
 from hetzner_k3s.model.state import ClusterState
 

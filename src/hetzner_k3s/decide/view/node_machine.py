@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hetzner_k3s.model.cloud import Server
-from hetzner_k3s.model.contact import private_ip
 from hetzner_k3s.model.facts import Absent, Fact, Known, Unknown
 from hetzner_k3s.model.host import HostFacts, HostKeyKind
+from hetzner_k3s.model.hosts.contact import private_ip
 from hetzner_k3s.model.kube import KubeNode
 from hetzner_k3s.model.state import ClusterState
 

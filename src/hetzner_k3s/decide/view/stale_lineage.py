@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import Server
-from hetzner_k3s.model.contact import private_ip
 from hetzner_k3s.model.host import HostFacts
+from hetzner_k3s.model.hosts.contact import private_ip
 from hetzner_k3s.model.identity import BirthRecord
 
 

@@ -69,7 +69,7 @@ server_password() {
     done <"$k3s_data/server/cred/passwd"
 }
 
-# The 12 digits of the S3 settings in config.yaml (model/s3_settings.py): the keys do not leave the host.
+# The 12 digits of the S3 settings in config.yaml (model/hosts/s3_settings.py): the keys do not leave the host.
 s3_hash() {
     grep -qs '^etcd-s3' "$k3s_config" || return 0
     lines=$(grep '^etcd-s3' "$k3s_config" | sed 's/: */=/; s/="\(.*\)"$/=\1/; s/='\''\(.*\)'\''$/=\1/' | sort)
@@ -77,7 +77,7 @@ s3_hash() {
     printf '%.12s' "$hash"
 }
 
-# The lines of config.yaml that are compared with the cluster's file (model/host_config.py): nothing secret is among them.
+# The lines of config.yaml that are compared with the cluster's file (model/hosts/host_config.py): nothing secret is among them.
 compared_config() {
     [ -r "$k3s_config" ] || return 0
     keep=false

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from hetzner_k3s.lab.simulated.api import Api, Query
 from hetzner_k3s.lab.simulated.translate import Json
-from hetzner_k3s.model import pacing
 from hetzner_k3s.model.cloud import ServerOrder, ServerStatus
 from hetzner_k3s.model.errors import CloudError, CloudRefused, CloudUnavailable, Fate
-from hetzner_k3s.model.pacing import AT_ONCE
+from hetzner_k3s.model.hetzner import pacing
+from hetzner_k3s.model.hetzner.pacing import AT_ONCE
 
 
 class Actions:

@@ -9,9 +9,9 @@ from hetzner_k3s.lab.simulated import translate
 from hetzner_k3s.lab.simulated.api import Api
 from hetzner_k3s.lab.simulated.arrivals import Actions
 from hetzner_k3s.lab.simulated.translate import Json
-from hetzner_k3s.model.balancing import Correction, corrections
 from hetzner_k3s.model.cloud import LoadBalancer
 from hetzner_k3s.model.errors import CloudError
+from hetzner_k3s.model.hetzner.load_balancing import Correction, corrections
 
 _WITHIN: Final = 300.0
 _CHECK: Final = {"protocol": "tcp", "port": 6443, "interval": 5, "timeout": 3, "retries": 3}

@@ -11,7 +11,6 @@ from hetzner_k3s.lab.simulated import balancers, translate
 from hetzner_k3s.lab.simulated.api import Api
 from hetzner_k3s.lab.simulated.arrivals import Actions, Arrivals
 from hetzner_k3s.lab.simulated.translate import Json
-from hetzner_k3s.model.assortment import Assortment
 from hetzner_k3s.model.cloud import (
     CloudView,
     Firewall,
@@ -24,6 +23,7 @@ from hetzner_k3s.model.cloud import (
     SshKey,
 )
 from hetzner_k3s.model.errors import CloudConflict, CloudError, CloudRefused, CloudUnavailable, Fate
+from hetzner_k3s.model.hetzner.assortment import Assortment
 from hetzner_k3s.model.kube import TokenGrant
 from hetzner_k3s.model.lookup import fingerprint
 from hetzner_k3s.model.secrets import Secret

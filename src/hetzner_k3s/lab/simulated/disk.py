@@ -12,11 +12,11 @@ from hetzner_k3s.lab.k3s.model_etcd_data import Data
 from hetzner_k3s.lab.k3s.model_etcd_data import Snapshot as Backend
 from hetzner_k3s.lab.k3s.model_etcd_peers import Drive
 from hetzner_k3s.lab.simulated import config_file, snapshot_files
-from hetzner_k3s.model import plain_yaml
 from hetzner_k3s.model.host import DiskFacts, OperationRecord, Snapshot
-from hetzner_k3s.model.host_config import COMPARED
+from hetzner_k3s.model.hosts.host_config import COMPARED
 from hetzner_k3s.model.identity import database_digits
 from hetzner_k3s.model.operations import K3sRole
+from hetzner_k3s.model.text import plain_yaml
 
 
 @dataclass(frozen=True, slots=True)

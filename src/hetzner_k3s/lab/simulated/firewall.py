@@ -6,7 +6,7 @@ from ipaddress import ip_address, ip_network
 
 from hetzner_k3s.lab.cloud.machines import FirewallRule
 from hetzner_k3s.lab.simulated.host import Host
-from hetzner_k3s.model.contact import HostTarget
+from hetzner_k3s.model.hosts.contact import HostTarget
 
 
 def passes(host: Host, target: HostTarget, source: str) -> bool:

@@ -20,7 +20,7 @@ from hetzner_k3s.lab.simulated.k3s_server import K3sServer
 from hetzner_k3s.lab.simulated.refusal import OperationRefused
 from hetzner_k3s.lab.simulated.site import Site
 from hetzner_k3s.lab.simulated.unit import Process, Unit
-from hetzner_k3s.model.contact import host_key_label
+from hetzner_k3s.model.hosts.contact import host_key_label
 from hetzner_k3s.model.operations import K3sRole
 
 T = TypeVar("T")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 
 from hetzner_k3s.lab.simulated.chance import Chance
-from hetzner_k3s.model.contact import HostKeyPair, host_key_label
+from hetzner_k3s.model.hosts.contact import HostKeyPair, host_key_label
 from hetzner_k3s.model.secrets import Secret
 
 

@@ -15,6 +15,7 @@ from hetzner_k3s.lab.simulated.host import Host
 from hetzner_k3s.lab.simulated.refusal import failed, precondition_changed
 from hetzner_k3s.lab.simulated.token_operations import set_token, write_ca_pin
 from hetzner_k3s.model.host import HostFacts, HostKeyKind, Snapshot
+from hetzner_k3s.model.hosts.origin import Origin, ReadOrigin
 from hetzner_k3s.model.operations import (
     AwaitK3s,
     Done,
@@ -39,7 +40,6 @@ from hetzner_k3s.model.operations import (
     WriteCaPin,
     WriteConfig,
 )
-from hetzner_k3s.model.origin import Origin, ReadOrigin
 from hetzner_k3s.model.secrets import Secret
 
 _FATAL = re.compile(

@@ -13,7 +13,6 @@ from hetzner_k3s.lab.simulated.host import Host
 from hetzner_k3s.lab.simulated.moments import Moments
 from hetzner_k3s.lab.simulated.refusal import OperationRefused
 from hetzner_k3s.lab.simulated.site import Site
-from hetzner_k3s.model.contact import HostTarget
 from hetzner_k3s.model.errors import (
     Fate,
     HostBusy,
@@ -25,6 +24,7 @@ from hetzner_k3s.model.errors import (
     SshStage,
 )
 from hetzner_k3s.model.host import HostFacts, HostKeyKind, OperationRecord
+from hetzner_k3s.model.hosts.contact import HostTarget
 from hetzner_k3s.model.operations import Done, Operation, ReceiveSnapshot
 
 R = TypeVar("R")

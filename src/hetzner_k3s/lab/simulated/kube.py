@@ -33,10 +33,10 @@ from hetzner_k3s.lab.simulated.hosts import SimulatedHosts
 from hetzner_k3s.lab.simulated.kubelet import beats
 from hetzner_k3s.lab.simulated.moments import Moments
 from hetzner_k3s.model import naming
-from hetzner_k3s.model.contact import HostTarget
 from hetzner_k3s.model.errors import DeadlineExceeded, Fate, HostError, KubeError
+from hetzner_k3s.model.hosts.contact import HostTarget
 from hetzner_k3s.model.kube import BeforeStart, Credentials, KubeNode, KubeView, Leaving, NodeLoad, Pod, leaving_of
-from hetzner_k3s.model.node_labels import NodeChange, read_note
+from hetzner_k3s.model.kubernetes.node_labels import NodeChange, read_note
 from hetzner_k3s.model.secrets import Secret
 
 T = TypeVar("T")

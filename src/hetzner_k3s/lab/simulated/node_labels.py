@@ -6,7 +6,7 @@ import copy
 
 from hetzner_k3s.lab.k3s.api import patch
 from hetzner_k3s.lab.k3s.api.resources import Obj
-from hetzner_k3s.model.node_labels import NodeChange, note
+from hetzner_k3s.model.kubernetes.node_labels import NodeChange, note
 
 
 def taints_of(found: Obj) -> dict[str, str]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from hetzner_k3s.lab.k3s.api.resources import Obj
 from hetzner_k3s.model.kube import NodeLoad, Pod
-from hetzner_k3s.model.volumes import Labels, Requirement, Volume, labels_of, only_here
+from hetzner_k3s.model.kubernetes.volumes import Labels, Requirement, Volume, labels_of, only_here
 
 _MIRROR = "kubernetes.io/config.mirror"
 

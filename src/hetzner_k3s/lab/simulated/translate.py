@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from hetzner_k3s.model.assortment import Assortment, Offer, ServerType
 from hetzner_k3s.model.cloud import (
     BalancedService,
     BalancerTarget,
@@ -21,6 +20,7 @@ from hetzner_k3s.model.cloud import (
     ServerStatus,
     SshKey,
 )
+from hetzner_k3s.model.hetzner.assortment import Assortment, Offer, ServerType
 
 Json = Mapping[str, Any]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hetzner_k3s.model.node_labels import NodeChange
+from hetzner_k3s.model.kubernetes.node_labels import NodeChange
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from hetzner_k3s.model.printable import excerpt, printable
+from hetzner_k3s.model.text.printable import excerpt, printable
 
 _WHOLE_MOST: Final = 2**63 - 1
 _DIGITS_MOST: Final = 20

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from hetzner_k3s.model import naming
-from hetzner_k3s.model.documents import Document, Malformed
-from hetzner_k3s.model.host_config import node_taints
+from hetzner_k3s.model.hosts.host_config import node_taints
 from hetzner_k3s.model.spec import ClusterSpec, MasterSpec, WorkerSpec
+from hetzner_k3s.model.text.documents import Document, Malformed
 
 KUBELET_LABELS: Final = (
     "kubernetes.io/hostname",

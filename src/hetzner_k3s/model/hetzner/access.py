@@ -7,8 +7,8 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.cloud import CloudView, FirewallRule
-from hetzner_k3s.model.documents import server_number
 from hetzner_k3s.model.spec import ClusterSpec
+from hetzner_k3s.model.text.documents import server_number
 
 _ANY_PORT = frozenset({None, "any"})
 _NEVER_A_SOURCE = tuple(map(ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")))
