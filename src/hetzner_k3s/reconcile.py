@@ -15,9 +15,9 @@ from typing import Protocol
 from hetzner_k3s import decide
 from hetzner_k3s.act import journal, lock
 from hetzner_k3s.act.context import Context, HostKeyRing, Outcome
-from hetzner_k3s.act.folding import fold
 from hetzner_k3s.act.registry import carry_out
 from hetzner_k3s.act.setbacks import Setbacks
+from hetzner_k3s.act.state_patch import fold
 from hetzner_k3s.decide.disaster.restore_predictions import with_kept_snapshot
 from hetzner_k3s.decide.repair.replace import bound, spent
 from hetzner_k3s.decide.view.predictions import without_resource

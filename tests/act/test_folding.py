@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import permutations
 
 from hetzner_k3s.act.context import LabelChange, Outcome
-from hetzner_k3s.act.folding import fold
+from hetzner_k3s.act.state_patch import fold
 from hetzner_k3s.model.cloud import CloudView, PlacementGroup, Server, ServerStatus
 
 VIEW = CloudView(

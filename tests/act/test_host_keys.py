@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from hetzner_k3s.act.context import HostKeyRing
-from hetzner_k3s.act.folding import fold
-from hetzner_k3s.act.host_keys import secure_host
+from hetzner_k3s.act.handlers.host_keys import secure_host
+from hetzner_k3s.act.state_patch import fold
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import Server, ServerStatus
 from hetzner_k3s.model.errors import HostUnreachable

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from hetzner_k3s.act.local import with_contexts
+from hetzner_k3s.act.handlers.kubeconfig import with_contexts
 from hetzner_k3s.hosts.admin_kubeconfig import read_admin_kubeconfig
 from hetzner_k3s.model.errors import WrongCluster
 from hetzner_k3s.model.secrets import Secret

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from hetzner_k3s.act.context import HostKeyRing
-from hetzner_k3s.act.tokens import cluster_token
+from hetzner_k3s.act.handlers.tokens import cluster_token
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import Server, ServerStatus
 from hetzner_k3s.model.errors import ExitCode, Fate, OperationFailed, WrongCluster

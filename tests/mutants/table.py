@@ -315,7 +315,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         law=6,
         what="a server whose creation was answered too late is not adopted",
-        file="act/servers.py",
+        file="act/handlers/servers.py",
         old="    except CloudConflict as taken:\n        return await _adopt(order, context, taken)\n",
         new="    except CloudConflict:\n        raise\n",
         tests=("tests/sim/test_kill.py", "-k", "recovery"),

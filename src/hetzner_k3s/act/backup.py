@@ -10,8 +10,8 @@ import json
 
 from hetzner_k3s.act import birth_record
 from hetzner_k3s.act.context import Context
-from hetzner_k3s.act.local import with_contexts
-from hetzner_k3s.act.tokens import cluster_tokens
+from hetzner_k3s.act.handlers.kubeconfig import with_contexts
+from hetzner_k3s.act.handlers.tokens import cluster_tokens
 from hetzner_k3s.hosts.admin_kubeconfig import read_admin_kubeconfig
 from hetzner_k3s.model.errors import Fate, HostUnreachable, ProductError, SshStage
 from hetzner_k3s.model.hosts.contact import HostTarget

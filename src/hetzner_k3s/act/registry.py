@@ -5,24 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from hetzner_k3s.act import (
+from hetzner_k3s.act.context import Context, Handler, Outcome
+from hetzner_k3s.act.handlers import (
     addons,
     control_plane,
-    database,
     disaster,
+    external_database,
     host_keys,
     infra,
-    local,
+    kubeconfig,
     node_labels,
     nodes,
     power,
+    prune,
     restore,
-    scale,
     servers,
     teardown,
     tokens,
 )
-from hetzner_k3s.act.context import Context, Handler, Outcome
 from hetzner_k3s.model import steps
 
 HANDLERS: Final[Mapping[type, Handler]] = {
@@ -39,7 +39,7 @@ HANDLERS: Final[Mapping[type, Handler]] = {
     steps.RecordBirth: control_plane.record_birth,
     steps.InitControlPlane: control_plane.init_control_plane,
     steps.JoinControlPlane: control_plane.join_control_plane,
-    steps.StartOnDatabase: database.start_on_database,
+    steps.StartOnDatabase: external_database.start_on_database,
     steps.MarkMember: control_plane.mark_member,
     steps.RenewToken: tokens.renew_token,
     steps.PinCa: tokens.pin_ca,
@@ -54,11 +54,11 @@ HANDLERS: Final[Mapping[type, Handler]] = {
     steps.DeleteNode: nodes.delete_node,
     steps.JoinWorker: nodes.join_worker,
     steps.LabelNode: node_labels.label_node,
-    steps.UnmarkMember: scale.unmark_member,
-    steps.RetireMember: scale.retire_member,
-    steps.CordonNode: scale.cordon_node,
-    steps.DrainNode: scale.drain_node,
-    steps.UncordonNode: scale.uncordon_node,
+    steps.UnmarkMember: prune.unmark_member,
+    steps.RetireMember: prune.retire_member,
+    steps.CordonNode: prune.cordon_node,
+    steps.DrainNode: prune.drain_node,
+    steps.UncordonNode: prune.uncordon_node,
     steps.ForgetBirth: restore.forget_birth,
     steps.KeepSnapshot: restore.keep_snapshot,
     steps.UploadSnapshot: restore.upload_snapshot,
@@ -67,8 +67,8 @@ HANDLERS: Final[Mapping[type, Handler]] = {
     steps.ReconnectWorker: nodes.reconnect_worker,
     steps.PointWorker: nodes.point_worker,
     steps.ApplyAddons: addons.apply_addons,
-    steps.WriteKubeconfig: local.write_kubeconfig,
-    steps.KeepTokens: local.keep_tokens,
+    steps.WriteKubeconfig: kubeconfig.write_kubeconfig,
+    steps.KeepTokens: kubeconfig.keep_tokens,
     steps.MarkDeleting: teardown.mark_deleting,
     steps.DeleteServer: teardown.delete_server,
     steps.DeleteResource: teardown.delete_resource,

@@ -10,7 +10,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from hetzner_k3s.act.context import Context, Outcome
-from hetzner_k3s.act.tokens import cluster_token, cluster_tokens
+from hetzner_k3s.act.handlers.tokens import cluster_token, cluster_tokens
 from hetzner_k3s.hosts.admin_kubeconfig import AdminKubeconfig, read_admin_kubeconfig
 from hetzner_k3s.hosts.ca_bundle import ca_hash as bundle_hash
 from hetzner_k3s.model.errors import WrongCluster

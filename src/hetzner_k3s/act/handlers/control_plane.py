@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
-from hetzner_k3s.act import birth_record, journal, k3s, node_labels, witnesses
+from hetzner_k3s.act import birth_record, journal, k3s, witnesses
 from hetzner_k3s.act.context import Context, LabelChange, Outcome
+from hetzner_k3s.act.handlers import node_labels
+from hetzner_k3s.act.handlers.tokens import cluster_tokens
 from hetzner_k3s.act.labels import merge, take_off
-from hetzner_k3s.act.tokens import cluster_tokens
 from hetzner_k3s.model import lookup, naming, operations
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.errors import PreconditionChanged, WrongCluster

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hetzner_k3s.act import witnesses
 from hetzner_k3s.act.context import Context, Outcome
-from hetzner_k3s.act.drain import drained
+from hetzner_k3s.act.handlers.drain import drained
 from hetzner_k3s.act.labels import take_off
 from hetzner_k3s.act.waiting import until
 from hetzner_k3s.model import lookup, naming, operations

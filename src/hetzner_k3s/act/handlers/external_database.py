@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from hetzner_k3s.act import birth_record, k3s
 from hetzner_k3s.act.context import Context, Outcome
-from hetzner_k3s.act.control_plane import unmark
-from hetzner_k3s.act.tokens import cluster_tokens, found_tokens
+from hetzner_k3s.act.handlers.control_plane import unmark
+from hetzner_k3s.act.handlers.tokens import cluster_tokens, found_tokens
 from hetzner_k3s.model.errors import WrongCluster
 from hetzner_k3s.model.host import HostFacts
 from hetzner_k3s.model.hosts.contact import HostTarget

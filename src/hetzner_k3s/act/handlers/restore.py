@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from hetzner_k3s.act import birth_record, journal, k3s
 from hetzner_k3s.act.context import Context, LabelChange, Outcome
+from hetzner_k3s.act.handlers.tokens import found_tokens
 from hetzner_k3s.act.labels import take_off
-from hetzner_k3s.act.tokens import found_tokens
 from hetzner_k3s.model import naming, operations
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.errors import StorageError, WrongCluster

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hetzner_k3s.act import birth_record, journal
 from hetzner_k3s.act.context import Context, Outcome
-from hetzner_k3s.act.drain import no_volume_left
+from hetzner_k3s.act.handlers.drain import no_volume_left
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.steps import CloseBirth, DeleteResource, DeleteServer, MarkDeleting
 

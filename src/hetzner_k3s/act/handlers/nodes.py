@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
-from hetzner_k3s.act import k3s, node_labels
+from hetzner_k3s.act import k3s
 from hetzner_k3s.act.context import Context, Outcome
-from hetzner_k3s.act.drain import still_empty
-from hetzner_k3s.act.tokens import cluster_tokens
+from hetzner_k3s.act.handlers import node_labels
+from hetzner_k3s.act.handlers.drain import still_empty
+from hetzner_k3s.act.handlers.tokens import cluster_tokens
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.hosts.contact import HostTarget
 from hetzner_k3s.model.kube import BeforeStart

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hetzner_k3s.act import birth_record, k3s
 from hetzner_k3s.act.context import Context, Outcome
-from hetzner_k3s.act.control_plane import lineage_object
+from hetzner_k3s.act.handlers.control_plane import lineage_object
 from hetzner_k3s.act.labels import take_off
 from hetzner_k3s.model import naming, operations
 from hetzner_k3s.model.errors import WrongCluster
