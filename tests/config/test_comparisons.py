@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hetzner_k3s.cli.render.keys import page
 from hetzner_k3s.config.reference import walk
-from hetzner_k3s.config.sections import section_in
+from hetzner_k3s.config.schema.sections import section_in
 from hetzner_k3s.decide.desired.keys import KEYS
 
 PAGE = Path(__file__).parents[2] / "docs/reference/changes.md"

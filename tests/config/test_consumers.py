@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from hetzner_k3s.config import cron
-from hetzner_k3s.config.rules_nodes import label_key_problem
+from hetzner_k3s.config.checks import cron
+from hetzner_k3s.config.checks.nodes import label_key_problem
 
 Findings = Callable[[Any], list[str]]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hetzner_k3s.config.rules_nodes import label_key_problem
+from hetzner_k3s.config.checks.nodes import label_key_problem
 from hetzner_k3s.lab.k3s.logfmt import Fatal
 from hetzner_k3s.lab.k3s.node import check_labels
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import cast
 
-from hetzner_k3s.config.machine import Machine
-from hetzner_k3s.config.rules import network_zone
-from hetzner_k3s.config.rules_nodes import split_taint
-from hetzner_k3s.config.schema import Configuration
-from hetzner_k3s.config.schema_networking import FirewallRule
-from hetzner_k3s.config.schema_pools import Pool, WorkerPool
-from hetzner_k3s.config.support import defaults_without_effect
+from hetzner_k3s.config.checks.machine import Machine
+from hetzner_k3s.config.checks.nodes import split_taint
+from hetzner_k3s.config.checks.settings import network_zone
+from hetzner_k3s.config.schema.file import Configuration
+from hetzner_k3s.config.schema.networking import FirewallRule
+from hetzner_k3s.config.schema.pools import Pool, WorkerPool
+from hetzner_k3s.config.schema.support import defaults_without_effect
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.spec import (

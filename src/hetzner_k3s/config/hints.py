@@ -6,8 +6,8 @@ import difflib
 from functools import cache
 from typing import Final
 
-from hetzner_k3s.config.schema import Configuration
-from hetzner_k3s.config.sections import section_at, walk
+from hetzner_k3s.config.schema.file import Configuration
+from hetzner_k3s.config.schema.sections import section_at, walk
 from hetzner_k3s.model.text.settings import KeyPath
 
 _NEAR: Final = 0.6

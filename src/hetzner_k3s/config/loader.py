@@ -6,13 +6,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hetzner_k3s.config import machine, moved, source, support
+from hetzner_k3s.config import moved, source
+from hetzner_k3s.config.checks import machine
+from hetzner_k3s.config.checks.findings import Finding
+from hetzner_k3s.config.checks.settings import RULES
 from hetzner_k3s.config.compile import compile_spec
 from hetzner_k3s.config.diagnostics import ConfigError
-from hetzner_k3s.config.findings import Finding
-from hetzner_k3s.config.rules import RULES
-from hetzner_k3s.config.schema import Configuration
-from hetzner_k3s.config.sections import default_of
+from hetzner_k3s.config.schema import support
+from hetzner_k3s.config.schema.file import Configuration
+from hetzner_k3s.config.schema.sections import default_of
 from hetzner_k3s.config.source import Document
 from hetzner_k3s.config.validation import empty_keys, validate
 from hetzner_k3s.model.spec import ClusterSpec

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from hetzner_k3s.config.findings import Finding
+from hetzner_k3s.config.checks.findings import Finding
 from hetzner_k3s.config.source import Tree
 from hetzner_k3s.model.text.settings import KeyPath
 

@@ -10,10 +10,10 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from hetzner_k3s.config.moved import GONE, MOVED
-from hetzner_k3s.config.section import Section
-from hetzner_k3s.config.sections import is_list, section_in
-from hetzner_k3s.config.sections import walk as walk  # noqa: PLC0414  re-exported: every key of the file
-from hetzner_k3s.config.support import NOT_YET, PROGRAM
+from hetzner_k3s.config.schema.section import Section
+from hetzner_k3s.config.schema.sections import is_list, section_in
+from hetzner_k3s.config.schema.sections import walk as walk  # noqa: PLC0414  re-exported: every key of the file
+from hetzner_k3s.config.schema.support import NOT_YET, PROGRAM
 from hetzner_k3s.model.secrets import Secret
 
 _HEAD: Final = f"""\

@@ -11,10 +11,10 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from hetzner_k3s.config import hints, moved
-from hetzner_k3s.config.findings import Finding
-from hetzner_k3s.config.scalars import describe
-from hetzner_k3s.config.schema import Configuration
-from hetzner_k3s.config.sections import section_at
+from hetzner_k3s.config.checks.findings import Finding
+from hetzner_k3s.config.schema.file import Configuration
+from hetzner_k3s.config.schema.scalars import describe
+from hetzner_k3s.config.schema.sections import section_at
 from hetzner_k3s.config.source import Scalar, Tree
 from hetzner_k3s.model.text.settings import KeyPath
 

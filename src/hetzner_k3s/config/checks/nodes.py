@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from hetzner_k3s.config.findings import Check, Finding
-from hetzner_k3s.config.schema import Configuration
-from hetzner_k3s.config.schema_pools import NodeLabel, NodeTaint, Pool
+from hetzner_k3s.config.checks.findings import Check, Finding
+from hetzner_k3s.config.schema.file import Configuration
+from hetzner_k3s.config.schema.pools import NodeLabel, NodeTaint, Pool
 from hetzner_k3s.model.kubernetes.node_labels import KUBELET_LABELS
 from hetzner_k3s.model.text.settings import KeyPath
 

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from hetzner_k3s.config.findings import Finding
-from hetzner_k3s.config.schema import Configuration
-from hetzner_k3s.config.section import Section
+from hetzner_k3s.config.checks.findings import Finding
+from hetzner_k3s.config.schema.file import Configuration
+from hetzner_k3s.config.schema.section import Section
 from hetzner_k3s.model.text.settings import KeyPath
 
 PROGRAM: Final = "hetzner-k3s-py"

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator
 
-from hetzner_k3s.config.scalars import (
+from hetzner_k3s.config.schema.scalars import (
     Addresses,
     Flag,
     Network,
@@ -20,7 +20,7 @@ from hetzner_k3s.config.scalars import (
     WholeNumber,
     text_of,
 )
-from hetzner_k3s.config.section import Section, section, setting
+from hetzner_k3s.config.schema.section import Section, section, setting
 
 
 class Flannel(Section):

@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator
 
-from hetzner_k3s.config.scalars import Command, Flag, SecretText, Text, WholeNumber, text_of
-from hetzner_k3s.config.section import Section, required, setting
+from hetzner_k3s.config.schema.scalars import Command, Flag, SecretText, Text, WholeNumber, text_of
+from hetzner_k3s.config.schema.section import Section, required, setting
 
 
 class NodeLabel(Section):

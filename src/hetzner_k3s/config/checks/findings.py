@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from hetzner_k3s.model.text.settings import KeyPath, Severity
 
 if TYPE_CHECKING:
-    from hetzner_k3s.config.schema import Configuration
+    from hetzner_k3s.config.schema.file import Configuration
 
 
 @dataclass(frozen=True, slots=True)

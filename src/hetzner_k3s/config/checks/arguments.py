@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from hetzner_k3s.config.findings import Check, Finding
-from hetzner_k3s.config.schema import Configuration
+from hetzner_k3s.config.checks.findings import Check, Finding
+from hetzner_k3s.config.schema.file import Configuration
 from hetzner_k3s.model.text.settings import KeyPath
 
 _COMPONENTS: Final = (

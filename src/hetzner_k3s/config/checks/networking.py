@@ -14,9 +14,9 @@ from typing import Final
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from hetzner_k3s.config.findings import Check, Finding
-from hetzner_k3s.config.schema import Configuration
-from hetzner_k3s.config.schema_networking import FirewallRule
+from hetzner_k3s.config.checks.findings import Check, Finding
+from hetzner_k3s.config.schema.file import Configuration
+from hetzner_k3s.config.schema.networking import FirewallRule
 from hetzner_k3s.model.text.settings import KeyPath
 
 PORTS_OF_K3S: Final = frozenset({2379, 2380, 2381, 6443, 6444, 10248, 10249, 10250, 10256, 10257, 10258, 10259})

@@ -12,11 +12,11 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator
 
-from hetzner_k3s.config.scalars import Command, Flag, SecretText, Text, Version, WholeNumber, text_of
-from hetzner_k3s.config.schema_addons import Addons
-from hetzner_k3s.config.schema_networking import Networking
-from hetzner_k3s.config.schema_pools import MastersPool, WorkerPool
-from hetzner_k3s.config.section import Section, required, section, setting
+from hetzner_k3s.config.schema.addons import Addons
+from hetzner_k3s.config.schema.networking import Networking
+from hetzner_k3s.config.schema.pools import MastersPool, WorkerPool
+from hetzner_k3s.config.schema.scalars import Command, Flag, SecretText, Text, Version, WholeNumber, text_of
+from hetzner_k3s.config.schema.section import Section, required, section, setting
 
 _Mode = Annotated[Literal["etcd", "external"], BeforeValidator(text_of)]
 

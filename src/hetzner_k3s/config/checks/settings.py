@@ -13,12 +13,12 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
-from hetzner_k3s.config import cron
-from hetzner_k3s.config.findings import Check, Finding
-from hetzner_k3s.config.rules_arguments import ARGUMENT_RULES
-from hetzner_k3s.config.rules_networking import NETWORKING_RULES
-from hetzner_k3s.config.rules_nodes import NODE_RULES
-from hetzner_k3s.config.schema import Configuration
+from hetzner_k3s.config.checks import cron
+from hetzner_k3s.config.checks.arguments import ARGUMENT_RULES
+from hetzner_k3s.config.checks.findings import Check, Finding
+from hetzner_k3s.config.checks.networking import NETWORKING_RULES
+from hetzner_k3s.config.checks.nodes import NODE_RULES
+from hetzner_k3s.config.schema.file import Configuration
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.text.settings import KeyPath
 

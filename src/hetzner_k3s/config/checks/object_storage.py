@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
-from hetzner_k3s.config.findings import Finding
-from hetzner_k3s.config.schema import Configuration, Etcd
+from hetzner_k3s.config.checks.findings import Finding
+from hetzner_k3s.config.schema.file import Configuration, Etcd
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.spec import S3Spec
 from hetzner_k3s.model.text.settings import KeyPath

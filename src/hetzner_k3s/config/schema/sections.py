@@ -8,8 +8,8 @@ from typing import Any, get_args
 
 from pydantic.fields import FieldInfo
 
-from hetzner_k3s.config.schema import Configuration
-from hetzner_k3s.config.section import Section
+from hetzner_k3s.config.schema.file import Configuration
+from hetzner_k3s.config.schema.section import Section
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.text.settings import KeyPath
 

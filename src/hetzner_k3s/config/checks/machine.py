@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from hetzner_k3s.config import key_pair, object_storage
-from hetzner_k3s.config.findings import Finding
-from hetzner_k3s.config.schema import Configuration
+from hetzner_k3s.config.checks import key_pair, object_storage
+from hetzner_k3s.config.checks.findings import Finding
+from hetzner_k3s.config.schema.file import Configuration
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.spec import S3Spec
 from hetzner_k3s.model.text.settings import KeyPath

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from hetzner_k3s.config.scalars import Flag, SecretText, Text
-from hetzner_k3s.config.section import Section, section, setting
+from hetzner_k3s.config.schema.scalars import Flag, SecretText, Text
+from hetzner_k3s.config.schema.section import Section, section, setting
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.spec import DEFAULT_REGISTRIES
 
