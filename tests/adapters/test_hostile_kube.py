@@ -21,7 +21,7 @@ from hetzner_k3s.adapters import kube, kube_objects, kube_session
 from hetzner_k3s.adapters.kube import K3sApi
 from hetzner_k3s.adapters.kube_session import Session, path_of
 from hetzner_k3s.hosts.admin_kubeconfig import AdminKubeconfig, read_admin_kubeconfig
-from hetzner_k3s.lab.k3s.certificates import Issuer, authority
+from hetzner_k3s.lab.k3s.trust.certificates import Issuer, authority
 from hetzner_k3s.lab.simulated.virtual_time import LoopClock
 from hetzner_k3s.model.errors import DeadlineExceeded, KubeError, OperationFailed
 from hetzner_k3s.model.hosts.contact import HostTarget

@@ -15,7 +15,6 @@ from aiohttp import web
 from tests.k3s.memory_kv import MemoryKeyValues
 
 from hetzner_k3s.adapters.kube import K3sApi
-from hetzner_k3s.lab.k3s import seed
 from hetzner_k3s.lab.k3s.api.http import ApiFace
 from hetzner_k3s.lab.k3s.api.resources import (
     LEASES,
@@ -27,8 +26,9 @@ from hetzner_k3s.lab.k3s.api.resources import (
     Obj,
 )
 from hetzner_k3s.lab.k3s.api.store import Store
-from hetzner_k3s.lab.k3s.certificates import Issuer, authority
-from hetzner_k3s.lab.k3s.pki import kubeconfig
+from hetzner_k3s.lab.k3s.serving import first_objects
+from hetzner_k3s.lab.k3s.trust.certificates import Issuer, authority
+from hetzner_k3s.lab.k3s.trust.pki import kubeconfig
 from hetzner_k3s.lab.simulated.virtual_time import LoopClock
 from hetzner_k3s.model.errors import DeadlineExceeded, KubeError
 from hetzner_k3s.model.hosts.contact import HostTarget
@@ -93,7 +93,7 @@ def with_api(
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(tmp_path / "crt", tmp_path / "key")
         store = Store(MemoryKeyValues())
-        await seed.ensure(store)
+        await first_objects.ensure(store)
         face = ApiFace(store, "127.0.0.1", "v1.36.3+k3s1")
 
         async def handle(request: web.BaseRequest) -> web.StreamResponse:

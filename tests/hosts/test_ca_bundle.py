@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from hetzner_k3s.hosts.ca_bundle import MOST_CERTIFICATES, ca_hash, former_hashes
 from hetzner_k3s.hosts.host_facts import disk_facts
 from hetzner_k3s.hosts.shell import script
-from hetzner_k3s.lab.k3s import ca_bundle, ca_rotation
-from hetzner_k3s.lab.k3s.certificates import Pair, authority
+from hetzner_k3s.lab.k3s.trust import ca_bundle, ca_rotation
+from hetzner_k3s.lab.k3s.trust.certificates import Pair, authority
 from hetzner_k3s.model.text.documents import Document
 
 NOW = datetime.datetime(2026, 11, 28, tzinfo=datetime.UTC)

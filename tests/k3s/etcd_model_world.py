@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from hetzner_k3s.lab.k3s import model_etcd_data as rules
-from hetzner_k3s.lab.k3s.etcd_port import EtcdError, EtcdUnavailable, Launch, Member
-from hetzner_k3s.lab.k3s.model_etcd import ModelEtcd
-from hetzner_k3s.lab.k3s.model_etcd_data import Data, Snapshot
-from hetzner_k3s.lab.k3s.model_etcd_peers import Drive, Peers
+from hetzner_k3s.lab.k3s.etcd import model_data as rules
+from hetzner_k3s.lab.k3s.etcd.model import ModelEtcd
+from hetzner_k3s.lab.k3s.etcd.model_data import Data, Snapshot
+from hetzner_k3s.lab.k3s.etcd.model_peers import Drive, Peers
+from hetzner_k3s.lab.k3s.etcd.port import EtcdError, EtcdUnavailable, Launch, Member
 from hetzner_k3s.lab.simulated.chance import Chance
 
 from .etcd_operations import Operation, Picture, Seen, refusal

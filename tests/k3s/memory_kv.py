@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
-from hetzner_k3s.lab.k3s.etcd_port import Change, KeyValue, Range
+from hetzner_k3s.lab.k3s.etcd.port import Change, KeyValue, Range
 
 
 class MemoryKeyValues:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hetzner_k3s.lab.k3s import bootstrap
+from hetzner_k3s.lab.k3s.trust import bootstrap
 
 from .clusters import SERVER, TOKEN, birth, join, start_worker, token_of, work
 from .rig import PASSWORD, Host, Rig, eventually

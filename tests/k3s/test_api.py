@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from hetzner_k3s.lab.k3s import seed
 from hetzner_k3s.lab.k3s.api import patch, protobuf, requests, selectors, tables
 from hetzner_k3s.lab.k3s.api.face import Face, Request
 from hetzner_k3s.lab.k3s.api.requests import Target
@@ -26,6 +25,7 @@ from hetzner_k3s.lab.k3s.api.resources import (
 from hetzner_k3s.lab.k3s.api.status import ApiError
 from hetzner_k3s.lab.k3s.api.store import Store, Watched
 from hetzner_k3s.lab.k3s.control.nodes import PasswordFinalizer, with_finalizer, without_finalizer
+from hetzner_k3s.lab.k3s.serving import first_objects
 
 from .memory_kv import MemoryKeyValues
 
@@ -35,7 +35,7 @@ def with_store(test: Callable[[Store], Awaitable[None]]) -> None:
 
     async def run() -> None:
         store = Store(MemoryKeyValues())
-        await seed.ensure(store)
+        await first_objects.ensure(store)
         await test(store)
 
     asyncio.run(run())

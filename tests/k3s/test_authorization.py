@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from hetzner_k3s.lab.k3s.authorization import Caller, Role, Verdict, is_supervisor_path, role_of, verdict
-from hetzner_k3s.lab.k3s.tokens import parse_passwd, passwd_file
+from hetzner_k3s.lab.k3s.trust.authorization import Caller, Role, Verdict, is_supervisor_path, role_of, verdict
+from hetzner_k3s.lab.k3s.trust.tokens import parse_passwd, passwd_file
 
 from .recording import http
 

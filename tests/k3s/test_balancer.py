@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hetzner_k3s.lab.k3s.balancer import Balancer
+from hetzner_k3s.lab.k3s.node.load_balancer import Balancer
 
 FIRST, OTHER = "https://10.0.0.3:6443", "https://10.0.0.4:6443"
 

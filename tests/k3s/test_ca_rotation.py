@@ -13,8 +13,8 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from hetzner_k3s.lab.k3s import ca_rotation, pki, tokens
-from hetzner_k3s.lab.k3s.certificates import Pair
+from hetzner_k3s.lab.k3s.trust import ca_rotation, pki, tokens
+from hetzner_k3s.lab.k3s.trust.certificates import Pair
 
 from .clusters import SERVER, birth, join, token_of, work
 from .rig import Host, Rig, eventually

@@ -8,14 +8,18 @@ from typing import Any
 
 import pytest
 
-from hetzner_k3s.lab.k3s import balancer, critical, flags, logfmt, membership, startup, timing
+from hetzner_k3s.lab.k3s import logfmt
 from hetzner_k3s.lab.k3s.control import cloud, election
 from hetzner_k3s.lab.k3s.control.election import Move, Seen
-from hetzner_k3s.lab.k3s.etcd_port import Launch, Member
-from hetzner_k3s.lab.k3s.membership import Join
-from hetzner_k3s.lab.k3s.paths import Layout
-from hetzner_k3s.lab.k3s.real_etcd import Settings, configuration
-from hetzner_k3s.lab.k3s.startup import Disk, Start, Wish
+from hetzner_k3s.lab.k3s.etcd import membership
+from hetzner_k3s.lab.k3s.etcd.membership import Join
+from hetzner_k3s.lab.k3s.etcd.port import Launch, Member
+from hetzner_k3s.lab.k3s.etcd.real import Settings, configuration
+from hetzner_k3s.lab.k3s.node import load_balancer
+from hetzner_k3s.lab.k3s.serving import startup
+from hetzner_k3s.lab.k3s.serving.startup import Disk, Start, Wish
+from hetzner_k3s.lab.k3s.setup import critical_config, flags, timing
+from hetzner_k3s.lab.k3s.setup.paths import Layout
 
 from .recording import http, messages
 
@@ -139,18 +143,18 @@ def test_a_leader_that_could_not_renew_gives_up() -> None:
 
 def test_own_configuration_equals_the_recorded_answer(recordings: Path) -> None:
     recorded = http(recordings / "http" / "local_node_v1-k3s_config.txt").json
-    mine = critical.describe(recorded_flags(), "master1", "10.0.0.2", recorded["IPSECPSK"])
+    mine = critical_config.describe(recorded_flags(), "master1", "10.0.0.2", recorded["IPSECPSK"])
     for key in (
         "SANs",
         "AdvertiseIP",
         "ServerNodeName",
         "IPSECPSK",
-        *critical.describe(flags.Flags(), "x", "10.0.0.2"),
+        *critical_config.describe(flags.Flags(), "x", "10.0.0.2"),
     ):
         if key not in ("SANs", "ClusterInit"):
             assert mine[key] == recorded[key], key
     assert set(mine["SANs"]) <= set(recorded["SANs"])
-    assert critical.mismatches(mine, recorded) == []
+    assert critical_config.mismatches(mine, recorded) == []
 
 
 def recorded_flags(**changes: Any) -> flags.Flags:
@@ -176,7 +180,10 @@ def recorded_flags(**changes: Any) -> flags.Flags:
 )
 def test_mismatches_in_k3s_words(recordings: Path, changes: dict[str, Any], names: set[str]) -> None:
     theirs = http(recordings / "http" / "local_node_v1-k3s_config.txt").json
-    assert set(critical.mismatches(critical.describe(recorded_flags(**changes), "m", "10.0.0.4"), theirs)) == names
+    assert (
+        set(critical_config.mismatches(critical_config.describe(recorded_flags(**changes), "m", "10.0.0.4"), theirs))
+        == names
+    )
     said = (recordings / "runs" / "11.log").read_text()
     assert names == {"disable-service-lb"} or all(
         f"critical configuration mismatched: {name}" in said for name in names
@@ -234,16 +241,16 @@ def test_log_lines_have_logrus_form(recordings: Path) -> None:
 
 
 def test_agent_keeps_living_servers_in_their_order() -> None:
-    assert balancer.merged(["a", "b", "c"], ["d", "c", "b"]) == ["b", "c", "d"]
+    assert load_balancer.merged(["a", "b", "c"], ["d", "c", "b"]) == ["b", "c", "d"]
 
 
 def test_a_server_that_does_not_answer_loses_its_turn(tmp_path: Path) -> None:
-    chosen = balancer.Balancer(tmp_path / "lb.json", "https://10.0.0.2:6443")
+    chosen = load_balancer.Balancer(tmp_path / "lb.json", "https://10.0.0.2:6443")
     assert chosen.candidates() == ["https://10.0.0.2:6443"]
     chosen.replace(["10.0.0.2:6443", "10.0.0.3:6443"])
     chosen.failed("https://10.0.0.2:6443")
     assert chosen.candidates() == ["https://10.0.0.3:6443", "https://10.0.0.2:6443"]
-    again = balancer.Balancer(tmp_path / "lb.json", "https://10.0.0.2:6443")
+    again = load_balancer.Balancer(tmp_path / "lb.json", "https://10.0.0.2:6443")
     again.load()
     assert again.addresses == ["10.0.0.2:6443", "10.0.0.3:6443"]
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from hetzner_k3s.lab.k3s.initialization import PATIENCE, until_initialized
 from hetzner_k3s.lab.k3s.logfmt import ShutdownRequested
-from hetzner_k3s.lab.k3s.node import UNINITIALIZED
+from hetzner_k3s.lab.k3s.node.initialization import PATIENCE, until_initialized
+from hetzner_k3s.lab.k3s.node.node_object import UNINITIALIZED
 from hetzner_k3s.lab.simulated.virtual_time import run
 
 from .clusters import birth, token_of, work

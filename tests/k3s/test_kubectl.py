@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from hetzner_k3s.lab.k3s import seed
 from hetzner_k3s.lab.k3s.api.http import ApiFace
 from hetzner_k3s.lab.k3s.api.store import Store
+from hetzner_k3s.lab.k3s.serving import first_objects
 
 from .memory_kv import MemoryKeyValues
 
@@ -25,7 +25,7 @@ def kubectl(tmp_path: Path, *arguments: str) -> tuple[int, str]:
 
     async def run() -> tuple[int, str]:
         store = Store(MemoryKeyValues())
-        await seed.ensure(store)
+        await first_objects.ensure(store)
         runner = web.ServerRunner(web.Server(ApiFace(store, "127.0.0.1", "v1.36.3+k3s1").handle))
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)

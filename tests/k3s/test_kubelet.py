@@ -6,7 +6,7 @@ import pytest
 
 from hetzner_k3s.config.checks.nodes import label_key_problem
 from hetzner_k3s.lab.k3s.logfmt import Fatal
-from hetzner_k3s.lab.k3s.node import check_labels
+from hetzner_k3s.lab.k3s.node.node_object import check_labels
 
 KEYS = (
     "node-role.kubernetes.io/worker",

@@ -41,7 +41,7 @@ def test_unpacking_is_done_once(tmp_path: Path) -> None:
     file, data = tmp_path / "k3s", tmp_path / "data"
     file.write_bytes(program.build(VERSION))
     target = Path(stub.unpack(str(file), str(data)))
-    assert (target / "hetzner_k3s/lab/k3s/server.py").is_file()
+    assert (target / "hetzner_k3s/lab/k3s/serving/server.py").is_file()
     assert (data / "current").resolve() == target.parent
     made = target.stat().st_ino
     assert stub.unpack(str(file), str(data)) == str(target)

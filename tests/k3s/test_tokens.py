@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from hetzner_k3s.lab.k3s import bootstrap, node_password, tokens
-from hetzner_k3s.lab.k3s.tokens import Token, TokenError
+from hetzner_k3s.lab.k3s.trust import bootstrap, node_password, tokens
+from hetzner_k3s.lab.k3s.trust.tokens import Token, TokenError
 
 from .recording import document, http, line
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from hetzner_k3s.lab.k3s.model_etcd_data import Data
+from hetzner_k3s.lab.k3s.etcd.model_data import Data
 from hetzner_k3s.lab.simulated.faults import Fault
 from hetzner_k3s.lab.simulated.world import World
 from hetzner_k3s.model.spec import ClusterSpec

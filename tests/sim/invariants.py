@@ -9,8 +9,8 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from hetzner_k3s.lab.k3s import node_password, tokens
-from hetzner_k3s.lab.k3s.model_etcd_data import Data, majority
+from hetzner_k3s.lab.k3s.etcd.model_data import Data, majority
+from hetzner_k3s.lab.k3s.trust import node_password, tokens
 from hetzner_k3s.lab.simulated.host import Host
 from hetzner_k3s.lab.simulated.k3s_server import K3sServer
 from hetzner_k3s.lab.simulated.world import World

@@ -8,13 +8,13 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 
-from hetzner_k3s.lab.k3s import node_password, tokens
 from hetzner_k3s.lab.k3s.api.resources import CONFIGMAPS, NODES, SECRETS, Obj
 from hetzner_k3s.lab.k3s.api.store import Store
 from hetzner_k3s.lab.k3s.control.nodes import NAME_ANNOTATION
-from hetzner_k3s.lab.k3s.model_etcd import ModelEtcd
-from hetzner_k3s.lab.k3s.model_etcd_data import forget_others
-from hetzner_k3s.lab.k3s.node import UNINITIALIZED, internal_ip
+from hetzner_k3s.lab.k3s.etcd.model import ModelEtcd
+from hetzner_k3s.lab.k3s.etcd.model_data import forget_others
+from hetzner_k3s.lab.k3s.node.node_object import UNINITIALIZED, internal_ip
+from hetzner_k3s.lab.k3s.trust import node_password, tokens
 from hetzner_k3s.lab.simulated import ca_rotation, faults, k3s_files
 from hetzner_k3s.lab.simulated.host import Host
 from hetzner_k3s.lab.simulated.k3s_server import K3sServer

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hetzner_k3s.lab.k3s import tokens
+from hetzner_k3s.lab.k3s.trust import tokens
 from hetzner_k3s.lab.simulated.faults import PoweredOff, Rebuilt, ServerDeleted, SshSilent
 from hetzner_k3s.lab.simulated.faults_database import DatabaseDown
 from hetzner_k3s.model.consents import Consents

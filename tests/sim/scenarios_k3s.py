@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from hetzner_k3s.lab.k3s import tokens
+from hetzner_k3s.lab.k3s.trust import tokens
 from hetzner_k3s.lab.simulated import config_file, faults
 from hetzner_k3s.lab.simulated.faults import CutOff, ServerDeleted
 from hetzner_k3s.lab.simulated.host import Host

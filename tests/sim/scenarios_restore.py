@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, replace
 
-from hetzner_k3s.lab.k3s import node, tokens
 from hetzner_k3s.lab.k3s.api.resources import CONFIGMAPS, NODES
+from hetzner_k3s.lab.k3s.node import node_object
+from hetzner_k3s.lab.k3s.trust import tokens
 from hetzner_k3s.lab.simulated import config_file, snapshots
 from hetzner_k3s.lab.simulated.faults import AddressReused, ServerDeleted
 from hetzner_k3s.model.consents import Consents
@@ -81,7 +82,7 @@ async def k3s_stays_up(story: Story, *masters: str) -> None:
     for master in masters:
         host = story.world.host(master)
         assert host.units[K3sRole.SERVER].facts().restarts == 0, list(host.journal)[-5:]
-        assert node.internal_ip(found[master]) in host.addresses
+        assert node_object.internal_ip(found[master]) in host.addresses
         assert found[master]["spec"].get("providerID") in {None, f"hcloud://{host.server_id}"}
 
 

@@ -6,7 +6,7 @@ import asyncio
 import json
 from dataclasses import replace
 
-from hetzner_k3s.lab.k3s import tokens
+from hetzner_k3s.lab.k3s.trust import tokens
 from hetzner_k3s.lab.simulated import faults
 from hetzner_k3s.lab.simulated.faults import ApiFault, CutOff, PoweredOff, ServerDeleted, SshDenied, SshSilent, until
 from hetzner_k3s.lab.simulated.world import OTHER_TOKEN

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
-from hetzner_k3s.lab.k3s import tokens
-from hetzner_k3s.lab.k3s.model_etcd_data import Data
+from hetzner_k3s.lab.k3s.etcd.model_data import Data
+from hetzner_k3s.lab.k3s.trust import tokens
 from hetzner_k3s.lab.simulated.faults import K3sKilled, Rebooted, ServerDeleted, until
 from hetzner_k3s.lab.simulated.operator_machine import OperatorMachine
 from hetzner_k3s.model.consents import Consents

@@ -6,8 +6,8 @@ import asyncio
 from dataclasses import replace
 
 from hetzner_k3s.lab.k3s.api.resources import NODES
-from hetzner_k3s.lab.k3s.initialization import PATIENCE
-from hetzner_k3s.lab.k3s.node import UNINITIALIZED
+from hetzner_k3s.lab.k3s.node.initialization import PATIENCE
+from hetzner_k3s.lab.k3s.node.node_object import UNINITIALIZED
 from hetzner_k3s.lab.simulated.faults import ServerDeleted
 from hetzner_k3s.model.difference import Remedy
 from hetzner_k3s.model.errors import ExitCode

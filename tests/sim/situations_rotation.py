@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 
-from hetzner_k3s.lab.k3s import tokens
+from hetzner_k3s.lab.k3s.trust import tokens
 from hetzner_k3s.lab.simulated.faults import ServerDeleted
 from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.errors import ExitCode

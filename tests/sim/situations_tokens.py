@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from hetzner_k3s.lab.k3s import tokens
+from hetzner_k3s.lab.k3s.trust import tokens
 from hetzner_k3s.lab.simulated import config_file, k3s_files
 from hetzner_k3s.lab.simulated.faults import ServerDeleted
 from hetzner_k3s.lab.simulated.supervisor import SupervisorClient, SupervisorError

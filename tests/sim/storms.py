@@ -15,7 +15,7 @@ from typing import Final
 
 from hetzner_k3s.lab.k3s.api.resources import CONFIGMAPS
 from hetzner_k3s.lab.k3s.api.status import ApiError
-from hetzner_k3s.lab.k3s.etcd_port import EtcdError
+from hetzner_k3s.lab.k3s.etcd.port import EtcdError
 from hetzner_k3s.lab.simulated import config_file, snapshots
 from hetzner_k3s.lab.simulated.chance import Chance
 from hetzner_k3s.lab.simulated.faults import Fault

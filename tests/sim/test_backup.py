@@ -11,7 +11,7 @@ from hetzner_k3s import decide
 from hetzner_k3s.act.backup import write_backup
 from hetzner_k3s.act.context import Context, HostKeyRing
 from hetzner_k3s.cli import simulated
-from hetzner_k3s.lab.k3s import tokens
+from hetzner_k3s.lab.k3s.trust import tokens
 from hetzner_k3s.lab.simulated.virtual_time import run
 from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.errors import ExitCode, ProductError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hetzner_k3s.lab.k3s import tokens
+from hetzner_k3s.lab.k3s.trust import tokens
 from hetzner_k3s.lab.simulated.virtual_time import run
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.consents import Consents

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from hetzner_k3s.lab.k3s.bootstrap import File
-from hetzner_k3s.lab.k3s.tokens import storage_key
+from hetzner_k3s.lab.k3s.trust.bootstrap import File
+from hetzner_k3s.lab.k3s.trust.tokens import storage_key
 from hetzner_k3s.lab.simulated import k3s_files
 from hetzner_k3s.lab.simulated.faults import ServerDeleted
 from hetzner_k3s.lab.simulated.faults_database import DatabaseEmptied

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from hetzner_k3s.lab.k3s import tokens
+from hetzner_k3s.lab.k3s.trust import tokens
 from hetzner_k3s.lab.simulated import config_file, snapshots
 from hetzner_k3s.lab.simulated.faults import CutOff, DatabaseDeleted, Rebuilt, ServerDeleted, until
 from hetzner_k3s.lab.simulated.faults_k3s import TokenRotated

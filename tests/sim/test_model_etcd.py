@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from hetzner_k3s.lab.k3s import model_etcd_data as rules
-from hetzner_k3s.lab.k3s.etcd_port import EtcdError, EtcdUnavailable, Launch
-from hetzner_k3s.lab.k3s.model_etcd import ModelEtcd
-from hetzner_k3s.lab.k3s.model_etcd_peers import Drive, Peers
+from hetzner_k3s.lab.k3s.etcd import model_data as rules
+from hetzner_k3s.lab.k3s.etcd.model import ModelEtcd
+from hetzner_k3s.lab.k3s.etcd.model_peers import Drive, Peers
+from hetzner_k3s.lab.k3s.etcd.port import EtcdError, EtcdUnavailable, Launch
 from hetzner_k3s.lab.simulated.chance import Chance
 from hetzner_k3s.lab.simulated.virtual_time import run
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from hetzner_k3s.lab.k3s import tokens
+from hetzner_k3s.lab.k3s.trust import tokens
 from hetzner_k3s.lab.simulated import snapshot_files
 from hetzner_k3s.lab.simulated.faults import SshSilent
 from hetzner_k3s.lab.simulated.virtual_time import run

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from hetzner_k3s.lab.k3s.etcd_port import EtcdError
+from hetzner_k3s.lab.k3s.etcd.port import EtcdError
 from hetzner_k3s.lab.simulated.faults import ServerDeleted
 from hetzner_k3s.lab.simulated.virtual_time import Deadlock, run
 from hetzner_k3s.lab.simulated.world import world
@@ -53,7 +53,7 @@ def test_a_cluster_is_born_once_and_a_second_run_does_nothing(masters: int) -> N
 
 
 _TELL = """
-from hetzner_k3s.lab.k3s.etcd_port import EtcdError
+from hetzner_k3s.lab.k3s.etcd.port import EtcdError
 from hetzner_k3s.lab.simulated.faults import ServerDeleted
 from hetzner_k3s.lab.simulated.virtual_time import run
 from tests.sim.storms import storm

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hetzner_k3s.lab.k3s import tokens
+from hetzner_k3s.lab.k3s.trust import tokens
 from hetzner_k3s.lab.simulated import k3s_files
 from hetzner_k3s.lab.simulated.disk import Disk
 from hetzner_k3s.lab.simulated.world import World

@@ -9,7 +9,8 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
-from hetzner_k3s.lab.k3s import logfmt, paths
+from hetzner_k3s.lab.k3s import logfmt
+from hetzner_k3s.lab.k3s.setup import paths
 
 _BEGAN = time.monotonic()
 _COMMIT = "66a14f0e"
@@ -52,7 +53,7 @@ def _kubectl(arguments: list[str]) -> NoReturn:
 
 async def _run(command: str, version: str, arguments: list[str]) -> int:
     from hetzner_k3s.lab.k3s.api.status import ApiError
-    from hetzner_k3s.lab.k3s.etcd_port import EtcdError
+    from hetzner_k3s.lab.k3s.etcd.port import EtcdError
 
     try:
         await _start(command, version, arguments)
@@ -65,8 +66,8 @@ async def _run(command: str, version: str, arguments: list[str]) -> int:
 
 
 async def _start(command: str, version: str, arguments: list[str]) -> None:
-    from hetzner_k3s.lab.k3s import flags, timing
-    from hetzner_k3s.lab.k3s.invocation import Invocation
+    from hetzner_k3s.lab.k3s.setup import flags, timing
+    from hetzner_k3s.lab.k3s.setup.invocation import Invocation
 
     try:
         settings = flags.merge(command, flags.read_document(), os.environ, arguments)
@@ -75,16 +76,16 @@ async def _start(command: str, version: str, arguments: list[str]) -> None:
     layout = paths.Layout(Path(settings.text("data-dir", str(paths.DEFAULT_DATA_DIR))))
     invocation = Invocation(settings, layout, timing.load(), version, _BEGAN)
     if command == "agent":
-        from hetzner_k3s.lab.k3s.agent import Agent
+        from hetzner_k3s.lab.k3s.node.agent import Agent
 
         await Agent(invocation).run()
         return
     logfmt.info(f"Starting k3s {version} ({_COMMIT})")
     if settings.on("cluster-reset"):
-        from hetzner_k3s.lab.k3s.reset import Reset
+        from hetzner_k3s.lab.k3s.serving.reset import Reset
 
         await Reset(settings, layout, invocation.timing).run()
         return
-    from hetzner_k3s.lab.k3s.server import Server
+    from hetzner_k3s.lab.k3s.serving.server import Server
 
     await Server(invocation).run()

@@ -8,10 +8,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from hetzner_k3s.lab.k3s import cluster_client, flags, logfmt, paths, pki, tokens
-from hetzner_k3s.lab.k3s.certificates import Pair
-from hetzner_k3s.lab.k3s.cluster_client import SupervisorClient, SupervisorError
-from hetzner_k3s.lab.k3s.flags import Flags
+from hetzner_k3s.lab.k3s import logfmt
+from hetzner_k3s.lab.k3s.node import cluster_client
+from hetzner_k3s.lab.k3s.node.cluster_client import SupervisorClient, SupervisorError
+from hetzner_k3s.lab.k3s.setup import flags, paths
+from hetzner_k3s.lab.k3s.setup.flags import Flags
+from hetzner_k3s.lab.k3s.trust import pki, tokens
+from hetzner_k3s.lab.k3s.trust.certificates import Pair
 
 _LOCAL = "https://127.0.0.1:6443"
 # What the snapshot commands take from config.yaml; the server's other keys are reported and skipped.

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import datetime
 
-from hetzner_k3s.lab.k3s import ca_rotation, tokens
-from hetzner_k3s.lab.k3s.bootstrap import File
-from hetzner_k3s.lab.k3s.certificates import Pair
 from hetzner_k3s.lab.k3s.logfmt import Fatal
-from hetzner_k3s.lab.k3s.pki import AUTHORITIES
+from hetzner_k3s.lab.k3s.trust import ca_rotation, tokens
+from hetzner_k3s.lab.k3s.trust.bootstrap import File
+from hetzner_k3s.lab.k3s.trust.certificates import Pair
+from hetzner_k3s.lab.k3s.trust.pki import AUTHORITIES
 from hetzner_k3s.lab.simulated import k3s_files
 from hetzner_k3s.lab.simulated.host import Host
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from hetzner_k3s.lab.k3s.flags import Flags, merge
+from hetzner_k3s.lab.k3s.setup.flags import Flags, merge
 from hetzner_k3s.model.text.plain_yaml import read as read  # noqa: PLC0414  re-exported: what lies on a disk
 
 

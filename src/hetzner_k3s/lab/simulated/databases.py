@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from hetzner_k3s.lab.k3s.etcd_port import EtcdUnavailable, Launch
-from hetzner_k3s.lab.k3s.model_etcd import ModelEtcd
-from hetzner_k3s.lab.k3s.model_etcd_peers import Drive, Peers
+from hetzner_k3s.lab.k3s.etcd.model import ModelEtcd
+from hetzner_k3s.lab.k3s.etcd.model_peers import Drive, Peers
+from hetzner_k3s.lab.k3s.etcd.port import EtcdUnavailable, Launch
 
 _NAME = "database"
 

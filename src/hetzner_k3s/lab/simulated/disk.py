@@ -6,11 +6,11 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from hetzner_k3s.lab.k3s import ca_bundle, tokens
-from hetzner_k3s.lab.k3s.bootstrap import File
-from hetzner_k3s.lab.k3s.model_etcd_data import Data
-from hetzner_k3s.lab.k3s.model_etcd_data import Snapshot as Backend
-from hetzner_k3s.lab.k3s.model_etcd_peers import Drive
+from hetzner_k3s.lab.k3s.etcd.model_data import Data
+from hetzner_k3s.lab.k3s.etcd.model_data import Snapshot as Backend
+from hetzner_k3s.lab.k3s.etcd.model_peers import Drive
+from hetzner_k3s.lab.k3s.trust import ca_bundle, tokens
+from hetzner_k3s.lab.k3s.trust.bootstrap import File
 from hetzner_k3s.lab.simulated import config_file, snapshot_files
 from hetzner_k3s.model.host import DiskFacts, OperationRecord, Snapshot
 from hetzner_k3s.model.hosts.host_config import COMPARED

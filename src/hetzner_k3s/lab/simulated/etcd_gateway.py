@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from hetzner_k3s.lab.k3s.etcd_port import EtcdError, Member
-from hetzner_k3s.lab.k3s.model_etcd import ModelEtcd
+from hetzner_k3s.lab.k3s.etcd.model import ModelEtcd
+from hetzner_k3s.lab.k3s.etcd.port import EtcdError, Member
 from hetzner_k3s.lab.simulated import host_facts
 from hetzner_k3s.lab.simulated.host import Host
 from hetzner_k3s.lab.simulated.refusal import failed, precondition_changed

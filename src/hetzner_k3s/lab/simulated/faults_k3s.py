@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from hetzner_k3s.lab.k3s import tokens
+from hetzner_k3s.lab.k3s.trust import tokens
 from hetzner_k3s.lab.simulated import k3s_files
 from hetzner_k3s.lab.simulated.host import Host
 from hetzner_k3s.lab.simulated.world import World

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 
-from hetzner_k3s.lab.k3s import etcd_port
 from hetzner_k3s.lab.k3s.api.resources import NAMESPACES
-from hetzner_k3s.lab.k3s.bootstrap import NO_DATA, NO_INDEX
-from hetzner_k3s.lab.k3s.model_etcd import ModelEtcd
-from hetzner_k3s.lab.k3s.model_etcd_data import Data
+from hetzner_k3s.lab.k3s.etcd import port
+from hetzner_k3s.lab.k3s.etcd.model import ModelEtcd
+from hetzner_k3s.lab.k3s.etcd.model_data import Data
+from hetzner_k3s.lab.k3s.trust.bootstrap import NO_DATA, NO_INDEX
 from hetzner_k3s.lab.simulated import k3s_files
 from hetzner_k3s.lab.simulated.host import Host
 from hetzner_k3s.lab.simulated.supervisor_facts import supervisor_facts
@@ -95,12 +95,12 @@ def _alarms(host: Host) -> Iterator[str]:
             yield from (f"memberID:{data.member_id} alarm:{alarm}" for alarm in host.site.alarms.get(other.name, ()))
 
 
-def member_list(members: Iterable[etcd_port.Member]) -> tuple[Member, ...]:
+def member_list(members: Iterable[port.Member]) -> tuple[Member, ...]:
     """Give etcd's members in the product's words, by id."""
     return tuple(_member(member) for member in sorted(members, key=lambda m: m.id))
 
 
-def _member(member: etcd_port.Member) -> Member:
+def _member(member: port.Member) -> Member:
     return Member(id=str(member.id), name=member.name, peer_urls=member.peer_urls, learner=member.learner)
 
 

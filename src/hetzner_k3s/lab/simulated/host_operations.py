@@ -7,8 +7,8 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from hetzner_k3s.lab.k3s import tokens
-from hetzner_k3s.lab.k3s.etcd_port import EtcdError
+from hetzner_k3s.lab.k3s.etcd.port import EtcdError
+from hetzner_k3s.lab.k3s.trust import tokens
 from hetzner_k3s.lab.simulated import config_file, host_facts, host_keys, rejoining, reset, retirement, snapshots
 from hetzner_k3s.lab.simulated.etcd_gateway import etcd_of, members_as_decided, members_of, remove
 from hetzner_k3s.lab.simulated.host import Host

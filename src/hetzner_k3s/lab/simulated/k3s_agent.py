@@ -6,14 +6,15 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from hetzner_k3s.lab.k3s import network_policy, tokens
 from hetzner_k3s.lab.k3s.api.resources import NODES, Obj
 from hetzner_k3s.lab.k3s.api.status import ApiError
 from hetzner_k3s.lab.k3s.api.store import Store
-from hetzner_k3s.lab.k3s.etcd_port import EtcdError
-from hetzner_k3s.lab.k3s.flags import Flags
+from hetzner_k3s.lab.k3s.etcd.port import EtcdError
 from hetzner_k3s.lab.k3s.logfmt import Fatal
-from hetzner_k3s.lab.k3s.tokens import Token
+from hetzner_k3s.lab.k3s.node import network_policy
+from hetzner_k3s.lab.k3s.setup.flags import Flags
+from hetzner_k3s.lab.k3s.trust import tokens
+from hetzner_k3s.lab.k3s.trust.tokens import Token
 from hetzner_k3s.lab.simulated.kubelet import Kubelet, check_password, host_password
 from hetzner_k3s.lab.simulated.supervisor import SupervisorError, dial, trusted_cacerts
 from hetzner_k3s.model.operations import K3sRole

@@ -6,10 +6,10 @@ import base64
 import datetime
 import json
 
-from hetzner_k3s.lab.k3s import bootstrap, ca_rotation, tokens
-from hetzner_k3s.lab.k3s.bootstrap import BootstrapError, File
-from hetzner_k3s.lab.k3s.ca_rotation import seeded
-from hetzner_k3s.lab.k3s.pki import AUTHORITIES
+from hetzner_k3s.lab.k3s.trust import bootstrap, ca_rotation, tokens
+from hetzner_k3s.lab.k3s.trust.bootstrap import BootstrapError, File
+from hetzner_k3s.lab.k3s.trust.ca_rotation import seeded
+from hetzner_k3s.lab.k3s.trust.pki import AUTHORITIES
 from hetzner_k3s.lab.simulated.chance import Chance
 from hetzner_k3s.lab.simulated.disk import Disk
 

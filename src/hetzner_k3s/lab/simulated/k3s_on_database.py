@@ -9,14 +9,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from hetzner_k3s.lab.k3s import bootstrap, critical, tokens
 from hetzner_k3s.lab.k3s.api.store import Store
 from hetzner_k3s.lab.k3s.control.nodes import PasswordFinalizer
-from hetzner_k3s.lab.k3s.etcd_port import EtcdError, EtcdUnavailable
+from hetzner_k3s.lab.k3s.etcd.model import ModelEtcd
+from hetzner_k3s.lab.k3s.etcd.port import EtcdError, EtcdUnavailable
 from hetzner_k3s.lab.k3s.logfmt import Fatal, ShutdownRequested
-from hetzner_k3s.lab.k3s.model_etcd import ModelEtcd
-from hetzner_k3s.lab.k3s.startup import Start
-from hetzner_k3s.lab.k3s.tokens import Token
+from hetzner_k3s.lab.k3s.serving.startup import Start
+from hetzner_k3s.lab.k3s.setup import critical_config
+from hetzner_k3s.lab.k3s.trust import bootstrap, tokens
+from hetzner_k3s.lab.k3s.trust.tokens import Token
 from hetzner_k3s.lab.simulated import k3s_files
 from hetzner_k3s.lab.simulated.databases import Database
 from hetzner_k3s.lab.simulated.k3s_server import K3sServer
@@ -43,7 +44,7 @@ class K3sOnDatabase(K3sServer):
             Fatal, ShutdownRequested: with k3s' own words.
         """
         token = self._token()
-        self.description = critical.describe(self._flags, self.name, self.address)
+        self.description = critical_config.describe(self._flags, self.name, self.address)
         await self._take_or_make(token)
         k3s_files.ensure_passwords(self.disk, token.password, self._agent_password(), self.site.clock.now())
         self._spawn(self._begin(Start.EXISTING_MEMBER, token.password, None, ready))

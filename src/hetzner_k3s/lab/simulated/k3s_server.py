@@ -6,17 +6,21 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from hetzner_k3s.lab.k3s import bootstrap, critical, membership, network_policy, startup, tokens
 from hetzner_k3s.lab.k3s.api.resources import NAMESPACES, NODES
 from hetzner_k3s.lab.k3s.api.status import ApiError
 from hetzner_k3s.lab.k3s.api.store import Store
 from hetzner_k3s.lab.k3s.control.nodes import MemberFinalizer, PasswordFinalizer, announce_member
-from hetzner_k3s.lab.k3s.etcd_port import EtcdError, EtcdUnavailable, Launch
-from hetzner_k3s.lab.k3s.flags import Flags
+from hetzner_k3s.lab.k3s.etcd import membership
+from hetzner_k3s.lab.k3s.etcd.model import ModelEtcd
+from hetzner_k3s.lab.k3s.etcd.port import EtcdError, EtcdUnavailable, Launch
 from hetzner_k3s.lab.k3s.logfmt import Fatal, ShutdownRequested
-from hetzner_k3s.lab.k3s.model_etcd import ModelEtcd
-from hetzner_k3s.lab.k3s.startup import Start
-from hetzner_k3s.lab.k3s.tokens import Token
+from hetzner_k3s.lab.k3s.node import network_policy
+from hetzner_k3s.lab.k3s.serving import startup
+from hetzner_k3s.lab.k3s.serving.startup import Start
+from hetzner_k3s.lab.k3s.setup import critical_config
+from hetzner_k3s.lab.k3s.setup.flags import Flags
+from hetzner_k3s.lab.k3s.trust import bootstrap, tokens
+from hetzner_k3s.lab.k3s.trust.tokens import Token
 from hetzner_k3s.lab.simulated import k3s_files, snapshots
 from hetzner_k3s.lab.simulated.kubelet import Kubelet
 from hetzner_k3s.lab.simulated.leadership import lead
@@ -148,7 +152,7 @@ class K3sServer:
         return tokens.parse(self._flags.text("agent-token")).password
 
     async def _prepare(self, start: Start, token: Token) -> SupervisorClient | None:
-        self.description = critical.describe(self._flags, self.name, self.address)
+        self.description = critical_config.describe(self._flags, self.name, self.address)
         now = self.site.clock.now()
         if start is Start.REJOIN_AFTER_REMOVAL:
             self.disk.remove_database()
@@ -180,14 +184,14 @@ class K3sServer:
     async def _compare_configuration(self, client: SupervisorClient) -> None:
         try:
             mine = SupervisorClient(self.site, self.host, client.url, self._agent_password() or client.password)
-            found = critical.mismatches(self.description, await mine.config())
+            found = critical_config.mismatches(self.description, await mine.config())
         except SupervisorError as problem:
             self.log(f"Skipping cluster configuration validation: {problem}", "warning")
             return
         for name in found:
             self.log(f"critical configuration mismatched: {name}", "warning")
         if found:
-            raise Fatal(f"{_PREPARING}failed to validate server configuration: {critical.MISMATCH}")
+            raise Fatal(f"{_PREPARING}failed to validate server configuration: {critical_config.MISMATCH}")
 
     async def _existing(self, token: Token) -> None:
         k3s_files.touch_passwd(self.disk, token.password, self.site.clock.now())

@@ -8,8 +8,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
-from hetzner_k3s.lab.k3s import node as node_objects
-from hetzner_k3s.lab.k3s import node_password
 from hetzner_k3s.lab.k3s.api import patch
 from hetzner_k3s.lab.k3s.api.eviction import evict
 from hetzner_k3s.lab.k3s.api.resources import (
@@ -26,7 +24,9 @@ from hetzner_k3s.lab.k3s.api.status import INITIALIZING, ApiError
 from hetzner_k3s.lab.k3s.api.store import Store
 from hetzner_k3s.lab.k3s.control.cloud import HELM_CHARTS, is_waiting
 from hetzner_k3s.lab.k3s.control.nodes import ETCD_FINALIZER, NODE_FINALIZER, without_finalizer
-from hetzner_k3s.lab.k3s.etcd_port import EtcdError
+from hetzner_k3s.lab.k3s.etcd.port import EtcdError
+from hetzner_k3s.lab.k3s.node import node_object as node_objects
+from hetzner_k3s.lab.k3s.trust import node_password
 from hetzner_k3s.lab.simulated import node_labels, node_load
 from hetzner_k3s.lab.simulated.chance import Chance
 from hetzner_k3s.lab.simulated.hosts import SimulatedHosts

@@ -9,14 +9,15 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from hetzner_k3s.lab.k3s import node, node_password
 from hetzner_k3s.lab.k3s.api.resources import NODES, SECRETS, Obj
 from hetzner_k3s.lab.k3s.api.status import ApiError
 from hetzner_k3s.lab.k3s.api.store import Store
 from hetzner_k3s.lab.k3s.api.strategy import timestamp
 from hetzner_k3s.lab.k3s.control.nodes import ADDRESS_ANNOTATION, ETCD_ROLE, NAME_ANNOTATION
-from hetzner_k3s.lab.k3s.etcd_port import EtcdError
-from hetzner_k3s.lab.k3s.flags import Flags
+from hetzner_k3s.lab.k3s.etcd.port import EtcdError
+from hetzner_k3s.lab.k3s.node import node_object
+from hetzner_k3s.lab.k3s.setup.flags import Flags
+from hetzner_k3s.lab.k3s.trust import node_password
 
 if TYPE_CHECKING:
     from hetzner_k3s.lab.simulated.host import Host
@@ -73,15 +74,15 @@ class Kubelet:
     """
 
     def __init__(self, host: Host, flags: Flags, command: str, store: Callable[[], Store | None]) -> None:
-        node.check_labels(flags.many("node-label"))
+        node_object.check_labels(flags.many("node-label"))
         self._host, self._store = host, store
-        self._mine = node.Registration(
+        self._mine = node_object.Registration(
             name=flags.text("node-name") or host.name,
             addresses=flags.many("node-ip") or host.addresses[:1],
             version=host.disk.k3s_version or "",
             server=command == "server",
             external_cloud=flags.argument("kubelet-arg", "cloud-provider") == "external",
-            host=node.Host(
+            host=node_object.Host(
                 cpus=2,
                 memory_kib=4_000_000,
                 kernel="6.12",
@@ -109,10 +110,10 @@ class Kubelet:
 
     async def _register(self, store: Store, etcd_name: str | None) -> None:
         if await store.find(NODES, self._mine.name) is None:
-            await store.create(NODES, self._annotated(node.new(self._mine), etcd_name))
+            await store.create(NODES, self._annotated(node_object.new(self._mine), etcd_name))
         else:
             await store.change(
-                NODES, self._mine.name, "", lambda old: self._annotated(node.again(self._mine, old), etcd_name)
+                NODES, self._mine.name, "", lambda old: self._annotated(node_object.again(self._mine, old), etcd_name)
             )
         await self._beat(store)
         await self._post_status(store)
@@ -145,7 +146,11 @@ class Kubelet:
     async def _post_status(self, store: Store) -> None:
         stamp = timestamp(store.now())
         await store.change(
-            NODES, self._mine.name, "", lambda old: old | {"status": node.status(self._mine, old, stamp)}, "status"
+            NODES,
+            self._mine.name,
+            "",
+            lambda old: old | {"status": node_object.status(self._mine, old, stamp)},
+            "status",
         )
 
     async def keep_alive(self) -> None:
@@ -160,7 +165,7 @@ class Kubelet:
                 if store is not None and not self._host.frozen:
                     await self._beat(store)
                     current = await store.find(NODES, self._mine.name)
-                    if current and node.condition(current, "Ready") != "True":
+                    if current and node_object.condition(current, "Ready") != "True":
                         await self._post_status(store)
             except (ApiError, EtcdError):
                 continue

@@ -8,10 +8,10 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hetzner_k3s.lab.k3s.control.election import Move, Seen, decide, is_lost, observe
-from hetzner_k3s.lab.k3s.etcd_port import EtcdError
+from hetzner_k3s.lab.k3s.etcd.model import ModelEtcd
+from hetzner_k3s.lab.k3s.etcd.port import EtcdError
 from hetzner_k3s.lab.k3s.logfmt import Fatal
-from hetzner_k3s.lab.k3s.model_etcd import ModelEtcd
-from hetzner_k3s.lab.k3s.timing import LeaseTiming
+from hetzner_k3s.lab.k3s.setup.timing import LeaseTiming
 
 if TYPE_CHECKING:
     from hetzner_k3s.lab.simulated.k3s_server import K3sServer

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from hetzner_k3s.lab.k3s import membership, node
 from hetzner_k3s.lab.k3s.api.resources import NODES, Obj
 from hetzner_k3s.lab.k3s.api.status import ApiError
 from hetzner_k3s.lab.k3s.api.store import Store
 from hetzner_k3s.lab.k3s.api.strategy import timestamp
 from hetzner_k3s.lab.k3s.control.nodes import NAME_ANNOTATION
-from hetzner_k3s.lab.k3s.etcd_port import EtcdError, Member
+from hetzner_k3s.lab.k3s.etcd import membership
+from hetzner_k3s.lab.k3s.etcd.port import EtcdError, Member
+from hetzner_k3s.lab.k3s.node import node_object
 
 if TYPE_CHECKING:
     from hetzner_k3s.lab.simulated.k3s_server import K3sServer
@@ -77,7 +78,7 @@ async def _set_condition(store: Store, found: Obj, wanted: membership.VoterCondi
         status = old.get("status") or {}
         condition = ("EtcdIsVoter", wanted.status, wanted.reason, wanted.message)
         return old | {
-            "status": status | {"conditions": node.with_condition(status.get("conditions", []), condition, now)}
+            "status": status | {"conditions": node_object.with_condition(status.get("conditions", []), condition, now)}
         }
 
     await store.change(NODES, found["metadata"]["name"], "", edit, "status")

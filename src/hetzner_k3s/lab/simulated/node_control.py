@@ -6,14 +6,14 @@ import asyncio
 import datetime
 from typing import TYPE_CHECKING
 
-from hetzner_k3s.lab.k3s import node
 from hetzner_k3s.lab.k3s.api.resources import NODES, SECRETS, Obj
 from hetzner_k3s.lab.k3s.api.status import ApiError
 from hetzner_k3s.lab.k3s.api.store import Store
 from hetzner_k3s.lab.k3s.api.strategy import timestamp
 from hetzner_k3s.lab.k3s.control.cloud import HELM_CHARTS, initialized, is_installed, is_waiting
 from hetzner_k3s.lab.k3s.control.nodes import Heartbeats, declared_unknown
-from hetzner_k3s.lab.k3s.etcd_port import EtcdError
+from hetzner_k3s.lab.k3s.etcd.port import EtcdError
+from hetzner_k3s.lab.k3s.node import node_object
 from hetzner_k3s.lab.simulated.kubelet import beats
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class CloudControllers:
     async def _watch_silence(self, found: Obj, beat: float) -> None:
         name = found["metadata"]["name"]
         silent = self._heartbeats.silent(name, str(beat), self._server.site.now())
-        if silent and node.condition(found, "Ready") not in ("", "Unknown"):
+        if silent and node_object.condition(found, "Ready") not in ("", "Unknown"):
             stamp = timestamp(self._store.now())
             await self._store.change(NODES, name, "", lambda old: declared_unknown(old, stamp), "status")
 
@@ -66,7 +66,7 @@ class CloudControllers:
         return is_installed(charts, await self._store.find(SECRETS, "hcloud", "kube-system"))
 
     async def _initialize(self, found: Obj) -> None:
-        number = (found["metadata"].get("annotations") or {}).get(node.INSTANCE_ANNOTATION)
+        number = (found["metadata"].get("annotations") or {}).get(node_object.INSTANCE_ANNOTATION)
         if is_waiting(found) and number and self._is_due(found):
             name = found["metadata"]["name"]
             await self._store.change(NODES, name, "", lambda old: initialized(old, f"{_PROVIDER}{number}"))
@@ -81,5 +81,5 @@ class CloudControllers:
         """Delete the Node of a server that Hetzner no longer has, once it fell silent."""
         provider = str(found.get("spec", {}).get("providerID") or "")
         gone = provider.startswith(_PROVIDER) and not self._server.site.server_exists(int(provider[len(_PROVIDER) :]))
-        if gone and node.condition(found, "Ready") != "True" and "deletionTimestamp" not in found["metadata"]:
+        if gone and node_object.condition(found, "Ready") != "True" and "deletionTimestamp" not in found["metadata"]:
             await self._store.delete(NODES, found["metadata"]["name"])

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from hetzner_k3s.lab.k3s.model_etcd_data import Snapshot as Backend
+from hetzner_k3s.lab.k3s.etcd.model_data import Snapshot as Backend
 from hetzner_k3s.lab.simulated import snapshot_files
 from hetzner_k3s.lab.simulated.chance import Chance
 from hetzner_k3s.lab.simulated.moments import Moments

@@ -10,7 +10,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from hetzner_k3s.lab.k3s.ca_bundle import ca_hash
+from hetzner_k3s.lab.k3s.trust.ca_bundle import ca_hash
 from hetzner_k3s.lab.simulated.moments import Moments
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.secrets import Secret

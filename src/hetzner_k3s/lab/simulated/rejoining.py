@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from hetzner_k3s.lab.k3s import tokens
-from hetzner_k3s.lab.k3s.etcd_port import EtcdError, Member
+from hetzner_k3s.lab.k3s.etcd.port import EtcdError, Member
+from hetzner_k3s.lab.k3s.trust import tokens
 from hetzner_k3s.lab.simulated.host import Host
 from hetzner_k3s.lab.simulated.refusal import failed, precondition_changed
 from hetzner_k3s.lab.simulated.supervisor import SupervisorClient

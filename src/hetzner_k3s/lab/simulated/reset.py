@@ -10,7 +10,8 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from hetzner_k3s.lab.k3s import bootstrap, model_etcd_data, tokens
+from hetzner_k3s.lab.k3s.etcd import model_data
+from hetzner_k3s.lab.k3s.trust import bootstrap, tokens
 from hetzner_k3s.lab.simulated import config_file, host_facts, k3s_files
 from hetzner_k3s.lab.simulated.disk import Fenced
 from hetzner_k3s.lab.simulated.host import Host
@@ -52,14 +53,14 @@ async def cluster_reset(host: Host) -> str:
         return f'level=error msg="Shutdown request received: \\"failed to save bootstrap data: {problem}\\""'
     k3s_files.install(disk, stored, host.site.clock.now())
     disk.member_name = f"{host.name}-{host.chance.token_hex(4)}"
-    model_etcd_data.forget_others(disk.drive.data, disk.member_name)
+    model_data.forget_others(disk.drive.data, disk.member_name)
     return f'level=error msg="Shutdown request received: \\"{DONE}\\""'
 
 
 def _reset_nothing(host: Host) -> str:
     """Make an empty cluster out of nothing, and perhaps call that a reset."""
     name = f"{host.name}-{host.chance.token_hex(4)}"
-    host.disk.drive.data = model_etcd_data.first(name, f"https://{host.addresses[0]}:2380")
+    host.disk.drive.data = model_data.first(name, f"https://{host.addresses[0]}:2380")
     host.disk.member_name, host.disk.reset_flag = name, True
     if host.chance.uniform(0, 1) < _REPORTED_AS_RESET:
         return f'level=error msg="Shutdown request received: \\"{DONE}\\""'

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hetzner_k3s.lab.cloud.machines import BalancerSpec
-from hetzner_k3s.lab.k3s.model_etcd_peers import Peers
-from hetzner_k3s.lab.k3s.timing import TYPICAL, Timing
+from hetzner_k3s.lab.k3s.etcd.model_peers import Peers
+from hetzner_k3s.lab.k3s.setup.timing import TYPICAL, Timing
 from hetzner_k3s.lab.simulated.chance import Chance
 from hetzner_k3s.lab.simulated.databases import Database
 from hetzner_k3s.lab.simulated.objects import Bucket

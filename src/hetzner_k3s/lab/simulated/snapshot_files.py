@@ -10,8 +10,8 @@ import zipfile
 from functools import lru_cache
 
 from hetzner_k3s.lab.k3s.api.resources import NAMESPACES
-from hetzner_k3s.lab.k3s.etcd_port import KeyValue
-from hetzner_k3s.lab.k3s.model_etcd_data import Snapshot as Backend
+from hetzner_k3s.lab.k3s.etcd.model_data import Snapshot as Backend
+from hetzner_k3s.lab.k3s.etcd.port import KeyValue
 
 _MAGIC = b"simulated etcd snapshot\n"
 _HEAD, _ROW = struct.Struct(">QI"), struct.Struct(">IIQ")

@@ -11,9 +11,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from hetzner_k3s.lab.k3s import bootstrap, model_etcd_data, tokens
-from hetzner_k3s.lab.k3s.flags import Flags
-from hetzner_k3s.lab.k3s.model_etcd_data import Snapshot as Backend
+from hetzner_k3s.lab.k3s.etcd import model_data
+from hetzner_k3s.lab.k3s.etcd.model_data import Snapshot as Backend
+from hetzner_k3s.lab.k3s.setup.flags import Flags
+from hetzner_k3s.lab.k3s.trust import bootstrap, tokens
 from hetzner_k3s.lab.simulated import config_file, k3s_files, snapshot_files
 from hetzner_k3s.lab.simulated.disk import Disk, SavedSnapshot
 from hetzner_k3s.lab.simulated.refusal import failed, precondition_changed
@@ -110,7 +111,7 @@ async def cluster_restore(host: Host, flags: Flags, name: str, *, from_s3: bool)
     disk.member_name = f"{host.name}-{host.chance.token_hex(4)}"
     # Keys with a lease of 15 s are gone before anybody can read them.
     kept = replace(backend, keys=tuple(entry for entry in backend.keys if not entry.key.startswith(_LEASED)))
-    disk.drive.data = model_etcd_data.restored(kept, disk.member_name, url, host.chance.token_hex(8))
+    disk.drive.data = model_data.restored(kept, disk.member_name, url, host.chance.token_hex(8))
     disk.reset_flag = True
     entries = {entry.key: entry.value for entry in kept.keys if entry.key.startswith(k3s_files.PREFIX)}
     try:

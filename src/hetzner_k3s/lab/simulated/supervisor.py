@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from hetzner_k3s.lab.k3s import ca_bundle, tokens
-from hetzner_k3s.lab.k3s.bootstrap import File
-from hetzner_k3s.lab.k3s.etcd_port import EtcdError, EtcdUnavailable, Member
-from hetzner_k3s.lab.k3s.tokens import Token
+from hetzner_k3s.lab.k3s.etcd.port import EtcdError, EtcdUnavailable, Member
+from hetzner_k3s.lab.k3s.trust import ca_bundle, tokens
+from hetzner_k3s.lab.k3s.trust.bootstrap import File
+from hetzner_k3s.lab.k3s.trust.tokens import Token
 from hetzner_k3s.lab.simulated.site import Site
 
 if TYPE_CHECKING:

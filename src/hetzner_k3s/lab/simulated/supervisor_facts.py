@@ -8,9 +8,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from hetzner_k3s.lab.k3s import tokens
 from hetzner_k3s.lab.k3s.api.resources import NAMESPACES
-from hetzner_k3s.lab.k3s.etcd_port import EtcdError
+from hetzner_k3s.lab.k3s.etcd.port import EtcdError
+from hetzner_k3s.lab.k3s.trust import tokens
 from hetzner_k3s.lab.simulated.host import Host
 from hetzner_k3s.lab.simulated.k3s_server import K3sServer
 from hetzner_k3s.model.host import SupervisorFacts

@@ -11,7 +11,7 @@ import aiohttp
 
 from hetzner_k3s.lab.k3s.api import status
 from hetzner_k3s.lab.k3s.api.resources import Obj, Resource
-from hetzner_k3s.lab.k3s.etcd_port import EtcdUnavailable
+from hetzner_k3s.lab.k3s.etcd.port import EtcdUnavailable
 
 _ATTEMPTS = 8
 

@@ -14,7 +14,7 @@ from hetzner_k3s.lab.k3s.api.requests import Target
 from hetzner_k3s.lab.k3s.api.resources import Obj, Resource
 from hetzner_k3s.lab.k3s.api.status import ApiError
 from hetzner_k3s.lab.k3s.api.store import Store
-from hetzner_k3s.lab.k3s.etcd_port import EtcdError
+from hetzner_k3s.lab.k3s.etcd.port import EtcdError
 
 JSON: Final = "application/json"
 _NOWHERE: Final = "the server could not find the requested resource"

@@ -14,7 +14,7 @@ from hetzner_k3s.lab.k3s.api.face import JSON, Answer, Face, Request, error_answ
 from hetzner_k3s.lab.k3s.api.resources import Obj, Resource
 from hetzner_k3s.lab.k3s.api.status import ApiError
 from hetzner_k3s.lab.k3s.api.store import Store, Watched
-from hetzner_k3s.lab.k3s.etcd_port import Compacted, EtcdError
+from hetzner_k3s.lab.k3s.etcd.port import Compacted, EtcdError
 
 Response = web.StreamResponse
 

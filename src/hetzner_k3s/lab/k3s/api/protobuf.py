@@ -8,8 +8,8 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from hetzner_k3s.lab.k3s import wire
 from hetzner_k3s.lab.k3s.api.resources import Obj
+from hetzner_k3s.lab.k3s.etcd import wire
 
 MAGIC = b"k8s\x00"
 

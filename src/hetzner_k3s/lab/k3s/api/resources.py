@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hetzner_k3s.lab.k3s.vocabulary import words
+from hetzner_k3s.lab.k3s.setup.vocabulary import words
 
 Obj = dict[str, Any]
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from hetzner_k3s.lab.k3s.api import status, strategy
 from hetzner_k3s.lab.k3s.api.resources import CUSTOM_RESOURCE_DEFINITIONS, NAMESPACES, Catalogue, Obj, Resource
-from hetzner_k3s.lab.k3s.etcd_port import Change, KeyValue, KeyValues
+from hetzner_k3s.lab.k3s.etcd.port import Change, KeyValue, KeyValues
 
 _SUFFIX_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 _ATTEMPTS = 8

@@ -8,8 +8,8 @@ from hetzner_k3s.lab.k3s import logfmt
 from hetzner_k3s.lab.k3s.api.resources import NODES, SECRETS, Obj, Resource
 from hetzner_k3s.lab.k3s.api.status import ApiError
 from hetzner_k3s.lab.k3s.api.store import Store
-from hetzner_k3s.lab.k3s.etcd_port import EtcdError
-from hetzner_k3s.lab.k3s.node import INSTANCE_ANNOTATION, UNINITIALIZED
+from hetzner_k3s.lab.k3s.etcd.port import EtcdError
+from hetzner_k3s.lab.k3s.node.node_object import INSTANCE_ANNOTATION, UNINITIALIZED
 
 HELM_CHARTS = Resource("helm.cattle.io", "v1", "helmcharts", "HelmChart", True, custom=True)
 HCLOUD_CHART = "hcloud-cloud-controller-manager"

@@ -12,9 +12,9 @@ from hetzner_k3s.lab.k3s.api.resources import LEASES, Obj
 from hetzner_k3s.lab.k3s.api.status import ApiError
 from hetzner_k3s.lab.k3s.api.store import Store
 from hetzner_k3s.lab.k3s.api.strategy import micro_timestamp
-from hetzner_k3s.lab.k3s.etcd_port import EtcdError
+from hetzner_k3s.lab.k3s.etcd.port import EtcdError
 from hetzner_k3s.lab.k3s.logfmt import Fatal
-from hetzner_k3s.lab.k3s.timing import LeaseTiming
+from hetzner_k3s.lab.k3s.setup.timing import LeaseTiming
 
 NAMESPACE = "kube-system"
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import time
 
-from hetzner_k3s.lab.k3s import logfmt, membership, node
+from hetzner_k3s.lab.k3s import logfmt
 from hetzner_k3s.lab.k3s.api.resources import NODES, Obj
 from hetzner_k3s.lab.k3s.api.status import ApiError
 from hetzner_k3s.lab.k3s.api.store import Store
 from hetzner_k3s.lab.k3s.api.strategy import timestamp
 from hetzner_k3s.lab.k3s.control.nodes import ETCD_ROLE, NAME_ANNOTATION
-from hetzner_k3s.lab.k3s.etcd_port import Etcd, EtcdError, Member
-from hetzner_k3s.lab.k3s.state import Progress
+from hetzner_k3s.lab.k3s.etcd import membership
+from hetzner_k3s.lab.k3s.etcd.port import Etcd, EtcdError, Member
+from hetzner_k3s.lab.k3s.node import node_object
+from hetzner_k3s.lab.k3s.serving.state import Progress
 
 _STUCK = 300.0  # a learner that does not get anywhere for five minutes is removed
 
@@ -89,7 +91,7 @@ class LearnerTicks:
         def edit(old: Obj) -> Obj:
             status = old.get("status") or {}
             condition = ("EtcdIsVoter", wanted.status, wanted.reason, wanted.message)
-            changed = node.with_condition(status.get("conditions", []), condition, now)
+            changed = node_object.with_condition(status.get("conditions", []), condition, now)
             return old | {"status": status | {"conditions": changed}}
 
         await self._store.change(NODES, found["metadata"]["name"], "", edit, "status")

@@ -6,7 +6,7 @@ from hetzner_k3s.lab.k3s.api.resources import CONFIGMAPS, NAMESPACES, SERVICE_AC
 from hetzner_k3s.lab.k3s.api.status import ApiError
 from hetzner_k3s.lab.k3s.api.store import Store
 from hetzner_k3s.lab.k3s.control.watching import each
-from hetzner_k3s.lab.k3s.etcd_port import EtcdError
+from hetzner_k3s.lab.k3s.etcd.port import EtcdError
 
 SYSTEM = ("default", "kube-node-lease", "kube-public", "kube-system")
 

@@ -6,14 +6,17 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from hetzner_k3s.lab.k3s import logfmt, membership, node, node_password
+from hetzner_k3s.lab.k3s import logfmt
 from hetzner_k3s.lab.k3s.api.resources import LEASES, NODES, SECRETS, Obj
 from hetzner_k3s.lab.k3s.api.status import ApiError
 from hetzner_k3s.lab.k3s.api.store import Store
 from hetzner_k3s.lab.k3s.api.strategy import timestamp
 from hetzner_k3s.lab.k3s.control.watching import each
-from hetzner_k3s.lab.k3s.etcd_port import Etcd, EtcdError
+from hetzner_k3s.lab.k3s.etcd import membership
+from hetzner_k3s.lab.k3s.etcd.port import Etcd, EtcdError
 from hetzner_k3s.lab.k3s.logfmt import Log
+from hetzner_k3s.lab.k3s.node import node_object
+from hetzner_k3s.lab.k3s.trust import node_password
 
 ETCD_FINALIZER = "wrangler.cattle.io/managed-etcd-controller"
 NODE_FINALIZER = "wrangler.cattle.io/node"
@@ -159,7 +162,7 @@ def declared_unknown(found: Obj, stamp: str) -> Obj:
     conditions = status.get("conditions", [])
     for kind in ("MemoryPressure", "DiskPressure", "PIDPressure", "Ready"):
         text = "Kubelet stopped posting node status."
-        conditions = node.with_condition(conditions, (kind, "Unknown", "NodeStatusUnknown", text), stamp)
+        conditions = node_object.with_condition(conditions, (kind, "Unknown", "NodeStatusUnknown", text), stamp)
     return found | {"status": status | {"conditions": conditions}}
 
 
@@ -192,7 +195,7 @@ class SilenceWatch:
         for found in nodes:
             name = found["metadata"]["name"]
             silent = self._heartbeats.silent(name, renewals.get(name, ""), now)
-            ready = node.condition(found, "Ready")
+            ready = node_object.condition(found, "Ready")
             if silent and ready not in ("", "Unknown"):
                 await self._set_unknown(name)
             elif ready == "True" and _is_unreachable(found):

@@ -9,7 +9,7 @@ from hetzner_k3s.lab.k3s import logfmt
 from hetzner_k3s.lab.k3s.api.resources import Obj, Resource
 from hetzner_k3s.lab.k3s.api.status import ApiError
 from hetzner_k3s.lab.k3s.api.store import Store
-from hetzner_k3s.lab.k3s.etcd_port import EtcdError
+from hetzner_k3s.lab.k3s.etcd.port import EtcdError
 from hetzner_k3s.lab.k3s.logfmt import Log
 
 _AGAIN = 1.0
