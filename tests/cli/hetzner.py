@@ -14,7 +14,7 @@ import uvicorn
 from tests.contract.running_lab import SeededRng
 
 from hetzner_k3s.lab.cloud.cloud import Cloud
-from hetzner_k3s.lab.cloud.no_machines import NoMachines
+from hetzner_k3s.lab.cloud.effects.no_machines import NoMachines
 from hetzner_k3s.lab.http.app import build_app
 from hetzner_k3s.lab.http.channels import CHANNELS_PATH, channel_routes
 from hetzner_k3s.lab.http.listening import listen

@@ -17,7 +17,7 @@ from hcloud import Client
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hetzner_k3s.lab.cloud.cloud import Cloud
-from hetzner_k3s.lab.cloud.no_machines import NoMachines
+from hetzner_k3s.lab.cloud.effects.no_machines import NoMachines
 from hetzner_k3s.lab.http.app import build_app
 from hetzner_k3s.lab.http.listening import listen
 from hetzner_k3s.lab.realhosts.system import SystemClock

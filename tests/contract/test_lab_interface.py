@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from starlette.types import ASGIApp, Message, Scope
 
 from hetzner_k3s.lab.cloud.cloud import Cloud
-from hetzner_k3s.lab.cloud.no_machines import NoMachines
+from hetzner_k3s.lab.cloud.effects.no_machines import NoMachines
 from hetzner_k3s.lab.http.app import build_app
 from hetzner_k3s.lab.realhosts.system import SystemClock
 

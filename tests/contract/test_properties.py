@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hetzner_k3s.lab.cloud.addresses import PublicPool, first_free_subnet, gateway_of, lowest_free
-from hetzner_k3s.lab.cloud.labels import SelectorSyntaxError, is_valid_key, is_valid_value, parse_selector
-from hetzner_k3s.lab.cloud.paging import Query, paginate
-from hetzner_k3s.lab.cloud.ratelimit import Bucket
+from hetzner_k3s.lab.cloud.requests.labels import SelectorSyntaxError, is_valid_key, is_valid_value, parse_selector
+from hetzner_k3s.lab.cloud.requests.paging import Query, paginate
+from hetzner_k3s.lab.cloud.requests.ratelimit import Bucket
 
 WORDS = st.from_regex(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,8}[A-Za-z0-9])?", fullmatch=True)
 KEYS = st.one_of(WORDS, st.builds("hetzner-k3s/{}".format, WORDS))

@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from hetzner_k3s.lab.cloud.cloud import Cloud, Incoming
-from hetzner_k3s.lab.cloud.machines import MachineSpec
-from hetzner_k3s.lab.cloud.no_machines import NoMachines
+from hetzner_k3s.lab.cloud.effects.machines import MachineSpec
+from hetzner_k3s.lab.cloud.effects.no_machines import NoMachines
 from hetzner_k3s.lab.realhosts.system import SystemClock
 
 from .running_lab import SeededRng

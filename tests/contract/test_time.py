@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from hetzner_k3s.lab.cloud.effects.machines import MachineSpec
+from hetzner_k3s.lab.cloud.effects.no_machines import NoMachines
 from hetzner_k3s.lab.cloud.latency import Latency, Spread
 from hetzner_k3s.lab.cloud.limits import Quotas
-from hetzner_k3s.lab.cloud.machines import MachineSpec
-from hetzner_k3s.lab.cloud.no_machines import NoMachines
 
 from .running_lab import SeededRng
 from .virtual_time import SteppedCloud

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from hetzner_k3s.lab.cloud.cloud import Cloud, Incoming
+from hetzner_k3s.lab.cloud.effects.no_machines import NoMachines
 from hetzner_k3s.lab.cloud.limits import Quotas
-from hetzner_k3s.lab.cloud.no_machines import NoMachines
 
 from .running_lab import SeededRng
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hetzner_k3s.lab.cloud.machines import FirewallRule
+from hetzner_k3s.lab.cloud.effects.machines import FirewallRule
 from hetzner_k3s.lab.realhosts.packet_filter import Faults, private_rules, router_rules
 
 

@@ -9,10 +9,10 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from hetzner_k3s.lab.cloud.errors import not_found
-from hetzner_k3s.lab.cloud.fields import JsonObject
 from hetzner_k3s.lab.cloud.kernel import MachineFailedError, Process
 from hetzner_k3s.lab.cloud.moments import moment
+from hetzner_k3s.lab.cloud.requests.errors import not_found
+from hetzner_k3s.lab.cloud.requests.fields import JsonObject
 
 Subject = tuple[str, int]
 """Kind ("server", "network", …) and id of a resource that an action is about."""

@@ -9,7 +9,7 @@ import heapq
 import ipaddress
 from collections.abc import Collection, Iterator
 
-from hetzner_k3s.lab.cloud.errors import ApiError
+from hetzner_k3s.lab.cloud.requests.errors import ApiError
 
 _METADATA_GATEWAY = ipaddress.IPv4Address("172.31.1.1")
 _FIRST_PUBLIC = ipaddress.IPv4Address("198.51.100.10")

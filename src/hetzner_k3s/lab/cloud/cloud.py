@@ -10,18 +10,18 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from hetzner_k3s.lab.cloud import limits
-from hetzner_k3s.lab.cloud.catalogue import Catalogue
-from hetzner_k3s.lab.cloud.endpoint import Answer, Request
-from hetzner_k3s.lab.cloud.errors import ApiError
-from hetzner_k3s.lab.cloud.faults import Faults, Strike
-from hetzner_k3s.lab.cloud.fields import Body
+from hetzner_k3s.lab.cloud.effects.machines import Machines
 from hetzner_k3s.lab.cloud.kernel import PendingCall, Timeline
 from hetzner_k3s.lab.cloud.latency import Latency
-from hetzner_k3s.lab.cloud.machines import Machines
-from hetzner_k3s.lab.cloud.paging import Query
 from hetzner_k3s.lab.cloud.project import Project, World
-from hetzner_k3s.lab.cloud.ratelimit import Bucket
-from hetzner_k3s.lab.cloud.router import Router
+from hetzner_k3s.lab.cloud.requests.endpoint import Answer, Request
+from hetzner_k3s.lab.cloud.requests.errors import ApiError
+from hetzner_k3s.lab.cloud.requests.faults import Faults, Strike
+from hetzner_k3s.lab.cloud.requests.fields import Body
+from hetzner_k3s.lab.cloud.requests.paging import Query
+from hetzner_k3s.lab.cloud.requests.ratelimit import Bucket
+from hetzner_k3s.lab.cloud.requests.router import Router
+from hetzner_k3s.lab.cloud.resources.catalogue import Catalogue
 from hetzner_k3s.ports import Clock, Rng
 
 _READING = ("GET", "HEAD")

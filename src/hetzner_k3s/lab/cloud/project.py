@@ -9,12 +9,9 @@ from dataclasses import dataclass, field
 from hetzner_k3s.lab.cloud import limits
 from hetzner_k3s.lab.cloud.actions import Action, ActionLog, Subject
 from hetzner_k3s.lab.cloud.addresses import PublicPool
-from hetzner_k3s.lab.cloud.catalogue import Catalogue
-from hetzner_k3s.lab.cloud.errors import ApiError, already_used
+from hetzner_k3s.lab.cloud.effects.machines import Machines
 from hetzner_k3s.lab.cloud.kernel import Process, Timeline, Wait
 from hetzner_k3s.lab.cloud.latency import Latency
-from hetzner_k3s.lab.cloud.machines import Machines
-from hetzner_k3s.lab.cloud.ratelimit import Bucket
 from hetzner_k3s.lab.cloud.records import (
     Firewall,
     LoadBalancer,
@@ -25,6 +22,9 @@ from hetzner_k3s.lab.cloud.records import (
     Server,
     SshKey,
 )
+from hetzner_k3s.lab.cloud.requests.errors import ApiError, already_used
+from hetzner_k3s.lab.cloud.requests.ratelimit import Bucket
+from hetzner_k3s.lab.cloud.resources.catalogue import Catalogue
 from hetzner_k3s.ports import Clock, Rng
 
 _FIRST_ID = 10_000_000

@@ -6,9 +6,9 @@ import ipaddress
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from hetzner_k3s.lab.cloud.catalogue import Image, LoadBalancerType, Location, ServerType
-from hetzner_k3s.lab.cloud.labels import Selector
-from hetzner_k3s.lab.cloud.machines import BalancerSpec, FirewallRule
+from hetzner_k3s.lab.cloud.effects.machines import BalancerSpec, FirewallRule
+from hetzner_k3s.lab.cloud.requests.labels import Selector
+from hetzner_k3s.lab.cloud.resources.catalogue import Image, LoadBalancerType, Location, ServerType
 
 
 @dataclass(slots=True, eq=False, kw_only=True)

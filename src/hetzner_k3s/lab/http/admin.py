@@ -10,8 +10,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from hetzner_k3s.lab.cloud.cloud import Cloud
-from hetzner_k3s.lab.cloud.errors import ApiError, invalid_input
-from hetzner_k3s.lab.cloud.fields import Body
+from hetzner_k3s.lab.cloud.requests.errors import ApiError, invalid_input
+from hetzner_k3s.lab.cloud.requests.fields import Body
 from hetzner_k3s.lab.http.request_log import RequestLog
 from hetzner_k3s.lab.http.state import dump, listing
 

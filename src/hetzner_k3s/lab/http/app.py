@@ -17,8 +17,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from hetzner_k3s.lab.cloud.cloud import Cloud, Delivery, Incoming
-from hetzner_k3s.lab.cloud.errors import ApiError
-from hetzner_k3s.lab.cloud.router import UnknownPathError
+from hetzner_k3s.lab.cloud.requests.errors import ApiError
+from hetzner_k3s.lab.cloud.requests.router import UnknownPathError
 from hetzner_k3s.lab.http.admin import admin_routes
 from hetzner_k3s.lab.http.guard import LOOPBACK, Guard
 from hetzner_k3s.lab.http.hang_up import HangUp

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from hetzner_k3s.lab.cloud import (
-    actions,
+from hetzner_k3s.lab.cloud import actions
+from hetzner_k3s.lab.cloud.cloud import Cloud
+from hetzner_k3s.lab.cloud.project import Project
+from hetzner_k3s.lab.cloud.requests.endpoint import Kind
+from hetzner_k3s.lab.cloud.resources import (
     firewalls,
     load_balancers,
     networks,
@@ -14,9 +17,6 @@ from hetzner_k3s.lab.cloud import (
     server_view,
     ssh_keys,
 )
-from hetzner_k3s.lab.cloud.cloud import Cloud
-from hetzner_k3s.lab.cloud.endpoint import Kind
-from hetzner_k3s.lab.cloud.project import Project
 
 _KINDS: tuple[Kind[Any], ...] = (
     server_view.KIND,

@@ -9,7 +9,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hetzner_k3s.lab.cloud.machines import BalancerService, BalancerSpec, BalancerTarget
+from hetzner_k3s.lab.cloud.effects.machines import BalancerService, BalancerSpec, BalancerTarget
 from hetzner_k3s.lab.realhosts.command import run
 from hetzner_k3s.lab.realhosts.fabric import Fabric
 from hetzner_k3s.lab.realhosts.namespaces import NetworkNamespace

@@ -6,7 +6,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from hetzner_k3s.lab.cloud.machines import MachineSpec
+from hetzner_k3s.lab.cloud.effects.machines import MachineSpec
 from hetzner_k3s.lab.realhosts.identity import write_identity
 from hetzner_k3s.lab.realhosts.mounts import mount_overlay, unmount_below
 

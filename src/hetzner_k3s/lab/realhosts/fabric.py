@@ -10,7 +10,7 @@ import asyncio
 import ipaddress
 from dataclasses import dataclass, field
 
-from hetzner_k3s.lab.cloud.machines import FirewallRule, MachineSpec, PrivateNic
+from hetzner_k3s.lab.cloud.effects.machines import FirewallRule, MachineSpec, PrivateNic
 from hetzner_k3s.lab.realhosts import links
 from hetzner_k3s.lab.realhosts.command import CommandError, run
 from hetzner_k3s.lab.realhosts.namespaces import NetworkNamespace, forward_packets

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from hetzner_k3s.lab.cloud.machines import MachineSpec
+from hetzner_k3s.lab.cloud.effects.machines import MachineSpec
 from hetzner_k3s.lab.realhosts.command import CommandError
 from hetzner_k3s.lab.realhosts.fabric import Fabric
 from hetzner_k3s.lab.realhosts.machines import RealMachines

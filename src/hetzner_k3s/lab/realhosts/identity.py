@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from hetzner_k3s.lab.cloud.machines import MachineSpec
+from hetzner_k3s.lab.cloud.effects.machines import MachineSpec
 from hetzner_k3s.lab.realhosts.links import GATEWAY
 
 # Hosts have no name server: these names lead to the lab.

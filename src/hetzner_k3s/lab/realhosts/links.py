@@ -8,7 +8,7 @@ interface is called `e<server id>`.
 
 from __future__ import annotations
 
-from hetzner_k3s.lab.cloud.machines import PrivateNic
+from hetzner_k3s.lab.cloud.effects.machines import PrivateNic
 
 GATEWAY = "172.31.1.1"
 METADATA = "169.254.169.254"

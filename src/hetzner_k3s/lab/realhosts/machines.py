@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
-from hetzner_k3s.lab.cloud.machines import BalancerSpec, FirewallRule, MachineSpec, PrivateNic
+from hetzner_k3s.lab.cloud.effects.machines import BalancerSpec, FirewallRule, MachineSpec, PrivateNic
 from hetzner_k3s.lab.realhosts.balancer import Balancer
 from hetzner_k3s.lab.realhosts.cgroups import ControlGroup
 from hetzner_k3s.lab.realhosts.container import Chassis, Container

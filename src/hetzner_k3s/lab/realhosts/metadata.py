@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from hetzner_k3s.lab.cloud.machines import MachineSpec, PrivateNic
+from hetzner_k3s.lab.cloud.effects.machines import MachineSpec, PrivateNic
 
 _ROOT = "/hetzner/v1"
 

@@ -9,7 +9,7 @@ import ipaddress
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from hetzner_k3s.lab.cloud.machines import FirewallRule
+from hetzner_k3s.lab.cloud.effects.machines import FirewallRule
 from hetzner_k3s.lab.realhosts.links import METADATA, host_link
 
 _TABLE = "table inet lab"

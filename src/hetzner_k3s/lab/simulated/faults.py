@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from hetzner_k3s.lab.cloud.cloud import Incoming
-from hetzner_k3s.lab.cloud.fields import Body
+from hetzner_k3s.lab.cloud.requests.fields import Body
 from hetzner_k3s.lab.simulated.host import Host
 from hetzner_k3s.lab.simulated.world import TOKEN, World
 from hetzner_k3s.model.operations import K3sRole

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ipaddress import ip_address, ip_network
 
-from hetzner_k3s.lab.cloud.machines import FirewallRule
+from hetzner_k3s.lab.cloud.effects.machines import FirewallRule
 from hetzner_k3s.lab.simulated.host import Host
 from hetzner_k3s.model.hosts.contact import HostTarget
 

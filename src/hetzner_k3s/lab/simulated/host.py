@@ -10,7 +10,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from hetzner_k3s.lab.cloud.machines import FirewallRule, MachineSpec, PrivateNic
+from hetzner_k3s.lab.cloud.effects.machines import FirewallRule, MachineSpec, PrivateNic
 from hetzner_k3s.lab.k3s.logfmt import Fatal, ShutdownRequested
 from hetzner_k3s.lab.simulated import config_file
 from hetzner_k3s.lab.simulated.disk import Disk

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from hetzner_k3s.lab.cloud.machines import BalancerSpec
+from hetzner_k3s.lab.cloud.effects.machines import BalancerSpec
 from hetzner_k3s.lab.k3s.etcd.model_peers import Peers
 from hetzner_k3s.lab.k3s.setup.timing import TYPICAL, Timing
 from hetzner_k3s.lab.simulated.chance import Chance

@@ -5,22 +5,22 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 
-from hetzner_k3s.lab.cloud import (
-    assortment,
+from hetzner_k3s.lab.cloud.requests.endpoint import Endpoint, Handler
+from hetzner_k3s.lab.cloud.requests.errors import ApiError
+from hetzner_k3s.lab.cloud.resources import (
     attaching,
     firewalls,
     load_balancers,
     networks,
     placement_groups,
+    pricing,
     primary_ips,
     servers,
     ssh_keys,
 )
-from hetzner_k3s.lab.cloud.endpoint import Endpoint, Handler
-from hetzner_k3s.lab.cloud.errors import ApiError
 
 ENDPOINTS: tuple[Endpoint, ...] = (
-    *assortment.ENDPOINTS,
+    *pricing.ENDPOINTS,
     *ssh_keys.ENDPOINTS,
     *placement_groups.ENDPOINTS,
     *networks.ENDPOINTS,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from hetzner_k3s.lab.cloud.effects.machines import BalancerService, BalancerSpec, BalancerTarget
 from hetzner_k3s.lab.cloud.kernel import Call, MachineFailedError, Process
-from hetzner_k3s.lab.cloud.machines import BalancerService, BalancerSpec, BalancerTarget
 from hetzner_k3s.lab.cloud.project import Project
 from hetzner_k3s.lab.cloud.records import LoadBalancer, Server, ServerTarget, Target
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hetzner_k3s.lab.cloud.machines import BalancerSpec, FirewallRule, MachineSpec, PrivateNic
+from hetzner_k3s.lab.cloud.effects.machines import BalancerSpec, FirewallRule, MachineSpec, PrivateNic
 
 
 class NoMachines:

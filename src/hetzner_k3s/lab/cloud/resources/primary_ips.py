@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from hetzner_k3s.lab.cloud.catalogue import Location
-from hetzner_k3s.lab.cloud.endpoint import Answer, Endpoint, Kind, Request
-from hetzner_k3s.lab.cloud.errors import ApiError, invalid_input, limit_exceeded, not_emulated
-from hetzner_k3s.lab.cloud.fields import JsonObject
 from hetzner_k3s.lab.cloud.moments import moment
 from hetzner_k3s.lab.cloud.project import Project, require_unique
 from hetzner_k3s.lab.cloud.records import PrimaryIp, Server
+from hetzner_k3s.lab.cloud.requests.endpoint import Answer, Endpoint, Kind, Request
+from hetzner_k3s.lab.cloud.requests.errors import ApiError, invalid_input, limit_exceeded, not_emulated
+from hetzner_k3s.lab.cloud.requests.fields import JsonObject
+from hetzner_k3s.lab.cloud.resources.catalogue import Location
 
 
 def view(_: Project, address: PrimaryIp) -> JsonObject:

@@ -8,11 +8,11 @@ from typing import Any, Generic, TypeVar
 
 from hetzner_k3s.lab.cloud import actions
 from hetzner_k3s.lab.cloud.actions import Action
-from hetzner_k3s.lab.cloud.errors import invalid_input, not_found
-from hetzner_k3s.lab.cloud.fields import Body, JsonObject, read_selector
-from hetzner_k3s.lab.cloud.paging import Pagination, Query, SortKeys, paginate, sort
 from hetzner_k3s.lab.cloud.project import Project, require_unique
 from hetzner_k3s.lab.cloud.records import Resource
+from hetzner_k3s.lab.cloud.requests.errors import invalid_input, not_found
+from hetzner_k3s.lab.cloud.requests.fields import Body, JsonObject, read_selector
+from hetzner_k3s.lab.cloud.requests.paging import Pagination, Query, SortKeys, paginate, sort
 
 R = TypeVar("R", bound=Resource)
 T = TypeVar("T")

@@ -12,8 +12,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Protocol, TypeVar
 
-from hetzner_k3s.lab.cloud.errors import ApiError, invalid_input
-from hetzner_k3s.lab.cloud.fields import JsonObject
+from hetzner_k3s.lab.cloud.requests.errors import ApiError, invalid_input
+from hetzner_k3s.lab.cloud.requests.fields import JsonObject
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple
 
+from hetzner_k3s.lab.cloud.effects.machine_spec import machine_spec
 from hetzner_k3s.lab.cloud.kernel import Call, MachineFailedError, Process
-from hetzner_k3s.lab.cloud.machine_spec import machine_spec
 from hetzner_k3s.lab.cloud.project import Project
 from hetzner_k3s.lab.cloud.records import Server
 

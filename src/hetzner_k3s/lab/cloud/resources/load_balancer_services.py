@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import dataclasses
 
-from hetzner_k3s.lab.cloud.errors import invalid_input, not_emulated
-from hetzner_k3s.lab.cloud.fields import Body, JsonObject
 from hetzner_k3s.lab.cloud.records import HealthCheck, HttpCheck, HttpOptions, LoadBalancer, Service
+from hetzner_k3s.lab.cloud.requests.errors import invalid_input, not_emulated
+from hetzner_k3s.lab.cloud.requests.fields import Body, JsonObject
 
 _PROTOCOLS = ("tcp", "http", "https")
 _PORTS = (1, 65_535)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from hetzner_k3s.lab.cloud import limits, networks, power, selectors
-from hetzner_k3s.lab.cloud.endpoint import Answer, Endpoint, Request, one_action
-from hetzner_k3s.lab.cloud.errors import ApiError, limit_exceeded
+from hetzner_k3s.lab.cloud import limits
+from hetzner_k3s.lab.cloud.effects import power, selectors
+from hetzner_k3s.lab.cloud.effects.machine_spec import private_nic
 from hetzner_k3s.lab.cloud.kernel import MachineFailedError, Process
-from hetzner_k3s.lab.cloud.machine_spec import private_nic
 from hetzner_k3s.lab.cloud.project import Project
 from hetzner_k3s.lab.cloud.records import Attachment, Network, Server
-from hetzner_k3s.lab.cloud.server_view import KIND
+from hetzner_k3s.lab.cloud.requests.endpoint import Answer, Endpoint, Request, one_action
+from hetzner_k3s.lab.cloud.requests.errors import ApiError, limit_exceeded
+from hetzner_k3s.lab.cloud.resources import networks
+from hetzner_k3s.lab.cloud.resources.server_view import KIND
 
 
 def _attach(request: Request) -> Answer:

@@ -6,16 +6,17 @@ import ipaddress
 import re
 from collections.abc import Callable
 
-from hetzner_k3s.lab.cloud import actions, enforcement, limits, selectors
+from hetzner_k3s.lab.cloud import actions, limits
 from hetzner_k3s.lab.cloud.actions import Action
-from hetzner_k3s.lab.cloud.endpoint import Answer, Endpoint, Kind, Request
-from hetzner_k3s.lab.cloud.errors import ApiError, invalid_input, limit_exceeded
-from hetzner_k3s.lab.cloud.fields import Body, JsonObject
+from hetzner_k3s.lab.cloud.effects import enforcement, selectors
+from hetzner_k3s.lab.cloud.effects.machines import FirewallRule
 from hetzner_k3s.lab.cloud.kernel import Process
-from hetzner_k3s.lab.cloud.machines import FirewallRule
 from hetzner_k3s.lab.cloud.moments import moment
 from hetzner_k3s.lab.cloud.project import Project, require_unique
 from hetzner_k3s.lab.cloud.records import DescribedRule, Firewall, SelectorMatch, Server
+from hetzner_k3s.lab.cloud.requests.endpoint import Answer, Endpoint, Kind, Request
+from hetzner_k3s.lab.cloud.requests.errors import ApiError, invalid_input, limit_exceeded
+from hetzner_k3s.lab.cloud.requests.fields import Body, JsonObject
 
 _PROTOCOLS = ("tcp", "udp", "icmp", "esp", "gre")
 _WITH_PORT = ("tcp", "udp")

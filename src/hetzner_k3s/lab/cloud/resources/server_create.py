@@ -8,27 +8,19 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 
-from hetzner_k3s.lab.cloud import (
-    actions,
-    enforcement,
-    limits,
-    networks,
-    placement_groups,
-    power,
-    primary_ips,
-    selectors,
-    ssh_keys,
-)
+from hetzner_k3s.lab.cloud import actions, limits
 from hetzner_k3s.lab.cloud.actions import Action
-from hetzner_k3s.lab.cloud.catalogue import Image, Location, ServerType
-from hetzner_k3s.lab.cloud.endpoint import Answer, Request
-from hetzner_k3s.lab.cloud.errors import ApiError, already_used, invalid_input, limit_exceeded, not_emulated
-from hetzner_k3s.lab.cloud.fields import Body, hostname
+from hetzner_k3s.lab.cloud.effects import enforcement, power, selectors
+from hetzner_k3s.lab.cloud.effects.machine_spec import machine_spec
 from hetzner_k3s.lab.cloud.kernel import Process
-from hetzner_k3s.lab.cloud.machine_spec import machine_spec
 from hetzner_k3s.lab.cloud.project import Project
 from hetzner_k3s.lab.cloud.records import Attachment, Firewall, Network, PlacementGroup, PrimaryIp, Server
-from hetzner_k3s.lab.cloud.server_view import KIND
+from hetzner_k3s.lab.cloud.requests.endpoint import Answer, Request
+from hetzner_k3s.lab.cloud.requests.errors import ApiError, already_used, invalid_input, limit_exceeded, not_emulated
+from hetzner_k3s.lab.cloud.requests.fields import Body, hostname
+from hetzner_k3s.lab.cloud.resources import networks, placement_groups, primary_ips, ssh_keys
+from hetzner_k3s.lab.cloud.resources.catalogue import Image, Location, ServerType
+from hetzner_k3s.lab.cloud.resources.server_view import KIND
 
 
 @dataclass(frozen=True, slots=True)

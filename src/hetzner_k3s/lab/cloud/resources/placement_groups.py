@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from hetzner_k3s.lab.cloud import limits
-from hetzner_k3s.lab.cloud.endpoint import Answer, Endpoint, Kind, Request
-from hetzner_k3s.lab.cloud.errors import ApiError, limit_exceeded
-from hetzner_k3s.lab.cloud.fields import JsonObject
 from hetzner_k3s.lab.cloud.moments import moment
 from hetzner_k3s.lab.cloud.project import Project, require_unique
 from hetzner_k3s.lab.cloud.records import PlacementGroup
+from hetzner_k3s.lab.cloud.requests.endpoint import Answer, Endpoint, Kind, Request
+from hetzner_k3s.lab.cloud.requests.errors import ApiError, limit_exceeded
+from hetzner_k3s.lab.cloud.requests.fields import JsonObject
 
 
 def view(project: Project, group: PlacementGroup) -> JsonObject:

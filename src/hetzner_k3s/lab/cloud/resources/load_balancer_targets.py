@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hetzner_k3s.lab.cloud.balancing import servers_of
-from hetzner_k3s.lab.cloud.errors import ApiError, limit_exceeded
-from hetzner_k3s.lab.cloud.fields import Body, JsonObject
+from hetzner_k3s.lab.cloud.effects.balancing import servers_of
 from hetzner_k3s.lab.cloud.project import Project
 from hetzner_k3s.lab.cloud.records import LoadBalancer, SelectorMatch, SelectorTarget, Server, ServerTarget, Target
-from hetzner_k3s.lab.cloud.server_view import KIND as SERVERS
+from hetzner_k3s.lab.cloud.requests.errors import ApiError, limit_exceeded
+from hetzner_k3s.lab.cloud.requests.fields import Body, JsonObject
+from hetzner_k3s.lab.cloud.resources.server_view import KIND as SERVERS
 
 Health = dict[tuple[int, int], bool]
 

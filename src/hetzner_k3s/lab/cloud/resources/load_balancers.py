@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hetzner_k3s.lab.cloud import balancer_services, balancer_targets, networks, selectors
 from hetzner_k3s.lab.cloud.actions import Subject
 from hetzner_k3s.lab.cloud.actions import view as action_view
-from hetzner_k3s.lab.cloud.balancing import push_call, spec_of
-from hetzner_k3s.lab.cloud.catalogue import Location
-from hetzner_k3s.lab.cloud.endpoint import Answer, Endpoint, Kind, Request, one_action
-from hetzner_k3s.lab.cloud.errors import ApiError, invalid_input, limit_exceeded, not_emulated
-from hetzner_k3s.lab.cloud.fields import Body, JsonObject
+from hetzner_k3s.lab.cloud.effects import selectors
+from hetzner_k3s.lab.cloud.effects.balancing import push_call, spec_of
 from hetzner_k3s.lab.cloud.kernel import Call, Process
 from hetzner_k3s.lab.cloud.moments import moment
-from hetzner_k3s.lab.cloud.primary_ips import reverse_name
 from hetzner_k3s.lab.cloud.project import Project, require_unique
 from hetzner_k3s.lab.cloud.records import LoadBalancer, ServerTarget, Service
+from hetzner_k3s.lab.cloud.requests.endpoint import Answer, Endpoint, Kind, Request, one_action
+from hetzner_k3s.lab.cloud.requests.errors import ApiError, invalid_input, limit_exceeded, not_emulated
+from hetzner_k3s.lab.cloud.requests.fields import Body, JsonObject
+from hetzner_k3s.lab.cloud.resources import load_balancer_services, load_balancer_targets, networks
+from hetzner_k3s.lab.cloud.resources.catalogue import Location
+from hetzner_k3s.lab.cloud.resources.primary_ips import reverse_name
 
 _ALGORITHMS = ("round_robin", "least_connections")
 
@@ -40,8 +41,8 @@ def view(project: Project, balancer: LoadBalancer) -> JsonObject:
         "protection": {"delete": balancer.protected},
         "labels": balancer.labels,
         "created": moment(balancer.created),
-        "services": [balancer_services.service_view(service) for service in balancer.services],
-        "targets": [balancer_targets.target_view(project, balancer, t, health) for t in balancer.targets],
+        "services": [load_balancer_services.service_view(service) for service in balancer.services],
+        "targets": [load_balancer_targets.target_view(project, balancer, t, health) for t in balancer.targets],
         "algorithm": {"type": balancer.algorithm},
         "outgoing_traffic": 0,
         "ingoing_traffic": 0,
@@ -63,11 +64,11 @@ def _create(request: Request) -> Answer:
         raise limit_exceeded("load balancer limit exceeded", "load_balancer_limit")
     balancer = _read(project, body)
     for item in body.objects("services"):
-        _require_free_port(balancer, service := balancer_services.read_service(item), status=412)
+        _require_free_port(balancer, service := load_balancer_services.read_service(item), status=412)
         balancer.services.append(service)
     for item in body.objects("targets"):
-        target = balancer_targets.read_target(project, item)
-        balancer_targets.require_addable(project, balancer, target, balancer.targets)
+        target = load_balancer_targets.read_target(project, item)
+        load_balancer_targets.require_addable(project, balancer, target, balancer.targets)
         balancer.targets.append(target)
     project.load_balancers[balancer.id] = balancer
     action = project.begin("create_load_balancer", _make(project, balancer), _subject(balancer))
@@ -171,15 +172,15 @@ def _change(request: Request, command: str, change: Callable[[], None], *more: S
 
 
 def _add_service(request: Request) -> Answer:
-    balancer, service = _idle(request), balancer_services.read_service(request.body)
+    balancer, service = _idle(request), load_balancer_services.read_service(request.body)
     _require_free_port(balancer, service, status=412)
     return _change(request, "add_service", lambda: balancer.services.append(service))
 
 
 def _update_service(request: Request) -> Answer:
     balancer = _idle(request)
-    old = balancer_services.find_service(balancer, request.body.integer("listen_port"))
-    new = balancer_services.change_service(old, request.body)
+    old = load_balancer_services.find_service(balancer, request.body.integer("listen_port"))
+    new = load_balancer_services.change_service(old, request.body)
 
     def change() -> None:
         balancer.services[balancer.services.index(old)] = new
@@ -189,14 +190,14 @@ def _update_service(request: Request) -> Answer:
 
 def _delete_service(request: Request) -> Answer:
     balancer = _idle(request)
-    service = balancer_services.find_service(balancer, request.body.integer("listen_port"))
+    service = load_balancer_services.find_service(balancer, request.body.integer("listen_port"))
     return _change(request, "delete_service", lambda: balancer.services.remove(service))
 
 
 def _add_target(request: Request) -> Answer:
     project, balancer = request.project, _idle(request)
-    target = balancer_targets.read_target(project, request.body)
-    balancer_targets.require_addable(project, balancer, target, balancer.targets)
+    target = load_balancer_targets.read_target(project, request.body)
+    load_balancer_targets.require_addable(project, balancer, target, balancer.targets)
     more = [("server", target.server.id)] if isinstance(target, ServerTarget) else []
 
     def change() -> None:
@@ -209,8 +210,8 @@ def _add_target(request: Request) -> Answer:
 
 def _remove_target(request: Request) -> Answer:
     balancer = _idle(request)
-    wanted = balancer_targets.read_target(request.project, request.body)
-    target = next((t for t in balancer.targets if balancer_targets.is_same(t, wanted)), None)
+    wanted = load_balancer_targets.read_target(request.project, request.body)
+    target = next((t for t in balancer.targets if load_balancer_targets.is_same(t, wanted)), None)
     if target is None:
         raise invalid_input("type", "the load balancer has no such target")
 

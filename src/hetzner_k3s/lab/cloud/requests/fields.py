@@ -7,8 +7,14 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from hetzner_k3s.lab.cloud.errors import invalid_input
-from hetzner_k3s.lab.cloud.labels import Selector, SelectorSyntaxError, is_valid_key, is_valid_value, parse_selector
+from hetzner_k3s.lab.cloud.requests.errors import invalid_input
+from hetzner_k3s.lab.cloud.requests.labels import (
+    Selector,
+    SelectorSyntaxError,
+    is_valid_key,
+    is_valid_value,
+    parse_selector,
+)
 
 JsonObject = dict[str, Any]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hetzner_k3s.lab.cloud.addresses import gateway_of, public_mac
-from hetzner_k3s.lab.cloud.machines import MachineSpec, PrivateNic
+from hetzner_k3s.lab.cloud.effects.machines import MachineSpec, PrivateNic
 from hetzner_k3s.lab.cloud.records import Attachment, Server
 
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from hetzner_k3s.lab.cloud.catalogue import Catalogue, Image, price
-from hetzner_k3s.lab.cloud.endpoint import Answer, Endpoint, Request, action_page, one_action, page_of
-from hetzner_k3s.lab.cloud.errors import ApiError, not_found
-from hetzner_k3s.lab.cloud.fields import JsonObject
-from hetzner_k3s.lab.cloud.paging import SortKeys, sort
+from hetzner_k3s.lab.cloud.requests.endpoint import Answer, Endpoint, Request, action_page, one_action, page_of
+from hetzner_k3s.lab.cloud.requests.errors import ApiError, not_found
+from hetzner_k3s.lab.cloud.requests.fields import JsonObject
+from hetzner_k3s.lab.cloud.requests.paging import SortKeys, sort
+from hetzner_k3s.lab.cloud.resources.catalogue import Catalogue, Image, price
 
 _Items = Callable[[Catalogue], Sequence[Any]]
 _View = Callable[[Catalogue, Any], JsonObject]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hetzner_k3s.lab.cloud import balancing, enforcement
+from hetzner_k3s.lab.cloud.effects import balancing, enforcement
 from hetzner_k3s.lab.cloud.kernel import Process
 from hetzner_k3s.lab.cloud.project import Project
 from hetzner_k3s.lab.cloud.records import SelectorMatch

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from hetzner_k3s.lab.cloud import limits, power
+from hetzner_k3s.lab.cloud import limits
 from hetzner_k3s.lab.cloud.actions import Action
-from hetzner_k3s.lab.cloud.errors import ApiError, limit_exceeded
+from hetzner_k3s.lab.cloud.effects import power
+from hetzner_k3s.lab.cloud.effects.machines import FirewallRule
 from hetzner_k3s.lab.cloud.kernel import Call, Process
-from hetzner_k3s.lab.cloud.machines import FirewallRule
 from hetzner_k3s.lab.cloud.project import Project
 from hetzner_k3s.lab.cloud.records import Firewall, Server
+from hetzner_k3s.lab.cloud.requests.errors import ApiError, limit_exceeded
 
 
 def effective_rules(project: Project, server: Server) -> tuple[FirewallRule, ...] | None:

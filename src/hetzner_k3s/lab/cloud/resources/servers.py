@@ -5,15 +5,17 @@ See docs/facts/hetzner-api.md#servers, docs/facts/hetzner-api.md#actions.
 
 from __future__ import annotations
 
-from hetzner_k3s.lab.cloud import actions, birth, placement_groups, power, primary_ips, selectors
-from hetzner_k3s.lab.cloud.endpoint import Answer, Endpoint, Handler, Request, one_action
-from hetzner_k3s.lab.cloud.errors import ApiError, already_used, not_emulated
-from hetzner_k3s.lab.cloud.fields import hostname
+from hetzner_k3s.lab.cloud import actions
+from hetzner_k3s.lab.cloud.effects import power, selectors
+from hetzner_k3s.lab.cloud.effects.power import ServerWork
 from hetzner_k3s.lab.cloud.kernel import Process
-from hetzner_k3s.lab.cloud.power import ServerWork
 from hetzner_k3s.lab.cloud.project import Project
 from hetzner_k3s.lab.cloud.records import Server, ServerTarget
-from hetzner_k3s.lab.cloud.server_view import KIND, status_of
+from hetzner_k3s.lab.cloud.requests.endpoint import Answer, Endpoint, Handler, Request, one_action
+from hetzner_k3s.lab.cloud.requests.errors import ApiError, already_used, not_emulated
+from hetzner_k3s.lab.cloud.requests.fields import hostname
+from hetzner_k3s.lab.cloud.resources import placement_groups, primary_ips, server_create
+from hetzner_k3s.lab.cloud.resources.server_view import KIND, status_of
 
 
 def _unlocked(request: Request) -> Server:
@@ -53,7 +55,7 @@ def _rebuild(request: Request) -> Answer:
     project, server, body = request.project, _unlocked(request), request.body
     if server.rebuild_protected:
         raise ApiError("protected", "server is protected against rebuild")
-    user_data = birth.read_user_data(body) if body.has("user_data") else server.user_data
+    user_data = server_create.read_user_data(body) if body.has("user_data") else server.user_data
     server.image = project.world.catalogue.image(body.reference("image"), server.server_type.architecture)
     server.user_data = user_data
     subjects = ("server", server.id), ("image", server.image.id)
@@ -157,7 +159,7 @@ _ABSENT = (
 
 ENDPOINTS = (
     *KIND.endpoints(),
-    Endpoint("POST", "/servers", birth.create),
+    Endpoint("POST", "/servers", server_create.create),
     Endpoint("PUT", "/servers/{id}", _update),
     Endpoint("DELETE", "/servers/{id}", _delete),
     Endpoint("POST", "/servers/{id}/actions/poweron", _poweron),

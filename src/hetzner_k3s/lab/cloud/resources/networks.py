@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterable
 from hetzner_k3s.lab.cloud import limits
 from hetzner_k3s.lab.cloud.actions import Subject
 from hetzner_k3s.lab.cloud.addresses import first_free_subnet, gateway_of, is_assignable, lowest_free, private_mac
-from hetzner_k3s.lab.cloud.endpoint import Answer, Endpoint, Kind, Request, one_action
-from hetzner_k3s.lab.cloud.errors import ApiError, invalid_input, limit_exceeded, not_emulated
-from hetzner_k3s.lab.cloud.fields import Body, JsonObject
 from hetzner_k3s.lab.cloud.kernel import Process, Wait
 from hetzner_k3s.lab.cloud.moments import moment
 from hetzner_k3s.lab.cloud.project import Project, World, require_unique
 from hetzner_k3s.lab.cloud.records import Attachment, Network, Route, Subnet
+from hetzner_k3s.lab.cloud.requests.endpoint import Answer, Endpoint, Kind, Request, one_action
+from hetzner_k3s.lab.cloud.requests.errors import ApiError, invalid_input, limit_exceeded, not_emulated
+from hetzner_k3s.lab.cloud.requests.fields import Body, JsonObject
 
 _PRIVATE = tuple(ipaddress.IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
 _DEFAULT_ROUTE = ipaddress.IPv4Network("0.0.0.0/0")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from hetzner_k3s.lab.cloud import placement_groups
-from hetzner_k3s.lab.cloud.balancing import servers_of
-from hetzner_k3s.lab.cloud.endpoint import Kind
-from hetzner_k3s.lab.cloud.fields import JsonObject
+from hetzner_k3s.lab.cloud.effects.balancing import servers_of
 from hetzner_k3s.lab.cloud.moments import moment
-from hetzner_k3s.lab.cloud.primary_ips import reverse_name
 from hetzner_k3s.lab.cloud.project import Project
 from hetzner_k3s.lab.cloud.records import Attachment, PrimaryIp, Server
+from hetzner_k3s.lab.cloud.requests.endpoint import Kind
+from hetzner_k3s.lab.cloud.requests.fields import JsonObject
+from hetzner_k3s.lab.cloud.resources import placement_groups
+from hetzner_k3s.lab.cloud.resources.primary_ips import reverse_name
 
 
 def status_of(project: Project, server: Server) -> str:

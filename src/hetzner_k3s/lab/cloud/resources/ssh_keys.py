@@ -6,12 +6,12 @@ import base64
 import binascii
 import hashlib
 
-from hetzner_k3s.lab.cloud.endpoint import Answer, Endpoint, Kind, Request
-from hetzner_k3s.lab.cloud.errors import ApiError, invalid_input, limit_exceeded, not_found
-from hetzner_k3s.lab.cloud.fields import JsonObject
 from hetzner_k3s.lab.cloud.moments import moment
 from hetzner_k3s.lab.cloud.project import Project, require_unique
 from hetzner_k3s.lab.cloud.records import SshKey
+from hetzner_k3s.lab.cloud.requests.endpoint import Answer, Endpoint, Kind, Request
+from hetzner_k3s.lab.cloud.requests.errors import ApiError, invalid_input, limit_exceeded, not_found
+from hetzner_k3s.lab.cloud.requests.fields import JsonObject
 
 _ACCEPTED = ("ssh-rsa", "ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521")
 

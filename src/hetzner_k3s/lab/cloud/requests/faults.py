@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from hetzner_k3s.lab.cloud.endpoint import Answer
-from hetzner_k3s.lab.cloud.errors import ApiError, invalid_input
-from hetzner_k3s.lab.cloud.fields import Body
+from hetzner_k3s.lab.cloud.requests.endpoint import Answer
+from hetzner_k3s.lab.cloud.requests.errors import ApiError, invalid_input
+from hetzner_k3s.lab.cloud.requests.fields import Body
 
 _EFFECTS = ("error", "drop", "delay", "incomplete_page", "unavailable")
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from hetzner_k3s.lab.cloud import limits
-from hetzner_k3s.lab.cloud.errors import invalid_input
-from hetzner_k3s.lab.cloud.fields import JsonObject
+from hetzner_k3s.lab.cloud.requests.errors import invalid_input
+from hetzner_k3s.lab.cloud.requests.fields import JsonObject
 
 T = TypeVar("T")
 SortKeys = Mapping[str, Callable[[T], Any]]
