@@ -12,7 +12,7 @@ from typing import Any
 from tests.realhosts.cluster import NAME, Cluster, tell
 
 from hetzner_k3s.lab.realhosts.handle import LabHandle
-from hetzner_k3s.lab.realhosts.inside import HostOffError
+from hetzner_k3s.lab.realhosts.hosts.inside import HostOffError
 
 Seen = Callable[[str], bool]
 """Tells by what a run has written to stderr, or by other facts, that the point is reached where it is killed."""

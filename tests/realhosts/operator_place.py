@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from hetzner_k3s.lab.realhosts.handle import LabHandle
-from hetzner_k3s.lab.realhosts.namespaces import CLONE_NEWNET
+from hetzner_k3s.lab.realhosts.network.namespaces import CLONE_NEWNET
 
 T = TypeVar("T")
 

@@ -12,7 +12,7 @@ from typing import Any
 from tests.realhosts.cluster import Cluster
 
 from hetzner_k3s.lab.realhosts.handle import LabHandle
-from hetzner_k3s.lab.realhosts.inside import HostOffError
+from hetzner_k3s.lab.realhosts.hosts.inside import HostOffError
 
 MASTERS = ("demo-master1", "demo-master2", "demo-master3")
 WORKER = "demo-pool-small-worker1"

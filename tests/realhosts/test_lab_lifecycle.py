@@ -15,8 +15,8 @@ from tests.realhosts.lab_servers import make_keys, make_server, wait_booted, wai
 
 from hetzner_k3s.lab.realhosts import lifecycle
 from hetzner_k3s.lab.realhosts.handle import LabHandle
-from hetzner_k3s.lab.realhosts.inotify import raise_limit, restore_limit
-from hetzner_k3s.lab.realhosts.processes import start_time
+from hetzner_k3s.lab.realhosts.hosts.inotify import raise_limit, restore_limit
+from hetzner_k3s.lab.realhosts.hosts.processes import start_time
 from hetzner_k3s.lab.realhosts.state import StateFolder
 
 _INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")

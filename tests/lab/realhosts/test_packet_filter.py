@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hetzner_k3s.lab.cloud.effects.machines import FirewallRule
-from hetzner_k3s.lab.realhosts.packet_filter import Faults, private_rules, router_rules
+from hetzner_k3s.lab.realhosts.network.packet_filter import Faults, private_rules, router_rules
 
 
 def rule(protocol: str, port: str | None, *sources: str) -> FirewallRule:

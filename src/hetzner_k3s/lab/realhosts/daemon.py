@@ -24,13 +24,13 @@ from hetzner_k3s.lab.http.channels import channel_routes
 from hetzner_k3s.lab.http.guard import LOOPBACK
 from hetzner_k3s.lab.http.listening import listen
 from hetzner_k3s.lab.realhosts import storage
-from hetzner_k3s.lab.realhosts.fabric import Fabric
-from hetzner_k3s.lab.realhosts.hosts_admin import hosts_routes
-from hetzner_k3s.lab.realhosts.identity import SERVED_NAMES
-from hetzner_k3s.lab.realhosts.isolation import enter_own_world
-from hetzner_k3s.lab.realhosts.links import GATEWAY, METADATA, OPERATOR
-from hetzner_k3s.lab.realhosts.machines import Plant, RealMachines
-from hetzner_k3s.lab.realhosts.metadata import build_metadata_app
+from hetzner_k3s.lab.realhosts.hosts.admin import hosts_routes
+from hetzner_k3s.lab.realhosts.hosts.identity import SERVED_NAMES
+from hetzner_k3s.lab.realhosts.hosts.machines import Plant, RealMachines
+from hetzner_k3s.lab.realhosts.network.fabric import Fabric
+from hetzner_k3s.lab.realhosts.network.isolation import enter_own_world
+from hetzner_k3s.lab.realhosts.network.links import GATEWAY, METADATA, OPERATOR
+from hetzner_k3s.lab.realhosts.network.metadata import build_metadata_app
 from hetzner_k3s.lab.realhosts.releases import build_releases_app
 from hetzner_k3s.lab.realhosts.settings import PROJECT, Settings
 from hetzner_k3s.lab.realhosts.state import StateFolder

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hetzner_k3s.lab.realhosts.inside import run_inside
+from hetzner_k3s.lab.realhosts.hosts.inside import run_inside
 from hetzner_k3s.lab.realhosts.lifecycle import OPERATOR_ENDPOINT, Running, operator_command, operator_environment
 from hetzner_k3s.lab.realhosts.settings import PROJECT
 

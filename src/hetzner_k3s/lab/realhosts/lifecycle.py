@@ -19,11 +19,11 @@ from typing import NoReturn
 
 from hetzner_k3s.lab.http.channels import CHANNELS_PATH
 from hetzner_k3s.lab.realhosts.apt_source import NoAptSourceError
-from hetzner_k3s.lab.realhosts.cgroups import lab_group
 from hetzner_k3s.lab.realhosts.client import LabClient
 from hetzner_k3s.lab.realhosts.debian import RootfsBuildError
-from hetzner_k3s.lab.realhosts.inotify import raise_limit, restore_limit
-from hetzner_k3s.lab.realhosts.links import OPERATOR
+from hetzner_k3s.lab.realhosts.hosts.cgroups import lab_group
+from hetzner_k3s.lab.realhosts.hosts.inotify import raise_limit, restore_limit
+from hetzner_k3s.lab.realhosts.network.links import OPERATOR
 from hetzner_k3s.lab.realhosts.requirements import advice, missing
 from hetzner_k3s.lab.realhosts.rootfs import ensure_rootfs
 from hetzner_k3s.lab.realhosts.settings import Settings

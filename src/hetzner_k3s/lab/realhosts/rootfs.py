@@ -17,7 +17,7 @@ from pathlib import Path
 
 from hetzner_k3s.lab.realhosts.apt_source import NoAptSourceError
 from hetzner_k3s.lab.realhosts.debian import SUITE, RootfsBuildError, build, recipe_hash
-from hetzner_k3s.lab.realhosts.mounts import unmount_below
+from hetzner_k3s.lab.realhosts.hosts.mounts import unmount_below
 
 
 def cache_dir() -> Path:

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hetzner_k3s.lab.realhosts.cgroups import ControlGroup
-from hetzner_k3s.lab.realhosts.mounts import unmount_below
-from hetzner_k3s.lab.realhosts.processes import start_time
+from hetzner_k3s.lab.realhosts.hosts.cgroups import ControlGroup
+from hetzner_k3s.lab.realhosts.hosts.mounts import unmount_below
+from hetzner_k3s.lab.realhosts.hosts.processes import start_time
 
 
 def default_folder() -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 
-from hetzner_k3s.lab.realhosts.links import OPERATOR
+from hetzner_k3s.lab.realhosts.network.links import OPERATOR
 
 PORT = 9000
 ENDPOINT = f"http://{OPERATOR}:{PORT}"

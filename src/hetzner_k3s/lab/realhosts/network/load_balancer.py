@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from hetzner_k3s.lab.cloud.effects.machines import BalancerService, BalancerSpec, BalancerTarget
 from hetzner_k3s.lab.realhosts.command import run
-from hetzner_k3s.lab.realhosts.fabric import Fabric
-from hetzner_k3s.lab.realhosts.namespaces import NetworkNamespace
+from hetzner_k3s.lab.realhosts.network.fabric import Fabric
+from hetzner_k3s.lab.realhosts.network.namespaces import NetworkNamespace
 
 _CONNECT_SECONDS = 5.0
 

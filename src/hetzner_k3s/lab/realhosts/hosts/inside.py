@@ -8,8 +8,8 @@ import subprocess
 import time
 from pathlib import Path
 
-from hetzner_k3s.lab.realhosts.cgroups import processes_below
-from hetzner_k3s.lab.realhosts.processes import first_process, is_stopped
+from hetzner_k3s.lab.realhosts.hosts.cgroups import processes_below
+from hetzner_k3s.lab.realhosts.hosts.processes import first_process, is_stopped
 
 _SECONDS = 60.0
 _LOOK_SECONDS = 0.5

@@ -14,9 +14,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from hetzner_k3s.lab.realhosts.cgroups import ControlGroup
-from hetzner_k3s.lab.realhosts.disk import Disk
-from hetzner_k3s.lab.realhosts.processes import first_process
+from hetzner_k3s.lab.realhosts.hosts.cgroups import ControlGroup
+from hetzner_k3s.lab.realhosts.hosts.disk import Disk
+from hetzner_k3s.lab.realhosts.hosts.processes import first_process
 
 _REBOOT_EXIT = 133  # what nspawn with --keep-unit ends with when the system inside rebooted
 _SHUTDOWN = signal.SIGRTMIN + 4  # systemd: start poweroff.target

@@ -10,7 +10,7 @@ import os
 import subprocess
 from collections.abc import Callable
 
-from hetzner_k3s.lab.realhosts.namespaces import CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID, unshare
+from hetzner_k3s.lab.realhosts.network.namespaces import CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID, unshare
 
 
 def enter_own_world(record: Callable[[int], None]) -> None:

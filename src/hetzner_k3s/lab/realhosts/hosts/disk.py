@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hetzner_k3s.lab.cloud.effects.machines import MachineSpec
-from hetzner_k3s.lab.realhosts.identity import write_identity
-from hetzner_k3s.lab.realhosts.mounts import mount_overlay, unmount_below
+from hetzner_k3s.lab.realhosts.hosts.identity import write_identity
+from hetzner_k3s.lab.realhosts.hosts.mounts import mount_overlay, unmount_below
 
 # A real k3s puts an overlay of its own here, and overlays do not stack (docs/facts/lab.md#overlays).
 NATIVE_DIRECTORIES = ("/var/lib/rancher", "/var/lib/kubelet")

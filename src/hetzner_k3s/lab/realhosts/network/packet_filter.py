@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from hetzner_k3s.lab.cloud.effects.machines import FirewallRule
-from hetzner_k3s.lab.realhosts.links import METADATA, host_link
+from hetzner_k3s.lab.realhosts.network.links import METADATA, host_link
 
 _TABLE = "table inet lab"
 _TRACKED = "ct state established,related accept"

@@ -11,10 +11,10 @@ import ipaddress
 from dataclasses import dataclass, field
 
 from hetzner_k3s.lab.cloud.effects.machines import FirewallRule, MachineSpec, PrivateNic
-from hetzner_k3s.lab.realhosts import links
 from hetzner_k3s.lab.realhosts.command import CommandError, run
-from hetzner_k3s.lab.realhosts.namespaces import NetworkNamespace, forward_packets
-from hetzner_k3s.lab.realhosts.packet_filter import Faults, private_rules, router_rules
+from hetzner_k3s.lab.realhosts.network import links
+from hetzner_k3s.lab.realhosts.network.namespaces import NetworkNamespace, forward_packets
+from hetzner_k3s.lab.realhosts.network.packet_filter import Faults, private_rules, router_rules
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 from hetzner_k3s.lab.cloud.effects.machines import MachineSpec
-from hetzner_k3s.lab.realhosts.links import GATEWAY
+from hetzner_k3s.lab.realhosts.network.links import GATEWAY
 
 # Hosts have no name server: these names lead to the lab.
 SERVED_NAMES = ("github.com",)

@@ -12,8 +12,8 @@ from starlette.routing import Route
 
 from hetzner_k3s.lab.cloud.effects.machines import MachineSpec
 from hetzner_k3s.lab.realhosts.command import CommandError
-from hetzner_k3s.lab.realhosts.fabric import Fabric
-from hetzner_k3s.lab.realhosts.machines import RealMachines
+from hetzner_k3s.lab.realhosts.hosts.machines import RealMachines
+from hetzner_k3s.lab.realhosts.network.fabric import Fabric
 
 _Fault = Callable[[], Awaitable[None]]
 

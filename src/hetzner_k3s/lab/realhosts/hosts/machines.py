@@ -8,13 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hetzner_k3s.lab.cloud.effects.machines import BalancerSpec, FirewallRule, MachineSpec, PrivateNic
-from hetzner_k3s.lab.realhosts.balancer import Balancer
-from hetzner_k3s.lab.realhosts.cgroups import ControlGroup
-from hetzner_k3s.lab.realhosts.container import Chassis, Container
-from hetzner_k3s.lab.realhosts.disk import Disk
-from hetzner_k3s.lab.realhosts.fabric import Fabric
-from hetzner_k3s.lab.realhosts.links import host_namespace
-from hetzner_k3s.lab.realhosts.namespaces import named_namespace
+from hetzner_k3s.lab.realhosts.hosts.cgroups import ControlGroup
+from hetzner_k3s.lab.realhosts.hosts.container import Chassis, Container
+from hetzner_k3s.lab.realhosts.hosts.disk import Disk
+from hetzner_k3s.lab.realhosts.network.fabric import Fabric
+from hetzner_k3s.lab.realhosts.network.links import host_namespace
+from hetzner_k3s.lab.realhosts.network.load_balancer import Balancer
+from hetzner_k3s.lab.realhosts.network.namespaces import named_namespace
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
