@@ -1,0 +1,1 @@
+"""What settings ask of one another and of this machine."""

@@ -1,0 +1,1 @@
+"""What concerns Nodes and volumes in Kubernetes."""

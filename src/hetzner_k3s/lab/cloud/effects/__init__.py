@@ -1,0 +1,1 @@
+"""What the state of the cloud does to the machines behind it."""

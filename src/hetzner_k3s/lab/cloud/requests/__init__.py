@@ -1,0 +1,1 @@
+"""Requests and answers: fields, labels, paging, errors, limits of rate, faults, routes."""

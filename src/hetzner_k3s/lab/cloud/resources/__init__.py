@@ -1,0 +1,1 @@
+"""The resources, a module a kind, and what is sold."""

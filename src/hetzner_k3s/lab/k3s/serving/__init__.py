@@ -1,0 +1,1 @@
+"""`k3s server`: from the decision how to start to a running API, snapshots and resets."""

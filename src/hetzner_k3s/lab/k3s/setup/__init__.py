@@ -1,0 +1,1 @@
+"""How one k3s was set up: flags, files, addresses, names, timing."""

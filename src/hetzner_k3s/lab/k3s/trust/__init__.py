@@ -1,0 +1,1 @@
+"""Authorities, certificates, tokens, passwords, and the bootstrap data that carries them."""

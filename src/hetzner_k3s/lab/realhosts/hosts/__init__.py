@@ -1,0 +1,1 @@
+"""Hosts of the lab: containers with their disks, control groups, mounts and processes."""
