@@ -11,7 +11,7 @@ from hetzner_k3s.adapters import kube_session, s3, s3_pool, ssh
 from hetzner_k3s.adapters.hetzner import connection, listing
 from hetzner_k3s.adapters.system import given, rescues
 from hetzner_k3s.hosts import admin_kubeconfig, log_answer, operations
-from hetzner_k3s.model import printable
+from hetzner_k3s.model.text import printable
 
 _PAGE = (Path(__file__).parents[2] / "docs/security.md").read_text()
 _TABLE = dict(re.findall(r"^\| ([^|]+) \| ([^|]+) \| [^|]+ \|$", _PAGE.partition("### Caps")[2], re.MULTILINE))
