@@ -38,12 +38,12 @@ def main() -> None:
 async def _measure(workers: int) -> None:
     nodes = _MASTERS + workers
     async with healthy(1, a_spec(_MASTERS, workers)) as story:
-        born = len(story.runs[0].session.api.requests)
+        born = len(story.runs[0].session.hetzner.requests)
         sys.stdout.write(
             f"create {_MASTERS}+{workers}: {born} requests in {story.runs[0].seconds:.0f} s, {born / nodes:.2f} a node "
             f"({born / nodes / _BUDGET:.0%} of budget), {_share(story.runs[0])}\n"
         )
-        idle = len((await story.create()).session.api.requests)
+        idle = len((await story.create()).session.hetzner.requests)
         sys.stdout.write(f"   nothing to do: {idle} requests ({idle / _IDLE_BUDGET:.0%} of budget)\n")
         await _recover(story)
 
@@ -51,14 +51,14 @@ async def _measure(workers: int) -> None:
 async def _recover(story: Story) -> None:
     await story.happens(ServerDeleted(MASTER1))
     recovery = await story.create()
-    count = len(recovery.session.api.requests)
+    count = len(recovery.session.hetzner.requests)
     sys.stdout.write(
         f"   one master lost: {count} requests in {recovery.seconds:.0f} s, exit {recovery.code}, {_share(recovery)}\n"
     )
 
 
 def _share(ran: tool.Run) -> str:
-    kinds = Counter(ran.session.api.requests)
+    kinds = Counter(ran.session.hetzner.requests)
     return ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
 
 

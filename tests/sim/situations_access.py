@@ -169,6 +169,7 @@ async def _(story: Story) -> None:
         answer = faults.ask(story.world, "DELETE", f"/load_balancers/{number}")
         assert "error" not in answer, answer
         break
+    await asyncio.sleep(30)  # it is listed while it is being deleted
     silence = [SshSilent(name) for name in (MASTER1, MASTER2, MASTER3)]
     await story.happens(*silence)
     run = await story.create()

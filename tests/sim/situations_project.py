@@ -70,8 +70,8 @@ async def _(story: Story) -> None:
     story.wish(_of_type(right, "cpx222"))
     run = await story.refuses("order.impossible")
     said(run, "order.impossible", "Correct instance_type")
-    assert not [w for w in run.session.api.writes if w.startswith("POST")], run.story()
-    catalogue = [r for r in run.session.api.requests if r.split()[1] in {"/server_types", "/locations", "/images"}]
+    assert not [w for w in run.session.hetzner.writes if w.startswith("POST")], run.story()
+    catalogue = [r for r in run.session.hetzner.requests if r.split()[1] in {"/server_types", "/locations", "/images"}]
     assert len(catalogue) == 3, catalogue
     story.wish(right)
 

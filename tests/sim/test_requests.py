@@ -19,7 +19,7 @@ _IDLE = 10
 
 
 def _requests(ran: tool.Run) -> Counter[str]:
-    return Counter(ran.session.api.requests)
+    return Counter(ran.session.hetzner.requests)
 
 
 def test_servers_and_actions_are_awaited_many_at_once() -> None:

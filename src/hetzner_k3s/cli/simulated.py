@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from hetzner_k3s.lab.simulated.cloud import SimulatedCloud
+from hetzner_k3s.adapters.hetzner import HetznerCloud
+from hetzner_k3s.lab.simulated.hetzner_transport import ENDPOINT
 from hetzner_k3s.lab.simulated.world import Session
+from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.ports import Ports
 
 
 def ports(session: Session) -> Ports:
     """Return the ports of one run in a simulated world; nothing is open that would have to be closed."""
     return Ports(
-        cloud=SimulatedCloud(session.api, session.skew),
+        cloud=HetznerCloud(
+            Secret(session.token),
+            clock=session.clock,
+            rng=session.rng.fork("hetzner"),
+            endpoint=ENDPOINT,
+            transport=session.hetzner,
+        ),
         hosts=session.hosts,
         kube=session.kube,
         local=session.local,

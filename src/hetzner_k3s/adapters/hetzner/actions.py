@@ -9,10 +9,10 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from hetzner_k3s.adapters.hetzner import pacing
 from hetzner_k3s.adapters.hetzner.api import Api
 from hetzner_k3s.adapters.hetzner.failures import understood
 from hetzner_k3s.model.errors import CloudError, CloudUnavailable, Fate
-from hetzner_k3s.model.hetzner import pacing
 from hetzner_k3s.model.text.documents import Document
 from hetzner_k3s.model.text.printable import excerpt
 from hetzner_k3s.ports import Clock

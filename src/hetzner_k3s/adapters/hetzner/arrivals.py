@@ -12,14 +12,13 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
-from hetzner_k3s.adapters.hetzner import translate
+from hetzner_k3s.adapters.hetzner import pacing, translate
 from hetzner_k3s.adapters.hetzner.actions import Actions, unfinished
 from hetzner_k3s.adapters.hetzner.api import Api
 from hetzner_k3s.adapters.hetzner.failures import understood
 from hetzner_k3s.adapters.hetzner.listing import list_pages
 from hetzner_k3s.model.cloud import Server, ServerOrder, ServerStatus
 from hetzner_k3s.model.errors import CloudError, CloudRefused
-from hetzner_k3s.model.hetzner import pacing
 from hetzner_k3s.model.text.documents import Document
 from hetzner_k3s.ports import Clock
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from hetzner_k3s.lab.cloud.cloud import Cloud
 from hetzner_k3s.lab.cloud.project import Project
 from hetzner_k3s.lab.cloud.records import Server
-from hetzner_k3s.lab.simulated.api import Api
 from hetzner_k3s.lab.simulated.chance import Chance
+from hetzner_k3s.lab.simulated.hetzner_transport import HetznerTransport
 from hetzner_k3s.lab.simulated.host import Host
 from hetzner_k3s.lab.simulated.host_keys import SimulatedHostKeys
 from hetzner_k3s.lab.simulated.hosts import SimulatedHosts
@@ -34,7 +34,8 @@ class Session:
 
     run: str
     moments: Moments
-    api: Api
+    token: str
+    hetzner: HetznerTransport
     hosts: SimulatedHosts
     kube: SimulatedKube
     objects: SimulatedObjects
@@ -43,7 +44,6 @@ class Session:
     host_keys: SimulatedHostKeys
     rng: Chance
     clock: LoopClock
-    skew: float
 
     def end(self) -> None:
         """Let the kernel drop the lock on the run's journal, as it does however a process ends."""
@@ -52,7 +52,7 @@ class Session:
     @property
     def writes(self) -> list[str]:
         """Everything this run did that could change something outside the operator's machine."""
-        return [*self.api.writes, *self.hosts.writes, *self.kube.writes, *self.objects.writes]
+        return [*self.hetzner.writes, *self.hosts.writes, *self.kube.writes, *self.objects.writes]
 
 
 @dataclass(slots=True, eq=False)
@@ -109,7 +109,8 @@ class World:
         return Session(
             run=run,
             moments=moments,
-            api=Api(self.cloud, token, moments, chance.fork("api")),
+            token=token,
+            hetzner=HetznerTransport(self.cloud, moments),
             hosts=hosts,
             kube=SimulatedKube(hosts, moments, chance.fork("kube")),
             objects=SimulatedObjects(self.site.bucket, moments, chance.fork("s3")),
@@ -118,7 +119,6 @@ class World:
             host_keys=SimulatedHostKeys(chance.fork("keys")),
             rng=chance.fork("product"),
             clock=LoopClock(skew),
-            skew=skew,
         )
 
     def check(self) -> None:

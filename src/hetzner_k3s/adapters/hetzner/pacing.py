@@ -1,8 +1,6 @@
 """How often Hetzner is asked while something is awaited.
 
 See docs/facts/hetzner-api.md#requests.
-
-The adapter and its simulated twin keep this one pace, or the requests that the simulation counts would be nobody's.
 """
 
 from __future__ import annotations

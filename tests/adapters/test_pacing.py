@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from hetzner_k3s.adapters.hetzner import pacing
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import ServerOrder
-from hetzner_k3s.model.hetzner import pacing
 
 
 def order(cluster: str | None) -> ServerOrder:
