@@ -19,7 +19,7 @@ from tests.hosts.outside import INSTANCES, VALUES, assert_typed, nearly, sent
 
 from hetzner_k3s.adapters import kube, kube_objects, kube_session
 from hetzner_k3s.adapters.kube import K3sApi
-from hetzner_k3s.adapters.kube_session import Session, path_of
+from hetzner_k3s.adapters.kube_session import path_of
 from hetzner_k3s.hosts.admin_kubeconfig import AdminKubeconfig, read_admin_kubeconfig
 from hetzner_k3s.lab.k3s.trust.certificates import Issuer, authority
 from hetzner_k3s.lab.simulated.virtual_time import LoopClock
@@ -43,14 +43,14 @@ POD = Pod(namespace="default", name="web", uid="1", controller=None)
 class Access:
     """A master whose kubeconfig is read and whose API is reached."""
 
-    def __init__(self, text: str = "") -> None:
-        self.text = text
+    def __init__(self, port: int = 1) -> None:
+        self.port = port
 
     async def perform(self, _target: HostTarget, _operation: Operation[Any]) -> Secret:
-        return Secret(self.text)
+        return Secret(sent(KUBECONFIG).decode())
 
     async def forward(self, _target: HostTarget, _port: int) -> int:
-        return 1
+        return self.port
 
 
 @pytest.fixture(scope="module")
@@ -59,18 +59,12 @@ def api() -> Iterator[Answering]:
         yield api
 
 
-class PlainApi(K3sApi):
-    """The adapter on an API without TLS."""
+class Plain(httpx2.AsyncHTTPTransport):
+    """What reaches an API without TLS."""
 
-    def __init__(self, url: str) -> None:
-        super().__init__(hosts=cast(Any, Access()), forwarder=Access(), clock=LoopClock())
-        self.url = url
-
-    async def _session(self, master: HostTarget) -> Session:
-        if master.server_id not in self._sessions:
-            http = httpx2.AsyncClient(base_url=self.url, trust_env=False, verify=False)
-            self._sessions[master.server_id] = Session(1, http)
-        return self._sessions[master.server_id]
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        request.url = request.url.copy_with(scheme="http")
+        return await super().handle_async_request(request)
 
 
 CALLS: dict[str, Callable[[K3sApi], Coroutine[Any, Any, Any]]] = {
@@ -96,7 +90,10 @@ def outcome(api: Answering, name: str, answer: Callable[[str, str], Answer], mon
     api.answer = answer
 
     async def story() -> Any:
-        adapter = PlainApi(api.url)
+        access = Access(api.port)
+        adapter = K3sApi(
+            hosts=cast(Any, access), forwarder=access, clock=LoopClock(), transport=lambda _: Plain(trust_env=False)
+        )
         try:
             async with asyncio.timeout(20):
                 return await CALLS[name](adapter)
@@ -242,7 +239,7 @@ def test_no_netrc_no_proxy_no_redirect(api: Answering, monkeypatch: pytest.Monke
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     monkeypatch.setattr(kube_session, "tls", lambda _admin: True)
-    client = kube_session.open_session(ADMIN, api.port).http
+    client = kube_session.open_session(ADMIN, api.port, kube_session.over_tls).http
     assert not client.trust_env
     assert not client.follow_redirects
     api.asked.clear()
@@ -313,6 +310,6 @@ def test_a_key_with_a_passphrase_asks_nobody_for_it() -> None:
 
 
 def test_certificates_that_are_none_are_that_masters_failure() -> None:
-    api = K3sApi(hosts=cast(Any, Access(sent(KUBECONFIG).decode())), forwarder=Access(), clock=LoopClock())
+    api = K3sApi(hosts=cast(Any, Access()), forwarder=Access(), clock=LoopClock())
     with pytest.raises(KubeError, match="m1: cannot read"):
         asyncio.run(api.view(MASTER))

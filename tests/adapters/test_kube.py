@@ -138,18 +138,6 @@ def test_a_clock_that_is_wrong_here_does_not_silence_the_api(tmp_path: Path, day
     with_api(tmp_path, test, born=datetime.timedelta(days=days))
 
 
-def test_another_authoritys_certificate_is_refused_whatever_the_clock(tmp_path: Path) -> None:
-    async def test(api: K3sApi, _store: Store) -> None:
-        now = datetime.datetime.now(datetime.UTC)
-        stranger = authority("k3s-server-ca", now)
-        access = cast(Access, api._hosts)
-        access._text = kubeconfig("https://127.0.0.1:6443", stranger.certificate, Issuer(stranger).sign("admin", now))
-        with pytest.raises(KubeError, match="CERTIFICATE_VERIFY_FAILED"):
-            await api.view(MASTER)
-
-    with_api(tmp_path, test)
-
-
 def test_whose_hetzner_token_the_cluster_holds_is_read(tmp_path: Path) -> None:
     async def test(api: K3sApi, store: Store) -> None:
         assert (await api.view(MASTER)).credentials is None

@@ -8,26 +8,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final, Protocol, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 import httpx2
 
 from hetzner_k3s.adapters import kube_load, kube_objects
-from hetzner_k3s.adapters.kube_session import APPLY, MERGE, Session, open_session, path_of
-from hetzner_k3s.hosts.admin_kubeconfig import read_admin_kubeconfig
+from hetzner_k3s.adapters.kube_session import APPLY, MERGE, Session, Transport, over_tls, path_of
+from hetzner_k3s.adapters.kube_sessions import Forwarder, Sessions
 from hetzner_k3s.model import kube as model
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.errors import DeadlineExceeded, Fate, HostError, KubeError
 from hetzner_k3s.model.hosts.contact import HostTarget
 from hetzner_k3s.model.kube import BeforeStart, KubeView, Leaving, NodeLoad
 from hetzner_k3s.model.kubernetes.node_labels import NodeChange
-from hetzner_k3s.model.operations import ReadSecret, SecretKind
 from hetzner_k3s.model.text.documents import Document, Malformed
 from hetzner_k3s.ports import Clock, Hosts
 
 T = TypeVar("T")
 
-_API_PORT: Final = 6443
 _NAMESPACE: Final = "kube-system"
 _NODE_LEASES: Final = "kube-node-lease"
 _OURS: Final = "hetzner-k3s"
@@ -47,23 +45,19 @@ _LINEAGE: Final = path_of("configmaps", _OURS, namespace=_NAMESPACE)
 _CHARTS: Final = path_of("helmcharts", namespace=_NAMESPACE, group="helm.cattle.io/v1")
 
 
-class Forwarder(Protocol):
-    """What makes a port of a master reachable here; raises `HostError`."""
-
-    async def forward(self, target: HostTarget, port: int) -> int:
-        """Give a port of 127.0.0.1 here that leads to `port` of 127.0.0.1 there."""
-        ...
-
-
 class K3sApi:
-    """`ports.Kube`; see there for what each method does. `forwarder` is the SSH adapter, as is `hosts`."""
+    """`ports.Kube`; see there for what each method does.
 
-    def __init__(self, *, hosts: Hosts, forwarder: Forwarder, clock: Clock) -> None:
-        self._hosts = hosts
-        self._forwarder = forwarder
+    Args:
+        hosts: reads each master's admin kubeconfig.
+        forwarder: the SSH adapter, as is `hosts`.
+        clock: for waits and deadlines.
+        transport: what carries HTTP to `https://127.0.0.1:PORT` for a client with this kubeconfig.
+    """
+
+    def __init__(self, *, hosts: Hosts, forwarder: Forwarder, clock: Clock, transport: Transport = over_tls) -> None:
         self._clock = clock
-        self._sessions: dict[int, Session] = {}
-        self._opening: dict[int, asyncio.Lock] = {}
+        self._sessions = Sessions(hosts, forwarder, transport)
 
     async def view(self, master: HostTarget) -> KubeView:
         """Read everything in five requests at once."""
@@ -229,9 +223,7 @@ class K3sApi:
 
     async def close(self) -> None:
         """Drop all connections."""
-        sessions = list(self._sessions.values())
-        self._sessions.clear()
-        await asyncio.gather(*(session.close() for session in sessions), return_exceptions=True)
+        await self._sessions.close()
 
     async def _apply_one(self, master: HostTarget, manifest: Mapping[str, object]) -> None:
         kind, metadata = str(manifest["kind"]), cast(Mapping[str, str], manifest["metadata"])
@@ -290,7 +282,7 @@ class K3sApi:
 
     async def _call(self, master: HostTarget, call: Callable[[Session], Awaitable[T]], what: str, *, fate: Fate) -> T:
         try:
-            return await call(await self._session(master))
+            return await self._sessions.use(master, call)
         except HostError as failure:
             message = f"cannot {what}: {failure}"
             raise KubeError(message, server=master.name, fate=Fate.DID_NOT_HAPPEN) from failure
@@ -302,19 +294,6 @@ class K3sApi:
         except (Malformed, ValueError) as problem:  # ValueError: certificates that are none
             message = f"{master.name}: cannot {what}: the answer of its API cannot be read: {problem}"
             raise KubeError(message, server=master.name, fate=fate) from None
-
-    async def _session(self, master: HostTarget) -> Session:
-        async with self._opening.setdefault(master.server_id, asyncio.Lock()):
-            port = await self._forwarder.forward(master, _API_PORT)
-            session = self._sessions.get(master.server_id)
-            if session is not None and session.port == port:
-                return session
-            if session is not None:
-                await session.close()
-            kubeconfig = await self._hosts.perform(master, ReadSecret(kind=SecretKind.KUBECONFIG))
-            admin = read_admin_kubeconfig(kubeconfig, master.name)
-            self._sessions[master.server_id] = opened = open_session(admin, port)
-            return opened
 
 
 def _heartbeat_of(name: str) -> Callable[[Session], Awaitable[str | None]]:

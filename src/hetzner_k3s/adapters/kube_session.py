@@ -10,7 +10,7 @@ import base64
 import json
 import ssl
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
@@ -105,7 +105,20 @@ def _segment(name: str) -> str:
     return quote(name, safe="")
 
 
-def open_session(admin: AdminKubeconfig, port: int) -> Session:
+Transport = Callable[[AdminKubeconfig], httpx2.AsyncBaseTransport]
+"""Makes what carries a client's requests."""
+
+
+def over_tls(admin: AdminKubeconfig) -> httpx2.AsyncBaseTransport:
+    """Make the transport that speaks TLS over a socket.
+
+    Raises:
+        ssl.SSLError, ValueError: the certificates are none.
+    """
+    return httpx2.AsyncHTTPTransport(verify=tls(admin), trust_env=False)
+
+
+def open_session(admin: AdminKubeconfig, port: int, transport: Transport) -> Session:
     """Make the client; `port` of 127.0.0.1 here leads to the API there.
 
     Raises:
@@ -113,7 +126,7 @@ def open_session(admin: AdminKubeconfig, port: int) -> Session:
     """
     http = httpx2.AsyncClient(
         base_url=f"https://127.0.0.1:{port}",
-        verify=tls(admin),
+        transport=transport(admin),
         timeout=httpx2.Timeout(_TIMEOUT),
         trust_env=False,
         follow_redirects=False,
