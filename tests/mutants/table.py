@@ -389,6 +389,14 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         tests=("tests/sim/test_laws.py",),
     ),
     Mutation(
+        law=9,
+        what="an API is waited for with the CA of the cluster that its master was of before",
+        file="adapters/kube_sessions.py",
+        old="        self._leave(master, session)\n        return await call(",
+        new="        return await call(",
+        tests=("tests/adapters/test_kube_sessions.py", _SCENARIOS, "-k", "kubeconfig or joins-the-others"),
+    ),
+    Mutation(
         law=10,
         what="without its consent: masters beyond the file go without --prune",
         file="decide/prune/retire.py",

@@ -138,6 +138,13 @@ async def _(story: Story) -> Run:
     return await _kept(story, MASTER3)
 
 
+@_add("49", "split-brain-two-CAs-the-first-master-joins-the-others", Told())
+async def _(story: Story) -> Run:
+    """Its API is asked in the run that lets it join, with the CA of before and then with the one it has now."""
+    await mischief.second_cluster(story.world, MASTER1, keep_tls=False)
+    return await _kept(story, MASTER1, side=MASTER2)
+
+
 @_add("50", "split-brain-equal-etcd-cluster-id", Told())
 async def _(story: Story) -> Run:
     """The first master is born again on its address with its TLS files: same CA, same etcd cluster id, other UID."""

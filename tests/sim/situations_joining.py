@@ -145,7 +145,7 @@ async def _(story: Story) -> Run:
     await mischief.remove_member(story.world, MASTER3)
     await asyncio.sleep(30)
     mischief.start(host)
-    lagging = asyncio.ensure_future(_lags(story, after=2.0, by=6.0))
+    lagging = asyncio.ensure_future(_lags(story, after=2.75, by=6.0))
     run = await story.create()
     await lagging
     assert "FAILED" not in run.story(), run.story()

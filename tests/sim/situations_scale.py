@@ -164,7 +164,7 @@ async def _is_not_deleted(story: Story) -> None:
 @_tell("a-volume-lands-on-a-node-that-was-drained", pruned(WORKER2))
 async def _(story: Story) -> Run:
     """What was empty an hour ago is looked at again before it goes."""
-    await _prune_stops_at(story, f"before delete Node {WORKER2}")
+    await _prune_stops_at(story, f"before DELETE /api/v1/nodes/{WORKER2}")
     await workloads.local_volume(story.world, WORKER2)
     await _is_not_deleted(story)
     await workloads.without_volume(story.world)
@@ -173,7 +173,7 @@ async def _(story: Story) -> Run:
 
 @_tell("a-volume-lands-on-a-node-that-was-uncordoned", pruned(WORKER2))
 async def _(story: Story) -> Run:
-    await _prune_stops_at(story, f"before delete Node {WORKER2}")
+    await _prune_stops_at(story, f"before DELETE /api/v1/nodes/{WORKER2}")
     uncordoned = {"spec": {"unschedulable": None}}
     await mischief.store(story.world).change(NODES, WORKER2, "", lambda old: patch.merge(old, uncordoned))
     await workloads.local_volume(story.world, WORKER2)
@@ -187,7 +187,7 @@ async def _(story: Story) -> Run:
 @_tell("a-volume-is-found-when-its-node-is-gone", pruned(WORKER2))
 async def _(story: Story) -> Run:
     """Killed between Node and server: the disk still has the data."""
-    await _prune_stops_at(story, f"after delete Node {WORKER2}")
+    await _prune_stops_at(story, f"after DELETE /api/v1/nodes/{WORKER2}")
     await workloads.local_volume(story.world, WORKER2)
     await _is_not_deleted(story)
     await workloads.without_volume(story.world)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+
 from hetzner_k3s.adapters.hetzner import HetznerCloud
+from hetzner_k3s.adapters.kube import K3sApi
 from hetzner_k3s.lab.simulated.hetzner_transport import ENDPOINT
 from hetzner_k3s.lab.simulated.world import Session
 from hetzner_k3s.model.secrets import Secret
@@ -20,7 +23,12 @@ def ports(session: Session) -> Ports:
             transport=session.hetzner,
         ),
         hosts=session.hosts,
-        kube=session.kube,
+        kube=K3sApi(
+            hosts=session.hosts,
+            forwarder=session.hosts,
+            clock=session.clock,
+            transport=lambda admin: session.kube.trusting(base64.b64decode(admin.ca)),
+        ),
         local=session.local,
         host_keys=session.host_keys,
         clock=session.clock,

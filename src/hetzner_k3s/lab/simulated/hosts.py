@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar, cast
 
 from hetzner_k3s.lab.simulated import firewall, host_operations, refusal, snapshots
 from hetzner_k3s.lab.simulated.chance import Chance
+from hetzner_k3s.lab.simulated.forwards import Forwards
 from hetzner_k3s.lab.simulated.host import Host
 from hetzner_k3s.lab.simulated.moments import Moments
 from hetzner_k3s.lab.simulated.refusal import OperationRefused
@@ -35,7 +36,7 @@ _SETTLE_SECONDS: Final = 60.0
 _TRIP: Final = (0.01, 0.05)
 
 
-class _Cut(Exception):
+class Cut(Exception):
     """The connection broke."""
 
 
@@ -53,6 +54,7 @@ class SimulatedHosts:
         self._site, self._moments, self._chance, self._address = site, moments, chance, address
         self.writes: list[str] = []
         """Every mutating operation of this run."""
+        self.forwards = Forwards()
 
     async def perform(self, target: HostTarget, operation: Operation[R]) -> R:
         """Run one host operation; see `ports.Hosts.perform` for what it raises."""
@@ -85,17 +87,17 @@ class SimulatedHosts:
         content = b"".join([piece async for piece in pieces])
         self._moments.pass_by(f"during {name} on {target.name}")
         try:
-            await _unless_cut(host, host.spawn(snapshots.receive_snapshot(host, operation, content)))
-        except _Cut as cut:
+            await unless_cut(host, host.spawn(snapshots.receive_snapshot(host, operation, content)))
+        except Cut as cut:
             raise _unreachable(target, SshStage.SESSION, "connection lost") from cut
         except OperationRefused as refused:
             raise _error(operation, target, refused) from refused
         self._moments.pass_by(f"after {name} on {target.name}")
 
-    async def reach(self, target: HostTarget) -> Host:
-        """Give a host by a verified connection with its final key, as a forward to its API needs one."""
+    async def forward(self, target: HostTarget, _port: int) -> int:
+        """Return a port here that leads to the API there, over a verified connection with the host's final key."""
         host, _ = await self._connect(target, Operation())
-        return host
+        return self.forwards.to(host)
 
     async def close(self) -> None:
         """Drop all connections."""
@@ -123,11 +125,11 @@ class SimulatedHosts:
     async def _read(self, host: Host, key: HostKeyKind, target: HostTarget, operation: Operation[Any]) -> Any:
         work = host.spawn(host_operations.carry_out(host, operation, key))
         try:
-            answer = await _unless_cut(host, work)
+            answer = await unless_cut(host, work)
             if host.ssh.garbled:
                 raise refusal.failed("unreadable answer: it is no JSON: '\\x1b]0;owned'")
             return replace(answer, seen_from=self._address) if isinstance(answer, HostFacts) else answer
-        except _Cut as cut:
+        except Cut as cut:
             work.cancel()
             raise _unreachable(target, SshStage.SESSION, "connection lost") from cut
         except OperationRefused as refused:
@@ -143,8 +145,8 @@ class SimulatedHosts:
             await self._unless_busy(host, target)
             work = _launch(host, operation, key, number)
             self._moments.pass_by(f"during {type(operation).__name__} on {target.name}")
-            return await _unless_cut(host, work)
-        except _Cut:
+            return await unless_cut(host, work)
+        except Cut:
             return await self._settle(target, operation, host, number)
         except OperationRefused as refused:
             raise _error(operation, target, refused) from refused
@@ -157,7 +159,7 @@ class SimulatedHosts:
                 raise HostBusy(f"{target.name}: another operation runs on this host", server=target.name)
             await asyncio.wait([other], timeout=ends - self._site.now())
         if not host.awake:
-            raise _Cut
+            raise Cut
 
     async def _settle(self, target: HostTarget, operation: Operation[Any], host: Host, number: str) -> Any:
         """Ask the host, over a new connection, how an operation ended that outlived the old one."""
@@ -199,7 +201,7 @@ async def _transient(host: Host, work: Coroutine[Any, Any, R]) -> R:
         host.disk.note_operation(running=False)
 
 
-async def _unless_cut(host: Host, work: asyncio.Future[R]) -> R:
+async def unless_cut(host: Host, work: asyncio.Future[R]) -> R:
     """Wait for work on a host as long as the connection lives."""
     cut: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     host.ssh.cuts[cut] = None
@@ -208,7 +210,7 @@ async def _unless_cut(host: Host, work: asyncio.Future[R]) -> R:
     finally:
         host.ssh.cuts.pop(cut, None)
     if not work.done() or work.cancelled():
-        raise _Cut
+        raise Cut
     return work.result()
 
 

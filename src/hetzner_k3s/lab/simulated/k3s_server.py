@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from hetzner_k3s.lab.k3s.api.resources import NAMESPACES, NODES
 from hetzner_k3s.lab.k3s.api.status import ApiError
 from hetzner_k3s.lab.k3s.api.store import Store
+from hetzner_k3s.lab.k3s.control.namespaces import SYSTEM
 from hetzner_k3s.lab.k3s.control.nodes import MemberFinalizer, PasswordFinalizer, announce_member
 from hetzner_k3s.lab.k3s.etcd import membership
 from hetzner_k3s.lab.k3s.etcd.model import ModelEtcd
@@ -21,7 +22,7 @@ from hetzner_k3s.lab.k3s.setup import critical_config
 from hetzner_k3s.lab.k3s.setup.flags import Flags
 from hetzner_k3s.lab.k3s.trust import bootstrap, tokens
 from hetzner_k3s.lab.k3s.trust.tokens import Token
-from hetzner_k3s.lab.simulated import k3s_files, snapshots
+from hetzner_k3s.lab.simulated import api_server, k3s_files, snapshots
 from hetzner_k3s.lab.simulated.kubelet import Kubelet
 from hetzner_k3s.lab.simulated.leadership import lead
 from hetzner_k3s.lab.simulated.learners import LearnerTicks
@@ -42,7 +43,6 @@ _RENEW_EVERY = 10.0
 _FIRST_TEST = 0.35
 _SAVED_AFTER = 0.5
 """Seconds after its etcd runs in which a first server has not saved its bootstrap data yet (fixture second/19)."""
-_SYSTEM = ("default", "kube-system")
 REMOVED = "this node has been removed from the cluster please restart k3s to rejoin the cluster"
 
 
@@ -336,13 +336,14 @@ class K3sServer:
             await etcd.put(key, k3s_files.seal(self.disk.server, password), 0)
 
     async def _start_api(self, store: Store, etcd: ModelEtcd) -> None:
-        for name in _SYSTEM:
+        for name in SYSTEM:
             if await store.find(NAMESPACES, name) is None:
                 await store.create(NAMESPACES, {"metadata": {"name": name}})
         lease = await self._announce(etcd)
         self.api_ready, self.storage_at = True, self.site.now() + self.timing.storage
         self.host.tell_changed()
         self._spawn(self._keep_listed(etcd, lease))
+        self._spawn(api_server.define(store, self.log))
 
     async def _announce(self, etcd: ModelEtcd) -> int:
         """List this API server for agents' load balancers, by a lease of 15 s."""

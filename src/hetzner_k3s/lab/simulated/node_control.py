@@ -14,7 +14,7 @@ from hetzner_k3s.lab.k3s.control.cloud import HELM_CHARTS, initialized, is_insta
 from hetzner_k3s.lab.k3s.control.nodes import Heartbeats, declared_unknown
 from hetzner_k3s.lab.k3s.etcd.port import EtcdError
 from hetzner_k3s.lab.k3s.node import node_object
-from hetzner_k3s.lab.simulated.kubelet import beats
+from hetzner_k3s.lab.simulated.kubelet import renewals
 
 if TYPE_CHECKING:
     from hetzner_k3s.lab.simulated.k3s_server import K3sServer
@@ -46,17 +46,17 @@ class CloudControllers:
 
     async def _look(self) -> None:
         nodes, _ = await self._store.list(NODES)
-        beaten = await beats(self._store)
+        renewed = await renewals(self._store)
         for found in nodes:
-            await self._watch_silence(found, beaten.get(found["metadata"]["name"], 0.0))
+            await self._watch_silence(found, renewed.get(found["metadata"]["name"], ""))
         hetzner = self._built_in or await self._hetzner_runs()
         for found in nodes if hetzner else ():
             await self._initialize(found)
             await self._forget(found)
 
-    async def _watch_silence(self, found: Obj, beat: float) -> None:
+    async def _watch_silence(self, found: Obj, renewed: str) -> None:
         name = found["metadata"]["name"]
-        silent = self._heartbeats.silent(name, str(beat), self._server.site.now())
+        silent = self._heartbeats.silent(name, renewed, self._server.site.now())
         if silent and node_object.condition(found, "Ready") not in ("", "Unknown"):
             stamp = timestamp(self._store.now())
             await self._store.change(NODES, name, "", lambda old: declared_unknown(old, stamp), "status")

@@ -15,7 +15,7 @@ from hetzner_k3s.lab.simulated.hetzner_transport import HetznerTransport
 from hetzner_k3s.lab.simulated.host import Host
 from hetzner_k3s.lab.simulated.host_keys import SimulatedHostKeys
 from hetzner_k3s.lab.simulated.hosts import SimulatedHosts
-from hetzner_k3s.lab.simulated.kube import SimulatedKube
+from hetzner_k3s.lab.simulated.kube_transport import KubeNetwork
 from hetzner_k3s.lab.simulated.machines import SimulatedMachines
 from hetzner_k3s.lab.simulated.moments import Moments
 from hetzner_k3s.lab.simulated.objects import SimulatedObjects
@@ -37,7 +37,7 @@ class Session:
     token: str
     hetzner: HetznerTransport
     hosts: SimulatedHosts
-    kube: SimulatedKube
+    kube: KubeNetwork
     objects: SimulatedObjects
     machine: OperatorMachine
     local: SimulatedLocal
@@ -112,7 +112,7 @@ class World:
             token=token,
             hetzner=HetznerTransport(self.cloud, moments),
             hosts=hosts,
-            kube=SimulatedKube(hosts, moments, chance.fork("kube")),
+            kube=KubeNetwork(hosts, moments, chance.fork("kube")),
             objects=SimulatedObjects(self.site.bucket, moments, chance.fork("s3")),
             machine=machine,
             local=SimulatedLocal(machine, cluster, run, moments),
