@@ -111,5 +111,5 @@ def test_one_in_another_network_is_named_and_left_there() -> None:
 
 def test_one_that_is_being_made_is_not_corrected_later_in_the_forecast() -> None:
     making = with_listing(nothing(), load_balancers=(replace(BALANCER, public_ipv4=None, private_ips={}),))
-    assert "EnsureLoadBalancer" not in {verb for verb, _ in in_order(making)}
-    assert "JoinControlPlane" in {verb for verb, _ in in_order(making)}
+    assert "EnsureLoadBalancer" not in {key.verb for key in in_order(making)}
+    assert "JoinControlPlane" in {key.verb for key in in_order(making)}

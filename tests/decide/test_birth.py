@@ -54,7 +54,7 @@ from hetzner_k3s.model.identity import BirthRecord, Phase
 from hetzner_k3s.model.plan import Reason, StepKey
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState, LocalEvidence
-from hetzner_k3s.model.steps import InitControlPlane, JoinControlPlane, RecordBirth
+from hetzner_k3s.model.steps import InitControlPlane, JoinControlPlane, MarkMember, RecordBirth
 
 RECORD = "RecordBirth bootstrapping"
 BEGUN = BirthRecord(phase=Phase.BOOTSTRAPPING, seed=FIRST_MASTER)
@@ -84,12 +84,12 @@ def started(record: BirthRecord, *, uid: str | None) -> ClusterState:
     return with_reading(state, MASTER1, Known(replace(facts, etcd=replace(facts.etcd, uid=uid))))
 
 
-def position(state: ClusterState, spec: ClusterSpec = SPEC) -> dict[StepKey, int]:
+def position(state: ClusterState, spec: ClusterSpec = SPEC) -> dict[tuple[str, str], int]:
     """Give the wave in which each step comes first."""
-    found: dict[StepKey, int] = {}
+    found: dict[tuple[str, str], int] = {}
     for number, wave in enumerate(forecast(state, spec).waves):
         for step in wave:
-            found.setdefault(step.key, number)
+            found.setdefault((step.key.verb, step.key.target), number)
     return found
 
 
@@ -160,7 +160,7 @@ def test_a_cluster_is_born_once_and_recorded_before_a_second_master_starts_or_a_
     spec = a_spec(masters, 2)
     at = position(nothing(), spec)
     births = [p.key for wave in forecast(nothing(), spec).waves for p in wave if isinstance(p.step, InitControlPlane)]
-    assert births == [("InitControlPlane", MASTER1)]
+    assert births == [StepKey(InitControlPlane, MASTER1)]
     assert at["RecordBirth", "bootstrapping"] < at["InitControlPlane", MASTER1] < at["RecordBirth", "born"]
     later = [wave for (verb, _), wave in at.items() if verb in {"JoinControlPlane", "JoinWorker", "WriteKubeconfig"}]
     assert min(later) > at["RecordBirth", "born"]
@@ -197,7 +197,7 @@ def test_the_record_that_a_birth_writes_holds_what_the_seed_tells() -> None:
 )
 def test_a_birth_that_was_cut_off_is_gone_on_with(point: str, state: ClusterState, expected: list[str]) -> None:
     assert verbs(plan(state).steps) == sorted(expected)
-    assert in_order(state)[-1] == ("MarkMember", MASTER3)
+    assert in_order(state)[-1] == StepKey(MarkMember, MASTER3)
 
 
 def test_a_seed_that_fell_over_in_its_first_start_is_started_again() -> None:
@@ -219,7 +219,7 @@ def test_a_record_that_was_half_written_counts_whole(carrier: str) -> None:
 def test_a_born_record_that_was_half_written_counts_whole() -> None:
     whole = started(BORN, uid=UID)
     half = with_listing(started(BEGUN, uid=UID), placement_groups=whole.view.placement_groups)
-    first, *later = [verb for verb, _ in in_order(half) if verb in {"RecordBirth", "InitControlPlane"}]
+    first, *later = [key.verb for key in in_order(half) if key.verb in {"RecordBirth", "InitControlPlane"}]
     assert (first, later) == ("RecordBirth", [])
     assert plan(half).refusals == ()
 
@@ -229,7 +229,7 @@ def test_a_seed_that_is_proven_gone_makes_room_for_another_one() -> None:
     (step,) = plan(state).steps
     assert isinstance(step.step, RecordBirth)
     assert (step.step.record, step.reason) == (BEGUN, Reason.BIRTH)
-    assert ("InitControlPlane", MASTER1) in in_order(state)
+    assert StepKey(InitControlPlane, MASTER1) in in_order(state)
 
 
 def test_only_the_recorded_seed_goes_on_with_a_birth() -> None:
@@ -248,7 +248,7 @@ def test_a_server_beyond_the_file_is_waited_for_too() -> None:
     decided = plan(state)
     assert decided.steps == ()
     assert [w.what for w in decided.waits] == ["prod-pool-small-worker3 to answer"]
-    assert ("InitControlPlane", MASTER1) in in_order(state)
+    assert StepKey(InitControlPlane, MASTER1) in in_order(state)
 
 
 def test_no_birth_before_the_load_balancer_has_its_address() -> None:
@@ -257,7 +257,7 @@ def test_no_birth_before_the_load_balancer_has_its_address() -> None:
     decided = plan(state)
     assert decided.steps == ()
     assert [w.what for w in decided.waits] == ["the API load balancer to get its address"]
-    assert ("InitControlPlane", MASTER1) in in_order(state)
+    assert StepKey(InitControlPlane, MASTER1) in in_order(state)
 
 
 def test_a_server_that_hetzner_has_not_started_yet_is_waited_for_by_adopting_it() -> None:
@@ -286,7 +286,7 @@ def test_the_journal_of_this_very_birth_does_not_forbid_going_on() -> None:
 def test_a_cluster_whose_servers_are_gone_before_the_birth_is_born_anew() -> None:
     view = surroundings(SPEC)
     state = with_listing(nothing(), placement_groups=view.placement_groups, networks=view.networks)
-    assert ("InitControlPlane", MASTER1) in in_order(state)
+    assert StepKey(InitControlPlane, MASTER1) in in_order(state)
     assert recorded(state, NO_RECORD) == state
 
 
@@ -304,8 +304,8 @@ def test_a_recorded_seed_that_is_not_ready_yet_is_made_ready_first(
     stage: Callable[[ClusterState, ClusterSpec, str], ClusterState],
 ) -> None:
     state = recorded(stage(prepared(), SPEC, MASTER1), BEGUN)
-    assert {p.key[0] for p in plan(state).steps} <= {"SecureHost", "InstallK3s"}
-    assert ("InitControlPlane", MASTER1) in in_order(state)
+    assert {p.key.verb for p in plan(state).steps} <= {"SecureHost", "InstallK3s"}
+    assert StepKey(InitControlPlane, MASTER1) in in_order(state)
 
 
 def test_a_master_that_starts_already_may_need_its_token_completed_afterwards() -> None:
@@ -316,7 +316,7 @@ def test_a_master_that_starts_already_may_need_its_token_completed_afterwards() 
         return replace(facts, server_unit=UnitFacts(active="activating"), etcd=EtcdFacts(), disk=disk)
 
     starting = edit_facts(started(BEGUN, uid=None), MASTER1, begun)
-    way = [verb for verb, target in in_order(starting) if target == MASTER1]
+    way = [key.verb for key in in_order(starting) if key.target == MASTER1]
     assert "InitControlPlane" in way
     assert "RenewToken" in way
-    assert "RenewToken" not in {verb for verb, _ in in_order(prepared())}
+    assert "RenewToken" not in {key.verb for key in in_order(prepared())}

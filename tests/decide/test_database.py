@@ -21,7 +21,7 @@ from hetzner_k3s.model.cloud import ServerStatus
 from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.host import EtcdFacts, HostFacts
 from hetzner_k3s.model.identity import BirthRecord, Phase, RecordConflict, merge_records
-from hetzner_k3s.model.plan import Intent, Plan
+from hetzner_k3s.model.plan import Intent, Plan, StepKey
 from hetzner_k3s.model.report import Health
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
@@ -37,7 +37,7 @@ def _plan(state: ClusterState, spec: ClusterSpec = d.SPEC, intent: Intent = w.CR
 
 
 def _order(state: ClusterState, spec: ClusterSpec = d.SPEC, intent: Intent = w.CREATE) -> list[str]:
-    return [" ".join(key) for key in w.in_order(state, spec, intent)]
+    return [str(key) for key in w.in_order(state, spec, intent)]
 
 
 def _starts(state: ClusterState) -> list[StartOnDatabase]:
@@ -101,7 +101,7 @@ def test_a_start_that_was_cut_off_is_gone_on_with() -> None:
 def test_what_is_being_started_is_not_judged_by_what_it_said_before() -> None:
     state = d.begun(d.all_lost(), MASTER1, d.KINE)
     assert w.codes(state, d.SPEC) == ["datastore.unreachable"]
-    under_way = decide.plan(d.SPEC, state, w.CREATE, frozenset({("StartOnDatabase", MASTER1)}))
+    under_way = decide.plan(d.SPEC, state, w.CREATE, frozenset({StepKey(StartOnDatabase, MASTER1)}))
     assert (under_way.refusals, under_way.steps) == ((), ())
 
 
@@ -137,7 +137,7 @@ def test_a_silent_master_may_be_discarded_while_another_one_serves() -> None:
 
 def test_a_birth_ends_in_a_record_that_names_the_database() -> None:
     waves = w.forecast(w.nothing(), d.SPEC).waves
-    planned = [p for wave in waves for p in wave if p.key == ("RecordBirth", "born")]
+    planned = [p for wave in waves for p in wave if p.key == StepKey(RecordBirth, "born")]
     recorded = [p.step.record for p in planned if isinstance(p.step, RecordBirth)]
     assert [record.database for record in recorded] == [d.DIGITS]
     order = _order(w.nothing())

@@ -99,7 +99,7 @@ def test_the_cloud_controller_is_not_told_of_addresses_that_no_pod_has() -> None
     spec = replace(SPEC, kubernetes_network=replace(SPEC.kubernetes_network, cluster_cidr="10.99.0.0/16"))
     runs = edit_facts(healthy(), MASTER1, lambda f: replace(f, supervisor=replace(f.supervisor, critical=LIVE)))
     other = replace(CREATE, addons=dict.fromkeys(CREATE.addons, "another digest"))
-    assert "ApplyAddons" in {step.key[0] for wave in forecast(runs, SPEC, other).waves for step in wave}
+    assert "ApplyAddons" in {step.key.verb for wave in forecast(runs, SPEC, other).waves for step in wave}
     assert forecast(runs, spec, other).waves == ()
     assert [(d.field, d.remedy) for d in forecast(runs, spec).differences] == [
         ("networking.cluster_cidr", Remedy.FIXED)

@@ -79,7 +79,7 @@ def test_a_firewall_without_its_selector_is_applied_again() -> None:
     firewalls = tuple(replace(f, selectors=()) for f in healthy().view.firewalls)
     shown = forecast(with_listing(healthy(), firewalls=firewalls))
     ((step,),) = shown.waves
-    assert (step.key[0], step.because) == ("EnsureFirewall", "it is not applied to the cluster's servers")
+    assert (step.key.verb, step.because) == ("EnsureFirewall", "it is not applied to the cluster's servers")
 
 
 def test_the_firewall_may_shut_us_out_when_that_is_wanted() -> None:

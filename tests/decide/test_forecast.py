@@ -53,10 +53,10 @@ from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.facts import Unknown
 from hetzner_k3s.model.host import DiskFacts
 from hetzner_k3s.model.kube import Leaving
-from hetzner_k3s.model.plan import Forecast, Intent
+from hetzner_k3s.model.plan import Forecast, Intent, StepKey
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState, LocalEvidence
-from hetzner_k3s.model.steps import Step
+from hetzner_k3s.model.steps import CreateServer, DeleteNode, JoinControlPlane, MarkMember, RemoveMember, Step
 
 ONE_MASTER = a_spec(1, 0)
 OVER = replace(CREATE, consents=Consents(new_cluster_over=CA[:8]))
@@ -144,7 +144,7 @@ def test_a_step_that_is_done_is_not_planned_again(way: str) -> None:
             assert {p.key for p in plan(state, spec, intent).steps}.isdisjoint({planned.key} - REPEATED)
 
 
-REPEATED = {("MarkMember", MASTER1)}
+REPEATED = {StepKey(MarkMember, MASTER1)}
 """At birth the first master is marked at once, and again when there is another master that its config can name."""
 
 
@@ -171,8 +171,8 @@ def test_the_forecast_shows_what_comes_after_the_api_answers_again() -> None:
         lookups=state.lookups,
     )
     assert forecast(silent).keys >= {
-        ("CreateServer", MASTER1),
-        ("RemoveMember", MASTER1),
-        ("DeleteNode", MASTER1),
-        ("JoinControlPlane", MASTER1),
+        StepKey(CreateServer, MASTER1),
+        StepKey(RemoveMember, MASTER1),
+        StepKey(DeleteNode, MASTER1),
+        StepKey(JoinControlPlane, MASTER1),
     }

@@ -37,7 +37,7 @@ from tests.decide.world import (
 from hetzner_k3s import decide
 from hetzner_k3s.model.cloud import Server, ServerStatus
 from hetzner_k3s.model.facts import Unknown
-from hetzner_k3s.model.plan import Plan, Reason
+from hetzner_k3s.model.plan import Plan, Reason, StepKey
 from hetzner_k3s.model.steps import MarkMember, RecordBirth
 
 
@@ -76,7 +76,7 @@ def test_a_machine_that_remembers_nothing_gets_kubeconfig_and_tokens() -> None:
 def test_a_kubeconfig_with_other_addresses_is_written_anew() -> None:
     state = edit_server(healthy(), MASTER2, lambda s: replace(s, public_ipv4="192.0.2.99"))
     (step,) = plan(state).steps
-    assert (step.key[0], step.because) == ("WriteKubeconfig", "it names other addresses")
+    assert (step.key.verb, step.because) == ("WriteKubeconfig", "it names other addresses")
 
 
 def test_an_api_that_cannot_be_read_stops_only_what_needs_it() -> None:
@@ -101,7 +101,7 @@ def test_labels_that_a_killed_run_left_out_are_filled_in_from_the_others() -> No
 def test_a_record_that_has_lost_its_lineage_is_not_given_another_one() -> None:
     state = recorded(healthy(), replace(born_record(), lineage=None))
     state = with_listing(state, networks=(replace(state.view.networks[0], labels={"cluster": CLUSTER}),))
-    assert "RecordBirth" not in {verb for verb, _ in in_order(state)}
+    assert "RecordBirth" not in {key.verb for key in in_order(state)}
 
 
 def test_a_config_that_points_to_nobody_is_rewritten_without_a_restart() -> None:
@@ -109,7 +109,7 @@ def test_a_config_that_points_to_nobody_is_rewritten_without_a_restart() -> None
         healthy(), MASTER1, lambda f: replace(f, disk=replace(f.disk, config_server="https://10.9.9.9:6443"))
     )
     (step,) = plan(state).steps
-    assert step.key == ("MarkMember", MASTER1)
+    assert step.key == StepKey(MarkMember, MASTER1)
     assert step.because == "its config.yaml names no living master"
     assert isinstance(step.step, MarkMember)
     assert step.step.rewrite_server_url == "https://10.0.0.102:6443"
@@ -134,7 +134,7 @@ def test_masters_beyond_the_file_are_noted_and_left_alone() -> None:
     state = lose(healthy(a_spec(5)), "prod-master4")
     decided = plan(state, SPEC)
     assert not decided.refusals
-    assert [step.key[0] for step in decided.steps] == ["WriteKubeconfig"]
+    assert [step.key.verb for step in decided.steps] == ["WriteKubeconfig"]
     assert decided.notes == (
         "prod-master5 is beyond the file and is left as it is: a healthy voter",
         "prod-master4 is beyond the file and is left as it is: its server is gone, its etcd member is not",

@@ -23,7 +23,7 @@ from tests.decide.world import (
 
 from hetzner_k3s.decide.desired.firewall import firewall_rules
 from hetzner_k3s.model.cloud import FirewallRule
-from hetzner_k3s.model.plan import Reason
+from hetzner_k3s.model.plan import Reason, StepKey
 from hetzner_k3s.model.spec import FirewallRuleSpec, FirewallSpec, NetworkSpec
 from hetzner_k3s.model.steps import EnsureFirewall, EnsureLoadBalancer
 
@@ -108,7 +108,7 @@ def test_an_existing_network_is_used_and_not_made() -> None:
 
 def test_the_balancer_takes_joined_masters_only() -> None:
     keys = in_order(nothing())
-    assert ("EnsureLoadBalancer", "prod-api") in keys
+    assert StepKey(EnsureLoadBalancer, "prod-api") in keys
     (step,) = [
         p.step for p in plan(with_listing(healthy(), load_balancers=())).steps if isinstance(p.step, EnsureLoadBalancer)
     ]
@@ -117,12 +117,12 @@ def test_the_balancer_takes_joined_masters_only() -> None:
 
 def test_one_master_gets_no_balancer() -> None:
     spec = a_spec(1, 0)
-    assert not [v for v, _ in in_order(nothing(), spec) if v == "EnsureLoadBalancer"]
+    assert not [key.verb for key in in_order(nothing(), spec) if key.verb == "EnsureLoadBalancer"]
 
 
 def test_addons_are_applied_when_one_is_missing_or_made_from_another_file() -> None:
     missing = edit_kube(healthy(), lambda v: replace(v, addons={}))
-    assert [(p.key[0], p.reason) for p in plan(missing).steps] == [("ApplyAddons", Reason.MISSING)]
+    assert [(p.key.verb, p.reason) for p in plan(missing).steps] == [("ApplyAddons", Reason.MISSING)]
     changed = replace(CREATE, addons={**ADDONS, "hcloud-ccm": "digest-2"})
-    assert [(p.key[0], p.reason) for p in plan(healthy(), intent=changed).steps] == [("ApplyAddons", Reason.DIFFERS)]
+    assert [(p.key.verb, p.reason) for p in plan(healthy(), intent=changed).steps] == [("ApplyAddons", Reason.DIFFERS)]
     assert waves(healthy(), intent=changed) == [["ApplyAddons prod"]]

@@ -50,8 +50,16 @@ from hetzner_k3s import decide
 from hetzner_k3s.model.errors import SshStage
 from hetzner_k3s.model.facts import Known, Unknown
 from hetzner_k3s.model.host import DiskFacts, HostFacts, Member, UnitFacts
+from hetzner_k3s.model.plan import StepKey
 from hetzner_k3s.model.state import ClusterState
-from hetzner_k3s.model.steps import DeleteNode, RemoveMember, StartMaster, WipeJoiner
+from hetzner_k3s.model.steps import (
+    DeleteNode,
+    InitControlPlane,
+    JoinControlPlane,
+    RemoveMember,
+    StartMaster,
+    WipeJoiner,
+)
 
 ALL = (MASTER1, MASTER2, MASTER3)
 ONE, FIVE = a_spec(1, 0), a_spec(5, 0)
@@ -60,7 +68,7 @@ MASTER4 = "prod-master4"
 
 def verbs_of(state: ClusterState, name: str) -> list[str]:
     return [
-        verb for verb, target in in_order(state) if target in {name, f"pre-repair-{member_id_of(server_id_of(name))}"}
+        key.verb for key in in_order(state) if key.target in {name, f"pre-repair-{member_id_of(server_id_of(name))}"}
     ]
 
 
@@ -145,7 +153,7 @@ def test_a_learner_whose_host_shows_no_log_yet_is_let_be() -> None:
     state = joining(state, SPEC, MASTER3, replacement_of(MASTER3))
     learner = Member(id="7", name="prod-master3-new", peer_urls=("https://10.0.0.103:2380",), learner=True)
     state = edit_etcd(state, lambda etcd: replace(etcd, members=(*(etcd.members or ()), learner)))
-    assert "RemoveMember" not in {verb for verb, _ in in_order(state)}
+    assert "RemoveMember" not in {key.verb for key in in_order(state)}
 
 
 # --- former members ---------------------------------------------------------------------------------------------------
@@ -176,13 +184,13 @@ def test_a_host_at_a_listed_members_address_is_no_former_member() -> None:
     state = former(healthy(), MASTER2)
     member = Member(id="7", name="", peer_urls=("https://10.0.0.102:2380",), learner=True)
     state = edit_etcd(state, lambda etcd: replace(etcd, members=(*(etcd.members or ()), member)))
-    assert "WipeJoiner" not in {p.key[0] for p in plan(state).steps}
+    assert "WipeJoiner" not in {p.key.verb for p in plan(state).steps}
 
 
 def test_while_it_joins_it_is_not_wiped() -> None:
     state = former(unmarked(healthy(), MASTER2), MASTER2)
-    decided = decide.plan(SPEC, state, CREATE, frozenset({("JoinControlPlane", MASTER2)}))
-    assert "WipeJoiner" not in {p.key[0] for p in decided.steps}
+    decided = decide.plan(SPEC, state, CREATE, frozenset({StepKey(JoinControlPlane, MASTER2)}))
+    assert "WipeJoiner" not in {p.key.verb for p in decided.steps}
 
 
 def test_what_may_hold_the_data_of_before_a_reset_is_not_wiped() -> None:
@@ -203,10 +211,10 @@ def test_the_data_of_another_authority_is_not_wiped() -> None:
 def test_of_five_two_lost_ones_are_replaced_one_member_after_the_other() -> None:
     state = lose(lose(healthy(FIVE), MASTER1), MASTER2)
     keys = in_order(state, FIVE)
-    removals = [target for verb, target in keys if verb == "RemoveMember"]
-    joins = [target for verb, target in keys if verb == "JoinControlPlane"]
+    removals = [key.target for key in keys if key.verb == "RemoveMember"]
+    joins = [key.target for key in keys if key.verb == "JoinControlPlane"]
     assert (removals, joins) == ([MASTER1, MASTER2], [MASTER1, MASTER2])
-    assert keys.index(("RemoveMember", MASTER2)) < keys.index(("JoinControlPlane", MASTER1))
+    assert keys.index(StepKey(RemoveMember, MASTER2)) < keys.index(StepKey(JoinControlPlane, MASTER1))
 
 
 def test_a_learner_that_never_started_and_has_no_server_is_removed() -> None:
@@ -253,7 +261,7 @@ def test_everything_else_goes_on_beside_it() -> None:
 
 def test_a_lost_master_is_replaced_beside_it_where_quorum_does_not_need_it() -> None:
     state = unreachable(lose(healthy(FIVE), MASTER1), MASTER2)
-    assert ("JoinControlPlane", MASTER1) in in_order(state, FIVE)
+    assert StepKey(JoinControlPlane, MASTER1) in in_order(state, FIVE)
 
 
 def test_where_quorum_needs_it_nothing_is_removed() -> None:
@@ -349,7 +357,7 @@ def test_a_birth_whose_first_start_left_certificates_and_no_log_is_not_gone_on_w
 
 def test_one_that_is_starting_right_now_is_gone_on_with() -> None:
     assert verbs(plan(half_begun()).steps) == [f"InitControlPlane {MASTER1}"]
-    busy = decide.plan(SPEC, half_begun(active="failed"), CREATE, frozenset({("InitControlPlane", MASTER1)}))
+    busy = decide.plan(SPEC, half_begun(active="failed"), CREATE, frozenset({StepKey(InitControlPlane, MASTER1)}))
     assert busy.refusals == ()
 
 

@@ -34,8 +34,16 @@ from tests.decide.world import (
 
 from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.facts import Known, Unknown
-from hetzner_k3s.model.plan import Intent
+from hetzner_k3s.model.plan import Intent, StepKey
 from hetzner_k3s.model.state import LocalEvidence
+from hetzner_k3s.model.steps import (
+    DeleteServer,
+    ForgetBirth,
+    InitControlPlane,
+    JoinWorker,
+    ReconnectWorker,
+    RecordBirth,
+)
 
 
 def over(digits: str) -> Intent:
@@ -49,15 +57,17 @@ OVER = over(CA[:8])
 def test_the_record_is_forgotten_first_and_alone(digits: str) -> None:
     state = with_snapshots(all_lost(), stored(60))
     steps = plan(state, S3_SPEC, over(digits)).steps
-    assert [s.key for s in steps if s.consent] == [("ForgetBirth", CA[:8])]
+    assert [s.key for s in steps if s.consent] == [StepKey(ForgetBirth, CA[:8])]
     assert {s.consent for s in steps if s.consent} == {f"--new-cluster-over {digits}"}
 
 
 def test_then_it_is_a_birth_and_the_old_workers_are_left_and_named() -> None:
     way = in_order(with_snapshots(all_lost(), stored(60)), S3_SPEC, OVER)
-    assert way.index(("ForgetBirth", CA[:8])) < way.index(("RecordBirth", "bootstrapping"))
-    assert ("InitControlPlane", MASTER1) in way
-    assert not {("JoinWorker", WORKER1), ("ReconnectWorker", WORKER1), ("DeleteServer", WORKER1)} & set(way)
+    assert way.index(StepKey(ForgetBirth, CA[:8])) < way.index(StepKey(RecordBirth, "bootstrapping"))
+    assert StepKey(InitControlPlane, MASTER1) in way
+    assert not {StepKey(JoinWorker, WORKER1), StepKey(ReconnectWorker, WORKER1), StepKey(DeleteServer, WORKER1)} & set(
+        way
+    )
 
 
 def test_a_forgotten_cluster_stays_given_up_for_the_run() -> None:
@@ -75,7 +85,7 @@ def test_a_network_that_is_gone_is_in_the_way_of_a_repair_alone() -> None:
     assert codes(state) == ["network.gone", "masters.all-lost"]
     assert codes(state, SPEC, OVER) == []
     way = in_order(state, SPEC, OVER)
-    assert ("ForgetBirth", CA[:8]) in way
+    assert StepKey(ForgetBirth, CA[:8]) in way
     assert codes(with_listing(healthy(), networks=()), SPEC, OVER) == ["masters.none-healthy", "consent.unfit"]
 
 

@@ -35,8 +35,9 @@ from tests.decide.world import (
 
 from hetzner_k3s.decide.status.report import report
 from hetzner_k3s.model.facts import Known
-from hetzner_k3s.model.plan import Intent, Verb
+from hetzner_k3s.model.plan import Intent, StepKey, Verb
 from hetzner_k3s.model.state import ClusterState
+from hetzner_k3s.model.steps import DeleteNode, JoinControlPlane
 
 NOBODY = 999
 DELETE = ("elete that server", "elete it at Hetzner")
@@ -62,7 +63,7 @@ def lies(state: ClusterState) -> list[str]:
 def test_a_healthy_node_that_names_a_server_which_is_no_more_is_not_deleted(name: str, ready: bool) -> None:
     state = gone(claiming(healthy(), name, NOBODY))
     state = state if ready else not_ready(state, name)
-    assert not any(verb in {"DeleteNode", "RemoveMember"} for verb, _ in in_order(state))
+    assert not any(key.verb in {"DeleteNode", "RemoveMember"} for key in in_order(state))
     assert lies(state) == [
         f"the Node {name} claims to be of server {NOBODY}, and the server of its name (id {server_id_of(name)}) runs "
         "it. The claim is not believed; a kubelet can write its own Node, so look at who changed it"
@@ -76,8 +77,8 @@ def test_a_worker_that_calls_itself_a_master_holds_nothing_up(aged: bool) -> Non
     state = claiming(lose(healthy(), MASTER3), WORKER1, server_id_of(MASTER2))
     state = state if aged else edit_node(state, WORKER1, lambda n: replace(n, created=None))
     assert codes(state) == []
-    assert ("JoinControlPlane", MASTER3) in in_order(state)
-    assert not any(target == WORKER1 for _, target in in_order(state))
+    assert StepKey(JoinControlPlane, MASTER3) in in_order(state)
+    assert not any(key.target == WORKER1 for key in in_order(state))
     assert len(lies(state)) == 1
 
 
@@ -87,7 +88,7 @@ def test_it_may_write_the_address_of_the_master_too() -> None:
     state = edit_node(state, WORKER1, lambda n: replace(n, internal_ip=address))
     for refusal in plan(state).refusals:
         assert not any(words in refusal.you_can for words in DELETE), refusal
-    assert not any(target in {MASTER1, MASTER2, MASTER3} for _, target in in_order(state))
+    assert not any(key.target in {MASTER1, MASTER2, MASTER3} for key in in_order(state))
     assert len(lies(state)) == 1
 
 
@@ -104,8 +105,8 @@ def test_a_lost_workers_node_that_named_a_master_is_deleted_as_its_own() -> None
     state = claiming(healthy(), WORKER1, server_id_of(MASTER2))
     state = lose(state, WORKER1)
     assert codes(state) == []
-    assert ("DeleteNode", WORKER1) in in_order(state)
-    assert not any(target == MASTER2 for _, target in in_order(state))
+    assert StepKey(DeleteNode, WORKER1) in in_order(state)
+    assert not any(key.target == MASTER2 for key in in_order(state))
 
 
 def test_a_predecessors_node_goes_though_its_successor_has_its_address() -> None:
@@ -114,7 +115,7 @@ def test_a_predecessors_node_goes_though_its_successor_has_its_address() -> None
     state = joining(lose(healthy(), WORKER1), SPEC, WORKER1, new)
     state = edit_server(state, WORKER1, lambda s: replace(s, created=NOW))
     state = edit_node(state, WORKER1, lambda n: replace(n, created=NOW - 60))
-    assert [target for verb, target in in_order(state) if verb == "DeleteNode"] == [WORKER1]
+    assert [key.target for key in in_order(state) if key.verb == "DeleteNode"] == [WORKER1]
     assert lies(state) == []
 
 

@@ -27,9 +27,10 @@ from hetzner_k3s.decide.desired.nodes import OWN_TAINT, SWITCH
 from hetzner_k3s.model.difference import Remedy
 from hetzner_k3s.model.hosts.host_config import MASTER_TAINT
 from hetzner_k3s.model.kubernetes.node_labels import WELL_KNOWN, NodeChange, NodeKeys
+from hetzner_k3s.model.plan import StepKey
 from hetzner_k3s.model.spec import ClusterSpec, Label, Taint
 from hetzner_k3s.model.state import ClusterState
-from hetzner_k3s.model.steps import LabelNode
+from hetzner_k3s.model.steps import JoinWorker, LabelNode
 
 LABELS = (Label(key="tier", value="web"),)
 TAINTS = (Taint(key="gpu", value="yes", effect="NoSchedule"),)
@@ -144,7 +145,7 @@ def test_a_node_that_nobody_looked_at_is_not_written_to() -> None:
 
 
 def test_a_node_whose_join_is_under_way_is_not_written_to() -> None:
-    joining = frozenset({("JoinWorker", WORKER1)})
+    joining = frozenset({StepKey(JoinWorker, WORKER1)})
     assert not decide.plan(with_marks(LABELS), there({}), CREATE, joining).steps
 
 

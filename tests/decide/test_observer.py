@@ -33,11 +33,12 @@ from hetzner_k3s.model.errors import SshStage
 from hetzner_k3s.model.facts import Known, Reading, Unknown
 from hetzner_k3s.model.host import Unreachable
 from hetzner_k3s.model.kube import Credentials, TokenGrant
-from hetzner_k3s.model.plan import Forecast
+from hetzner_k3s.model.plan import Forecast, StepKey
 from hetzner_k3s.model.report import Health, Report
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import UNREADABLE, ClusterState, LocalEvidence
+from hetzner_k3s.model.steps import ApplyAddons
 
 THEIRS = Secret("a-colleagues-token")
 
@@ -173,7 +174,7 @@ def test_a_colleagues_token_of_the_same_project_is_left_and_named() -> None:
 @pytest.mark.parametrize("grant", [TokenGrant.OTHER_PROJECT, TokenGrant.NOTHING])
 def test_a_token_that_does_not_open_the_project_is_replaced(grant: TokenGrant) -> None:
     (planned,) = plan(with_token(healthy(), Known(grant))).steps
-    assert planned.key == ("ApplyAddons", "prod")
+    assert planned.key == StepKey(ApplyAddons, "prod")
     assert grant.value in planned.because
     assert "applied by anna@laptop" in planned.because
 

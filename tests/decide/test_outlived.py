@@ -30,7 +30,9 @@ from hetzner_k3s.decide.disaster.split_brain import digits, sides
 from hetzner_k3s.decide.view.context import basis_of
 from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.host import HostFacts
+from hetzner_k3s.model.plan import StepKey
 from hetzner_k3s.model.state import ClusterState
+from hetzner_k3s.model.steps import JoinControlPlane
 
 _EARLIER = "9999"
 RESET = recorded(healthy(), replace(born_record(), parent=_EARLIER))
@@ -55,7 +57,7 @@ EMPTIED = {
 def test_a_master_without_its_data_is_of_no_lineage_and_joins_again(what: str) -> None:
     state = EMPTIED[what]
     assert codes(state) == []
-    assert ("JoinControlPlane", MASTER3) in in_order(state)
+    assert StepKey(JoinControlPlane, MASTER3) in in_order(state)
     assert not forecast(state).refusals
     assert [side.names for side in sides(basis_of(SPEC, state, CREATE, frozenset()))] == [f"{MASTER1}, {MASTER2}"]
 

@@ -39,8 +39,9 @@ from hetzner_k3s.decide.repair.power import CHANGE_DEADLINE
 from hetzner_k3s.model.cloud import ServerStatus
 from hetzner_k3s.model.errors import SshStage
 from hetzner_k3s.model.host import Unreachable
+from hetzner_k3s.model.plan import StepKey
 from hetzner_k3s.model.state import ClusterState
-from hetzner_k3s.model.steps import PowerOn
+from hetzner_k3s.model.steps import CreateServer, JoinControlPlane, JoinWorker, MarkMember, PowerOn, RemoveMember
 
 ONE, FIVE = a_spec(1, 0), a_spec(5, 0)
 
@@ -72,18 +73,18 @@ def test_the_only_master_gets_power() -> None:
 def test_power_comes_before_the_repair_of_a_lost_master_and_that_is_shown_too() -> None:
     state = off(lose(healthy(FIVE), MASTER1), MASTER2)
     assert waves(state, FIVE)[0] == [f"PowerOn {MASTER2}"]
-    assert ("MarkMember", MASTER1) in in_order(state, FIVE)
+    assert StepKey(MarkMember, MASTER1) in in_order(state, FIVE)
 
 
 def test_beside_a_master_that_gets_power_nothing_else_is_planned() -> None:
     state = without_node(lose(off(healthy(), MASTER2), WORKER1), WORKER1)
     assert verbs(plan(state).steps) == [f"PowerOn {MASTER2}"]
-    assert ("CreateServer", WORKER1) in in_order(state)
+    assert StepKey(CreateServer, WORKER1) in in_order(state)
 
 
 def test_while_it_gets_power_it_is_not_judged_although_its_host_is_silent() -> None:
     state = disconnected(with_reading(healthy(), MASTER2, Unreachable(SshStage.TCP, "connection refused")), 102)
-    decided = decide.plan(SPEC, state, CREATE, frozenset({("PowerOn", MASTER2)}))
+    decided = decide.plan(SPEC, state, CREATE, frozenset({StepKey(PowerOn, MASTER2)}))
     assert (decided.steps, decided.refusals) == ((), ())
     assert codes(state) == ["master.unreachable"]
 
@@ -99,7 +100,7 @@ def test_a_worker_that_is_off_gets_power_beside_everything_else() -> None:
 
 
 def test_what_is_done_beside_a_worker_that_gets_power_is_shown_to_its_end() -> None:
-    assert ("JoinWorker", WORKER1) in in_order(off(lose(healthy(), WORKER1), WORKER2))
+    assert StepKey(JoinWorker, WORKER1) in in_order(off(lose(healthy(), WORKER1), WORKER2))
 
 
 def test_a_server_that_never_joined_and_is_off_gets_power_and_goes_on() -> None:
@@ -107,7 +108,7 @@ def test_a_server_that_never_joined_and_is_off_gets_power_and_goes_on() -> None:
     state = with_reading(edit_server(state, MASTER3, lambda s: replace(s, status=ServerStatus.OFF)), MASTER3, None)
     (step,) = [p.step for p in plan(state).steps if isinstance(p.step, PowerOn)]
     assert step == PowerOn(target=MASTER3, server_id=replacement_of(MASTER3), joined=False, via=None)
-    assert ("MarkMember", MASTER3) in in_order(state)
+    assert StepKey(MarkMember, MASTER3) in in_order(state)
 
 
 @pytest.mark.parametrize("status", [ServerStatus.STARTING, ServerStatus.MIGRATING, ServerStatus.INITIALIZING])
@@ -129,15 +130,15 @@ def test_what_is_stopping_is_waited_for_and_then_gets_power() -> None:
 def test_what_is_being_deleted_is_waited_for_and_then_repaired_like_any_loss() -> None:
     state = changing(healthy(), MASTER2, ServerStatus.DELETING)
     assert plan(state).waits
-    assert ("RemoveMember", MASTER2) in in_order(state)
-    assert ("JoinControlPlane", MASTER2) in in_order(state)
+    assert StepKey(RemoveMember, MASTER2) in in_order(state)
+    assert StepKey(JoinControlPlane, MASTER2) in in_order(state)
 
 
 def test_a_fresh_server_that_is_being_deleted_is_waited_for_too() -> None:
     state = ready(without_node(without_member(lose(healthy(), MASTER3), 103), MASTER3), SPEC, MASTER3, 1_000_103)
     state = edit_server(state, MASTER3, lambda s: replace(s, status=ServerStatus.DELETING))
     assert [wait.because for wait in plan(state).waits] == ["Hetzner shows it as deleting"]
-    assert ("CreateServer", MASTER3) in in_order(state)
+    assert StepKey(CreateServer, MASTER3) in in_order(state)
 
 
 def test_the_way_of_a_cluster_without_quorum_ends_with_the_power() -> None:

@@ -28,7 +28,9 @@ from tests.decide.world import (
 
 from hetzner_k3s import decide
 from hetzner_k3s.model.host import HostFacts, UnitFacts
+from hetzner_k3s.model.plan import StepKey
 from hetzner_k3s.model.state import ClusterState
+from hetzner_k3s.model.steps import JoinWorker, ReconnectWorker
 
 
 def astray() -> ClusterState:
@@ -37,9 +39,9 @@ def astray() -> ClusterState:
 
 def test_they_are_pointed_to_the_seed_one_by_one() -> None:
     (step,) = plan(astray()).steps
-    assert step.key == ("ReconnectWorker", WORKER1)
+    assert step.key == StepKey(ReconnectWorker, WORKER1)
     assert getattr(step.step, "server_url", "") == f"https://{address_of(FIRST_MASTER)}:6443"
-    after = decide.plan(SPEC, astray(), CREATE, frozenset({("ReconnectWorker", WORKER1)}))
+    after = decide.plan(SPEC, astray(), CREATE, frozenset({StepKey(ReconnectWorker, WORKER1)}))
     assert not after.steps
 
 
@@ -50,7 +52,7 @@ def test_a_silent_node_of_such_a_worker_is_no_riddle() -> None:
 
 def test_without_a_load_balancer_too() -> None:
     spec = a_spec(load_balancer=False)
-    assert ("ReconnectWorker", WORKER1) in {s.key for s in plan(with_token(healthy(spec), spec), spec).steps}
+    assert StepKey(ReconnectWorker, WORKER1) in {s.key for s in plan(with_token(healthy(spec), spec), spec).steps}
 
 
 @pytest.mark.parametrize(
@@ -75,7 +77,7 @@ def test_who_knows_a_living_one_beyond_the_file_is_left_alone() -> None:
     state = astray()
     for name in (WORKER1, WORKER2):
         state = edit_facts(state, name, lambda f: replace(f, disk=replace(f.disk, agent_servers=known)))
-    assert "ReconnectWorker" not in {s.key[0] for s in plan(state, a_spec(1, 2)).steps}
+    assert "ReconnectWorker" not in {s.key.verb for s in plan(state, a_spec(1, 2)).steps}
 
 
 def test_what_an_agent_was_seen_to_know_goes_with_the_step() -> None:
@@ -98,11 +100,11 @@ def test_who_runs_no_agent_of_ours_is_left_alone(change: object) -> None:
     state = astray()
     for name in (WORKER1, WORKER2):
         state = edit_facts(state, name, change)  # type: ignore[arg-type]
-    assert "ReconnectWorker" not in {verb for verb, _ in (s.key for s in plan(state).steps)}
+    assert "ReconnectWorker" not in {key.verb for key in (s.key for s in plan(state).steps)}
 
 
 def test_nobody_is_pointed_anywhere_before_all_masters_vote() -> None:
-    assert "ReconnectWorker" not in {s.key[0] for s in plan(lose(astray(), MASTER2)).steps}
+    assert "ReconnectWorker" not in {s.key.verb for s in plan(lose(astray(), MASTER2)).steps}
 
 
 def test_a_worker_that_joins_is_pointed_first() -> None:
@@ -110,5 +112,5 @@ def test_a_worker_that_joins_is_pointed_first() -> None:
     state = edit_facts(
         state, WORKER1, lambda f: replace(f, disk=replace(f.disk, config_server="https://10.0.0.250:6443"))
     )
-    assert ("JoinWorker", WORKER1) not in {s.key for s in plan(state).steps}
-    assert ("ReconnectWorker", WORKER1) in {s.key for s in plan(state).steps}
+    assert StepKey(JoinWorker, WORKER1) not in {s.key for s in plan(state).steps}
+    assert StepKey(ReconnectWorker, WORKER1) in {s.key for s in plan(state).steps}

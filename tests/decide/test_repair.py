@@ -51,9 +51,18 @@ from tests.decide.world import (
 
 from hetzner_k3s.model.facts import Unknown
 from hetzner_k3s.model.host import EtcdFacts, Member, UnitFacts
-from hetzner_k3s.model.plan import Reason
+from hetzner_k3s.model.plan import Reason, StepKey
 from hetzner_k3s.model.state import ClusterState
-from hetzner_k3s.model.steps import InstallK3s, JoinControlPlane, RemoveMember, SaveSnapshot
+from hetzner_k3s.model.steps import (
+    CreateServer,
+    DeleteNode,
+    InstallK3s,
+    JoinControlPlane,
+    MarkMember,
+    RemoveMember,
+    SaveSnapshot,
+    SecureHost,
+)
 
 ALL = (MASTER1, MASTER2, MASTER3)
 
@@ -63,9 +72,9 @@ def test_a_lost_master_is_replaced_in_this_order_and_nothing_is_left_to_do(lost:
     ours = [
         key
         for key in in_order(lose(healthy(), lost))
-        if key[1] in {lost, f"pre-repair-{member_id_of(server_id_of(lost))}"}
+        if key.target in {lost, f"pre-repair-{member_id_of(server_id_of(lost))}"}
     ]
-    assert [verb for verb, _ in ours] == [
+    assert [key.verb for key in ours] == [
         "SaveSnapshot",
         "CreateServer",
         "SecureHost",
@@ -79,32 +88,36 @@ def test_a_lost_master_is_replaced_in_this_order_and_nothing_is_left_to_do(lost:
 
 @pytest.mark.parametrize("lost", ALL)
 def test_the_survivors_are_touched_only_where_their_config_named_the_lost_one(lost: str) -> None:
-    survivors = [key for key in in_order(lose(healthy(), lost)) if key[1] in set(ALL) - {lost}]
+    survivors = [key for key in in_order(lose(healthy(), lost)) if key.target in set(ALL) - {lost}]
     expected = [MASTER2, MASTER3] if lost == MASTER1 else [MASTER1] if lost == MASTER2 else []
-    assert survivors == [("MarkMember", name) for name in expected]
+    assert survivors == [StepKey(MarkMember, name) for name in expected]
 
 
 def test_their_config_is_not_touched_when_the_successor_has_the_same_address() -> None:
     state = ready(
         without_node(without_member(lose(healthy(), MASTER1), FIRST_MASTER), MASTER1), SPEC, MASTER1, 1_000_101
     )
-    assert {target for verb, target in in_order(state) if verb == "MarkMember"} == {MASTER1}
+    assert {key.target for key in in_order(state) if key.verb == "MarkMember"} == {MASTER1}
 
 
 def test_the_first_master_is_not_special() -> None:
-    without = {lost: [v for v, t in in_order(lose(healthy(), lost)) if t == lost] for lost in ALL}
+    without = {lost: [key.verb for key in in_order(lose(healthy(), lost)) if key.target == lost] for lost in ALL}
     assert without[MASTER1] == without[MASTER2] == without[MASTER3]
 
 
 def test_the_lost_leader_is_replaced_like_any_other() -> None:
     state = edit_etcd(healthy(), lambda etcd: replace(etcd, leader=member_id_of(server_id_of(MASTER2))))
-    assert ("RemoveMember", MASTER2) in in_order(lose(state, MASTER2))
+    assert StepKey(RemoveMember, MASTER2) in in_order(lose(state, MASTER2))
 
 
 def test_a_lost_master_whose_node_somebody_deleted_is_replaced_without_deleting_a_node() -> None:
     keys = in_order(without_node(lose(healthy(), MASTER1), MASTER1))
-    assert ("DeleteNode", MASTER1) not in keys
-    assert [v for v, t in keys if t == MASTER1][-3:] == ["RemoveMember", "JoinControlPlane", "MarkMember"]
+    assert StepKey(DeleteNode, MASTER1) not in keys
+    assert [key.verb for key in keys if key.target == MASTER1][-3:] == [
+        "RemoveMember",
+        "JoinControlPlane",
+        "MarkMember",
+    ]
 
 
 def test_a_node_whose_secret_alone_is_left_loses_that_before_the_join() -> None:
@@ -112,12 +125,12 @@ def test_a_node_whose_secret_alone_is_left_loses_that_before_the_join() -> None:
         lose(healthy(), MASTER1), lambda v: replace(v, nodes=tuple(n for n in v.nodes if n.name != MASTER1))
     )
     keys = in_order(left)
-    assert keys.index(("DeleteNode", MASTER1)) < keys.index(("JoinControlPlane", MASTER1))
+    assert keys.index(StepKey(DeleteNode, MASTER1)) < keys.index(StepKey(JoinControlPlane, MASTER1))
 
 
 def test_a_member_that_is_gone_already_needs_no_snapshot_and_no_removal() -> None:
     keys = in_order(without_member(lose(healthy(), MASTER1), FIRST_MASTER))
-    assert [verb for verb, target in keys if target == MASTER1] == [
+    assert [key.verb for key in keys if key.target == MASTER1] == [
         "CreateServer",
         "DeleteNode",
         "SecureHost",
@@ -181,7 +194,7 @@ def _cut_off(lost: str) -> dict[str, tuple[ClusterState, str]]:
 def test_a_repair_that_was_cut_off_is_gone_on_with(lost: str, point: str) -> None:
     state, first = _cut_off(lost)[point]
     steps = [p for p in plan(state).steps if p.step.target in {lost, f"pre-repair-{member_id_of(server_id_of(lost))}"}]
-    assert [p.key[0] for p in steps] == [first]
+    assert [p.key.verb for p in steps] == [first]
     assert f"MarkMember {lost}" in waves(state)[-1]
 
 
@@ -236,7 +249,7 @@ def _with_unstarted(state: ClusterState, address: str) -> ClusterState:
 def test_a_master_adopts_the_unstarted_member_of_its_own_address() -> None:
     state = without_node(without_member(lose(healthy(), MASTER3), server_id_of(MASTER3)), MASTER3)
     state = _with_unstarted(ready(state, SPEC, MASTER3, replacement_of(MASTER3)), "10.0.0.103")
-    assert ("JoinControlPlane", MASTER3) in {p.key for p in plan(state).steps}
+    assert StepKey(JoinControlPlane, MASTER3) in {p.key for p in plan(state).steps}
 
 
 def test_a_master_does_not_join_beside_the_unstarted_member_of_another_one() -> None:
@@ -247,7 +260,7 @@ def test_a_master_does_not_join_beside_the_unstarted_member_of_another_one() -> 
     state = ready(state, spec, "prod-master4", replacement_of("prod-master4"))
     state = _with_unstarted(bare(state, spec, "prod-master5", replacement_of("prod-master5")), "10.0.0.105")
     decided = plan(state, spec)
-    assert "JoinControlPlane" not in {p.key[0] for p in decided.steps}
+    assert "JoinControlPlane" not in {p.key.verb for p in decided.steps}
     assert [wait.because for wait in decided.waits] == ["another member is still a learner"]
 
 
@@ -278,15 +291,15 @@ def test_while_the_api_is_silent_no_member_is_removed() -> None:
     state = lose(healthy(), MASTER1)
     state = replace(state, kube={server_id_of(MASTER2): Unknown("timed out", NOW)})
     decided = plan(ready(state, SPEC, MASTER1, replacement_of(MASTER1)))
-    assert [p.key for p in decided.steps if p.key[0] != "WriteKubeconfig"] == []
+    assert [p.key for p in decided.steps if p.key.verb != "WriteKubeconfig"] == []
     assert [wait.because for wait in decided.waits] == ["Nodes left by lost machines must be seen first"]
 
 
 def test_a_new_server_that_was_not_looked_at_is_not_taken_for_another_machine_without_its_id() -> None:
     state = booting(without_node(lose(healthy(), MASTER1), MASTER1), SPEC, MASTER1, replacement_of(MASTER1))
     keys = [p.key for p in plan(state).steps]
-    assert ("SecureHost", MASTER1) in keys
-    assert not [key for key in keys if key[0] in {"SaveSnapshot", "RemoveMember", "DeleteNode"}]
+    assert StepKey(SecureHost, MASTER1) in keys
+    assert not [key for key in keys if key.verb in {"SaveSnapshot", "RemoveMember", "DeleteNode"}]
 
 
 def test_a_voter_that_was_not_recorded_and_falls_silent_keeps_member_and_node() -> None:
@@ -298,7 +311,7 @@ def test_a_voter_that_was_not_recorded_and_falls_silent_keeps_member_and_node() 
 
 def test_a_node_without_our_annotation_is_known_by_its_provider_id() -> None:
     state = edit_node(lose(healthy(), MASTER1), MASTER1, lambda n: replace(n, server_id=None))
-    assert ("RemoveMember", MASTER1) in in_order(state)
+    assert StepKey(RemoveMember, MASTER1) in in_order(state)
 
 
 @pytest.mark.parametrize("told_by_its_node", [True, False])
@@ -307,8 +320,8 @@ def test_a_worker_of_ours_at_the_dead_members_address_is_left_alone_and_does_not
     state = state if told_by_its_node else without_node(state, MASTER1)
     worker = replace(server_of(SPEC, WORKER1), private_ips={7: "10.0.0.101"})
     keys = in_order(with_server(state, worker))
-    assert ("RemoveMember", MASTER1) in keys
-    assert not [key for key in keys if key[1] == WORKER1]
+    assert StepKey(RemoveMember, MASTER1) in keys
+    assert not [key for key in keys if key.target == WORKER1]
 
 
 def test_no_worker_is_made_before_the_lost_masters_successor_has_its_address() -> None:
@@ -328,7 +341,7 @@ def test_replacements_run_what_the_cluster_runs_not_what_the_file_says() -> None
 def test_a_member_whose_machine_was_not_looked_at_yet_is_waited_for() -> None:
     state = booting(without_node(lose(healthy(), MASTER1), MASTER1), SPEC, MASTER1, replacement_of(MASTER1))
     assert [wait.because for wait in plan(state).waits] == ["prod-master1 has not been looked at yet"]
-    assert ("RemoveMember", MASTER1) in in_order(state)
+    assert StepKey(RemoveMember, MASTER1) in in_order(state)
 
 
 def test_two_members_whose_successors_have_not_been_looked_at_are_waited_for() -> None:
@@ -346,7 +359,7 @@ def test_while_the_api_is_silent_no_server_is_asked_for() -> None:
     silent = replace(state, kube={server_id_of(MASTER2): Unknown("timed out", NOW)})
     assert plan(silent).steps == ()
     assert [wait.what for wait in plan(silent).waits] == ["the Kubernetes API"]
-    assert {("CreateServer", MASTER1), ("CreateServer", WORKER1)} <= set(in_order(silent))
+    assert {StepKey(CreateServer, MASTER1), StepKey(CreateServer, WORKER1)} <= set(in_order(silent))
 
 
 def test_a_host_that_holds_data_is_not_taken_for_a_fresh_one() -> None:

@@ -37,7 +37,7 @@ from hetzner_k3s.decide.repair.replace import spent
 from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.errors import SshStage
 from hetzner_k3s.model.host import DiskFacts, HostFacts, UnitFacts
-from hetzner_k3s.model.plan import Intent
+from hetzner_k3s.model.plan import Intent, StepKey
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import DeleteServer, JoinControlPlane
 
@@ -75,7 +75,7 @@ def test_with_consent_its_server_is_deleted_after_a_snapshot_and_then_it_is_repl
     first = plan(state, intent=intent)
     assert verbs(first.steps)[-1] == f"SaveSnapshot pre-repair-{member_id_of(102)}"
     keys = in_order(state, intent=intent)
-    ours = [verb for verb, target in keys if target == MASTER2]
+    ours = [key.verb for key in keys if key.target == MASTER2]
     assert ours == [
         "DeleteServer",
         "CreateServer",
@@ -98,7 +98,7 @@ def test_the_deletion_names_the_server_by_id_and_the_flag_that_permits_it() -> N
 
 def test_a_master_that_is_no_member_any_more_needs_no_snapshot() -> None:
     state = off(without_member(healthy(), 102), MASTER2)
-    assert ("DeleteServer", MASTER2) in {p.key for p in plan(state, intent=replacing(MASTER2)).steps}
+    assert StepKey(DeleteServer, MASTER2) in {p.key for p in plan(state, intent=replacing(MASTER2)).steps}
 
 
 def test_the_consent_is_used_up_by_the_deletion() -> None:
@@ -127,8 +127,8 @@ def test_one_is_discarded_after_the_other() -> None:
     for name in (MASTER2, MASTER4):
         state = disconnected(unreachable(state, name), server_id_of(name))
     keys = in_order(state, FIVE, replacing(MASTER2, MASTER4))
-    assert [target for verb, target in keys if verb == "DeleteServer"] == [MASTER2, MASTER4]
-    assert [target for verb, target in keys if verb == "JoinControlPlane"] == [MASTER2, MASTER4]
+    assert [key.target for key in keys if key.verb == "DeleteServer"] == [MASTER2, MASTER4]
+    assert [key.target for key in keys if key.verb == "JoinControlPlane"] == [MASTER2, MASTER4]
 
 
 def test_a_join_to_a_host_with_its_old_member_listed_is_not_planned() -> None:

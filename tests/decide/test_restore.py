@@ -48,9 +48,10 @@ from hetzner_k3s.decide.disaster import restore
 from hetzner_k3s.decide.forecast import predict
 from hetzner_k3s.decide.view.context import Basis, basis_of
 from hetzner_k3s.model.facts import Known, Unknown
+from hetzner_k3s.model.plan import StepKey
 from hetzner_k3s.model.snapshots import StoredSnapshot, of_cluster
 from hetzner_k3s.model.state import ClusterState
-from hetzner_k3s.model.steps import KeepSnapshot, RestoreSnapshot
+from hetzner_k3s.model.steps import InstallK3s, JoinControlPlane, KeepSnapshot, ReconnectWorker, RestoreSnapshot
 
 
 def basis(state: ClusterState, wanted: str = "latest") -> Basis:
@@ -70,14 +71,14 @@ def test_without_a_consent_the_newest_is_offered_and_nothing_is_done() -> None:
 
 def test_the_way_back_in_order() -> None:
     way = in_order(to_restore(), S3_SPEC, restoring())
-    verbs_only = [verb for verb, _ in way]
+    verbs_only = [key.verb for key in way]
     order = ["KeepSnapshot", "SecureHost", "InstallK3s", "RestoreSnapshot", "StartRestored", "JoinControlPlane"]
     assert [verbs_only.index(verb) for verb in order] == sorted(verbs_only.index(verb) for verb in order)
-    assert {("JoinControlPlane", MASTER2), ("JoinControlPlane", MASTER3)} <= set(way)
-    assert {("ReconnectWorker", WORKER1), ("ReconnectWorker", WORKER2)} <= set(way)
+    assert {StepKey(JoinControlPlane, MASTER2), StepKey(JoinControlPlane, MASTER3)} <= set(way)
+    assert {StepKey(ReconnectWorker, WORKER1), StepKey(ReconnectWorker, WORKER2)} <= set(way)
     assert not [verb for verb in verbs_only if verb == "DeleteNode"], "the lost masters' go before the agent starts"
-    before = way[: way.index(("RestoreSnapshot", MASTER1))]
-    assert [target for verb, target in before if verb == "CreateServer"] == [MASTER1]
+    before = way[: way.index(StepKey(RestoreSnapshot, MASTER1))]
+    assert [key.target for key in before if key.verb == "CreateServer"] == [MASTER1]
 
 
 def test_what_is_done_for_the_consent_says_so() -> None:
@@ -251,7 +252,7 @@ def test_the_workers_version_is_installed() -> None:
     state = edit_facts(to_restore(), WORKER1, lambda f: replace(f, k3s_version="v1.35.1+k3s1"))
     state = edit_facts(state, WORKER2, lambda f: replace(f, k3s_version="v1.35.9+k3s1"))
     way = forecast(state, S3_SPEC, restoring())
-    installs = [p.step for wave in way.waves for p in wave if p.key == ("InstallK3s", MASTER1)]
+    installs = [p.step for wave in way.waves for p in wave if p.key == StepKey(InstallK3s, MASTER1)]
     assert [getattr(step, "version", None) for step in installs] == ["v1.35.9+k3s1"]
 
 

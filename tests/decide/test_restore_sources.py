@@ -50,9 +50,9 @@ from hetzner_k3s.decide.repair import power
 from hetzner_k3s.decide.view.context import Basis, basis_of
 from hetzner_k3s.model.facts import Unknown
 from hetzner_k3s.model.host import DiskFacts, EtcdFacts, Snapshot, UnitFacts
-from hetzner_k3s.model.plan import Intent
+from hetzner_k3s.model.plan import Intent, StepKey
 from hetzner_k3s.model.state import ClusterState
-from hetzner_k3s.model.steps import RestoreSnapshot, StartRestored, UploadSnapshot
+from hetzner_k3s.model.steps import JoinControlPlane, MarkMember, RestoreSnapshot, StartRestored, UploadSnapshot
 
 ALL = SPEC.master_names
 
@@ -216,9 +216,13 @@ def test_a_restored_master_is_started_by_the_restore_and_those_that_would_join_b
 
 def test_the_way_back_from_disks_ends_with_all_masters_joined_anew() -> None:
     way = in_order(two_disks(), SPEC, restoring())
-    assert way[0] == ("RestoreSnapshot", MASTER2)
-    assert {("JoinControlPlane", MASTER1), ("JoinControlPlane", MASTER3), ("MarkMember", MASTER1)} <= set(way)
-    assert not [verb for verb, _ in way if verb in {"CreateServer", "DeleteServer"}]
+    assert way[0] == StepKey(RestoreSnapshot, MASTER2)
+    assert {
+        StepKey(JoinControlPlane, MASTER1),
+        StepKey(JoinControlPlane, MASTER3),
+        StepKey(MarkMember, MASTER1),
+    } <= set(way)
+    assert not [key.verb for key in way if key.verb in {"CreateServer", "DeleteServer"}]
 
 
 def test_a_lineage_that_is_yet_to_be_drawn_is_called_a_new_one() -> None:

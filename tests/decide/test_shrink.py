@@ -50,10 +50,22 @@ from hetzner_k3s.model.cloud import Server, ServerStatus
 from hetzner_k3s.model.facts import Known, Unknown
 from hetzner_k3s.model.host import EtcdFacts, Member, Snapshot, UnitFacts
 from hetzner_k3s.model.kube import Leaving
-from hetzner_k3s.model.plan import Scope
+from hetzner_k3s.model.plan import Scope, StepKey
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
-from hetzner_k3s.model.steps import DeleteNode, DrainNode, RemoveMember, RetireMember, SaveSnapshot
+from hetzner_k3s.model.steps import (
+    CordonNode,
+    DeleteNode,
+    DrainNode,
+    JoinControlPlane,
+    JoinWorker,
+    MarkMember,
+    RemoveMember,
+    RetireMember,
+    SaveSnapshot,
+    UnmarkMember,
+    WriteKubeconfig,
+)
 
 ONE = a_spec(1, 0)
 THREE = a_spec(3, 0)
@@ -99,8 +111,8 @@ def retired(state: ClusterState, name: str) -> ClusterState:
 
 
 def test_a_master_goes_step_by_step_the_highest_number_first() -> None:
-    way = [step for step in in_order(healthy(FIVE), THREE, PRUNE) if step[0] not in {"MarkMember", "WriteKubeconfig"}]
-    assert way == [
+    keys = [key for key in in_order(healthy(FIVE), THREE, PRUNE) if key.kind not in {MarkMember, WriteKubeconfig}]
+    assert [(key.verb, key.target) for key in keys] == [
         (verb, f"pre-prune-{member_id_of(server_id_of(name))}" if verb == "SaveSnapshot" else name)
         for name in (MASTER5, MASTER4)
         for verb in (
@@ -116,7 +128,7 @@ def test_a_master_goes_step_by_step_the_highest_number_first() -> None:
 
 
 def test_three_become_one() -> None:
-    gone = [target for verb, target in in_order(healthy(THREE), ONE, PRUNE) if verb == "DeleteServer"]
+    gone = [key.target for key in in_order(healthy(THREE), ONE, PRUNE) if key.verb == "DeleteServer"]
     assert gone == [MASTER3, MASTER2]
 
 
@@ -145,14 +157,14 @@ def test_a_half_made_way_is_gone_on_with(point: str, state: ClusterState, expect
 def test_every_step_but_the_users_own_shows_the_flag_that_permits_it() -> None:
     for wave in forecast(healthy(a_spec(5, 2)), a_spec(3, 1), PRUNE).waves:
         for planned in wave:
-            own = planned.key[0] in {"MarkMember", "WriteKubeconfig"}
+            own = planned.key.verb in {"MarkMember", "WriteKubeconfig"}
             assert planned.consent == (None if own else "--prune"), planned.key
 
 
 def test_without_the_flag_nothing_goes_and_what_was_begun_is_named() -> None:
     state = leaving(unlabelled(healthy(a_spec(4, 2)), MASTER4), MASTER4, Leaving.CORDONED)
     shown = plan(leaving(state, WORKER2, Leaving.DRAINED), a_spec(3, 1))
-    assert [step.key[0] for step in shown.steps] == ["WriteKubeconfig"]
+    assert [step.key.verb for step in shown.steps] == ["WriteKubeconfig"]
     assert shown.notes == (
         f"{MASTER4} is beyond the file and is left as it is: a healthy voter; an unfinished --prune left it taken "
         "off the API load balancer and cordoned: run it again to let it go",
@@ -181,7 +193,7 @@ def test_a_note_tells_how_a_master_is_found(state: ClusterState, found: str) -> 
 
 
 def test_the_member_is_removed_on_the_list_it_was_decided_on_and_the_seed_is_the_heir() -> None:
-    (planned,) = [p for p in plan(emptied(healthy(FIVE), MASTER5), THREE, PRUNE).steps if p.key[0] == "RetireMember"]
+    (planned,) = [p for p in plan(emptied(healthy(FIVE), MASTER5), THREE, PRUNE).steps if p.key.verb == "RetireMember"]
     assert isinstance(planned.step, RetireMember)
     assert planned.step.member_id == member_id_of(105)
     assert planned.step.via == FIRST_MASTER
@@ -192,9 +204,9 @@ def test_the_member_is_removed_on_the_list_it_was_decided_on_and_the_seed_is_the
 
 def test_the_dead_go_before_the_living_and_need_a_snapshot_too() -> None:
     state = lose(healthy(FIVE), MASTER4)
-    (first,) = [p.step for p in plan(state, THREE, PRUNE).steps if p.key[0] == "SaveSnapshot"]
+    (first,) = [p.step for p in plan(state, THREE, PRUNE).steps if p.key.verb == "SaveSnapshot"]
     assert isinstance(first, SaveSnapshot)
-    (removal,) = [p.step for p in plan(saved(state, MASTER4), THREE, PRUNE).steps if p.key[0] == "RemoveMember"]
+    (removal,) = [p.step for p in plan(saved(state, MASTER4), THREE, PRUNE).steps if p.key.verb == "RemoveMember"]
     assert isinstance(removal, RemoveMember)
     assert removal.member_id == member_id_of(104)
     assert steps(without_member(state, 104)) == [f"DeleteNode {MASTER4}"]
@@ -202,7 +214,7 @@ def test_the_dead_go_before_the_living_and_need_a_snapshot_too() -> None:
 
 def test_the_node_of_a_dead_one_goes_when_its_server_is_proven_gone() -> None:
     state = without_member(lose(healthy(a_spec(4, 0)), MASTER4), 104)
-    (planned,) = [p.step for p in plan(state, THREE, PRUNE).steps if p.key[0] == "DeleteNode"]
+    (planned,) = [p.step for p in plan(state, THREE, PRUNE).steps if p.key.verb == "DeleteNode"]
     assert isinstance(planned, DeleteNode)
     assert planned.uid == "uid-104"
     assert steps(replace(state, lookups={104: Unknown("500", 1.0)})) == []
@@ -213,19 +225,19 @@ def test_a_dead_one_beyond_the_file_goes_before_a_new_one_joins() -> None:
     state = saved(lose(healthy(THREE), MASTER3), MASTER3)
     assert f"RemoveMember {MASTER3}" in steps(state, moved_on)
     later = without_node(without_member(state, 103), MASTER3)
-    assert ("JoinControlPlane", "prod-master6") in in_order(later, moved_on, PRUNE)
+    assert StepKey(JoinControlPlane, "prod-master6") in in_order(later, moved_on, PRUNE)
 
 
 def test_a_lost_master_of_the_file_is_replaced_before_one_beyond_it_goes() -> None:
     way = in_order(lose(healthy(THREE), MASTER1), ONE, PRUNE)
-    assert way.index(("JoinControlPlane", MASTER1)) < way.index(("UnmarkMember", MASTER3))
+    assert way.index(StepKey(JoinControlPlane, MASTER1)) < way.index(StepKey(UnmarkMember, MASTER3))
 
 
 def test_while_the_api_is_silent_nothing_goes() -> None:
     state = replace(healthy(FIVE), kube={FIRST_MASTER: Unknown("timed out", 1.0)})
     assert steps(state) == []
     assert steps(replace(healthy(a_spec(3, 2)), kube={}), a_spec(3, 1)) == []
-    assert ("RetireMember", MASTER5) in forecast(state, THREE, PRUNE).keys
+    assert StepKey(RetireMember, MASTER5) in forecast(state, THREE, PRUNE).keys
 
 
 def test_where_nobody_answers_nothing_is_said_of_what_is_beyond_the_file() -> None:
@@ -259,13 +271,13 @@ def test_a_dead_one_is_waited_with_while_somebody_is_half_joined() -> None:
     state = edit_etcd(state, lambda e: replace(e, members=(*(e.members or ()), learner)))
     shown = plan(state, wish, PRUNE)
     assert f"the control plane to settle before the member of {MASTER3} goes" in [wait.what for wait in shown.waits]
-    assert "RemoveMember" not in {step.key[0] for step in shown.steps}
+    assert "RemoveMember" not in {step.key.verb for step in shown.steps}
 
 
 def test_two_in_flight_steps_never_are_about_one_way_out() -> None:
     state = retired(healthy(a_spec(4, 0)), MASTER4)
-    in_flight = frozenset({("RetireMember", MASTER4)})
-    verbs_beside = {p.key[0] for p in decide.plan(THREE, state, PRUNE, in_flight).steps}
+    in_flight = frozenset({StepKey(RetireMember, MASTER4)})
+    verbs_beside = {p.key.verb for p in decide.plan(THREE, state, PRUNE, in_flight).steps}
     assert "DeleteNode" not in verbs_beside
 
 
@@ -277,7 +289,7 @@ def test_a_worker_beyond_the_file_is_drained_and_deleted_beside_the_others() -> 
 
 def test_the_node_of_a_worker_beyond_the_file_goes_when_its_server_is_proven_gone() -> None:
     state = lose(healthy(), WORKER2)
-    (planned,) = [p for p in plan(state, a_spec(3, 1), PRUNE).steps if p.key == ("DeleteNode", WORKER2)]
+    (planned,) = [p for p in plan(state, a_spec(3, 1), PRUNE).steps if p.key == StepKey(DeleteNode, WORKER2)]
     assert planned.scope is Scope.WORKER
     doubtful = replace(state, lookups={server_id_of(WORKER2): Unknown("500", 1.0)})
     assert steps(doubtful, a_spec(3, 1)) == []
@@ -306,7 +318,7 @@ def test_no_worker_goes_while_one_of_the_file_is_not_there_to_take_its_pods() ->
         SPEC.pools[0], workers=(replace(SPEC.pools[0].workers[0], name="prod-pool-big-worker1", pool="big"),)
     )
     way = in_order(healthy(), replace(SPEC, pools=(moved,)), PRUNE)
-    assert way.index(("JoinWorker", "prod-pool-big-worker1")) < way.index(("CordonNode", WORKER1))
+    assert way.index(StepKey(JoinWorker, "prod-pool-big-worker1")) < way.index(StepKey(CordonNode, WORKER1))
 
 
 def test_what_is_wanted_again_is_taken_back() -> None:

@@ -35,7 +35,9 @@ from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.host import EtcdFacts
 from hetzner_k3s.model.identity import BirthRecord, Phase
+from hetzner_k3s.model.plan import StepKey
 from hetzner_k3s.model.state import ClusterState
+from hetzner_k3s.model.steps import HoldMaster, MarkMember
 
 
 def reset_cluster(stale: str = MASTER3) -> ClusterState:
@@ -47,7 +49,7 @@ def reset_cluster(stale: str = MASTER3) -> ClusterState:
 def test_a_voter_of_the_living_list_is_labelled_anew_whatever_its_label_says() -> None:
     planned = plan(reset_cluster())
     assert not planned.refusals
-    assert [p.key for p in planned.steps] == [("MarkMember", MASTER3)]
+    assert [p.key for p in planned.steps] == [StepKey(MarkMember, MASTER3)]
 
 
 def test_one_that_has_joined_and_does_not_vote_yet_is_not_of_the_past() -> None:
@@ -83,8 +85,8 @@ def test_a_snapshot_is_restored_on_a_new_server_rather_than_on_a_rebuilt_one() -
     state = lose(_all_rebuilt(), MASTER2)
     planned = plan(state, S3_SPEC, restoring())
     assert not planned.refusals
-    assert {p.key[0] for p in planned.steps} == {"KeepSnapshot", "CreateServer"}
-    assert [p.step.target for p in planned.steps if p.key[0] == "CreateServer"] == [MASTER2]
+    assert {p.key.verb for p in planned.steps} == {"KeepSnapshot", "CreateServer"}
+    assert [p.step.target for p in planned.steps if p.key.verb == "CreateServer"] == [MASTER2]
 
 
 def test_a_rebuilt_master_of_a_birth_that_was_not_done_may_be_deleted() -> None:
@@ -129,5 +131,5 @@ def test_a_quorum_is_reset_from_a_master_beyond_the_file_too() -> None:
     state, smaller = without_quorum(lose(lose(healthy(), MASTER1), MASTER3)), a_spec(1, 0)
     assert "quorum.lost" in codes(state, smaller)
     planned = plan(state, smaller, resetting(MASTER2))
-    assert [p.key for p in planned.steps] == [("HoldMaster", MASTER2)]
+    assert [p.key for p in planned.steps] == [StepKey(HoldMaster, MASTER2)]
     assert "consent.unfit" in codes(state, smaller, resetting("prod-master9"))

@@ -30,10 +30,10 @@ from tests.decide.world import (
 
 from hetzner_k3s.model.cloud import LoadBalancer, PlacementGroup, Server, ServerStatus
 from hetzner_k3s.model.identity import Phase
-from hetzner_k3s.model.plan import Plan
+from hetzner_k3s.model.plan import Plan, StepKey
 from hetzner_k3s.model.spec import NetworkSpec
 from hetzner_k3s.model.state import LocalEvidence
-from hetzner_k3s.model.steps import CloseBirth, DeleteServer
+from hetzner_k3s.model.steps import CloseBirth, DeleteServer, MarkDeleting
 
 DELETING = recorded(healthy(), replace(born_record(), phase=Phase.DELETING))
 STRANGER = Server(id=901, name="db", status=ServerStatus.RUNNING, private_ips={NETWORK: "10.0.0.9"})
@@ -62,7 +62,7 @@ def test_a_cluster_is_deleted_in_this_order() -> None:
 
 
 def test_a_deletion_that_was_begun_is_not_marked_again() -> None:
-    assert "MarkDeleting" not in {verb for verb, _ in in_order(DELETING, intent=DELETE)}
+    assert "MarkDeleting" not in {key.verb for key in in_order(DELETING, intent=DELETE)}
 
 
 def test_a_deletion_without_servers_goes_on_with_the_rest() -> None:
@@ -112,7 +112,7 @@ def test_in_another_empty_project_nobody_is_asked_so_the_journal_stays_too() -> 
 
 
 def test_where_the_record_tells_of_the_birth_nobody_need_be_asked() -> None:
-    assert "CloseBirth" in {verb for verb, _ in in_order(DELETING, intent=replace(DELETE, unasked=True))}
+    assert "CloseBirth" in {key.verb for key in in_order(DELETING, intent=replace(DELETE, unasked=True))}
 
 
 def test_the_kubeconfig_goes_with_the_cluster_unless_it_is_to_be_kept() -> None:
@@ -125,8 +125,8 @@ def test_the_kubeconfig_goes_with_the_cluster_unless_it_is_to_be_kept() -> None:
 def test_a_cluster_that_was_never_born_is_deleted_without_a_kubeconfig() -> None:
     state = forgetful(recorded(healthy(), NO_RECORD))
     keys = in_order(state, intent=DELETE)
-    assert keys[0] == ("MarkDeleting", CLUSTER)
-    assert "CloseBirth" not in {verb for verb, _ in keys}
+    assert keys[0] == StepKey(MarkDeleting, CLUSTER)
+    assert "CloseBirth" not in {key.verb for key in keys}
 
 
 def test_servers_beyond_the_file_are_deleted_too_and_those_of_others_never() -> None:
@@ -177,7 +177,7 @@ def test_resources_of_others_with_our_names_are_never_deleted() -> None:
 def test_the_operator_lock_is_not_the_deletions_to_delete() -> None:
     lock = PlacementGroup(id=99, name="prod-operator-lock", labels={"cluster": CLUSTER})
     state = with_listing(healthy(), placement_groups=(*healthy().view.placement_groups, lock))
-    assert lock.name not in {target for _, target in in_order(state, intent=DELETE)}
+    assert lock.name not in {key.target for key in in_order(state, intent=DELETE)}
 
 
 def test_each_step_of_a_deletion_says_why() -> None:

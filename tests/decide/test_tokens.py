@@ -34,9 +34,9 @@ from tests.decide.world import (
 
 from hetzner_k3s import decide
 from hetzner_k3s.model.operations import SecretKind
-from hetzner_k3s.model.plan import PlannedStep
+from hetzner_k3s.model.plan import PlannedStep, StepKey
 from hetzner_k3s.model.state import ClusterState
-from hetzner_k3s.model.steps import RenewToken
+from hetzner_k3s.model.steps import KeepTokens, RenewToken
 
 
 def renewals(steps: tuple[PlannedStep, ...]) -> dict[str, RenewToken]:
@@ -62,7 +62,7 @@ def test_a_token_that_lies_in_a_config_yaml_alone_is_taken_from_there() -> None:
 def test_files_come_before_a_repair() -> None:
     state = lose(holding(rotated(healthy()), MASTER1, NEW_TOKEN), MASTER3)
     assert verbs(plan(state).steps) == [f"KeepTokens {CLUSTER}", f"RenewToken {MASTER1}", f"RenewToken {MASTER2}"]
-    under_way = frozenset({("KeepTokens", CLUSTER), ("RenewToken", MASTER1), ("RenewToken", MASTER2)})
+    under_way = frozenset({StepKey(KeepTokens, CLUSTER), StepKey(RenewToken, MASTER1), StepKey(RenewToken, MASTER2)})
     assert decide.plan(SPEC, state, CREATE, under_way).steps == ()
 
 
@@ -70,7 +70,7 @@ def test_with_the_files_right_and_one_master_restarted_the_repair_goes_on_throug
     state = lose(rotated(healthy(), config=NEW_TOKEN), MASTER3)
     assert codes(state) == ["token.not-accepted"]
     restarted = holding(state, MASTER2, NEW_TOKEN, accepted=True)
-    steps = [p.step for p in plan(restarted).steps if p.key[0] == "SaveSnapshot"]
+    steps = [p.step for p in plan(restarted).steps if p.key.verb == "SaveSnapshot"]
     assert [getattr(step, "via", None) for step in steps] == [server_id_of(MASTER2)]
 
 
@@ -145,7 +145,7 @@ def test_one_that_is_stopped_is_given_the_token_and_started() -> None:
 
 
 def _verbs(state: ClusterState) -> list[str]:
-    return [verb for verb, _ in in_order(state)]
+    return [key.verb for key in in_order(state)]
 
 
 def test_one_of_another_cluster_is_given_nothing() -> None:

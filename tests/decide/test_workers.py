@@ -35,9 +35,9 @@ from tests.decide.world import (
 
 from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.host import DiskFacts
-from hetzner_k3s.model.plan import Scope
+from hetzner_k3s.model.plan import Scope, StepKey
 from hetzner_k3s.model.state import ClusterState
-from hetzner_k3s.model.steps import DeleteNode, JoinWorker
+from hetzner_k3s.model.steps import CreateServer, DeleteNode, InstallK3s, JoinWorker
 
 NEW = replacement_of(WORKER1)
 
@@ -59,11 +59,11 @@ def test_the_node_to_delete_is_named_by_its_uid() -> None:
 def test_more_workers_in_the_file_are_made_and_the_others_left_alone() -> None:
     spec = a_spec(3, 4)
     keys = in_order(healthy(SPEC), spec)
-    assert {target.rpartition("-")[2] for verb, target in keys if "worker" in target} == {
+    assert {key.target.rpartition("-")[2] for key in keys if "worker" in key.target} == {
         "worker3",
         "worker4",
     }
-    assert keys[-1] == ("JoinWorker", "prod-pool-small-worker4")
+    assert keys[-1] == StepKey(JoinWorker, "prod-pool-small-worker4")
 
 
 def test_a_pool_that_is_new_gets_its_placement_group_first() -> None:
@@ -97,8 +97,8 @@ def test_a_pool_that_is_new_gets_its_placement_group_first() -> None:
     ],
 )
 def test_a_worker_that_was_not_finished_is_gone_on_with(point: str, state: ClusterState, expected: list[str]) -> None:
-    assert [verb for verb, target in sorted(p.key for p in plan(state).steps) if target == WORKER1] == expected
-    assert in_order(state)[-1] == ("JoinWorker", WORKER1)
+    assert sorted(p.key.verb for p in plan(state).steps if p.key.target == WORKER1) == expected
+    assert in_order(state)[-1] == StepKey(JoinWorker, WORKER1)
 
 
 def test_a_worker_whose_node_was_not_recorded_is_recorded_and_keeps_it() -> None:
@@ -121,7 +121,7 @@ def test_a_node_password_that_is_left_alone_goes_before_the_join() -> None:
     state = edit_kube(state, lambda v: replace(v, node_passwords=(*v.node_passwords, WORKER1)))
     (planned,) = plan(state).steps
     assert planned.step == DeleteNode(target=WORKER1, uid=None, via=101)
-    assert in_order(state)[-1] == ("JoinWorker", WORKER1)
+    assert in_order(state)[-1] == StepKey(JoinWorker, WORKER1)
 
 
 def test_a_node_password_of_a_server_that_was_not_looked_at_stays() -> None:
@@ -146,7 +146,7 @@ def test_a_worker_joins_through_the_seed_and_is_pointed_at_it() -> None:
 
 def test_two_lost_workers_do_not_wait_for_one_another() -> None:
     state = bare(lose(lose(healthy(), WORKER1), WORKER2), SPEC, WORKER1, NEW)
-    assert {p.key for p in plan(state).steps} >= {("InstallK3s", WORKER1), ("CreateServer", WORKER2)}
+    assert {p.key for p in plan(state).steps} >= {StepKey(InstallK3s, WORKER1), StepKey(CreateServer, WORKER2)}
 
 
 def test_the_nodes_of_workers_are_their_own_scope() -> None:

@@ -196,7 +196,7 @@ def codes(state: ClusterState, spec: ClusterSpec = SPEC, intent: Intent = CREATE
 
 def verbs(steps: tuple[PlannedStep, ...]) -> list[str]:
     """Give steps as `Verb target`, sorted."""
-    return sorted(" ".join(step.key) for step in steps)
+    return sorted(str(step.key) for step in steps)
 
 
 def waves(state: ClusterState, spec: ClusterSpec = SPEC, intent: Intent = CREATE) -> list[list[str]]:

@@ -191,4 +191,4 @@ def _without_word_of(state: ClusterState, left: dict[int, HostReading], reading:
 def test_beside_any_sign_of_an_earlier_cluster_none_is_born(world: World) -> None:
     seed = world.state.local.kubeconfig_ca
     if seed is not None:
-        assert not {"InitControlPlane", "RecordBirth"} & {k[0] for k in forecast(world.state, world.spec).keys}
+        assert not {"InitControlPlane", "RecordBirth"} & {key.verb for key in forecast(world.state, world.spec).keys}

@@ -32,7 +32,7 @@ def run(
             started = chance.choice(plan.steps)
             in_flight[started.key] = started
         elif in_flight:
-            ended = in_flight.pop(chance.choice(sorted(in_flight)))
+            ended = in_flight.pop(chance.choice(sorted(in_flight, key=str)))
             state = predict(spec, state, ended.step)
         elif plan.waits and (after := come_true(spec, state)) != state:
             state = after

@@ -58,7 +58,8 @@ async def changes(story: Story, spec: ClusterSpec, *nodes: str) -> None:
     assert run.code is ExitCode.CONVERGED, run.story()
     assert sorted(run.told.steps) == sorted(("LabelNode", name) for name in nodes), run.story()
     assert run.told.forecast is not None
-    assert {planned.key for wave in run.told.forecast.waves for planned in wave} == {*run.told.steps}
+    shown = {(planned.key.verb, planned.key.target) for wave in run.told.forecast.waves for planned in wave}
+    assert shown == {*run.told.steps}
     await story.is_converged()
 
 

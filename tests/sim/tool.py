@@ -14,7 +14,7 @@ from hetzner_k3s.lab.simulated.world import TOKEN, Session, World
 from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.difference import Difference
 from hetzner_k3s.model.errors import ExitCode, ProductError
-from hetzner_k3s.model.plan import Forecast, Intent, PlannedStep, Refusal, StepKey, Verb, Wait
+from hetzner_k3s.model.plan import Forecast, Intent, PlannedStep, Refusal, Verb, Wait
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.ports import Ports
 from hetzner_k3s.reconcile import Wish, converge
@@ -39,7 +39,7 @@ class Told:
     forecast: Forecast | None = None
     refusals: tuple[Refusal, ...] = ()
     lines: list[str] = field(default_factory=list)
-    steps: list[StepKey] = field(default_factory=list)
+    steps: list[tuple[str, str]] = field(default_factory=list)
     """The steps that were started: verb and target."""
 
     def _note(self, text: str) -> None:
@@ -49,14 +49,14 @@ class Told:
         self.forecast, self.refusals = forecast, forecast.refusals
 
     def started(self, planned: PlannedStep) -> None:
-        self.steps.append(planned.key)
-        self._note(f"{planned.key[0]} {planned.key[1]}: {planned.because}")
+        self.steps.append((planned.key.verb, planned.key.target))
+        self._note(f"{planned.key}: {planned.because}")
 
     def finished(self, planned: PlannedStep, seconds: float) -> None:
-        self._note(f"{planned.key[0]} {planned.key[1]} done after {seconds:.1f} s")
+        self._note(f"{planned.key} done after {seconds:.1f} s")
 
     def failed(self, planned: PlannedStep, error: ProductError) -> None:
-        self._note(f"{planned.key[0]} {planned.key[1]} FAILED: {error}")
+        self._note(f"{planned.key} FAILED: {error}")
 
     def waiting(self, wait: Wait) -> None:
         self._note(f"waiting for {wait.what}: {wait.because}")

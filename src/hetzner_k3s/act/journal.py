@@ -37,5 +37,4 @@ def failed(local: Local, planned: PlannedStep, error: BaseException) -> None:
 
 
 def _name(planned: PlannedStep) -> dict[str, str]:
-    verb, target = planned.key
-    return {"step": verb, "target": target}
+    return {"step": planned.key.verb, "target": planned.key.target}

@@ -31,7 +31,7 @@ ATTEMPTS = 3
 REPETITIONS = 8
 """How often a step may be begun in a run: one that is still wanted then has no effect, and would go on for ever."""
 
-ONCE = frozenset({WipeJoiner.__name__})
+ONCE = frozenset({WipeJoiner})
 """Steps that are begun at most once a run: where one is still wanted, the next time would not be another."""
 
 _NOBODY_MAY = frozenset({"unauthorized", "forbidden", "token_readonly", "invalid_endpoint"})
@@ -68,19 +68,19 @@ class Setbacks:
         return tuple(planned for planned in steps if self.ended is None and planned.key not in self.stopped)
 
     def _objection(self, planned: PlannedStep) -> ProductError | None:
-        verb, target = planned.key
+        key = planned.key
         if planned.key not in self.approved:
-            self.unapproved.add(planned.key)
+            self.unapproved.add(key)
             return ProductError(
-                f"the cluster changed while this run was under way, and more has to be done than was shown: {verb} of "
-                f"{target}, because {planned.because}",
+                f"the cluster changed while this run was under way, and more has to be done than was shown: "
+                f"{key.verb} of {key.target}, because {planned.because}",
                 hint="Run the command again to see the new plan.",
             )
-        most = 1 if verb in ONCE else REPETITIONS
-        if self._begun[planned.key] < most:
+        most = 1 if key.kind in ONCE else REPETITIONS
+        if self._begun[key] < most:
             return None
         return ProductError(
-            f"{verb} of {target} was carried out {most} times and is still wanted: {planned.because}",
+            f"{key.verb} of {key.target} was carried out {most} times and is still wanted: {planned.because}",
             hint="Something undoes it. Look at it, then run the command again.",
         )
 

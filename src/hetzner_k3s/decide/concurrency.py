@@ -45,61 +45,62 @@ from hetzner_k3s.model.steps import (
     WipeJoiner,
 )
 
-
-def _verbs(*steps: type) -> frozenset[str]:
-    return frozenset(step.__name__ for step in steps)
-
-
-_ON_HOST: Final = _verbs(
-    CreateServer,
-    PowerOn,
-    StartMaster,
-    WipeJoiner,
-    SecureHost,
-    InstallK3s,
-    InitControlPlane,
-    JoinControlPlane,
-    StartOnDatabase,
-    JoinWorker,
-    MarkMember,
-    PointWorker,
-    RenewToken,
-    PinCa,
-    HoldMaster,
-    FetchDatabase,
-    FenceMember,
-    ResetQuorum,
-    UploadSnapshot,
-    RestoreSnapshot,
-    StartRestored,
-    PowerOn,
+_ON_HOST: Final = frozenset(
+    {
+        CreateServer,
+        PowerOn,
+        StartMaster,
+        WipeJoiner,
+        SecureHost,
+        InstallK3s,
+        InitControlPlane,
+        JoinControlPlane,
+        StartOnDatabase,
+        JoinWorker,
+        MarkMember,
+        PointWorker,
+        RenewToken,
+        PinCa,
+        HoldMaster,
+        FetchDatabase,
+        FenceMember,
+        ResetQuorum,
+        UploadSnapshot,
+        RestoreSnapshot,
+        StartRestored,
+        PowerOn,
+    }
 )
 """Steps that work on the host of their target: one after another."""
 
-_JOINS: Final = _verbs(JoinControlPlane, StartOnDatabase, JoinWorker)
-_CLEARANCES: Final = _verbs(RemoveMember, DeleteNode)
+_JOINS: Final = frozenset({JoinControlPlane, StartOnDatabase, JoinWorker})
+_CLEARANCES: Final = frozenset({RemoveMember, DeleteNode})
 """What clears the way for a successor of the same name."""
 
-_DEPARTURE: Final = _verbs(UnmarkMember, CordonNode, DrainNode, UncordonNode, RetireMember, DeleteNode, DeleteServer)
+_DEPARTURE: Final = frozenset(
+    {UnmarkMember, CordonNode, DrainNode, UncordonNode, RetireMember, DeleteNode, DeleteServer}
+)
 """The way out of what has one name: a step at a time."""
 
-_DISRUPTIVE: Final = _verbs(
-    RecordBirth,
-    InitControlPlane,
-    JoinControlPlane,
-    StartOnDatabase,
-    RemoveMember,
-    RetireMember,
-    WipeJoiner,
-    ResetQuorum,
-    AdoptLineage,
-    UploadSnapshot,
-    RestoreSnapshot,
-    StartRestored,
+_DISRUPTIVE: Final = frozenset(
+    {
+        RecordBirth,
+        InitControlPlane,
+        JoinControlPlane,
+        StartOnDatabase,
+        RemoveMember,
+        RetireMember,
+        WipeJoiner,
+        ResetQuorum,
+        AdoptLineage,
+        UploadSnapshot,
+        RestoreSnapshot,
+        StartRestored,
+    }
 )
 """Steps that change who the control plane is: one at a time, but for the joins of a birth and starts on a database."""
 
-_ALIKE: Final = _verbs(JoinControlPlane, StartOnDatabase)
+_ALIKE: Final = frozenset({JoinControlPlane, StartOnDatabase})
 
 
 def startable(steps: Iterable[PlannedStep], in_flight: frozenset[StepKey]) -> tuple[PlannedStep, ...]:
@@ -108,12 +109,11 @@ def startable(steps: Iterable[PlannedStep], in_flight: frozenset[StepKey]) -> tu
 
 
 def _collide(planned: PlannedStep, other: StepKey) -> bool:
-    verb, target = planned.key
-    other_verb, other_target = other
-    if target == other_target and verb in _ON_HOST and other_verb in _ON_HOST:
+    kind, same_target = planned.key.kind, planned.key.target == other.target
+    if same_target and kind in _ON_HOST and other.kind in _ON_HOST:
         return True
-    if target == other_target and verb in _JOINS and other_verb in _CLEARANCES:
+    if same_target and kind in _JOINS and other.kind in _CLEARANCES:
         return True
-    if target == other_target and verb in _DEPARTURE and other_verb in _DEPARTURE:
+    if same_target and kind in _DEPARTURE and other.kind in _DEPARTURE:
         return True
-    return verb in _DISRUPTIVE and other_verb in _DISRUPTIVE and not (verb == other_verb and verb in _ALIKE)
+    return kind in _DISRUPTIVE and other.kind in _DISRUPTIVE and not (kind is other.kind and kind in _ALIKE)

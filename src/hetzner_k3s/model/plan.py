@@ -58,6 +58,26 @@ class Scope(Enum):
     LOCAL = "this machine"
 
 
+@dataclass(frozen=True, slots=True)
+class StepKey:
+    """What a step is known by while it is planned, under way, done or given up: its type and its target.
+
+    Network, firewall and SSH key of a cluster have one name, so the deletions of them are told apart by `resource`.
+    """
+
+    kind: type[Step]
+    target: str
+    resource: str = ""
+
+    @property
+    def verb(self) -> str:
+        """Return the step's name, as the journal and the JSON output hold it."""
+        return f"{self.kind.__name__} {self.resource}".rstrip()
+
+    def __str__(self) -> str:
+        return f"{self.verb} {self.target}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedStep:
     """A step with the sentence that tells why it is taken, and the flag that permits it where it needs one."""
@@ -69,14 +89,10 @@ class PlannedStep:
     consent: str | None = None
 
     @property
-    def key(self) -> tuple[str, str]:
-        """Give the step's idempotency key: verb and target.
-
-        Network, firewall and SSH key of a cluster have one name, so deleting each is a verb of its own.
-        """
-        verb = type(self.step).__name__
-        kind = f" {self.step.kind}" if isinstance(self.step, DeleteResource) else ""
-        return (verb + kind, self.step.target)
+    def key(self) -> StepKey:
+        """Return the step's idempotency key."""
+        resource = self.step.kind if isinstance(self.step, DeleteResource) else ""
+        return StepKey(type(self.step), self.step.target, resource)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,9 +199,6 @@ class Plan:
     def settled(self) -> bool:
         """Tell whether nothing is left to do or to wait for."""
         return not (self.steps or self.waits or self.refusals)
-
-
-StepKey = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

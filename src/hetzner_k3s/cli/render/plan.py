@@ -51,7 +51,7 @@ def forecast_rows(forecast: Forecast) -> dict[str, object]:
     steps = [
         {
             "wave": number,
-            "step": planned.key[0],
+            "step": planned.key.verb,
             "target": planned.step.target,
             "scope": planned.scope.value,
             "reason": planned.reason.value,

@@ -22,7 +22,15 @@ from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.plan import PlannedStep, Reason, Refusal, Scope, Way
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
-from hetzner_k3s.model.steps import DeleteServer, PowerOn, StartMaster, StartOnDatabase, Step, UnmarkMember
+from hetzner_k3s.model.steps import (
+    DeleteServer,
+    InitControlPlane,
+    PowerOn,
+    StartMaster,
+    StartOnDatabase,
+    Step,
+    UnmarkMember,
+)
 
 _JOINERS = frozenset({Stage.READY, Stage.JOINING, Stage.EMPTIED})
 _OTHER_TOKEN = "encrypted with different token"
@@ -114,7 +122,7 @@ def _better_token(basis: Basis, master: MasterView) -> bool:
 
 def _started(basis: Basis) -> frozenset[str]:
     """Name the masters that are being started: what their hosts told is older than that."""
-    return basis.joining | {target for verb, target in basis.in_flight if verb == "InitControlPlane"}
+    return basis.joining | {key.target for key in basis.in_flight if key.kind is InitControlPlane}
 
 
 def _words(complaint: str) -> str:

@@ -84,7 +84,7 @@ def _joins(basis: Basis) -> tuple[tuple[PlannedStep, ...], tuple[Wait, ...]]:
 def _another_join_ends(basis: Basis, joiners: list[tuple[MasterView, Server]]) -> bool:
     """Tell whether a master that is a voter by now is still being joined: one joins at a time."""
     waiting = {master.name for master, _ in joiners}
-    return any(verb == JoinControlPlane.__name__ and target not in waiting for verb, target in basis.in_flight)
+    return any(key.kind is JoinControlPlane and key.target not in waiting for key in basis.in_flight)
 
 
 def _control_plane_is_being_born(basis: Basis) -> bool:

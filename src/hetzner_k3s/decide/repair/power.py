@@ -49,7 +49,7 @@ def _counted(basis: Basis) -> tuple[MasterView, ...]:
 
 def awaited(basis: Basis) -> frozenset[str]:
     """Name the masters that are about to come (or, where Hetzner deletes one, to go): none is judged before."""
-    coming = {target for verb, target in basis.in_flight if verb in {PowerOn.__name__, StartMaster.__name__}}
+    coming = {key.target for key in basis.in_flight if key.kind in {PowerOn, StartMaster}}
     return frozenset(
         m.name
         for m in _counted(basis)

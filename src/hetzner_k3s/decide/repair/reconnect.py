@@ -24,7 +24,7 @@ from hetzner_k3s.model.steps import PointWorker, ReconnectWorker, Step
 
 def reconnect_workers(basis: Basis) -> Opinion | None:
     """Point the first such worker to a living master; one by one, since each restarts its agent."""
-    if any(verb == ReconnectWorker.__name__ for verb, _ in basis.in_flight):
+    if any(key.kind is ReconnectWorker for key in basis.in_flight):
         return None
     for spec in basis.spec.workers():
         server = basis.server(spec.name)

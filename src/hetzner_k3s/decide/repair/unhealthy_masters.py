@@ -199,7 +199,7 @@ def birth_can_go_on(basis: Basis) -> tuple[Refusal, ...]:
 
 def _is_half_begun(basis: Basis, seed: MasterView) -> bool:
     facts = seed.facts
-    if facts is None or any(verb == InitControlPlane.__name__ for verb, _ in basis.in_flight):
+    if facts is None or any(key.kind is InitControlPlane for key in basis.in_flight):
         return False
     unit = facts.server_unit
     stands_still = not unit.runs or unit.sub == "auto-restart" or unit.restarts > 0

@@ -15,7 +15,7 @@ from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import JoinControlPlane, JoinWorker, StartOnDatabase
 
-_JOINS = frozenset(step.__name__ for step in (JoinControlPlane, StartOnDatabase, JoinWorker))
+_JOINS = frozenset({JoinControlPlane, StartOnDatabase, JoinWorker})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +101,7 @@ Move = Callable[[Basis], Opinion | None]
 
 def joining(in_flight: frozenset[StepKey]) -> frozenset[str]:
     """Name the servers whose join is among these steps."""
-    return frozenset(target for verb, target in in_flight if verb in _JOINS)
+    return frozenset(key.target for key in in_flight if key.kind in _JOINS)
 
 
 def basis_of(spec: ClusterSpec, state: ClusterState, intent: Intent, in_flight: frozenset[StepKey]) -> Basis:

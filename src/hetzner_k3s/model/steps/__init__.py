@@ -1,6 +1,6 @@
 """The steps a plan is made of, one module a concern. A step is data; `target` names what it is about.
 
-(verb, target) is a step's idempotency key: running it twice does nothing the second time.
+(type, target) is a step's idempotency key: running it twice does nothing the second time.
 """
 
 from hetzner_k3s.model.steps.addons import ApplyAddons
