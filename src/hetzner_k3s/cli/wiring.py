@@ -1,4 +1,4 @@
-"""The only place where adapters meet ports: opens what a command needs, and closes it whatever happens."""
+"""Where a command's ports are opened, to the world outside or to a simulated one, and closed whatever happens."""
 
 from __future__ import annotations
 
