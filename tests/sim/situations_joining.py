@@ -9,6 +9,7 @@ from hetzner_k3s.lab.k3s.api.resources import NODES
 from hetzner_k3s.lab.k3s.node.initialization import PATIENCE
 from hetzner_k3s.lab.k3s.node.node_object import UNINITIALIZED
 from hetzner_k3s.lab.simulated.faults import ServerDeleted
+from hetzner_k3s.lab.simulated.host import Host
 from hetzner_k3s.model.difference import Remedy
 from hetzner_k3s.model.errors import ExitCode
 from hetzner_k3s.model.operations import K3sRole
@@ -145,7 +146,7 @@ async def _(story: Story) -> Run:
     await mischief.remove_member(story.world, MASTER3)
     await asyncio.sleep(30)
     mischief.start(host)
-    lagging = asyncio.ensure_future(_lags(story, after=2.75, by=6.0))
+    lagging = asyncio.ensure_future(_lags(host, "WriteConfig", by=6.0))
     run = await story.create()
     await lagging
     assert "FAILED" not in run.story(), run.story()
@@ -154,9 +155,11 @@ async def _(story: Story) -> Run:
     return run
 
 
-async def _lags(story: Story, *, after: float, by: float) -> None:
-    await asyncio.sleep(after)
-    story.world.host(MASTER3).ssh.lag = by
+async def _lags(host: Host, operation: str, *, by: float) -> None:
+    """Let a host begin each operation so much later, from the moment on that it works on a first one."""
+    while (last := host.disk.operation) is None or not (last.running and last.name == operation):
+        await host.changed(0.05)
+    host.ssh.lag = by
 
 
 _COMMANDS = BootSpec(pre_k3s_commands=("mkfs.ext4 /dev/sdb",), post_k3s_commands=("echo joined",))
