@@ -30,9 +30,7 @@ from hetzner_k3s.model.plan import (
     Intent,
     Plan,
     PlannedStep,
-    Reason,
     Refusal,
-    Scope,
     StepKey,
     Verb,
     Wait,
@@ -40,20 +38,11 @@ from hetzner_k3s.model.plan import (
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import (
-    CreateServer,
     DeleteResource,
     DeleteServer,
-    InstallK3s,
-    JoinWorker,
     KeepSnapshot,
-    LabelNode,
-    PinCa,
-    PointWorker,
-    PowerOn,
-    ReconnectWorker,
-    SecureHost,
 )
-from hetzner_k3s.observe import Focus, observe, observe_again, with_assortment, with_assortment_of
+from hetzner_k3s.observe import Focus, focus_after, observe, observe_again, with_assortment, with_assortment_of
 from hetzner_k3s.ports import Ports
 
 POLL = 0.5
@@ -279,7 +268,7 @@ class _Run:
         for planned, task in done:
             del self.in_flight[planned.key]
             state = self._settle(planned, task, state)
-        focus = _focus([planned for planned, _ in done], state)
+        focus = focus_after([planned for planned, _ in done], state)
         if any(task.exception() for _, task in done):
             focus = replace(focus, listing=True)  # what a step did before it failed, only the listing tells
         if _unlisted(state) or (self.wish.intent.verb is Verb.DELETE and not self.in_flight):
@@ -360,42 +349,6 @@ class _Run:
         for what in plan.left_alone:
             self.events.say(self.wish.spec.name, what)
         return self._unless_failed(ExitCode.PENDING if plan.left_alone else ExitCode.CONVERGED)
-
-
-def _focus(done: list[PlannedStep], state: ClusterState) -> Focus:
-    """Say what to look at after these steps: the host they were about; all masters and the listing for the control
-    plane's own (docs/architecture.md#the-loop).
-    """
-    hosts: set[int] = set()
-    servers = any(planned.reason is Reason.LOST or isinstance(planned.step, PowerOn) for planned in done)
-    kube = False
-    for planned in done:
-        step = planned.step
-        if isinstance(step, PowerOn):
-            hosts |= {step.server_id, *_masters(state)}
-            kube = True
-        elif isinstance(step, LabelNode):
-            kube = True
-        elif isinstance(step, SecureHost | InstallK3s):
-            hosts.add(step.server_id)
-        elif isinstance(step, JoinWorker | PointWorker | ReconnectWorker | PinCa):
-            hosts.add(step.server_id)
-            kube = True
-        elif planned.scope is Scope.CONTROL_PLANE and not isinstance(step, CreateServer):
-            hosts |= _masters(state)
-            kube = True
-        elif planned.scope in {Scope.ADDONS, Scope.WORKER}:
-            kube = kube or not isinstance(step, CreateServer)
-    return Focus(listing=False, servers=servers, hosts=frozenset(hosts), kube=kube)
-
-
-def _masters(state: ClusterState) -> set[int]:
-    return {s.id for s in state.view.servers if _runs_master(state, s.id)}
-
-
-def _runs_master(state: ClusterState, server_id: int) -> bool:
-    facts = state.facts(server_id)
-    return facts is not None and facts.server_unit.installed
 
 
 def _unlisted(state: ClusterState) -> bool:

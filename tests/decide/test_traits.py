@@ -14,7 +14,8 @@ from tests.decide.world import MASTER1, forecast, healthy, lose
 from hetzner_k3s.decide.concurrency import startable
 from hetzner_k3s.model.plan import PlannedStep, Reason, Scope, StepKey
 from hetzner_k3s.model.steps import Step
-from hetzner_k3s.reconcile import _focus
+from hetzner_k3s.model.steps.traits import TRAITS
+from hetzner_k3s.observe import focus_after
 
 NAMES: Final = sorted(kind.__name__ for kind in get_args(Step))
 
@@ -67,6 +68,10 @@ def collides(name: str, other: str, *, on_one_target: bool) -> bool:
     return not startable([planned], frozenset({StepKey(under_way.kind, target, "of another kind")}))
 
 
+def test_every_step_has_its_row_in_the_table() -> None:
+    assert set(TRAITS) == set(get_args(Step))
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_what_must_not_run_beside_a_step_on_its_target(name: str) -> None:
     for other in NAMES:
@@ -96,7 +101,7 @@ def test_what_is_looked_at_after_a_step(name: str) -> None:
     for scope, reason in product(Scope, (Reason.MISSING, Reason.LOST)):
         planned = replace(samples()[name], scope=scope, reason=reason)
         expected = LOOKED_AT.get(name, OF_SCOPE.get(scope, "")).split()
-        focus = _focus([planned], state)
+        focus = focus_after([planned], state)
         own = {getattr(planned.step, "server_id", None)} if "host" in expected else set()
         assert set(focus.hosts or ()) == own | (masters if "masters" in expected else set()), (scope, reason)
         assert focus.kube is ("kube" in expected), (scope, reason)

@@ -243,8 +243,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         law=5,
         what="two disruptive steps at once",
         file="decide/concurrency.py",
-        old="    return kind in _DISRUPTIVE and other.kind in _DISRUPTIVE and not",
-        new="    return False and kind in _DISRUPTIVE and other.kind in _DISRUPTIVE and not",
+        old="    return mine.disruptive and theirs.disruptive and not",
+        new="    return False and mine.disruptive and theirs.disruptive and not",
         tests=("tests/decide/test_concurrency.py",),
     ),
     Mutation(

@@ -13,9 +13,7 @@ from hetzner_k3s.model.kube import KubeNode
 from hetzner_k3s.model.plan import Intent, PlannedStep, Refusal, StepKey, Wait
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
-from hetzner_k3s.model.steps import JoinControlPlane, JoinWorker, StartOnDatabase
-
-_JOINS = frozenset({JoinControlPlane, StartOnDatabase, JoinWorker})
+from hetzner_k3s.model.steps.traits import TRAITS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +99,7 @@ Move = Callable[[Basis], Opinion | None]
 
 def joining(in_flight: frozenset[StepKey]) -> frozenset[str]:
     """Name the servers whose join is among these steps."""
-    return frozenset(key.target for key in in_flight if key.kind in _JOINS)
+    return frozenset(key.target for key in in_flight if TRAITS[key.kind].joins)
 
 
 def basis_of(spec: ClusterSpec, state: ClusterState, intent: Intent, in_flight: frozenset[StepKey]) -> Basis:

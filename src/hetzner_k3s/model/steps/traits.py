@@ -1,0 +1,117 @@
+"""What the loop has to know of each type of step, in one table: no rule and no loop asks for a step by its name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Flag, auto
+from typing import Final, Protocol, runtime_checkable
+
+from hetzner_k3s.model import steps
+from hetzner_k3s.model.steps import Step
+
+
+class Occupies(Flag):
+    """What a step has to itself on its target: two steps that need the same go one after another."""
+
+    NOTHING = 0
+    HOST = auto()
+    """The host: it works there by SSH, or makes or starts it."""
+    DEPARTURE = auto()
+    """The way out of what has this name."""
+
+
+class Look(Flag):
+    """What may be another one when a step has ended, and is looked at again."""
+
+    NOTHING = 0
+    SERVERS = auto()
+    """The servers of the listing."""
+    HOST = auto()
+    """The host that the step was about."""
+    MASTERS = auto()
+    """The hosts of all masters."""
+    KUBE = auto()
+    """What the Kubernetes API tells."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traits:
+    """The traits of a type of step.
+
+    `joins` says that its target becomes a part of the cluster, `clears` that it makes room for a successor of that
+    name: nothing joins meanwhile. Of steps that are `disruptive` (they change who the control plane is) there is one
+    at a time; those that are `alike` may run beside others of their own type. `look` is None where the scope of the
+    plan decides what is looked at: of the control plane all masters, of workers and add-ons what the API tells.
+    """
+
+    occupies: Occupies = Occupies.NOTHING
+    joins: bool = False
+    clears: bool = False
+    disruptive: bool = False
+    alike: bool = False
+    look: Look | None = None
+
+
+_HOST, _DEPARTURE = Occupies.HOST, Occupies.DEPARTURE
+
+TRAITS: Final[Mapping[type[Step], Traits]] = {
+    steps.EnsureSshKey: Traits(),
+    steps.EnsureNetwork: Traits(),
+    steps.EnsureFirewall: Traits(),
+    steps.EnsurePlacementGroup: Traits(),
+    steps.EnsureLoadBalancer: Traits(),
+    steps.CreateServer: Traits(occupies=_HOST, look=Look.NOTHING),
+    steps.PowerOn: Traits(occupies=_HOST, look=Look.SERVERS | Look.HOST | Look.MASTERS | Look.KUBE),
+    steps.StartMaster: Traits(occupies=_HOST),
+    steps.SecureHost: Traits(occupies=_HOST, look=Look.HOST),
+    steps.InstallK3s: Traits(occupies=_HOST, look=Look.HOST),
+    steps.RecordBirth: Traits(disruptive=True),
+    steps.InitControlPlane: Traits(occupies=_HOST, disruptive=True),
+    steps.JoinControlPlane: Traits(occupies=_HOST, joins=True, disruptive=True, alike=True),
+    steps.StartOnDatabase: Traits(occupies=_HOST, joins=True, disruptive=True, alike=True),
+    steps.MarkMember: Traits(occupies=_HOST),
+    steps.RenewToken: Traits(occupies=_HOST),
+    steps.PinCa: Traits(occupies=_HOST, look=Look.HOST | Look.KUBE),
+    steps.SaveSnapshot: Traits(),
+    steps.WipeJoiner: Traits(occupies=_HOST, disruptive=True),
+    steps.RemoveMember: Traits(clears=True, disruptive=True),
+    steps.HoldMaster: Traits(occupies=_HOST),
+    steps.FetchDatabase: Traits(occupies=_HOST),
+    steps.FenceMember: Traits(occupies=_HOST),
+    steps.ResetQuorum: Traits(occupies=_HOST, disruptive=True),
+    steps.AdoptLineage: Traits(disruptive=True),
+    steps.DeleteNode: Traits(occupies=_DEPARTURE, clears=True),
+    steps.JoinWorker: Traits(occupies=_HOST, joins=True, look=Look.HOST | Look.KUBE),
+    steps.LabelNode: Traits(look=Look.KUBE),
+    steps.UnmarkMember: Traits(occupies=_DEPARTURE),
+    steps.RetireMember: Traits(occupies=_DEPARTURE, disruptive=True),
+    steps.CordonNode: Traits(occupies=_DEPARTURE),
+    steps.DrainNode: Traits(occupies=_DEPARTURE),
+    steps.UncordonNode: Traits(occupies=_DEPARTURE),
+    steps.ForgetBirth: Traits(),
+    steps.KeepSnapshot: Traits(),
+    steps.UploadSnapshot: Traits(occupies=_HOST, disruptive=True),
+    steps.RestoreSnapshot: Traits(occupies=_HOST, disruptive=True),
+    steps.StartRestored: Traits(occupies=_HOST, disruptive=True),
+    steps.ReconnectWorker: Traits(look=Look.HOST | Look.KUBE),
+    steps.PointWorker: Traits(occupies=_HOST, look=Look.HOST | Look.KUBE),
+    steps.ApplyAddons: Traits(),
+    steps.WriteKubeconfig: Traits(),
+    steps.KeepTokens: Traits(),
+    steps.MarkDeleting: Traits(),
+    steps.DeleteServer: Traits(occupies=_DEPARTURE),
+    steps.DeleteResource: Traits(),
+    steps.CloseBirth: Traits(),
+}
+
+
+@runtime_checkable
+class _OnServer(Protocol):
+    @property
+    def server_id(self) -> int: ...
+
+
+def server_of(step: Step) -> int | None:
+    """Return the id of the server that a step is about, None where it is about another thing."""
+    return step.server_id if isinstance(step, _OnServer) else None
