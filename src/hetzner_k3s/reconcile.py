@@ -17,10 +17,8 @@ from hetzner_k3s.act import journal, lock
 from hetzner_k3s.act.context import Context, HostKeyRing, Outcome
 from hetzner_k3s.act.registry import carry_out
 from hetzner_k3s.act.setbacks import Setbacks
-from hetzner_k3s.act.state_patch import fold
-from hetzner_k3s.decide.disaster.restore_predictions import with_kept_snapshot
+from hetzner_k3s.act.state_patch import learn
 from hetzner_k3s.decide.repair.replace import bound, spent
-from hetzner_k3s.decide.view.predictions import without_resource
 from hetzner_k3s.model.cloud import ServerStatus
 from hetzner_k3s.model.errors import DeadlineExceeded, ExitCode, ProductError
 from hetzner_k3s.model.facts import Known
@@ -37,11 +35,6 @@ from hetzner_k3s.model.plan import (
 )
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
-from hetzner_k3s.model.steps import (
-    DeleteResource,
-    DeleteServer,
-    KeepSnapshot,
-)
 from hetzner_k3s.observe import Focus, focus_after, observe, observe_again, with_assortment, with_assortment_of
 from hetzner_k3s.ports import Ports
 
@@ -286,7 +279,7 @@ class _Run:
         if error is None:
             self.setbacks.complete(planned)
             self.wish = replace(self.wish, intent=spent(self.wish.intent, (planned,)))
-            return _learn(planned, task.result(), state)
+            return learn(state, task.result())
         if not isinstance(error, ProductError):
             raise error
         self.events.failed(planned, error)
@@ -361,20 +354,3 @@ def _is_changing(state: ClusterState) -> bool:
 
 
 _AT_REST = frozenset({ServerStatus.RUNNING, ServerStatus.OFF, ServerStatus.OTHER})
-
-
-def _learn(planned: PlannedStep, outcome: Outcome, state: ClusterState) -> ClusterState:
-    """Fold what a step learned into the state; what was deleted is gone, whatever an older listing says.
-
-    A listing that failed stays unknown: with one server folded in, it would show all others as absent.
-    """
-    if _unlisted(state):
-        return state
-    step = planned.step
-    if isinstance(step, DeleteServer):
-        return without_resource(state, "server", step.server_id)
-    if isinstance(step, KeepSnapshot):
-        return with_kept_snapshot(state, step)
-    if isinstance(step, DeleteResource):
-        return without_resource(state, step.kind, step.resource_id)
-    return state.with_view(fold(state.view, outcome))

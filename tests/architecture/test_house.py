@@ -90,6 +90,24 @@ def test_every_move_is_listed_once() -> None:
         assert max(Counter((*program.BEFORE_ALL, *listed, *program.MOVES)).values()) == 1
 
 
+def test_the_loop_knows_no_step_by_name() -> None:
+    """What it has to know of one, model/steps/traits.py and the step's outcome say."""
+    named = [
+        module
+        for node in ast.walk(TREES["reconcile.py"])
+        for module in _imports(node)
+        if module.startswith("hetzner_k3s.model.steps")
+    ]
+    assert named == []
+
+
+def _imports(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    if isinstance(node, ast.ImportFrom):
+        yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
 def test_no_function_is_longer_than_a_screen() -> None:
     long = [
         f"{name}: {f.name} has {lines} lines"

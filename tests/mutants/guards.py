@@ -185,17 +185,9 @@ LOOP: Final = (
     Mutation(
         law=2,
         what="the outcome of a step is folded into a listing that failed",
-        file="reconcile.py",
-        old="    if _unlisted(state):\n        return state\n    step = planned.step",
-        new="    step = planned.step",
-        tests=_LOOP,
-    ),
-    Mutation(
-        law=6,
-        what="SIGTERM kills a run with its lock",
-        file="cli/wiring.py",
-        old="    _end_orderly_on_sigterm()\n",
-        new="",
+        file="act/state_patch.py",
+        old="    if not isinstance(state.cloud, Known):\n        return state\n    state = state.with_view",
+        new="    state = state.with_view",
         tests=("tests/cli/test_sigterm.py",),
     ),
     Mutation(

@@ -16,6 +16,7 @@ from hetzner_k3s import addons, decide
 from hetzner_k3s.act import lock
 from hetzner_k3s.act.context import Context, HostKeyRing
 from hetzner_k3s.act.registry import carry_out
+from hetzner_k3s.act.state_patch import learn
 from hetzner_k3s.cli import simulated
 from hetzner_k3s.decide.assume_waits_done import come_true
 from hetzner_k3s.decide.forecast import predict
@@ -32,7 +33,6 @@ from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import ApplyAddons, InitControlPlane, WriteKubeconfig
 from hetzner_k3s.observe import Focus, observe, observe_again
 from hetzner_k3s.ports import Ports
-from hetzner_k3s.reconcile import _learn
 
 from .clusters import MASTER1, MASTER2, WORKER1, a_spec
 from .story import Story, healthy
@@ -73,7 +73,7 @@ class Walk:
                 )
                 self.taken.append(planned.key)
                 outcome = await carry_out(planned.step, context)
-                state = await self._agreement(planned, predicted, _learn(planned, outcome, state))
+                state = await self._agreement(planned, predicted, learn(state, outcome))
         self.session.end()
 
     async def _next(self, state: ClusterState) -> PlannedStep | None:

@@ -9,6 +9,7 @@ from typing import Any
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.cloud import CloudResource, Server
 from hetzner_k3s.model.hosts.contact import HostTarget, host_target
+from hetzner_k3s.model.snapshots import StoredSnapshot
 from hetzner_k3s.model.spec import ClusterSpec, MasterSpec, WorkerSpec
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.ports import HostKeyPair, Ports
@@ -73,6 +74,14 @@ class LabelChange:
 
 
 @dataclass(frozen=True, slots=True)
+class Gone:
+    """A resource that was deleted; `kind` is as `Cloud.delete` takes it."""
+
+    kind: str
+    resource_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """Facts that a step learned, folded into the state without another listing.
 
@@ -82,6 +91,10 @@ class Outcome:
 
     resources: tuple[CloudResource, ...] = ()
     labels: tuple[LabelChange, ...] = ()
+    gone: tuple[Gone, ...] = ()
+    """What was deleted, whatever an older listing says."""
+    snapshots: tuple[StoredSnapshot, ...] = ()
+    """What lies in S3 by now."""
 
 
 Handler = Callable[[Any, Context], Awaitable[Outcome]]

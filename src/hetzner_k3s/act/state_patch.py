@@ -1,4 +1,4 @@
-"""Puts what a step learned into a listing, so that nothing needs to be listed again for it."""
+"""Puts what a step learned into the state, so that nothing needs to be listed again for it."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from hetzner_k3s.model.cloud import (
     Server,
     SshKey,
 )
+from hetzner_k3s.model.facts import Known
+from hetzner_k3s.model.state import ClusterState
 
 
 class _Numbered(Protocol):
@@ -27,12 +29,27 @@ _Listed = TypeVar("_Listed", bound=_Numbered)
 _Labelled = TypeVar("_Labelled", Server, Network, PlacementGroup, Firewall)
 
 
+def learn(state: ClusterState, outcome: Outcome) -> ClusterState:
+    """Return the state with what a step learned.
+
+    A listing that failed stays unknown: with one server folded in, it would show all others as absent.
+    """
+    if not isinstance(state.cloud, Known):
+        return state
+    state = state.with_view(fold(state.view, outcome))
+    for stored in outcome.snapshots:
+        state = state.with_snapshot(stored)
+    return state
+
+
 def fold(view: CloudView, outcome: Outcome) -> CloudView:
-    """Give the listing with the resources that a step made or changed, and the labels that it set."""
+    """Return the listing with the resources that a step made, changed or deleted, and the labels that it set."""
     for resource in outcome.resources:
         view = _put(view, resource)
     for change in outcome.labels:
         view = _relabel(view, change)
+    for gone in outcome.gone:
+        view = view.without(gone.kind, gone.resource_id)
     return view
 
 

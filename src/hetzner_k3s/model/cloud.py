@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
+from typing import TypeVar
 
 
 class ServerStatus(Enum):
@@ -135,6 +136,9 @@ class SshKey:
     fingerprint: str
 
 
+_Listed = TypeVar("_Listed", Server, Network, PlacementGroup, Firewall, LoadBalancer, SshKey)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CloudView:
     """One complete listing of the project, each tuple sorted by id.
@@ -149,6 +153,28 @@ class CloudView:
     load_balancers: tuple[LoadBalancer, ...] = ()
     ssh_keys: tuple[SshKey, ...] = ()
     ahead: float | None = None
+
+    def without(self, kind: str, resource_id: int) -> CloudView:
+        """Return the listing without a resource that was deleted."""
+        match kind:
+            case "server":
+                return replace(self, servers=_others(self.servers, resource_id))
+            case "load_balancer":
+                return replace(self, load_balancers=_others(self.load_balancers, resource_id))
+            case "firewall":
+                return replace(self, firewalls=_others(self.firewalls, resource_id))
+            case "network":
+                return replace(self, networks=_others(self.networks, resource_id))
+            case "placement_group":
+                return replace(self, placement_groups=_others(self.placement_groups, resource_id))
+            case "ssh_key":
+                return replace(self, ssh_keys=_others(self.ssh_keys, resource_id))
+            case _:
+                return self
+
+
+def _others(listed: tuple[_Listed, ...], resource_id: int) -> tuple[_Listed, ...]:
+    return tuple(resource for resource in listed if resource.id != resource_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -134,6 +134,12 @@ class ClusterState:
         """Give the same observation with another listing."""
         return replace(self, cloud=Known(view))
 
+    def with_snapshot(self, stored: StoredSnapshot) -> ClusterState:
+        """Return the same observation with a snapshot that lies in S3 by now, in the place of one of its name."""
+        listed = self.snapshots.value if isinstance(self.snapshots, Known) else ()
+        others = (s for s in listed if (s.folder, s.name) != (stored.folder, stored.name))
+        return replace(self, snapshots=Known((*others, stored)))
+
 
 def unseen(why: str, at: float) -> ClusterState:
     """Make the state of an observation that could not list anything."""

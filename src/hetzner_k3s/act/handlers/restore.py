@@ -54,7 +54,7 @@ async def keep_snapshot(step: KeepSnapshot, context: Context) -> Outcome:
         raise StorageError("the file names no S3 any more")
     context.say(step.snapshot.name, f"keeping a copy as {step.folder}/{step.target}")
     await context.ports.objects.copy(step.snapshot, step.folder, step.target)
-    return Outcome()
+    return Outcome(snapshots=(step.copy,))
 
 
 async def upload_snapshot(step: UploadSnapshot, context: Context) -> Outcome:

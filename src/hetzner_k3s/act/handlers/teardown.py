@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hetzner_k3s.act import birth_record, journal
-from hetzner_k3s.act.context import Context, Outcome
+from hetzner_k3s.act.context import Context, Gone, Outcome
 from hetzner_k3s.act.handlers.drain import no_volume_left
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.steps import CloseBirth, DeleteResource, DeleteServer, MarkDeleting
@@ -22,14 +22,14 @@ async def delete_server(step: DeleteServer, context: Context) -> Outcome:
         await no_volume_left(context, context.target(step.via), step.target)
     context.say(step.target, "deleting the server")
     await context.ports.cloud.delete("server", step.server_id)
-    return Outcome()
+    return Outcome(gone=(Gone("server", step.server_id),))
 
 
 async def delete_resource(step: DeleteResource, context: Context) -> Outcome:
     """Delete a resource by its kind and id."""
     context.say(step.target, f"deleting the {step.kind.replace('_', ' ')}")
     await context.ports.cloud.delete(step.kind, step.resource_id)
-    return Outcome()
+    return Outcome(gone=(Gone(step.kind, step.resource_id),))
 
 
 async def close_birth(step: CloseBirth, context: Context) -> Outcome:

@@ -15,7 +15,6 @@ from hetzner_k3s.decide.view.predictions import (
 )
 from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import Server
-from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.host import DiskFacts, EtcdFacts, HostFacts
 from hetzner_k3s.model.identity import BirthRecord
 from hetzner_k3s.model.kube import KubeView
@@ -26,11 +25,7 @@ from hetzner_k3s.model.steps import KeepSnapshot, RestoreSnapshot
 
 def with_kept_snapshot(state: ClusterState, step: KeepSnapshot) -> ClusterState:
     """Lay the kept copy of a snapshot beside it."""
-    listed = state.snapshots.value if isinstance(state.snapshots, Known) else ()
-    copy = replace(step.snapshot, name=step.target, folder=step.folder)
-    return replace(
-        state, snapshots=Known((*(s for s in listed if (s.folder, s.name) != (copy.folder, copy.name)), copy))
-    )
+    return state.with_snapshot(step.copy)
 
 
 def with_restored_data(spec: ClusterSpec, state: ClusterState, step: RestoreSnapshot) -> ClusterState:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from hetzner_k3s.model import lookup, naming
-from hetzner_k3s.model.cloud import CloudView, Firewall, Network, PlacementGroup, Server, ServerStatus
+from hetzner_k3s.model.cloud import Firewall, Network, PlacementGroup, Server, ServerStatus
 from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.host import DiskFacts, EtcdFacts, HostFacts, HostKeyKind, Member, Snapshot, UnitFacts
 from hetzner_k3s.model.identity import BirthRecord, Identity
@@ -365,25 +365,7 @@ def _with_nodes(kube: KubeView, nodes: tuple[KubeNode, ...]) -> KubeView:
 
 def without_resource(state: ClusterState, kind: str, resource_id: int) -> ClusterState:
     """Take a resource off the listing."""
-    return state.with_view(_without(state.view, kind, resource_id))
-
-
-def _without(view: CloudView, kind: str, resource_id: int) -> CloudView:
-    match kind:
-        case "server":
-            return replace(view, servers=tuple(r for r in view.servers if r.id != resource_id))
-        case "load_balancer":
-            return replace(view, load_balancers=tuple(r for r in view.load_balancers if r.id != resource_id))
-        case "firewall":
-            return replace(view, firewalls=tuple(r for r in view.firewalls if r.id != resource_id))
-        case "network":
-            return replace(view, networks=tuple(r for r in view.networks if r.id != resource_id))
-        case "placement_group":
-            return replace(view, placement_groups=tuple(r for r in view.placement_groups if r.id != resource_id))
-        case "ssh_key":
-            return replace(view, ssh_keys=tuple(r for r in view.ssh_keys if r.id != resource_id))
-        case _:
-            return view
+    return state.with_view(state.view.without(kind, resource_id))
 
 
 def without_record(state: ClusterState, step: ForgetBirth) -> ClusterState:

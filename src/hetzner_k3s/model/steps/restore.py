@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hetzner_k3s.model.identity import BirthRecord
 from hetzner_k3s.model.snapshots import StoredSnapshot
@@ -27,6 +27,11 @@ class KeepSnapshot:
     target: str
     snapshot: StoredSnapshot
     folder: str
+
+    @property
+    def copy(self) -> StoredSnapshot:
+        """Return the copy, as a listing shows it."""
+        return replace(self.snapshot, name=self.target, folder=self.folder)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
