@@ -15,7 +15,7 @@ from typing import Protocol
 from hetzner_k3s import decide
 from hetzner_k3s.act import journal, lock
 from hetzner_k3s.act.context import Context, HostKeyRing, Outcome
-from hetzner_k3s.act.registry import carry_out
+from hetzner_k3s.act.registry import execute
 from hetzner_k3s.act.setbacks import Setbacks
 from hetzner_k3s.act.state_patch import learn
 from hetzner_k3s.decide.repair.replace import bound, spent
@@ -249,7 +249,7 @@ class _Run:
 
     async def _timed(self, planned: PlannedStep, context: Context) -> Outcome:
         began = self.ports.clock.monotonic()
-        outcome = await carry_out(planned.step, context)
+        outcome = await execute(planned.step, context)
         seconds = self.ports.clock.monotonic() - began
         self.events.finished(planned, seconds)
         journal.finished(self.ports.local, planned, seconds)

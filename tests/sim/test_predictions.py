@@ -15,7 +15,7 @@ import pytest
 from hetzner_k3s import addons, decide
 from hetzner_k3s.act import lock
 from hetzner_k3s.act.context import Context, HostKeyRing
-from hetzner_k3s.act.registry import carry_out
+from hetzner_k3s.act.registry import execute
 from hetzner_k3s.act.state_patch import learn
 from hetzner_k3s.cli import simulated
 from hetzner_k3s.decide.assume_waits_done import come_true
@@ -72,7 +72,7 @@ class Walk:
                     ports=ports, spec=self.spec, state=state, fence=held.fence, key_ring=key_ring, say=_silent
                 )
                 self.taken.append(planned.key)
-                outcome = await carry_out(planned.step, context)
+                outcome = await execute(planned.step, context)
                 state = await self._agreement(planned, predicted, learn(state, outcome))
         self.session.end()
 

@@ -1,4 +1,4 @@
-"""Which handler carries out which step: the seam at which `reconcile` turns a plan into deeds."""
+"""Which handler executes which step: the seam at which `reconcile` turns a plan into deeds."""
 
 from __future__ import annotations
 
@@ -76,6 +76,6 @@ HANDLERS: Final[Mapping[type, Handler]] = {
 }
 
 
-async def carry_out(step: steps.Step, context: Context) -> Outcome:
-    """Carry a step out; raises what its effects raise."""
+async def execute(step: steps.Step, context: Context) -> Outcome:
+    """Execute a step; raises what its effects raise."""
     return await HANDLERS[type(step)](step, context)
