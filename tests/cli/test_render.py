@@ -9,7 +9,7 @@ import pytest
 from inline_snapshot import snapshot
 
 from hetzner_k3s import decide
-from hetzner_k3s.cli.render.events import Teller
+from hetzner_k3s.cli.render.events import ConsoleReporter
 from hetzner_k3s.cli.render.plan import forecast_lines, forecast_rows, plan_lines
 from hetzner_k3s.cli.render.status import status_lines
 from hetzner_k3s.cli.render.tables import age, size
@@ -117,8 +117,8 @@ class Screen:
         self.lines: list[str] = []
         self.seconds = 100.0
 
-    def teller(self, *, quiet: bool = False) -> Teller:
-        return Teller("prod", quiet=quiet, now=lambda: self.seconds, write=self.lines.append)
+    def reporter(self, *, quiet: bool = False) -> ConsoleReporter:
+        return ConsoleReporter("prod", quiet=quiet, now=lambda: self.seconds, write=self.lines.append)
 
     @property
     def text(self) -> str:
@@ -135,14 +135,14 @@ REFUSAL = Refusal(
 
 def test_a_run_is_told() -> None:
     screen = Screen()
-    teller = screen.teller()
+    reporter = screen.reporter()
     wait = Wait(what="a learner", because="master3 is at 412 of 118000", deadline=120.0)
-    teller.shown(Forecast(waves=REPAIR[:1], waits=(), refusals=(), notes=("no autoscaler yet",)))
+    reporter.shown(Forecast(waves=REPAIR[:1], waits=(), refusals=(), notes=("no autoscaler yet",)))
     screen.seconds += 12.34
-    teller.say("prod-master1", "joining through prod-master2")
-    teller.waiting(wait)
+    reporter.say("prod-master1", "joining through prod-master2")
+    reporter.waiting(wait)
     screen.seconds += 100
-    teller.failed(REPAIR[1][0], ProductError("no capacity"))
+    reporter.failed(REPAIR[1][0], ProductError("no capacity"))
     assert screen.text == snapshot("""\
 note: no autoscaler yet
   1. save snapshot pre-repair-1
@@ -155,9 +155,9 @@ note: no autoscaler yet
 
 def test_quiet_tells_only_what_went_wrong() -> None:
     screen = Screen()
-    teller = screen.teller(quiet=True)
-    teller.shown(Forecast(waves=REPAIR, waits=(), refusals=(REFUSAL,), notes=("no autoscaler yet",)))
-    teller.say("prod-master1", "joining through prod-master2")
+    reporter = screen.reporter(quiet=True)
+    reporter.shown(Forecast(waves=REPAIR, waits=(), refusals=(REFUSAL,), notes=("no autoscaler yet",)))
+    reporter.say("prod-master1", "joining through prod-master2")
     assert screen.text == snapshot("""\
 refused: Master prod-master2 (id 4) is unreachable: no answer.
     why: The server exists and may hold data that no other master has.

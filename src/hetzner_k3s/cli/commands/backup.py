@@ -13,7 +13,7 @@ from hetzner_k3s.act.context import Context, HostKeyRing
 from hetzner_k3s.cli import wiring
 from hetzner_k3s.cli.commands.options import config_option, load_spec, quiet_option
 from hetzner_k3s.cli.output import tell
-from hetzner_k3s.cli.render.events import Teller
+from hetzner_k3s.cli.render.events import ConsoleReporter
 from hetzner_k3s.model.errors import ExitCode, ProductError
 from hetzner_k3s.model.plan import Verb
 from hetzner_k3s.model.secrets import Secret
@@ -45,8 +45,8 @@ def backup(config: Path, quiet: bool, folder: Path) -> ExitCode:
 
 async def _backup(spec: ClusterSpec, text: Secret, folder: Path, quiet: bool) -> ExitCode:
     async with wiring.open_session(spec) as session:
-        teller = Teller(spec.name, quiet=quiet, now=session.ports.clock.monotonic, write=wiring.to_stderr)
-        async with lock.held(session.ports, session.lock_request, teller.say) as held:
+        reporter = ConsoleReporter(spec.name, quiet=quiet, now=session.ports.clock.monotonic, write=wiring.to_stderr)
+        async with lock.held(session.ports, session.lock_request, reporter.say) as held:
             state = await observe(session.ports, spec, Verb.CREATE)
             via = decide.healthy_master(spec, state)
             if via is None:
@@ -60,7 +60,7 @@ async def _backup(spec: ClusterSpec, text: Secret, folder: Path, quiet: bool) ->
                 state=state,
                 fence=held.fence,
                 key_ring=HostKeyRing(),
-                say=teller.say,
+                say=reporter.say,
             )
             with wiring.new_bundle(folder) as bundle:
                 await write_backup(context, via, text, bundle)

@@ -9,7 +9,7 @@ import click
 from hetzner_k3s import addons
 from hetzner_k3s.cli import wiring
 from hetzner_k3s.cli.commands.options import config_option, consent_options, load_spec, quiet_option
-from hetzner_k3s.cli.render.events import Teller
+from hetzner_k3s.cli.render.events import ConsoleReporter
 from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.errors import ExitCode
 from hetzner_k3s.model.plan import Intent, Verb
@@ -37,11 +37,11 @@ def create(config: Path, quiet: bool, consents: Consents) -> ExitCode:
 
 async def _create(spec: ClusterSpec, quiet: bool, consents: Consents) -> ExitCode:
     async with wiring.open_session(spec, consents.restore) as session:
-        teller = Teller(spec.name, quiet=quiet, now=session.ports.clock.monotonic, write=wiring.to_stderr)
+        reporter = ConsoleReporter(spec.name, quiet=quiet, now=session.ports.clock.monotonic, write=wiring.to_stderr)
         intent = Intent(verb=Verb.CREATE, addons=addons.digests(spec), consents=consents)
         wish = Wish(spec=spec, intent=intent, request=session.lock_request)
-        verdict = await converge(wish, session.ports, teller)
+        verdict = await converge(wish, session.ports, reporter)
         if verdict in {ExitCode.CONVERGED, ExitCode.PENDING}:
             but = "" if verdict is ExitCode.CONVERGED else ", but for what was left alone"
-            teller.say(spec.name, f"is as the file says{but}; total time {teller.seconds:.1f} s")
+            reporter.say(spec.name, f"is as the file says{but}; total time {reporter.seconds:.1f} s")
         return verdict

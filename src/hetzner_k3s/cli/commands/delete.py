@@ -10,7 +10,7 @@ import click
 from hetzner_k3s.cli import wiring
 from hetzner_k3s.cli.commands.options import config_option, load_spec, quiet_option
 from hetzner_k3s.cli.output import say
-from hetzner_k3s.cli.render.events import Teller
+from hetzner_k3s.cli.render.events import ConsoleReporter
 from hetzner_k3s.model.errors import ExitCode
 from hetzner_k3s.model.plan import Forecast, Intent, Verb
 from hetzner_k3s.model.spec import ClusterSpec
@@ -46,16 +46,18 @@ async def _delete(spec: ClusterSpec, quiet: bool, force: bool) -> ExitCode:
 
     async with wiring.open_session(spec) as session:
         # Whoever is asked must have seen what for.
-        teller = Teller(spec.name, quiet=quiet and force, now=session.ports.clock.monotonic, write=wiring.to_stderr)
+        reporter = ConsoleReporter(
+            spec.name, quiet=quiet and force, now=session.ports.clock.monotonic, write=wiring.to_stderr
+        )
         wish = Wish(
             spec=spec,
             intent=Intent(verb=Verb.DELETE, keep_kubeconfig=force, unasked=force),
             request=session.lock_request,
             confirm=None if force else confirm,
         )
-        verdict = await converge(wish, session.ports, teller)
+        verdict = await converge(wish, session.ports, reporter)
         if verdict is ExitCode.CONVERGED:
-            teller.say(spec.name, f"nothing of it is left; total time {teller.seconds:.1f} s")
+            reporter.say(spec.name, f"nothing of it is left; total time {reporter.seconds:.1f} s")
         return ExitCode.REFUSED if verdict is ExitCode.INTERRUPTED else verdict  # it was the user who did not agree
 
 

@@ -10,7 +10,7 @@ from hetzner_k3s import addons, decide
 from hetzner_k3s.cli import wiring
 from hetzner_k3s.cli.commands.options import config_option, consent_options, load_spec
 from hetzner_k3s.cli.output import tell, tell_document
-from hetzner_k3s.cli.render.events import Teller
+from hetzner_k3s.cli.render.events import ConsoleReporter
 from hetzner_k3s.cli.render.plan import forecast_lines, forecast_rows
 from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.errors import ExitCode
@@ -49,8 +49,8 @@ def plan(config: Path, as_json: bool, check: bool, consents: Consents) -> ExitCo
 async def _look_ahead(spec: ClusterSpec, consents: Consents) -> tuple[Forecast, Forecast]:
     """Look as `create` does, with the same patience; return its way, and the cluster's part of that."""
     async with wiring.open_session(spec, consents.restore) as session:
-        teller = Teller(spec.name, quiet=False, now=session.ports.clock.monotonic, write=wiring.to_stderr)
+        reporter = ConsoleReporter(spec.name, quiet=False, now=session.ports.clock.monotonic, write=wiring.to_stderr)
         intent = Intent(verb=Verb.CREATE, addons=addons.digests(spec), consents=consents)
         wish = Wish(spec=spec, intent=intent, request=session.lock_request)
-        state, forecast = await look_ahead(wish, session.ports, teller)
+        state, forecast = await look_ahead(wish, session.ports, reporter)
     return forecast, decide.pending(spec, state, intent, forecast)

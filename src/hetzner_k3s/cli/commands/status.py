@@ -12,7 +12,7 @@ from hetzner_k3s import addons, decide
 from hetzner_k3s.cli import wiring
 from hetzner_k3s.cli.commands.options import config_option, load_spec
 from hetzner_k3s.cli.output import tell, tell_document
-from hetzner_k3s.cli.render.events import Teller
+from hetzner_k3s.cli.render.events import ConsoleReporter
 from hetzner_k3s.cli.render.status import status_document, status_lines
 from hetzner_k3s.model.errors import ExitCode
 from hetzner_k3s.model.plan import Intent, Verb
@@ -48,14 +48,14 @@ def status(config: Path, as_json: bool) -> ExitCode:
 
 async def _look(spec: ClusterSpec, *, talk: bool) -> Report:
     async with wiring.open_session(spec) as session:
-        teller = Teller(spec.name, quiet=not talk, now=session.ports.clock.monotonic, write=wiring.to_stderr)
+        reporter = ConsoleReporter(spec.name, quiet=not talk, now=session.ports.clock.monotonic, write=wiring.to_stderr)
         intent = Intent(verb=Verb.CREATE, addons=addons.digests(spec))
         wish = Wish(spec=spec, intent=intent, request=session.lock_request)
-        state, ahead = await look_ahead(wish, session.ports, teller)
+        state, ahead = await look_ahead(wish, session.ports, reporter)
         state = replace(state, snapshots=state.snapshots or await snapshots.read(session.ports, spec))
         report = decide.report(spec, state, intent, ahead)
         if talk:
             for line in status_lines(report):
                 tell(line)
-            teller.shown(ahead)
+            reporter.shown(ahead)
     return report

@@ -18,8 +18,8 @@ from hetzner_k3s.model.errors import ProductError
 from hetzner_k3s.model.plan import Forecast, PlannedStep, Refusal, Wait
 
 
-class Teller:
-    """Implements `reconcile.Events`; with `quiet` only what went wrong is told."""
+class ConsoleReporter:
+    """Reports a run on the console (`reconcile.Events`); with `quiet` only what went wrong."""
 
     def __init__(self, cluster: str, *, quiet: bool, now: Callable[[], float], write: Callable[[str], None]) -> None:
         """Begin the run's clock; `now` gives seconds, `write` takes a line."""
