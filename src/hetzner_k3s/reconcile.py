@@ -71,16 +71,16 @@ Confirm = Callable[[Forecast], Awaitable[bool]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class RunRequest:
     """What a run is for: the file, the intent, who holds the lock, and whether the user must agree first."""
 
     spec: ClusterSpec
     intent: Intent
-    request: lock.LockRequest
+    lock_request: lock.LockRequest
     confirm: Confirm | None = None
 
 
-async def converge(wish: Wish, ports: Ports, events: Events) -> ExitCode:
+async def converge(request: RunRequest, ports: Ports, events: Events) -> ExitCode:
     """Look, show the way, and go it until nothing is left to do.
 
     Raises:
@@ -89,38 +89,38 @@ async def converge(wish: Wish, ports: Ports, events: Events) -> ExitCode:
     """
     setbacks = Setbacks()
     try:
-        return setbacks.ending(await _converge(wish, ports, events, setbacks))
+        return setbacks.ending(await _converge(request, ports, events, setbacks))
     except ProductError as error:
         error.exit_code = setbacks.ending(error.exit_code)
         raise
 
 
-async def _converge(wish: Wish, ports: Ports, events: Events, setbacks: Setbacks) -> ExitCode:
+async def _converge(request: RunRequest, ports: Ports, events: Events, setbacks: Setbacks) -> ExitCode:
     before: ClusterState | None = None
     idle_since: float | None = None
     while True:
-        state, forecast = await look_ahead(wish, ports, events, before)
+        state, forecast = await look_ahead(request, ports, events, before)
         before = state
         if idle_since is None or not _only_time_shows(forecast):
             events.shown(forecast)
         if not forecast.waves and (forecast.refusals or not forecast.waits):
-            return await _nothing_to_do(wish, ports, state, forecast, setbacks)
+            return await _nothing_to_do(request, ports, state, forecast, setbacks)
         if _only_time_shows(forecast):
             idle_since = ports.clock.monotonic() if idle_since is None else idle_since
-            await _let_time_pass(wish, ports, state, idle_since)
+            await _let_time_pass(request, ports, state, idle_since)
             continue
         idle_since = None
-        if wish.confirm is not None and not await wish.confirm(forecast):
+        if request.confirm is not None and not await request.confirm(forecast):
             return ExitCode.INTERRUPTED
-        wish = replace(wish, intent=bound(wish.spec, state, wish.intent))
+        request = replace(request, intent=bound(request.spec, state, request.intent))
         setbacks.approved = forecast.keys
-        async with lock.held(ports, wish.request, events.say) as held:
-            state = with_assortment_of(state, await observe(ports, wish.spec, wish.intent.verb))
-            run = _Run(wish=wish, ports=ports, events=events, held=held, setbacks=setbacks, shown=forecast)
+        async with lock.held(ports, request.lock_request, events.say) as held:
+            state = with_assortment_of(state, await observe(ports, request.spec, request.intent.verb))
+            run = _Run(request=request, ports=ports, events=events, held=held, setbacks=setbacks, shown=forecast)
             verdict = await run.go(state)
         if verdict is not _Again.LOOK:
             return verdict
-        wish = run.wish
+        request = run.request
 
 
 def _only_time_shows(forecast: Forecast) -> bool:
@@ -129,47 +129,47 @@ def _only_time_shows(forecast: Forecast) -> bool:
     return bool(waits) and all(wait.idle for wait in waits)
 
 
-async def _let_time_pass(wish: Wish, ports: Ports, state: ClusterState, since: float) -> None:
+async def _let_time_pass(request: RunRequest, ports: Ports, state: ClusterState, since: float) -> None:
     """Look again until there is something else to see than what only time shows.
 
     Raises:
         DeadlineExceeded: time has not shown it, counted from `since` on.
     """
-    forecast = decide.forecast(wish.spec, state, wish.intent)
+    forecast = decide.forecast(request.spec, state, request.intent)
     while _only_time_shows(forecast):
         waited = ports.clock.monotonic() - since
         if late := [wait for wait in forecast.waits if waited > wait.deadline]:
             raise DeadlineExceeded(f"waited {waited:.0f} s for {late[0].what}: {late[0].because}")
         await ports.clock.sleep(POLL)
-        state = await observe_again(ports, wish.spec, state, Focus(listing=False))
-        forecast = decide.forecast(wish.spec, state, wish.intent)
+        state = await observe_again(ports, request.spec, state, Focus(listing=False))
+        forecast = decide.forecast(request.spec, state, request.intent)
 
 
 async def _nothing_to_do(
-    wish: Wish, ports: Ports, state: ClusterState, forecast: Forecast, setbacks: Setbacks
+    request: RunRequest, ports: Ports, state: ClusterState, forecast: Forecast, setbacks: Setbacks
 ) -> ExitCode:
     if (error := setbacks.error()) is not None:
         raise error
     if forecast.refusals:
         return ExitCode.REFUSED
-    await lock.forget_killed(ports, wish.request, state.view)
+    await lock.forget_killed(ports, request.lock_request, state.view)
     return ExitCode.PENDING if forecast.left_alone else ExitCode.CONVERGED
 
 
 async def look_ahead(
-    wish: Wish, ports: Ports, events: Events, before: ClusterState | None = None
+    request: RunRequest, ports: Ports, events: Events, before: ClusterState | None = None
 ) -> tuple[ClusterState, Forecast]:
     """Look until nothing that may pass by itself stands in the way: right after a loss there is an election.
 
     One passing refusal among lasting ones is waited for too: what is said must count the healthy voters as they are.
     `before` is an earlier look of this run.
     """
-    state = await observe(ports, wish.spec, wish.intent.verb)
-    if wish.intent.verb is Verb.CREATE:
-        state = await with_assortment(ports, wish.spec, state, before)
+    state = await observe(ports, request.spec, request.intent.verb)
+    if request.intent.verb is Verb.CREATE:
+        state = await with_assortment(ports, request.spec, state, before)
     began, told = ports.clock.monotonic(), ""
     while True:
-        forecast = decide.forecast(wish.spec, state, wish.intent)
+        forecast = decide.forecast(request.spec, state, request.intent)
         passing = [refusal for refusal in forecast.refusals if refusal.passing]
         left = began + max((r.patience for r in passing), default=0.0) - ports.clock.monotonic()
         if not passing or left <= 0:
@@ -178,7 +178,7 @@ async def look_ahead(
             events.waiting(Wait(what="the cluster to come to rest", because=why, deadline=left))
             told = why
         await ports.clock.sleep(POLL)
-        state = await observe_again(ports, wish.spec, state, Focus(listing=False))
+        state = await observe_again(ports, request.spec, state, Focus(listing=False))
 
 
 class _Again(Enum):
@@ -191,7 +191,7 @@ class _Again(Enum):
 class _Run:
     """One run under the lock: what was shown, what is under way, what failed."""
 
-    wish: Wish
+    request: RunRequest
     ports: Ports
     events: Events
     held: lock.OperatorLock
@@ -203,7 +203,7 @@ class _Run:
     unsold_before: frozenset[str] = frozenset()
 
     async def go(self, state: ClusterState) -> ExitCode | _Again:
-        self.unsold_before = self.wish.intent.unsold
+        self.unsold_before = self.request.intent.unsold
         try:
             return await self._loop(state)
         finally:
@@ -213,7 +213,7 @@ class _Run:
 
     async def _loop(self, state: ClusterState) -> ExitCode | _Again:
         while True:
-            plan = decide.plan(self.wish.spec, state, self.wish.intent, frozenset(self.in_flight))
+            plan = decide.plan(self.request.spec, state, self.request.intent, frozenset(self.in_flight))
             plan = replace(plan, steps=self.setbacks.startable(plan.steps))
             await self._start(plan, state)
             if self.in_flight:
@@ -224,7 +224,7 @@ class _Run:
             changing = _is_changing(state)
             await self.ports.clock.sleep(LISTING_POLL if changing else POLL)
             focus = replace(self._whole_focus(listing=_unlisted(state)), servers=changing)
-            state = await observe_again(self.ports, self.wish.spec, state, focus)
+            state = await observe_again(self.ports, self.request.spec, state, focus)
 
     async def _start(self, plan: Plan, state: ClusterState) -> None:
         for planned in plan.steps:
@@ -234,12 +234,12 @@ class _Run:
     def _launch(self, planned: PlannedStep, state: ClusterState) -> None:
         context = Context(
             ports=self.ports,
-            spec=self.wish.spec,
+            spec=self.request.spec,
             state=state,
             fence=self.held.fence,
             key_ring=self.key_ring,
             say=self.events.say,
-            holder=self.wish.request.holder,
+            holder=self.request.lock_request.holder,
         )
         self.events.started(planned)
         journal.started(self.ports.local, planned)
@@ -264,13 +264,13 @@ class _Run:
         focus = focus_after([planned for planned, _ in done], state)
         if any(task.exception() for _, task in done):
             focus = replace(focus, listing=True)  # what a step did before it failed, only the listing tells
-        if _unlisted(state) or (self.wish.intent.verb is Verb.DELETE and not self.in_flight):
+        if _unlisted(state) or (self.request.intent.verb is Verb.DELETE and not self.in_flight):
             focus = self._whole_focus(listing=True)
-        return await observe_again(self.ports, self.wish.spec, state, focus)
+        return await observe_again(self.ports, self.request.spec, state, focus)
 
     def _whole_focus(self, *, listing: bool) -> Focus:
         """Give the focus on everything that the verb needs: a deletion needs no hosts."""
-        if self.wish.intent.verb is Verb.DELETE:
+        if self.request.intent.verb is Verb.DELETE:
             return Focus(listing=listing, hosts=frozenset(), kube=False)
         return Focus(listing=listing)
 
@@ -278,14 +278,14 @@ class _Run:
         error = task.exception()
         if error is None:
             self.setbacks.complete(planned)
-            self.wish = replace(self.wish, intent=spent(self.wish.intent, (planned,)))
+            self.request = replace(self.request, intent=spent(self.request.intent, (planned,)))
             return learn(state, task.result())
         if not isinstance(error, ProductError):
             raise error
         self.events.failed(planned, error)
         journal.failed(self.ports.local, planned, error)
         self.setbacks.fail(planned, error)
-        self.wish = replace(self.wish, intent=replace(self.wish.intent, unsold=self.setbacks.unsold))
+        self.request = replace(self.request, intent=replace(self.request.intent, unsold=self.setbacks.unsold))
         return state
 
     def _verdict(self, plan: Plan) -> ExitCode | _Again | None:
@@ -306,7 +306,7 @@ class _Run:
 
     def _way_is_another(self) -> bool:
         """Check whether what was shown could not be all: first aid, or the way with a server that is not sold."""
-        return bool(self.shown.refusals) or self.wish.intent.unsold != self.unsold_before
+        return bool(self.shown.refusals) or self.request.intent.unsold != self.unsold_before
 
     def _unless_failed(self, code: ExitCode) -> ExitCode:
         if (error := self.setbacks.error()) is not None:
@@ -340,7 +340,7 @@ class _Run:
     def _done(self, plan: Plan) -> ExitCode:
         """Return how a run ends that has done all; what is not well was perhaps not foreseen, so it is said."""
         for what in plan.left_alone:
-            self.events.say(self.wish.spec.name, what)
+            self.events.say(self.request.spec.name, what)
         return self._unless_failed(ExitCode.PENDING if plan.left_alone else ExitCode.CONVERGED)
 
 

@@ -22,7 +22,7 @@ from hetzner_k3s.model.plan import Intent, Verb
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.spec import ClusterSpec, ComponentArgs, Label, MasterSpec, PoolSpec, Taint
 from hetzner_k3s.model.state import ClusterState
-from hetzner_k3s.reconcile import Wish, look_ahead
+from hetzner_k3s.reconcile import RunRequest, look_ahead
 
 from .clusters import MASTER1, WORKER1, a_spec, with_s3
 from .story import Story, healthy, with_version
@@ -33,9 +33,9 @@ Change = Callable[[ClusterSpec], ClusterSpec]
 
 async def looked_at(story: Story) -> ClusterState:
     session = story.world.session(story.spec.name)
-    request = LockRequest(cluster=story.spec.name, holder="somebody@laptop", run=session.run)
-    wish = Wish(spec=story.spec, intent=Intent(verb=Verb.CREATE), request=request)
-    state, _ = await look_ahead(wish, simulated.ports(session), Told(session))
+    lock_request = LockRequest(cluster=story.spec.name, holder="somebody@laptop", run=session.run)
+    request = RunRequest(spec=story.spec, intent=Intent(verb=Verb.CREATE), lock_request=lock_request)
+    state, _ = await look_ahead(request, simulated.ports(session), Told(session))
     session.end()
     return state
 

@@ -18,7 +18,7 @@ from hetzner_k3s.lab.simulated.virtual_time import run
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.errors import ExitCode, LockLost
 from hetzner_k3s.model.plan import Intent, Verb
-from hetzner_k3s.reconcile import Wish, converge
+from hetzner_k3s.reconcile import RunRequest, converge
 
 from .clusters import CLUSTER, MASTER1, WORKER1, a_spec
 from .story import Story, healthy
@@ -62,10 +62,10 @@ def test_a_run_that_is_cancelled_gives_its_lock_back() -> None:
             await story.happens(ServerDeleted(MASTER1))
             session = story.world.session(CLUSTER, machine=OperatorMachine("other"))
             intent = Intent(verb=Verb.CREATE, addons=addons.digests(story.spec))
-            wish = Wish(
-                spec=story.spec, intent=intent, request=LockRequest(cluster=CLUSTER, holder="x", run=session.run)
+            request = RunRequest(
+                spec=story.spec, intent=intent, lock_request=LockRequest(cluster=CLUSTER, holder="x", run=session.run)
             )
-            running = asyncio.ensure_future(converge(wish, simulated.ports(session), Told(session)))
+            running = asyncio.ensure_future(converge(request, simulated.ports(session), Told(session)))
             await faults.until(lambda: story.world.server(MASTER1) is not None, "the order")
             assert _lock_of(story) is not None
             running.cancel()

@@ -20,7 +20,7 @@ from hetzner_k3s.lab.simulated.world import TOKEN
 from hetzner_k3s.model.plan import Intent, Verb
 from hetzner_k3s.model.report import Health, MemberState, Report
 from hetzner_k3s.model.secrets import Secret
-from hetzner_k3s.reconcile import Wish, look_ahead
+from hetzner_k3s.reconcile import RunRequest, look_ahead
 
 from .clusters import ENDPOINT, MASTER1, MASTER2, MASTER3, WORKER1, on_database
 from .story import Story, healthy
@@ -43,9 +43,9 @@ async def status(story: Story, observer: Observer = Observer()) -> Report:
     spec = replace(story.spec, hetzner_token=Secret(observer.token))
     session = story.world.session(spec.name, machine=observer.machine, token=observer.token, skew=observer.skew)
     intent = Intent(verb=Verb.CREATE, addons=addons.digests(spec))
-    request = LockRequest(cluster=spec.name, holder="somebody@laptop", run=session.run)
-    wish = Wish(spec=spec, intent=intent, request=request)
-    state, ahead = await look_ahead(wish, simulated.ports(session), Told(session))
+    lock_request = LockRequest(cluster=spec.name, holder="somebody@laptop", run=session.run)
+    request = RunRequest(spec=spec, intent=intent, lock_request=lock_request)
+    state, ahead = await look_ahead(request, simulated.ports(session), Told(session))
     report = decide.report(spec, state, intent, ahead)
     session.end()
     jsonschema.validate(json.loads(json.dumps(status_document(report))), SCHEMA)

@@ -17,7 +17,7 @@ from hetzner_k3s.model.errors import ExitCode, ProductError
 from hetzner_k3s.model.plan import Forecast, Intent, PlannedStep, Refusal, Verb, Wait
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.ports import Ports
-from hetzner_k3s.reconcile import Wish, converge
+from hetzner_k3s.reconcile import RunRequest, converge
 
 NONE_GIVEN = Consents()
 LONGEST_RUN = 3600.0
@@ -128,9 +128,9 @@ async def delete(world: World, spec: ClusterSpec, *, kill_at: int | str | None =
 async def run(world: World, spec: ClusterSpec, intent: Intent, session: Session, ports: Ports | None = None) -> Run:
     """Run the loop to its end, and let nothing of it live on; `ports` take the place of the session's own."""
     told, began = Told(session), world.clock.monotonic()
-    request = LockRequest(cluster=spec.name, holder="somebody@laptop", run=session.run)
-    wish = Wish(spec=spec, intent=intent, request=request)
-    work = asyncio.ensure_future(converge(wish, ports or simulated.ports(session), told))
+    lock_request = LockRequest(cluster=spec.name, holder="somebody@laptop", run=session.run)
+    request = RunRequest(spec=spec, intent=intent, lock_request=lock_request)
+    work = asyncio.ensure_future(converge(request, ports or simulated.ports(session), told))
     session.moments.task = work
     code, error = await _ended(work, session)
     session.end()

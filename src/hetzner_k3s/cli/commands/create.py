@@ -14,7 +14,7 @@ from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.errors import ExitCode
 from hetzner_k3s.model.plan import Intent, Verb
 from hetzner_k3s.model.spec import ClusterSpec
-from hetzner_k3s.reconcile import Wish, converge
+from hetzner_k3s.reconcile import RunRequest, converge
 
 
 @click.command()
@@ -39,8 +39,8 @@ async def _create(spec: ClusterSpec, quiet: bool, consents: Consents) -> ExitCod
     async with wiring.open_session(spec, consents.restore) as session:
         reporter = ConsoleReporter(spec.name, quiet=quiet, now=session.ports.clock.monotonic, write=wiring.to_stderr)
         intent = Intent(verb=Verb.CREATE, addons=addons.digests(spec), consents=consents)
-        wish = Wish(spec=spec, intent=intent, request=session.lock_request)
-        verdict = await converge(wish, session.ports, reporter)
+        request = RunRequest(spec=spec, intent=intent, lock_request=session.lock_request)
+        verdict = await converge(request, session.ports, reporter)
         if verdict in {ExitCode.CONVERGED, ExitCode.PENDING}:
             but = "" if verdict is ExitCode.CONVERGED else ", but for what was left alone"
             reporter.say(spec.name, f"is as the file says{but}; total time {reporter.seconds:.1f} s")

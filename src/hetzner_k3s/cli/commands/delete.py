@@ -14,7 +14,7 @@ from hetzner_k3s.cli.render.events import ConsoleReporter
 from hetzner_k3s.model.errors import ExitCode
 from hetzner_k3s.model.plan import Forecast, Intent, Verb
 from hetzner_k3s.model.spec import ClusterSpec
-from hetzner_k3s.reconcile import Wish, converge
+from hetzner_k3s.reconcile import RunRequest, converge
 
 
 @click.command()
@@ -49,13 +49,13 @@ async def _delete(spec: ClusterSpec, quiet: bool, force: bool) -> ExitCode:
         reporter = ConsoleReporter(
             spec.name, quiet=quiet and force, now=session.ports.clock.monotonic, write=wiring.to_stderr
         )
-        wish = Wish(
+        request = RunRequest(
             spec=spec,
             intent=Intent(verb=Verb.DELETE, keep_kubeconfig=force, unasked=force),
-            request=session.lock_request,
+            lock_request=session.lock_request,
             confirm=None if force else confirm,
         )
-        verdict = await converge(wish, session.ports, reporter)
+        verdict = await converge(request, session.ports, reporter)
         if verdict is ExitCode.CONVERGED:
             reporter.say(spec.name, f"nothing of it is left; total time {reporter.seconds:.1f} s")
         return ExitCode.REFUSED if verdict is ExitCode.INTERRUPTED else verdict  # it was the user who did not agree

@@ -16,7 +16,7 @@ from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.errors import ExitCode
 from hetzner_k3s.model.plan import Forecast, Intent, Verb
 from hetzner_k3s.model.spec import ClusterSpec
-from hetzner_k3s.reconcile import Wish, look_ahead
+from hetzner_k3s.reconcile import RunRequest, look_ahead
 
 
 @click.command()
@@ -51,6 +51,6 @@ async def _look_ahead(spec: ClusterSpec, consents: Consents) -> tuple[Forecast, 
     async with wiring.open_session(spec, consents.restore) as session:
         reporter = ConsoleReporter(spec.name, quiet=False, now=session.ports.clock.monotonic, write=wiring.to_stderr)
         intent = Intent(verb=Verb.CREATE, addons=addons.digests(spec), consents=consents)
-        wish = Wish(spec=spec, intent=intent, request=session.lock_request)
-        state, forecast = await look_ahead(wish, session.ports, reporter)
+        request = RunRequest(spec=spec, intent=intent, lock_request=session.lock_request)
+        state, forecast = await look_ahead(request, session.ports, reporter)
     return forecast, decide.pending(spec, state, intent, forecast)

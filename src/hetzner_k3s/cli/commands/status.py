@@ -19,7 +19,7 @@ from hetzner_k3s.model.plan import Intent, Verb
 from hetzner_k3s.model.report import Health, Report
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.observe import snapshots
-from hetzner_k3s.reconcile import Wish, look_ahead
+from hetzner_k3s.reconcile import RunRequest, look_ahead
 
 EXITS: Mapping[Health, ExitCode] = {
     Health.HEALTHY: ExitCode.CONVERGED,
@@ -50,8 +50,8 @@ async def _look(spec: ClusterSpec, *, talk: bool) -> Report:
     async with wiring.open_session(spec) as session:
         reporter = ConsoleReporter(spec.name, quiet=not talk, now=session.ports.clock.monotonic, write=wiring.to_stderr)
         intent = Intent(verb=Verb.CREATE, addons=addons.digests(spec))
-        wish = Wish(spec=spec, intent=intent, request=session.lock_request)
-        state, ahead = await look_ahead(wish, session.ports, reporter)
+        request = RunRequest(spec=spec, intent=intent, lock_request=session.lock_request)
+        state, ahead = await look_ahead(request, session.ports, reporter)
         state = replace(state, snapshots=state.snapshots or await snapshots.read(session.ports, spec))
         report = decide.report(spec, state, intent, ahead)
         if talk:
