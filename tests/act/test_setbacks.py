@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from hetzner_k3s.act.setbacks import ATTEMPTS, ONCE, REPETITIONS, Setbacks
+from hetzner_k3s.act.setbacks import ATTEMPTS, REPETITIONS, Setbacks
 from hetzner_k3s.model.errors import (
     CloudConflict,
     CloudRefused,
@@ -24,6 +24,7 @@ from hetzner_k3s.model.errors import (
 from hetzner_k3s.model.operations import K3sRole
 from hetzner_k3s.model.plan import PlannedStep, Reason, Scope
 from hetzner_k3s.model.steps import CreateServer, InstallK3s, Step, WipeJoiner
+from hetzner_k3s.model.steps.traits import TRAITS
 
 _NO = Fate.DID_NOT_HAPPEN
 
@@ -114,7 +115,9 @@ def test_what_was_not_shown_is_not_begun_for_as_long_as_it_is_wanted() -> None:
 WIPE = _planned(WipeJoiner(target="d", server_id=4, server_url="https://10.0.0.2:6443", address="10.0.0.3"))
 
 
-@pytest.mark.parametrize(("planned", "most"), [(INSTALL, REPETITIONS), (WIPE, 1)], ids=["a step", "one of ONCE"])
+@pytest.mark.parametrize(
+    ("planned", "most"), [(INSTALL, REPETITIONS), (WIPE, 1)], ids=["a step", "one that is begun once"]
+)
 def test_a_step_without_effect_is_stopped(planned: PlannedStep, most: int) -> None:
     run = Setbacks(approved=frozenset({planned.key}))
     for _ in range(most):
@@ -122,7 +125,7 @@ def test_a_step_without_effect_is_stopped(planned: PlannedStep, most: int) -> No
         run.begin(planned)
     assert run.startable((planned,)) == ()
     assert f"{most} times" in str(run.error())
-    assert (planned.key.kind in ONCE) is (most == 1)
+    assert TRAITS[planned.key.kind].once is (most == 1)
 
 
 def test_all_failures_are_told_with_their_advice() -> None:

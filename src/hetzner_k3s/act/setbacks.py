@@ -23,16 +23,14 @@ from hetzner_k3s.model.errors import (
     WrongCluster,
 )
 from hetzner_k3s.model.plan import PlannedStep, StepKey
-from hetzner_k3s.model.steps import CreateServer, RestoreSnapshot, StartRestored, WipeJoiner
+from hetzner_k3s.model.steps import CreateServer, RestoreSnapshot, StartRestored
+from hetzner_k3s.model.steps.traits import TRAITS
 
 ATTEMPTS = 3
 """How often a step may fail before the run gives up on it."""
 
 REPETITIONS = 8
 """How often a step may be begun in a run: one that is still wanted then has no effect, and would go on for ever."""
-
-ONCE = frozenset({WipeJoiner})
-"""Steps that are begun at most once a run: where one is still wanted, the next time would not be another."""
 
 _NOBODY_MAY = frozenset({"unauthorized", "forbidden", "token_readonly", "invalid_endpoint"})
 """Hetzner's codes for a token that may not do this, whatever is asked for."""
@@ -76,7 +74,7 @@ class Setbacks:
                 f"{key.verb} of {key.target}, because {planned.because}",
                 hint="Run the command again to see the new plan.",
             )
-        most = 1 if key.kind in ONCE else REPETITIONS
+        most = 1 if TRAITS[key.kind].once else REPETITIONS
         if self._begun[key] < most:
             return None
         return ProductError(

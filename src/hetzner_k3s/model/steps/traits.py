@@ -42,7 +42,8 @@ class Traits:
     `joins` says that its target becomes a part of the cluster, `clears` that it makes room for a successor of that
     name: nothing joins meanwhile. Of steps that are `disruptive` (they change who the control plane is) there is one
     at a time; those that are `alike` may run beside others of their own type. `look` is None where the scope of the
-    plan decides what is looked at: of the control plane all masters, of workers and add-ons what the API tells.
+    plan decides what is looked at: of the control plane all masters, of workers and add-ons what the API tells. One
+    that is begun `once` a run is not begun again where it is still wanted: the next time would not be another.
     """
 
     occupies: Occupies = Occupies.NOTHING
@@ -51,6 +52,7 @@ class Traits:
     disruptive: bool = False
     alike: bool = False
     look: Look | None = None
+    once: bool = False
 
 
 _HOST, _DEPARTURE = Occupies.HOST, Occupies.DEPARTURE
@@ -74,7 +76,7 @@ TRAITS: Final[Mapping[type[Step], Traits]] = {
     steps.RenewToken: Traits(occupies=_HOST),
     steps.PinCa: Traits(occupies=_HOST, look=Look.HOST | Look.KUBE),
     steps.SaveSnapshot: Traits(),
-    steps.WipeJoiner: Traits(occupies=_HOST, disruptive=True),
+    steps.WipeJoiner: Traits(occupies=_HOST, disruptive=True, once=True),
     steps.RemoveMember: Traits(clears=True, disruptive=True),
     steps.HoldMaster: Traits(occupies=_HOST),
     steps.FetchDatabase: Traits(occupies=_HOST),
