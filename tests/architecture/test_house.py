@@ -14,13 +14,15 @@ from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from types import FunctionType, ModuleType
+from typing import get_args
 
 import pytest
 from importlinter.cli import lint_imports
 
 from hetzner_k3s import decide
 from hetzner_k3s.decide import consents, program
-from hetzner_k3s.decide.lifecycle import teardown
+from hetzner_k3s.decide.view.situations import Situation
+from hetzner_k3s.model.plan import Verb
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "hetzner_k3s"
@@ -69,25 +71,27 @@ def _of_signature(module: ModuleType, returns: set[str]) -> Iterator[FunctionTyp
 CHECKS = (*consents.CHECKS, *consents.ON_DATABASE_CHECKS)
 
 
-def test_every_gate_is_listed_once() -> None:
+PROGRAMS = tuple(program.PROGRAM.values())
+
+
+def test_every_gate_is_in_a_program() -> None:
     written = {gate for module in CONCERNS for gate in _of_signature(module, {"tuple[Refusal, ...]"})}
-    assert written == {
-        *program.GATES,
-        *program.ON_DATABASE_GATES,
-        *program.BEFORE_THE_END,
-        *program.DELETE_GATES,
-        *CHECKS,
-    }
-    for listed in (program.GATES, program.ON_DATABASE_GATES, program.DELETE_GATES):
-        assert max(Counter(listed).values()) == 1
+    assert written == {*CHECKS, *(gate for p in PROGRAMS for gate in (*p.gates, *p.before_the_end))}
 
 
-def test_every_move_is_listed_once() -> None:
+def test_every_move_is_in_a_program() -> None:
     written = {move for module in CONCERNS for move in _of_signature(module, {"Opinion | None", "Opinion"})}
-    control_planes = (program.CONTROL_PLANE, program.ON_DATABASE)
-    assert written == {*program.BEFORE_ALL, *program.MOVES, teardown.tear_down, *(m for c in control_planes for m in c)}
-    for listed in control_planes:
-        assert max(Counter((*program.BEFORE_ALL, *listed, *program.MOVES)).values()) == 1
+    assert written == {move for p in PROGRAMS for move in (*p.before_all, *p.control_plane, *p.moves)}
+
+
+def test_no_program_names_a_rule_twice() -> None:
+    for p in PROGRAMS:
+        assert max(Counter(p.gates).values()) == 1
+        assert max(Counter((*p.before_all, *p.control_plane, *p.moves)).values(), default=1) == 1
+
+
+def test_every_situation_has_a_program_for_every_verb() -> None:
+    assert set(program.PROGRAM) == {(verb, situation) for verb in Verb for situation in get_args(Situation)}
 
 
 def test_the_loop_knows_no_step_by_name() -> None:

@@ -251,9 +251,9 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         law=5,
         what="a worker's scope runs past a gate",
         file="decide/program.py",
-        old="        return Plan(steps=aid, refusals=refusals,",
+        old="        return dataclasses.replace(told, steps=startable(aid, in_flight), refusals=refusals)",
         new="        aid = (*aid, *(workers.bring_up_workers(basis) or Opinion()).steps)\n"
-        "        return Plan(steps=aid, refusals=refusals,",
+        "        return dataclasses.replace(told, steps=startable(aid, in_flight), refusals=refusals)",
         tests=("tests/properties/test_decisions.py", "-k", "refusal_empties"),
     ),
     Mutation(

@@ -12,14 +12,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import wraps
 from typing import Any, Final
 
 from tests.decide.refused import CASES
 
 from hetzner_k3s.decide import program
-from hetzner_k3s.decide.identity import project
 from hetzner_k3s.lab.simulated.virtual_time import run
 from hetzner_k3s.model import steps
 
@@ -32,18 +31,6 @@ SCENARIOS: Final = [*ALL, *SITUATIONS]
 
 _SCENARIO_SEED: Final = 20
 _KINDS: Final = ("rules", "steps", "refusals")
-_TABLES: Final = (
-    "GATES",
-    "ON_DATABASE_GATES",
-    "BESIDE_OTHER_DATA",
-    "WHILE_DELETING",
-    "OF_2X_GATES",
-    "BEFORE_THE_END",
-    "DELETE_GATES",
-    "CONTROL_PLANE",
-    "ON_DATABASE",
-    "MOVES",
-)
 
 
 @dataclass
@@ -68,7 +55,8 @@ class Passed:
 
 def everything() -> dict[str, frozenset[str]]:
     """Name every rule, step and refusal that there is."""
-    listed = (rule for table in _TABLES for rule in getattr(program, table))
+    programs = program.PROGRAM.values()
+    listed = (rule for p in programs for rule in (*p.gates, *p.control_plane, *p.moves, *p.before_the_end))
     return {
         "rules": frozenset(_name(rule) for rule in listed),
         "steps": frozenset(name for name in steps.__all__ if name != "Step"),
@@ -87,16 +75,22 @@ _SPOKEN: Counter[str] = Counter()
 @contextmanager
 def _listening() -> Iterator[None]:
     """Have every rule told when it has something to say; afterwards the rules are as they were, for other tests."""
-    tables, complete = {table: getattr(program, table) for table in _TABLES}, project.listing_complete
+    complete = program.PROGRAM
     try:
-        for table, listed in tables.items():
-            setattr(program, table, tuple(_heard(rule) for rule in listed))
-        project.listing_complete = _heard(complete)  # the one that is asked by its name
+        program.PROGRAM = {key: _listened_to(p) for key, p in complete.items()}
         yield
     finally:
-        project.listing_complete = complete
-        for table, listed in tables.items():
-            setattr(program, table, listed)
+        program.PROGRAM = complete
+
+
+def _listened_to(listed: program.Program) -> program.Program:
+    return replace(
+        listed,
+        gates=tuple(map(_heard, listed.gates)),
+        control_plane=tuple(map(_heard, listed.control_plane)),
+        moves=tuple(map(_heard, listed.moves)),
+        before_the_end=tuple(map(_heard, listed.before_the_end)),
+    )
 
 
 def _heard(rule: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,12 +1,16 @@
-"""The product's table of contents: what forbids acting, and what is done, in order.
+"""The product's table of contents: for each verb and situation what forbids acting, and what is done, in order.
 
 All gates are evaluated and any refusal stops every scope: no server is bought, no worker deleted beside a control plane
 that we do not understand. Only first aid, which needs no host and loses nothing, is held by nothing but what speaks
-against it. Then come the moves. Of CONTROL_PLANE the first with an opinion decides; the others are
-scopes of their own.
+against it. Then come the moves: of those of the control plane the first with an opinion decides, the others are scopes
+of their own.
 """
 
 from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from hetzner_k3s.decide import consents, first_aid
 from hetzner_k3s.decide.concurrency import startable
@@ -41,9 +45,24 @@ from hetzner_k3s.decide.repair import (
     stale_nodes,
     unhealthy_masters,
 )
+from hetzner_k3s.decide.situation import situation_of
 from hetzner_k3s.decide.view.context import Basis, Gate, Move, Note, Opinion, basis_of
-from hetzner_k3s.model.facts import Known
-from hetzner_k3s.model.identity import Phase
+from hetzner_k3s.decide.view.situations import (
+    AllLost,
+    Bootstrapping,
+    Deleting,
+    MadeBy2x,
+    OnDatabase,
+    OtherData,
+    QuorumLost,
+    Restored,
+    Rotated,
+    Serving,
+    Situation,
+    SplitBrain,
+    Uninitialized,
+    Unlisted,
+)
 from hetzner_k3s.model.plan import Intent, Plan, Refusal, StepKey, Verb, agreeing
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
@@ -97,29 +116,6 @@ GATES: tuple[Gate, ...] = (
     consents.consents_fit,
 )
 
-WHILE_FENCING: tuple[Gate, ...] = (
-    project.listing_complete,
-    project.record_agrees,
-    project.not_deleting,
-    project.names_are_ours,
-    hosts.hosts_are_known,
-    consents.consents_fit,
-)
-
-WHILE_DELETING: tuple[Gate, ...] = (project.listing_complete, project.record_agrees, project.not_deleting)
-"""Where a deletion has begun: what is left is no cluster to repair, so nobody says how it could be."""
-
-OF_2X_GATES: tuple[Gate, ...] = (made_by_2x.made_by_2x,)
-"""Where the cluster is one of hetzner-k3s 2.x: to the other gates it looks like a birth with servers in its way."""
-
-WHILE_ROTATED: tuple[Gate, ...] = (
-    *PROJECT_GATES,
-    hosts.hosts_are_known,
-    hosts.one_identity,
-    consents.consents_fit,
-)
-"""Where the CA was rotated and its owner has not said so yet, or not every master runs with the new one."""
-
 ON_DATABASE_GATES: tuple[Gate, ...] = (
     *PROJECT_GATES,
     hosts.hosts_are_known,
@@ -143,16 +139,13 @@ ON_DATABASE_GATES: tuple[Gate, ...] = (
 )
 """Where the cluster's data lies outside its masters: nothing about members, quorum, snapshots."""
 
-BESIDE_OTHER_DATA: tuple[Gate, ...] = (
+_LISTED: tuple[Gate, ...] = (
     project.listing_complete,
     project.record_agrees,
     project.not_deleting,
     project.names_are_ours,
-    external_database.datastore_agrees,
 )
-"""Where the file names another place for the data, or the masters by other names: nothing is lost there, and whoever
-spoke of lost masters would give wrong advice.
-"""
+"""What the listing forbids even where hardly anything else is asked."""
 
 NOTES: tuple[Note, ...] = (
     orders.orders_told,
@@ -175,43 +168,17 @@ DEGRADED: tuple[Note, ...] = (
 )
 """What is not well and is left as it is: a run that has nothing else to do ends with exit code 3."""
 
-BEFORE_ALL: tuple[Move, ...] = (power.give_power,)
-"""Moves beside which nothing else is planned."""
 
-
-CONTROL_PLANE: tuple[Move, ...] = (
-    split_brain.fence_other_side,
-    ca_rotation.renew_record,
-    abandon.forget,
-    restore.bring_back,
-    quorum_reset.reset_quorum,
-    bootstrap.give_birth,
-    lineage.adopt_lineage,
-    bootstrap.complete_record,
-    tokens.renew_tokens,
-    silent_api.await_api,
-    replace.discard,
-    remediate.repair,
-    retire.let_the_dead_go,
-    removed_member.wipe_former,
-    join.join_masters,
-    retire.let_masters_go,
+PREPARATION: tuple[Move, ...] = (
+    steadiness.await_steady,
+    infra.lay_infrastructure,
+    join.prepare_masters,
+    workers.bring_up_workers,
+    retire.take_back,
 )
+"""What can be done whether or not a master serves: everything up to the point where k3s is started."""
 
-ON_DATABASE: tuple[Move, ...] = (
-    bootstrap.give_birth,
-    ca_rotation.renew_record,
-    bootstrap.complete_record,
-    tokens.renew_tokens,
-    silent_api.await_api,
-    replace.discard,
-    remediate.repair,
-    external_database.start_masters,
-    external_database.let_masters_go,
-)
-"""In the place of CONTROL_PLANE, where the cluster's data lies outside its masters."""
-
-MOVES: tuple[Move, ...] = (
+BESIDE_A_GATEWAY: tuple[Move, ...] = (
     steadiness.await_steady,
     infra.lay_infrastructure,
     reconnect.reconnect_workers,
@@ -230,68 +197,135 @@ MOVES: tuple[Move, ...] = (
     load_balancer.let_balancer_go,
     token_copy.keep_tokens,
 )
+"""The scopes beside the control plane where a master serves."""
 
-BEFORE_THE_END: tuple[Gate, ...] = (unfinished.cluster_lives,)
-"""Asked where nothing is left to do or to wait for: what forbids calling the cluster up to date."""
 
-DELETE_GATES: tuple[Gate, ...] = (
-    project.listing_complete,
-    project.record_agrees,
-    teardown.deletion_is_of_this_cluster,
-    deletion_obstacles.nothing_protected,
-    deletion_obstacles.nothing_used_by_others,
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """What a verb does in a situation.
+
+    Args:
+        gates: all are asked; one refusal stops every scope.
+        before_all: moves beside which nothing else is planned.
+        control_plane: moves of which the first with an opinion decides.
+        moves: scopes of their own.
+        before_the_end: gates that are asked where nothing is left to do or to wait for.
+    """
+
+    gates: tuple[Gate, ...]
+    before_all: tuple[Move, ...] = ()
+    control_plane: tuple[Move, ...] = ()
+    moves: tuple[Move, ...] = ()
+    before_the_end: tuple[Gate, ...] = (unfinished.cluster_lives,)
+
+
+def _of_etcd(*control_plane: Move, moves: tuple[Move, ...] = PREPARATION) -> Program:
+    return Program(gates=GATES, before_all=(power.give_power,), control_plane=control_plane, moves=moves)
+
+
+CREATE: Mapping[type[Situation], Program] = {
+    Unlisted: Program(gates=(project.listing_complete,)),
+    OtherData: Program(gates=(*_LISTED, external_database.datastore_agrees)),
+    Deleting: Program(gates=(project.listing_complete, project.record_agrees, project.not_deleting)),
+    MadeBy2x: Program(gates=(made_by_2x.made_by_2x,)),
+    Rotated: Program(gates=(*PROJECT_GATES, hosts.hosts_are_known, hosts.one_identity, consents.consents_fit)),
+    SplitBrain: Program(
+        gates=(*_LISTED, hosts.hosts_are_known, consents.consents_fit),
+        before_all=(power.give_power,),
+        control_plane=(split_brain.fence_other_side,),
+    ),
+    Uninitialized: _of_etcd(bootstrap.give_birth),
+    Bootstrapping: _of_etcd(bootstrap.give_birth),
+    Serving: _of_etcd(
+        ca_rotation.renew_record,
+        lineage.adopt_lineage,
+        bootstrap.complete_record,
+        tokens.renew_tokens,
+        silent_api.await_api,
+        replace.discard,
+        remediate.repair,
+        retire.let_the_dead_go,
+        removed_member.wipe_former,
+        join.join_masters,
+        retire.let_masters_go,
+        moves=BESIDE_A_GATEWAY,
+    ),
+    QuorumLost: _of_etcd(ca_rotation.renew_record, quorum_reset.reset_quorum),
+    AllLost: _of_etcd(ca_rotation.renew_record, abandon.forget, restore.bring_back),
+    Restored: _of_etcd(ca_rotation.renew_record, restore.bring_back),
+    OnDatabase: Program(
+        gates=ON_DATABASE_GATES,
+        before_all=(power.give_power,),
+        control_plane=(
+            bootstrap.give_birth,
+            ca_rotation.renew_record,
+            bootstrap.complete_record,
+            tokens.renew_tokens,
+            silent_api.await_api,
+            replace.discard,
+            remediate.repair,
+            external_database.start_masters,
+            external_database.let_masters_go,
+        ),
+        moves=BESIDE_A_GATEWAY,
+    ),
+}
+
+_DELETION = Program(
+    gates=(
+        project.record_agrees,
+        teardown.deletion_is_of_this_cluster,
+        deletion_obstacles.nothing_protected,
+        deletion_obstacles.nothing_used_by_others,
+    ),
+    moves=(teardown.tear_down,),
+    before_the_end=(),
 )
+
+PROGRAM: Mapping[tuple[Verb, type[Situation]], Program] = {
+    **{(Verb.CREATE, situation): program for situation, program in CREATE.items()},
+    **{(Verb.DELETE, situation): _DELETION for situation in CREATE},
+    (Verb.DELETE, Unlisted): dataclasses.replace(CREATE[Unlisted], before_the_end=()),
+}
+"""What each verb does in each situation. In those of `create` without moves something is always refused."""
 
 
 def plan(spec: ClusterSpec, state: ClusterState, intent: Intent, in_flight: frozenset[StepKey] = frozenset()) -> Plan:
     """Decide what may be started now, beside the steps in flight."""
     basis = basis_of(spec, state, intent, in_flight)
-    create = intent.verb is Verb.CREATE
-    notes = (*spec.not_yet, *(told for note in NOTES for told in note(basis))) if create else teardown.kept(basis)
-    degraded = tuple(told for note in DEGRADED for told in note(basis)) if create else ()
-    differing = differences(basis) if create else ()
-    refusals = _refusals(basis, _gates(basis) if create else DELETE_GATES)
-    if refusals:
-        aid = startable(first_aid.first_aid(basis) if create else (), in_flight)
-        return Plan(steps=aid, refusals=refusals, notes=notes, degraded=degraded, differences=differing)
-    opinions = _opinions(basis) if create else (teardown.tear_down(basis),)
+    program = PROGRAM[intent.verb, type(situation_of(basis))]
+    told = _told(basis)
+    if refusals := _refusals(basis, program.gates):
+        aid = first_aid.first_aid(basis) if intent.verb is Verb.CREATE else ()
+        return dataclasses.replace(told, steps=startable(aid, in_flight), refusals=refusals)
+    opinions = _opinions(basis, program)
     steps = startable((step for opinion in opinions for step in opinion.steps), in_flight)
     waits = tuple(wait for opinion in opinions for wait in opinion.waits)
-    if create and not (steps or waits or in_flight):
-        refusals = tuple(refusal for gate in BEFORE_THE_END for refusal in gate(basis))
-    return Plan(steps=steps, waits=waits, refusals=refusals, notes=notes, degraded=degraded, differences=differing)
+    last = () if steps or waits or in_flight else program.before_the_end
+    return dataclasses.replace(told, steps=steps, waits=waits, refusals=_refusals(basis, last))
 
 
-def _gates(basis: Basis) -> tuple[Gate, ...]:
-    """Give the gates of `create`: where the cluster's data lies decides (`ControlPlane.store`), here and for moves."""
-    renamed = basis.plane.record.phase is Phase.BORN and project.masters_of_other_names(basis)
-    if renamed or external_database.datastore_agrees(basis):
-        return BESIDE_OTHER_DATA
-    if basis.plane.record.phase is Phase.DELETING:
-        return WHILE_DELETING
-    if made_by_2x.is_of_2x(basis):
-        return OF_2X_GATES
-    if hosts.was_rotated(basis):
-        return WHILE_ROTATED
-    return ON_DATABASE_GATES if basis.plane.on_database else GATES
+def _told(basis: Basis) -> Plan:
+    """Return a plan without steps that says what is said beside them."""
+    if basis.intent.verb is Verb.DELETE:
+        return Plan(notes=teardown.kept(basis))
+    return Plan(
+        notes=(*basis.spec.not_yet, *(told for note in NOTES for told in note(basis))),
+        degraded=tuple(told for note in DEGRADED for told in note(basis)),
+        differences=differences(basis),
+    )
 
 
 def _refusals(basis: Basis, gates: tuple[Gate, ...]) -> tuple[Refusal, ...]:
-    """Ask every gate; of a listing that failed only the first one speaks, since to the others it looks like nothing.
-
-    While one side of a split brain is being fenced, nothing else is done, and most gates would only tell of the split.
-    """
-    asked = gates if isinstance(basis.state.cloud, Known) else (project.listing_complete,)
-    asked = WHILE_FENCING if asked is GATES and split_brain.is_fencing(basis) else asked
-    return agreeing(tuple(refusal for gate in asked for refusal in gate(basis)))
+    return agreeing(tuple(refusal for gate in gates for refusal in gate(basis)))
 
 
-def _opinions(basis: Basis) -> tuple[Opinion, ...]:
-    before_all = tuple(opinion for move in BEFORE_ALL if (opinion := move(basis)) is not None)
-    if before_all:
+def _opinions(basis: Basis, program: Program) -> tuple[Opinion, ...]:
+    if before_all := _heard(basis, program.before_all):
         return before_all
-    control_plane = ON_DATABASE if basis.plane.on_database else CONTROL_PLANE
-    first = next((opinion for move in control_plane if (opinion := move(basis)) is not None), Opinion())
-    if first.alone:
-        return (first,)
-    return (*(opinion for move in MOVES if (opinion := move(basis)) is not None), first)
+    first = next((opinion for move in program.control_plane if (opinion := move(basis)) is not None), Opinion())
+    return (first,) if first.alone else (*_heard(basis, program.moves), first)
+
+
+def _heard(basis: Basis, moves: tuple[Move, ...]) -> tuple[Opinion, ...]:
+    return tuple(opinion for move in moves if (opinion := move(basis)) is not None)

@@ -1,0 +1,93 @@
+"""The situations a cluster can be in: one sum type, each with what only it has (docs/architecture.md#situations)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hetzner_k3s.decide.view.control_plane import MasterView
+
+
+@dataclass(frozen=True, slots=True)
+class Unlisted:
+    """Hetzner's listing failed, so nothing else that was seen means anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class OtherData:
+    """The file names another place for the cluster's data, or its masters by other names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deleting:
+    """A deletion has begun: what is left is no cluster to repair."""
+
+
+@dataclass(frozen=True, slots=True)
+class MadeBy2x:
+    """A living cluster of hetzner-k3s 2.x, which has no record of ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rotated:
+    """The CA was rotated, and its owner has not said so, or not every master runs with the new one."""
+
+
+@dataclass(frozen=True, slots=True)
+class SplitBrain:
+    """The user has said which of two clusters stays, and the other side is not out of the way yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class OnDatabase:
+    """The data lies in an external database: nothing is said of members, quorum or snapshots."""
+
+
+@dataclass(frozen=True, slots=True)
+class Uninitialized:
+    """No cluster is recorded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bootstrapping:
+    """A seed is recorded, and the cluster is not: nothing of it may be lost yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """The cluster was initialized, and a healthy master answers: everything is done through `gateway`."""
+
+    gateway: MasterView
+
+
+@dataclass(frozen=True, slots=True)
+class QuorumLost:
+    """The cluster was initialized, no master serves, and one may hold its data."""
+
+
+@dataclass(frozen=True, slots=True)
+class AllLost:
+    """The cluster was initialized, and no master holds its data."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """All masters were lost, and a snapshot lies on `master`, which does not serve yet."""
+
+    master: MasterView
+
+
+Situation = (
+    Unlisted
+    | OtherData
+    | Deleting
+    | MadeBy2x
+    | Rotated
+    | SplitBrain
+    | OnDatabase
+    | Uninitialized
+    | Bootstrapping
+    | Serving
+    | QuorumLost
+    | AllLost
+    | Restored
+)
