@@ -17,7 +17,7 @@ from tests.decide.oddities import all_lost, replacing
 from tests.decide.refused import CASES
 from tests.decide.world import plan
 
-from hetzner_k3s.decide.disaster.split_brain import Side, digits
+from hetzner_k3s.decide.view.sides import Side, digits
 from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.plan import EVERY, Refusal, Verb, Way, agreeing
 

@@ -10,10 +10,9 @@ from tests.decide import world as w
 
 from hetzner_k3s import decide
 from hetzner_k3s.decide.assume_waits_done import come_true
-from hetzner_k3s.decide.disaster import split_brain
 from hetzner_k3s.decide.lifecycle import join
 from hetzner_k3s.decide.repair import remediate, removed_member, stale_nodes
-from hetzner_k3s.decide.view import control_plane, predictions
+from hetzner_k3s.decide.view import control_plane, predictions, sides
 from hetzner_k3s.decide.view.context import Basis, basis_of
 from hetzner_k3s.decide.view.control_plane import Stage, healthy_master, look
 from hetzner_k3s.decide.view.members import DeadMember
@@ -57,7 +56,7 @@ def test_a_dead_member_of_no_wanted_master_is_not_replaced() -> None:
 
 
 def test_one_side_needs_no_advice_on_which_to_keep() -> None:
-    assert split_brain.how_to_keep(_basis(w.healthy())) == ()
+    assert sides.how_to_keep(_basis(w.healthy())) == ()
 
 
 def test_a_loss_whose_id_was_asked_for_is_told_as_proven() -> None:

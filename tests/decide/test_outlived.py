@@ -26,8 +26,8 @@ from tests.decide.world import (
     without_member,
 )
 
-from hetzner_k3s.decide.disaster.split_brain import digits, sides
 from hetzner_k3s.decide.view.context import basis_of
+from hetzner_k3s.decide.view.sides import digits, sides
 from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.host import HostFacts
 from hetzner_k3s.model.plan import StepKey

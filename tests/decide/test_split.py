@@ -35,8 +35,9 @@ from tests.decide.world import (
     without_quorum,
 )
 
-from hetzner_k3s.decide.disaster.split_brain import digits, is_fencing, sides
+from hetzner_k3s.decide.disaster.split_brain import is_fencing
 from hetzner_k3s.decide.view.context import basis_of
+from hetzner_k3s.decide.view.sides import digits, sides
 from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.host import EtcdFacts, HostFacts, LogPosition, UnitFacts
 from hetzner_k3s.model.plan import Intent

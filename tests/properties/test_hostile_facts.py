@@ -17,7 +17,7 @@ from hetzner_k3s import decide
 from hetzner_k3s.cli.render.plan import forecast_lines
 from hetzner_k3s.cli.render.status import status_document, status_lines
 from hetzner_k3s.decide.forecast import forecast
-from hetzner_k3s.decide.preflight.access import own_addresses
+from hetzner_k3s.decide.lifecycle.access import own_addresses
 from hetzner_k3s.decide.status.report import report
 from hetzner_k3s.model.cloud import FirewallRule
 from hetzner_k3s.model.errors import ProductError

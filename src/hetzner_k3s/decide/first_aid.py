@@ -12,8 +12,7 @@ from __future__ import annotations
 from hetzner_k3s.decide import consents
 from hetzner_k3s.decide.disaster import split_brain
 from hetzner_k3s.decide.identity import ca_rotation, hosts, lineage, project
-from hetzner_k3s.decide.lifecycle import infra, join, workers
-from hetzner_k3s.decide.preflight import access
+from hetzner_k3s.decide.lifecycle import access, infra, join, workers
 from hetzner_k3s.decide.repair import power
 from hetzner_k3s.decide.view.context import Basis, Gate, Move
 from hetzner_k3s.model.identity import Phase

@@ -18,6 +18,7 @@ from hetzner_k3s.decide.differences import differences
 from hetzner_k3s.decide.disaster import abandon, quorum_reset, restore, split_brain
 from hetzner_k3s.decide.identity import ca_pins, ca_rotation, hosts, lineage, made_by_2x, project
 from hetzner_k3s.decide.lifecycle import (
+    access,
     addons,
     bootstrap,
     deletion_obstacles,
@@ -34,7 +35,7 @@ from hetzner_k3s.decide.lifecycle import (
     user_commands,
     workers,
 )
-from hetzner_k3s.decide.preflight import access, alarms, clocks, critical_config, encryption, orders, steadiness, tokens
+from hetzner_k3s.decide.preflight import alarms, clocks, critical_config, encryption, orders, steadiness, tokens
 from hetzner_k3s.decide.prune import load_balancer, permission, retire
 from hetzner_k3s.decide.repair import (
     power,

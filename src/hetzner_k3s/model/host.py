@@ -112,6 +112,10 @@ class DiskFacts:
         """Check whether an agent here trusts what a CA signs; `ca` may be the beginning of a hash."""
         return bool(ca) and any(own.startswith(ca or "") for own in (self.agent_ca or "", *self.agent_former_cas))
 
+    def trusts(self, master: DiskFacts) -> bool:
+        """Check whether an agent here holds the CA of a master, one that was rotated into it, or one made out of it."""
+        return master.knows_ca(self.agent_ca) or self.agent_knows_ca(master.server_ca)
+
     def shares_ca(self, other: DiskFacts) -> bool:
         """Check whether two masters' CAs are one, or one of them was rotated into the other."""
         return self.knows_ca(other.server_ca) or other.knows_ca(self.server_ca)

@@ -11,79 +11,16 @@ from __future__ import annotations
 from hetzner_k3s.decide.view import all_lost, predictions
 from hetzner_k3s.decide.view.consent_mismatch import unfit
 from hetzner_k3s.decide.view.context import Basis, Opinion
-from hetzner_k3s.model import lookup, naming
-from hetzner_k3s.model.cloud import Server
-from hetzner_k3s.model.facts import Known
-from hetzner_k3s.model.host import HostFacts
-from hetzner_k3s.model.identity import BirthRecord, Phase
+from hetzner_k3s.decide.view.given_up import consented, digits, in_effect, known_by_snapshots, left_over, workers
+from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.plan import PlannedStep, Reason, Refusal, Scope, Way
-from hetzner_k3s.model.snapshots import StoredSnapshot
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import ForgetBirth, Step
 
-DIGITS = 8
-
-
-def digits(record: BirthRecord) -> str:
-    """Give the digits by which the cluster that is given up is named: of its CA hash, else of its UID."""
-    return (record.ca or record.uid or "")[:DIGITS]
-
-
-def _names(given: str | None, value: str | None) -> bool:
-    return given is not None and len(given) == DIGITS and (value or "").startswith(given)
-
-
-def consented(basis: Basis) -> bool:
-    """Tell whether the user gave up the cluster that is recorded here."""
-    given, record = basis.intent.consents.new_cluster_over, basis.plane.record
-    return _names(given, record.ca) or _names(given, record.uid)
-
-
-def gives_up(basis: Basis, ca: str | None) -> bool:
-    """Tell whether something with this CA hash is of the cluster that the user gave up, and not of the recorded one."""
-    given = basis.intent.consents.new_cluster_over
-    return _names(given, ca) and not _names(given, basis.plane.record.ca)
-
-
-def in_effect(basis: Basis) -> bool:
-    """Tell whether the record is gone, and something on this machine or a worker says that it was given up."""
-    local = basis.state.local
-    known = (*local.given_up, local.kubeconfig_ca, *(facts.disk.agent_ca for _, facts in _workers(basis)))
-    return any(gives_up(basis, ca) for ca in known)
-
-
-def gives_up_snapshot(basis: Basis, snapshot: StoredSnapshot) -> bool:
-    """Tell whether a snapshot is of the cluster that the user gave up, by its kube-system UID."""
-    return _names(basis.intent.consents.new_cluster_over, snapshot.cluster_uid)
-
-
-def _known_by_snapshots(basis: Basis) -> bool:
-    """Tell whether S3 holds snapshots of the cluster that was given up, and the recorded one is another."""
-    if consented(basis) or not isinstance(basis.state.snapshots, Known):
-        return False
-    return any(gives_up_snapshot(basis, snapshot) for snapshot in basis.state.snapshots.value)
-
-
-def left_over(basis: Basis, facts: HostFacts | None) -> bool:
-    """Tell whether a host is a worker of the cluster that was given up."""
-    return facts is not None and facts.disk.server_ca is None and gives_up(basis, facts.disk.agent_ca)
-
-
-def _workers(basis: Basis) -> list[tuple[Server, HostFacts]]:
-    servers = lookup.owned_servers(basis.spec.name, basis.view)
-    seen = [(s, basis.state.facts(s.id)) for s in servers if s.labels.get(naming.LABEL_ROLE) == naming.ROLE_WORKER]
-    return [(server, facts) for server, facts in seen if facts is not None]
-
-
-def workers_to_rebuild(basis: Basis) -> str:
-    """Name the workers that hold the old cluster's certificates: a new cluster does not take them as they are."""
-    names = sorted(server.name for server, facts in _workers(basis) if facts.disk.agent_ca is not None)
-    return f" Its workers would have to be deleted or rebuilt: {', '.join(names)}." if names else ""
-
 
 def _workers_left(basis: Basis) -> tuple[str, ...]:
-    old = [server.name for server, facts in _workers(basis) if left_over(basis, facts)]
+    old = [server.name for server, facts in workers(basis) if left_over(basis, facts)]
     return tuple(
         f"{name} is of the cluster that was given up: delete or rebuild it, and run `create` again" for name in old
     )
@@ -98,7 +35,7 @@ def notes(basis: Basis) -> tuple[str, ...]:
     """Say what a new cluster leaves of the old one."""
     told = () if basis.plane.record.phase is Phase.BORN else _workers_left(basis)
     s3 = basis.spec.etcd.s3
-    if s3 is None or not (consented(basis) or in_effect(basis) or _known_by_snapshots(basis)):
+    if s3 is None or not (consented(basis) or in_effect(basis) or known_by_snapshots(basis)):
         return told
     pruned = f"the new cluster's snapshots push out the old one's in folder {s3.folder}; to keep those, name another"
     return (*told, f"{pruned} datastore.etcd.s3_folder before")
@@ -110,7 +47,7 @@ def consent_fits(basis: Basis) -> tuple[Refusal, ...]:
     if (
         given is None
         or in_effect(basis)
-        or _known_by_snapshots(basis)
+        or known_by_snapshots(basis)
         or (consented(basis) and all_lost.all_lost(basis.plane))
     ):
         return ()
@@ -148,7 +85,7 @@ def forget(basis: Basis) -> Opinion | None:
 def _whole_ca(basis: Basis) -> str | None:
     """Give the whole CA hash of which the record has the beginning, as the kubeconfig or a worker knows it."""
     recorded = basis.plane.record.ca
-    known = (basis.state.local.kubeconfig_ca, *(facts.disk.agent_ca for _, facts in _workers(basis)))
+    known = (basis.state.local.kubeconfig_ca, *(facts.disk.agent_ca for _, facts in workers(basis)))
     return next((ca for ca in known if ca is not None and recorded is not None and ca.startswith(recorded)), recorded)
 
 

@@ -2,37 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from hetzner_k3s.decide.view import predictions
 from hetzner_k3s.decide.view.context import Basis
-from hetzner_k3s.decide.view.control_plane import MasterView
+from hetzner_k3s.decide.view.sides import Survivor
 from hetzner_k3s.model import naming
-from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.host import DiskFacts, EtcdFacts, HostFacts, LogPosition, UnitFacts
 from hetzner_k3s.model.operations import DataBasis
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState, Rescue
 from hetzner_k3s.model.steps import FenceMember, FetchDatabase, HoldMaster, Step
-
-
-@dataclass(frozen=True, slots=True)
-class Survivor:
-    """A master that holds the cluster's data and can be spoken to."""
-
-    master: MasterView
-    server: Server
-    facts: HostFacts
-
-    @property
-    def name(self) -> str:
-        """Give its name."""
-        return self.master.name
-
-    @property
-    def ca(self) -> str:
-        """Give the CA hash on its disk."""
-        return self.facts.disk.server_ca or ""
 
 
 def hold(survivor: Survivor, watched: float = 0.0) -> HoldMaster:

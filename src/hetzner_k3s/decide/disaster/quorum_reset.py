@@ -8,7 +8,7 @@ run that was killed is gone on with by the same command.
 
 from __future__ import annotations
 
-from hetzner_k3s.decide.disaster.quarantine import Survivor, fence, hold, is_rescued
+from hetzner_k3s.decide.disaster.quarantine import fence, hold, is_rescued
 from hetzner_k3s.decide.lifecycle.bootstrap import found_servers
 from hetzner_k3s.decide.preflight import tokens
 from hetzner_k3s.decide.view import all_lost, predictions, quorum, stale_lineage
@@ -16,6 +16,7 @@ from hetzner_k3s.decide.view.consent_mismatch import unfit
 from hetzner_k3s.decide.view.context import Basis, Opinion
 from hetzner_k3s.decide.view.control_plane import MasterView, Stage
 from hetzner_k3s.decide.view.node_machine import whereabouts
+from hetzner_k3s.decide.view.sides import Survivor
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.facts import Known

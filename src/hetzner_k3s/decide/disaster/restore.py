@@ -12,9 +12,9 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from hetzner_k3s.decide.disaster import abandon, restore_predictions, restore_refusals, restore_sources
+from hetzner_k3s.decide.disaster import restore_predictions, restore_refusals, restore_sources
 from hetzner_k3s.decide.disaster.restore_sources import Place, Source
-from hetzner_k3s.decide.view import all_lost, held_tokens, predictions
+from hetzner_k3s.decide.view import all_lost, given_up, held_tokens, predictions
 from hetzner_k3s.decide.view.consent_mismatch import unfit
 from hetzner_k3s.decide.view.context import Basis, Opinion
 from hetzner_k3s.decide.view.control_plane import MasterView, Stage
@@ -95,7 +95,7 @@ def agent_token_found(basis: Basis) -> tuple[Refusal, ...]:
 
 def loss_answered(basis: Basis) -> tuple[Refusal, ...]:
     """Refuse to do anything about the loss of all masters but what the user chose, and say what there is to choose."""
-    if not all_lost.all_lost(basis.plane) or abandon.consented(basis):
+    if not all_lost.all_lost(basis.plane) or given_up.consented(basis):
         return ()
     unseen, wanted = _unseen(basis), basis.intent.consents.restore
     chosen, here = choose(basis), basis.state.local.snapshot

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from hetzner_k3s.decide.disaster import abandon, restore_sources
+from hetzner_k3s.decide.disaster import restore_sources
+from hetzner_k3s.decide.view import given_up
 from hetzner_k3s.decide.view.context import Basis
 from hetzner_k3s.decide.view.control_plane import NEVER_STARTED, MasterView
 from hetzner_k3s.model.plan import Refusal, Way
@@ -21,7 +22,7 @@ def unknown(basis: Basis, why: str) -> Refusal:
 
 def nothing_left(basis: Basis) -> Refusal:
     """Refuse to begin anew where no snapshot was found, and say where else one may lie."""
-    give_up = f"--new-cluster-over {abandon.digits(basis.plane.record)}"
+    give_up = f"--new-cluster-over {given_up.digits(basis.plane.record)}"
     return Refusal(
         code="masters.all-lost",
         saw=f"{all_are_lost(basis)} {_searched(basis)}",
@@ -30,7 +31,7 @@ def nothing_left(basis: Basis) -> Refusal:
         ways=(
             Way(
                 text=f"If the data may go, give the cluster up and begin a new one: `create {give_up}`."
-                f"{abandon.workers_to_rebuild(basis)}",
+                f"{given_up.workers_to_rebuild(basis)}",
                 consent=give_up,
             ),
         ),

@@ -7,147 +7,15 @@ stays.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from hetzner_k3s.decide.disaster.quarantine import Survivor, fence, hold, is_rescued
-from hetzner_k3s.decide.view import quorum, stale_lineage
+from hetzner_k3s.decide.disaster.quarantine import fence, hold, is_rescued
+from hetzner_k3s.decide.view import quorum
 from hetzner_k3s.decide.view.consent_mismatch import unfit
 from hetzner_k3s.decide.view.context import Basis, Opinion
 from hetzner_k3s.decide.view.control_plane import labelled_member
 from hetzner_k3s.decide.view.node_machine import whereabouts
-from hetzner_k3s.model.hosts.contact import private_ip
-from hetzner_k3s.model.identity import BirthRecord
+from hetzner_k3s.decide.view.sides import Side, Survivor, digits, how_to_keep, is_of_its_ca, is_recorded, leads, sides
 from hetzner_k3s.model.plan import PlannedStep, Reason, Refusal, Scope, Way
 from hetzner_k3s.model.steps import FetchDatabase, Step
-
-DIGITS = 8
-"""How much of a hash, UID, lineage or member id a user types."""
-
-
-@dataclass(frozen=True, slots=True)
-class Side:
-    """Masters that are one cluster.
-
-    `marks` are its CA, UID and lineage, empty where unknown; `voters` the member ids (in hexadecimal) of those who
-    answer, the leader first: they tell two sides apart that are equal otherwise.
-    """
-
-    masters: tuple[Survivor, ...]
-    marks: tuple[str, str, str]
-    voters: tuple[str, ...] = ()
-
-    @property
-    def lives(self) -> bool:
-        """Tell whether a voter of it answers."""
-        return any(m.facts.voter for m in self.masters)
-
-    @property
-    def digits(self) -> frozenset[str]:
-        """Give every eight digits by which it could be named."""
-        return frozenset(mark[:DIGITS] for mark in (*self.marks, *self.voters) if mark)
-
-    @property
-    def names(self) -> str:
-        """Name its masters."""
-        return ", ".join(m.name for m in self.masters)
-
-
-def sides(basis: Basis) -> tuple[Side, ...]:
-    """Give the clusters that the masters' hosts tell of; a master that only waits for its quorum is of none of them."""
-    holding = _holding_data(basis)
-    groups: list[list[Survivor]] = []
-    for master in (m for m in holding if m.facts.voter):
-        known = next((group for group in groups if all(_of_one_list(master, other) for other in group)), None)
-        groups.append([master]) if known is None else known.append(master)
-    living = [Side(tuple(group), _marks(group), _voters(group)) for group in groups]
-    return (*living, *(Side((m,), _marks([m])) for m in holding if _is_silent_stranger(m, living, basis)))
-
-
-def _holding_data(basis: Basis) -> list[Survivor]:
-    found = ((m, m.server, m.facts) for m in basis.plane.all_masters)
-    return [Survivor(m, s, f) for m, s, f in found if s and f and (f.disk.wal or f.disk.server_ca)]
-
-
-def _of_one_list(one: Survivor, other: Survivor) -> bool:
-    """Tell whether two voters are of one cluster, and each knows the other."""
-    of_one_ca = one.facts.disk.shares_ca(other.facts.disk) or one.facts.votes_beside(other.facts)
-    same = of_one_ca and one.facts.etcd.uid == other.facts.etcd.uid
-    listed = {m.id for m in one.facts.etcd.members or ()}, {m.id for m in other.facts.etcd.members or ()}
-    return same and other.facts.etcd.member_id in listed[0] and one.facts.etcd.member_id in listed[1]
-
-
-def _marks(group: list[Survivor]) -> tuple[str, str, str]:
-    """Give a side's marks; a master that has just joined tells no lineage yet."""
-    lineages = (stale_lineage.lineage_of(m.facts, m.server) for m in group)
-    return (group[0].ca, group[0].facts.etcd.uid or "", next(filter(None, lineages), ""))
-
-
-def _voters(group: list[Survivor]) -> tuple[str, ...]:
-    ids = [m.facts.etcd.member_id or "" for m in sorted(group, key=_leads, reverse=True)]
-    return tuple(format(int(i), "x") if i.isdecimal() else i for i in ids)
-
-
-def _is_silent_stranger(master: Survivor, living: list[Side], basis: Basis) -> bool:
-    """Tell whether a host that serves nobody holds the data of another cluster than every one that lives.
-
-    A member that a living cluster lists and that merely does not answer is no stranger; one that it does not list any
-    more is, as long as it holds data: it may be of the past of a cluster that was reset.
-    """
-    if master.facts.voter or not living:
-        return False
-    of_this_ca = [side for side in living if _is_of_its_ca(side, master)]
-    record = basis.plane.record
-    listed = any(_lists(side, master, basis) for side in of_this_ca)
-    of_the_past = master.facts.disk.wal and not stale_lineage.belongs(master.facts, master.server, record)
-    joined_anew = listed and master.facts.lineage is None
-    if master.facts.held or not of_this_ca or (of_the_past and not joined_anew):
-        return True
-    retired = master.facts.disk.tombstone  # the cluster itself removed it: k3s puts that data away before it joins
-    joined = master.facts.disk.wal and not retired and labelled_member(master.server)
-    return joined and not listed
-
-
-def _is_of_its_ca(side: Side, master: Survivor) -> bool:
-    return any(other.facts.disk.shares_ca(master.facts.disk) for other in side.masters)
-
-
-def _lists(side: Side, master: Survivor, basis: Basis) -> bool:
-    address = private_ip(master.server, basis.plane.network_id)
-    members = [m for voter in side.masters for m in voter.facts.etcd.members or ()]
-    return any(m.address == address or m.node == master.name for m in members)
-
-
-def digits(side: Side, among: tuple[Side, ...]) -> str:
-    """Give the eight digits by which a user names a side: of the first mark in which it differs from all others.
-
-    A mark that another side does not tell could be the same there.
-    """
-    others = [other for other in among if other is not side]
-    told = {digits for other in others for digits in other.digits}
-    for at, mark in enumerate(side.marks):
-        if mark and mark[:DIGITS] not in told and all(other.marks[at] for other in others):
-            return mark[:DIGITS]
-    return next((voter[:DIGITS] for voter in side.voters if voter[:DIGITS] not in told), "")
-
-
-def how_to_keep(basis: Basis) -> tuple[Way, ...]:
-    """Say by which command each living side that may stay is kept; nothing without one."""
-    found, record = sides(basis), basis.plane.record
-    may_stay = [s for s in found if s.lives and digits(s, found) and _is_recorded(s, record)]
-    if len(found) < 2:
-        return ()
-    ways = [(f"--keep {digits(side, found)}", side.names) for side in may_stay]
-    texts = [f"`create {flag}` keeps {names}{_AND_THEN if len(ways) == 1 else '.'}" for flag, names in ways]
-    texts[-1:] = [f"{last}{_IN_EACH_CASE if len(ways) > 1 else ''}" for last in texts[-1:]]
-    return tuple(Way(text=text, consent=flag) for text, (flag, _) in zip(texts, ways, strict=True))
-
-
-_THE_OTHERS = (
-    "k3s on the other masters is stopped, their data is copied to this machine and moved aside on their disks, and "
-    "they join as new ones."
-)
-_AND_THEN = f": {_THE_OTHERS}"
-_IN_EACH_CASE = f" In each case {_THE_OTHERS}"
 
 
 def past_members(basis: Basis) -> tuple[Refusal, ...]:
@@ -179,7 +47,7 @@ def past_members(basis: Basis) -> tuple[Refusal, ...]:
 
 
 def _was_member(master: Survivor, living: list[Side]) -> bool:
-    same = any(_is_of_its_ca(side, master) for side in living)
+    same = any(is_of_its_ca(side, master) for side in living)
     return same and labelled_member(master.server) and not master.facts.held
 
 
@@ -193,14 +61,7 @@ def _kept(basis: Basis) -> Side | None:
 def is_fencing(basis: Basis) -> bool:
     """Tell whether a side was named, may be kept, and another one has to be fenced."""
     kept = _kept(basis)
-    return kept is not None and len(sides(basis)) > 1 and _is_recorded(kept, basis.plane.record)
-
-
-def _is_recorded(side: Side, record: BirthRecord) -> bool:
-    """Tell whether a side is the recorded cluster; its masters share one list, so one that is known to be is enough."""
-    belong = any(stale_lineage.belongs(m.facts, m.server, record) for m in side.masters)
-    of_its_ca = record.ca is None or any(m.facts.disk.knows_ca(record.ca) for m in side.masters)
-    return of_its_ca and record.uid in {None, side.marks[1]} and belong
+    return kept is not None and len(sides(basis)) > 1 and is_recorded(kept, basis.plane.record)
 
 
 def keeping_fits(basis: Basis) -> tuple[Refusal, ...]:
@@ -213,7 +74,7 @@ def keeping_fits(basis: Basis) -> tuple[Refusal, ...]:
     if kept is None:
         saw = f"Those digits do not name exactly one cluster that lives. What was seen: {told}."
         return (unfit(f"--keep {wanted}", saw, "Run `create` without that option: it shows the digits of each side."),)
-    if not _is_recorded(kept, basis.plane.record):
+    if not is_recorded(kept, basis.plane.record):
         saw = f"They name the cluster of {kept.names}, and the birth record knows another one."
         others = frozenset(m.name for side in found if side != kept for m in side.masters)
         way = Way(text="Or delete the servers of that one at Hetzner first.", deletes=others)
@@ -228,14 +89,10 @@ def fence_other_side(basis: Basis) -> Opinion | None:
         return None
     kept = _kept(basis)
     others = [m for side in sides(basis) if side != kept for m in side.masters]
-    running = sorted((m for m in others if not m.facts.held), key=_leads)
+    running = sorted((m for m in others if not m.facts.held), key=leads)
     # One at a time, the leader last: who follows whom is held against what was seen, and changes with each that stops.
     turn = [*running[:1], *(m for m in others if m.facts.held)]
     return Opinion(tuple(step for master in turn for step in _next(basis, master)), alone=True)
-
-
-def _leads(master: Survivor) -> bool:
-    return master.facts.etcd.member_id == master.facts.etcd.leader
 
 
 def _next(basis: Basis, master: Survivor) -> tuple[PlannedStep, ...]:

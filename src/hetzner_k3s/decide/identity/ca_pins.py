@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hetzner_k3s.decide.repair.reconnect import trusts_masters
 from hetzner_k3s.decide.view import predictions
 from hetzner_k3s.decide.view.context import Basis, Opinion
 from hetzner_k3s.model import lookup
@@ -38,7 +37,7 @@ def is_due(basis: Basis, server: Server, facts: HostFacts) -> bool:
     if master is None or node is None or node.machine != server.id or facts.server_unit.installed:
         return False
     pinned = facts.disk.config_token_ca
-    return pinned not in {None, master.server_ca} and trusts_masters(facts.disk, master)
+    return pinned not in {None, master.server_ca} and facts.disk.trusts(master)
 
 
 def _master(basis: Basis) -> DiskFacts | None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hetzner_k3s.decide.disaster import abandon, split_brain
-from hetzner_k3s.decide.repair.reconnect import trusts_masters
-from hetzner_k3s.decide.repair.replace import discarded
-from hetzner_k3s.decide.view import all_lost
+from hetzner_k3s.decide.view import all_lost, given_up
 from hetzner_k3s.decide.view.context import Basis
 from hetzner_k3s.decide.view.control_plane import MasterView, Stage, identity_of
+from hetzner_k3s.decide.view.discarded import discarded
 from hetzner_k3s.decide.view.node_machine import whereabouts
 from hetzner_k3s.decide.view.record import recorded
+from hetzner_k3s.decide.view.sides import how_to_keep
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.host import DiskFacts, HostFacts
 from hetzner_k3s.model.identity import BirthRecord, Identity
@@ -70,7 +69,7 @@ def _other_ca(basis: Basis, name: str, ca: str) -> Refusal:
         saw=f"The disk of {name} holds CA {ca[:8]}; the birth record says CA {(basis.plane.record.ca or '')[:8]}.",
         why="It holds data of another cluster; started, it would go on with that one.",
         you_can="Find out whose data it is.",
-        ways=(*split_brain.how_to_keep(basis), Way(text=_IF_IT_MAY_GO, deletes=frozenset({name}))),
+        ways=(*how_to_keep(basis), Way(text=_IF_IT_MAY_GO, deletes=frozenset({name}))),
         rests=frozenset({name}),
     )
 
@@ -153,7 +152,7 @@ def _split(basis: Basis, sides: list[_Side], record: BirthRecord) -> Refusal:
         saw=f"Two clusters answer for '{basis.spec.name}': {told}.{known}",
         why="Both may hold data that the other does not; joining anything to either would choose for you.",
         you_can=_SAY_SO,
-        ways=(*split_brain.how_to_keep(basis), _delete_a_side(*(name for side in sides for name in side.names))),
+        ways=(*how_to_keep(basis), _delete_a_side(*(name for side in sides for name in side.names))),
         forbids=_UNTIL_ONE_IS_LEFT,
     )
 
@@ -265,7 +264,7 @@ def _two_lists(basis: Basis, name: str, other: str) -> Refusal:
         "another one's member list.",
         why="One of them was reset or restored and the other is its past; both may hold data that the other does not.",
         you_can=f"Nothing was changed. {_SAY_SO}",
-        ways=(*split_brain.how_to_keep(basis), _delete_a_side(name, other)),
+        ways=(*how_to_keep(basis), _delete_a_side(name, other)),
         forbids=_UNTIL_ONE_IS_LEFT,
     )
 
@@ -300,7 +299,7 @@ def kubeconfig_fits(basis: Basis) -> tuple[Refusal, ...]:
     live = seed.facts.disk.server_ca if seed and seed.facts else None
     if have is None or seed is None or seed.facts is None or live is None or seed.facts.disk.knows_ca(have):
         return ()
-    if abandon.gives_up(basis, have) or _accepted(basis, live):
+    if given_up.gives_up(basis, have) or _accepted(basis, live):
         return ()
     return (
         Refusal(
@@ -339,7 +338,7 @@ def agents_fit(basis: Basis) -> tuple[Refusal, ...]:
         _stranger(server.name, facts.disk.agent_ca or "", recorded)
         for server in lookup.owned_servers(basis.spec.name, basis.view)
         if (facts := basis.state.facts(server.id)) and facts.disk.agent_ca and facts.disk.server_ca is None
-        if not trusts_masters(facts.disk, master) and not abandon.left_over(basis, facts)
+        if not facts.disk.trusts(master) and not given_up.left_over(basis, facts)
     )
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hetzner_k3s.decide.disaster import split_brain
-from hetzner_k3s.decide.view import stale_lineage
+from hetzner_k3s.decide.view import sides, stale_lineage
 from hetzner_k3s.decide.view.context import Basis, Opinion
 from hetzner_k3s.decide.view.node_machine import whereabouts
 from hetzner_k3s.decide.view.predictions import PREDICTED_LINEAGE, map_kube, map_servers, with_shared_record
@@ -55,7 +54,7 @@ def masters_of_one_lineage(basis: Basis) -> tuple[Refusal, ...]:
             "nothing. With others of its kind it could live again beside the cluster.",
             you_can="Look whether its data is still needed.",
             ways=(
-                *split_brain.how_to_keep(basis),
+                *sides.how_to_keep(basis),
                 Way(text="If its data may go, delete the server at Hetzner.", deletes=frozenset({name})),
             ),
             rests=frozenset({name}),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from hetzner_k3s.decide.disaster import abandon
 from hetzner_k3s.decide.identity.server_labels import give_labels_back
+from hetzner_k3s.decide.view import given_up
 from hetzner_k3s.decide.view.context import Basis
 from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import Server
@@ -183,7 +183,7 @@ def network_exists(basis: Basis) -> tuple[Refusal, ...]:
         return ()
     name = basis.spec.network.existing_network_name
     if name is None:
-        lives = basis.plane.record.phase is Phase.BORN and not abandon.consented(basis)
+        lives = basis.plane.record.phase is Phase.BORN and not given_up.consented(basis)
         return (_network_gone(basis),) if lives else ()
     return (
         Refusal(

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hetzner_k3s.decide.disaster import abandon
 from hetzner_k3s.decide.identity.hosts import holds_ca
 from hetzner_k3s.decide.lifecycle import external_database_predictions
 from hetzner_k3s.decide.lifecycle.provision import api_address_known
-from hetzner_k3s.decide.view import predictions
+from hetzner_k3s.decide.view import given_up, predictions
 from hetzner_k3s.decide.view.context import Basis, Opinion
 from hetzner_k3s.decide.view.control_plane import (
     TROUBLED,
@@ -43,10 +42,10 @@ def birth_permitted(basis: Basis) -> tuple[Refusal, ...]:
     refusals = [_holds_data(server, why) for server, why in _not_empty(basis)]
     refusals += [_seed_unproven(basis, seed, why) for seed, why in _seeds_missing(basis)]
     local = basis.state.local
-    if local.kubeconfig_ca is not None and not abandon.gives_up(basis, local.kubeconfig_ca):
+    if local.kubeconfig_ca is not None and not given_up.gives_up(basis, local.kubeconfig_ca):
         refusals.append(_kubeconfig_exists(basis))
     refusals += _snapshots_in_the_way(basis)
-    if local.open_birth and basis.plane.record.phase is None and not abandon.in_effect(basis):
+    if local.open_birth and basis.plane.record.phase is None and not given_up.in_effect(basis):
         refusals.append(_journal_remembers(basis))
     return tuple(refusals)
 
@@ -127,7 +126,7 @@ def _seed_missing(basis: Basis, seed: int) -> str | None:
 def _obstacle(server: Server, basis: Basis) -> str | None:
     facts = basis.state.facts(server.id)
     if facts is not None:
-        return None if facts.disk.empty or abandon.left_over(basis, facts) else _data_found(facts)
+        return None if facts.disk.empty or given_up.left_over(basis, facts) else _data_found(facts)
     stage, detail = contact_stage(server, basis.state, committed=labelled_member(server))
     if stage in TROUBLED:
         return f"{stage.value}: {detail}"
@@ -179,7 +178,7 @@ def _snapshots_in_the_way(basis: Basis) -> tuple[Refusal, ...]:
     """
     if isinstance(basis.state.snapshots, Unknown):
         return (_snapshots_unknown(basis.state.snapshots.why),)
-    if basis.state.snapshots is None or abandon.in_effect(basis):
+    if basis.state.snapshots is None or given_up.in_effect(basis):
         return ()
     seed = _recorded_seed(basis)
     own = seed.facts.etcd.uid if seed is not None and seed.facts is not None else None
@@ -189,7 +188,7 @@ def _snapshots_in_the_way(basis: Basis) -> tuple[Refusal, ...]:
         for snapshot in basis.state.snapshots.value
         if pattern.fullmatch(snapshot.node or "")
         and (own is None or snapshot.cluster_uid != own)
-        and not abandon.gives_up_snapshot(basis, snapshot)
+        and not given_up.gives_up_snapshot(basis, snapshot)
     ]
     return (_snapshots_exist(basis, found),) if found else ()
 

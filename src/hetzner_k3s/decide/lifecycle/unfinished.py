@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hetzner_k3s.decide.disaster import abandon
 from hetzner_k3s.decide.lifecycle.workers import WorkerView, view_worker
+from hetzner_k3s.decide.view import given_up
 from hetzner_k3s.decide.view.context import Basis
 from hetzner_k3s.decide.view.control_plane import MasterView, Stage
 from hetzner_k3s.decide.view.node_machine import whereabouts
@@ -40,7 +40,7 @@ def _masters(basis: Basis) -> Iterator[MasterView]:
 
 def _workers(basis: Basis) -> Iterator[WorkerView]:
     workers = (view_worker(basis, spec) for spec in basis.spec.workers())
-    return (worker for worker in workers if not abandon.left_over(basis, worker.facts))
+    return (worker for worker in workers if not given_up.left_over(basis, worker.facts))
 
 
 def _stands(view: MasterView | WorkerView) -> str:

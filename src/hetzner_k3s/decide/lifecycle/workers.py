@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hetzner_k3s.decide.disaster import abandon
 from hetzner_k3s.decide.identity import ca_pins
 from hetzner_k3s.decide.lifecycle.join import api_url
 from hetzner_k3s.decide.lifecycle.provision import prepare
@@ -13,7 +12,7 @@ from hetzner_k3s.decide.repair import reconnect
 from hetzner_k3s.decide.repair.power import powering, rest
 from hetzner_k3s.decide.repair.silence import attaching, cure_of_silence
 from hetzner_k3s.decide.repair.stale_nodes import stale_node
-from hetzner_k3s.decide.view import predictions
+from hetzner_k3s.decide.view import given_up, predictions
 from hetzner_k3s.decide.view.context import Basis, Opinion
 from hetzner_k3s.decide.view.control_plane import NEVER_STARTED, TROUBLED, Stage, contact_stage
 from hetzner_k3s.decide.view.node_machine import NamedServer, whereabouts
@@ -82,7 +81,7 @@ def _explained(basis: Basis, server: Server, facts: HostFacts | None) -> bool:
     if facts is None:
         return False
     waits_for_pin = ca_pins.waits(basis, server, facts) and ca_pins.is_due(basis, server, facts)
-    return waits_for_pin or reconnect.is_lost(basis, facts) or abandon.left_over(basis, facts)
+    return waits_for_pin or reconnect.is_lost(basis, facts) or given_up.left_over(basis, facts)
 
 
 _UNDER_WAY = NEVER_STARTED | {Stage.JOINING, Stage.UNMARKED, Stage.LOCKED_OUT}
@@ -148,7 +147,7 @@ def bring_up_workers(basis: Basis) -> Opinion | None:
 
 
 def _next(basis: Basis, worker: WorkerView) -> tuple[PlannedStep, ...]:
-    if abandon.left_over(basis, worker.facts):
+    if given_up.left_over(basis, worker.facts):
         return ()
     if worker.stage is Stage.CHANGING:
         return ()

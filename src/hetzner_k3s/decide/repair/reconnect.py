@@ -13,7 +13,7 @@ from hetzner_k3s.decide.view import predictions
 from hetzner_k3s.decide.view.context import Basis, Opinion
 from hetzner_k3s.decide.view.control_plane import JOINED
 from hetzner_k3s.decide.view.master_addresses import host_of, is_an_address, living_masters, private_addresses
-from hetzner_k3s.model.host import DiskFacts, HostFacts, UnitFacts
+from hetzner_k3s.model.host import HostFacts, UnitFacts
 from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.kube import KubeView
 from hetzner_k3s.model.plan import PlannedStep, Reason, Scope
@@ -101,12 +101,7 @@ def _corrected(basis: Basis, name: str) -> PlannedStep | None:
 
 def _of_this_cluster(basis: Basis, facts: HostFacts) -> bool:
     seed = basis.plane.seed
-    return seed is not None and seed.facts is not None and trusts_masters(facts.disk, seed.facts.disk)
-
-
-def trusts_masters(agent: DiskFacts, master: DiskFacts) -> bool:
-    """Check whether an agent holds the CA of a master, one that was rotated into it, or one made out of it."""
-    return master.knows_ca(agent.agent_ca) or agent.agent_knows_ca(master.server_ca)
+    return seed is not None and seed.facts is not None and facts.disk.trusts(seed.facts.disk)
 
 
 def predict(_spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:

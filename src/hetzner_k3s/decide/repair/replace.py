@@ -13,6 +13,7 @@ from hetzner_k3s.decide.view import predictions, quorum
 from hetzner_k3s.decide.view.consent_mismatch import unfit
 from hetzner_k3s.decide.view.context import Basis, Opinion, basis_of
 from hetzner_k3s.decide.view.control_plane import JOINED, TROUBLED, MasterView
+from hetzner_k3s.decide.view.discarded import discarded
 from hetzner_k3s.decide.view.voters import healthy_names, member_of, others_serve
 from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.identity import Phase
@@ -25,14 +26,6 @@ from hetzner_k3s.model.steps import DeleteServer, Step
 def flag(name: str) -> str:
     """Give the consent as it is typed."""
     return f"--replace {name}"
-
-
-def discarded(basis: Basis) -> frozenset[str]:
-    """Name the masters that are there, not well, and may be discarded."""
-    if basis.plane.record.phase is not Phase.BORN:
-        return frozenset()
-    asked = ((name, basis.plane.master(name)) for name in basis.intent.consents.replace)
-    return frozenset(name for name, m in asked if m is not None and m.stage in TROUBLED and others_serve(basis, m))
 
 
 def replacement_fits(basis: Basis) -> tuple[Refusal, ...]:

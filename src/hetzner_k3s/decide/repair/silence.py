@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hetzner_k3s.decide.preflight.access import own_addresses
+from hetzner_k3s.decide.lifecycle.access import own_addresses
 from hetzner_k3s.decide.view.context import Basis
 from hetzner_k3s.decide.view.control_plane import MasterView, Stage
 from hetzner_k3s.decide.view.voters import member_of

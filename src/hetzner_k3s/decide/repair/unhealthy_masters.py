@@ -9,11 +9,12 @@ from hetzner_k3s.decide.identity.server_labels import give_labels_back
 from hetzner_k3s.decide.preflight import tokens
 from hetzner_k3s.decide.repair import power
 from hetzner_k3s.decide.repair.removed_member import is_former, is_of_this_cluster, may_be_wiped
-from hetzner_k3s.decide.repair.replace import discarded, flag
+from hetzner_k3s.decide.repair.replace import flag
 from hetzner_k3s.decide.repair.silence import address_explained, cure_of_silence, known_of_silence
 from hetzner_k3s.decide.view import all_lost, quorum
 from hetzner_k3s.decide.view.context import Basis
 from hetzner_k3s.decide.view.control_plane import TROUBLED, MasterView, Stage, holds_no_member, identity_of
+from hetzner_k3s.decide.view.discarded import discarded
 from hetzner_k3s.decide.view.node_machine import whereabouts
 from hetzner_k3s.decide.view.voters import healthy_names, others_serve, witnesses
 from hetzner_k3s.model import naming

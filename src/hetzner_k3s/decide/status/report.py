@@ -9,7 +9,6 @@ from hetzner_k3s.decide.lifecycle import token_copy
 from hetzner_k3s.decide.lifecycle.workers import view_worker
 from hetzner_k3s.decide.preflight import steadiness
 from hetzner_k3s.decide.prune import load_balancer
-from hetzner_k3s.decide.repair.reconnect import trusts_masters
 from hetzner_k3s.decide.status import drift as drifting
 from hetzner_k3s.decide.status import observer
 from hetzner_k3s.decide.status.drift import drifted, told
@@ -263,7 +262,7 @@ def _was_rotated(basis: Basis, facts: HostFacts) -> bool:
     master = basis.plane.seed.facts.disk if basis.plane.seed and basis.plane.seed.facts else DiskFacts()
     if facts.disk.server_ca is not None:
         return facts.disk.knows_ca(basis.plane.record.ca) or facts.disk.shares_ca(master)
-    return trusts_masters(facts.disk, master)
+    return facts.disk.trusts(master)
 
 
 def _versions(servers: tuple[ServerReport, ...]) -> dict[str, tuple[str, ...]]:

@@ -1,0 +1,70 @@
+"""What is known of a cluster that its user gives up with `--new-cluster-over`: its digits, and what is left of it."""
+
+from __future__ import annotations
+
+from hetzner_k3s.decide.view.context import Basis
+from hetzner_k3s.model import lookup, naming
+from hetzner_k3s.model.cloud import Server
+from hetzner_k3s.model.facts import Known
+from hetzner_k3s.model.host import HostFacts
+from hetzner_k3s.model.identity import BirthRecord
+from hetzner_k3s.model.snapshots import StoredSnapshot
+
+DIGITS = 8
+
+
+def digits(record: BirthRecord) -> str:
+    """Give the digits by which the cluster that is given up is named: of its CA hash, else of its UID."""
+    return (record.ca or record.uid or "")[:DIGITS]
+
+
+def _names(given: str | None, value: str | None) -> bool:
+    return given is not None and len(given) == DIGITS and (value or "").startswith(given)
+
+
+def consented(basis: Basis) -> bool:
+    """Tell whether the user gave up the cluster that is recorded here."""
+    given, record = basis.intent.consents.new_cluster_over, basis.plane.record
+    return _names(given, record.ca) or _names(given, record.uid)
+
+
+def gives_up(basis: Basis, ca: str | None) -> bool:
+    """Tell whether something with this CA hash is of the cluster that the user gave up, and not of the recorded one."""
+    given = basis.intent.consents.new_cluster_over
+    return _names(given, ca) and not _names(given, basis.plane.record.ca)
+
+
+def in_effect(basis: Basis) -> bool:
+    """Tell whether the record is gone, and something on this machine or a worker says that it was given up."""
+    local = basis.state.local
+    known = (*local.given_up, local.kubeconfig_ca, *(facts.disk.agent_ca for _, facts in workers(basis)))
+    return any(gives_up(basis, ca) for ca in known)
+
+
+def gives_up_snapshot(basis: Basis, snapshot: StoredSnapshot) -> bool:
+    """Tell whether a snapshot is of the cluster that the user gave up, by its kube-system UID."""
+    return _names(basis.intent.consents.new_cluster_over, snapshot.cluster_uid)
+
+
+def known_by_snapshots(basis: Basis) -> bool:
+    """Tell whether S3 holds snapshots of the cluster that was given up, and the recorded one is another."""
+    if consented(basis) or not isinstance(basis.state.snapshots, Known):
+        return False
+    return any(gives_up_snapshot(basis, snapshot) for snapshot in basis.state.snapshots.value)
+
+
+def left_over(basis: Basis, facts: HostFacts | None) -> bool:
+    """Tell whether a host is a worker of the cluster that was given up."""
+    return facts is not None and facts.disk.server_ca is None and gives_up(basis, facts.disk.agent_ca)
+
+
+def workers(basis: Basis) -> list[tuple[Server, HostFacts]]:
+    servers = lookup.owned_servers(basis.spec.name, basis.view)
+    seen = [(s, basis.state.facts(s.id)) for s in servers if s.labels.get(naming.LABEL_ROLE) == naming.ROLE_WORKER]
+    return [(server, facts) for server, facts in seen if facts is not None]
+
+
+def workers_to_rebuild(basis: Basis) -> str:
+    """Name the workers that hold the old cluster's certificates: a new cluster does not take them as they are."""
+    names = sorted(server.name for server, facts in workers(basis) if facts.disk.agent_ca is not None)
+    return f" Its workers would have to be deleted or rebuilt: {', '.join(names)}." if names else ""
