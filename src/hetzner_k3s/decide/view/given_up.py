@@ -59,6 +59,7 @@ def left_over(basis: Basis, facts: HostFacts | None) -> bool:
 
 
 def workers(basis: Basis) -> list[tuple[Server, HostFacts]]:
+    """Return the workers that are labelled as this cluster's, with what their hosts told."""
     servers = lookup.owned_servers(basis.spec.name, basis.view)
     seen = [(s, basis.state.facts(s.id)) for s in servers if s.labels.get(naming.LABEL_ROLE) == naming.ROLE_WORKER]
     return [(server, facts) for server, facts in seen if facts is not None]

@@ -120,6 +120,7 @@ def _is_silent_stranger(master: Survivor, living: list[Side], basis: Basis) -> b
 
 
 def is_of_its_ca(side: Side, master: Survivor) -> bool:
+    """Check whether a master's CA is the one of a side, or one was rotated into the other."""
     return any(other.facts.disk.shares_ca(master.facts.disk) for other in side.masters)
 
 
@@ -174,4 +175,5 @@ def is_recorded(side: Side, record: BirthRecord) -> bool:
 
 
 def leads(master: Survivor) -> bool:
+    """Check whether a master leads its etcd."""
     return master.facts.etcd.member_id == master.facts.etcd.leader
