@@ -251,9 +251,9 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         law=5,
         what="a worker's scope runs past a gate",
         file="decide/program.py",
-        old="        return dataclasses.replace(told, steps=startable(aid, in_flight), refusals=refusals)",
+        old="        return Plan(steps=startable(aid, in_flight), refusals=refusals)",
         new="        aid = (*aid, *(workers.bring_up_workers(basis) or Opinion()).steps)\n"
-        "        return dataclasses.replace(told, steps=startable(aid, in_flight), refusals=refusals)",
+        "        return Plan(steps=startable(aid, in_flight), refusals=refusals)",
         tests=("tests/properties/test_decisions.py", "-k", "refusal_empties"),
     ),
     Mutation(
@@ -407,7 +407,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         law=10,
         what="without its consent: a master is discarded without --replace",
-        file="decide/repair/replace.py",
+        file="decide/view/discarded.py",
         old="    asked = ((name, basis.plane.master(name)) for name in basis.intent.consents.replace)\n",
         new="    asked = ((name, basis.plane.master(name)) for name in basis.spec.master_names)\n",
         tests=("tests/decide/test_masters.py", _REFUSALS),

@@ -22,7 +22,7 @@ from hetzner_k3s.decide.lifecycle import (
     workers,
 )
 from hetzner_k3s.decide.preflight import tokens
-from hetzner_k3s.decide.program import plan
+from hetzner_k3s.decide.program import next_steps, plan
 from hetzner_k3s.decide.prune import retire
 from hetzner_k3s.decide.purchase import purchase
 from hetzner_k3s.decide.repair import power, reconnect, remediate, removed_member, replace
@@ -103,7 +103,7 @@ def forecast(spec: ClusterSpec, state: ClusterState, intent: Intent) -> Forecast
         if (after := _next(spec, state, current)) == state:
             break
         state, intent = after, replace.spent(intent, current.steps)
-        current = plan(spec, state, intent)
+        current = next_steps(spec, state, intent)
     return Forecast(
         waves=tuple(waves),
         waits=first.waits,

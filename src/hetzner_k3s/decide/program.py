@@ -292,18 +292,27 @@ PROGRAM: Mapping[tuple[Verb, type[Situation]], Program] = {
 
 
 def plan(spec: ClusterSpec, state: ClusterState, intent: Intent, in_flight: frozenset[StepKey] = frozenset()) -> Plan:
-    """Decide what may be started now, beside the steps in flight."""
+    """Decide what may be started now, beside the steps in flight, and say what is said beside them."""
     basis = basis_of(spec, state, intent, in_flight)
-    program = PROGRAM[intent.verb, type(situation_of(basis))]
-    told = _told(basis)
+    decided = _next(basis)
+    return dataclasses.replace(_told(basis), steps=decided.steps, waits=decided.waits, refusals=decided.refusals)
+
+
+def next_steps(spec: ClusterSpec, state: ClusterState, intent: Intent) -> Plan:
+    """Decide likewise for a predicted state, of which nobody is told anything."""
+    return _next(basis_of(spec, state, intent, frozenset()))
+
+
+def _next(basis: Basis) -> Plan:
+    program, in_flight = PROGRAM[basis.intent.verb, type(situation_of(basis))], basis.in_flight
     if refusals := _refusals(basis, program.gates):
-        aid = first_aid.first_aid(basis) if intent.verb is Verb.CREATE else ()
-        return dataclasses.replace(told, steps=startable(aid, in_flight), refusals=refusals)
+        aid = first_aid.first_aid(basis) if basis.intent.verb is Verb.CREATE else ()
+        return Plan(steps=startable(aid, in_flight), refusals=refusals)
     opinions = _opinions(basis, program)
     steps = startable((step for opinion in opinions for step in opinion.steps), in_flight)
     waits = tuple(wait for opinion in opinions for wait in opinion.waits)
     last = () if steps or waits or in_flight else program.before_the_end
-    return dataclasses.replace(told, steps=steps, waits=waits, refusals=_refusals(basis, last))
+    return Plan(steps=steps, waits=waits, refusals=_refusals(basis, last))
 
 
 def _told(basis: Basis) -> Plan:
