@@ -114,7 +114,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         law=3,
         what="the guard of the simulated host lets one without data begin a cluster",
-        file="lab/simulated/host.py",
+        file="lab/simulated/hosts/host.py",
         old="        raise Fatal(GUARD)\n",
         new="        self.permit = True\n",
         tests=("tests/sim/test_laws.py",),
@@ -259,7 +259,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         law=6,
         what="the host does not read the member list again before it removes one",
-        file="lab/simulated/etcd_gateway.py",
+        file="lab/simulated/operations/etcd_gateway.py",
         old="    if sorted(str(member.id) for member in members) != sorted(basis.ids):\n",
         new="    if False:\n",
         tests=("tests/sim/test_laws.py",),
@@ -342,7 +342,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         law=7,
         what="a configuration that is corrected is followed by a restart",
-        file="lab/simulated/host_operations.py",
+        file="lab/simulated/operations/host_operations.py",
         old="    host.disk.point_to(operation.url)\n",
         new="    host.disk.point_to(operation.url)\n"
         "    host.units[K3sRole.SERVER].stop()\n    host.units[K3sRole.SERVER].start()\n",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 
-from hetzner_k3s.lab.simulated import config_file, snapshot_files, snapshots
 from hetzner_k3s.lab.simulated.faults import DatabaseDeleted
+from hetzner_k3s.lab.simulated.hosts import config_file, snapshot_files
+from hetzner_k3s.lab.simulated.operations import snapshots
 from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.snapshots import GivenFile

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 from hetzner_k3s.lab.k3s.etcd.model_data import Data, majority
 from hetzner_k3s.lab.k3s.trust import node_password, tokens
-from hetzner_k3s.lab.simulated.host import Host
-from hetzner_k3s.lab.simulated.k3s_server import K3sServer
+from hetzner_k3s.lab.simulated.hosts.host import Host
+from hetzner_k3s.lab.simulated.k3s.k3s_server import K3sServer
 from hetzner_k3s.lab.simulated.world import World
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.spec import ClusterSpec

@@ -15,9 +15,10 @@ from hetzner_k3s.lab.k3s.etcd.model import ModelEtcd
 from hetzner_k3s.lab.k3s.etcd.model_data import forget_others
 from hetzner_k3s.lab.k3s.node.node_object import UNINITIALIZED, internal_ip
 from hetzner_k3s.lab.k3s.trust import node_password, tokens
-from hetzner_k3s.lab.simulated import ca_rotation, faults, k3s_files
-from hetzner_k3s.lab.simulated.host import Host
-from hetzner_k3s.lab.simulated.k3s_server import K3sServer
+from hetzner_k3s.lab.simulated import faults
+from hetzner_k3s.lab.simulated.hosts.host import Host
+from hetzner_k3s.lab.simulated.k3s import ca_rotation, k3s_files
+from hetzner_k3s.lab.simulated.k3s.k3s_server import K3sServer
 from hetzner_k3s.lab.simulated.operator_machine import OperatorMachine
 from hetzner_k3s.lab.simulated.world import World
 from hetzner_k3s.model import naming

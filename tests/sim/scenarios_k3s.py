@@ -6,9 +6,10 @@ import asyncio
 from dataclasses import replace
 
 from hetzner_k3s.lab.k3s.trust import tokens
-from hetzner_k3s.lab.simulated import config_file, faults
+from hetzner_k3s.lab.simulated import faults
 from hetzner_k3s.lab.simulated.faults import CutOff, ServerDeleted
-from hetzner_k3s.lab.simulated.host import Host
+from hetzner_k3s.lab.simulated.hosts import config_file
+from hetzner_k3s.lab.simulated.hosts.host import Host
 from hetzner_k3s.model.difference import Remedy
 from hetzner_k3s.model.errors import ExitCode
 from hetzner_k3s.model.operations import K3sRole

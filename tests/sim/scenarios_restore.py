@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from hetzner_k3s.lab.k3s.api.resources import CONFIGMAPS, NODES
 from hetzner_k3s.lab.k3s.node import node_object
 from hetzner_k3s.lab.k3s.trust import tokens
-from hetzner_k3s.lab.simulated import config_file, snapshots
 from hetzner_k3s.lab.simulated.faults import AddressReused, ServerDeleted
+from hetzner_k3s.lab.simulated.hosts import config_file
+from hetzner_k3s.lab.simulated.operations import snapshots
 from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.errors import ExitCode
 from hetzner_k3s.model.operations import K3sRole

@@ -6,9 +6,9 @@ import asyncio
 import copy
 import re
 
-from hetzner_k3s.lab.simulated.disk import Disk
 from hetzner_k3s.lab.simulated.faults import DatabaseDeleted, ServerDeleted
-from hetzner_k3s.lab.simulated.host import Host
+from hetzner_k3s.lab.simulated.hosts.disk import Disk
+from hetzner_k3s.lab.simulated.hosts.host import Host
 from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.errors import ExitCode
 

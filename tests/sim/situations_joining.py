@@ -9,7 +9,7 @@ from hetzner_k3s.lab.k3s.api.resources import NODES
 from hetzner_k3s.lab.k3s.node.initialization import PATIENCE
 from hetzner_k3s.lab.k3s.node.node_object import UNINITIALIZED
 from hetzner_k3s.lab.simulated.faults import ServerDeleted
-from hetzner_k3s.lab.simulated.host import Host
+from hetzner_k3s.lab.simulated.hosts.host import Host
 from hetzner_k3s.model.difference import Remedy
 from hetzner_k3s.model.errors import ExitCode
 from hetzner_k3s.model.operations import K3sRole

@@ -7,9 +7,10 @@ import asyncio
 import pytest
 
 from hetzner_k3s.lab.k3s.trust import tokens
-from hetzner_k3s.lab.simulated import config_file, k3s_files
 from hetzner_k3s.lab.simulated.faults import ServerDeleted
-from hetzner_k3s.lab.simulated.supervisor import SupervisorClient, SupervisorError
+from hetzner_k3s.lab.simulated.hosts import config_file
+from hetzner_k3s.lab.simulated.k3s import k3s_files
+from hetzner_k3s.lab.simulated.k3s.supervisor import SupervisorClient, SupervisorError
 from hetzner_k3s.model.errors import ExitCode
 from hetzner_k3s.model.operations import K3sRole
 

@@ -16,10 +16,11 @@ from typing import Final
 from hetzner_k3s.lab.k3s.api.resources import CONFIGMAPS
 from hetzner_k3s.lab.k3s.api.status import ApiError
 from hetzner_k3s.lab.k3s.etcd.port import EtcdError
-from hetzner_k3s.lab.simulated import config_file, snapshots
 from hetzner_k3s.lab.simulated.chance import Chance
 from hetzner_k3s.lab.simulated.faults import Fault
 from hetzner_k3s.lab.simulated.faults_k3s import TokenRotated
+from hetzner_k3s.lab.simulated.hosts import config_file
+from hetzner_k3s.lab.simulated.operations import snapshots
 from hetzner_k3s.lab.simulated.operator_machine import OperatorMachine
 from hetzner_k3s.lab.simulated.world import World, world
 from hetzner_k3s.model.consents import Consents

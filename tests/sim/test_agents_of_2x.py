@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hetzner_k3s.lab.simulated import config_file
+from hetzner_k3s.lab.simulated.hosts import config_file
 from hetzner_k3s.lab.simulated.virtual_time import run
 
 from .clusters import WORKER1, WORKER2, with_s3

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from hetzner_k3s.lab.k3s.trust.bootstrap import File
 from hetzner_k3s.lab.k3s.trust.tokens import storage_key
-from hetzner_k3s.lab.simulated import k3s_files
 from hetzner_k3s.lab.simulated.faults import ServerDeleted
 from hetzner_k3s.lab.simulated.faults_database import DatabaseEmptied
+from hetzner_k3s.lab.simulated.k3s import k3s_files
 from hetzner_k3s.lab.simulated.virtual_time import run
 from hetzner_k3s.lab.simulated.world import world
 from hetzner_k3s.model.errors import ExitCode

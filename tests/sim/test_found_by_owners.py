@@ -7,9 +7,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from hetzner_k3s.lab.k3s.trust import tokens
-from hetzner_k3s.lab.simulated import config_file, snapshots
 from hetzner_k3s.lab.simulated.faults import CutOff, DatabaseDeleted, Rebuilt, ServerDeleted, until
 from hetzner_k3s.lab.simulated.faults_k3s import TokenRotated
+from hetzner_k3s.lab.simulated.hosts import config_file
+from hetzner_k3s.lab.simulated.operations import snapshots
 from hetzner_k3s.lab.simulated.virtual_time import run
 from hetzner_k3s.lab.simulated.world import World
 from hetzner_k3s.model import naming

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from hetzner_k3s.lab.k3s.trust import tokens
-from hetzner_k3s.lab.simulated import snapshot_files
 from hetzner_k3s.lab.simulated.faults import SshSilent
+from hetzner_k3s.lab.simulated.hosts import snapshot_files
 from hetzner_k3s.lab.simulated.virtual_time import run
 from hetzner_k3s.model.errors import ExitCode
 from hetzner_k3s.model.spec import ClusterSpec

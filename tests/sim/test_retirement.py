@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from hetzner_k3s.lab.simulated import faults
-from hetzner_k3s.lab.simulated.host_operations import carry_out
-from hetzner_k3s.lab.simulated.refusal import PRECONDITION_CHANGED, OperationRefused
+from hetzner_k3s.lab.simulated.hosts.refusal import PRECONDITION_CHANGED, OperationRefused
+from hetzner_k3s.lab.simulated.operations.host_operations import carry_out
 from hetzner_k3s.lab.simulated.virtual_time import run
 from hetzner_k3s.model.host import HostKeyKind
 from hetzner_k3s.model.operations import Done, K3sRole, MembersBasis, MoveLeader, Operation, RetireMember, StopK3s

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from hetzner_k3s.lab.k3s.trust import tokens
-from hetzner_k3s.lab.simulated import k3s_files
-from hetzner_k3s.lab.simulated.disk import Disk
+from hetzner_k3s.lab.simulated.hosts.disk import Disk
+from hetzner_k3s.lab.simulated.k3s import k3s_files
 from hetzner_k3s.lab.simulated.world import World
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.secrets import Secret

@@ -6,7 +6,7 @@ import base64
 
 from hetzner_k3s.adapters.hetzner import HetznerCloud
 from hetzner_k3s.adapters.kube import K3sApi
-from hetzner_k3s.lab.simulated.hetzner_transport import ENDPOINT
+from hetzner_k3s.lab.simulated.wires.hetzner_transport import ENDPOINT
 from hetzner_k3s.lab.simulated.world import Session
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.ports import Ports

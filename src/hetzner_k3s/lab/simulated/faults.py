@@ -14,7 +14,7 @@ from typing import Protocol
 
 from hetzner_k3s.lab.cloud.cloud import Incoming
 from hetzner_k3s.lab.cloud.requests.fields import Body
-from hetzner_k3s.lab.simulated.host import Host
+from hetzner_k3s.lab.simulated.hosts.host import Host
 from hetzner_k3s.lab.simulated.world import TOKEN, World
 from hetzner_k3s.model.operations import K3sRole
 

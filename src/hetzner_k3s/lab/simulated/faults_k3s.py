@@ -6,8 +6,8 @@ import asyncio
 from dataclasses import dataclass
 
 from hetzner_k3s.lab.k3s.trust import tokens
-from hetzner_k3s.lab.simulated import k3s_files
-from hetzner_k3s.lab.simulated.host import Host
+from hetzner_k3s.lab.simulated.hosts.host import Host
+from hetzner_k3s.lab.simulated.k3s import k3s_files
 from hetzner_k3s.lab.simulated.world import World
 from hetzner_k3s.model.operations import K3sRole
 

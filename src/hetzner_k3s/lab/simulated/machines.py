@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hetzner_k3s.lab.cloud.effects.machines import BalancerSpec, FirewallRule, MachineSpec, PrivateNic
-from hetzner_k3s.lab.simulated.host import Host
+from hetzner_k3s.lab.simulated.hosts.host import Host
 from hetzner_k3s.lab.simulated.site import Site
 
 

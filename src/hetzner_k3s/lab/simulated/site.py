@@ -13,11 +13,11 @@ from hetzner_k3s.lab.k3s.etcd.model_peers import Peers
 from hetzner_k3s.lab.k3s.setup.timing import TYPICAL, Timing
 from hetzner_k3s.lab.simulated.chance import Chance
 from hetzner_k3s.lab.simulated.databases import Database
-from hetzner_k3s.lab.simulated.objects import Bucket
+from hetzner_k3s.lab.simulated.wires.objects import Bucket
 from hetzner_k3s.ports import Clock
 
 if TYPE_CHECKING:
-    from hetzner_k3s.lab.simulated.host import Host
+    from hetzner_k3s.lab.simulated.hosts.host import Host
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,17 +11,17 @@ from hetzner_k3s.lab.cloud.cloud import Cloud
 from hetzner_k3s.lab.cloud.project import Project
 from hetzner_k3s.lab.cloud.records import Server
 from hetzner_k3s.lab.simulated.chance import Chance
-from hetzner_k3s.lab.simulated.hetzner_transport import HetznerTransport
-from hetzner_k3s.lab.simulated.host import Host
-from hetzner_k3s.lab.simulated.host_keys import SimulatedHostKeys
-from hetzner_k3s.lab.simulated.hosts import SimulatedHosts
-from hetzner_k3s.lab.simulated.kube_transport import KubeNetwork
+from hetzner_k3s.lab.simulated.hosts.host import Host
+from hetzner_k3s.lab.simulated.hosts.host_keys import SimulatedHostKeys
 from hetzner_k3s.lab.simulated.machines import SimulatedMachines
 from hetzner_k3s.lab.simulated.moments import Moments
-from hetzner_k3s.lab.simulated.objects import SimulatedObjects
 from hetzner_k3s.lab.simulated.operator_machine import OperatorMachine, SimulatedLocal
 from hetzner_k3s.lab.simulated.site import Site
 from hetzner_k3s.lab.simulated.virtual_time import LoopClock
+from hetzner_k3s.lab.simulated.wires.hetzner_transport import HetznerTransport
+from hetzner_k3s.lab.simulated.wires.kube_transport import KubeNetwork
+from hetzner_k3s.lab.simulated.wires.objects import SimulatedObjects
+from hetzner_k3s.lab.simulated.wires.ssh_transport import SimulatedHosts
 
 TOKEN = "simulated-token"
 OTHER_TOKEN = "token-of-another-project"

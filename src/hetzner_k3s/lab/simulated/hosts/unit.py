@@ -1,0 +1,107 @@
+"""A systemd unit of k3s: `Type=notify`, `Restart=always`, five seconds between two starts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from hetzner_k3s.lab.k3s.logfmt import Fatal, ShutdownRequested
+from hetzner_k3s.model.host import UnitFacts
+from hetzner_k3s.model.operations import K3sRole
+
+if TYPE_CHECKING:
+    from hetzner_k3s.lab.simulated.hosts.host import Host
+
+_RESTART_SECONDS = 5.0
+
+
+class Process(Protocol):
+    """What a unit runs."""
+
+    async def run(self, ready: Callable[[], None]) -> None:
+        """Run until it ends by itself (`Fatal`, `ShutdownRequested`) or is cancelled; `ready` is READY=1."""
+        ...
+
+    def close(self) -> None:
+        """Let go of everything; called however it ended."""
+        ...
+
+
+class Unit:
+    """One unit of a host.
+
+    Args:
+        host: where it is installed.
+        role: server or agent.
+        make: makes the process of one start, after the guard let it pass (`Fatal` where it does not).
+    """
+
+    def __init__(self, host: Host, role: K3sRole, make: Callable[[], Process]) -> None:
+        self._host, self.role, self._make = host, role, make
+        self._task: asyncio.Task[None] | None = None
+        self._active, self._sub, self._restarts, self._pid = "inactive", "dead", 0, 0
+        self._began = 0.0
+        self.process: Process | None = None
+        self.starts = 0
+        """How often a start was asked for, by systemd at boot or by somebody."""
+
+    def facts(self) -> UnitFacts:
+        """Give what systemd shows."""
+        return UnitFacts(
+            active=self._active,
+            sub=self._sub,
+            restarts=self._restarts,
+            main_pid=self._pid,
+            running_for=None if self.process is None else self._host.site.now() - self._began,
+        )
+
+    @property
+    def running(self) -> bool:
+        """Tell whether it is active or on the way there, and not between two starts."""
+        return self._task is not None and self._sub != "auto-restart"
+
+    def start(self) -> None:
+        """Start it; between two starts, start it at once. Only then the counter of restarts goes on."""
+        if self.running:
+            return
+        if self._sub != "auto-restart":
+            self._restarts = 0
+        self.stop()
+        self.starts += 1
+        self._active, self._sub = "activating", "start"
+        self._task = self._host.spawn(self._keep_running())
+
+    def stop(self) -> None:
+        """Stop it."""
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+        self._end_process()
+        self._active, self._sub = "inactive", "dead"
+
+    def _end_process(self) -> None:
+        if self.process is not None:
+            self.process.close()
+            self.process = None
+
+    async def _keep_running(self) -> None:
+        while True:
+            self._active, self._sub = "activating", "start"
+            self._pid += 1
+            self._began = self._host.site.now()
+            try:
+                self.process = self._make()
+                await self.process.run(self._ready)
+            except (Fatal, ShutdownRequested) as problem:
+                level = "fatal" if isinstance(problem, Fatal) else "error"
+                self._host.log(self.role, f"level={level} msg={str(problem)!r}")
+            finally:
+                self._end_process()
+            self._active, self._sub = "activating", "auto-restart"
+            await asyncio.sleep(_RESTART_SECONDS)
+            self._restarts += 1
+
+    def _ready(self) -> None:
+        self._active, self._sub = "active", "running"
+        self._host.disk.commands_wait = False

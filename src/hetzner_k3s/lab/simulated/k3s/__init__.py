@@ -1,0 +1,1 @@
+"""k3s on virtual time: servers, agents, and what they do for one another and for the cluster."""

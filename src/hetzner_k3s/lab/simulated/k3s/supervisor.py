@@ -1,0 +1,126 @@
+"""One host speaking to the k3s of another: who answers at a URL, and what its supervisor gives to whom."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from hetzner_k3s.lab.k3s.etcd.port import EtcdError, EtcdUnavailable, Member
+from hetzner_k3s.lab.k3s.trust import ca_bundle, tokens
+from hetzner_k3s.lab.k3s.trust.bootstrap import File
+from hetzner_k3s.lab.k3s.trust.tokens import Token
+from hetzner_k3s.lab.simulated.site import Site
+
+if TYPE_CHECKING:
+    from hetzner_k3s.lab.simulated.hosts.host import Host
+    from hetzner_k3s.lab.simulated.k3s.k3s_server import K3sServer
+
+_LIST_SECONDS = 2.0
+
+
+class SupervisorError(Exception):
+    """The other server refused or did not answer (code 0); the text is what k3s prints."""
+
+    def __init__(self, message: str, code: int = 0) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+async def dial(site: Site, caller: Host, url: str, timeout: float) -> K3sServer:
+    """Find the k3s server that listens at a URL.
+
+    Raises:
+        SupervisorError: packets are dropped (after `timeout` seconds), or nothing listens there.
+    """
+    address = urlsplit(url).hostname or ""
+    balanced = next((spec for spec in site.balancers.values() if address in spec.addresses), None)
+    hosts = [site.hosts.get(t.server_id) for t in balanced.targets] if balanced else [site.host_at(address)]
+    reached = [host for host in hosts if host is not None and site.connected(caller, host)]
+    for host in reached:
+        if host.server is not None and host.server.listening:
+            return host.server
+    if not reached:
+        await asyncio.sleep(timeout)
+        raise SupervisorError(f'Get "{url}": context deadline exceeded')
+    raise SupervisorError(f'Get "{url}": connect: connection refused')
+
+
+def trusted_cacerts(server: K3sServer, token: Token) -> bytes:
+    """Take a server's CA file and hold it against the token.
+
+    Raises:
+        SupervisorError: it is another cluster's.
+    """
+    cacerts = server.disk.server_ca or b""
+    try:
+        tokens.check_ca(token, cacerts)
+    except tokens.TokenError as problem:
+        raise SupervisorError(str(problem)) from problem
+    return cacerts
+
+
+@dataclass(frozen=True, slots=True)
+class SupervisorClient:
+    """What a host gets from a server with a password.
+
+    Args:
+        site, caller: who asks.
+        url: whom.
+        password: the token's.
+    """
+
+    site: Site
+    caller: Host
+    url: str
+    password: str
+
+    async def _server(self, user: str, timeout: float) -> K3sServer:
+        server = await dial(self.site, self.caller, self.url, timeout)
+        if server.passwords.get(user, ("",))[0] != self.password:
+            raise SupervisorError("not authorized", 401)
+        if not server.serving:
+            raise SupervisorError("starting", 503)
+        return server
+
+    async def config(self) -> Mapping[str, Any]:
+        """Fetch the other server's configuration."""
+        return (await self._server("node", 10)).description
+
+    async def bootstrap_data(self, timeout: float, trusted: bytes | None = None) -> dict[str, File]:
+        """Fetch the cluster's authorities; an existing member trusts the CA on its own disk (`trusted`) and the
+        one that it was rotated into.
+
+        Raises:
+            SupervisorError: another cluster answers, or none.
+        """
+        server = await self._server("server", timeout)
+        if trusted is not None and not ca_bundle.trusts(trusted, server.disk.server_ca or b""):
+            raise SupervisorError("tls: failed to verify certificate: x509: certificate signed by unknown authority")
+        return dict(server.disk.server)
+
+    async def members(self) -> tuple[Member, ...]:
+        """Fetch etcd's member list.
+
+        Raises:
+            EtcdError: k3s' text when it cannot be had.
+        """
+        try:
+            server = await self._server("server", 10)
+            return await asyncio.wait_for(server.member().members(), _LIST_SECONDS)
+        except (SupervisorError, EtcdError, TimeoutError) as problem:
+            raise EtcdUnavailable(f"failed to get etcd MemberList: {problem}") from problem
+
+    async def add_learner(self, peer_url: str) -> tuple[Member, ...]:
+        """Be added as a learner.
+
+        Raises:
+            EtcdError: etcd's own text.
+        """
+        try:
+            server = await self._server("server", 10)
+        except SupervisorError as problem:
+            raise EtcdUnavailable("context deadline exceeded") from problem
+        return await server.member().add_learner(peer_url)

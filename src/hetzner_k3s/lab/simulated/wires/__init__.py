@@ -1,0 +1,1 @@
+"""What lies between an operator's machine and the world: the wires that its ports speak over."""
