@@ -14,8 +14,12 @@ from hetzner_k3s.model.steps.traits import TRAITS
 
 
 def startable(steps: Iterable[PlannedStep], in_flight: frozenset[StepKey]) -> tuple[PlannedStep, ...]:
-    """Give the steps that may start now; those under way are not named again."""
-    return tuple(s for s in steps if s.key not in in_flight and not any(_collide(s.key, other) for other in in_flight))
+    """Return the steps that may start now; those under way are not named again."""
+    return tuple(planned for planned in steps if _may_start(planned.key, in_flight))
+
+
+def _may_start(key: StepKey, in_flight: frozenset[StepKey]) -> bool:
+    return key not in in_flight and not any(_collide(key, other) for other in in_flight)
 
 
 def _collide(key: StepKey, other: StepKey) -> bool:
