@@ -64,7 +64,7 @@ def _of_signature(module: ModuleType, returns: set[str]) -> Iterator[FunctionTyp
     for name, function in inspect.getmembers(module, inspect.isfunction):
         signature = inspect.get_annotations(function)
         local = function.__module__ == module.__name__ and not name.startswith("_")
-        if local and list(signature) == ["basis", "return"] and signature["return"] in returns:
+        if local and list(signature) == ["context", "return"] and signature["return"] in returns:
             yield function
 
 
@@ -80,7 +80,7 @@ def test_every_gate_is_in_a_program() -> None:
 
 
 def test_every_move_is_in_a_program() -> None:
-    written = {move for module in CONCERNS for move in _of_signature(module, {"Opinion | None", "Opinion"})}
+    written = {move for module in CONCERNS for move in _of_signature(module, {"Proposal | None", "Proposal"})}
     assert written == {move for p in PROGRAMS for move in (*p.before_all, *p.control_plane, *p.moves)}
 
 

@@ -29,7 +29,7 @@ from hetzner_k3s.model.host import (
     Unreachable,
 )
 from hetzner_k3s.model.kube import KubeNode, KubeView
-from hetzner_k3s.model.operations import MembersBasis
+from hetzner_k3s.model.operations import MembersPrecondition
 from hetzner_k3s.model.plan import Forecast, Intent, PlannedStep, Reason, Refusal, Scope, Verb, Wait
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.spec import ClusterSpec, MasterSpec, SshSpec
@@ -57,7 +57,10 @@ REPAIR = (
     (
         planned(
             steps.RemoveMember(
-                target="prod-master1", member_id="1", via=2, basis=MembersBasis(ids=("1", "2", "3"), uid="u")
+                target="prod-master1",
+                member_id="1",
+                via=2,
+                precondition=MembersPrecondition(ids=("1", "2", "3"), uid="u"),
             ),
             "its server is gone and two of three voters are healthy",
         ),

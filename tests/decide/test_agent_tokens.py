@@ -27,7 +27,7 @@ from tests.decide.world import (
 from hetzner_k3s import decide
 from hetzner_k3s.decide.disaster import restore
 from hetzner_k3s.decide.lifecycle import token_copy
-from hetzner_k3s.decide.view.context import Basis, basis_of
+from hetzner_k3s.decide.view.context import DecisionContext, context_of
 from hetzner_k3s.model.host import HostFacts
 from hetzner_k3s.model.plan import Scope
 from hetzner_k3s.model.report import Health
@@ -58,11 +58,11 @@ def with_agent_token(state: ClusterState, spec: ClusterSpec = SPEC, agent: str =
 
 
 def remarks(state: ClusterState, spec: ClusterSpec = SPEC) -> tuple[str, ...]:
-    return token_copy.remarks(basis(state, spec))
+    return token_copy.remarks(context(state, spec))
 
 
-def basis(state: ClusterState, spec: ClusterSpec = SPEC) -> Basis:
-    return basis_of(spec, state, CREATE, frozenset())
+def context(state: ClusterState, spec: ClusterSpec = SPEC) -> DecisionContext:
+    return context_of(spec, state, CREATE, frozenset())
 
 
 def test_a_cluster_with_an_agent_token_is_settled_and_nothing_is_said() -> None:
@@ -125,7 +125,7 @@ def test_an_agent_token_that_the_record_does_not_name_is_recorded() -> None:
 
 
 def chosen(state: ClusterState) -> restore.Choice | None:
-    return restore.choose(basis_of(S3_SPEC, state, restoring(), frozenset()))
+    return restore.choose(context_of(S3_SPEC, state, restoring(), frozenset()))
 
 
 def test_a_restore_takes_the_agent_token_that_was_kept_beside_the_servers_one() -> None:
@@ -143,7 +143,7 @@ def test_a_worker_has_the_agent_token_but_not_the_one_that_opens_snapshots() -> 
         return replace(facts, disk=replace(facts.disk, config_token_hash=AGENT, config_token_agent=True))
 
     state = recorded(edit_facts(state, WORKER1, as_agent), replace(born_record(), agent=AGENT))
-    assert AGENT not in restore.known_tokens(basis(state, S3_SPEC))
+    assert AGENT not in restore.known_tokens(context(state, S3_SPEC))
     found = chosen(replace(state, local=replace(state.local, token_hashes=(SERVER,))))
     assert found is not None
     assert (found.agent_hash, found.agent_from) == (AGENT, server_id_of(WORKER1))

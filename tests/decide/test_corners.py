@@ -13,14 +13,14 @@ from hetzner_k3s.decide.assume_waits_done import come_true
 from hetzner_k3s.decide.lifecycle import join
 from hetzner_k3s.decide.repair import remediate, removed_member, stale_nodes
 from hetzner_k3s.decide.view import control_plane, predictions, sides
-from hetzner_k3s.decide.view.context import Basis, basis_of
+from hetzner_k3s.decide.view.context import DecisionContext, context_of
 from hetzner_k3s.decide.view.control_plane import Stage, healthy_master, look
 from hetzner_k3s.decide.view.members import DeadMember
 from hetzner_k3s.model.state import ClusterState
 
 
-def _basis(state: ClusterState) -> Basis:
-    return basis_of(w.SPEC, state, w.CREATE, frozenset())
+def _context(state: ClusterState) -> DecisionContext:
+    return context_of(w.SPEC, state, w.CREATE, frozenset())
 
 
 def _contradictory(state: ClusterState) -> ClusterState:
@@ -34,13 +34,13 @@ def test_a_record_that_contradicts_itself_lets_nothing_come_true_that_a_reset_be
 
 
 def test_without_a_seed_nobody_is_named_and_nothing_is_begun() -> None:
-    basis = _basis(w.nothing())
+    context = _context(w.nothing())
     with pytest.raises(LookupError):
         _ = look(w.SPEC, w.nothing()).seed_server
     assert healthy_master(w.SPEC, w.nothing()) is None
     assert healthy_master(w.SPEC, w.healthy()) == w.FIRST_MASTER
-    assert join.join_masters(basis) is None
-    assert remediate.repair(basis) is None
+    assert join.join_masters(context) is None
+    assert remediate.repair(context) is None
 
 
 def test_a_master_without_a_server_comes_last_among_seeds() -> None:
@@ -52,11 +52,11 @@ def test_a_master_without_a_server_comes_last_among_seeds() -> None:
 def test_a_dead_member_of_no_wanted_master_is_not_replaced() -> None:
     state = w.with_snapshot(w.healthy(), w.MASTER2, 103)
     lost = DeadMember(w.member_of("prod-master9", 103), "prod-master9")
-    assert remediate._replace(_basis(state), lost) == ()
+    assert remediate._replace(_context(state), lost) == ()
 
 
 def test_one_side_needs_no_advice_on_which_to_keep() -> None:
-    assert sides.how_to_keep(_basis(w.healthy())) == ()
+    assert sides.how_to_keep(_context(w.healthy())) == ()
 
 
 def test_a_loss_whose_id_was_asked_for_is_told_as_proven() -> None:
@@ -73,14 +73,14 @@ def test_what_is_deleted_is_gone_and_an_unknown_kind_changes_nothing() -> None:
 
 
 def test_a_former_member_without_a_server_cannot_be_wiped() -> None:
-    basis = _basis(w.healthy())
+    context = _context(w.healthy())
     with pytest.raises(LookupError):
-        removed_member._wiping(basis, replace(basis.plane.masters[0], server=None))
+        removed_member._wiping(context, replace(context.plane.masters[0], server=None))
 
 
 def test_without_a_seed_no_node_is_stale() -> None:
-    basis = _basis(w.nothing())
-    assert stale_nodes.stale_node(basis, basis.plane.masters[0]) is None
+    context = _context(w.nothing())
+    assert stale_nodes.stale_node(context, context.plane.masters[0]) is None
 
 
 def test_a_way_that_leads_nowhere_is_shown_as_far_as_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from tests.properties.safety import violations
 from hetzner_k3s import decide
 from hetzner_k3s.decide.lifecycle import external_database
 from hetzner_k3s.decide.status.report import report
-from hetzner_k3s.decide.view.context import basis_of
+from hetzner_k3s.decide.view.context import context_of
 from hetzner_k3s.decide.view.control_plane import EtcdMembers, OutsideDatabase, Stage, look
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import ServerStatus
@@ -168,13 +168,13 @@ def test_nothing_beyond_the_file_goes_before_its_time(state: ClusterState) -> No
 
 
 def test_of_a_cluster_that_is_not_born_nothing_is_started_on_a_database() -> None:
-    unborn = basis_of(d.SPEC, w.nothing(), w.CREATE, frozenset())
+    unborn = context_of(d.SPEC, w.nothing(), w.CREATE, frozenset())
     assert external_database.start_masters(unborn) is None
 
 
 def test_nothing_beyond_the_file_goes_before_all_of_the_file_serve() -> None:
-    waiting = basis_of(d.spec_of(2), d.said(d.served(), MASTER1), PRUNE, frozenset())
-    assert external_database.let_masters_go(waiting) is None
+    waiting = context_of(d.spec_of(2), d.said(d.served(), MASTER1), PRUNE, frozenset())
+    assert external_database.remove_masters(waiting) is None
 
 
 def test_a_cluster_in_a_database_has_no_snapshots_of_etcd() -> None:

@@ -43,7 +43,7 @@ from hetzner_k3s.decide.assume_waits_done import come_true
 from hetzner_k3s.decide.view.stale_lineage import began_anew, belongs
 from hetzner_k3s.model.host import EtcdFacts, HostFacts, LogPosition, UnitFacts
 from hetzner_k3s.model.identity import BirthRecord
-from hetzner_k3s.model.operations import DataBasis
+from hetzner_k3s.model.operations import DataPrecondition
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState, Rescue
 from hetzner_k3s.model.steps import AdoptLineage, HoldMaster
@@ -120,7 +120,7 @@ def test_equal_logs_let_either_be_named() -> None:
 def test_a_master_is_held_by_the_leader_that_it_was_seen_to_follow() -> None:
     steps = plan(disaster(), SPEC, resetting(MASTER3)).steps
     assert isinstance(steps[0].step, HoldMaster)
-    assert steps[0].step.basis == DataBasis(ca="ab12" * 16, leader=None)
+    assert steps[0].step.precondition == DataPrecondition(ca="ab12" * 16, leader=None)
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from tests.decide.world import (
     without_member,
 )
 
-from hetzner_k3s.decide.view.context import basis_of
+from hetzner_k3s.decide.view.context import context_of
 from hetzner_k3s.decide.view.sides import digits, sides
 from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.host import HostFacts
@@ -59,7 +59,7 @@ def test_a_master_without_its_data_is_of_no_lineage_and_joins_again(what: str) -
     assert codes(state) == []
     assert StepKey(JoinControlPlane, MASTER3) in in_order(state)
     assert not forecast(state).refusals
-    assert [side.names for side in sides(basis_of(SPEC, state, CREATE, frozenset()))] == [f"{MASTER1}, {MASTER2}"]
+    assert [side.names for side in sides(context_of(SPEC, state, CREATE, frozenset()))] == [f"{MASTER1}, {MASTER2}"]
 
 
 def test_with_its_data_the_same_master_is_of_the_past() -> None:
@@ -104,5 +104,5 @@ def test_a_side_is_named_by_its_lineage_also_when_one_of_it_has_none_yet() -> No
     """A master that was fenced and joined again tells no lineage before it is recorded."""
     state = of_lineage(silent(RESET, MASTER3), MASTER3, _EARLIER, None)
     unlabelled = edit_server(state, MASTER1, lambda s: replace(s, labels={naming.LABEL_CLUSTER: SPEC.name}))
-    found = sides(basis_of(SPEC, unlabelled, CREATE, frozenset()))
+    found = sides(context_of(SPEC, unlabelled, CREATE, frozenset()))
     assert digits(found[0], found) == LINEAGE[:8]

@@ -146,8 +146,8 @@ def test_the_removal_names_the_member_and_the_list_it_was_decided_on() -> None:
     )
     step = next(p.step for p in plan(state).steps if isinstance(p.step, RemoveMember))
     assert step.member_id == member_id_of(FIRST_MASTER)
-    assert step.basis.ids == tuple(member_id_of(FIRST_MASTER + i) for i in range(3))
-    assert step.basis.uid == UID
+    assert step.precondition.ids == tuple(member_id_of(FIRST_MASTER + i) for i in range(3))
+    assert step.precondition.uid == UID
     assert step.via == server_id_of(MASTER2)
 
 

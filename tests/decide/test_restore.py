@@ -46,7 +46,7 @@ from tests.decide.world import (
 
 from hetzner_k3s.decide.disaster import restore
 from hetzner_k3s.decide.forecast import predict
-from hetzner_k3s.decide.view.context import Basis, basis_of
+from hetzner_k3s.decide.view.context import DecisionContext, context_of
 from hetzner_k3s.model.facts import Known, Unknown
 from hetzner_k3s.model.plan import StepKey
 from hetzner_k3s.model.snapshots import StoredSnapshot, of_cluster
@@ -54,8 +54,8 @@ from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import InstallK3s, JoinControlPlane, KeepSnapshot, ReconnectWorker, RestoreSnapshot
 
 
-def basis(state: ClusterState, wanted: str = "latest") -> Basis:
-    return basis_of(S3_SPEC, state, restoring(wanted), frozenset())
+def context(state: ClusterState, wanted: str = "latest") -> DecisionContext:
+    return context_of(S3_SPEC, state, restoring(wanted), frozenset())
 
 
 def test_without_a_consent_the_newest_is_offered_and_nothing_is_done() -> None:
@@ -90,14 +90,14 @@ def test_what_is_done_for_the_consent_says_so() -> None:
 
 def test_the_newest_is_chosen_or_the_one_that_is_named() -> None:
     state = to_restore()
-    newest = restore.choose(basis(state))
+    newest = restore.choose(context(state))
     assert newest is not None
     assert newest.source.stored == stored(2220)
     assert newest.token_from == FIRST_WORKER
-    named = restore.choose(basis(state, stored(5820).name))
+    named = restore.choose(context(state, stored(5820).name))
     assert named is not None
     assert named.source.stored == stored(5820)
-    assert restore.choose(basis(state, "etcd-snapshot-of-nobody")) is None
+    assert restore.choose(context(state, "etcd-snapshot-of-nobody")) is None
 
 
 def test_a_kept_copy_stands_for_its_original_and_is_not_kept_again() -> None:
@@ -122,7 +122,7 @@ def test_a_token_of_this_machine_does_too() -> None:
     state = with_snapshots(all_lost(token=False), stored(60))
     assert codes(state, S3_SPEC) == ["restore.no-token"]
     handed = replace(state, local=replace(state.local, token_hashes=(TOKEN_HASH,)))
-    choice = restore.choose(basis(handed))
+    choice = restore.choose(context(handed))
     assert choice is not None
     assert choice.token_from is None
     (refusal,) = plan(handed, S3_SPEC).refusals
@@ -133,7 +133,7 @@ def test_only_some_may_have_the_token_that_is_known() -> None:
     state = to_restore(stored(60, token_hash="f" * 12), stored(2220))
     (refusal,) = plan(state, S3_SPEC).refusals
     assert "1 of them" in refusal.saw
-    chosen = restore.choose(basis(state))
+    chosen = restore.choose(context(state))
     assert chosen is not None
     assert chosen.source.stored == stored(2220)
     (unfit,) = plan(state, S3_SPEC, restoring(stored(60, token_hash="f" * 12).name)).refusals
@@ -222,10 +222,10 @@ def test_a_restored_master_without_its_agent_is_no_seed_and_is_gone_on_with() ->
     voting = predict(S3_SPEC, state, planned.step)
     unread = replace(voting, kube={})
     state = edit_facts(unread, MASTER1, lambda f: replace(f, agentless=True))
-    assert basis(state).plane.seed is None
+    assert context(state).plane.seed is None
     assert verbs(plan(state, S3_SPEC).steps) == [f"StartRestored {MASTER1}"]
     running = edit_facts(voting, MASTER1, lambda f: replace(f, agentless=False))
-    assert basis(running).plane.seed is not None
+    assert context(running).plane.seed is not None
 
 
 def test_data_of_another_lineage_is_not_started() -> None:

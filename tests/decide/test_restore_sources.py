@@ -47,7 +47,7 @@ from hetzner_k3s.decide.disaster import restore, restore_sources
 from hetzner_k3s.decide.disaster.restore_sources import Place
 from hetzner_k3s.decide.forecast import predict
 from hetzner_k3s.decide.repair import power
-from hetzner_k3s.decide.view.context import Basis, basis_of
+from hetzner_k3s.decide.view.context import DecisionContext, context_of
 from hetzner_k3s.model.facts import Unknown
 from hetzner_k3s.model.host import DiskFacts, EtcdFacts, Snapshot, UnitFacts
 from hetzner_k3s.model.plan import Intent, StepKey
@@ -57,8 +57,8 @@ from hetzner_k3s.model.steps import JoinControlPlane, MarkMember, RestoreSnapsho
 ALL = SPEC.master_names
 
 
-def basis(state: ClusterState, intent: Intent = FROM_FILE) -> Basis:
-    return basis_of(SPEC, state, intent, frozenset())
+def context(state: ClusterState, intent: Intent = FROM_FILE) -> DecisionContext:
+    return context_of(SPEC, state, intent, frozenset())
 
 
 def two_disks() -> ClusterState:
@@ -95,10 +95,10 @@ def test_what_lies_on_disks_is_counted_by_place() -> None:
 
 def test_a_disk_comes_before_s3_for_the_same_snapshot_and_a_newer_one_in_s3_before_a_disk() -> None:
     same = with_snapshots(with_disk(emptied(S3_SPEC, MASTER1), MASTER1, on_disk(60)), stored(60, kept=True))
-    found = restore_sources.ours(basis_of(S3_SPEC, same, CREATE, frozenset()))
+    found = restore_sources.ours(context_of(S3_SPEC, same, CREATE, frozenset()))
     assert [(s.place, s.original) for s in found] == [(Place.HOST, stored(60).name)]
     newer = with_snapshots(with_disk(emptied(S3_SPEC, MASTER1), MASTER1, on_disk(600)), stored(60))
-    assert [s.place for s in restore_sources.ours(basis_of(S3_SPEC, newer, CREATE, frozenset()))] == [
+    assert [s.place for s in restore_sources.ours(context_of(S3_SPEC, newer, CREATE, frozenset()))] == [
         Place.S3,
         Place.HOST,
     ]
@@ -168,7 +168,7 @@ def test_another_file_of_that_name_on_the_host_does_not_count() -> None:
 
 def test_a_file_stands_alone_whatever_is_newer_elsewhere() -> None:
     state = naming_a_file(prepared(to_restore(stored(1, kept=True))), a_file(90000.0))
-    chosen = restore.choose(basis_of(S3_SPEC, state, FROM_FILE, frozenset()))
+    chosen = restore.choose(context_of(S3_SPEC, state, FROM_FILE, frozenset()))
     assert chosen is not None
     assert (chosen.source.place, chosen.source.where) == (Place.HERE, "on this machine")
 
@@ -183,7 +183,7 @@ def test_a_file_is_refused_beside_data() -> None:
 
 
 def test_of_a_birth_without_a_uid_nothing_is_ours() -> None:
-    unborn = basis(naming_a_file(healthy(), a_file()))
+    unborn = context(naming_a_file(healthy(), a_file()))
     nameless = replace(unborn, plane=replace(unborn.plane, record=replace(unborn.plane.record, uid=None)))
     assert restore_sources.ours(nameless) == ()
     assert [s.place for s in restore_sources.everything(nameless)] == [Place.HERE]
@@ -203,7 +203,7 @@ def restored_beside_loopers() -> ClusterState:
 
 def test_a_restored_master_is_started_by_the_restore_and_those_that_would_join_by_themselves_are_stopped() -> None:
     state = restored_beside_loopers()
-    assert power.give_power(basis(state, restoring())) is None
+    assert power.power_on(context(state, restoring())) is None
     (planned,) = plan(state, SPEC, restoring()).steps
     assert planned.step == StartRestored(
         target=MASTER2, server_id=server_id_of(MASTER2), quiet=(server_id_of(MASTER1),)

@@ -198,7 +198,7 @@ def test_the_member_is_removed_on_the_list_it_was_decided_on_and_the_seed_is_the
     assert planned.step.member_id == member_id_of(105)
     assert planned.step.via == FIRST_MASTER
     assert planned.step.heir == member_id_of(FIRST_MASTER)
-    assert planned.step.basis.ids == tuple(sorted(map(member_id_of, range(101, 106))))
+    assert planned.step.precondition.ids == tuple(sorted(map(member_id_of, range(101, 106))))
     assert planned.because == "it is beyond the file, and the 4 others are healthy voters; 1 of them may then fail"
 
 

@@ -36,7 +36,7 @@ from tests.decide.world import (
 )
 
 from hetzner_k3s.decide.disaster.split_brain import is_fencing
-from hetzner_k3s.decide.view.context import basis_of
+from hetzner_k3s.decide.view.context import context_of
 from hetzner_k3s.decide.view.sides import digits, sides
 from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.host import EtcdFacts, HostFacts, LogPosition, UnitFacts
@@ -98,7 +98,7 @@ SPLITS = {
 @pytest.mark.parametrize("name", SPLITS)
 def test_a_side_is_named_by_what_tells_it_from_the_other(name: str) -> None:
     state, named = SPLITS[name]
-    found = sides(basis_of(SPEC, state, CREATE, frozenset()))
+    found = sides(context_of(SPEC, state, CREATE, frozenset()))
     assert [side.names for side in found] == [f"{MASTER1}, {MASTER2}", MASTER3]
     assert digits(found[0], found) == named
 
@@ -183,8 +183,8 @@ def test_the_consent_is_no_offence_once_it_was_followed() -> None:
     ids=["well", "a member that does not answer", "a master that joins"],
 )
 def test_what_is_one_cluster_is_not_taken_for_two(state: ClusterState) -> None:
-    assert not is_fencing(basis_of(SPEC, state, keep(CA8), frozenset()))
-    assert len(sides(basis_of(SPEC, state, CREATE, frozenset()))) == 1
+    assert not is_fencing(context_of(SPEC, state, keep(CA8), frozenset()))
+    assert len(sides(context_of(SPEC, state, CREATE, frozenset()))) == 1
 
 
 def test_a_label_of_another_lineage_is_a_side_of_its_own() -> None:

@@ -1,4 +1,4 @@
-"""What no step of a reset or a fence may do, told from raw facts: part of the second opinion of `safety`."""
+"""What no step of a reset or a fence may do, told from raw facts: part of the second proposal of `safety`."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ def holding(spec: ClusterSpec, state: ClusterState, step: HoldMaster) -> Iterato
         yield "its host was not looked at"
         return
     if (
-        facts.disk.server_ca != step.basis.ca
-        or (facts.etcd.leader if facts.etcd.healthy else None) != step.basis.leader
+        facts.disk.server_ca != step.precondition.ca
+        or (facts.etcd.leader if facts.etcd.healthy else None) != step.precondition.leader
     ):
-        yield "its basis is not what the host told"
+        yield "its context is not what the host told"
     others = [f for number, f in _answering(spec, state).items() if number != step.server_id and f.voter]
     if facts.voter and not any(_is_other_cluster(f, facts) for f in others):
         yield "it is a voter of the only cluster that lives"

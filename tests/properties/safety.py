@@ -1,4 +1,4 @@
-"""What no plan may hold, told from raw facts: a second opinion, written without the rules it judges."""
+"""What no plan may hold, told from raw facts: a second proposal, written without the rules it judges."""
 
 from __future__ import annotations
 
@@ -163,8 +163,8 @@ def _removal(spec: ClusterSpec, state: ClusterState, step: RemoveMember) -> Iter
     alive = sum(m.id in healthy for m in left)
     if alive * 2 <= len(left) or alive * 2 <= len(voting):
         yield f"quorum: {alive} healthy of {len(voting)}, {len(left)} left"
-    if set(step.basis.ids) != {m.id for m in members} or step.basis.uid != seed.etcd.uid:
-        yield "its basis is not what the host sees"
+    if set(step.precondition.ids) != {m.id for m in members} or step.precondition.uid != seed.etcd.uid:
+        yield "its context is not what the host sees"
     if not any(victim.id in s.name and s.size for f in hosts for s in f.snapshots):
         yield "no snapshot was saved"
     if victim.learner and not victim.name:
@@ -192,8 +192,8 @@ def _retirement(spec: ClusterSpec, state: ClusterState, step: RetireMember) -> I
     left = {m.id for m in members} - {step.member_id}
     if not left or not left <= healthy or any(m.learner for m in members):
         yield "not all who would be left are healthy voters"
-    if set(step.basis.ids) != {m.id for m in members} or step.basis.uid != seed.etcd.uid:
-        yield "its basis is not what the host sees"
+    if set(step.precondition.ids) != {m.id for m in members} or step.precondition.uid != seed.etcd.uid:
+        yield "its context is not what the host sees"
     if step.heir not in left:
         yield "its heir does not stay"
     server = state.server(step.target)

@@ -16,12 +16,12 @@ from hetzner_k3s.model.errors import HostUnreachable, OperationFailed, Precondit
 from hetzner_k3s.model.host import HostFacts, LogPosition, UnitFacts
 from hetzner_k3s.model.operations import (
     AwaitK3s,
-    DataBasis,
+    DataPrecondition,
     FenceMember,
     FetchDatabase,
     HoldK3s,
     K3sRole,
-    MembersBasis,
+    MembersPrecondition,
     Milestone,
     MoveLeader,
     Operation,
@@ -99,10 +99,12 @@ def test_a_master_is_held_copied_and_becomes_the_only_member(bench: Workbench, t
     machine = bench.lab.host("demo-master1")
     ca, uid = facts.disk.server_ca or "", facts.etcd.uid
     reset = ResetCluster(ca=ca, lineage="2222", parent=None, fence=1)
-    hold = HoldK3s(basis=DataBasis(ca=ca, leader=facts.etcd.leader), fence=1)
+    hold = HoldK3s(precondition=DataPrecondition(ca=ca, leader=facts.etcd.leader), fence=1)
     refuses(bench, host, "not held", ReadLog(3), ReadStoredUid(), reset, FenceMember(ca=ca, fence=1))
-    refuses(bench, host, "its disk holds CA", replace(hold, basis=replace(hold.basis, ca="ab" * 32)))
-    refuses(bench, host, "leader that its etcd follows", replace(hold, basis=replace(hold.basis, leader=None)))
+    refuses(bench, host, "its disk holds CA", replace(hold, precondition=replace(hold.precondition, ca="ab" * 32)))
+    refuses(
+        bench, host, "leader that its etcd follows", replace(hold, precondition=replace(hold.precondition, leader=None))
+    )
 
     bench.perform(host, hold)
     bench.perform(host, hold)
@@ -133,7 +135,7 @@ def test_a_master_is_held_copied_and_becomes_the_only_member(bench: Workbench, t
     bench.perform(host, replace(reset, lineage="3333"))
     again = bench.perform(host, Probe())
     assert (again.lineage, again.server_unit.main_pid) == ("2222", pid)
-    _is_fenced(bench, host, HoldK3s(basis=DataBasis(ca=ca, leader=again.etcd.leader), fence=1))
+    _is_fenced(bench, host, HoldK3s(precondition=DataPrecondition(ca=ca, leader=again.etcd.leader), fence=1))
 
 
 def _held_after_boot(bench: Workbench, host: Bench) -> bool:
@@ -148,7 +150,7 @@ def _is_fenced(bench: Workbench, host: Bench, hold: HoldK3s) -> None:
     """Hold it once more and move its data aside: it is like an empty host, and nothing is deleted."""
     bench.perform(host, hold)
     refuses(bench, host, "its disk holds CA", FenceMember(ca="ab" * 32, fence=1))
-    bench.perform(host, FenceMember(ca=hold.basis.ca, fence=1))
+    bench.perform(host, FenceMember(ca=hold.precondition.ca, fence=1))
     facts = bench.perform(host, Probe())
     assert facts.disk.empty
     assert (facts.held, facts.lineage) == (False, None)
@@ -163,14 +165,14 @@ def test_a_living_member_is_led_out_and_the_token_of_a_file_is_set(bench: Workbe
     members = facts.etcd.members or ()
     own = facts.etcd.member_id or ""
     other = next(m.id for m in members if m.id != own)
-    basis = MembersBasis(ids=tuple(m.id for m in members), uid=facts.etcd.uid or "")
+    precondition = MembersPrecondition(ids=tuple(m.id for m in members), uid=facts.etcd.uid or "")
     token = bench.perform(first, ReadSecret(kind=SecretKind.TOKEN))
     _the_token_line_is_set(bench, first, token)
 
-    retire = RetireMember(member_id=own, basis=basis, fence=1)
+    retire = RetireMember(member_id=own, precondition=precondition, fence=1)
     refuses(bench, second, "leads the cluster", retire)
-    refuses(bench, second, "UID", replace(retire, basis=replace(basis, uid="another")))
-    refuses(bench, second, "other members", replace(retire, basis=replace(basis, ids=(own,))))
+    refuses(bench, second, "UID", replace(retire, precondition=replace(precondition, uid="another")))
+    refuses(bench, second, "other members", replace(retire, precondition=replace(precondition, ids=(own,))))
     refuses(bench, first, "follows the leader", StopK3s(role=SERVER, fence=1))
     refuses(bench, first, "not in the list", MoveLeader(heir="17", fence=1))
     bench.perform(first, MoveLeader(heir=other, fence=1))

@@ -26,7 +26,7 @@ from hetzner_k3s.model.operations import (
     Done,
     Install,
     K3sRole,
-    MembersBasis,
+    MembersPrecondition,
     Milestone,
     PointToServer,
     Probe,
@@ -245,18 +245,18 @@ def _lose(bench: Workbench, survivor: Bench, lost: Bench) -> None:
     facts = bench.perform(survivor, Probe())
     members = facts.etcd.members or ()
     victim = next(m.id for m in members if m.address == bench.private(lost))
-    basis = MembersBasis(ids=tuple(m.id for m in members), uid=facts.etcd.uid or "")
+    precondition = MembersPrecondition(ids=tuple(m.id for m in members), uid=facts.etcd.uid or "")
 
     def removal(**changes: Any) -> RemoveMember:
-        return replace(RemoveMember(member_id=victim, basis=basis, fence=2), **changes)
+        return replace(RemoveMember(member_id=victim, precondition=precondition, fence=2), **changes)
 
     with pytest.raises(PreconditionChanged, match="not dead"):
         bench.perform(survivor, removal())
     bench.lab.host(lost.server.name).kill()
     with pytest.raises(PreconditionChanged, match="UID"):
-        bench.perform(survivor, removal(basis=replace(basis, uid="another")))
+        bench.perform(survivor, removal(precondition=replace(precondition, uid="another")))
     with pytest.raises(PreconditionChanged, match="other members"):
-        bench.perform(survivor, removal(basis=replace(basis, ids=basis.ids[:2])))
+        bench.perform(survivor, removal(precondition=replace(precondition, ids=precondition.ids[:2])))
     ends = bench.clock.monotonic() + 60
     while True:
         try:

@@ -95,8 +95,8 @@ def _listened_to(listed: program.Program) -> program.Program:
 
 def _heard(rule: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(rule)
-    def heard(basis: Any) -> Any:
-        said = rule(basis)
+    def heard(context: Any) -> Any:
+        said = rule(context)
         if said and (isinstance(said, tuple) or said.steps or said.waits):
             _SPOKEN[_name(rule)] += 1
         return said

@@ -16,7 +16,7 @@ from hetzner_k3s.lab.simulated.virtual_time import run
 from hetzner_k3s.model import lookup, operations
 from hetzner_k3s.model.errors import ExitCode, PreconditionChanged
 from hetzner_k3s.model.hosts.contact import host_target
-from hetzner_k3s.model.operations import MembersBasis
+from hetzner_k3s.model.operations import MembersPrecondition
 
 from . import invariants
 from .clusters import MASTER1, MASTER2, MASTER3, WORKER1, a_spec
@@ -71,14 +71,14 @@ def test_a_step_that_failed_is_begun_again_by_the_next_pass_and_never_inside() -
     run(tell())
 
 
-async def _remove(story: Story, basis: MembersBasis, victim: str) -> None:
+async def _remove(story: Story, precondition: MembersPrecondition, victim: str) -> None:
     """Have master2 remove a member, as the step does."""
     ports = simulated.ports(story.world.session(story.spec.name))
     view = await ports.cloud.survey()
     via = next(s for s in view.servers if s.name == MASTER2)
     target = host_target(story.spec, via, lookup.network_id(story.spec, view))
     assert target is not None
-    await ports.hosts.perform(target, operations.RemoveMember(member_id=victim, basis=basis, fence=2**40))
+    await ports.hosts.perform(target, operations.RemoveMember(member_id=victim, precondition=precondition, fence=2**40))
 
 
 def test_a_host_removes_nobody_on_a_basis_that_is_no_longer_true() -> None:
@@ -90,12 +90,12 @@ def test_a_host_removes_nobody_on_a_basis_that_is_no_longer_true() -> None:
             assert data is not None
             ids = tuple(sorted(str(number) for number in data.members))
             victim = next(str(m.id) for m in data.voters if m.name.startswith(MASTER3))
-            right = MembersBasis(ids=ids, uid=story.before.uid)
+            right = MembersPrecondition(ids=ids, uid=story.before.uid)
             with pytest.raises(PreconditionChanged, match="alive"):
                 await _remove(story, right, victim)
             await story.happens(ServerDeleted(MASTER3))
             await asyncio.sleep(20)
-            for wrong in (MembersBasis(ids=ids[:2], uid=right.uid), MembersBasis(ids=ids, uid="another")):
+            for wrong in (MembersPrecondition(ids=ids[:2], uid=right.uid), MembersPrecondition(ids=ids, uid="another")):
                 with pytest.raises(PreconditionChanged):
                     await _remove(story, wrong, victim)
             await _remove(story, right, victim)

@@ -12,7 +12,15 @@ from hetzner_k3s.lab.simulated.hosts.refusal import PRECONDITION_CHANGED, Operat
 from hetzner_k3s.lab.simulated.operations.host_operations import carry_out
 from hetzner_k3s.lab.simulated.virtual_time import run
 from hetzner_k3s.model.host import HostKeyKind
-from hetzner_k3s.model.operations import Done, K3sRole, MembersBasis, MoveLeader, Operation, RetireMember, StopK3s
+from hetzner_k3s.model.operations import (
+    Done,
+    K3sRole,
+    MembersPrecondition,
+    MoveLeader,
+    Operation,
+    RetireMember,
+    StopK3s,
+)
 
 from . import mischief
 from .clusters import MASTER1, MASTER2, MASTER3, a_spec
@@ -25,8 +33,8 @@ def _ids(story: Story) -> dict[str, str]:
 
 def _retire(story: Story, name: str, *, uid: str | None = None, leave_out: str | None = None) -> RetireMember:
     ids = tuple(number for master, number in _ids(story).items() if master != leave_out)
-    basis = MembersBasis(ids=ids, uid=uid or story.before.uid)
-    return RetireMember(member_id=_ids(story)[name], basis=basis, fence=1)
+    precondition = MembersPrecondition(ids=ids, uid=uid or story.before.uid)
+    return RetireMember(member_id=_ids(story)[name], precondition=precondition, fence=1)
 
 
 async def _do(story: Story, on: str, operation: Operation[Done]) -> Done:

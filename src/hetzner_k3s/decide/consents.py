@@ -8,10 +8,10 @@ from hetzner_k3s.decide.disaster import quorum_reset, split_brain
 from hetzner_k3s.decide.identity import ca_rotation
 from hetzner_k3s.decide.lifecycle import external_database
 from hetzner_k3s.decide.repair import replace
-from hetzner_k3s.decide.view.context import Basis
+from hetzner_k3s.decide.view.context import DecisionContext
 from hetzner_k3s.model.plan import Refusal
 
-Check = Callable[[Basis], tuple[Refusal, ...]]
+Check = Callable[[DecisionContext], tuple[Refusal, ...]]
 
 CHECKS: tuple[Check, ...] = (
     quorum_reset.reset_fits,
@@ -30,7 +30,7 @@ ON_DATABASE_CHECKS: tuple[Check, ...] = (
 """The same where the cluster's data lies outside its masters."""
 
 
-def consents_fit(basis: Basis) -> tuple[Refusal, ...]:
+def consents_fit(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse each consent that does not fit the observation."""
-    checks = ON_DATABASE_CHECKS if basis.plane.on_database else CHECKS
-    return tuple(refusal for check in checks for refusal in check(basis))
+    checks = ON_DATABASE_CHECKS if context.plane.on_database else CHECKS
+    return tuple(refusal for check in checks for refusal in check(context))

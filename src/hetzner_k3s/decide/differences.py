@@ -10,11 +10,11 @@ from typing import Final
 
 from hetzner_k3s.decide.desired import balancer, host_config, network, nodes, servers
 from hetzner_k3s.decide.preflight import critical_config
-from hetzner_k3s.decide.view.context import Basis
+from hetzner_k3s.decide.view.context import DecisionContext
 from hetzner_k3s.model.difference import Difference
 from hetzner_k3s.model.identity import Phase
 
-KINDS: Final[tuple[Callable[[Basis], Iterator[Difference]], ...]] = (
+KINDS: Final[tuple[Callable[[DecisionContext], Iterator[Difference]], ...]] = (
     servers.bought_otherwise,
     servers.booted_otherwise,
     servers.of_another_release,
@@ -27,8 +27,8 @@ KINDS: Final[tuple[Callable[[Basis], Iterator[Difference]], ...]] = (
 """Every comparison, in the order in which it is told."""
 
 
-def differences(basis: Basis) -> tuple[Difference, ...]:
+def differences(context: DecisionContext) -> tuple[Difference, ...]:
     """Return everything in which an initialized cluster is not as its file says; before that all of it is missing."""
-    if basis.plane.record.phase is not Phase.BORN:
+    if context.plane.record.phase is not Phase.BORN:
         return ()
-    return tuple(difference for kind in KINDS for difference in kind(basis))
+    return tuple(difference for kind in KINDS for difference in kind(context))

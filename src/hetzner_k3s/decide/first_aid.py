@@ -14,7 +14,7 @@ from hetzner_k3s.decide.disaster import split_brain
 from hetzner_k3s.decide.identity import ca_rotation, hosts, lineage, project
 from hetzner_k3s.decide.lifecycle import access, infra, join, workers
 from hetzner_k3s.decide.repair import power
-from hetzner_k3s.decide.view.context import Basis, Gate, Move
+from hetzner_k3s.decide.view.context import DecisionContext, Gate, Move
 from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.plan import PlannedStep
 from hetzner_k3s.model.steps import EnsureFirewall, EnsureLoadBalancer, PowerOn
@@ -41,37 +41,37 @@ HOLD_RECORD: tuple[Gate, ...] = (
 
 HOLD_POWER: tuple[Gate, ...] = (*HOLD_RECORD, hosts.kubeconfig_fits)
 
-_POWER: tuple[Move, ...] = (power.give_power, join.prepare_masters, workers.bring_up_workers)
+_POWER: tuple[Move, ...] = (power.power_on, join.prepare_masters, workers.bring_up_workers)
 
 
-def first_aid(basis: Basis) -> tuple[PlannedStep, ...]:
+def first_aid(context: DecisionContext) -> tuple[PlannedStep, ...]:
     """Return the steps that no refusal holds back; where nothing was born yet, the rules of its own firewall alone."""
-    if _held(basis, HOLD_INFRASTRUCTURE):
+    if _held(context, HOLD_INFRASTRUCTURE):
         return ()
-    surroundings = _surroundings(basis)
-    if basis.plane.record.phase is not Phase.BORN:
+    surroundings = _surroundings(context)
+    if context.plane.record.phase is not Phase.BORN:
         return tuple(p for p in surroundings if isinstance(p.step, EnsureFirewall) and p.step.existing is not None)
-    record = () if _held(basis, HOLD_RECORD) else _renewed_record(basis)
-    return surroundings + record + (() if _held(basis, HOLD_POWER) else _powering(basis))
+    record = () if _held(context, HOLD_RECORD) else _renewed_record(context)
+    return surroundings + record + (() if _held(context, HOLD_POWER) else _powering(context))
 
 
-def _renewed_record(basis: Basis) -> tuple[PlannedStep, ...]:
+def _renewed_record(context: DecisionContext) -> tuple[PlannedStep, ...]:
     """Plan what `--accept-ca` asks for: a record that contradicts itself would hold up the way back from a loss."""
-    opinion = ca_rotation.renew_record(basis)
-    return opinion.steps if opinion is not None else ()
+    proposal = ca_rotation.renew_record(context)
+    return proposal.steps if proposal is not None else ()
 
 
-def _surroundings(basis: Basis) -> tuple[PlannedStep, ...]:
-    opinion = infra.lay_infrastructure(basis)
-    steps = opinion.steps if opinion is not None else ()
+def _surroundings(context: DecisionContext) -> tuple[PlannedStep, ...]:
+    proposal = infra.ensure_infrastructure(context)
+    steps = proposal.steps if proposal is not None else ()
     return tuple(planned for planned in steps if isinstance(planned.step, EnsureFirewall | EnsureLoadBalancer))
 
 
-def _held(basis: Basis, gates: tuple[Gate, ...]) -> bool:
-    return any(gate(basis) for gate in gates)
+def _held(context: DecisionContext, gates: tuple[Gate, ...]) -> bool:
+    return any(gate(context) for gate in gates)
 
 
-def _powering(basis: Basis) -> tuple[PlannedStep, ...]:
-    opinions = (move(basis) for move in _POWER)
-    steps = (planned for opinion in opinions if opinion is not None for planned in opinion.steps)
+def _powering(context: DecisionContext) -> tuple[PlannedStep, ...]:
+    proposals = (move(context) for move in _POWER)
+    steps = (planned for proposal in proposals if proposal is not None for planned in proposal.steps)
     return tuple({p.key: p for p in steps if isinstance(p.step, PowerOn)}.values())

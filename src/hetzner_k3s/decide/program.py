@@ -2,7 +2,7 @@
 
 All gates are evaluated and any refusal stops every scope: no server is bought, no worker deleted beside a control plane
 that we do not understand. Only first aid, which needs no host and loses nothing, is held by nothing but what speaks
-against it. Then come the moves: of those of the control plane the first with an opinion decides, the others are scopes
+against it. Then come the moves: of those of the control plane the first with an proposal decides, the others are scopes
 of their own.
 """
 
@@ -47,7 +47,7 @@ from hetzner_k3s.decide.repair import (
     unhealthy_masters,
 )
 from hetzner_k3s.decide.situation import situation_of
-from hetzner_k3s.decide.view.context import Basis, Gate, Move, Note, Opinion, basis_of
+from hetzner_k3s.decide.view.context import DecisionContext, Gate, Move, Note, Proposal, context_of
 from hetzner_k3s.decide.view.situations import (
     AllLost,
     Bootstrapping,
@@ -93,11 +93,11 @@ GATES: tuple[Gate, ...] = (
     lineage.masters_of_one_lineage,
     hosts.kubeconfig_fits,
     hosts.agents_fit,
-    bootstrap.birth_permitted,
+    bootstrap.bootstrap_permitted,
     split_brain.past_members,
     quorum_reset.quorum_lost,
     restore.loss_answered,
-    unhealthy_masters.birth_can_go_on,
+    unhealthy_masters.bootstrap_can_go_on,
     unhealthy_masters.servers_are_ours,
     unhealthy_masters.healthy_master_left,
     unhealthy_masters.masters_explained,
@@ -124,7 +124,7 @@ ON_DATABASE_GATES: tuple[Gate, ...] = (
     lineage.one_lineage,
     hosts.kubeconfig_fits,
     hosts.agents_fit,
-    bootstrap.birth_permitted,
+    bootstrap.bootstrap_permitted,
     external_database.database_serves,
     external_database.agent_token_found,
     unhealthy_masters.servers_are_ours,
@@ -149,17 +149,17 @@ _LISTED: tuple[Gate, ...] = (
 """What the listing forbids even where hardly anything else is asked."""
 
 NOTES: tuple[Note, ...] = (
-    orders.orders_told,
+    orders.orders_notes,
     permission.notes,
     load_balancer.notes,
-    clocks.clocks_told,
+    clocks.clock_notes,
     clocks.own_clock_note,
-    tokens.tokens_told,
-    alarms.alarms_told,
-    stale_nodes.false_claims_told,
+    tokens.token_notes,
+    alarms.alarm_notes,
+    stale_nodes.false_claim_notes,
     abandon.notes,
     uninitialized_nodes.notes,
-    addons.credentials_told,
+    addons.credential_notes,
 )
 DEGRADED: tuple[Note, ...] = (
     unhealthy_masters.left_alone,
@@ -172,7 +172,7 @@ DEGRADED: tuple[Note, ...] = (
 
 PREPARATION: tuple[Move, ...] = (
     steadiness.await_steady,
-    infra.lay_infrastructure,
+    infra.ensure_infrastructure,
     join.prepare_masters,
     workers.bring_up_workers,
     retire.take_back,
@@ -181,13 +181,13 @@ PREPARATION: tuple[Move, ...] = (
 
 BESIDE_A_GATEWAY: tuple[Move, ...] = (
     steadiness.await_steady,
-    infra.lay_infrastructure,
+    infra.ensure_infrastructure,
     reconnect.reconnect_workers,
     reconnect.correct_server_lines,
     ca_pins.renew_pins,
     join.prepare_masters,
     workers.bring_up_workers,
-    retire.let_workers_go,
+    retire.remove_workers,
     retire.take_back,
     node_labels.label_nodes,
     addons.apply_addons,
@@ -195,7 +195,7 @@ BESIDE_A_GATEWAY: tuple[Move, ...] = (
     user_commands.await_commands,
     tokens.pin_tokens,
     kubeconfig.write_kubeconfig,
-    load_balancer.let_balancer_go,
+    load_balancer.remove_load_balancer,
     token_copy.keep_tokens,
 )
 """The scopes beside the control plane where a master serves."""
@@ -208,7 +208,7 @@ class Program:
     Args:
         gates: all are asked; one refusal stops every scope.
         before_all: moves beside which nothing else is planned.
-        control_plane: moves of which the first with an opinion decides.
+        control_plane: moves of which the first with an proposal decides.
         moves: scopes of their own.
         before_the_end: gates that are asked where nothing is left to do or to wait for.
     """
@@ -221,7 +221,7 @@ class Program:
 
 
 def _of_etcd(*control_plane: Move, moves: tuple[Move, ...] = PREPARATION) -> Program:
-    return Program(gates=GATES, before_all=(power.give_power,), control_plane=control_plane, moves=moves)
+    return Program(gates=GATES, before_all=(power.power_on,), control_plane=control_plane, moves=moves)
 
 
 CREATE: Mapping[type[Situation], Program] = {
@@ -232,11 +232,11 @@ CREATE: Mapping[type[Situation], Program] = {
     Rotated: Program(gates=(*PROJECT_GATES, hosts.hosts_are_known, hosts.one_identity, consents.consents_fit)),
     SplitBrain: Program(
         gates=(*_LISTED, hosts.hosts_are_known, consents.consents_fit),
-        before_all=(power.give_power,),
+        before_all=(power.power_on,),
         control_plane=(split_brain.fence_other_side,),
     ),
-    Uninitialized: _of_etcd(bootstrap.give_birth),
-    Bootstrapping: _of_etcd(bootstrap.give_birth),
+    Uninitialized: _of_etcd(bootstrap.initialize),
+    Bootstrapping: _of_etcd(bootstrap.initialize),
     Serving: _of_etcd(
         ca_rotation.renew_record,
         lineage.adopt_lineage,
@@ -245,10 +245,10 @@ CREATE: Mapping[type[Situation], Program] = {
         silent_api.await_api,
         replace.discard,
         remediate.repair,
-        retire.let_the_dead_go,
-        removed_member.wipe_former,
+        retire.remove_dead_members,
+        removed_member.wipe_removed_member,
         join.join_masters,
-        retire.let_masters_go,
+        retire.remove_masters,
         moves=BESIDE_A_GATEWAY,
     ),
     QuorumLost: _of_etcd(ca_rotation.renew_record, quorum_reset.reset_quorum),
@@ -256,9 +256,9 @@ CREATE: Mapping[type[Situation], Program] = {
     Restored: _of_etcd(ca_rotation.renew_record, restore.bring_back),
     OnDatabase: Program(
         gates=ON_DATABASE_GATES,
-        before_all=(power.give_power,),
+        before_all=(power.power_on,),
         control_plane=(
-            bootstrap.give_birth,
+            bootstrap.initialize,
             ca_rotation.renew_record,
             bootstrap.complete_record,
             tokens.renew_tokens,
@@ -266,7 +266,7 @@ CREATE: Mapping[type[Situation], Program] = {
             replace.discard,
             remediate.repair,
             external_database.start_masters,
-            external_database.let_masters_go,
+            external_database.remove_masters,
         ),
         moves=BESIDE_A_GATEWAY,
     ),
@@ -293,49 +293,49 @@ PROGRAM: Mapping[tuple[Verb, type[Situation]], Program] = {
 
 def plan(spec: ClusterSpec, state: ClusterState, intent: Intent, in_flight: frozenset[StepKey] = frozenset()) -> Plan:
     """Decide what may be started now, beside the steps in flight, and say what is said beside them."""
-    basis = basis_of(spec, state, intent, in_flight)
-    decided = _next(basis)
-    return dataclasses.replace(_told(basis), steps=decided.steps, waits=decided.waits, refusals=decided.refusals)
+    context = context_of(spec, state, intent, in_flight)
+    decided = _next(context)
+    return dataclasses.replace(_told(context), steps=decided.steps, waits=decided.waits, refusals=decided.refusals)
 
 
 def next_steps(spec: ClusterSpec, state: ClusterState, intent: Intent) -> Plan:
     """Decide likewise for a predicted state, of which nobody is told anything."""
-    return _next(basis_of(spec, state, intent, frozenset()))
+    return _next(context_of(spec, state, intent, frozenset()))
 
 
-def _next(basis: Basis) -> Plan:
-    program, in_flight = PROGRAM[basis.intent.verb, type(situation_of(basis))], basis.in_flight
-    if refusals := _refusals(basis, program.gates):
-        aid = first_aid.first_aid(basis) if basis.intent.verb is Verb.CREATE else ()
+def _next(context: DecisionContext) -> Plan:
+    program, in_flight = PROGRAM[context.intent.verb, type(situation_of(context))], context.in_flight
+    if refusals := _refusals(context, program.gates):
+        aid = first_aid.first_aid(context) if context.intent.verb is Verb.CREATE else ()
         return Plan(steps=startable(aid, in_flight), refusals=refusals)
-    opinions = _opinions(basis, program)
-    steps = startable((step for opinion in opinions for step in opinion.steps), in_flight)
-    waits = tuple(wait for opinion in opinions for wait in opinion.waits)
+    proposals = _proposals(context, program)
+    steps = startable((step for proposal in proposals for step in proposal.steps), in_flight)
+    waits = tuple(wait for proposal in proposals for wait in proposal.waits)
     last = () if steps or waits or in_flight else program.before_the_end
-    return Plan(steps=steps, waits=waits, refusals=_refusals(basis, last))
+    return Plan(steps=steps, waits=waits, refusals=_refusals(context, last))
 
 
-def _told(basis: Basis) -> Plan:
+def _told(context: DecisionContext) -> Plan:
     """Return a plan without steps that says what is said beside them."""
-    if basis.intent.verb is Verb.DELETE:
-        return Plan(notes=teardown.kept(basis))
+    if context.intent.verb is Verb.DELETE:
+        return Plan(notes=teardown.kept(context))
     return Plan(
-        notes=(*basis.spec.not_yet, *(told for note in NOTES for told in note(basis))),
-        degraded=tuple(told for note in DEGRADED for told in note(basis)),
-        differences=differences(basis),
+        notes=(*context.spec.not_yet, *(told for note in NOTES for told in note(context))),
+        degraded=tuple(told for note in DEGRADED for told in note(context)),
+        differences=differences(context),
     )
 
 
-def _refusals(basis: Basis, gates: tuple[Gate, ...]) -> tuple[Refusal, ...]:
-    return agreeing(tuple(refusal for gate in gates for refusal in gate(basis)))
+def _refusals(context: DecisionContext, gates: tuple[Gate, ...]) -> tuple[Refusal, ...]:
+    return agreeing(tuple(refusal for gate in gates for refusal in gate(context)))
 
 
-def _opinions(basis: Basis, program: Program) -> tuple[Opinion, ...]:
-    if before_all := _heard(basis, program.before_all):
+def _proposals(context: DecisionContext, program: Program) -> tuple[Proposal, ...]:
+    if before_all := _heard(context, program.before_all):
         return before_all
-    first = next((opinion for move in program.control_plane if (opinion := move(basis)) is not None), Opinion())
-    return (first,) if first.alone else (*_heard(basis, program.moves), first)
+    first = next((proposal for move in program.control_plane if (proposal := move(context)) is not None), Proposal())
+    return (first,) if first.alone else (*_heard(context, program.moves), first)
 
 
-def _heard(basis: Basis, moves: tuple[Move, ...]) -> tuple[Opinion, ...]:
-    return tuple(opinion for move in moves if (opinion := move(basis)) is not None)
+def _heard(context: DecisionContext, moves: tuple[Move, ...]) -> tuple[Proposal, ...]:
+    return tuple(proposal for move in moves if (proposal := move(context)) is not None)

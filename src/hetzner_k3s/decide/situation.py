@@ -6,49 +6,49 @@ from hetzner_k3s.decide.disaster import split_brain
 from hetzner_k3s.decide.identity import hosts, made_by_2x, project
 from hetzner_k3s.decide.lifecycle import external_database
 from hetzner_k3s.decide.view import all_lost, situations
-from hetzner_k3s.decide.view.context import Basis
+from hetzner_k3s.decide.view.context import DecisionContext
 from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.identity import Phase
 
 
-def situation_of(basis: Basis) -> situations.Situation:
+def situation_of(context: DecisionContext) -> situations.Situation:
     """Return the one situation that an observation shows, what misleads the later questions first."""
-    if not isinstance(basis.state.cloud, Known):
+    if not isinstance(context.state.cloud, Known):
         return situations.Unlisted()
-    if _has_other_data(basis):
+    if _has_other_data(context):
         return situations.OtherData()
-    if basis.plane.record.phase is Phase.DELETING:
+    if context.plane.record.phase is Phase.DELETING:
         return situations.Deleting()
-    if made_by_2x.is_of_2x(basis):
+    if made_by_2x.is_of_2x(context):
         return situations.MadeBy2x()
-    if hosts.was_rotated(basis):
+    if hosts.was_rotated(context):
         return situations.Rotated()
-    if basis.plane.on_database:
+    if context.plane.on_database:
         return situations.OnDatabase()
-    if split_brain.is_fencing(basis):
+    if split_brain.is_fencing(context):
         return situations.SplitBrain()
-    return _by_record(basis)
+    return _by_record(context)
 
 
-def _has_other_data(basis: Basis) -> bool:
-    initialized = basis.plane.record.phase is Phase.BORN
-    renamed = initialized and bool(project.masters_of_other_names(basis))
-    return renamed or bool(external_database.datastore_agrees(basis))
+def _has_other_data(context: DecisionContext) -> bool:
+    initialized = context.plane.record.phase is Phase.BORN
+    renamed = initialized and bool(project.masters_of_other_names(context))
+    return renamed or bool(external_database.datastore_agrees(context))
 
 
-def _by_record(basis: Basis) -> situations.Situation:
-    match basis.plane.record.phase:
+def _by_record(context: DecisionContext) -> situations.Situation:
+    match context.plane.record.phase:
         case Phase.BORN:
-            return _of_initialized(basis)
+            return _of_initialized(context)
         case Phase.BOOTSTRAPPING:
             return situations.Bootstrapping()
         case _:
             return situations.Uninitialized()
 
 
-def _of_initialized(basis: Basis) -> situations.Situation:
-    if basis.plane.seed is not None:
-        return situations.Serving(basis.plane.seed)
-    if (restored := all_lost.restored_master(basis.plane)) is not None:
+def _of_initialized(context: DecisionContext) -> situations.Situation:
+    if context.plane.seed is not None:
+        return situations.Serving(context.plane.seed)
+    if (restored := all_lost.restored_master(context.plane)) is not None:
         return situations.Restored(restored)
-    return situations.AllLost() if all_lost.all_lost(basis.plane) else situations.QuorumLost()
+    return situations.AllLost() if all_lost.all_lost(context.plane) else situations.QuorumLost()

@@ -115,7 +115,7 @@ def _procedure(
 
 def _removal(operation: RemoveMember | RetireMember) -> tuple[str, ...]:
     victim = operation.member_id
-    return (victim, format(int(victim), "x"), operation.basis.uid, *operation.basis.ids)
+    return (victim, format(int(victim), "x"), operation.precondition.uid, *operation.precondition.ids)
 
 
 def _handover(operation: MoveLeader) -> tuple[str, ...]:
@@ -195,7 +195,7 @@ _PROCEDURES: Mapping[type[Operation[Any]], _Procedure] = {
     ),
     HoldK3s: _procedure(
         "hold_k3s",
-        arguments=lambda op: (op.basis.ca, op.basis.leader or "-", str(round(op.watched))),
+        arguments=lambda op: (op.precondition.ca, op.precondition.leader or "-", str(round(op.watched))),
         limit=lambda op: op.watched + 150.0,
     ),
     ReadLog: _procedure(

@@ -170,7 +170,7 @@ class AwaitK3s(Operation[HostFacts]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MembersBasis:
+class MembersPrecondition:
     """The member list of a decision; the script reads it again in the same call (docs/architecture.md#law-6)."""
 
     ids: tuple[str, ...]
@@ -186,7 +186,7 @@ class RemoveMember(Operation[Done]):
 
     mutating: ClassVar[bool] = True
     member_id: str
-    basis: MembersBasis
+    precondition: MembersPrecondition
     fence: int
 
 
@@ -200,7 +200,7 @@ class RetireMember(Operation[Done]):
 
     mutating: ClassVar[bool] = True
     member_id: str
-    basis: MembersBasis
+    precondition: MembersPrecondition
     fence: int
 
 
@@ -284,7 +284,7 @@ class ReadJournal(Operation[str]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DataBasis:
+class DataPrecondition:
     """Whose data a host holds, as a decision saw it; the script reads it again in the same call.
 
     `ca` is the CA hash on its disk. `leader` is the decimal id of the etcd leader that its k3s follows: None where it
@@ -299,11 +299,11 @@ class DataBasis:
 class HoldK3s(Operation[Done]):
     """Stop k3s as a server, disable it, and mark the host so that the start guard refuses until the mark is gone.
 
-    For `watched` seconds before, its etcd must be seen to follow the leader of `basis`, or nobody.
+    For `watched` seconds before, its etcd must be seen to follow the leader of `precondition`, or nobody.
     """
 
     mutating: ClassVar[bool] = True
-    basis: DataBasis
+    precondition: DataPrecondition
     watched: float = 0.0
     fence: int
 

@@ -235,7 +235,7 @@ async def remove_member(step: RemoveMember, context: Context) -> Outcome:
     target = context.target(step.via)
     context.say(step.target, f"removing its etcd member on {target.name}")
     changes = await unmark(context, step.target)
-    removal = operations.RemoveMember(member_id=step.member_id, basis=step.basis, fence=context.fence)
+    removal = operations.RemoveMember(member_id=step.member_id, precondition=step.precondition, fence=context.fence)
     await context.ports.hosts.perform(target, removal)
     return Outcome(labels=changes)
 

@@ -24,7 +24,7 @@ async def hold_master(step: HoldMaster, context: Context) -> Outcome:
     if step.watched:
         context.say(step.target, f"watching for {step.watched:.0f} s whether its etcd finds a leader after all")
     context.say(step.target, "stopping k3s; nothing in its data is changed")
-    hold = HoldK3s(basis=step.basis, watched=step.watched, fence=context.fence)
+    hold = HoldK3s(precondition=step.precondition, watched=step.watched, fence=context.fence)
     await context.ports.hosts.perform(context.target(step.server_id), hold)
     return Outcome()
 

@@ -34,7 +34,7 @@ async def retire_member(step: RetireMember, context: Context) -> Outcome:
     await _off_the_balancer(step, context)
     await context.ports.hosts.perform(leaver, MoveLeader(heir=step.heir, fence=context.fence))
     context.say(step.target, f"removing its etcd member on {via.name}")
-    removal = operations.RetireMember(member_id=step.member_id, basis=step.basis, fence=context.fence)
+    removal = operations.RetireMember(member_id=step.member_id, precondition=step.precondition, fence=context.fence)
     await context.ports.hosts.perform(via, removal)
     try:
         await context.ports.hosts.perform(leaver, StopK3s(role=K3sRole.SERVER, fence=context.fence))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from hetzner_k3s.decide.desired.host_config import LOAD_BALANCER
-from hetzner_k3s.decide.view.context import Basis
+from hetzner_k3s.decide.view.context import DecisionContext
 from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import BalancedService, LoadBalancer, Network
 from hetzner_k3s.model.difference import Difference, Remedy
@@ -13,15 +13,15 @@ from hetzner_k3s.model.hetzner import load_balancing
 from hetzner_k3s.model.hetzner.load_balancing import API_SERVICE, Correction
 
 
-def balanced_otherwise(basis: Basis) -> Iterator[Difference]:
+def balanced_otherwise(context: DecisionContext) -> Iterator[Difference]:
     """Return what the load balancer that the file asks for lacks; one that is missing is made, so it is none here."""
-    balancer, network = lookup.load_balancer(basis.spec, basis.view), lookup.network(basis.spec, basis.view)
-    if not basis.spec.api_load_balancer or balancer is None or network is None:
+    balancer, network = lookup.load_balancer(context.spec, context.view), lookup.network(context.spec, context.view)
+    if not context.spec.api_load_balancer or balancer is None or network is None:
         return
     if load_balancing.is_elsewhere(balancer, network.id):
         yield _elsewhere(balancer, network)
-    for correction in load_balancing.corrections(balancer, network.id, naming.members_selector(basis.spec.name)):
-        wanted, seen = _words(correction, basis, balancer, network)
+    for correction in load_balancing.corrections(balancer, network.id, naming.members_selector(context.spec.name)):
+        wanted, seen = _words(correction, context, balancer, network)
         yield Difference(subject=balancer.name, field=LOAD_BALANCER, wanted=wanted, seen=seen, remedy=Remedy.APPLY)
 
 
@@ -37,9 +37,11 @@ def _elsewhere(balancer: LoadBalancer, network: Network) -> Difference:
     )
 
 
-def _words(correction: Correction, basis: Basis, balancer: LoadBalancer, network: Network) -> tuple[str, str]:
+def _words(
+    correction: Correction, context: DecisionContext, balancer: LoadBalancer, network: Network
+) -> tuple[str, str]:
     """Return what the file asks for and what is there, each as text."""
-    selector, service = naming.members_selector(basis.spec.name), load_balancing.api_service(balancer)
+    selector, service = naming.members_selector(context.spec.name), load_balancing.api_service(balancer)
     match correction:
         case Correction.ATTACH:
             return f"network {network.name}", "no network"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from hetzner_k3s.decide.view.context import Basis
+from hetzner_k3s.decide.view.context import DecisionContext
 from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import FirewallRule
 from hetzner_k3s.model.difference import Difference, Remedy
@@ -21,12 +21,12 @@ _NAMED: Final = 3
 _Effect = tuple[str, str, str, frozenset[str]]
 
 
-def filtered_otherwise(basis: Basis) -> Iterator[Difference]:
+def filtered_otherwise(context: DecisionContext) -> Iterator[Difference]:
     """Return where an existing firewall has other rules than the file, or is not on the cluster's servers."""
-    existing, selector = lookup.firewall(basis.spec, basis.view), naming.cluster_selector(basis.spec.name)
+    existing, selector = lookup.firewall(context.spec, context.view), naming.cluster_selector(context.spec.name)
     if existing is None:
         return
-    wanted, seen = _effects(firewall_rules(basis.spec)), _effects(existing.rules)
+    wanted, seen = _effects(firewall_rules(context.spec)), _effects(existing.rules)
     if wanted != seen:
         yield _differs(existing.name, RULES, _listed(wanted - seen), _listed(seen - wanted))
     if selector not in existing.selectors:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from hetzner_k3s.decide.view.context import Basis
+from hetzner_k3s.decide.view.context import DecisionContext
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.difference import Difference, Remedy
@@ -50,32 +50,36 @@ _PACKAGED: Final = {
 """The components that k3s brings along unless `disable` names them; on `servicelb` masters must agree."""
 
 
-def configured_otherwise(basis: Basis) -> Iterator[Difference]:
+def configured_otherwise(context: DecisionContext) -> Iterator[Difference]:
     """Return where a host that runs k3s has another configuration than the file would give it."""
-    digits = _digits(basis.spec)
-    for spec in basis.spec.servers():
-        server = basis.server(spec.name)
-        facts = basis.state.facts(server.id) if server is not None else None
+    digits = _digits(context.spec)
+    for spec in context.spec.servers():
+        server = context.server(spec.name)
+        facts = context.state.facts(server.id) if server is not None else None
         if server is None or facts is None or not (facts.server_unit.runs or facts.agent_unit.runs):
             continue
         if facts.disk.config is not None:
-            yield from _of_host(basis, spec, server, facts.disk.config)
+            yield from _of_host(context, spec, server, facts.disk.config)
         if facts.disk.config_present:
             yield from _by_digits(digits, spec, facts.disk)
 
 
-def _of_host(basis: Basis, spec: MasterSpec | WorkerSpec, server: Server, config: Config) -> Iterator[Difference]:
+def _of_host(
+    context: DecisionContext, spec: MasterSpec | WorkerSpec, server: Server, config: Config
+) -> Iterator[Difference]:
     addresses = HostAddresses(
-        private_ip=private_ip(server, basis.plane.network_id),
+        private_ip=private_ip(server, context.plane.network_id),
         public_ip=server.public_ipv4,
         private_interface=None,
         server_id=server.id,
     )
-    yield from _compared(spec.name, "kubelet_args", kubelet_args(basis.spec, addresses), config.get("kubelet-arg", ()))
+    yield from _compared(
+        spec.name, "kubelet_args", kubelet_args(context.spec, addresses), config.get("kubelet-arg", ())
+    )
     if isinstance(spec, MasterSpec):
-        yield from _arguments(basis.spec, spec.name, config)
-        yield from _switches(basis.spec, spec.name, config)
-        yield from _missing_names(basis, spec.name, addresses, config)
+        yield from _arguments(context.spec, spec.name, config)
+        yield from _switches(context.spec, spec.name, config)
+        yield from _missing_names(context, spec.name, addresses, config)
 
 
 def _digits(spec: ClusterSpec) -> tuple[str, str | None]:
@@ -113,10 +117,12 @@ def _switches(spec: ClusterSpec, master: str, config: Config) -> Iterator[Differ
         yield from _switch(master, field, component not in str(wanted), component not in seen)
 
 
-def _missing_names(basis: Basis, master: str, addresses: HostAddresses, config: Config) -> Iterator[Difference]:
+def _missing_names(
+    context: DecisionContext, master: str, addresses: HostAddresses, config: Config
+) -> Iterator[Difference]:
     """Name what clients call the API by and this master's certificate does not hold; more names do no harm."""
-    spec, known = basis.spec, _words(config, "tls-san")
-    balancer = lookup.api_addresses(spec, basis.view) if spec.api_load_balancer else ()
+    spec, known = context.spec, _words(config, "tls-san")
+    balancer = lookup.api_addresses(spec, context.view) if spec.api_load_balancer else ()
     for name in tls_sans(spec, addresses, balancer):
         if name not in known and (name == spec.api_server_hostname or name in balancer):
             yield Difference(
@@ -128,9 +134,9 @@ def _missing_names(basis: Basis, master: str, addresses: HostAddresses, config: 
             )
 
 
-def all_certificates_hold(basis: Basis, name: str) -> bool:
+def all_certificates_hold(context: DecisionContext, name: str) -> bool:
     """Check whether no master that runs is known to serve the API with a certificate without a name or address."""
-    told = (m.facts.disk.config for m in basis.plane.masters if m.facts is not None and m.facts.server_unit.runs)
+    told = (m.facts.disk.config for m in context.plane.masters if m.facts is not None and m.facts.server_unit.runs)
     return all(name in _words(config, "tls-san") for config in told if config is not None)
 
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
-from hetzner_k3s.decide.view.context import Basis
+from hetzner_k3s.decide.view.context import DecisionContext
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.difference import Difference, Remedy
 
 
-def of_another_range(basis: Basis) -> Iterator[Difference]:
+def of_another_range(context: DecisionContext) -> Iterator[Difference]:
     """Return whether the file names a range that the cluster's network does not have."""
-    network = lookup.network(basis.spec, basis.view)
-    if network is None or not basis.spec.network.private:
+    network = lookup.network(context.spec, context.view)
+    if network is None or not context.spec.network.private:
         return
-    wanted = basis.spec.network.subnet
+    wanted = context.spec.network.subnet
     ranges = (network.ip_range, *network.subnets)
     if not any(_within(wanted, there) for there in ranges):
         yield Difference(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from hetzner_k3s.decide.desired.servers import MASTERS, WORKERS
-from hetzner_k3s.decide.view.context import Basis
+from hetzner_k3s.decide.view.context import DecisionContext
 from hetzner_k3s.model.difference import Difference, Remedy
 from hetzner_k3s.model.hosts.host_config import MASTER_TAINT
 from hetzner_k3s.model.kube import KubeNode
@@ -28,9 +28,9 @@ class Labelled:
     change: NodeChange
 
 
-def labelled_otherwise(basis: Basis) -> Iterator[Difference]:
+def labelled_otherwise(context: DecisionContext) -> Iterator[Difference]:
     """Return each label and taint of a Node that is missing, has another value, or that the file dropped."""
-    for found in otherwise(basis):
+    for found in otherwise(context):
         pool = MASTERS if isinstance(found.spec, MasterSpec) else WORKERS
         for key, value in found.change.labels.items():
             texts = _texts(key, "", value, found.node.labels.get(key))
@@ -51,24 +51,24 @@ def _difference(node: str, field: str, texts: list[str]) -> Difference:
     return Difference(subject=node, field=field, wanted=wanted, seen=seen, remedy=Remedy.APPLY)
 
 
-def otherwise(basis: Basis) -> Iterator[Labelled]:
+def otherwise(context: DecisionContext) -> Iterator[Labelled]:
     """Return the Nodes that are to be written to: each is of the server of its name, and was looked at."""
-    for spec in basis.spec.servers():
-        node, server = basis.node(spec.name), basis.server(spec.name)
-        if node is None or server is None or node.machine != server.id or node.deleting or spec.name in basis.joining:
+    for spec in context.spec.servers():
+        node, server = context.node(spec.name), context.server(spec.name)
+        if node is None or server is None or node.machine != server.id or node.deleting or spec.name in context.joining:
             continue
-        change = _change(basis, spec, node)
+        change = _change(context, spec, node)
         if change is not None:
             yield Labelled(spec=spec, node=node, change=change)
 
 
-def _change(basis: Basis, spec: MasterSpec | WorkerSpec, node: KubeNode) -> NodeChange | None:
+def _change(context: DecisionContext, spec: MasterSpec | WorkerSpec, node: KubeNode) -> NodeChange | None:
     """Return the three-way change: what the file names is set, what it dropped and we had set goes, the rest stays."""
     if node.taints is None:
         return None
-    ours, kept = _ours(basis, spec, node), keys_of(basis.spec, spec)
+    ours, kept = _ours(context, spec, node), keys_of(context.spec, spec)
     labels = _merged(labels_of(spec), node.labels, ours.labels)
-    taints = _merged(taints_of(basis.spec, spec), node.taints, ours.taints)
+    taints = _merged(taints_of(context.spec, spec), node.taints, ours.taints)
     outlived = node.applied is not None and node.applied & kept != node.applied
     if not (labels or taints or outlived):
         return None
@@ -81,12 +81,12 @@ def _merged(wanted: Mapping[str, str], seen: Mapping[str, str], ours: frozenset[
     return {**to_set, **{key: None for key in sorted(ours) if key not in wanted and key in seen}}
 
 
-def _ours(basis: Basis, spec: MasterSpec | WorkerSpec, node: KubeNode) -> NodeKeys:
+def _ours(context: DecisionContext, spec: MasterSpec | WorkerSpec, node: KubeNode) -> NodeKeys:
     """Return what we set on a Node; of one without a note, a taint that its host was told to register with is ours."""
     if node.applied is not None:
         return node.applied
-    server = basis.server(spec.name)
-    facts = basis.state.facts(server.id) if server is not None else None
+    server = context.server(spec.name)
+    facts = context.state.facts(server.id) if server is not None else None
     registered = (facts.disk.config or {}).get("node-taint", ()) if facts is not None else ()
     own = isinstance(spec, MasterSpec) and MASTER_TAINT in registered
     return NodeKeys(taints=frozenset({OWN_TAINT})) if own else NodeKeys()

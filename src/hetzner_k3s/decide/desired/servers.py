@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from hetzner_k3s.decide.view.context import Basis
+from hetzner_k3s.decide.view.context import DecisionContext
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.difference import Difference, Remedy
@@ -16,10 +16,10 @@ MASTERS: Final = "masters_pool"
 WORKERS: Final = "worker_node_pools[]"
 
 
-def bought_otherwise(basis: Basis) -> Iterator[Difference]:
+def bought_otherwise(context: DecisionContext) -> Iterator[Difference]:
     """Return where a server of the file was bought as another one than the file says now."""
-    for spec in basis.spec.servers():
-        server = basis.server(spec.name)
+    for spec in context.spec.servers():
+        server = context.server(spec.name)
         if server is not None:
             yield from _as_ordered(spec, server)
 
@@ -38,10 +38,10 @@ def _as_ordered(spec: MasterSpec | WorkerSpec, server: Server) -> Iterator[Diffe
             yield Difference(subject=spec.name, field=field, wanted=wanted, seen=seen, remedy=remedy)
 
 
-def booted_otherwise(basis: Basis) -> Iterator[Difference]:
+def booted_otherwise(context: DecisionContext) -> Iterator[Difference]:
     """Return which servers were made with other packages or commands; earlier releases left no word of theirs."""
-    for spec in basis.spec.servers():
-        server = basis.server(spec.name)
+    for spec in context.spec.servers():
+        server = context.server(spec.name)
         label = server.labels.get(naming.LABEL_FIRST_BOOT, "") if server is not None else ""
         for field in first_boot.changed(spec.boot, label):
             yield Difference(
@@ -54,17 +54,17 @@ def booted_otherwise(basis: Basis) -> Iterator[Difference]:
             )
 
 
-def of_another_release(basis: Basis) -> Iterator[Difference]:
+def of_another_release(context: DecisionContext) -> Iterator[Difference]:
     """Return which servers run another k3s than the file's."""
-    wanted = str(basis.spec.k3s_version)
-    for name, version in _running(basis, basis.spec.servers()):
+    wanted = str(context.spec.k3s_version)
+    for name, version in _running(context, context.spec.servers()):
         if version != wanted:
             yield Difference(subject=name, field="k3s_version", wanted=wanted, seen=version, remedy=Remedy.UPGRADE)
 
 
-def _running(basis: Basis, servers: tuple[ServerSpec, ...]) -> Iterator[tuple[str, str]]:
+def _running(context: DecisionContext, servers: tuple[ServerSpec, ...]) -> Iterator[tuple[str, str]]:
     for spec in servers:
-        server = basis.server(spec.name)
-        facts = basis.state.facts(server.id) if server is not None else None
+        server = context.server(spec.name)
+        facts = context.state.facts(server.id) if server is not None else None
         if facts is not None and facts.k3s_version and (facts.server_unit.runs or facts.agent_unit.runs):
             yield spec.name, facts.k3s_version

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from hetzner_k3s.decide.view import all_lost, predictions
 from hetzner_k3s.decide.view.consent_mismatch import unfit
-from hetzner_k3s.decide.view.context import Basis, Opinion
+from hetzner_k3s.decide.view.context import DecisionContext, Proposal
 from hetzner_k3s.decide.view.given_up import consented, digits, in_effect, known_by_snapshots, left_over, workers
 from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.plan import PlannedStep, Reason, Refusal, Scope, Way
@@ -19,73 +19,73 @@ from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import ForgetBirth, Step
 
 
-def _workers_left(basis: Basis) -> tuple[str, ...]:
-    old = [server.name for server, facts in workers(basis) if left_over(basis, facts)]
+def _workers_left(context: DecisionContext) -> tuple[str, ...]:
+    old = [server.name for server, facts in workers(context) if left_over(context, facts)]
     return tuple(
         f"{name} is of the cluster that was given up: delete or rebuild it, and run `create` again" for name in old
     )
 
 
-def left_behind(basis: Basis) -> tuple[str, ...]:
+def left_behind(context: DecisionContext) -> tuple[str, ...]:
     """Return a sentence for each worker that keeps the new cluster from being what the file asks for."""
-    return _workers_left(basis) if basis.plane.record.phase is Phase.BORN else ()
+    return _workers_left(context) if context.plane.record.phase is Phase.BORN else ()
 
 
-def notes(basis: Basis) -> tuple[str, ...]:
+def notes(context: DecisionContext) -> tuple[str, ...]:
     """Say what a new cluster leaves of the old one."""
-    told = () if basis.plane.record.phase is Phase.BORN else _workers_left(basis)
-    s3 = basis.spec.etcd.s3
-    if s3 is None or not (consented(basis) or in_effect(basis) or known_by_snapshots(basis)):
+    told = () if context.plane.record.phase is Phase.BORN else _workers_left(context)
+    s3 = context.spec.etcd.s3
+    if s3 is None or not (consented(context) or in_effect(context) or known_by_snapshots(context)):
         return told
     pruned = f"the new cluster's snapshots push out the old one's in folder {s3.folder}; to keep those, name another"
     return (*told, f"{pruned} datastore.etcd.s3_folder before")
 
 
-def consent_fits(basis: Basis) -> tuple[Refusal, ...]:
+def consent_fits(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse `--new-cluster-over` where that cluster is not here, or may still have its data."""
-    given = basis.intent.consents.new_cluster_over
+    given = context.intent.consents.new_cluster_over
     if (
         given is None
-        or in_effect(basis)
-        or known_by_snapshots(basis)
-        or (consented(basis) and all_lost.all_lost(basis.plane))
+        or in_effect(context)
+        or known_by_snapshots(context)
+        or (consented(context) and all_lost.all_lost(context.plane))
     ):
         return ()
-    if consented(basis):
-        kept = ", ".join(m.name for m in basis.plane.all_masters if not all_lost.holds_no_data(m))
+    if consented(context):
+        kept = ", ".join(m.name for m in context.plane.all_masters if not all_lost.holds_no_data(m))
         saw = f"Its masters are not all lost: {kept}."
         can = "Run `create` without it to see how to bring it back."
-        ways = [Way(text="To give it up all the same, delete its masters.", deletes=frozenset(_servers(basis)))]
+        ways = [Way(text="To give it up all the same, delete its masters.", deletes=frozenset(_servers(context)))]
     else:
-        saw = f"No cluster of these digits is known here; the recorded one is {digits(basis.plane.record) or 'none'}."
+        saw = f"No cluster of these digits is known here; the recorded one is {digits(context.plane.record) or 'none'}."
         can = "Give the eight digits that the refusal shows, or run `create` without it."
         ways = []
     return (unfit(f"--new-cluster-over {given}", saw, can, *ways),)
 
 
-def _servers(basis: Basis) -> list[str]:
-    return [master.name for master in basis.plane.all_masters if master.server is not None]
+def _servers(context: DecisionContext) -> list[str]:
+    return [master.name for master in context.plane.all_masters if master.server is not None]
 
 
-def forget(basis: Basis) -> Opinion | None:
+def forget(context: DecisionContext) -> Proposal | None:
     """Plan to forget the birth of a cluster that was given up; then a new one may be born."""
-    record = basis.plane.record
-    if record.phase is not Phase.BORN or not consented(basis) or not all_lost.all_lost(basis.plane):
+    record = context.plane.record
+    if record.phase is not Phase.BORN or not consented(context) or not all_lost.all_lost(context.plane):
         return None
     planned = PlannedStep(
-        step=ForgetBirth(target=digits(record), record=record, ca=_whole_ca(basis)),
+        step=ForgetBirth(target=digits(record), record=record, ca=_whole_ca(context)),
         scope=Scope.CONTROL_PLANE,
         reason=Reason.BIRTH,
         because="it is given up: all its masters are lost, and a new cluster of its name is wanted",
-        consent=f"--new-cluster-over {basis.intent.consents.new_cluster_over}",
+        consent=f"--new-cluster-over {context.intent.consents.new_cluster_over}",
     )
-    return Opinion((planned,))
+    return Proposal((planned,))
 
 
-def _whole_ca(basis: Basis) -> str | None:
+def _whole_ca(context: DecisionContext) -> str | None:
     """Give the whole CA hash of which the record has the beginning, as the kubeconfig or a worker knows it."""
-    recorded = basis.plane.record.ca
-    known = (basis.state.local.kubeconfig_ca, *(facts.disk.agent_ca for _, facts in workers(basis)))
+    recorded = context.plane.record.ca
+    known = (context.state.local.kubeconfig_ca, *(facts.disk.agent_ca for _, facts in workers(context)))
     return next((ca for ca in known if ca is not None and recorded is not None and ca.startswith(recorded)), recorded)
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from hetzner_k3s.decide.view import predictions
-from hetzner_k3s.decide.view.context import Basis
+from hetzner_k3s.decide.view.context import DecisionContext
 from hetzner_k3s.decide.view.sides import Survivor
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.host import DiskFacts, EtcdFacts, HostFacts, LogPosition, UnitFacts
-from hetzner_k3s.model.operations import DataBasis
+from hetzner_k3s.model.operations import DataPrecondition
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState, Rescue
 from hetzner_k3s.model.steps import FenceMember, FetchDatabase, HoldMaster, Step
@@ -19,8 +19,8 @@ def hold(survivor: Survivor, watched: float = 0.0) -> HoldMaster:
     """Give the step that stops a master, whichever leader it follows, after it was watched for so many seconds."""
     etcd = survivor.facts.etcd
     leader = etcd.leader if etcd.healthy and etcd.leader != "0" else None
-    basis = DataBasis(ca=survivor.ca, leader=leader)
-    return HoldMaster(target=survivor.name, server_id=survivor.server.id, basis=basis, watched=watched)
+    precondition = DataPrecondition(ca=survivor.ca, leader=leader)
+    return HoldMaster(target=survivor.name, server_id=survivor.server.id, precondition=precondition, watched=watched)
 
 
 def fence(survivor: Survivor) -> FenceMember:
@@ -28,9 +28,9 @@ def fence(survivor: Survivor) -> FenceMember:
     return FenceMember(target=survivor.name, server_id=survivor.server.id, ca=survivor.ca)
 
 
-def is_rescued(basis: Basis, survivor: Survivor) -> bool:
+def is_rescued(context: DecisionContext, survivor: Survivor) -> bool:
     """Tell whether a verified copy of exactly this data lies here."""
-    found = (r for r in basis.state.local.rescues if r.server_id == survivor.server.id)
+    found = (r for r in context.state.local.rescues if r.server_id == survivor.server.id)
     return any(rescue.log == survivor.facts.log for rescue in found)
 
 

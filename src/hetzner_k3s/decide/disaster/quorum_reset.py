@@ -13,7 +13,7 @@ from hetzner_k3s.decide.lifecycle.bootstrap import found_servers
 from hetzner_k3s.decide.preflight import tokens
 from hetzner_k3s.decide.view import all_lost, predictions, quorum, stale_lineage
 from hetzner_k3s.decide.view.consent_mismatch import unfit
-from hetzner_k3s.decide.view.context import Basis, Opinion
+from hetzner_k3s.decide.view.context import DecisionContext, Proposal
 from hetzner_k3s.decide.view.control_plane import MasterView, Stage
 from hetzner_k3s.decide.view.node_machine import whereabouts
 from hetzner_k3s.decide.view.sides import Survivor
@@ -37,14 +37,14 @@ START_DEADLINE = 180.0
 """Seconds given to a master to serve again after its reset (8 s were seen: docs/facts/k3s.md#timings)."""
 
 
-def survivors(basis: Basis) -> tuple[Survivor, ...]:
+def survivors(context: DecisionContext) -> tuple[Survivor, ...]:
     """Give the masters that hold data of the recorded cluster and answer, healthy or not.
 
     One that the cluster removed is none: etcd would go on from its data as a member without a peer address. Nor is one
     that has another cluster's data: after a second birth by hand CA, token and etcd's cluster id are the same, and a
     longer log would win (docs/facts/k3s.md#lineage).
     """
-    found = ((m, m.server, m.facts) for m in basis.plane.all_masters)
+    found = ((m, m.server, m.facts) for m in context.plane.all_masters)
     return tuple(
         Survivor(master, server, facts)
         for master, server, facts in found
@@ -53,8 +53,8 @@ def survivors(basis: Basis) -> tuple[Survivor, ...]:
         and facts.disk.wal
         and not all_lost.is_being_restored(master)
         and not facts.disk.tombstone
-        and stale_lineage.belongs(facts, server, basis.plane.record)
-        and not _is_anothers(facts, basis.plane.record)
+        and stale_lineage.belongs(facts, server, context.plane.record)
+        and not _is_anothers(facts, context.plane.record)
     )
 
 
@@ -62,35 +62,35 @@ def _is_anothers(facts: HostFacts, record: BirthRecord) -> bool:
     return facts.stored_uid is not None and record.uid is not None and facts.stored_uid != record.uid
 
 
-def is_lost(basis: Basis) -> bool:
+def is_lost(context: DecisionContext) -> bool:
     """Tell whether quorum is lost and does not come back by itself, as far as we can see.
 
     What is powered off or stopped is started first; one that was just reset is starting.
     """
-    if basis.plane.record.phase is not Phase.BORN or basis.plane.seed is not None or _starting(basis):
+    if context.plane.record.phase is not Phase.BORN or context.plane.seed is not None or _starting(context):
         return False
-    left = survivors(basis)
-    if not left or any(m.stage in _STARTED_FIRST for m in basis.plane.all_masters):
+    left = survivors(context)
+    if not left or any(m.stage in _STARTED_FIRST for m in context.plane.all_masters):
         return False
-    return any(s.facts.held for s in left) or not _enough_run(basis) or _is_leaderless(basis)
+    return any(s.facts.held for s in left) or not _enough_run(context) or _is_leaderless(context)
 
 
-def _enough_run(basis: Basis) -> bool:
-    runs = sum(s.facts.server_unit.runs for s in survivors(basis))
-    return runs >= quorum.majority(len(basis.plane.all_masters))
+def _enough_run(context: DecisionContext) -> bool:
+    runs = sum(s.facts.server_unit.runs for s in survivors(context))
+    return runs >= quorum.majority(len(context.plane.all_masters))
 
 
-def _is_leaderless(basis: Basis) -> bool:
+def _is_leaderless(context: DecisionContext) -> bool:
     """Tell whether some masters are proven gone, and etcd on those that are left says that it has no leader.
 
     That is an election, a network that is cut, or for good: the members it waits for are gone. Nothing tells which, so
     they are watched before any of them is stopped. One that k3s cannot start says nothing (its token may be an earlier
     one).
     """
-    left, masters = survivors(basis), basis.plane.all_masters
+    left, masters = survivors(context), context.plane.all_masters
     told, names = {s.facts.etcd.healthy for s in left}, {s.name for s in left}
     others = [m for m in masters if m.name not in names]
-    if any(_not_proven_gone(basis, m) for m in others) or not (others or len(left) == 1):
+    if any(_not_proven_gone(context, m) for m in others) or not (others or len(left) == 1):
         return False
     return False in told and True not in told and tokens.differing(masters) is None
 
@@ -98,47 +98,47 @@ def _is_leaderless(basis: Basis) -> bool:
 _STARTED_FIRST = frozenset({Stage.OFF, Stage.STOPPED, Stage.CHANGING})
 
 
-def is_starting(basis: Basis) -> bool:
+def is_starting(context: DecisionContext) -> bool:
     """Tell whether a master was reset and does not serve yet."""
-    return bool(_starting(basis))
+    return bool(_starting(context))
 
 
-def _starting(basis: Basis) -> list[Survivor]:
-    record = basis.plane.record
-    if basis.plane.seed is not None:
+def _starting(context: DecisionContext) -> list[Survivor]:
+    record = context.plane.record
+    if context.plane.seed is not None:
         return []
-    return [s for s in survivors(basis) if stale_lineage.began_anew(s.facts, record) and not s.facts.held]
+    return [s for s in survivors(context) if stale_lineage.began_anew(s.facts, record) and not s.facts.held]
 
 
-def _flag(basis: Basis) -> str:
-    return f"--reset-quorum-from {basis.intent.consents.reset_quorum_from}"
+def _flag(context: DecisionContext) -> str:
+    return f"--reset-quorum-from {context.intent.consents.reset_quorum_from}"
 
 
 # --- what is refused
 
 
-def quorum_lost(basis: Basis) -> tuple[Refusal, ...]:
+def quorum_lost(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse when quorum is lost, or when the reset that was consented to could lose data or leave a second cluster."""
-    if not is_lost(basis):
-        return _held_beside_quorum(basis)
-    if basis.intent.consents.reset_quorum_from is None:
-        return (_lost(basis),)
-    named = _named(basis)
+    if not is_lost(context):
+        return _held_beside_quorum(context)
+    if context.intent.consents.reset_quorum_from is None:
+        return (_lost(context),)
+    named = _named(context)
     if named is None:
         return ()  # the consent is refused as unfit
-    told = ((m.name, _not_proven_gone(basis, m)) for m in basis.plane.all_masters)
+    told = ((m.name, _not_proven_gone(context, m)) for m in context.plane.all_masters)
     open_fates = {name: text for name, text in told if text is not None}
     open_fates |= {
-        s.name: f"{whereabouts(s)} in the private network is not known to us ({s.name})" for s in _strangers(basis)
+        s.name: f"{whereabouts(s)} in the private network is not known to us ({s.name})" for s in _strangers(context)
     }
     if open_fates:
-        return (_unsafe(basis, open_fates),)
-    return _behind(basis, named)
+        return (_unsafe(context, open_fates),)
+    return _behind(context, named)
 
 
-def _held_beside_quorum(basis: Basis) -> tuple[Refusal, ...]:
+def _held_beside_quorum(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse while a master is held down although nobody resets a quorum: it is missing where it is needed."""
-    if basis.intent.consents.keep is not None:
+    if context.intent.consents.keep is not None:
         return ()
     return tuple(
         Refusal(
@@ -152,8 +152,8 @@ def _held_beside_quorum(basis: Basis) -> tuple[Refusal, ...]:
                 Way(text="If its data may go, delete the server at Hetzner.", deletes=frozenset({m.name})),
             ),
         )
-        for m in basis.plane.all_masters
-        if m.server and m.stage is Stage.HELD and basis.plane.seed is not None
+        for m in context.plane.all_masters
+        if m.server and m.stage is Stage.HELD and context.plane.seed is not None
     )
 
 
@@ -163,22 +163,22 @@ _LET_GO = (
 )
 
 
-def _lost(basis: Basis) -> Refusal:
-    left = survivors(basis)
+def _lost(context: DecisionContext) -> Refusal:
+    left = survivors(context)
     running = any(s.facts.server_unit.runs and not s.facts.held for s in left)
     best = _furthest(left)
-    what = "No leader is found" if running and _enough_run(basis) else "Quorum is lost"
+    what = "No leader is found" if running and _enough_run(context) else "Quorum is lost"
     cut = "the network between them is cut, mend it; if " if len(left) > 1 else ""
     return Refusal(
         code="quorum.lost",
-        saw=f"{what}: of {len(basis.plane.all_masters)} masters {len(left)} hold the cluster's data and "
-        f"answer, and none sees a leader. {_fates(basis)}",
+        saw=f"{what}: of {len(context.plane.all_masters)} masters {len(left)} hold the cluster's data and "
+        f"answer, and none sees a leader. {_fates(context)}",
         why="Every way on from here gives something up: what only the lost masters had acknowledged may be missing "
         "afterwards. Nothing was stopped, created or removed.",
         you_can=f"If {cut}a lost master can come back, bring it back: quorum returns by itself.",
         ways=(Way(text=f"Else run `create {_reset_from(best)}`: {_HOW}", consent=_reset_from(best)),),
         passing=running,
-        patience=_ELECTION if _is_seen_twice(basis, left) else PATIENCE,
+        patience=_ELECTION if _is_seen_twice(context, left) else PATIENCE,
     )
 
 
@@ -196,9 +196,9 @@ _ELECTION = 10.0
 """Seconds for a voter that has just been started: twice its election time-out (docs/facts/etcd.md#raft-clock)."""
 
 
-def _is_seen_twice(basis: Basis, left: tuple[Survivor, ...]) -> bool:
+def _is_seen_twice(context: DecisionContext, left: tuple[Survivor, ...]) -> bool:
     """Tell whether two witnesses agree: the other servers are gone, and etcd on each that is left says "no leader"."""
-    gone = all(m.server is None for m in basis.plane.all_masters if m.name not in {s.name for s in left})
+    gone = all(m.server is None for m in context.plane.all_masters if m.name not in {s.name for s in left})
     return gone and all(s.facts.etcd.healthy is False for s in left if s.facts.server_unit.runs)
 
 
@@ -212,14 +212,14 @@ def _furthest(left: tuple[Survivor, ...]) -> Survivor:
     return max(left, key=rank)
 
 
-def _fates(basis: Basis) -> str:
-    return "; ".join(f"{m.name}: {_told(basis, m)}" for m in basis.plane.all_masters) + "."
+def _fates(context: DecisionContext) -> str:
+    return "; ".join(f"{m.name}: {_told(context, m)}" for m in context.plane.all_masters) + "."
 
 
-def _told(basis: Basis, master: MasterView) -> str:
-    survivor = next((s for s in survivors(basis) if s.name == master.name), None)
+def _told(context: DecisionContext, master: MasterView) -> str:
+    survivor = next((s for s in survivors(context) if s.name == master.name), None)
     if survivor is None:
-        return _not_proven_gone(basis, master) or _proof(master)
+        return _not_proven_gone(context, master) or _proof(master)
     log = survivor.facts.log
     if log is not None:
         return f"held down, its log ends at term {log.term}, index {log.index}"
@@ -234,43 +234,43 @@ def _proof(master: MasterView) -> str:
     return f"its disk holds no data of the cluster ({whereabouts(master.server)})"
 
 
-def _not_proven_gone(basis: Basis, master: MasterView) -> str | None:
+def _not_proven_gone(context: DecisionContext, master: MasterView) -> str | None:
     """Say why a former member that holds no data we can reach may still have some; None where it is gone, or held."""
     server, facts = master.server, master.facts
     if server is None:
-        return _hidden_seed(basis, master)
+        return _hidden_seed(context, master)
     if facts is None:
         return f"{master.stage.value}{f' ({master.detail})' if master.detail else ''}, {whereabouts(server)}"
-    if facts.disk.wal and _is_anothers(facts, basis.plane.record):
+    if facts.disk.wal and _is_anothers(facts, context.plane.record):
         return f"holds data of another cluster (kube-system UID {(facts.stored_uid or '')[:8]}), {whereabouts(server)}"
-    if not facts.disk.wal or stale_lineage.belongs(facts, server, basis.plane.record):
+    if not facts.disk.wal or stale_lineage.belongs(facts, server, context.plane.record):
         return None
     return f"holds data of another lineage, {whereabouts(server)}"
 
 
-def _hidden_seed(basis: Basis, master: MasterView) -> str | None:
+def _hidden_seed(context: DecisionContext, master: MasterView) -> str | None:
     """Ask for the one master whose id is recorded: a page that is missing is not an absence."""
-    seed = basis.plane.record.seed
-    if seed is None or any(s.id == seed for s in basis.view.servers):
+    seed = context.plane.record.seed
+    if seed is None or any(s.id == seed for s in context.view.servers):
         return None
-    if basis.state.lookups.get(seed) == Known(False) or master.spec.index != basis.plane.all_masters[0].spec.index:
+    if context.state.lookups.get(seed) == Known(False) or master.spec.index != context.plane.all_masters[0].spec.index:
         return None
     return f"whether server {seed} still exists could not be proven"
 
 
-def _strangers(basis: Basis) -> list[Server]:
+def _strangers(context: DecisionContext) -> list[Server]:
     """Give the servers of our network that are neither wanted nor workers: one could be a master under another name."""
-    wanted = {s.name for s in (*basis.spec.servers(), *basis.plane.all_masters)}
+    wanted = {s.name for s in (*context.spec.servers(), *context.plane.all_masters)}
     worker = naming.ROLE_WORKER
-    found = found_servers(basis.spec, basis.view)
+    found = found_servers(context.spec, context.view)
     return [s for s in found if s.name not in wanted and s.labels.get(naming.LABEL_ROLE) != worker]
 
 
-def _unsafe(basis: Basis, open_fates: dict[str, str]) -> Refusal:
+def _unsafe(context: DecisionContext, open_fates: dict[str, str]) -> Refusal:
     return Refusal(
         code="quorum.reset-unsafe",
-        saw=f"{_flag(basis)} was given, but not every other master is proven gone: {'; '.join(open_fates.values())}. "
-        f"{_fates(basis)}",
+        saw=f"{_flag(context)} was given, but not every other master is proven gone: {'; '.join(open_fates.values())}. "
+        f"{_fates(context)}",
         why="A master that comes back later, with others of its kind, would live on as a second cluster with the same "
         "identity. Powered off is not gone. No data was changed.",
         you_can="Restore access to it, so that its data can be moved aside, and run the same command again.",
@@ -278,21 +278,21 @@ def _unsafe(basis: Basis, open_fates: dict[str, str]) -> Refusal:
     )
 
 
-def _behind(basis: Basis, named: Survivor) -> tuple[Refusal, ...]:
+def _behind(context: DecisionContext, named: Survivor) -> tuple[Refusal, ...]:
     """Refuse when another survivor's log goes further, or when a log could not be read."""
-    left = survivors(basis)
+    left = survivors(context)
     if not all(s.facts.held for s in left):
         return ()
     logs = {s.name: s.facts.log for s in left}
     if any(log is None for log in logs.values()):
-        return (_unreadable(basis, sorted(name for name, log in logs.items() if log is None)),)
+        return (_unreadable(context, sorted(name for name, log in logs.items() if log is None)),)
     best = _furthest(left)
     if (named.facts.log or LogPosition(0, 0)) >= (best.facts.log or LogPosition(0, 0)):
         return ()
     return (
         Refusal(
             code="quorum.reset-behind",
-            saw=f"{_flag(basis)} was given, but the log of {best.name} goes further. {_fates(basis)}",
+            saw=f"{_flag(context)} was given, but the log of {best.name} goes further. {_fates(context)}",
             why="Going on from the shorter one would lose what the other holds. k3s is stopped on the masters that are "
             "left; no data was changed.",
             you_can=f"Run `create {_reset_from(best)}`.",
@@ -301,10 +301,10 @@ def _behind(basis: Basis, named: Survivor) -> tuple[Refusal, ...]:
     )
 
 
-def _unreadable(basis: Basis, names: list[str]) -> Refusal:
+def _unreadable(context: DecisionContext, names: list[str]) -> Refusal:
     return Refusal(
         code="quorum.log-unreadable",
-        saw=f"How far the etcd log of {', '.join(names)} goes could not be read. {_fates(basis)}",
+        saw=f"How far the etcd log of {', '.join(names)} goes could not be read. {_fates(context)}",
         why="Without it nobody knows whose data goes furthest, and going on from the wrong one would lose some.",
         you_can="Look at /var/lib/rancher/k3s/server/db/etcd/member/wal on that host.",
         ways=(Way(text=_IF_DAMAGED, deletes=frozenset(names)),),
@@ -314,83 +314,85 @@ def _unreadable(basis: Basis, names: list[str]) -> Refusal:
 _IF_DAMAGED = "If its data is damaged, delete the server at Hetzner and run the same command again."
 
 
-def reset_fits(basis: Basis) -> tuple[Refusal, ...]:
+def reset_fits(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse the consent where quorum is not lost, or the one that is named has nothing to go on from."""
-    name = basis.intent.consents.reset_quorum_from
-    if name is None or any(m.stage in _STARTED_FIRST for m in basis.plane.all_masters):
+    name = context.intent.consents.reset_quorum_from
+    if name is None or any(m.stage in _STARTED_FIRST for m in context.plane.all_masters):
         return ()
-    master = next((m for m in basis.plane.all_masters if m.name == name), None)
+    master = next((m for m in context.plane.all_masters if m.name == name), None)
     if master is None:
-        return (unfit(_flag(basis), "The cluster has no such master.", "Name one that the file or `status` names."),)
-    if (nothing := _nothing_to_reset(basis)) is not None:
-        return (unfit(_flag(basis), nothing, "Run `create` without that option."),)
-    if is_lost(basis):
-        return () if _named(basis) is not None else (_has_no_data(basis, master),)
+        return (unfit(_flag(context), "The cluster has no such master.", "Name one that the file or `status` names."),)
+    if (nothing := _nothing_to_reset(context)) is not None:
+        return (unfit(_flag(context), nothing, "Run `create` without that option."),)
+    if is_lost(context):
+        return () if _named(context) is not None else (_has_no_data(context, master),)
     if master.facts is not None and master.facts.lineage is not None and not master.facts.held:
         return ()  # it was reset from already; what is left to do is the ordinary way
-    if basis.plane.seed is not None:
-        return (unfit(_flag(basis), f"Quorum is not lost. {_fates(basis)}", "Run `create` without that option."),)
+    if context.plane.seed is not None:
+        return (unfit(_flag(context), f"Quorum is not lost. {_fates(context)}", "Run `create` without that option."),)
     saw = "Enough masters for a quorum run with their data, and it comes back when they reach one another. "
-    names = frozenset(m.name for m in basis.plane.all_masters if m.server)
+    names = frozenset(m.name for m in context.plane.all_masters if m.server)
     lost = Way(text="Or delete the servers that are really lost.", deletes=names)
-    return (unfit(_flag(basis), saw + _fates(basis), "Repair the network between them.", lost),)
+    return (unfit(_flag(context), saw + _fates(context), "Repair the network between them.", lost),)
 
 
-def _nothing_to_reset(basis: Basis) -> str | None:
-    if basis.plane.record.phase is not Phase.BORN:
+def _nothing_to_reset(context: DecisionContext) -> str | None:
+    if context.plane.record.phase is not Phase.BORN:
         return "No cluster is recorded as born here."
-    if basis.plane.seed is None and not survivors(basis):
-        return f"No master that can be reached holds the cluster's data. {_fates(basis)}"
+    if context.plane.seed is None and not survivors(context):
+        return f"No master that can be reached holds the cluster's data. {_fates(context)}"
     return None
 
 
-def _has_no_data(basis: Basis, master: MasterView) -> Refusal:
-    names = ", ".join(s.name for s in survivors(basis))
-    saw = f"Quorum is lost, but on {master.name} there is no data that can be reached: {_told(basis, master)}."
-    return unfit(_flag(basis), saw, f"Name a master that has data and answers: {names}.")
+def _has_no_data(context: DecisionContext, master: MasterView) -> Refusal:
+    names = ", ".join(s.name for s in survivors(context))
+    saw = f"Quorum is lost, but on {master.name} there is no data that can be reached: {_told(context, master)}."
+    return unfit(_flag(context), saw, f"Name a master that has data and answers: {names}.")
 
 
-def _named(basis: Basis) -> Survivor | None:
-    name = basis.intent.consents.reset_quorum_from
-    return next((s for s in survivors(basis) if s.name == name), None)
+def _named(context: DecisionContext) -> Survivor | None:
+    name = context.intent.consents.reset_quorum_from
+    return next((s for s in survivors(context) if s.name == name), None)
 
 
 # --- what is done
 
 
-def reset_quorum(basis: Basis) -> Opinion | None:
+def reset_quorum(context: DecisionContext) -> Proposal | None:
     """Lead a cluster without quorum to one member that goes on, where the user named it."""
-    if starting := _starting(basis):
+    if starting := _starting(context):
         because = "it was reset and is starting; the others join when it serves"
-        return Opinion(
+        return Proposal(
             waits=(Wait(what=f"{starting[0].name} to serve", because=because, deadline=START_DEADLINE),), alone=True
         )
-    named = _named(basis)
-    if named is None or not is_lost(basis):
+    named = _named(context)
+    if named is None or not is_lost(context):
         return None
-    return Opinion(_next(basis, named), alone=True)
+    return Proposal(_next(context, named), alone=True)
 
 
-def _next(basis: Basis, named: Survivor) -> tuple[PlannedStep, ...]:
-    left = survivors(basis)
+def _next(context: DecisionContext, named: Survivor) -> tuple[PlannedStep, ...]:
+    left = survivors(context)
     running = [s for s in left if not s.facts.held]
     if running:
         because = "quorum is lost; no master may go on by itself while one of them is chosen"
-        watched = _WATCHED if len(running) == len(left) and _enough_run(basis) else 0.0
-        return tuple(_planned(basis, hold(s, watched), because) for s in running)
-    if (log := named.facts.log) is not None and not is_rescued(basis, named):
+        watched = _WATCHED if len(running) == len(left) and _enough_run(context) else 0.0
+        return tuple(_planned(context, hold(s, watched), because) for s in running)
+    if (log := named.facts.log) is not None and not is_rescued(context, named):
         fetch = FetchDatabase(target=named.name, server_id=named.server.id, log=log)
-        return (_planned(basis, fetch, "its data is about to become the cluster's, so a copy is kept"),)
+        return (_planned(context, fetch, "its data is about to become the cluster's, so a copy is kept"),)
     others = [s for s in left if s.name != named.name]
     if others:
         because = f"the cluster goes on from {named.name}, and this one must never vote for its past"
-        return tuple(_planned(basis, fence(s), because) for s in others)
-    reset = ResetQuorum(target=named.name, server_id=named.server.id, ca=named.ca, record=basis.plane.record)
-    return (_planned(basis, reset, "every other member is proven gone or fenced, and its log goes furthest"),)
+        return tuple(_planned(context, fence(s), because) for s in others)
+    reset = ResetQuorum(target=named.name, server_id=named.server.id, ca=named.ca, record=context.plane.record)
+    return (_planned(context, reset, "every other member is proven gone or fenced, and its log goes furthest"),)
 
 
-def _planned(basis: Basis, step: Step, because: str) -> PlannedStep:
-    return PlannedStep(step=step, scope=Scope.CONTROL_PLANE, reason=Reason.LOST, because=because, consent=_flag(basis))
+def _planned(context: DecisionContext, step: Step, because: str) -> PlannedStep:
+    return PlannedStep(
+        step=step, scope=Scope.CONTROL_PLANE, reason=Reason.LOST, because=because, consent=_flag(context)
+    )
 
 
 # --- what it leads to

@@ -16,7 +16,7 @@ from hetzner_k3s.decide.disaster import restore_predictions, restore_refusals, r
 from hetzner_k3s.decide.disaster.restore_sources import Place, Source
 from hetzner_k3s.decide.view import all_lost, given_up, held_tokens, predictions
 from hetzner_k3s.decide.view.consent_mismatch import unfit
-from hetzner_k3s.decide.view.context import Basis, Opinion
+from hetzner_k3s.decide.view.context import DecisionContext, Proposal
 from hetzner_k3s.decide.view.control_plane import MasterView, Stage
 from hetzner_k3s.decide.view.node_machine import whereabouts
 from hetzner_k3s.model.facts import Unknown
@@ -45,29 +45,29 @@ class Choice:
 # --- what there is to restore from ----------------------------------------------------------------------------------
 
 
-def known_tokens(basis: Basis) -> dict[str, int | None]:
+def known_tokens(context: DecisionContext) -> dict[str, int | None]:
     """Give the hashes of the tokens that can be had -> the server that holds one, None for this machine."""
     found: dict[str, int | None] = {}
-    for server, facts in held_tokens.on_servers(basis):
+    for server, facts in held_tokens.on_servers(context):
         if facts.disk.config_token_hash is not None and not facts.disk.config_token_agent:
             found.setdefault(facts.disk.config_token_hash, server.id)
-    here = (*basis.state.local.token_hashes, *(held.server for held in basis.state.local.kept))
+    here = (*context.state.local.token_hashes, *(held.server for held in context.state.local.kept))
     return {**dict.fromkeys(here), **found}
 
 
-def choose(basis: Basis) -> Choice | None:
+def choose(context: DecisionContext) -> Choice | None:
     """Give what `--restore` names, if it is this cluster's and its token is known."""
-    wanted = basis.intent.consents.restore
+    wanted = context.intent.consents.restore
     if wanted is None:
         return None
-    tokens = known_tokens(basis)
-    fitting = [s for s in restore_sources.ours(basis) if opened_by(s, tokens)]
-    anyone = wanted == LATEST or basis.state.local.snapshot is not None
+    tokens = known_tokens(context)
+    fitting = [s for s in restore_sources.ours(context) if opened_by(s, tokens)]
+    anyone = wanted == LATEST or context.state.local.snapshot is not None
     named = fitting if anyone else [s for s in fitting if wanted in {s.name, s.original}]
     if not named:
         return None
     token_hash = opened_by(named[0], tokens)[0]
-    agent = held_tokens.agent_token(basis, token_hash) or (None, None)
+    agent = held_tokens.agent_token(context, token_hash) or (None, None)
     return Choice(named[0], token_hash, tokens[token_hash], *agent)
 
 
@@ -76,46 +76,46 @@ def opened_by(source: Source, tokens: Mapping[str, int | None]) -> tuple[str, ..
     return tuple(token_hash for token_hash in source.token_hashes if token_hash in tokens)
 
 
-def target(basis: Basis, choice: Choice) -> MasterView:
+def target(context: DecisionContext, choice: Choice) -> MasterView:
     """Say which master is restored: the one on whose disk the snapshot lies, else any that can be."""
-    holder = next((m for m in basis.plane.masters if m.name == choice.source.server), None)
-    return holder or all_lost.target(basis.plane)
+    holder = next((m for m in context.plane.masters if m.name == choice.source.server), None)
+    return holder or all_lost.target(context.plane)
 
 
-def agent_token_found(basis: Basis) -> tuple[Refusal, ...]:
+def agent_token_found(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse to restore without the agents' token where the cluster has one."""
-    chosen = choose(basis) if all_lost.all_lost(basis.plane) else None
-    if chosen is None or not held_tokens.agent_token_is_missing(basis, chosen.token_hash):
+    chosen = choose(context) if all_lost.all_lost(context.plane) else None
+    if chosen is None or not held_tokens.agent_token_is_missing(context, chosen.token_hash):
         return ()
-    return (held_tokens.missing_agent_token(basis),)
+    return (held_tokens.missing_agent_token(context),)
 
 
 # --- what forbids it ------------------------------------------------------------------------------------------------
 
 
-def loss_answered(basis: Basis) -> tuple[Refusal, ...]:
+def loss_answered(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse to do anything about the loss of all masters but what the user chose, and say what there is to choose."""
-    if not all_lost.all_lost(basis.plane) or given_up.consented(basis):
+    if not all_lost.all_lost(context.plane) or given_up.consented(context):
         return ()
-    unseen, wanted = _unseen(basis), basis.intent.consents.restore
-    chosen, here = choose(basis), basis.state.local.snapshot
+    unseen, wanted = _unseen(context), context.intent.consents.restore
+    chosen, here = choose(context), context.state.local.snapshot
     if unseen and here is None and (chosen is None or wanted == LATEST):
-        return (restore_refusals.unknown(basis, "; ".join(unseen)),)
+        return (restore_refusals.unknown(context, "; ".join(unseen)),)
     if chosen is not None:
-        return _nowhere_to(all_lost.target(basis.plane))
-    found = restore_sources.ours(basis)
+        return _nowhere_to(all_lost.target(context.plane))
+    found = restore_sources.ours(context)
     if not found:
-        return (restore_refusals.nothing_left(basis) if here is None else _not_that_file(basis, here),)
-    if not any(opened_by(s, known_tokens(basis)) for s in found):
-        return (_no_token(basis, found),)
-    return (_offer(basis, found) if wanted is None else _not_that_one(basis, found),)
+        return (restore_refusals.nothing_left(context) if here is None else _not_that_file(context, here),)
+    if not any(opened_by(s, known_tokens(context)) for s in found):
+        return (_no_token(context, found),)
+    return (_offer(context, found) if wanted is None else _not_that_one(context, found),)
 
 
-def _unseen(basis: Basis) -> tuple[str, ...]:
+def _unseen(context: DecisionContext) -> tuple[str, ...]:
     """Say where snapshots may lie that nobody saw: what could not be listed may be the newest."""
-    stored = basis.state.snapshots
+    stored = context.state.snapshots
     s3 = (f"what S3 holds is not known: {stored.why}",) if isinstance(stored, Unknown) else ()
-    return (*s3, *(f"the snapshots on {name} could not be read" for name in restore_sources.unread(basis)))
+    return (*s3, *(f"the snapshots on {name} could not be read" for name in restore_sources.unread(context)))
 
 
 def _nowhere_to(master: MasterView) -> tuple[Refusal, ...]:
@@ -135,23 +135,23 @@ def _nowhere_to(master: MasterView) -> tuple[Refusal, ...]:
     )
 
 
-def _not_that_file(basis: Basis, here: GivenFile) -> Refusal:
+def _not_that_file(context: DecisionContext, here: GivenFile) -> Refusal:
     uid = here.cluster_uid
     told = f"of another cluster (UID {uid[:8]})" if uid else "no snapshot of etcd, or a damaged one"
     return unfit(
         f"--restore {here.given}",
-        f"{here.name} is {told}. {restore_refusals.all_are_lost(basis)}",
+        f"{here.name} is {told}. {restore_refusals.all_are_lost(context)}",
         "Give the snapshot or the backup of this cluster; `hetzner-k3s snapshots --from PATH` shows whose one is.",
     )
 
 
-def _no_token(basis: Basis, found: tuple[Source, ...]) -> Refusal:
+def _no_token(context: DecisionContext, found: tuple[Source, ...]) -> Refusal:
     hashes = ", ".join(sorted({h for s in found for h in s.token_hashes or ("(none noted)",)}))
-    have = sorted(known_tokens(basis))
+    have = sorted(known_tokens(context))
     seen = f"the tokens that were found have {', '.join(have)}" if have else "none was found on any server or here"
     return Refusal(
         code="restore.no-token",
-        saw=f"{restore_refusals.all_are_lost(basis)} {_told(basis, found)} They are sealed with the token of hash "
+        saw=f"{restore_refusals.all_are_lost(context)} {_told(context, found)} They are sealed with the token of hash "
         f"{hashes}; {seen}.",
         why="Without that token the keys in a snapshot cannot be opened, and k3s would leave half a cluster behind.",
         you_can="Find the token: in a backup (`hetzner-k3s backup`), in the state folder of whoever ran `create` "
@@ -161,10 +161,10 @@ def _no_token(basis: Basis, found: tuple[Source, ...]) -> Refusal:
     )
 
 
-def _offer(basis: Basis, found: tuple[Source, ...]) -> Refusal:
+def _offer(context: DecisionContext, found: tuple[Source, ...]) -> Refusal:
     return Refusal(
         code="restore.consent",
-        saw=f"{restore_refusals.all_are_lost(basis)} {_told(basis, found)} {_whose_token(basis, found)}",
+        saw=f"{restore_refusals.all_are_lost(context)} {_told(context, found)} {_whose_token(context, found)}",
         why="A restore goes back to that moment: what was written later is lost, so it is your choice.",
         you_can=f"Run `create --restore {LATEST}`, or `create --restore NAME` with a name that `hetzner-k3s snapshots` "
         "shows, or `create --restore PATH` with a backup.",
@@ -172,32 +172,32 @@ def _offer(basis: Basis, found: tuple[Source, ...]) -> Refusal:
     )
 
 
-def _told(basis: Basis, found: tuple[Source, ...]) -> str:
+def _told(context: DecisionContext, found: tuple[Source, ...]) -> str:
     count = f"{len(found)} {'snapshot' if len(found) == 1 else 'snapshots'} of this cluster"
     where = ", ".join(f"{number} {place}" for place, number in sorted(Counter(s.where for s in found).items()))
-    old = age(basis.state.cluster_time - found[0].created)
+    old = age(context.state.cluster_time - found[0].created)
     there = "is" if len(found) == 1 else "are"
     return f"There {there} {count} ({where}), the newest ({found[0].name}, {found[0].where}) {old} old."
 
 
-def _whose_token(basis: Basis, found: tuple[Source, ...]) -> str:
-    tokens = known_tokens(basis)
+def _whose_token(context: DecisionContext, found: tuple[Source, ...]) -> str:
+    tokens = known_tokens(context)
     fitting = [s for s in found if opened_by(s, tokens)]
     token_hash = opened_by(fitting[0], tokens)[0]
     holder = tokens[token_hash]
-    name = next((s.name for s in basis.view.servers if s.id == holder), "this machine")
+    name = next((s.name for s in context.view.servers if s.id == holder), "this machine")
     what = "them" if len(fitting) == len(found) else f"{len(fitting)} of them, {fitting[0].name} first"
     return f"The token of hash {token_hash}, which {name} holds, opens {what}."
 
 
-def _not_that_one(basis: Basis, found: tuple[Source, ...]) -> Refusal:
-    wanted = basis.intent.consents.restore or ""
-    if (elsewhere := _beside_a_begun_one(basis, wanted)) is not None:
+def _not_that_one(context: DecisionContext, found: tuple[Source, ...]) -> Refusal:
+    wanted = context.intent.consents.restore or ""
+    if (elsewhere := _beside_a_begun_one(context, wanted)) is not None:
         return elsewhere
-    anywhere = next((s for s in restore_sources.everything(basis) if wanted in {s.name, s.original}), None)
+    anywhere = next((s for s in restore_sources.everything(context) if wanted in {s.name, s.original}), None)
     if anywhere is None:
         saw = f"There is no such snapshot of this cluster; the newest is {found[0].name}."
-    elif anywhere.cluster_uid != basis.plane.record.uid:
+    elif anywhere.cluster_uid != context.plane.record.uid:
         saw = f"It is of another cluster (UID {(anywhere.cluster_uid or 'not noted')[:8]})."
     else:
         saw = f"It is sealed with the token of hash {', '.join(anywhere.token_hashes) or '-'}, which was not found."
@@ -205,12 +205,12 @@ def _not_that_one(basis: Basis, found: tuple[Source, ...]) -> Refusal:
     return unfit(f"--restore {wanted}", saw, can, Way(consent=f"--restore {LATEST}"))
 
 
-def _beside_a_begun_one(basis: Basis, wanted: str) -> Refusal | None:
+def _beside_a_begun_one(context: DecisionContext, wanted: str) -> Refusal | None:
     """Refuse a snapshot that is there, on another master than the one on which half a restore lies."""
-    found = next((s for s in restore_sources.beside_a_begun_one(basis) if wanted in {s.name, s.original}), None)
+    found = next((s for s in restore_sources.beside_a_begun_one(context) if wanted in {s.name, s.original}), None)
     if found is None:
         return None
-    begun = ", ".join(restore_sources.begun_on(basis))
+    begun = ", ".join(restore_sources.begun_on(context))
     return unfit(
         f"--restore {wanted}",
         f"It lies {found.where}, and half a restore lies on {begun}: only there it is gone on with.",
@@ -220,21 +220,21 @@ def _beside_a_begun_one(basis: Basis, wanted: str) -> Refusal | None:
     )
 
 
-def consent_fits(basis: Basis) -> tuple[Refusal, ...]:
+def consent_fits(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse `--restore` while a master is left that may hold newer data than any snapshot."""
-    wanted = basis.intent.consents.restore
+    wanted = context.intent.consents.restore
     if (
         wanted is None
-        or all_lost.all_lost(basis.plane)
-        or all_lost.restored_master(basis.plane) is not None
-        or _settling(basis)
+        or all_lost.all_lost(context.plane)
+        or all_lost.restored_master(context.plane) is not None
+        or _settling(context)
     ):
         return ()
-    if basis.plane.seed is not None:
-        saw = f"Its masters are not lost: {basis.plane.seed.name} is a healthy voter."
+    if context.plane.seed is not None:
+        saw = f"Its masters are not lost: {context.plane.seed.name} is a healthy voter."
         return (unfit(f"--restore {wanted}", saw, "Run `create` without it."),)
     kept = (
-        ", ".join(m.name for m in basis.plane.all_masters if not all_lost.holds_no_data(m))
+        ", ".join(m.name for m in context.plane.all_masters if not all_lost.holds_no_data(m))
         or "nothing is recorded as born"
     )
     return (
@@ -246,27 +246,27 @@ def consent_fits(basis: Basis) -> tuple[Refusal, ...]:
     )
 
 
-def _settling(basis: Basis) -> bool:
+def _settling(context: DecisionContext) -> bool:
     """Tell whether a master that votes says that it was restored: then the consent was acted on, by this run even."""
-    told = (m.facts for m in basis.plane.all_masters if m.facts is not None and m.facts.voter)
+    told = (m.facts for m in context.plane.all_masters if m.facts is not None and m.facts.voter)
     return any(facts.lineage is not None for facts in told)
 
 
 # --- what is done ---------------------------------------------------------------------------------------------------
 
 
-def bring_back(basis: Basis) -> Opinion | None:
+def bring_back(context: DecisionContext) -> Proposal | None:
     """Lead a cluster whose masters are all lost to one healthy master; the rest is a repair like any other."""
-    if (restored := all_lost.restored_master(basis.plane)) is not None and restored.server is not None:
-        step = StartRestored(target=restored.name, server_id=restored.server.id, quiet=_at_work(basis, restored))
-        return Opinion((_planned(step, _STARTED),))
-    choice = choose(basis) if all_lost.all_lost(basis.plane) else None
+    if (restored := all_lost.restored_master(context.plane)) is not None and restored.server is not None:
+        step = StartRestored(target=restored.name, server_id=restored.server.id, quiet=_at_work(context, restored))
+        return Proposal((_planned(step, _STARTED),))
+    choice = choose(context) if all_lost.all_lost(context.plane) else None
     if choice is None:
         return None
     stored = choice.source.stored
     if stored is not None and not stored.kept:
-        return Opinion((_keep(basis, stored),))
-    return _restore(basis, choice)
+        return Proposal((_keep(context, stored),))
+    return _restore(context, choice)
 
 
 _STARTED = (
@@ -275,26 +275,26 @@ _STARTED = (
 )
 
 
-def _at_work(basis: Basis, restored: MasterView) -> tuple[int, ...]:
+def _at_work(context: DecisionContext, restored: MasterView) -> tuple[int, ...]:
     """Give the other masters whose k3s runs: they hold nothing, and wait for somebody to join."""
-    others = [m for m in basis.plane.all_masters if m.name != restored.name]
+    others = [m for m in context.plane.all_masters if m.name != restored.name]
     return tuple(m.server.id for m in others if m.server and m.facts and m.facts.server_unit.runs)
 
 
-def _keep(basis: Basis, stored: StoredSnapshot) -> PlannedStep:
-    s3 = basis.spec.etcd.s3
+def _keep(context: DecisionContext, stored: StoredSnapshot) -> PlannedStep:
+    s3 = context.spec.etcd.s3
     step = KeepSnapshot(target=f"{KEPT}{stored.name}", snapshot=stored, folder=s3.folder if s3 else "")
-    return _consented(basis, step, "k3s' retention, of this cluster or another, must not take it away meanwhile")
+    return _consented(context, step, "k3s' retention, of this cluster or another, must not take it away meanwhile")
 
 
-def _restore(basis: Basis, choice: Choice) -> Opinion:
-    unseen = [m for m in basis.plane.all_masters if m.server is not None and m.facts is None]
+def _restore(context: DecisionContext, choice: Choice) -> Proposal:
+    unseen = [m for m in context.plane.all_masters if m.server is not None and m.facts is None]
     if unseen:
         because = "it must be seen to hold no data before a snapshot is restored beside it"
-        return Opinion(waits=tuple(Wait(what=f"{m.name} to answer", because=because, deadline=_BOOT) for m in unseen))
-    master = target(basis, choice)
+        return Proposal(waits=tuple(Wait(what=f"{m.name} to answer", because=because, deadline=_BOOT) for m in unseen))
+    master = target(context, choice)
     if master.server is None or not _prepared(master):
-        return Opinion()
+        return Proposal()
     source = choice.source
     if source.place is Place.HERE and not _has_arrived(master, source):
         upload = UploadSnapshot(
@@ -304,7 +304,7 @@ def _restore(basis: Basis, choice: Choice) -> Opinion:
             size=source.size,
             sha256=source.sha256 or "",
         )
-        return Opinion((_consented(basis, upload, "the snapshot to restore lies on this machine"),))
+        return Proposal((_consented(context, upload, "the snapshot to restore lies on this machine"),))
     step = RestoreSnapshot(
         target=master.name,
         server_id=master.server.id,
@@ -314,10 +314,10 @@ def _restore(basis: Basis, choice: Choice) -> Opinion:
         token_from=choice.token_from,
         agent_hash=choice.agent_hash,
         agent_from=choice.agent_from,
-        parent=basis.plane.record.lineage,
+        parent=context.plane.record.lineage,
     )
-    old = age(basis.state.cluster_time - source.created)
-    return Opinion((_consented(basis, step, f"all masters are lost; the snapshot is {old} old"),))
+    old = age(context.state.cluster_time - source.created)
+    return Proposal((_consented(context, step, f"all masters are lost; the snapshot is {old} old"),))
 
 
 def _uploaded(source: Source) -> str:
@@ -348,19 +348,19 @@ def _planned(step: Step, because: str) -> PlannedStep:
     return PlannedStep(step=step, scope=Scope.CONTROL_PLANE, reason=Reason.LOST, because=because)
 
 
-def _consented(basis: Basis, step: Step, because: str) -> PlannedStep:
-    return replace(_planned(step, because), consent=flag(basis))
+def _consented(context: DecisionContext, step: Step, because: str) -> PlannedStep:
+    return replace(_planned(step, because), consent=flag(context))
 
 
-def flag(basis: Basis) -> str:
+def flag(context: DecisionContext) -> str:
     """Give the consent as it was typed."""
-    return f"--restore {basis.intent.consents.restore}"
+    return f"--restore {context.intent.consents.restore}"
 
 
-def awaits_server(basis: Basis, name: str) -> bool:
+def awaits_server(context: DecisionContext, name: str) -> bool:
     """Tell whether a server may be ordered under this name although no API answers: the snapshot is restored on it."""
-    chosen = choose(basis) if all_lost.all_lost(basis.plane) else None
-    return chosen is not None and target(basis, chosen).name == name
+    chosen = choose(context) if all_lost.all_lost(context.plane) else None
+    return chosen is not None and target(context, chosen).name == name
 
 
 _EVER = 6e10

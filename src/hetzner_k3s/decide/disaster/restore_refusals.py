@@ -4,46 +4,46 @@ from __future__ import annotations
 
 from hetzner_k3s.decide.disaster import restore_sources
 from hetzner_k3s.decide.view import given_up
-from hetzner_k3s.decide.view.context import Basis
+from hetzner_k3s.decide.view.context import DecisionContext
 from hetzner_k3s.decide.view.control_plane import NEVER_STARTED, MasterView
 from hetzner_k3s.model.plan import Refusal, Way
 
 
-def unknown(basis: Basis, why: str) -> Refusal:
+def unknown(context: DecisionContext, why: str) -> Refusal:
     """Refuse to choose a snapshot while some could not be listed."""
     return Refusal(
         code="restore.unknown",
-        saw=f"{all_are_lost(basis)} Which snapshot is the newest cannot be told: {why}.",
+        saw=f"{all_are_lost(context)} Which snapshot is the newest cannot be told: {why}.",
         why="What could not be listed may exist all the same, and it may be all that is left of the data.",
         you_can="Run `create` again when it answers; for S3 check datastore.etcd.s3_* in the file. Or name the "
         "snapshot: `create --restore NAME` with one that `hetzner-k3s snapshots` shows, or the PATH of a backup.",
     )
 
 
-def nothing_left(basis: Basis) -> Refusal:
+def nothing_left(context: DecisionContext) -> Refusal:
     """Refuse to begin anew where no snapshot was found, and say where else one may lie."""
-    give_up = f"--new-cluster-over {given_up.digits(basis.plane.record)}"
+    give_up = f"--new-cluster-over {given_up.digits(context.plane.record)}"
     return Refusal(
         code="masters.all-lost",
-        saw=f"{all_are_lost(basis)} {_searched(basis)}",
+        saw=f"{all_are_lost(context)} {_searched(context)}",
         why="A new, empty cluster in its place would hide that the data is lost.",
-        you_can=_SEARCH[basis.spec.etcd.s3 is None],
+        you_can=_SEARCH[context.spec.etcd.s3 is None],
         ways=(
             Way(
                 text=f"If the data may go, give the cluster up and begin a new one: `create {give_up}`."
-                f"{given_up.workers_to_rebuild(basis)}",
+                f"{given_up.workers_to_rebuild(context)}",
                 consent=give_up,
             ),
         ),
     )
 
 
-def _searched(basis: Basis) -> str:
-    s3 = basis.spec.etcd.s3
+def _searched(context: DecisionContext) -> str:
+    s3 = context.spec.etcd.s3
     disks = "No snapshot of this cluster lies on a master's disk"
     if s3 is None:
         return f"{disks}, and the file names no S3 to look in (datastore.etcd.s3_enabled)."
-    others = len(restore_sources.in_s3(basis))
+    others = len(restore_sources.in_s3(context))
     folder = f"bucket {s3.bucket}, folder {s3.folder}{' and the root' if s3.shared_root else ''}"
     left = f"; {others} {'snapshot' if others == 1 else 'snapshots'} of other clusters are there" if others else ""
     return f"{disks}; S3 holds no snapshot of this cluster ({folder}){left}."
@@ -57,12 +57,12 @@ _SEARCH = {
 }
 
 
-def all_are_lost(basis: Basis) -> str:
+def all_are_lost(context: DecisionContext) -> str:
     """Say what is recorded, and what became of each master."""
-    record = basis.plane.record
-    seen = "; ".join(f"{m.name}: {_state(m)}" for m in basis.plane.all_masters)
+    record = context.plane.record
+    seen = "; ".join(f"{m.name}: {_state(m)}" for m in context.plane.all_masters)
     return (
-        f"The birth record says that '{basis.spec.name}' was born (CA {(record.ca or '-')[:8]}, UID "
+        f"The birth record says that '{context.spec.name}' was born (CA {(record.ca or '-')[:8]}, UID "
         f"{(record.uid or '-')[:8]}); all its masters are lost: {seen}."
     )
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from hetzner_k3s.decide.view import all_lost
-from hetzner_k3s.decide.view.context import Basis
+from hetzner_k3s.decide.view.context import DecisionContext
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.facts import Known
@@ -55,63 +55,63 @@ class Source:
         return f"on {self.server}" if self.server else self.place.value
 
 
-def in_s3(basis: Basis) -> tuple[StoredSnapshot, ...]:
+def in_s3(context: DecisionContext) -> tuple[StoredSnapshot, ...]:
     """Give what lies in S3; nothing where it is not known, of which the gate speaks."""
-    found = basis.state.snapshots
+    found = context.state.snapshots
     return found.value if isinstance(found, Known) else ()
 
 
-def everything(basis: Basis) -> tuple[Source, ...]:
+def everything(context: DecisionContext) -> tuple[Source, ...]:
     """Give every snapshot that was found, whosever it is."""
-    here = basis.state.local.snapshot
-    stored = tuple(_stored(snapshot) for snapshot in in_s3(basis))
-    return (*((_file(here, Place.HERE),) if here else ()), *_hosted(basis), *stored)
+    here = context.state.local.snapshot
+    stored = tuple(_stored(snapshot) for snapshot in in_s3(context))
+    return (*((_file(here, Place.HERE),) if here else ()), *_hosted(context), *stored)
 
 
-def ours(basis: Basis) -> tuple[Source, ...]:
+def ours(context: DecisionContext) -> tuple[Source, ...]:
     """Give this cluster's snapshots, newest first and each once, on a host before S3; a file that was named alone."""
-    uid = basis.plane.record.uid
-    here = basis.state.local.snapshot
+    uid = context.plane.record.uid
+    here = context.state.local.snapshot
     if here is not None:
         return (_file(here, Place.HERE),) if uid is not None and here.cluster_uid == uid else ()
-    stored = tuple(_stored(snapshot) for snapshot in of_cluster(in_s3(basis), uid))
-    hosted = tuple(s for s in _hosted(basis) if uid is not None and s.cluster_uid == uid)
+    stored = tuple(_stored(snapshot) for snapshot in of_cluster(in_s3(context), uid))
+    hosted = tuple(s for s in _hosted(context) if uid is not None and s.cluster_uid == uid)
     once: dict[str, Source] = {}
     for source in sorted((*hosted, *stored), key=lambda s: (-s.created, s.original, s.place is Place.S3, s.server)):
         once.setdefault(source.original, source)
     return tuple(once.values())
 
 
-def unread(basis: Basis) -> tuple[str, ...]:
+def unread(context: DecisionContext) -> tuple[str, ...]:
     """Name the masters without data whose snapshots could not be read."""
-    told = ((server, basis.state.on_hosts.get(server.id)) for server in _masters(basis))
+    told = ((server, context.state.on_hosts.get(server.id)) for server in _masters(context))
     return tuple(server.name for server, reading in told if reading is not None and not isinstance(reading, Known))
 
 
-def _masters(basis: Basis) -> list[Server]:
-    wanted = {master.name for master in basis.plane.masters}
-    return [s for s in lookup.owned_masters(basis.spec.name, basis.view) if s.name in wanted]
+def _masters(context: DecisionContext) -> list[Server]:
+    wanted = {master.name for master in context.plane.masters}
+    return [s for s in lookup.owned_masters(context.spec.name, context.view) if s.name in wanted]
 
 
-def begun_on(basis: Basis) -> tuple[str, ...]:
+def begun_on(context: DecisionContext) -> tuple[str, ...]:
     """Return the masters on which half a restore lies."""
-    return tuple(m.name for m in basis.plane.masters if all_lost.is_being_restored(m))
+    return tuple(m.name for m in context.plane.masters if all_lost.is_being_restored(m))
 
 
-def beside_a_begun_one(basis: Basis) -> tuple[Source, ...]:
+def beside_a_begun_one(context: DecisionContext) -> tuple[Source, ...]:
     """Return the snapshots on masters beside the one on which a restore was begun: they are not chosen from there."""
-    begun = begun_on(basis)
-    return _on(basis, [s for s in _masters(basis) if s.name not in begun]) if begun else ()
+    begun = begun_on(context)
+    return _on(context, [s for s in _masters(context) if s.name not in begun]) if begun else ()
 
 
-def _hosted(basis: Basis) -> tuple[Source, ...]:
+def _hosted(context: DecisionContext) -> tuple[Source, ...]:
     """Give the snapshots on masters that the file wants; where a restore was begun, on that one alone."""
-    begun = begun_on(basis)
-    return _on(basis, [s for s in _masters(basis) if not begun or s.name in begun])
+    begun = begun_on(context)
+    return _on(context, [s for s in _masters(context) if not begun or s.name in begun])
 
 
-def _on(basis: Basis, servers: list[Server]) -> tuple[Source, ...]:
-    readings = ((server, basis.state.on_hosts.get(server.id)) for server in servers)
+def _on(context: DecisionContext, servers: list[Server]) -> tuple[Source, ...]:
+    readings = ((server, context.state.on_hosts.get(server.id)) for server in servers)
     return tuple(
         _on_host(server, found) for server, told in readings if isinstance(told, Known) for found in told.value
     )

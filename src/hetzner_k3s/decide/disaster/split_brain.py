@@ -10,7 +10,7 @@ from __future__ import annotations
 from hetzner_k3s.decide.disaster.quarantine import fence, hold, is_rescued
 from hetzner_k3s.decide.view import quorum
 from hetzner_k3s.decide.view.consent_mismatch import unfit
-from hetzner_k3s.decide.view.context import Basis, Opinion
+from hetzner_k3s.decide.view.context import DecisionContext, Proposal
 from hetzner_k3s.decide.view.control_plane import labelled_member
 from hetzner_k3s.decide.view.node_machine import whereabouts
 from hetzner_k3s.decide.view.sides import Side, Survivor, digits, how_to_keep, is_of_its_ca, is_recorded, leads, sides
@@ -18,17 +18,17 @@ from hetzner_k3s.model.plan import PlannedStep, Reason, Refusal, Scope, Way
 from hetzner_k3s.model.steps import FetchDatabase, Step
 
 
-def past_members(basis: Basis) -> tuple[Refusal, ...]:
+def past_members(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse while a master that had joined holds data that the living cluster does not know any more.
 
     After a quorum reset by hand it is the cluster's past; which of the two is right, only the user knows. Where most of
     the masters that the file wants live, there can be no other cluster: then it is merely a former member.
     """
-    found = sides(basis)
+    found = sides(context)
     living = [side for side in found if side.lives]
     formers = [m for side in found if not side.lives for m in side.masters if _was_member(m, living)]
-    enough = any(len(side.masters) >= quorum.majority(len(basis.spec.masters)) for side in living)
-    if not formers or enough or basis.plane.seed is None:
+    enough = any(len(side.masters) >= quorum.majority(len(context.spec.masters)) for side in living)
+    if not formers or enough or context.plane.seed is None:
         return ()
     names = ", ".join(f"{m.name} ({whereabouts(m.server)})" for m in formers)
     past_names = frozenset(m.name for m in formers)
@@ -40,7 +40,7 @@ def past_members(basis: Basis) -> tuple[Refusal, ...]:
             why="The cluster was reset without it, or it was removed: with others of its kind it could live again "
             "beside the cluster. It is counted nowhere and handed nothing.",
             you_can="Look which side has your data.",
-            ways=(*how_to_keep(basis), Way(text="Or delete its server at Hetzner.", deletes=past_names)),
+            ways=(*how_to_keep(context), Way(text="Or delete its server at Hetzner.", deletes=past_names)),
             rests=past_names,
         ),
     )
@@ -51,30 +51,30 @@ def _was_member(master: Survivor, living: list[Side]) -> bool:
     return same and labelled_member(master.server) and not master.facts.held
 
 
-def _kept(basis: Basis) -> Side | None:
+def _kept(context: DecisionContext) -> Side | None:
     """Give the side that the user named, None where the digits name none, or more than one."""
-    wanted, found = basis.intent.consents.keep, sides(basis)
+    wanted, found = context.intent.consents.keep, sides(context)
     named = [side for side in found if wanted in side.digits]
     return named[0] if len(named) == 1 and named[0].lives else None
 
 
-def is_fencing(basis: Basis) -> bool:
+def is_fencing(context: DecisionContext) -> bool:
     """Tell whether a side was named, may be kept, and another one has to be fenced."""
-    kept = _kept(basis)
-    return kept is not None and len(sides(basis)) > 1 and is_recorded(kept, basis.plane.record)
+    kept = _kept(context)
+    return kept is not None and len(sides(context)) > 1 and is_recorded(kept, context.plane.record)
 
 
-def keeping_fits(basis: Basis) -> tuple[Refusal, ...]:
+def keeping_fits(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse `--keep` where its digits name no living side, several, or one that the birth record does not know."""
-    wanted = basis.intent.consents.keep
+    wanted = context.intent.consents.keep
     if wanted is None:
         return ()
-    kept, found = _kept(basis), sides(basis)
+    kept, found = _kept(context), sides(context)
     told = "; ".join(f"{digits(s, found) or 'nothing of its own'}: {s.names}" for s in found) or "no master answers"
     if kept is None:
         saw = f"Those digits do not name exactly one cluster that lives. What was seen: {told}."
         return (unfit(f"--keep {wanted}", saw, "Run `create` without that option: it shows the digits of each side."),)
-    if not is_recorded(kept, basis.plane.record):
+    if not is_recorded(kept, context.plane.record):
         saw = f"They name the cluster of {kept.names}, and the birth record knows another one."
         others = frozenset(m.name for side in found if side != kept for m in side.masters)
         way = Way(text="Or delete the servers of that one at Hetzner first.", deletes=others)
@@ -83,27 +83,27 @@ def keeping_fits(basis: Basis) -> tuple[Refusal, ...]:
     return ()
 
 
-def fence_other_side(basis: Basis) -> Opinion | None:
+def fence_other_side(context: DecisionContext) -> Proposal | None:
     """Stop, copy off and fence every master that is not of the side that is kept."""
-    if not is_fencing(basis):
+    if not is_fencing(context):
         return None
-    kept = _kept(basis)
-    others = [m for side in sides(basis) if side != kept for m in side.masters]
+    kept = _kept(context)
+    others = [m for side in sides(context) if side != kept for m in side.masters]
     running = sorted((m for m in others if not m.facts.held), key=leads)
     # One at a time, the leader last: who follows whom is held against what was seen, and changes with each that stops.
     turn = [*running[:1], *(m for m in others if m.facts.held)]
-    return Opinion(tuple(step for master in turn for step in _next(basis, master)), alone=True)
+    return Proposal(tuple(step for master in turn for step in _next(context, master)), alone=True)
 
 
-def _next(basis: Basis, master: Survivor) -> tuple[PlannedStep, ...]:
+def _next(context: DecisionContext, master: Survivor) -> tuple[PlannedStep, ...]:
     step: Step
     if not master.facts.held:
         step, because = hold(master), "it is of the side that was not kept"
-    elif master.facts.log is not None and not is_rescued(basis, master):
+    elif master.facts.log is not None and not is_rescued(context, master):
         step = FetchDatabase(target=master.name, server_id=master.server.id, log=master.facts.log)
         because = "it may hold what the other side does not, so a copy is kept"
     else:
         step, because = fence(master), "it must never serve as that cluster again; its data stays on its disk"
-    flag = f"--keep {basis.intent.consents.keep}"
+    flag = f"--keep {context.intent.consents.keep}"
     planned = PlannedStep(step=step, scope=Scope.CONTROL_PLANE, reason=Reason.LOST, because=because, consent=flag)
     return (planned,)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from hetzner_k3s.decide.view import predictions
-from hetzner_k3s.decide.view.context import Basis, Opinion
+from hetzner_k3s.decide.view.context import DecisionContext, Proposal
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.host import DiskFacts, HostFacts, UnitFacts
@@ -20,38 +20,38 @@ from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import PinCa, Step
 
 
-def renew_pins(basis: Basis) -> Opinion | None:
+def renew_pins(context: DecisionContext) -> Proposal | None:
     """Plan the new pin on every worker of the cluster whose token holds the one of before."""
-    master, servers = _master(basis), lookup.owned_servers(basis.spec.name, basis.view)
+    master, servers = _master(context), lookup.owned_servers(context.spec.name, context.view)
     if master is None or master.server_ca is None:
         return None
-    seen = [(server, facts) for server in servers if (facts := basis.state.facts(server.id))]
-    due = [(server, facts) for server, facts in seen if is_due(basis, server, facts)]
-    steps = tuple(_planned(server, facts, master.server_ca, waits(basis, server, facts)) for server, facts in due)
-    return Opinion(steps) if steps else None
+    seen = [(server, facts) for server in servers if (facts := context.state.facts(server.id))]
+    due = [(server, facts) for server, facts in seen if is_due(context, server, facts)]
+    steps = tuple(_planned(server, facts, master.server_ca, waits(context, server, facts)) for server, facts in due)
+    return Proposal(steps) if steps else None
 
 
-def is_due(basis: Basis, server: Server, facts: HostFacts) -> bool:
+def is_due(context: DecisionContext, server: Server, facts: HostFacts) -> bool:
     """Check whether a worker of this cluster holds a token that pins another CA than the cluster's of now."""
-    master, node = _master(basis), basis.node(server.name)
+    master, node = _master(context), context.node(server.name)
     if master is None or node is None or node.machine != server.id or facts.server_unit.installed:
         return False
     pinned = facts.disk.config_token_ca
     return pinned not in {None, master.server_ca} and facts.disk.trusts(master)
 
 
-def _master(basis: Basis) -> DiskFacts | None:
+def _master(context: DecisionContext) -> DiskFacts | None:
     """Return what lies on the disk of the master that everything is done through, once the cluster is recorded."""
-    seed = basis.plane.seed
-    return seed.facts.disk if seed and seed.facts and basis.plane.record.phase is Phase.BORN else None
+    seed = context.plane.seed
+    return seed.facts.disk if seed and seed.facts and context.plane.record.phase is Phase.BORN else None
 
 
-def waits(basis: Basis, server: Server, facts: HostFacts) -> bool:
+def waits(context: DecisionContext, server: Server, facts: HostFacts) -> bool:
     """Check whether an agent is not up: after a rotation it waits for a token that pins the new CA.
 
     One whose Node is Ready waits for something else, a cloud controller say, and works meanwhile.
     """
-    node = basis.node(server.name)
+    node = context.node(server.name)
     return facts.agent_unit.active == "activating" and node is not None and not node.ready
 
 

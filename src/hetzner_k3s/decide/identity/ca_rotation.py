@@ -6,15 +6,15 @@ See docs/architecture.md#birth-record.
 from __future__ import annotations
 
 from hetzner_k3s.decide.view.consent_mismatch import unfit
-from hetzner_k3s.decide.view.context import Basis, Opinion
+from hetzner_k3s.decide.view.context import DecisionContext, Proposal
 from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.plan import PlannedStep, Reason, Refusal, Scope
 from hetzner_k3s.model.steps import RecordBirth
 
 
-def acceptance_fits(basis: Basis) -> tuple[Refusal, ...]:
+def acceptance_fits(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse the consent where what answers is not proven to be the recorded cluster with another CA."""
-    accepted, obstacle = basis.intent.consents.accept_ca, basis.plane.ca_obstacle
+    accepted, obstacle = context.intent.consents.accept_ca, context.plane.ca_obstacle
     if accepted is None or obstacle is None:
         return ()
     return (
@@ -27,22 +27,22 @@ def acceptance_fits(basis: Basis) -> tuple[Refusal, ...]:
     )
 
 
-def renew_record(basis: Basis) -> Opinion | None:
+def renew_record(context: DecisionContext) -> Proposal | None:
     """Write the accepted CA wherever the record stands; nothing of the control plane comes before."""
-    record, accepted = basis.plane.record, basis.intent.consents.accept_ca
-    if basis.plane.former_ca is None or accepted is None:
+    record, accepted = context.plane.record, context.intent.consents.accept_ca
+    if context.plane.former_ca is None or accepted is None:
         return None
     step = PlannedStep(
         step=RecordBirth(target=Phase.BORN.value, record=record),
         scope=Scope.CONTROL_PLANE,
         reason=Reason.DIFFERS,
-        because=f"{_proof(basis)}, and its CA was {basis.plane.former_ca[:8]} before",
+        because=f"{_proof(context)}, and its CA was {context.plane.former_ca[:8]} before",
         consent=f"--accept-ca {accepted}",
     )
-    return Opinion((step,), alone=True)
+    return Proposal((step,), alone=True)
 
 
-def _proof(basis: Basis) -> str:
-    if any(master.facts is not None and master.facts.serves for master in basis.plane.all_masters):
+def _proof(context: DecisionContext) -> str:
+    if any(master.facts is not None and master.facts.serves for master in context.plane.all_masters):
         return "quorum, UID and lineage are the recorded ones"
     return "a run had begun to record it when it was cut off, and no master contradicts it"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hetzner_k3s.decide.view import all_lost, given_up
-from hetzner_k3s.decide.view.context import Basis
+from hetzner_k3s.decide.view.context import DecisionContext
 from hetzner_k3s.decide.view.control_plane import MasterView, Stage, identity_of
 from hetzner_k3s.decide.view.discarded import discarded
 from hetzner_k3s.decide.view.node_machine import whereabouts
@@ -18,41 +18,41 @@ from hetzner_k3s.model.plan import Refusal, Way
 from hetzner_k3s.model.state import UNREADABLE
 
 
-def one_identity(basis: Basis) -> tuple[Refusal, ...]:
+def one_identity(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse when masters answer for two clusters, for another one than the record says, or with two CAs of one."""
-    sides = _sides(basis)
-    record = basis.plane.record
+    sides = _sides(context)
+    record = context.plane.record
     if len(sides) > 1:
-        return (_split(basis, sides, record),)
+        return (_split(context, sides, record),)
     for side in sides:
         if len(side.cas) > 1:
-            return (_rotating(side, basis.plane.record),)
+            return (_rotating(side, context.plane.record),)
         other_ca = record.ca is not None and not side.identity.ca.startswith(record.ca)
         if other_ca or (record.uid and record.uid != side.identity.uid):
-            return (_other_cluster(basis, side),)
-    return tuple(_other_ca(basis, master.name, ca) for master, ca in _silent_strangers(basis))
+            return (_other_cluster(context, side),)
+    return tuple(_other_ca(context, master.name, ca) for master, ca in _silent_strangers(context))
 
 
-def was_rotated(basis: Basis) -> bool:
+def was_rotated(context: DecisionContext) -> bool:
     """Check whether all that answer are the recorded cluster, and its CA is not, or not everywhere, the recorded one.
 
     Then no master counts as healthy before its owner has spoken, and gates that count them would mislead.
     """
-    sides, record = _sides(basis), basis.plane.record
+    sides, record = _sides(context), context.plane.record
     if len(sides) != 1 or record.ca is None or not _is_recorded(sides[0], record):
         return False
     return any(not ca.startswith(record.ca) for ca in sides[0].cas)
 
 
-def _silent_strangers(basis: Basis) -> list[tuple[MasterView, str]]:
+def _silent_strangers(context: DecisionContext) -> list[tuple[MasterView, str]]:
     """Give the masters whose etcd tells nothing and whose disk holds another cluster's CA: started, it would live.
 
     One that was restored is started all the same: its snapshot may be from before the CA was rotated, and its UID,
     which only the running one tells, says whose it is. One that was away while the CA was rotated takes the new one
     over when it starts.
     """
-    recorded, restored = basis.plane.record.ca, all_lost.restored_master(basis.plane)
-    others = [m for m in basis.plane.all_masters if m is not restored]
+    recorded, restored = context.plane.record.ca, all_lost.restored_master(context.plane)
+    others = [m for m in context.plane.all_masters if m is not restored]
     told = [(m, m.facts.disk) for m in others if m.facts and not m.facts.restoring]
     ours = [disk for _, disk in told if disk.knows_ca(recorded)]
     return [
@@ -63,13 +63,13 @@ def _silent_strangers(basis: Basis) -> list[tuple[MasterView, str]]:
     ]
 
 
-def _other_ca(basis: Basis, name: str, ca: str) -> Refusal:
+def _other_ca(context: DecisionContext, name: str, ca: str) -> Refusal:
     return Refusal(
         code="identity.other",
-        saw=f"The disk of {name} holds CA {ca[:8]}; the birth record says CA {(basis.plane.record.ca or '')[:8]}.",
+        saw=f"The disk of {name} holds CA {ca[:8]}; the birth record says CA {(context.plane.record.ca or '')[:8]}.",
         why="It holds data of another cluster; started, it would go on with that one.",
         you_can="Find out whose data it is.",
-        ways=(*how_to_keep(basis), Way(text=_IF_IT_MAY_GO, deletes=frozenset({name}))),
+        ways=(*how_to_keep(context), Way(text=_IF_IT_MAY_GO, deletes=frozenset({name}))),
         rests=frozenset({name}),
     )
 
@@ -103,9 +103,9 @@ class _Side:
         return [name for name, _ in self.masters]
 
 
-def _sides(basis: Basis) -> list[_Side]:
+def _sides(context: DecisionContext) -> list[_Side]:
     sides: list[_Side] = []
-    for master in basis.plane.all_masters:
+    for master in context.plane.all_masters:
         identity = identity_of(master.facts) if master.facts else None
         if master.facts is None or identity is None:
             continue
@@ -140,7 +140,7 @@ def _rotating(side: _Side, record: BirthRecord) -> Refusal:
     )
 
 
-def _split(basis: Basis, sides: list[_Side], record: BirthRecord) -> Refusal:
+def _split(context: DecisionContext, sides: list[_Side], record: BirthRecord) -> Refusal:
     told = "; ".join(
         f"CA {side.identity.ca[:8]} with kube-system UID {side.identity.uid[:8]} on {', '.join(side.names)}"
         for side in sorted(sides, key=lambda side: side.names)
@@ -149,10 +149,10 @@ def _split(basis: Basis, sides: list[_Side], record: BirthRecord) -> Refusal:
     known = f" The birth record names that of {', '.join(recorded[0])}." if recorded else ""
     return Refusal(
         code="identity.split",
-        saw=f"Two clusters answer for '{basis.spec.name}': {told}.{known}",
+        saw=f"Two clusters answer for '{context.spec.name}': {told}.{known}",
         why="Both may hold data that the other does not; joining anything to either would choose for you.",
         you_can=_SAY_SO,
-        ways=(*how_to_keep(basis), _delete_a_side(*(name for side in sides for name in side.names))),
+        ways=(*how_to_keep(context), _delete_a_side(*(name for side in sides for name in side.names))),
         forbids=_UNTIL_ONE_IS_LEFT,
     )
 
@@ -174,27 +174,27 @@ def _is_recorded(side: _Side, record: BirthRecord) -> bool:
     return record.uid == side.identity.uid and (record.ca is None or side.newest.knows_ca(record.ca))
 
 
-def _other_cluster(basis: Basis, side: _Side) -> Refusal:
-    record, identity = basis.plane.record, side.identity
+def _other_cluster(context: DecisionContext, side: _Side) -> Refusal:
+    record, identity = context.plane.record, side.identity
     if record.uid == identity.uid and side.newest.knows_ca(record.ca):
-        return _rotated(basis, side)
+        return _rotated(context, side)
     return Refusal(
         code="identity.other",
         saw=f"What answers on {', '.join(side.names)} has CA {identity.ca[:8]}, UID {identity.uid[:8]}; the record "
         f"says CA {(record.ca or '-')[:8]}, UID {(record.uid or '-')[:8]}.",
         why="It is another cluster than the one that was born here.",
         you_can="Find out who made it.",
-        ways=(_elsewhere(basis, side.names), *((_accepting(basis, side),) if identity.uid == record.uid else ())),
+        ways=(_elsewhere(context, side.names), *((_accepting(context, side),) if identity.uid == record.uid else ())),
     )
 
 
-def _rotated(basis: Basis, side: _Side) -> Refusal:
-    obstacle = recorded(basis.spec, basis.state, side.identity.ca[:8]).obstacle
+def _rotated(context: DecisionContext, side: _Side) -> Refusal:
+    obstacle = recorded(context.spec, context.state, side.identity.ca[:8]).obstacle
     flag = f"--accept-ca {side.identity.ca[:8]}"
     return Refusal(
         code="identity.other",
         saw=f"{', '.join(side.names)} answer with the recorded UID and with CA {side.identity.ca[:8]}; the record says "
-        f"CA {(basis.plane.record.ca or '')[:8]}. The new CA was made out of the recorded one: this cluster's CA was "
+        f"CA {(context.plane.record.ca or '')[:8]}. The new CA was made out of the recorded one: this cluster's CA was "
         "rotated (`k3s certificate rotate-ca`).",
         why="Only its owner knows whether that was meant.",
         you_can=f"If you rotated it, say so with `{flag}`: the record, the tokens on masters and workers and the "
@@ -208,12 +208,12 @@ def _rotated(basis: Basis, side: _Side) -> Refusal:
 _WHEN_IT_FITS = "If you rotated it, that can be accepted when all else is this cluster's; but {}."
 
 
-def _elsewhere(basis: Basis, names: list[str]) -> Way:
+def _elsewhere(context: DecisionContext, names: list[str]) -> Way:
     """Say what to do about another cluster beside the disks of the recorded one, or where that one may be."""
     ours = [
         m.name
-        for m in basis.plane.all_masters
-        if m.name not in names and m.facts and m.facts.disk.wal and _is_ours(m.facts, basis.plane.record)
+        for m in context.plane.all_masters
+        if m.name not in names and m.facts and m.facts.disk.wal and _is_ours(m.facts, context.plane.record)
     ]
     if not ours:
         return Way(text="The servers of the recorded cluster may be in another project.")
@@ -228,8 +228,8 @@ def _is_ours(facts: HostFacts, record: BirthRecord) -> bool:
     return facts.disk.server_ca is not None and facts.disk.server_ca.startswith(record.ca or "")
 
 
-def _accepting(basis: Basis, side: _Side) -> Way:
-    obstacle = recorded(basis.spec, basis.state, side.identity.ca[:8]).obstacle
+def _accepting(context: DecisionContext, side: _Side) -> Way:
+    obstacle = recorded(context.spec, context.state, side.identity.ca[:8]).obstacle
     if obstacle is not None:
         return Way(text=_WHEN_IT_FITS.format(obstacle))
     flag = f"--accept-ca {side.identity.ca[:8]}"
@@ -240,12 +240,12 @@ def _accepting(basis: Basis, side: _Side) -> Way:
     )
 
 
-def one_member_list(basis: Basis) -> tuple[Refusal, ...]:
+def one_member_list(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse when a master votes in a list that another master of the same identity does not know.
 
     After a quorum reset both sides have one CA and one UID (docs/facts/k3s.md#lineage).
     """
-    voters = [(m.name, m.facts) for m in basis.plane.all_masters if m.facts is not None and m.facts.voter]
+    voters = [(m.name, m.facts) for m in context.plane.all_masters if m.facts is not None and m.facts.voter]
     unknown = [
         (name, other)
         for name, facts in voters
@@ -254,22 +254,22 @@ def one_member_list(basis: Basis) -> tuple[Refusal, ...]:
         and facts.disk.shares_ca(its.disk)
         and its.etcd.member_id not in {member.id for member in facts.etcd.members or ()}
     ]
-    return (_two_lists(basis, *unknown[0]),) if unknown else ()
+    return (_two_lists(context, *unknown[0]),) if unknown else ()
 
 
-def _two_lists(basis: Basis, name: str, other: str) -> Refusal:
+def _two_lists(context: DecisionContext, name: str, other: str) -> Refusal:
     return Refusal(
         code="identity.two-lists",
-        saw=f"Two control planes answer for '{basis.spec.name}': {other} is a voter of one, and {name} serves "
+        saw=f"Two control planes answer for '{context.spec.name}': {other} is a voter of one, and {name} serves "
         "another one's member list.",
         why="One of them was reset or restored and the other is its past; both may hold data that the other does not.",
         you_can=f"Nothing was changed. {_SAY_SO}",
-        ways=(*how_to_keep(basis), _delete_a_side(name, other)),
+        ways=(*how_to_keep(context), _delete_a_side(name, other)),
         forbids=_UNTIL_ONE_IS_LEFT,
     )
 
 
-def hosts_are_known(basis: Basis) -> tuple[Refusal, ...]:
+def hosts_are_known(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse when a host answers with a key that is not its own, or does not let us in."""
     return tuple(
         Refusal(
@@ -284,27 +284,28 @@ def hosts_are_known(basis: Basis) -> tuple[Refusal, ...]:
             else "Give the key of networking.ssh that this server was made with, or let it in again (authorized_keys "
             "of root).",
         )
-        for master in basis.plane.masters
-        if master.server and master.stage in {Stage.KEY_CHANGED, Stage.DENIED} and master.name not in discarded(basis)
+        for master in context.plane.masters
+        if master.server and master.stage in {Stage.KEY_CHANGED, Stage.DENIED} and master.name not in discarded(context)
     )
 
 
 _IF_LOST = "If it is lost, delete the server at Hetzner and run `create` again."
 
 
-def kubeconfig_fits(basis: Basis) -> tuple[Refusal, ...]:
+def kubeconfig_fits(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse to overwrite the kubeconfig of another cluster of the same name."""
-    have = basis.state.local.kubeconfig_ca
-    seed = basis.plane.seed
+    have = context.state.local.kubeconfig_ca
+    seed = context.plane.seed
     live = seed.facts.disk.server_ca if seed and seed.facts else None
     if have is None or seed is None or seed.facts is None or live is None or seed.facts.disk.knows_ca(have):
         return ()
-    if given_up.gives_up(basis, have) or _accepted(basis, live):
+    if given_up.gives_up(context, have) or _accepted(context, live):
         return ()
     return (
         Refusal(
             code="kubeconfig.other-cluster",
-            saw=f"{basis.spec.kubeconfig_path} {holds_ca(have)}; the cluster '{basis.spec.name}' that answers has CA "
+            saw=f"{context.spec.kubeconfig_path} {holds_ca(have)}; "
+            f"the cluster '{context.spec.name}' that answers has CA "
             f"{live[:8]}.",
             why="Writing it would take away the access to the other cluster.",
             you_can="Move that file away, or correct kubeconfig_path or the Hetzner token.",
@@ -312,10 +313,10 @@ def kubeconfig_fits(basis: Basis) -> tuple[Refusal, ...]:
     )
 
 
-def _accepted(basis: Basis, ca: str) -> bool:
+def _accepted(context: DecisionContext, ca: str) -> bool:
     """Tell whether the user vouched for this CA: what holds an earlier one is not another cluster's for that."""
-    accepted = basis.intent.consents.accept_ca
-    return accepted is not None and basis.plane.ca_obstacle is None and ca.startswith(accepted)
+    accepted = context.intent.consents.accept_ca
+    return accepted is not None and context.plane.ca_obstacle is None and ca.startswith(accepted)
 
 
 def holds_ca(kubeconfig_ca: str) -> str:
@@ -325,20 +326,20 @@ def holds_ca(kubeconfig_ca: str) -> str:
     return f"holds contexts of a cluster of this name with CA {kubeconfig_ca[:8]}"
 
 
-def agents_fit(basis: Basis) -> tuple[Refusal, ...]:
+def agents_fit(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse when a worker belongs to another cluster's CA; one from before a rotation keeps it until its restart.
 
     While no master is healthy nobody has a token to give it, and it may hold the one that opens the snapshots.
     """
-    recorded, seed = basis.plane.record.ca, basis.plane.seed
-    if recorded is None or seed is None or seed.facts is None or _accepted(basis, recorded):
+    recorded, seed = context.plane.record.ca, context.plane.seed
+    if recorded is None or seed is None or seed.facts is None or _accepted(context, recorded):
         return ()
     master = seed.facts.disk
     return tuple(
         _stranger(server.name, facts.disk.agent_ca or "", recorded)
-        for server in lookup.owned_servers(basis.spec.name, basis.view)
-        if (facts := basis.state.facts(server.id)) and facts.disk.agent_ca and facts.disk.server_ca is None
-        if not facts.disk.trusts(master) and not given_up.left_over(basis, facts)
+        for server in lookup.owned_servers(context.spec.name, context.view)
+        if (facts := context.state.facts(server.id)) and facts.disk.agent_ca and facts.disk.server_ca is None
+        if not facts.disk.trusts(master) and not given_up.left_over(context, facts)
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from hetzner_k3s.decide.view import sides, stale_lineage
-from hetzner_k3s.decide.view.context import Basis, Opinion
+from hetzner_k3s.decide.view.context import DecisionContext, Proposal
 from hetzner_k3s.decide.view.node_machine import whereabouts
 from hetzner_k3s.decide.view.predictions import PREDICTED_LINEAGE, map_kube, map_servers, with_shared_record
 from hetzner_k3s.model.identity import BirthRecord, Phase
@@ -15,12 +15,12 @@ from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import AdoptLineage, Step
 
 
-def one_lineage(basis: Basis) -> tuple[Refusal, ...]:
+def one_lineage(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse when the cluster's own ConfigMap names another lineage than the labels do, and no reset explains it."""
-    kube, record = basis.plane.kube, basis.plane.record
+    kube, record = context.plane.kube, context.plane.record
     if kube is None or kube.lineage is None or record.lineage in {None, kube.lineage}:
         return ()
-    if _adopted(basis) is not None:
+    if _adopted(context) is not None:
         return ()
     return (
         Refusal(
@@ -35,15 +35,15 @@ def one_lineage(basis: Basis) -> tuple[Refusal, ...]:
     )
 
 
-def masters_of_one_lineage(basis: Basis) -> tuple[Refusal, ...]:
+def masters_of_one_lineage(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse while a master holds data of another lineage than the recorded one: it is the past, and must not vote."""
-    record, seed = basis.plane.record, basis.plane.seed
+    record, seed = context.plane.record, context.plane.seed
     seen = seed.facts if seed is not None else None
     strangers = [
         (m.name, m.server, stale_lineage.lineage_of(m.facts, m.server) or "")
-        for m in basis.plane.masters
+        for m in context.plane.masters
         if m.server and m.facts and m.facts.disk.wal and not stale_lineage.belongs(m.facts, m.server, record)
-        if not stale_lineage.has_joined(m.facts, m.server, seen, basis.plane.network_id)
+        if not stale_lineage.has_joined(m.facts, m.server, seen, context.plane.network_id)
     ]
     return tuple(
         Refusal(
@@ -54,7 +54,7 @@ def masters_of_one_lineage(basis: Basis) -> tuple[Refusal, ...]:
             "nothing. With others of its kind it could live again beside the cluster.",
             you_can="Look whether its data is still needed.",
             ways=(
-                *sides.how_to_keep(basis),
+                *sides.how_to_keep(context),
                 Way(text="If its data may go, delete the server at Hetzner.", deletes=frozenset({name})),
             ),
             rests=frozenset({name}),
@@ -63,18 +63,18 @@ def masters_of_one_lineage(basis: Basis) -> tuple[Refusal, ...]:
     )
 
 
-def adopt_lineage(basis: Basis) -> Opinion | None:
+def adopt_lineage(context: DecisionContext) -> Proposal | None:
     """Write the lineage of a cluster that was reset or restored into its record, labels and ConfigMap."""
-    record = _adopted(basis)
+    record = _adopted(context)
     if record is None:
         return None
     planned = PlannedStep(
-        step=AdoptLineage(target=basis.spec.name, record=record, via=basis.plane.seed_server.id),
+        step=AdoptLineage(target=context.spec.name, record=record, via=context.plane.seed_server.id),
         scope=Scope.CONTROL_PLANE,
         reason=Reason.UNFINISHED,
-        because=f"{basis.plane.seed_server.name} began {_called(record.lineage)}, and not everything says so yet",
+        because=f"{context.plane.seed_server.name} began {_called(record.lineage)}, and not everything says so yet",
     )
-    return Opinion((planned,))
+    return Proposal((planned,))
 
 
 def _called(lineage: str | None) -> str:
@@ -82,9 +82,9 @@ def _called(lineage: str | None) -> str:
     return "a new lineage" if lineage == PREDICTED_LINEAGE else f"lineage {lineage}"
 
 
-def _adopted(basis: Basis) -> BirthRecord | None:
+def _adopted(context: DecisionContext) -> BirthRecord | None:
     """Give the record as it is to be written, None where nothing is to be adopted."""
-    record, seed, kube = basis.plane.record, basis.plane.seed, basis.plane.kube
+    record, seed, kube = context.plane.record, context.plane.seed, context.plane.kube
     if record.phase is not Phase.BORN or seed is None or seed.facts is None or seed.facts.lineage is None:
         return None
     if stale_lineage.began_anew(seed.facts, record):

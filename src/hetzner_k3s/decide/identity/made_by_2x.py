@@ -6,7 +6,7 @@ like a birth in whose way there are servers, and the way out was said to be to d
 
 from __future__ import annotations
 
-from hetzner_k3s.decide.view.context import Basis
+from hetzner_k3s.decide.view.context import DecisionContext
 from hetzner_k3s.decide.view.node_machine import whereabouts
 from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.identity import Phase
@@ -14,15 +14,15 @@ from hetzner_k3s.model.plan import Refusal
 from hetzner_k3s.model.report import CLUSTER_OF_2X
 
 
-def made_by_2x(basis: Basis) -> tuple[Refusal, ...]:
+def made_by_2x(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse to work beside masters on which hetzner-k3s 2.x installed k3s."""
-    masters = _masters_of_2x(basis)
+    masters = _masters_of_2x(context)
     if not masters:
         return ()
     return (
         Refusal(
             code=CLUSTER_OF_2X,
-            saw=f"'{basis.spec.name}' is a cluster that hetzner-k3s 2.x made: {'; '.join(masters)}. Their token lies "
+            saw=f"'{context.spec.name}' is a cluster that hetzner-k3s 2.x made: {'; '.join(masters)}. Their token lies "
             "bare in k3s.service.env, they have no config.yaml, and no label of this tool.",
             why="This version did not make it and cannot take it over yet; a new cluster beside it would be a second "
             "one. Nothing was changed.",
@@ -32,17 +32,17 @@ def made_by_2x(basis: Basis) -> tuple[Refusal, ...]:
     )
 
 
-def is_of_2x(basis: Basis) -> bool:
+def is_of_2x(context: DecisionContext) -> bool:
     """Check whether what answers under the cluster's names is a cluster of 2.x."""
-    return bool(_masters_of_2x(basis))
+    return bool(_masters_of_2x(context))
 
 
-def _masters_of_2x(basis: Basis) -> list[str]:
-    if basis.plane.record.phase is Phase.BORN:
+def _masters_of_2x(context: DecisionContext) -> list[str]:
+    if context.plane.record.phase is Phase.BORN:
         return []
     told = []
-    for server in basis.view.servers:
-        origin = basis.state.origins.get(server.id)
+    for server in context.view.servers:
+        origin = context.state.origins.get(server.id)
         if isinstance(origin, Known) and origin.value.by_2x:
             state = "runs" if origin.value.runs else "is not active"
             told.append(

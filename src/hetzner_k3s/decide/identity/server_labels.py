@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hetzner_k3s.decide.view.context import Basis
+from hetzner_k3s.decide.view.context import DecisionContext
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import Server
 
@@ -12,10 +12,10 @@ _KEY = (
 )
 
 
-def give_labels_back(basis: Basis, server: Server) -> str:
+def restore_labels(context: DecisionContext, server: Server) -> str:
     """Return the sentence that says which labels a server needs; its host key can be read on its console only."""
-    role = next((spec.role for spec in basis.spec.servers() if spec.name == server.name), naming.ROLE_MASTER)
-    labels = naming.server_labels(basis.spec.name, role)
+    role = next((spec.role for spec in context.spec.servers() if spec.name == server.name), naming.ROLE_MASTER)
+    labels = naming.server_labels(context.spec.name, role)
     given = " ".join(f"{key}={value}" for key, value in labels.items())
     return (
         f"give it its labels back (`hcloud server add-label {server.name} {given}`), and as "

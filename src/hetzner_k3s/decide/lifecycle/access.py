@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hetzner_k3s.decide.desired import firewall
 from hetzner_k3s.decide.lifecycle import infra
-from hetzner_k3s.decide.view.context import Basis
+from hetzner_k3s.decide.view.context import DecisionContext
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.cloud import Firewall
 from hetzner_k3s.model.facts import Known
@@ -23,37 +23,37 @@ def own_addresses(state: ClusterState) -> tuple[str, ...]:
     return tuple(sorted(filter(access.is_address, seen))) or ((own,) if access.is_address(own) else ())
 
 
-def operator_stays_in(basis: Basis) -> tuple[Refusal, ...]:
+def operator_stays_in(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse to change the firewall so that our own SSH no longer passes; servers behind their private address do not
     depend on it.
     """
-    step = next((s for s in infra.firewall_steps(basis) if isinstance(s, EnsureFirewall)), None)
-    if step is None or basis.intent.consents.skip_address_check or basis.spec.ssh.use_private_ip:
+    step = next((s for s in infra.firewall_steps(context) if isinstance(s, EnsureFirewall)), None)
+    if step is None or context.intent.consents.skip_address_check or context.spec.ssh.use_private_ip:
         return ()
-    existing = lookup.firewall(basis.spec, basis.view)
-    if existing is not None and _closes_the_port_in_use(basis, existing):
-        return (_port_changed(basis, existing),)
-    own, port = own_addresses(basis.state), basis.spec.ssh.port
+    existing = lookup.firewall(context.spec, context.view)
+    if existing is not None and _closes_the_port_in_use(context, existing):
+        return (_port_changed(context, existing),)
+    own, port = own_addresses(context.state), context.spec.ssh.port
     shut_out = [address for address in own if not access.admits(step.rules, port, address)]
     if own:
-        return (_shut_out(basis, f"this machine is seen as {', '.join(shut_out)}"),) if shut_out else ()
-    networks = access.sources(firewall.from_outside(basis.spec, step.rules), port)
+        return (_shut_out(context, f"this machine is seen as {', '.join(shut_out)}"),) if shut_out else ()
+    networks = access.sources(firewall.from_outside(context.spec, step.rules), port)
     if all(map(access.never_from_outside, networks)):
-        return (_shut_out(basis, "these are private addresses, and servers are reached at their public ones"),)
+        return (_shut_out(context, "these are private addresses, and servers are reached at their public ones"),)
     return ()
 
 
-def _closes_the_port_in_use(basis: Basis, existing: Firewall) -> bool:
+def _closes_the_port_in_use(context: DecisionContext, existing: Firewall) -> bool:
     """Check whether the port of the file is one that the firewall was never opened for, and on which nobody answers."""
-    answers = any(isinstance(reading, Known) for reading in basis.state.hosts.values())
-    opened = access.sources(firewall.from_outside(basis.spec, existing.rules), basis.spec.ssh.port)
-    return bool(lookup.owned_servers(basis.spec.name, basis.view)) and not answers and not opened
+    answers = any(isinstance(reading, Known) for reading in context.state.hosts.values())
+    opened = access.sources(firewall.from_outside(context.spec, existing.rules), context.spec.ssh.port)
+    return bool(lookup.owned_servers(context.spec.name, context.view)) and not answers and not opened
 
 
-def _port_changed(basis: Basis, existing: Firewall) -> Refusal:
-    wanted = {rule.port for rule in firewall.firewall_rules(basis.spec)}
+def _port_changed(context: DecisionContext, existing: Firewall) -> Refusal:
+    wanted = {rule.port for rule in firewall.firewall_rules(context.spec)}
     before = sorted({r.port for r in existing.rules if r.protocol == "tcp" and r.port and r.port not in wanted})
-    port = basis.spec.ssh.port
+    port = context.spec.ssh.port
     old = f"port {', '.join(before)}" if before else "another port"
     return Refusal(
         code="ssh.port-changed",
@@ -65,8 +65,8 @@ def _port_changed(basis: Basis, existing: Firewall) -> Refusal:
     )
 
 
-def _shut_out(basis: Basis, because: str) -> Refusal:
-    allowed = ", ".join(basis.spec.firewall.ssh_networks)
+def _shut_out(context: DecisionContext, because: str) -> Refusal:
+    allowed = ", ".join(context.spec.firewall.ssh_networks)
     return Refusal(
         code="firewall.shuts-out",
         saw=f"The file lets SSH in only from {allowed or 'nowhere'}; {because}.",

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from hetzner_k3s.decide.preflight import critical_config
 from hetzner_k3s.decide.view import predictions
-from hetzner_k3s.decide.view.context import Basis, Opinion
+from hetzner_k3s.decide.view.context import DecisionContext, Proposal
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.facts import Known, Reading, Unknown
 from hetzner_k3s.model.identity import Phase
@@ -20,25 +20,25 @@ SECRET = "the Hetzner token in Secret kube-system/hcloud"
 _NOBODY = "nobody knows whom"
 
 
-def apply_addons(basis: Basis) -> Opinion | None:
+def apply_addons(context: DecisionContext) -> Proposal | None:
     """Plan the add-ons as soon as an API answers."""
-    plane = basis.plane
+    plane = context.plane
     if plane.record.phase is not Phase.BORN or plane.seed is None or plane.kube is None:
         return None
-    if any(critical_config.cannot_change(basis)):
+    if any(critical_config.cannot_change(context)):
         return None  # the cloud controller would be told of pods' addresses that no node has
-    stale = {name for name, digest in basis.intent.addons.items() if plane.kube.addons.get(name) != digest}
-    secret = _why_credentials(basis, plane.kube)
-    if not (stale or secret) or lookup.network(basis.spec, basis.view) is None:
+    stale = {name for name, digest in context.intent.addons.items() if plane.kube.addons.get(name) != digest}
+    secret = _why_credentials(context, plane.kube)
+    if not (stale or secret) or lookup.network(context.spec, context.view) is None:
         return None
     step = ApplyAddons(
-        target=basis.spec.name,
-        addons=basis.intent.addons,
+        target=context.spec.name,
+        addons=context.intent.addons,
         via=plane.seed_server.id,
         credentials=secret is not None,
     )
     reason, because = _reason(plane.kube, stale, secret)
-    return Opinion((PlannedStep(step=step, scope=Scope.ADDONS, reason=reason, because=because),))
+    return Proposal((PlannedStep(step=step, scope=Scope.ADDONS, reason=reason, because=because),))
 
 
 def _reason(kube: KubeView, stale: set[str], secret: str | None) -> tuple[Reason, str]:
@@ -49,7 +49,7 @@ def _reason(kube: KubeView, stale: set[str], secret: str | None) -> tuple[Reason
     return Reason.DIFFERS, secret
 
 
-def _why_credentials(basis: Basis, kube: KubeView) -> str | None:
+def _why_credentials(context: DecisionContext, kube: KubeView) -> str | None:
     """Say why the Secret of the cloud controller has to be applied; None where it grants what this file's would.
 
     A token is compared by what it opens, never by its bytes: two operators with tokens of their own would else take
@@ -58,26 +58,26 @@ def _why_credentials(basis: Basis, kube: KubeView) -> str | None:
     present = kube.credentials
     if present is None:
         return f"{SECRET} is missing"
-    if present.network != basis.spec.network_name:
+    if present.network != context.spec.network_name:
         return f"beside {SECRET} stands the network {present.network}"
-    grant = _grant(basis, present)
+    grant = _grant(context, present)
     if not isinstance(grant, Known) or grant.value is TokenGrant.CLUSTERS_PROJECT:
         return None
     return f"{SECRET}, applied by {present.applied_by or _NOBODY}, opens {grant.value.value}"
 
 
-def _grant(basis: Basis, present: Credentials) -> Reading[TokenGrant]:
-    if present.token == basis.spec.hetzner_token:
+def _grant(context: DecisionContext, present: Credentials) -> Reading[TokenGrant]:
+    if present.token == context.spec.hetzner_token:
         return Known(TokenGrant.CLUSTERS_PROJECT)
-    return basis.state.grants.get(present.token, Unknown("it was not asked yet"))
+    return context.state.grants.get(present.token, Unknown("it was not asked yet"))
 
 
-def credentials_told(basis: Basis) -> tuple[str, ...]:
+def credential_notes(context: DecisionContext) -> tuple[str, ...]:
     """Tell of another operator's token in the cluster, which is left."""
-    present = basis.plane.kube.credentials if basis.plane.kube else None
-    if present is None or present.token == basis.spec.hetzner_token or present.network != basis.spec.network_name:
+    present = context.plane.kube.credentials if context.plane.kube else None
+    if present is None or present.token == context.spec.hetzner_token or present.network != context.spec.network_name:
         return ()
-    if _grant(basis, present) != Known(TokenGrant.CLUSTERS_PROJECT):
+    if _grant(context, present) != Known(TokenGrant.CLUSTERS_PROJECT):
         return ()
     return (
         f"{SECRET} is another one than this file's, applied by {present.applied_by or _NOBODY}. It opens the cluster's "
@@ -85,10 +85,10 @@ def credentials_told(basis: Basis) -> tuple[str, ...]:
     )
 
 
-def credentials_not_asked(basis: Basis) -> tuple[str, ...]:
+def credentials_not_asked(context: DecisionContext) -> tuple[str, ...]:
     """Tell that nobody knows what the Hetzner token in the cluster opens."""
-    present = basis.plane.kube.credentials if basis.plane.kube else None
-    grant = _grant(basis, present) if present else None
+    present = context.plane.kube.credentials if context.plane.kube else None
+    grant = _grant(context, present) if present else None
     return (f"what {SECRET} opens ({grant.why})",) if isinstance(grant, Unknown) else ()
 
 

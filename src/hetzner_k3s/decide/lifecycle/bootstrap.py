@@ -11,7 +11,7 @@ from hetzner_k3s.decide.identity.hosts import holds_ca
 from hetzner_k3s.decide.lifecycle import external_database_predictions
 from hetzner_k3s.decide.lifecycle.provision import api_address_known
 from hetzner_k3s.decide.view import given_up, predictions
-from hetzner_k3s.decide.view.context import Basis, Opinion
+from hetzner_k3s.decide.view.context import DecisionContext, Proposal
 from hetzner_k3s.decide.view.control_plane import (
     TROUBLED,
     MasterView,
@@ -35,30 +35,30 @@ BOOT = 180.0
 """Seconds given to what a birth waits for: the boot of a server, the address of a load balancer."""
 
 
-def birth_permitted(basis: Basis) -> tuple[Refusal, ...]:
+def bootstrap_permitted(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse a birth beside anything that could be, or could have been, this cluster."""
-    if not _unborn(basis):
+    if not _unborn(context):
         return ()
-    refusals = [_holds_data(server, why) for server, why in _not_empty(basis)]
-    refusals += [_seed_unproven(basis, seed, why) for seed, why in _seeds_missing(basis)]
-    local = basis.state.local
-    if local.kubeconfig_ca is not None and not given_up.gives_up(basis, local.kubeconfig_ca):
-        refusals.append(_kubeconfig_exists(basis))
-    refusals += _snapshots_in_the_way(basis)
-    if local.open_birth and basis.plane.record.phase is None and not given_up.in_effect(basis):
-        refusals.append(_journal_remembers(basis))
+    refusals = [_holds_data(server, why) for server, why in _not_empty(context)]
+    refusals += [_seed_unproven(context, seed, why) for seed, why in _seeds_missing(context)]
+    local = context.state.local
+    if local.kubeconfig_ca is not None and not given_up.gives_up(context, local.kubeconfig_ca):
+        refusals.append(_kubeconfig_exists(context))
+    refusals += _snapshots_in_the_way(context)
+    if local.open_birth and context.plane.record.phase is None and not given_up.in_effect(context):
+        refusals.append(_journal_remembers(context))
     return tuple(refusals)
 
 
-def _unborn(basis: Basis) -> bool:
+def _unborn(context: DecisionContext) -> bool:
     """Tell whether the record says that no cluster was born; a record that contradicts itself says nothing."""
-    contradictory = isinstance(lookup.birth_record(basis.spec, basis.view), RecordConflict)
-    return basis.plane.record.phase in {None, Phase.BOOTSTRAPPING} and not contradictory
+    contradictory = isinstance(lookup.birth_record(context.spec, context.view), RecordConflict)
+    return context.plane.record.phase in {None, Phase.BOOTSTRAPPING} and not contradictory
 
 
-def _not_empty(basis: Basis) -> list[tuple[Server, str]]:
+def _not_empty(context: DecisionContext) -> list[tuple[Server, str]]:
     """Name the servers of the cluster that are not proven empty and are not about to be."""
-    found = [(s, _obstacle(s, basis)) for s in _found_beside_the_seed(basis)]
+    found = [(s, _obstacle(s, context)) for s in _found_beside_the_seed(context)]
     return [(server, why) for server, why in found if why is not None]
 
 
@@ -88,46 +88,46 @@ def found_servers(spec: ClusterSpec, view: CloudView) -> tuple[Server, ...]:
     return tuple(s for s in view.servers if belongs(s))
 
 
-def _found(basis: Basis) -> tuple[Server, ...]:
-    return found_servers(basis.spec, basis.view)
+def _found(context: DecisionContext) -> tuple[Server, ...]:
+    return found_servers(context.spec, context.view)
 
 
-def _found_beside_the_seed(basis: Basis) -> tuple[Server, ...]:
-    seed = _recorded_seed(basis)
-    return tuple(server for server in _found(basis) if seed is None or seed.server != server)
+def _found_beside_the_seed(context: DecisionContext) -> tuple[Server, ...]:
+    seed = _recorded_seed(context)
+    return tuple(server for server in _found(context) if seed is None or seed.server != server)
 
 
-def _recorded_seed(basis: Basis) -> MasterView | None:
+def _recorded_seed(context: DecisionContext) -> MasterView | None:
     """Find the master that a birth was begun on; only under a master's name it is still that."""
-    record = basis.plane.record
-    return next((m for m in basis.plane.masters if m.server and m.server.id == record.seed), None)
+    record = context.plane.record
+    return next((m for m in context.plane.masters if m.server and m.server.id == record.seed), None)
 
 
-def _seeds_missing(basis: Basis) -> list[tuple[int, str]]:
+def _seeds_missing(context: DecisionContext) -> list[tuple[int, str]]:
     """Give the recorded seeds that are no masters and not proven gone, and why: one may have been born meanwhile.
 
     There are two where a birth was begun anew on another seed and the run that wrote so was killed.
     """
-    masters = {m.server.id for m in basis.plane.masters if m.server}
-    seeds = sorted(lookup.recorded_seeds(basis.spec, basis.view) - masters)
-    return [(seed, why) for seed in seeds if (why := _seed_missing(basis, seed)) is not None]
+    masters = {m.server.id for m in context.plane.masters if m.server}
+    seeds = sorted(lookup.recorded_seeds(context.spec, context.view) - masters)
+    return [(seed, why) for seed in seeds if (why := _seed_missing(context, seed)) is not None]
 
 
-def _seed_missing(basis: Basis, seed: int) -> str | None:
-    listed = next((s for s in basis.view.servers if s.id == seed), None)
+def _seed_missing(context: DecisionContext, seed: int) -> str | None:
+    listed = next((s for s in context.view.servers if s.id == seed), None)
     if listed is not None:
         return f"it exists under the name {listed.name}"
-    answer = basis.state.lookups.get(seed, Unknown("nobody asked yet"))
+    answer = context.state.lookups.get(seed, Unknown("nobody asked yet"))
     if isinstance(answer, Unknown):
         return f"whether it exists could not be asked: {answer.why}"
     return "it still exists although no listing shows it" if answer.value else None
 
 
-def _obstacle(server: Server, basis: Basis) -> str | None:
-    facts = basis.state.facts(server.id)
+def _obstacle(server: Server, context: DecisionContext) -> str | None:
+    facts = context.state.facts(server.id)
     if facts is not None:
-        return None if facts.disk.empty or given_up.left_over(basis, facts) else _data_found(facts)
-    stage, detail = contact_stage(server, basis.state, committed=labelled_member(server))
+        return None if facts.disk.empty or given_up.left_over(context, facts) else _data_found(facts)
+    stage, detail = contact_stage(server, context.state, committed=labelled_member(server))
     if stage in TROUBLED:
         return f"{stage.value}: {detail}"
     return None if naming.LABEL_BOOT_KEY in server.labels else "not made by this tool, so it cannot be looked at"
@@ -150,47 +150,48 @@ def _holds_data(server: Server, why: str) -> Refusal:
     )
 
 
-def _seed_unproven(basis: Basis, seed: int, why: str) -> Refusal:
+def _seed_unproven(context: DecisionContext, seed: int, why: str) -> Refusal:
     return Refusal(
         code="birth.seed",
-        saw=f"A birth of '{basis.spec.name}' was begun on server {seed}, which is no master now: {why}.",
+        saw=f"A birth of '{context.spec.name}' was begun on server {seed}, which is no master now: {why}.",
         why="It may hold the cluster that was born there, so no other master may begin one.",
         you_can="Give that server its name back, or delete it at Hetzner, and run `create` again.",
         ways=(Way(deletes=frozenset({f"server {seed}"})),),
     )
 
 
-def _kubeconfig_exists(basis: Basis) -> Refusal:
+def _kubeconfig_exists(context: DecisionContext) -> Refusal:
     return Refusal(
         code="birth.kubeconfig",
-        saw=f"{basis.spec.kubeconfig_path} {holds_ca(basis.state.local.kubeconfig_ca or '')}, but this Hetzner project "
-        f"has no record of a birth of '{basis.spec.name}'.",
+        saw=f"{context.spec.kubeconfig_path} {holds_ca(context.state.local.kubeconfig_ca or '')}, "
+        "but this Hetzner project "
+        f"has no record of a birth of '{context.spec.name}'.",
         why="The cluster may live in another project: this token could be the wrong one.",
         you_can="Check the Hetzner token. If that cluster is gone for good, move the kubeconfig away.",
     )
 
 
-def _snapshots_in_the_way(basis: Basis) -> tuple[Refusal, ...]:
+def _snapshots_in_the_way(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse a birth beside snapshots of masters of these names: their cluster may be lost, not gone, and k3s'
     retention would push them out.
 
     Those that the seed of an unfinished birth made itself are no obstacle, nor those of masters of other names.
     """
-    if isinstance(basis.state.snapshots, Unknown):
-        return (_snapshots_unknown(basis.state.snapshots.why),)
-    if basis.state.snapshots is None or given_up.in_effect(basis):
+    if isinstance(context.state.snapshots, Unknown):
+        return (_snapshots_unknown(context.state.snapshots.why),)
+    if context.state.snapshots is None or given_up.in_effect(context):
         return ()
-    seed = _recorded_seed(basis)
+    seed = _recorded_seed(context)
     own = seed.facts.etcd.uid if seed is not None and seed.facts is not None else None
-    pattern = naming.master_name_pattern(basis.spec.name)
+    pattern = naming.master_name_pattern(context.spec.name)
     found = [
         snapshot
-        for snapshot in basis.state.snapshots.value
+        for snapshot in context.state.snapshots.value
         if pattern.fullmatch(snapshot.node or "")
         and (own is None or snapshot.cluster_uid != own)
-        and not given_up.gives_up_snapshot(basis, snapshot)
+        and not given_up.gives_up_snapshot(context, snapshot)
     ]
-    return (_snapshots_exist(basis, found),) if found else ()
+    return (_snapshots_exist(context, found),) if found else ()
 
 
 def _snapshots_unknown(why: str) -> Refusal:
@@ -202,7 +203,7 @@ def _snapshots_unknown(why: str) -> Refusal:
     )
 
 
-def _snapshots_exist(basis: Basis, found: list[StoredSnapshot]) -> Refusal:
+def _snapshots_exist(context: DecisionContext, found: list[StoredSnapshot]) -> Refusal:
     newest = max(found, key=lambda s: s.created)
     count = f"{len(found)} {'snapshot' if len(found) == 1 else 'snapshots'}"
     uid = newest.cluster_uid
@@ -210,7 +211,7 @@ def _snapshots_exist(basis: Basis, found: list[StoredSnapshot]) -> Refusal:
     let_go = f", or let them be pushed out: `create {flag}`" if uid else ""
     return Refusal(
         code="birth.snapshots",
-        saw=f"S3 holds {count} of masters named like those of '{basis.spec.name}', the newest {newest.folder}/"
+        saw=f"S3 holds {count} of masters named like those of '{context.spec.name}', the newest {newest.folder}/"
         f"{newest.name} (cluster UID {uid[:8] if uid else 'not noted'}), but this project has no record of a birth.",
         why="That cluster may be lost, or live in another project; a new one's snapshots would push them out.",
         you_can="Check the Hetzner token. If that cluster is gone for good, name another datastore.etcd.s3_folder, "
@@ -219,10 +220,10 @@ def _snapshots_exist(basis: Basis, found: list[StoredSnapshot]) -> Refusal:
     )
 
 
-def _journal_remembers(basis: Basis) -> Refusal:
+def _journal_remembers(context: DecisionContext) -> Refusal:
     return Refusal(
         code="birth.journal",
-        saw=f"The journal on this machine says that '{basis.spec.name}' was born and not deleted since, but this "
+        saw=f"The journal on this machine says that '{context.spec.name}' was born and not deleted since, but this "
         "Hetzner project has no record of it.",
         why="The cluster may live in another project: this token could be the wrong one.",
         you_can="Check the Hetzner token. If that cluster is gone for good, run `hetzner-k3s delete` with this file. "
@@ -230,19 +231,19 @@ def _journal_remembers(basis: Basis) -> Refusal:
     )
 
 
-def give_birth(basis: Basis) -> Opinion | None:
-    """Lead an unborn cluster to its record `born`; has no opinion about a born one."""
-    record = basis.plane.record
-    if not _unborn(basis):
+def initialize(context: DecisionContext) -> Proposal | None:
+    """Lead an unborn cluster to its record `born`; has no proposal about a born one."""
+    record = context.plane.record
+    if not _unborn(context):
         return None
-    seed = _recorded_seed(basis) or _first_to_be_had(basis)
-    unseen = _unseen(basis)
-    if unseen or seed.server is None or not api_address_known(basis):
-        return Opinion(waits=_awaited(basis, unseen))
-    if record.phase is None or lookup.recorded_seeds(basis.spec, basis.view) != {seed.server.id}:
-        return Opinion((_record_bootstrapping(seed, seed.server),)) if _may_begin(seed) else Opinion()
-    database = basis.spec.database.digits if basis.spec.database else None
-    return Opinion(_bring_up(seed, seed.server, replace(record, database=database)))
+    seed = _recorded_seed(context) or _first_to_be_had(context)
+    unseen = _unseen(context)
+    if unseen or seed.server is None or not api_address_known(context):
+        return Proposal(waits=_awaited(context, unseen))
+    if record.phase is None or lookup.recorded_seeds(context.spec, context.view) != {seed.server.id}:
+        return Proposal((_record_bootstrapping(seed, seed.server),)) if _may_begin(seed) else Proposal()
+    database = context.spec.database.digits if context.spec.database else None
+    return Proposal(_bring_up(seed, seed.server, replace(record, database=database)))
 
 
 def _may_begin(seed: MasterView) -> bool:
@@ -251,21 +252,21 @@ def _may_begin(seed: MasterView) -> bool:
     return seed.stage is Stage.READY or started_by_hand
 
 
-def _first_to_be_had(basis: Basis) -> MasterView:
+def _first_to_be_had(context: DecisionContext) -> MasterView:
     """Return the master that a birth begins on: any will do, so one that Hetzner does not sell holds no birth up."""
-    masters = basis.plane.masters
-    return next((m for m in masters if m.server or m.name not in basis.intent.unsold), masters[0])
+    masters = context.plane.masters
+    return next((m for m in masters if m.server or m.name not in context.intent.unsold), masters[0])
 
 
-def _unseen(basis: Basis) -> list[Server]:
-    return [s for s in _found_beside_the_seed(basis) if basis.state.facts(s.id) is None]
+def _unseen(context: DecisionContext) -> list[Server]:
+    return [s for s in _found_beside_the_seed(context) if context.state.facts(s.id) is None]
 
 
-def _awaited(basis: Basis, unseen: list[Server]) -> tuple[Wait, ...]:
+def _awaited(context: DecisionContext, unseen: list[Server]) -> tuple[Wait, ...]:
     """Give what has to come by itself before a birth; what the file asks for is brought about by other moves."""
-    wanted = {s.name for s in basis.spec.servers()}
+    wanted = {s.name for s in context.spec.servers()}
     waits = [Wait(what=f"{s.name} to answer", because=_EMPTY, deadline=BOOT) for s in unseen if s.name not in wanted]
-    if lookup.load_balancer(basis.spec, basis.view) is not None and not api_address_known(basis):
+    if lookup.load_balancer(context.spec, context.view) is not None and not api_address_known(context):
         waits.append(Wait(what="the API load balancer to get its address", because=_CERTIFICATE, deadline=BOOT))
     return tuple(waits)
 
@@ -322,19 +323,19 @@ _CUT_OFF = (
 )
 
 
-def complete_record(basis: Basis) -> Opinion | None:
+def complete_record(context: DecisionContext) -> Proposal | None:
     """Fill the record in where a killed run did not get to, or what carried it was made anew.
 
     A master gets its share when it has joined. Without a lineage another one would be minted, so that is left alone.
     Which agent token the cluster has, its healthy master knows better than the labels.
     """
-    seed = basis.plane.seed
+    seed = context.plane.seed
     agent = seed.facts.disk.agent_token_hash if seed is not None and seed.facts is not None else None
-    record = replace(basis.plane.record, agent=agent or basis.plane.record.agent)
+    record = replace(context.plane.record, agent=agent or context.plane.record.agent)
     if record.phase is not Phase.BORN or record.lineage is None:
         return None
     wanted = record.labels().items()
-    if all(wanted <= carrier.labels.items() for carrier in lookup.shared_carriers(basis.spec, basis.view)):
+    if all(wanted <= carrier.labels.items() for carrier in lookup.shared_carriers(context.spec, context.view)):
         return None
     step = PlannedStep(
         step=RecordBirth(target=Phase.BORN.value, record=record),
@@ -342,7 +343,7 @@ def complete_record(basis: Basis) -> Opinion | None:
         reason=Reason.UNFINISHED,
         because="not everything that carries the record says so",
     )
-    return Opinion((step,))
+    return Proposal((step,))
 
 
 def predict(spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:

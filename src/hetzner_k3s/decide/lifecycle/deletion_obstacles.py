@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from hetzner_k3s.decide.view.context import Basis
+from hetzner_k3s.decide.view.context import DecisionContext
 from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import LoadBalancer
 from hetzner_k3s.model.plan import Refusal
 
 
-def nothing_protected(basis: Basis) -> tuple[Refusal, ...]:
+def nothing_protected(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse while something that would be deleted is protected against that."""
-    found = list(_protected(basis))
+    found = list(_protected(context))
     if not found:
         return ()
     return (
@@ -31,12 +31,12 @@ def nothing_protected(basis: Basis) -> tuple[Refusal, ...]:
     )
 
 
-def _protected(basis: Basis) -> Iterator[str]:
+def _protected(context: DecisionContext) -> Iterator[str]:
     """Name what is protected, as `kind name (id)`."""
-    for server in lookup.owned_servers(basis.spec.name, basis.view):
+    for server in lookup.owned_servers(context.spec.name, context.view):
         if server.protected:
             yield f"server {server.name} (id {server.id})"
-    network, balancer = lookup.deletable_network(basis.spec, basis.view), _balancer(basis)
+    network, balancer = lookup.deletable_network(context.spec, context.view), _balancer(context)
     if network is not None and network.protected:
         yield f"network {network.name} (id {network.id})"
     if balancer is not None and balancer.protected:
@@ -49,15 +49,15 @@ def _disable_protection(found: str) -> str:
     return f"hcloud {kind.replace(' ', '-')} disable-protection {name} delete{' rebuild' if kind == 'server' else ''}"
 
 
-def nothing_used_by_others(basis: Basis) -> tuple[Refusal, ...]:
+def nothing_used_by_others(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse while a server that stays uses something that would be deleted, and name that server."""
-    found = [used for used in _uses(basis) if used]
+    found = [used for used in _uses(context) if used]
     if not found:
         return ()
     return (
         Refusal(
             code="delete.in-use",
-            saw=f"Servers without the label {naming.LABEL_CLUSTER}={basis.spec.name}, which therefore stay, use what "
+            saw=f"Servers without the label {naming.LABEL_CLUSTER}={context.spec.name}, which therefore stay, use what "
             f"would be deleted: {'; '.join(found)}.",
             why="Hetzner deletes no firewall or placement group that is in use, and to take a firewall off somebody's "
             "server would open that server to the internet. This run deleted nothing; --force does not change that.",
@@ -67,23 +67,23 @@ def nothing_used_by_others(basis: Basis) -> tuple[Refusal, ...]:
     )
 
 
-def _uses(basis: Basis) -> Iterator[str]:
-    firewall, balancer = lookup.firewall(basis.spec, basis.view), _balancer(basis)
-    if firewall is not None and lookup.is_owned(basis.spec.name, firewall.labels):
-        yield _used(basis, f"firewall {firewall.name} is on", firewall.servers)
+def _uses(context: DecisionContext) -> Iterator[str]:
+    firewall, balancer = lookup.firewall(context.spec, context.view), _balancer(context)
+    if firewall is not None and lookup.is_owned(context.spec.name, firewall.labels):
+        yield _used(context, f"firewall {firewall.name} is on", firewall.servers)
     if balancer is not None:
-        yield _used(basis, f"load balancer {balancer.name} sends to", balancer.servers)
-    for group in lookup.deletable_groups(basis.spec, basis.view):
-        yield _used(basis, f"placement group {group.name} holds", group.servers)
+        yield _used(context, f"load balancer {balancer.name} sends to", balancer.servers)
+    for group in lookup.deletable_groups(context.spec, context.view):
+        yield _used(context, f"placement group {group.name} holds", group.servers)
 
 
-def _used(basis: Basis, use: str, servers: Collection[int]) -> str:
+def _used(context: DecisionContext, use: str, servers: Collection[int]) -> str:
     """Return a sentence about the servers of others, empty where there are none."""
-    goes = {server.id for server in lookup.owned_servers(basis.spec.name, basis.view)}
-    names = {server.id: server.name for server in basis.view.servers}
+    goes = {server.id for server in lookup.owned_servers(context.spec.name, context.view)}
+    names = {server.id: server.name for server in context.view.servers}
     stays = [f"{names[number]} (id {number})" for number in sorted(servers) if number in names and number not in goes]
     return f"{use} {', '.join(stays)}" if stays else ""
 
 
-def _balancer(basis: Basis) -> LoadBalancer | None:
-    return lookup.deletable_load_balancer(basis.spec, basis.view)
+def _balancer(context: DecisionContext) -> LoadBalancer | None:
+    return lookup.deletable_load_balancer(context.spec, context.view)

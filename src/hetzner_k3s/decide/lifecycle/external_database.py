@@ -14,7 +14,7 @@ from hetzner_k3s.decide.prune.retire import emptying, node_of_nobody
 from hetzner_k3s.decide.repair import power
 from hetzner_k3s.decide.view import held_tokens
 from hetzner_k3s.decide.view.consent_mismatch import unfit
-from hetzner_k3s.decide.view.context import Basis, Opinion
+from hetzner_k3s.decide.view.context import DecisionContext, Proposal
 from hetzner_k3s.decide.view.control_plane import MasterView, Stage, labelled_member
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import Server, ServerStatus
@@ -41,26 +41,26 @@ _UNREACHABLE = ("kine", "storage endpoint", "leaderelection lost", "dial tcp", "
 # --- gates of every cluster -----------------------------------------------------------------------------------------
 
 
-def datastore_agrees(basis: Basis) -> tuple[Refusal, ...]:
+def datastore_agrees(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse where the file says that the data lies elsewhere than the birth record, or a master, says.
 
     A database that its owner moved is no other one, when a master that serves the recorded cluster runs on it already.
     """
-    wanted, record = basis.spec.database.digits if basis.spec.database else None, basis.plane.record
-    elsewhere = [f"{m.name} runs on {_place(its)}" for m, its in _told(basis) if its != wanted]
-    if record.phase is Phase.BORN and record.database != wanted and not _serves_on(basis, wanted):
+    wanted, record = context.spec.database.digits if context.spec.database else None, context.plane.record
+    elsewhere = [f"{m.name} runs on {_place(its)}" for m, its in _told(context) if its != wanted]
+    if record.phase is Phase.BORN and record.database != wanted and not _serves_on(context, wanted):
         elsewhere.insert(0, f"the birth record names {_place(record.database)}")
     return (_elsewhere(wanted, elsewhere),) if elsewhere else ()
 
 
-def _serves_on(basis: Basis, wanted: str | None) -> bool:
-    seed = basis.plane.seed.facts if basis.plane.seed else None
+def _serves_on(context: DecisionContext, wanted: str | None) -> bool:
+    seed = context.plane.seed.facts if context.plane.seed else None
     return wanted is not None and seed is not None and seed.disk.config_database == wanted
 
 
-def _told(basis: Basis) -> list[tuple[MasterView, str | None]]:
+def _told(context: DecisionContext) -> list[tuple[MasterView, str | None]]:
     """Give the masters that hold anything of a cluster, and which database they were started on; None: their etcd."""
-    seen = [(m, m.facts) for m in basis.plane.all_masters if m.facts is not None]
+    seen = [(m, m.facts) for m in context.plane.all_masters if m.facts is not None]
     return [(m, f.disk.config_database if f.on_database else None) for m, f in seen if _holds_something(m)]
 
 
@@ -86,43 +86,43 @@ def _elsewhere(wanted: str | None, elsewhere: list[str]) -> Refusal:
 # --- gates of a cluster in a database -------------------------------------------------------------------------------
 
 
-def database_serves(basis: Basis) -> tuple[Refusal, ...]:
+def database_serves(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse where no master can use the database, or none is left and nobody holds the token that opens it."""
-    if basis.plane.seed is not None or power.awaited(basis):
+    if context.plane.seed is not None or power.awaited(context):
         return ()
-    told = [(m, m.facts) for m in basis.plane.all_masters if m.facts is not None and m.name not in _started(basis)]
+    told = [(m, m.facts) for m in context.plane.all_masters if m.facts is not None and m.name not in _started(context)]
     words = [(master, _words(facts.supervisor.complaint)) for master, facts in told]
-    sealed = [master for master, said in words if _OTHER_TOKEN in said and not _better_token(basis, master)]
+    sealed = [master for master, said in words if _OTHER_TOKEN in said and not _better_token(context, master)]
     if sealed:
-        return (_sealed(basis, sealed[0]),)
+        return (_sealed(context, sealed[0]),)
     silenced = [(master, said) for master, said in words if any(word in said for word in _UNREACHABLE)]
     if silenced:
-        return (_unreachable(basis, *silenced[0]),)
-    if basis.plane.record.phase is not Phase.BORN:
+        return (_unreachable(context, *silenced[0]),)
+    if context.plane.record.phase is not Phase.BORN:
         return ()
-    doubtful = [m for m in basis.plane.all_masters if m.name not in _started(basis) and not is_out(m)]
+    doubtful = [m for m in context.plane.all_masters if m.name not in _started(context) and not is_out(m)]
     if doubtful:
-        return (_none_serves(basis, doubtful),)
-    return () if tokens_at_hand(basis) or _started(basis) else (_no_token(basis),)
+        return (_none_serves(context, doubtful),)
+    return () if tokens_at_hand(context) or _started(context) else (_no_token(context),)
 
 
-def agent_token_found(basis: Basis) -> tuple[Refusal, ...]:
+def agent_token_found(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse to start the first master again without the agents' token where the cluster has one."""
-    tokens = tokens_at_hand(basis) if basis.plane.record.phase is Phase.BORN and basis.plane.seed is None else []
-    if not tokens or _started(basis) or not held_tokens.agent_token_is_missing(basis, tokens[0][0]):
+    tokens = tokens_at_hand(context) if context.plane.record.phase is Phase.BORN and context.plane.seed is None else []
+    if not tokens or _started(context) or not held_tokens.agent_token_is_missing(context, tokens[0][0]):
         return ()
-    return (held_tokens.missing_agent_token(basis),)
+    return (held_tokens.missing_agent_token(context),)
 
 
-def _better_token(basis: Basis, master: MasterView) -> bool:
+def _better_token(context: DecisionContext, master: MasterView) -> bool:
     """Tell whether another token has come up than the one that a master of a born cluster tried."""
-    tokens = tokens_at_hand(basis) if basis.plane.record.phase is Phase.BORN else []
+    tokens = tokens_at_hand(context) if context.plane.record.phase is Phase.BORN else []
     return bool(tokens) and master.facts is not None and tokens[0][0] != master.facts.disk.config_token_hash
 
 
-def _started(basis: Basis) -> frozenset[str]:
+def _started(context: DecisionContext) -> frozenset[str]:
     """Name the masters that are being started: what their hosts told is older than that."""
-    return basis.joining | {key.target for key in basis.in_flight if key.kind is InitControlPlane}
+    return context.joining | {key.target for key in context.in_flight if key.kind is InitControlPlane}
 
 
 def _words(complaint: str) -> str:
@@ -131,18 +131,19 @@ def _words(complaint: str) -> str:
     return said.strip("\"'. ").removeprefix("Error: ").replace("::", ":")
 
 
-def _recorded(basis: Basis) -> str:
-    record = basis.plane.record
+def _recorded(context: DecisionContext) -> str:
+    record = context.plane.record
     return (
-        f"The birth record says that '{basis.spec.name}' was born (CA {(record.ca or '-')[:8]}, UID "
+        f"The birth record says that '{context.spec.name}' was born (CA {(record.ca or '-')[:8]}, UID "
         f"{(record.uid or '-')[:8]}) in an external database; "
     )
 
 
-def _unreachable(basis: Basis, master: MasterView, said: str) -> Refusal:
+def _unreachable(context: DecisionContext, master: MasterView, said: str) -> Refusal:
     return Refusal(
         code="datastore.unreachable",
-        saw=f"No master of '{basis.spec.name}' can use the external database. The last words of k3s on {master.name}: "
+        saw=f"No master of '{context.spec.name}' can use the external database. "
+        f"The last words of k3s on {master.name}: "
         f"{said}.",
         why="All of the cluster's data lies there, and no master can do anything without it. Nothing was created, "
         "stopped or removed.",
@@ -152,9 +153,9 @@ def _unreachable(basis: Basis, master: MasterView, said: str) -> Refusal:
     )
 
 
-def _sealed(basis: Basis, master: MasterView) -> Refusal:
+def _sealed(context: DecisionContext, master: MasterView) -> Refusal:
     held = (master.facts.disk.config_token_hash if master.facts else None) or "not told"
-    born = basis.plane.record.phase is Phase.BORN
+    born = context.plane.record.phase is Phase.BORN
     return Refusal(
         code="datastore.other-token",
         saw=f"k3s on {master.name} cannot open the external database: it is sealed with another token than the one "
@@ -168,11 +169,11 @@ def _sealed(basis: Basis, master: MasterView) -> Refusal:
     )
 
 
-def _none_serves(basis: Basis, doubtful: list[MasterView]) -> Refusal:
+def _none_serves(context: DecisionContext, doubtful: list[MasterView]) -> Refusal:
     seen = "; ".join(f"{m.name}: {m.stage.value}{f' ({m.detail})' if m.detail else ''}" for m in doubtful)
     return Refusal(
         code="masters.none-serves",
-        saw=f"{_recorded(basis)}no master answers for it: {seen}.",
+        saw=f"{_recorded(context)}no master answers for it: {seen}.",
         why="What does not answer may serve the cluster all the same; nothing was created, stopped or removed.",
         you_can="Restore SSH access to the masters and look at `journalctl -u k3s` there. The data is in the database: "
         "a master that is lost can be deleted at Hetzner, and `create` makes another one.",
@@ -181,11 +182,11 @@ def _none_serves(basis: Basis, doubtful: list[MasterView]) -> Refusal:
     )
 
 
-def _no_token(basis: Basis) -> Refusal:
-    ca = (basis.plane.record.ca or "-")[:8]
+def _no_token(context: DecisionContext) -> Refusal:
+    ca = (context.plane.record.ca or "-")[:8]
     return Refusal(
         code="datastore.token-unknown",
-        saw=f"{_recorded(basis)}all its masters are gone, and neither a worker nor this machine holds its token: the "
+        saw=f"{_recorded(context)}all its masters are gone, and neither a worker nor this machine holds its token: the "
         f"one that begins with K10{ca}.",
         why="The database is sealed with that token, and k3s opens it with no other one.",
         you_can="Give the whole token in the environment variable HETZNER_K3S_TOKEN (a bundle of `hetzner-k3s backup` "
@@ -193,9 +194,9 @@ def _no_token(basis: Basis) -> Refusal:
     )
 
 
-def consents_fit_a_database(basis: Basis) -> tuple[Refusal, ...]:
+def consents_fit_a_database(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse the consents that are about etcd, or about data on masters: here there is neither."""
-    given = basis.intent.consents
+    given = context.intent.consents
     told = (
         ("--reset-quorum-from", given.reset_quorum_from, "The masters have no etcd, so there is no quorum to reset."),
         ("--restore", given.restore, "The masters have no etcd, so there is no snapshot of it to restore."),
@@ -215,20 +216,20 @@ _LEAVE_IT = (
 # --- moves ----------------------------------------------------------------------------------------------------------
 
 
-def start_masters(basis: Basis) -> Opinion | None:
+def start_masters(context: DecisionContext) -> Proposal | None:
     """Start whatever is ready on the database, and record what serves; where none does, one goes before the others."""
-    if basis.plane.record.phase is not Phase.BORN:
+    if context.plane.record.phase is not Phase.BORN:
         return None
-    ready = [(m, m.server) for m in basis.plane.masters if m.server and m.stage in _JOINERS]
-    if basis.plane.seed is not None:
-        starts = tuple(_start(m, server, via=basis.plane.seed_server.id) for m, server in ready)
-        steps = marked(basis) + starts
-        return Opinion(steps) if steps else None
+    ready = [(m, m.server) for m in context.plane.masters if m.server and m.stage in _JOINERS]
+    if context.plane.seed is not None:
+        starts = tuple(_start(m, server, via=context.plane.seed_server.id) for m, server in ready)
+        steps = marked(context) + starts
+        return Proposal(steps) if steps else None
     first = min(ready, key=lambda r: (r[0].stage is not Stage.JOINING, r[0].spec.index), default=None)
-    tokens = tokens_at_hand(basis)
+    tokens = tokens_at_hand(context)
     if first is None or not tokens:
         return None
-    return Opinion((_start(*first, found=tokens[0], agent=held_tokens.agent_token(basis, tokens[0][0])),))
+    return Proposal((_start(*first, found=tokens[0], agent=held_tokens.agent_token(context, tokens[0][0])),))
 
 
 def _start(
@@ -257,28 +258,28 @@ def _start(
 _BEYOND = "it is beyond the file, and holds none of the data"
 
 
-def let_masters_go(basis: Basis) -> Opinion | None:
+def remove_masters(context: DecisionContext) -> Proposal | None:
     """Let one master beyond the file go a step further: off the load balancer, drained, its server, then its Node."""
-    if not basis.intent.consents.prune or basis.plane.seed is None or basis.plane.kube is None:
+    if not context.intent.consents.prune or context.plane.seed is None or context.plane.kube is None:
         return None
-    if not_yet_members(basis):
+    if not_yet_members(context):
         return None
-    for master in sorted(basis.plane.surplus, key=lambda m: -m.spec.index):
-        step = _next(basis, master)
+    for master in sorted(context.plane.surplus, key=lambda m: -m.spec.index):
+        step = _next(context, master)
         if step is not None:
-            return Opinion((step,))
+            return Proposal((step,))
     return None
 
 
-def _next(basis: Basis, master: MasterView) -> PlannedStep | None:
-    node, server = basis.node(master.name), master.server
+def _next(context: DecisionContext, master: MasterView) -> PlannedStep | None:
+    node, server = context.node(master.name), master.server
     if server is None:
-        return node_of_nobody(basis, node) if node is not None else None
-    if server.status is ServerStatus.DELETING or anothers_node(basis, server) is not None:
+        return node_of_nobody(context, node) if node is not None else None
+    if server.status is ServerStatus.DELETING or anothers_node(context, server) is not None:
         return None
     if labelled_member(server):
         return _gone(UnmarkMember(target=master.name, server_id=server.id))
-    emptied = emptying(basis, node, Scope.CONTROL_PLANE)
+    emptied = emptying(context, node, Scope.CONTROL_PLANE)
     return emptied or _gone(DeleteServer(target=master.name, server_id=server.id))
 
 

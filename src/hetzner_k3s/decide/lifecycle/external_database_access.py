@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hetzner_k3s.decide.view import held_tokens
-from hetzner_k3s.decide.view.context import Basis
+from hetzner_k3s.decide.view.context import DecisionContext
 from hetzner_k3s.decide.view.control_plane import NEVER_STARTED, MasterView, Stage
 from hetzner_k3s.model.identity import Phase
 
@@ -13,26 +13,26 @@ def is_out(master: MasterView) -> bool:
     return master.stage in NEVER_STARTED | {Stage.JOINING, Stage.EMPTIED}
 
 
-def tokens_at_hand(basis: Basis) -> list[tuple[str, int | None]]:
+def tokens_at_hand(context: DecisionContext) -> list[tuple[str, int | None]]:
     """Give the hashes of the tokens that may open the database, with the server that holds one (None: this machine).
 
     Of the servers those count whose token pins the recorded CA; of one from this machine, that is seen when it is used.
     """
-    recorded = basis.plane.record.ca
+    recorded = context.plane.record.ca
     found: list[tuple[str, int | None]] = []
-    for server, facts in held_tokens.on_servers(basis):
+    for server, facts in held_tokens.on_servers(context):
         disk = facts.disk
         pins = recorded is not None and (disk.config_token_ca or "").startswith(recorded)
         if disk.config_token_hash and pins and not disk.config_token_agent:
             found.append((disk.config_token_hash, server.id))
-    kept = [(held.server, None) for held in held_tokens.kept_here(basis)]
-    return [*((held, None) for held in basis.state.local.token_hashes), *found, *kept]
+    kept = [(held.server, None) for held in held_tokens.kept_here(context)]
+    return [*((held, None) for held in context.state.local.token_hashes), *found, *kept]
 
 
-def awaits_server(basis: Basis, name: str) -> bool:
+def awaits_server(context: DecisionContext, name: str) -> bool:
     """Tell whether a server may be ordered under this name although no API answers: the first that opens the data."""
-    plane = basis.plane
+    plane = context.plane
     if not plane.on_database or plane.record.phase is not Phase.BORN or plane.seed is not None:
         return False
     first = min(plane.masters, key=lambda m: (m.server is None, m.spec.index))
-    return first.name == name and bool(tokens_at_hand(basis)) and all(is_out(m) for m in plane.all_masters)
+    return first.name == name and bool(tokens_at_hand(context)) and all(is_out(m) for m in plane.all_masters)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from hetzner_k3s.decide.desired import balancer, firewall
-from hetzner_k3s.decide.view.context import Basis, Opinion
+from hetzner_k3s.decide.view.context import DecisionContext, Proposal
 from hetzner_k3s.decide.view.predictions import PREDICTED_ADDRESS
 from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import (
@@ -32,61 +32,63 @@ from hetzner_k3s.model.steps import (
 )
 
 
-def lay_infrastructure(basis: Basis) -> Opinion | None:
+def ensure_infrastructure(context: DecisionContext) -> Proposal | None:
     """Plan whatever of the surroundings is missing or differs."""
     steps = (
-        *_ssh_key(basis),
-        *_network(basis),
-        *_placement_groups(basis),
-        *_firewall(basis),
-        *_load_balancer(basis),
+        *_ssh_key(context),
+        *_network(context),
+        *_placement_groups(context),
+        *_firewall(context),
+        *_load_balancer(context),
     )
-    return Opinion(steps)
+    return Proposal(steps)
 
 
 def _planned(step: Step, because: str, reason: Reason = Reason.MISSING) -> PlannedStep:
     return PlannedStep(step=step, scope=Scope.INFRASTRUCTURE, reason=reason, because=because)
 
 
-def _ssh_key(basis: Basis) -> tuple[PlannedStep, ...]:
-    if lookup.ssh_key(basis.spec, basis.view):
+def _ssh_key(context: DecisionContext) -> tuple[PlannedStep, ...]:
+    if lookup.ssh_key(context.spec, context.view):
         return ()
-    step = EnsureSshKey(target=basis.spec.ssh_key_name, public_key=basis.spec.ssh.public_key)
+    step = EnsureSshKey(target=context.spec.ssh_key_name, public_key=context.spec.ssh.public_key)
     return (_planned(step, "the project does not know your public key"),)
 
 
-def _network(basis: Basis) -> tuple[PlannedStep, ...]:
-    if lookup.network(basis.spec, basis.view) or basis.spec.network.existing_network_name:
+def _network(context: DecisionContext) -> tuple[PlannedStep, ...]:
+    if lookup.network(context.spec, context.view) or context.spec.network.existing_network_name:
         return ()
     step = EnsureNetwork(
-        target=basis.spec.network_name,
-        ip_range=basis.spec.network.subnet,
-        zone=basis.spec.network.zone,
-        labels={naming.LABEL_CLUSTER: basis.spec.name},
+        target=context.spec.network_name,
+        ip_range=context.spec.network.subnet,
+        zone=context.spec.network.zone,
+        labels={naming.LABEL_CLUSTER: context.spec.name},
     )
     return (_planned(step, "the project has no network of this name"),)
 
 
-def _placement_groups(basis: Basis) -> tuple[PlannedStep, ...]:
+def _placement_groups(context: DecisionContext) -> tuple[PlannedStep, ...]:
     return tuple(
         _planned(
-            EnsurePlacementGroup(target=group.name, labels=naming.placement_group_labels(basis.spec.name, group.pool)),
+            EnsurePlacementGroup(
+                target=group.name, labels=naming.placement_group_labels(context.spec.name, group.pool)
+            ),
             "its servers should stand on different machines",
         )
-        for group in basis.spec.placement_groups()
-        if lookup.placement_group(group.name, basis.view) is None
+        for group in context.spec.placement_groups()
+        if lookup.placement_group(group.name, context.view) is None
     )
 
 
-def _firewall(basis: Basis) -> tuple[PlannedStep, ...]:
-    existing, differs = lookup.firewall(basis.spec, basis.view), tuple(firewall.filtered_otherwise(basis))
+def _firewall(context: DecisionContext) -> tuple[PlannedStep, ...]:
+    existing, differs = lookup.firewall(context.spec, context.view), tuple(firewall.filtered_otherwise(context))
     if existing and not differs:
         return ()
     step = EnsureFirewall(
-        target=naming.firewall(basis.spec.name),
-        rules=firewall.firewall_rules(basis.spec),
-        selector=naming.cluster_selector(basis.spec.name),
-        labels={naming.LABEL_CLUSTER: basis.spec.name},
+        target=naming.firewall(context.spec.name),
+        rules=firewall.firewall_rules(context.spec),
+        selector=naming.cluster_selector(context.spec.name),
+        labels={naming.LABEL_CLUSTER: context.spec.name},
         existing=existing.id if existing else None,
     )
     if existing:
@@ -100,22 +102,22 @@ def _of_firewall(differs: Difference) -> str:
     return f"its rules differ from the file's (missing: {differs.wanted}; not in the file: {differs.seen})"
 
 
-def firewall_steps(basis: Basis) -> tuple[Step, ...]:
+def firewall_steps(context: DecisionContext) -> tuple[Step, ...]:
     """Return what would be done about the firewall."""
-    return tuple(planned.step for planned in _firewall(basis))
+    return tuple(planned.step for planned in _firewall(context))
 
 
-def _load_balancer(basis: Basis) -> tuple[PlannedStep, ...]:
-    network, existing = lookup.network(basis.spec, basis.view), lookup.load_balancer(basis.spec, basis.view)
-    applied = tuple(d for d in balancer.balanced_otherwise(basis) if d.remedy is Remedy.APPLY)
-    if not basis.spec.api_load_balancer or network is None or (existing and not applied):
+def _load_balancer(context: DecisionContext) -> tuple[PlannedStep, ...]:
+    network, existing = lookup.network(context.spec, context.view), lookup.load_balancer(context.spec, context.view)
+    applied = tuple(d for d in balancer.balanced_otherwise(context) if d.remedy is Remedy.APPLY)
+    if not context.spec.api_load_balancer or network is None or (existing and not applied):
         return ()
     step = EnsureLoadBalancer(
-        target=naming.api_load_balancer(basis.spec.name),
-        location=basis.spec.masters[0].location,
+        target=naming.api_load_balancer(context.spec.name),
+        location=context.spec.masters[0].location,
         network=network.name,
-        selector=naming.members_selector(basis.spec.name),
-        labels={naming.LABEL_CLUSTER: basis.spec.name},
+        selector=naming.members_selector(context.spec.name),
+        labels={naming.LABEL_CLUSTER: context.spec.name},
         existing=existing.id if existing else None,
     )
     if existing:

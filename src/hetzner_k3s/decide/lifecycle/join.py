@@ -11,7 +11,7 @@ from hetzner_k3s.decide.lifecycle.provision import prepare
 from hetzner_k3s.decide.prune import permission
 from hetzner_k3s.decide.prune.load_balancer import addresses_that_go
 from hetzner_k3s.decide.view import predictions, quorum
-from hetzner_k3s.decide.view.context import Basis, Opinion
+from hetzner_k3s.decide.view.context import DecisionContext, Proposal
 from hetzner_k3s.decide.view.control_plane import JOINED, MasterView, Stage, labelled_member
 from hetzner_k3s.decide.view.master_addresses import host_of, is_an_address, living_masters
 from hetzner_k3s.decide.view.voters import healthy_ids, witnessed_ids
@@ -31,133 +31,133 @@ SETTLE_DEADLINE = 120.0
 """Seconds given to a learner, a sick voter or an apiserver to come to rest before a run gives up."""
 
 
-def prepare_masters(basis: Basis) -> Opinion | None:
+def prepare_masters(context: DecisionContext) -> Proposal | None:
     """Make the masters' servers; beside a loss only look at those that are there, since a repair decides the rest."""
     because = "the file asks for it"
-    steps = (prepare(basis, m.spec, m.server, m.stage, because) for m in basis.plane.masters if _free(m, basis))
-    return Opinion(tuple(step for planned in steps for step in planned))
+    steps = (prepare(context, m.spec, m.server, m.stage, because) for m in context.plane.masters if _free(m, context))
+    return Proposal(tuple(step for planned in steps for step in planned))
 
 
-def _free(master: MasterView, basis: Basis) -> bool:
-    if master.name in {lost.master for lost in basis.dead}:
+def _free(master: MasterView, context: DecisionContext) -> bool:
+    if master.name in {lost.master for lost in context.dead}:
         return False
-    settled = not basis.repairable and not any(stray.transient for stray in basis.stray)
+    settled = not context.repairable and not any(stray.transient for stray in context.stray)
     return settled or (master.server is not None and master.stage in {Stage.BOOTING, Stage.UNSECURED})
 
 
-def join_masters(basis: Basis) -> Opinion | None:
+def join_masters(context: DecisionContext) -> Proposal | None:
     """Join what is ready, record what has joined."""
-    if basis.plane.record.phase is not Phase.BORN or basis.plane.seed is None:
+    if context.plane.record.phase is not Phase.BORN or context.plane.seed is None:
         return None
-    marks = marked(basis)
-    joins, waits = _joins(basis)
-    return Opinion(marks + joins, waits) if marks or joins or waits else None
+    marks = marked(context)
+    joins, waits = _joins(context)
+    return Proposal(marks + joins, waits) if marks or joins or waits else None
 
 
-def marked(basis: Basis) -> tuple[PlannedStep, ...]:
+def marked(context: DecisionContext) -> tuple[PlannedStep, ...]:
     """Plan to record what has joined, through the healthy master that there is."""
-    return tuple(step for m in basis.plane.masters if (step := _mark(basis, m)) is not None)
+    return tuple(step for m in context.plane.masters if (step := _mark(context, m)) is not None)
 
 
 def _wait(what: str, because: str) -> Wait:
     return Wait(what=what, because=because, deadline=SETTLE_DEADLINE)
 
 
-def _joins(basis: Basis) -> tuple[tuple[PlannedStep, ...], tuple[Wait, ...]]:
-    joiners = [(m, m.server) for m in basis.plane.masters if m.server and m.stage in _JOINERS]
+def _joins(context: DecisionContext) -> tuple[tuple[PlannedStep, ...], tuple[Wait, ...]]:
+    joiners = [(m, m.server) for m in context.plane.masters if m.server and m.stage in _JOINERS]
     if not joiners:
         return (), ()
-    if _control_plane_is_being_born(basis):
-        return tuple(_join(basis, master, server) for master, server in joiners), ()
-    if _another_join_ends(basis, joiners):
+    if _control_plane_is_being_born(context):
+        return tuple(_join(context, master, server) for master, server in joiners), ()
+    if _another_join_ends(context, joiners):
         return (), ()
     first, server = min(joiners, key=lambda j: (j[0].stage is not Stage.JOINING, j[0].spec.index))
-    own = private_ip(server, basis.plane.network_id)
-    others = tuple(m for m in basis.plane.members if m.address != own)  # its own, unstarted one k3s adopts
-    verdict = quorum.can_add(others, healthy_ids(basis) | witnessed_ids(basis))
+    own = private_ip(server, context.plane.network_id)
+    others = tuple(m for m in context.plane.members if m.address != own)  # its own, unstarted one k3s adopts
+    verdict = quorum.can_add(others, healthy_ids(context) | witnessed_ids(context))
     if first.stage is not Stage.JOINING and not verdict.ok:
         wait = _wait(f"the control plane to settle before {first.name} joins", verdict.because)
-        return (), (replace(wait, otherwise=permission.in_the_way_of_joining(basis)),)
-    return (_join(basis, first, server),), ()
+        return (), (replace(wait, otherwise=permission.in_the_way_of_joining(context)),)
+    return (_join(context, first, server),), ()
 
 
-def _another_join_ends(basis: Basis, joiners: list[tuple[MasterView, Server]]) -> bool:
+def _another_join_ends(context: DecisionContext, joiners: list[tuple[MasterView, Server]]) -> bool:
     """Tell whether a master that is a voter by now is still being joined: one joins at a time."""
     waiting = {master.name for master, _ in joiners}
-    return any(key.kind is JoinControlPlane and key.target not in waiting for key in basis.in_flight)
+    return any(key.kind is JoinControlPlane and key.target not in waiting for key in context.in_flight)
 
 
-def _control_plane_is_being_born(basis: Basis) -> bool:
+def _control_plane_is_being_born(context: DecisionContext) -> bool:
     """Tell whether no master but the seed of the birth ever counted as joined, and the cluster was never reset."""
-    return basis.plane.record.parent is None and not any(
-        labelled_member(m.server) and m.server.id != basis.plane.record.seed
-        for m in basis.plane.all_masters
+    return context.plane.record.parent is None and not any(
+        labelled_member(m.server) and m.server.id != context.plane.record.seed
+        for m in context.plane.all_masters
         if m.server
     )
 
 
-def _join(basis: Basis, master: MasterView, server: Server) -> PlannedStep:
+def _join(context: DecisionContext, master: MasterView, server: Server) -> PlannedStep:
     step = JoinControlPlane(
         target=master.name,
         server_id=server.id,
-        via=basis.plane.seed_server.id,
-        server_url=api_url(basis, basis.plane.seed_server),
+        via=context.plane.seed_server.id,
+        server_url=api_url(context, context.plane.seed_server),
     )
     reason = Reason.MISSING if master.stage is Stage.READY else Reason.UNFINISHED
     state = "is empty" if master.stage is Stage.READY else "holds no living member"
-    because = f"its host {state}, and {basis.plane.seed_server.name} is a healthy voter"
+    because = f"its host {state}, and {context.plane.seed_server.name} is a healthy voter"
     return PlannedStep(step=step, scope=Scope.CONTROL_PLANE, reason=reason, because=because)
 
 
-def api_url(basis: Basis, server: Server) -> str:
+def api_url(context: DecisionContext, server: Server) -> str:
     """Give the supervisor's URL on a master's private address; one without it is sick, and no rule asks for its URL."""
-    return f"https://{server.private_ips[basis.plane.network_id or 0]}:{API_PORT}"
+    return f"https://{server.private_ips[context.plane.network_id or 0]}:{API_PORT}"
 
 
-def _mark(basis: Basis, master: MasterView) -> PlannedStep | None:
-    rewrite = _better_server_url(basis, master)
+def _mark(context: DecisionContext, master: MasterView) -> PlannedStep | None:
+    rewrite = _better_server_url(context, master)
     if master.server is None or (master.stage is not Stage.UNMARKED and rewrite is None):
         return None
     return PlannedStep(
         step=MarkMember(
             target=master.name,
             server_id=master.server.id,
-            via=basis.plane.seed_server.id,
-            record=basis.plane.record,
+            via=context.plane.seed_server.id,
+            record=context.plane.record,
             rewrite_server_url=rewrite,
         ),
         scope=Scope.CONTROL_PLANE,
         reason=Reason.UNFINISHED,
-        because=_because(basis) if master.stage is Stage.UNMARKED else "its config.yaml names no living master",
+        because=_because(context) if master.stage is Stage.UNMARKED else "its config.yaml names no living master",
     )
 
 
-def _because(basis: Basis) -> str:
-    return "it serves the cluster in the database" if basis.plane.on_database else "it is a voter now"
+def _because(context: DecisionContext) -> str:
+    return "it serves the cluster in the database" if context.plane.on_database else "it is a voter now"
 
 
-def _better_server_url(basis: Basis, master: MasterView) -> str | None:
+def _better_server_url(context: DecisionContext, master: MasterView) -> str | None:
     """Return the `server:` line that a voter should have; it is written without a restart.
 
     See docs/facts/k3s.md#server-line.
 
     Only when all masters vote: a successor often gets the address that the line names already.
     """
-    if basis.plane.on_database or master.facts is None or any(m.stage not in JOINED for m in basis.plane.masters):
+    if context.plane.on_database or master.facts is None or any(m.stage not in JOINED for m in context.plane.masters):
         return None
-    others = [m.server for m in basis.plane.masters if m.server and m.name != master.name]
+    others = [m.server for m in context.plane.masters if m.server and m.name != master.name]
     if not others:
-        return _without_a_dead_one(basis, master.facts.disk)
-    balancer = lookup.load_balancer(basis.spec, basis.view)
-    addresses = {*balancer.private_ips.values()} - addresses_that_go(basis) if balancer else set()
-    living = {api_url(basis, s) for s in others} | {f"https://{address}:{API_PORT}" for address in addresses}
-    return None if master.facts.disk.config_server in living else api_url(basis, others[0])
+        return _without_a_dead_one(context, master.facts.disk)
+    balancer = lookup.load_balancer(context.spec, context.view)
+    addresses = {*balancer.private_ips.values()} - addresses_that_go(context) if balancer else set()
+    living = {api_url(context, s) for s in others} | {f"https://{address}:{API_PORT}" for address in addresses}
+    return None if master.facts.disk.config_server in living else api_url(context, others[0])
 
 
-def _without_a_dead_one(basis: Basis, disk: DiskFacts) -> str | None:
+def _without_a_dead_one(context: DecisionContext, disk: DiskFacts) -> str | None:
     """Return the empty `server:` of a cluster's only master where its line names one that is gone, as after a prune."""
     named = disk.config_server
-    living = living_masters(basis) - addresses_that_go(basis)
+    living = living_masters(context) - addresses_that_go(context)
     return "" if named is not None and is_an_address(named) and host_of(named) not in living else None
 
 

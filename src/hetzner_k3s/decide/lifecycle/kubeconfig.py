@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from hetzner_k3s.decide.desired import host_config
 from hetzner_k3s.decide.view import predictions
-from hetzner_k3s.decide.view.context import Basis, Opinion
+from hetzner_k3s.decide.view.context import DecisionContext, Proposal
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.hosts.contact import private_ip
 from hetzner_k3s.model.identity import Phase
@@ -16,52 +16,52 @@ from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import Step, WriteKubeconfig
 
 
-def write_kubeconfig(basis: Basis) -> Opinion | None:
+def write_kubeconfig(context: DecisionContext) -> Proposal | None:
     """Plan the kubeconfig once the cluster is born and every master has its address."""
-    plane, local, fitting = basis.plane, basis.state.local, wanted(basis)
+    plane, local, fitting = context.plane, context.state.local, wanted(context)
     if fitting is None or (local.kubeconfig_ca, dict(local.kubeconfig_servers)) == fitting:
         return None
     _, servers = fitting
     step = WriteKubeconfig(
-        target=basis.spec.kubeconfig_path,
+        target=context.spec.kubeconfig_path,
         via=plane.seed_server.id,
         servers=servers,
-        current=basis.spec.name if basis.spec.name in servers else plane.masters[0].name,
+        current=context.spec.name if context.spec.name in servers else plane.masters[0].name,
     )
     because = "it is not there yet" if local.kubeconfig_ca is None else "it names other addresses"
-    return Opinion((PlannedStep(step=step, scope=Scope.LOCAL, reason=Reason.DIFFERS, because=because),))
+    return Proposal((PlannedStep(step=step, scope=Scope.LOCAL, reason=Reason.DIFFERS, because=because),))
 
 
-def wanted(basis: Basis) -> tuple[str | None, dict[str, str]] | None:
+def wanted(context: DecisionContext) -> tuple[str | None, dict[str, str]] | None:
     """Return the CA hash and the API URLs that the kubeconfig should have; None while they are not known."""
-    plane, servers = basis.plane, _api_urls(basis)
+    plane, servers = context.plane, _api_urls(context)
     if plane.record.phase is not Phase.BORN or plane.seed is None or plane.seed.facts is None or servers is None:
         return None
     return plane.seed.facts.disk.server_ca, servers
 
 
-def _api_urls(basis: Basis) -> dict[str, str] | None:
+def _api_urls(context: DecisionContext) -> dict[str, str] | None:
     """Return the API URL of each context as 2.6 names them, None while unknown.
 
     See docs/facts/compatibility.md#kubeconfig.
 
     The load balancer has one as soon as no client is refused there because a master's certificate lacks its address.
     """
-    private = basis.spec.ssh.use_private_ip or not basis.spec.network.public_ipv4
+    private = context.spec.ssh.use_private_ip or not context.spec.network.public_ipv4
     urls: dict[str, str] = {}
-    for master in basis.plane.masters:
+    for master in context.plane.masters:
         if master.server is None:
             return None
-        address = private_ip(master.server, basis.plane.network_id) if private else master.server.public_ipv4
+        address = private_ip(master.server, context.plane.network_id) if private else master.server.public_ipv4
         urls[master.name] = f"https://{address}:{API_PORT}"
-    if basis.spec.api_load_balancer:
-        balancer = lookup.load_balancer(basis.spec, basis.view)
+    if context.spec.api_load_balancer:
+        balancer = lookup.load_balancer(context.spec, context.view)
         if balancer is None:
             return None
         inside = next(iter(balancer.private_ips.values()), None)
         address = (inside if private else balancer.public_ipv4) or inside
-        if address is not None and host_config.all_certificates_hold(basis, address):
-            urls[basis.spec.name] = f"https://{address}:{API_PORT}"
+        if address is not None and host_config.all_certificates_hold(context, address):
+            urls[context.spec.name] = f"https://{address}:{API_PORT}"
     return urls
 
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from hetzner_k3s.decide.desired.nodes import Labelled, otherwise
 from hetzner_k3s.decide.view import predictions
-from hetzner_k3s.decide.view.context import Basis, Opinion
+from hetzner_k3s.decide.view.context import DecisionContext, Proposal
 from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.kube import KubeNode, KubeView
 from hetzner_k3s.model.kubernetes.node_labels import NodeChange
@@ -21,12 +21,12 @@ from hetzner_k3s.model.text.wording import listed
 _NAMED: Final = 4
 
 
-def label_nodes(basis: Basis) -> Opinion | None:
+def label_nodes(context: DecisionContext) -> Proposal | None:
     """Plan to set what the file names, and to take away what it dropped and we had set."""
-    if basis.plane.record.phase is not Phase.BORN or basis.plane.seed is None:
+    if context.plane.record.phase is not Phase.BORN or context.plane.seed is None:
         return None
-    steps = tuple(_planned(found, basis.plane.seed_server.id) for found in otherwise(basis))
-    return Opinion(steps) if steps else None
+    steps = tuple(_planned(found, context.plane.seed_server.id) for found in otherwise(context))
+    return Proposal(steps) if steps else None
 
 
 def _planned(found: Labelled, via: int) -> PlannedStep:

@@ -9,7 +9,7 @@ from hetzner_k3s.decide.disaster import restore
 from hetzner_k3s.decide.lifecycle import external_database_access
 from hetzner_k3s.decide.preflight.versions import running_version
 from hetzner_k3s.decide.view import predictions
-from hetzner_k3s.decide.view.context import Basis
+from hetzner_k3s.decide.view.context import DecisionContext
 from hetzner_k3s.decide.view.control_plane import TROUBLED, Stage
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.cloud import Server, ServerStatus
@@ -23,26 +23,26 @@ from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import CreateServer, InstallK3s, PowerOn, SecureHost, Step
 
 
-def api_address_known(basis: Basis) -> bool:
+def api_address_known(context: DecisionContext) -> bool:
     """Tell whether every address that goes into the API's certificate is known."""
-    if not basis.spec.api_load_balancer:
+    if not context.spec.api_load_balancer:
         return True
-    balancer = lookup.load_balancer(basis.spec, basis.view)
+    balancer = lookup.load_balancer(context.spec, context.view)
     return balancer is not None and bool(balancer.public_ipv4 or balancer.private_ips)
 
 
-def can_order(basis: Basis, spec: MasterSpec | WorkerSpec) -> bool:
+def can_order(context: DecisionContext, spec: MasterSpec | WorkerSpec) -> bool:
     """Tell whether everything that a server's order names is there: network, key, placement group, firewall."""
     return (
-        lookup.network(basis.spec, basis.view) is not None
-        and lookup.ssh_key(basis.spec, basis.view) is not None
-        and (spec.placement_group is None or lookup.placement_group(spec.placement_group, basis.view) is not None)
-        and lookup.firewall(basis.spec, basis.view) is not None
+        lookup.network(context.spec, context.view) is not None
+        and lookup.ssh_key(context.spec, context.view) is not None
+        and (spec.placement_group is None or lookup.placement_group(spec.placement_group, context.view) is not None)
+        and lookup.firewall(context.spec, context.view) is not None
     )
 
 
 def prepare(
-    basis: Basis,
+    context: DecisionContext,
     spec: MasterSpec | WorkerSpec,
     server: Server | None,
     stage: Stage,
@@ -54,32 +54,34 @@ def prepare(
 
     `lost` says that it takes the place of a lost one.
     """
-    step = _next_step(basis, spec, server, stage)
+    step = _next_step(context, spec, server, stage)
     if step is None:
         return ()
     scope = Scope.CONTROL_PLANE if isinstance(spec, MasterSpec) else Scope.WORKER
     reason = Reason.LOST if lost else Reason.MISSING if server is None else Reason.UNFINISHED
     consent = None
-    if restore.awaits_server(basis, spec.name):
-        consent, because = restore.flag(basis), "all masters are lost, and the snapshot is to be restored on it"
+    if restore.awaits_server(context, spec.name):
+        consent, because = restore.flag(context), "all masters are lost, and the snapshot is to be restored on it"
     return (PlannedStep(step=step, scope=scope, reason=reason, because=because, consent=consent),)
 
 
-def _next_step(basis: Basis, spec: MasterSpec | WorkerSpec, server: Server | None, stage: Stage) -> Step | None:
-    if stage in TROUBLED or (server is None and spec.name in basis.intent.unsold):
+def _next_step(
+    context: DecisionContext, spec: MasterSpec | WorkerSpec, server: Server | None, stage: Stage
+) -> Step | None:
+    if stage in TROUBLED or (server is None and spec.name in context.intent.unsold):
         return None
     if server is not None and server.status is ServerStatus.OFF:
         return PowerOn(target=server.name, server_id=server.id, joined=False, via=None)
-    if server is None or server.status is not ServerStatus.RUNNING or not _addressed(basis, server):
+    if server is None or server.status is not ServerStatus.RUNNING or not _addressed(context, server):
         # One that is there already is adopted, and waited for until it runs.
-        may_order = server is not None or can_order(basis, spec)
-        understood = _understood(basis) or restore.awaits_server(basis, spec.name)
-        understood = understood or external_database_access.awaits_server(basis, spec.name)
+        may_order = server is not None or can_order(context, spec)
+        understood = _understood(context) or restore.awaits_server(context, spec.name)
+        understood = understood or external_database_access.awaits_server(context, spec.name)
         return _order(spec) if may_order and understood else None
     if stage in {Stage.BOOTING, Stage.UNSECURED}:
         return SecureHost(target=server.name, server_id=server.id)
     if stage is Stage.BARE:
-        return InstallK3s(target=server.name, server_id=server.id, role=_role(spec), version=running_version(basis))
+        return InstallK3s(target=server.name, server_id=server.id, role=_role(spec), version=running_version(context))
     return None
 
 
@@ -93,15 +95,15 @@ def _order(spec: MasterSpec | WorkerSpec) -> CreateServer:
     )
 
 
-def _understood(basis: Basis) -> bool:
+def _understood(context: DecisionContext) -> bool:
     """Tell whether it is known whose Nodes there are: nothing is asked for beside a silent API."""
-    return basis.plane.kube is not None or basis.plane.record.phase is not Phase.BORN
+    return context.plane.kube is not None or context.plane.record.phase is not Phase.BORN
 
 
-def _addressed(basis: Basis, server: Server) -> bool:
+def _addressed(context: DecisionContext, server: Server) -> bool:
     """Tell whether a server has the address we reach it by and the one its peers do."""
-    network = basis.plane.network_id
-    return private_ip(server, network) is not None and ssh_address(basis.spec, server, network) is not None
+    network = context.plane.network_id
+    return private_ip(server, network) is not None and ssh_address(context.spec, server, network) is not None
 
 
 def _role(spec: MasterSpec | WorkerSpec) -> K3sRole:

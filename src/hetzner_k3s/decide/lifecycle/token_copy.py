@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from hetzner_k3s.decide.view import held_tokens
-from hetzner_k3s.decide.view.context import Basis, Opinion
+from hetzner_k3s.decide.view.context import DecisionContext, Proposal
 from hetzner_k3s.decide.view.control_plane import current_token
 from hetzner_k3s.model.host import HostFacts
 from hetzner_k3s.model.identity import Phase
@@ -19,27 +19,27 @@ from hetzner_k3s.model.steps import KeepTokens, Step
 from hetzner_k3s.model.tokens import HeldTokens
 
 
-def keep_tokens(basis: Basis) -> Opinion | None:
+def keep_tokens(context: DecisionContext) -> Proposal | None:
     """Plan to keep the tokens here, once the cluster is born and where they are not kept yet or were rotated."""
-    if basis.plane.record.phase is not Phase.BORN or is_kept(basis) is not False:
+    if context.plane.record.phase is not Phase.BORN or is_kept(context) is not False:
         return None
-    step = KeepTokens(target=basis.spec.name, via=basis.plane.seed_server.id)
+    step = KeepTokens(target=context.spec.name, via=context.plane.seed_server.id)
     because = "beside the masters nobody here holds them, and without them no snapshot can be opened"
-    return Opinion((PlannedStep(step=step, scope=Scope.LOCAL, reason=Reason.DIFFERS, because=because),))
+    return Proposal((PlannedStep(step=step, scope=Scope.LOCAL, reason=Reason.DIFFERS, because=because),))
 
 
-def is_kept(basis: Basis) -> bool | None:
+def is_kept(context: DecisionContext) -> bool | None:
     """Check whether this machine keeps the cluster's tokens; None while no master tells which they are."""
-    running = current(basis)
+    running = current(context)
     if running is None:
         return None
-    kept = ((held.server, held.agent) for held in held_tokens.kept_here(basis))
+    kept = ((held.server, held.agent) for held in held_tokens.kept_here(context))
     return (running.server, running.agent) in kept
 
 
-def current(basis: Basis) -> HeldTokens | None:
+def current(context: DecisionContext) -> HeldTokens | None:
     """Return the cluster's tokens; None while no master tells which they are."""
-    seed = basis.plane.seed
+    seed = context.plane.seed
     return _running(seed.facts) if seed is not None and seed.facts is not None else None
 
 
@@ -51,15 +51,15 @@ def _running(facts: HostFacts) -> HeldTokens | None:
     return HeldTokens(server=current, agent=disk.agent_token_hash, ca=disk.server_ca)
 
 
-def remarks(basis: Basis) -> tuple[str, ...]:
+def remarks(context: DecisionContext) -> tuple[str, ...]:
     """Say where the servers' token lies beside the masters, if nowhere that is known, and who holds it without need."""
-    if basis.plane.record.phase is not Phase.BORN:
+    if context.plane.record.phase is not Phase.BORN:
         return ()
-    return tuple(said for said in (_nowhere_else(basis), _held_by_workers(basis)) if said is not None)
+    return tuple(said for said in (_nowhere_else(context), _held_by_workers(context)) if said is not None)
 
 
-def _nowhere_else(basis: Basis) -> str | None:
-    if is_kept(basis) is not False:
+def _nowhere_else(context: DecisionContext) -> str | None:
+    if is_kept(context) is not False:
         return None
     return (
         "this machine keeps no copy of the server token, without which no snapshot can be opened once all masters are "
@@ -67,11 +67,11 @@ def _nowhere_else(basis: Basis) -> str | None:
     )
 
 
-def _held_by_workers(basis: Basis) -> str | None:
-    seed = basis.plane.seed
+def _held_by_workers(context: DecisionContext) -> str | None:
+    seed = context.plane.seed
     if seed is None or seed.facts is None or seed.facts.disk.agent_token_hash is not None:
         return None
-    names = [spec.name for spec in basis.spec.workers() if basis.server(spec.name) is not None]
+    names = [spec.name for spec in context.spec.workers() if context.server(spec.name) is not None]
     who = f"{', '.join(names)} hold the server token" if names else "a worker would get the server token"
     return f"born without an agent token: {who}, which opens the keys of the CA"
 

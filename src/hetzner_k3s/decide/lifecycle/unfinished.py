@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from hetzner_k3s.decide.lifecycle.workers import WorkerView, view_worker
 from hetzner_k3s.decide.view import given_up
-from hetzner_k3s.decide.view.context import Basis
+from hetzner_k3s.decide.view.context import DecisionContext
 from hetzner_k3s.decide.view.control_plane import MasterView, Stage
 from hetzner_k3s.decide.view.node_machine import whereabouts
 from hetzner_k3s.decide.view.voters import witnesses
@@ -21,26 +21,26 @@ _SHOWN = 6
 """How many servers are named: of a thousand workers the first ones tell enough."""
 
 
-def cluster_lives(basis: Basis) -> tuple[Refusal, ...]:
+def cluster_lives(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse to call a cluster up to date that was not born, or whose masters and workers have not all joined.
 
     What is told as degraded is left out: a voter that only we cannot look at, workers of a cluster that was given up.
     """
-    unborn = [] if basis.plane.record.phase is Phase.BORN else ["no birth of this cluster is recorded as done"]
-    views: list[MasterView | WorkerView] = [*_masters(basis), *_workers(basis)]
+    unborn = [] if context.plane.record.phase is Phase.BORN else ["no birth of this cluster is recorded as done"]
+    views: list[MasterView | WorkerView] = [*_masters(context), *_workers(context)]
     missing = [view for view in views if view.stage is not Stage.MEMBER]
     in_the_way = [view for view in missing if view.stage is not Stage.READY] or missing
     seen = [*unborn, *map(_stands, in_the_way)]
     return (_unfinished(seen, [view.name for view in in_the_way]),) if seen else ()
 
 
-def _masters(basis: Basis) -> Iterator[MasterView]:
-    return (master for master in basis.plane.masters if not witnesses(basis, master))
+def _masters(context: DecisionContext) -> Iterator[MasterView]:
+    return (master for master in context.plane.masters if not witnesses(context, master))
 
 
-def _workers(basis: Basis) -> Iterator[WorkerView]:
-    workers = (view_worker(basis, spec) for spec in basis.spec.workers())
-    return (worker for worker in workers if not given_up.left_over(basis, worker.facts))
+def _workers(context: DecisionContext) -> Iterator[WorkerView]:
+    workers = (view_worker(context, spec) for spec in context.spec.workers())
+    return (worker for worker in workers if not given_up.left_over(context, worker.facts))
 
 
 def _stands(view: MasterView | WorkerView) -> str:

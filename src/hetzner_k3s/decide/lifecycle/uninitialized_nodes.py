@@ -6,7 +6,7 @@ some time, and then told: a controller that never comes is no reason to call a j
 
 from __future__ import annotations
 
-from hetzner_k3s.decide.view.context import Basis, Opinion
+from hetzner_k3s.decide.view.context import DecisionContext, Proposal
 from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.kube import UNINITIALIZED, KubeNode
 from hetzner_k3s.model.plan import Wait
@@ -17,10 +17,10 @@ PATIENCE = 180.0
 _SHOWN = 6
 
 
-def await_controller(basis: Basis) -> Opinion | None:
+def await_controller(context: DecisionContext) -> Proposal | None:
     """Wait for the cloud controller where Nodes joined a short while ago."""
-    young = [node for node in _waiting(basis) if _is_young(basis, node)]
-    if not young or not basis.spec.external_cloud:
+    young = [node for node in _waiting(context) if _is_young(context, node)]
+    if not young or not context.spec.external_cloud:
         return None
     wait = Wait(
         what=f"the cloud controller to initialize {_names(young)}",
@@ -28,25 +28,25 @@ def await_controller(basis: Basis) -> Opinion | None:
         deadline=PATIENCE,
         tolerated=True,
     )
-    return Opinion(waits=(wait,))
+    return Proposal(waits=(wait,))
 
 
-def left_tainted(basis: Basis) -> tuple[str, ...]:
+def left_tainted(context: DecisionContext) -> tuple[str, ...]:
     """Tell of the Nodes that still wait for a cloud controller, and of what k3s does there meanwhile."""
-    waiting = _waiting(basis)
+    waiting = _waiting(context)
     if not waiting:
         return ()
     return (
         f"{_names(waiting)}: joined, but no cloud controller has taken the taint {UNINITIALIZED} off yet, so no pod is "
-        f"put there, and k3s there ends and starts again each 15 minutes; {_advice(basis, waiting)}",
+        f"put there, and k3s there ends and starts again each 15 minutes; {_advice(context, waiting)}",
     )
 
 
-def notes(basis: Basis) -> tuple[str, ...]:
+def notes(context: DecisionContext) -> tuple[str, ...]:
     """Tell whoever runs a cloud controller of his own how kubelets come to wait for it."""
-    nodes = basis.plane.kube.nodes if basis.plane.kube else ()
-    provided = any(node.provided is not None for node in nodes) and basis.spec.network.private
-    if basis.spec.external_cloud or not provided:
+    nodes = context.plane.kube.nodes if context.plane.kube else ()
+    provided = any(node.provided is not None for node in nodes) and context.spec.network.private
+    if context.spec.external_cloud or not provided:
         return ()
     return (
         "addons.cloud_controller_manager is off, but Nodes have the provider ids of one: if you run your own, put "
@@ -54,16 +54,16 @@ def notes(basis: Basis) -> tuple[str, ...]:
     )
 
 
-def _waiting(basis: Basis) -> list[KubeNode]:
-    plane = basis.plane
+def _waiting(context: DecisionContext) -> list[KubeNode]:
+    plane = context.plane
     if plane.record.phase is not Phase.BORN or plane.kube is None:
         return []
     return [node for node in plane.kube.nodes if node.uninitialized and not node.deleting]
 
 
-def _is_young(basis: Basis, node: KubeNode) -> bool:
+def _is_young(context: DecisionContext, node: KubeNode) -> bool:
     """Check how long a Node has been there by a master's clock: this machine's may be another one."""
-    facts = basis.plane.seed.facts if basis.plane.seed else None
+    facts = context.plane.seed.facts if context.plane.seed else None
     return facts is not None and node.created is not None and facts.clock - node.created < PATIENCE
 
 
@@ -72,10 +72,10 @@ def _names(nodes: list[KubeNode]) -> str:
     return ", ".join(names) + (f" and {len(nodes) - _SHOWN} more" if len(nodes) > _SHOWN else "")
 
 
-def _advice(basis: Basis, waiting: list[KubeNode]) -> str:
-    if basis.spec.addons.cloud_controller_manager:
+def _advice(context: DecisionContext, waiting: list[KubeNode]) -> str:
+    if context.spec.addons.cloud_controller_manager:
         return "look at `kubectl -n kube-system get pods` and at the log of hcloud-cloud-controller-manager"
-    if basis.spec.external_cloud:
+    if context.spec.external_cloud:
         return "kubelet_args announce a cloud controller of your own: look whether it runs"
     return (
         f"the file has no cloud controller: take it off with `kubectl taint node {waiting[0].name} {UNINITIALIZED}-`, "

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hetzner_k3s.decide.view.context import Basis, Opinion
+from hetzner_k3s.decide.view.context import DecisionContext, Proposal
 from hetzner_k3s.model.host import HostFacts
 from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.plan import Wait
@@ -18,9 +18,9 @@ PATIENCE = 300.0
 PUT_RIGHT = "/var/lib/hetzner-k3s/commands/put-right"
 
 
-def await_commands(basis: Basis) -> Opinion | None:
+def await_commands(context: DecisionContext) -> Proposal | None:
     """Wait for the commands of servers that joined a short while ago."""
-    waiting = [name for name, facts in _joined(basis) if facts.commands_wait and _is_young(basis, name)]
+    waiting = [name for name, facts in _joined(context) if facts.commands_wait and _is_young(context, name)]
     if not waiting:
         return None
     wait = Wait(
@@ -29,14 +29,14 @@ def await_commands(basis: Basis) -> Opinion | None:
         deadline=PATIENCE,
         tolerated=True,
     )
-    return Opinion(waits=(wait,))
+    return Proposal(waits=(wait,))
 
 
-def failed(basis: Basis) -> tuple[str, ...]:
+def failed(context: DecisionContext) -> tuple[str, ...]:
     """Return a sentence for each command or package that failed on a host of the file, or has not ended."""
     return tuple(
         sentence
-        for name, facts in _joined(basis)
+        for name, facts in _joined(context)
         for sentence in (*_failures(name, facts), *(_unended(name) if facts.commands_wait else ()))
     )
 
@@ -56,19 +56,19 @@ def _unended(name: str) -> Iterator[str]:
     )
 
 
-def _joined(basis: Basis) -> Iterator[tuple[str, HostFacts]]:
+def _joined(context: DecisionContext) -> Iterator[tuple[str, HostFacts]]:
     """Give the servers of the file that have a Node, with what their hosts told."""
-    born = basis.plane.record.phase is Phase.BORN
-    for spec in basis.spec.servers() if born else ():
-        server, node = basis.server(spec.name), basis.node(spec.name)
-        facts = basis.state.facts(server.id) if server is not None else None
+    born = context.plane.record.phase is Phase.BORN
+    for spec in context.spec.servers() if born else ():
+        server, node = context.server(spec.name), context.node(spec.name)
+        facts = context.state.facts(server.id) if server is not None else None
         if facts is not None and node is not None:
             yield spec.name, facts
 
 
-def _is_young(basis: Basis, name: str) -> bool:
+def _is_young(context: DecisionContext, name: str) -> bool:
     """Check how long a Node has been there by a master's clock: this machine's may be another one."""
-    node, facts = basis.node(name), basis.plane.seed.facts if basis.plane.seed else None
+    node, facts = context.node(name), context.plane.seed.facts if context.plane.seed else None
     if node is None or facts is None or node.created is None:
         return False
     return facts.clock - node.created < PATIENCE

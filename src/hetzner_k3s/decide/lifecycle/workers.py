@@ -13,7 +13,7 @@ from hetzner_k3s.decide.repair.power import powering, rest
 from hetzner_k3s.decide.repair.silence import attaching, cure_of_silence
 from hetzner_k3s.decide.repair.stale_nodes import stale_node
 from hetzner_k3s.decide.view import given_up, predictions
-from hetzner_k3s.decide.view.context import Basis, Opinion
+from hetzner_k3s.decide.view.context import DecisionContext, Proposal
 from hetzner_k3s.decide.view.control_plane import NEVER_STARTED, TROUBLED, Stage, contact_stage
 from hetzner_k3s.decide.view.node_machine import NamedServer, whereabouts
 from hetzner_k3s.model.cloud import Server
@@ -37,14 +37,14 @@ class WorkerView(NamedServer):
     detail: str
 
 
-def view_worker(basis: Basis, spec: WorkerSpec) -> WorkerView:
+def view_worker(context: DecisionContext, spec: WorkerSpec) -> WorkerView:
     """Say how far a worker has come."""
-    server, node = basis.server(spec.name), basis.node(spec.name)
+    server, node = context.server(spec.name), context.node(spec.name)
     if server is None:
         return WorkerView(name=spec.name, spec=spec, server=None, facts=None, node=node, stage=Stage.ABSENT, detail="")
     registered = node is not None and node.machine == server.id
-    stage, detail = contact_stage(server, basis.state, committed=registered)
-    facts = basis.state.facts(server.id)
+    stage, detail = contact_stage(server, context.state, committed=registered)
+    facts = context.state.facts(server.id)
     if facts is not None and stage is Stage.BARE:
         recorded = node is not None and node.server_id == server.id
         stage, detail = _agent_stage(facts, node if recorded else None)
@@ -61,36 +61,36 @@ def _agent_stage(facts: HostFacts, node: KubeNode | None) -> tuple[Stage, str]:
     return Stage.JOINING, ""
 
 
-def workers_explained(basis: Basis) -> tuple[Refusal, ...]:
+def workers_explained(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse while a worker is in a state that only its owner can judge.
 
     Masters come first: a worker may be NotReady because the one API server that it knows is lost, and only the repair
     that this would stop brings it back.
     """
-    if basis.plane.record.phase is not Phase.BORN or _masters_are_under_way(basis):
+    if context.plane.record.phase is not Phase.BORN or _masters_are_under_way(context):
         return ()
-    views = [view_worker(basis, spec) for spec in basis.spec.workers()]
+    views = [view_worker(context, spec) for spec in context.spec.workers()]
     return tuple(
-        _troubled(basis, v, v.server)
+        _troubled(context, v, v.server)
         for v in views
-        if v.server is not None and v.stage in _CODE and not _explained(basis, v.server, v.facts)
+        if v.server is not None and v.stage in _CODE and not _explained(context, v.server, v.facts)
     )
 
 
-def _explained(basis: Basis, server: Server, facts: HostFacts | None) -> bool:
+def _explained(context: DecisionContext, server: Server, facts: HostFacts | None) -> bool:
     if facts is None:
         return False
-    waits_for_pin = ca_pins.waits(basis, server, facts) and ca_pins.is_due(basis, server, facts)
-    return waits_for_pin or reconnect.is_lost(basis, facts) or given_up.left_over(basis, facts)
+    waits_for_pin = ca_pins.waits(context, server, facts) and ca_pins.is_due(context, server, facts)
+    return waits_for_pin or reconnect.is_lost(context, facts) or given_up.left_over(context, facts)
 
 
 _UNDER_WAY = NEVER_STARTED | {Stage.JOINING, Stage.UNMARKED, Stage.LOCKED_OUT}
 
 
-def _masters_are_under_way(basis: Basis) -> bool:
+def _masters_are_under_way(context: DecisionContext) -> bool:
     """Tell whether the control plane is being repaired or completed, with nothing that stops it."""
-    stages = {master.stage for master in basis.plane.masters}
-    return basis.plane.seed is not None and bool(stages & _UNDER_WAY) and not stages & TROUBLED
+    stages = {master.stage for master in context.plane.masters}
+    return context.plane.seed is not None and bool(stages & _UNDER_WAY) and not stages & TROUBLED
 
 
 _CODE = {
@@ -112,8 +112,8 @@ _ADVICE = {
 _MADE_ANEW = "Or delete the server at Hetzner and run `create` again to have it made anew."
 
 
-def _troubled(basis: Basis, worker: WorkerView, server: Server) -> Refusal:
-    known, cure = _known(basis, worker, server)
+def _troubled(context: DecisionContext, worker: WorkerView, server: Server) -> Refusal:
+    known, cure = _known(context, worker, server)
     advice = _ADVICE.get(worker.stage, "").format(worker.name)
     return Refusal(
         code=_CODE[worker.stage],
@@ -125,47 +125,47 @@ def _troubled(basis: Basis, worker: WorkerView, server: Server) -> Refusal:
     )
 
 
-def _known(basis: Basis, worker: WorkerView, server: Server) -> tuple[str, str]:
+def _known(context: DecisionContext, worker: WorkerView, server: Server) -> tuple[str, str]:
     """Return what is known beside of a worker that is silent, or without the address of its Node, and the cure."""
     if worker.stage is Stage.SILENT:
-        return cure_of_silence(basis, server)
+        return cure_of_silence(context, server)
     address = worker.node.internal_ip if worker.node else None
-    if worker.stage is not Stage.SICK or not address or private_ip(server, basis.plane.network_id) is not None:
+    if worker.stage is not Stage.SICK or not address or private_ip(server, context.plane.network_id) is not None:
         return "", ""
-    return f" It has no address in the cluster's network; its Node has {address}.", attaching(basis, server, address)
+    return f" It has no address in the cluster's network; its Node has {address}.", attaching(context, server, address)
 
 
 def _clause(stage: Stage) -> str:
     return stage.value if stage in {Stage.KEY_CHANGED, Stage.DENIED} else f"is {stage.value}"
 
 
-def bring_up_workers(basis: Basis) -> Opinion | None:
+def bring_up_workers(context: DecisionContext) -> Proposal | None:
     """Plan each worker by itself."""
-    views = [view_worker(basis, spec) for spec in basis.spec.workers()]
+    views = [view_worker(context, spec) for spec in context.spec.workers()]
     changing = (v.server for v in views if v.server is not None and v.stage is Stage.CHANGING)
-    return Opinion(tuple(step for v in views for step in _next(basis, v)), tuple(map(rest, changing)))
+    return Proposal(tuple(step for v in views for step in _next(context, v)), tuple(map(rest, changing)))
 
 
-def _next(basis: Basis, worker: WorkerView) -> tuple[PlannedStep, ...]:
-    if given_up.left_over(basis, worker.facts):
+def _next(context: DecisionContext, worker: WorkerView) -> tuple[PlannedStep, ...]:
+    if given_up.left_over(context, worker.facts):
         return ()
     if worker.stage is Stage.CHANGING:
         return ()
     if worker.server is not None and worker.stage is Stage.OFF:
-        via = basis.plane.seed.server if basis.plane.seed else None
+        via = context.plane.seed.server if context.plane.seed else None
         return (powering(worker.server, Scope.WORKER, via, joined=True),)
     because = "the file asks for it" if worker.node is None else "its server is gone: no listing and no id shows it"
     # A new worker must not take the address that the dead member's successor will get.
-    held_back = worker.server is None and basis.replacing
-    steps = () if held_back else prepare(basis, worker.spec, worker.server, worker.stage, because)
-    if basis.plane.seed is None or basis.plane.kube is None or basis.plane.record.phase is not Phase.BORN:
+    held_back = worker.server is None and context.replacing
+    steps = () if held_back else prepare(context, worker.spec, worker.server, worker.stage, because)
+    if context.plane.seed is None or context.plane.kube is None or context.plane.record.phase is not Phase.BORN:
         return steps
-    stale = stale_node(basis, worker) if _has_anothers_node(worker) else None
+    stale = stale_node(context, worker) if _has_anothers_node(worker) else None
     if stale is not None:
         return (*steps, stale)
-    lost = worker.facts is not None and reconnect.is_lost(basis, worker.facts)
+    lost = worker.facts is not None and reconnect.is_lost(context, worker.facts)
     if worker.server is not None and worker.stage in {Stage.READY, Stage.JOINING} and not lost:
-        return (*steps, _join(basis, worker, worker.server))
+        return (*steps, _join(context, worker, worker.server))
     return steps
 
 
@@ -181,17 +181,17 @@ def _has_anothers_node(worker: WorkerView) -> bool:
     return worker.stage is Stage.JOINING and machine is not None
 
 
-def _join(basis: Basis, worker: WorkerView, server: Server) -> PlannedStep:
+def _join(context: DecisionContext, worker: WorkerView, server: Server) -> PlannedStep:
     return PlannedStep(
         step=JoinWorker(
             target=worker.name,
             server_id=server.id,
-            via=basis.plane.seed_server.id,
-            server_url=api_url(basis, basis.plane.seed_server),
+            via=context.plane.seed_server.id,
+            server_url=api_url(context, context.plane.seed_server),
         ),
         scope=Scope.WORKER,
         reason=Reason.UNFINISHED if worker.stage is Stage.JOINING else Reason.MISSING,
-        because=f"its host is empty, and the API of {basis.plane.seed_server.name} answers",
+        because=f"its host is empty, and the API of {context.plane.seed_server.name} answers",
     )
 
 

@@ -7,7 +7,7 @@ A member whose data is corrupt is no voter to us (`control_plane`): never seed, 
 
 from __future__ import annotations
 
-from hetzner_k3s.decide.view.context import Basis
+from hetzner_k3s.decide.view.context import DecisionContext
 from hetzner_k3s.decide.view.pending_joins import something_due
 from hetzner_k3s.model.host import NOSPACE
 from hetzner_k3s.model.plan import Refusal, Way
@@ -18,10 +18,10 @@ _WAY_OUT = (
 )
 
 
-def datastore_takes_writes(basis: Basis) -> tuple[Refusal, ...]:
+def datastore_takes_writes(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse to let anything join while etcd refuses writes for want of space."""
-    full = _full(basis)
-    if not full or not something_due(basis):
+    full = _full(context)
+    if not full or not something_due(context):
         return ()
     return (
         Refusal(
@@ -34,13 +34,13 @@ def datastore_takes_writes(basis: Basis) -> tuple[Refusal, ...]:
     )
 
 
-def alarms_told(basis: Basis) -> tuple[str, ...]:
+def alarm_notes(context: DecisionContext) -> tuple[str, ...]:
     """Tell of a full datastore where nothing has to join."""
-    return tuple(f"etcd has raised the alarm NOSPACE for {name}: {_WAY_OUT}" for name in _full(basis))
+    return tuple(f"etcd has raised the alarm NOSPACE for {name}: {_WAY_OUT}" for name in _full(context))
 
 
-def _full(basis: Basis) -> tuple[str, ...]:
+def _full(context: DecisionContext) -> tuple[str, ...]:
     """Name the masters (or give the ids of the members) whose datastore is full, as every healthy etcd tells."""
-    alarms = {alarm for m in basis.plane.all_masters if m.facts for alarm in m.facts.etcd.alarms}
-    names = {m.facts.etcd.member_id: m.name for m in basis.plane.all_masters if m.facts}
+    alarms = {alarm for m in context.plane.all_masters if m.facts for alarm in m.facts.etcd.alarms}
+    names = {m.facts.etcd.member_id: m.name for m in context.plane.all_masters if m.facts}
     return tuple(sorted(names.get(member, f"member {member}") for member, alarm in alarms if alarm == NOSPACE))

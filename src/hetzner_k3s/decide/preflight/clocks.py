@@ -8,7 +8,7 @@ certificate that is not valid yet.
 
 from __future__ import annotations
 
-from hetzner_k3s.decide.view.context import Basis
+from hetzner_k3s.decide.view.context import DecisionContext
 from hetzner_k3s.decide.view.control_plane import MasterView, Stage
 from hetzner_k3s.decide.view.pending_joins import masters_due
 from hetzner_k3s.model import lookup
@@ -25,25 +25,25 @@ TOO_FAR = 30.0
 """Seconds of difference with which nothing joins."""
 
 
-def clocks_agree(basis: Basis) -> tuple[Refusal, ...]:
+def clocks_agree(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse to let a master join whose clock is far from the seed's; a first boot may yet set it right."""
-    ready = [m for m in masters_due(basis) if m.stage in {Stage.READY, Stage.JOINING}]
-    return tuple(_apart(basis, m, ahead) for m in ready if abs(ahead := _ahead_of_seed(basis, m)) > TOO_FAR)
+    ready = [m for m in masters_due(context) if m.stage in {Stage.READY, Stage.JOINING}]
+    return tuple(_apart(context, m, ahead) for m in ready if abs(ahead := _ahead_of_seed(context, m)) > TOO_FAR)
 
 
-def _ahead_of_seed(basis: Basis, master: MasterView) -> float:
-    return (master.facts.ahead if master.facts else 0.0) - _seed_ahead(basis)
+def _ahead_of_seed(context: DecisionContext, master: MasterView) -> float:
+    return (master.facts.ahead if master.facts else 0.0) - _seed_ahead(context)
 
 
-def _seed_ahead(basis: Basis) -> float:
-    seed = basis.plane.seed
+def _seed_ahead(context: DecisionContext) -> float:
+    seed = context.plane.seed
     return seed.facts.ahead if seed and seed.facts else 0.0
 
 
-def _apart(basis: Basis, master: MasterView, ahead: float) -> Refusal:
+def _apart(context: DecisionContext, master: MasterView, ahead: float) -> Refusal:
     return Refusal(
         code="clock.skew",
-        saw=f"The clock of {master.name} is {_apart_by(ahead)} that of {basis.plane.seed_server.name}, through which "
+        saw=f"The clock of {master.name} is {_apart_by(ahead)} that of {context.plane.seed_server.name}, through which "
         "it would join.",
         why=f"k3s judges certificates and files by their time; with more than {TOO_FAR:.0f} s between two masters "
         "nothing is joined.",
@@ -53,19 +53,19 @@ def _apart(basis: Basis, master: MasterView, ahead: float) -> Refusal:
     )
 
 
-def own_clock_right(basis: Basis) -> tuple[Refusal, ...]:
+def own_clock_right(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse to change anything while this machine's clock is so wrong that what it makes is not valid elsewhere.
 
     Hetzner's clock is the judge, where it told; else the cluster's.
     """
-    ahead = basis.state.own_clock_behind
+    ahead = context.state.own_clock_behind
     if abs(ahead) <= UNUSABLE:
         return ()
-    here, there = _time(basis.state.observed_at), _time(basis.state.observed_at + ahead)
+    here, there = _time(context.state.observed_at), _time(context.state.observed_at + ahead)
     return (
         Refusal(
             code="clock.own",
-            saw=f"This machine's clock says {here}, {_judge(basis)} says {there}.",
+            saw=f"This machine's clock says {here}, {_judge(context)} says {there}.",
             why=f"With more than {UNUSABLE / 60:.0f} minutes between them certificates count as not yet valid or "
             "expired, and S3 refuses what is signed here.",
             you_can="Set this machine's clock right (`timedatectl set-ntp true`), and run the command again.",
@@ -82,14 +82,14 @@ def _apart_by(ahead: float) -> str:
     return f"{abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'}"
 
 
-def clocks_told(basis: Basis) -> tuple[str, ...]:
+def clock_notes(context: DecisionContext) -> tuple[str, ...]:
     """Tell of clocks that are some seconds off: each host's against the seed's, the seed's against Hetzner's."""
-    seed = basis.plane.seed
+    seed = context.plane.seed
     if seed is None:
         return ()
-    hosts = ((s.name, basis.state.facts(s.id)) for s in lookup.owned_servers(basis.spec.name, basis.view))
-    apart = [(name, facts.ahead - _seed_ahead(basis)) for name, facts in hosts if facts]
-    wrong = _seed_ahead(basis) - (basis.view.ahead or 0.0) if basis.view.ahead is not None else 0.0
+    hosts = ((s.name, context.state.facts(s.id)) for s in lookup.owned_servers(context.spec.name, context.view))
+    apart = [(name, facts.ahead - _seed_ahead(context)) for name, facts in hosts if facts]
+    wrong = _seed_ahead(context) - (context.view.ahead or 0.0) if context.view.ahead is not None else 0.0
     return (
         *((f"the clock of {seed.name} is {_apart_by(wrong)} Hetzner's",) if abs(wrong) > WORTH_A_WORD else ()),
         *(
@@ -100,16 +100,16 @@ def clocks_told(basis: Basis) -> tuple[str, ...]:
     )
 
 
-def own_clock_told(basis: Basis) -> tuple[str, ...]:
+def own_clock_told(context: DecisionContext) -> tuple[str, ...]:
     """Tell that this machine's clock is some seconds off."""
-    ahead = basis.state.own_clock_behind
-    return (f"its clock is {_apart_by(-ahead)} {_judge(basis)}",) if abs(ahead) > WORTH_A_WORD else ()
+    ahead = context.state.own_clock_behind
+    return (f"its clock is {_apart_by(-ahead)} {_judge(context)}",) if abs(ahead) > WORTH_A_WORD else ()
 
 
-def _judge(basis: Basis) -> str:
-    return "Hetzner's clock" if basis.view.ahead is not None else "the cluster's clock"
+def _judge(context: DecisionContext) -> str:
+    return "Hetzner's clock" if context.view.ahead is not None else "the cluster's clock"
 
 
-def own_clock_note(basis: Basis) -> tuple[str, ...]:
+def own_clock_note(context: DecisionContext) -> tuple[str, ...]:
     """Tell the same among the notes of a plan."""
-    return tuple(f"this machine: {told}" for told in own_clock_told(basis))
+    return tuple(f"this machine: {told}" for told in own_clock_told(context))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from hetzner_k3s.decide.view.context import Basis
+from hetzner_k3s.decide.view.context import DecisionContext
 from hetzner_k3s.decide.view.pending_joins import masters_due
 from hetzner_k3s.model.difference import Difference, Remedy
 from hetzner_k3s.model.hosts.critical_config import SERVICELB, governed, wanted_arguments
@@ -25,9 +25,9 @@ _SETTING = {
 """Where the file says it. What no key says is carried over to a new master (`model.critical.carried`)."""
 
 
-def configuration_agrees(basis: Basis) -> tuple[Refusal, ...]:
+def configuration_agrees(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse to let a master join that would run with other critical arguments: k3s itself refuses it, but late."""
-    due, drift = masters_due(basis), _drift(basis)
+    due, drift = masters_due(context), _drift(context)
     if not due or not drift:
         return ()
     return (
@@ -41,13 +41,13 @@ def configuration_agrees(basis: Basis) -> tuple[Refusal, ...]:
     )
 
 
-def cannot_change(basis: Basis) -> Iterator[Difference]:
+def cannot_change(context: DecisionContext) -> Iterator[Difference]:
     """Return where the file asks for what no master could join with."""
-    wanted = governed(wanted_arguments(basis.spec))
-    for flag, live in sorted(_live(basis).items()):
+    wanted = governed(wanted_arguments(context.spec))
+    for flag, live in sorted(_live(context).items()):
         if flag in wanted and wanted[flag] != live:
             yield Difference(
-                subject=basis.spec.name,
+                subject=context.spec.name,
                 field=_SETTING.get(flag, flag),
                 wanted=wanted[flag],
                 seen=live,
@@ -56,10 +56,10 @@ def cannot_change(basis: Basis) -> Iterator[Difference]:
             )
 
 
-def _drift(basis: Basis) -> list[str]:
+def _drift(context: DecisionContext) -> list[str]:
     """Name each argument that is told and differs."""
-    wanted = governed(wanted_arguments(basis.spec))
-    live = _live(basis)
+    wanted = governed(wanted_arguments(context.spec))
+    live = _live(context)
     return [
         f"{flag}{_where(flag)}: live={live[flag]}, file={value}"
         for flag, value in sorted(wanted.items())
@@ -71,7 +71,7 @@ def _where(flag: str) -> str:
     return f" ({_SETTING[flag]})" if flag in _SETTING else ""
 
 
-def _live(basis: Basis) -> Mapping[str, str]:
+def _live(context: DecisionContext) -> Mapping[str, str]:
     """Give what the first healthy master that tells runs with: k3s lets none run with other values."""
-    told = (m.facts.supervisor.critical for m in basis.plane.all_masters if m.facts and m.facts.serves)
+    told = (m.facts.supervisor.critical for m in context.plane.all_masters if m.facts and m.facts.serves)
     return next((critical for critical in told if critical), {})

@@ -5,7 +5,7 @@ See docs/facts/recovery.md#encryption-keys.
 
 from __future__ import annotations
 
-from hetzner_k3s.decide.view.context import Basis
+from hetzner_k3s.decide.view.context import DecisionContext
 from hetzner_k3s.decide.view.pending_joins import masters_due
 from hetzner_k3s.model.plan import Refusal
 
@@ -13,12 +13,12 @@ _AT_REST = frozenset({"start", "reencrypt_finished"})
 """The stages in which no rotation is under way (k3s, pkg/secretsencrypt)."""
 
 
-def encryption_at_rest(basis: Basis) -> tuple[Refusal, ...]:
+def encryption_at_rest(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse to let a master join while k3s changes the keys of its secrets: it would get one half of them."""
-    told = _told(basis)
+    told = _told(context)
     stages = {stage for stage, _ in told.values()}
     moving = bool(stages - _AT_REST) or len({digest for _, digest in told.values()}) > 1
-    if not moving or not masters_due(basis):
+    if not moving or not masters_due(context):
         return ()
     seen = ", ".join(f"{name} at {stage}" for name, (stage, _) in sorted(told.items()))
     return (
@@ -31,8 +31,8 @@ def encryption_at_rest(basis: Basis) -> tuple[Refusal, ...]:
     )
 
 
-def _told(basis: Basis) -> dict[str, tuple[str, str]]:
+def _told(context: DecisionContext) -> dict[str, tuple[str, str]]:
     """Give stage and digest of the keys on each master that answers; what a lost one told last says nothing."""
-    nodes = ((m.name, basis.node(m.name)) for m in basis.plane.all_masters if m.facts and m.facts.serves)
+    nodes = ((m.name, context.node(m.name)) for m in context.plane.all_masters if m.facts and m.facts.serves)
     noted = ((name, node.encryption.partition("-")) for name, node in nodes if node and node.encryption)
     return {name: (stage, digest) for name, (stage, _, digest) in noted}

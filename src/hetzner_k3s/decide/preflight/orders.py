@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from hetzner_k3s.decide.view.context import Basis
+from hetzner_k3s.decide.view.context import DecisionContext
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.facts import Known, Unknown
 from hetzner_k3s.model.hetzner.assortment import Assortment, Offer, ServerType
@@ -46,11 +46,11 @@ class _Order:
     image_setting: KeyPath
 
 
-def orders_can_be_filled(basis: Basis) -> tuple[Refusal, ...]:
+def orders_can_be_filled(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse to begin a cluster with servers that Hetzner does not sell, or that the project has no room for."""
-    if _something_exists(basis):
+    if _something_exists(context):
         return ()
-    settings = tuple(sorted(_impossible(basis), key=lambda setting: setting.position))
+    settings = tuple(sorted(_impossible(context), key=lambda setting: setting.position))
     if not settings:
         return ()
     return (
@@ -65,38 +65,42 @@ def orders_can_be_filled(basis: Basis) -> tuple[Refusal, ...]:
     )
 
 
-def orders_told(basis: Basis) -> tuple[str, ...]:
+def orders_notes(context: DecisionContext) -> tuple[str, ...]:
     """Note what cannot be bought beside a living cluster, what is out of stock now, and what was not compared."""
     unread = []
-    if isinstance(sold := basis.state.assortment, Unknown):
+    if isinstance(sold := context.state.assortment, Unknown):
         unread.append(f"server types, images and locations were not compared with Hetzner's catalogue: {sold.why}")
-    if isinstance(releases := basis.state.releases, Unknown):
-        unread.append(f"whether there is a k3s {basis.spec.k3s_version} was not looked up: {releases.why}")
-    lasting = _impossible(basis) if _something_exists(basis) else {}
+    if isinstance(releases := context.state.releases, Unknown):
+        unread.append(f"whether there is a k3s {context.spec.k3s_version} was not looked up: {releases.why}")
+    lasting = _impossible(context) if _something_exists(context) else {}
     told = (f"{setting} ({listed(names, _NAMED)})" if names else str(setting) for setting, names in lasting.items())
-    return (*unread, *told, *_out_of_stock(basis))
+    return (*unread, *told, *_out_of_stock(context))
 
 
-def _impossible(basis: Basis) -> dict[Diagnostic, list[str]]:
+def _impossible(context: DecisionContext) -> dict[Diagnostic, list[str]]:
     """Return the settings that cannot be had whatever is in stock, each with the servers that wait for it."""
     found: dict[Diagnostic, list[str]] = {}
-    for setting, why, names in (*_not_sold(basis), *_no_room(basis), *_not_released(basis)):
-        found.setdefault(basis.spec.places.diagnose(setting, why), []).extend(names)
+    for setting, why, names in (*_not_sold(context), *_no_room(context), *_not_released(context)):
+        found.setdefault(context.spec.places.diagnose(setting, why), []).extend(names)
     return found
 
 
-def _something_exists(basis: Basis) -> bool:
+def _something_exists(context: DecisionContext) -> bool:
     """Check whether servers of this cluster are there, or may be."""
-    known = isinstance(basis.state.cloud, Known)
-    return not known or basis.plane.record.phase is not None or bool(lookup.owned_servers(basis.spec.name, basis.view))
+    known = isinstance(context.state.cloud, Known)
+    return (
+        not known
+        or context.plane.record.phase is not None
+        or bool(lookup.owned_servers(context.spec.name, context.view))
+    )
 
 
-def _orders(basis: Basis) -> dict[_Order, list[str]]:
+def _orders(context: DecisionContext) -> dict[_Order, list[str]]:
     """Return the servers that have to be bought, by what is ordered."""
     orders: dict[_Order, list[str]] = {}
-    for pool, server in _pooled(basis.spec):
-        if basis.server(server.name) is None:
-            orders.setdefault(_order_of(basis.spec, server, pool), []).append(server.name)
+    for pool, server in _pooled(context.spec):
+        if context.server(server.name) is None:
+            orders.setdefault(_order_of(context.spec, server, pool), []).append(server.name)
     return orders
 
 
@@ -126,12 +130,12 @@ def _location_setting(spec: ClusterSpec, server: MasterSpec | WorkerSpec, pool: 
     return spec.places.first_given((*locations, server.index - 1), (*locations, 0), locations)
 
 
-def _not_sold(basis: Basis) -> Iterator[_Problem]:
-    if not isinstance(reading := basis.state.assortment, Known):
+def _not_sold(context: DecisionContext) -> Iterator[_Problem]:
+    if not isinstance(reading := context.state.assortment, Known):
         return
-    zone = None if basis.spec.network.existing_network_name else basis.spec.network.zone
-    for order, names in _orders(basis).items():
-        for setting, why in _problems(reading.value, order, zone, basis.state.observed_at):
+    zone = None if context.spec.network.existing_network_name else context.spec.network.zone
+    for order, names in _orders(context).items():
+        for setting, why in _problems(reading.value, order, zone, context.state.observed_at):
             yield setting, why, names
 
 
@@ -181,41 +185,41 @@ def _has_ended(offer: Offer, now: float) -> bool:
     return offer.ends[:10] < today.date().isoformat()
 
 
-def _out_of_stock(basis: Basis) -> Iterator[str]:
-    if not isinstance(reading := basis.state.assortment, Known):
+def _out_of_stock(context: DecisionContext) -> Iterator[str]:
+    if not isinstance(reading := context.state.assortment, Known):
         return
-    for order, names in _orders(basis).items():
+    for order, names in _orders(context).items():
         kind = reading.value.server_type(order.instance_type)
         offer = kind.offer(order.location) if kind is not None else None
-        if offer is not None and not offer.available and not _has_ended(offer, basis.state.observed_at):
+        if offer is not None and not offer.available and not _has_ended(offer, context.state.observed_at):
             where = f"{order.instance_type} as not available in {order.location}"
             yield f"Hetzner shows {where} now ({listed(names, _NAMED)})"
 
 
-def _no_room(basis: Basis) -> Iterator[_Problem]:
+def _no_room(context: DecisionContext) -> Iterator[_Problem]:
     """Return the documented limits that the orders would exceed."""
-    network = lookup.network(basis.spec, basis.view)
+    network = lookup.network(context.spec, context.view)
     number = network.id if network is not None else None
-    attached = sum(number in s.private_ips for s in basis.view.servers)
-    attached += sum(number in b.private_ips for b in basis.view.load_balancers)
-    balancer = basis.spec.api_load_balancer and lookup.load_balancer(basis.spec, basis.view) is None
-    wanted = sum(map(len, _orders(basis).values()))
-    pools: KeyPath = ("worker_node_pools" if basis.spec.pools else "masters_pool",)
+    attached = sum(number in s.private_ips for s in context.view.servers)
+    attached += sum(number in b.private_ips for b in context.view.load_balancers)
+    balancer = context.spec.api_load_balancer and lookup.load_balancer(context.spec, context.view) is None
+    wanted = sum(map(len, _orders(context).values()))
+    pools: KeyPath = ("worker_node_pools" if context.spec.pools else "masters_pool",)
     total = attached + wanted + balancer
-    if basis.spec.network.private and wanted and total > NETWORK_TAKES:
+    if context.spec.network.private and wanted and total > NETWORK_TAKES:
         limit = f"and one network takes {NETWORK_TAKES}"
-        yield pools, f"network {basis.spec.network_name} would have {total} servers and load balancers, {limit}", ()
-    missing = [g for g in basis.spec.placement_groups() if lookup.placement_group(g.name, basis.view) is None]
-    groups = len(basis.view.placement_groups) + len(missing)
+        yield pools, f"network {context.spec.network_name} would have {total} servers and load balancers, {limit}", ()
+    missing = [g for g in context.spec.placement_groups() if lookup.placement_group(g.name, context.view) is None]
+    groups = len(context.view.placement_groups) + len(missing)
     if missing and groups > PROJECT_TAKES_GROUPS:
         limit = f"and it may have {PROJECT_TAKES_GROUPS}"
         yield pools, f"the project would have {groups} placement groups, {limit}", ()
 
 
-def _not_released(basis: Basis) -> Iterator[_Problem]:
+def _not_released(context: DecisionContext) -> Iterator[_Problem]:
     """Compare with k3s' channels; candidates are in none of them."""
-    wanted = basis.spec.k3s_version
-    if not isinstance(reading := basis.state.releases, Known) or wanted.candidate is not None or not reading.value:
+    wanted = context.spec.k3s_version
+    if not isinstance(reading := context.state.releases, Known) or wanted.candidate is not None or not reading.value:
         return
     line = f"v{wanted.major}.{wanted.minor}"
     newest = reading.value.get(line)

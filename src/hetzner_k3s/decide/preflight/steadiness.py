@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from hetzner_k3s.decide.view.context import Basis, Opinion
+from hetzner_k3s.decide.view.context import DecisionContext, Proposal
 from hetzner_k3s.decide.view.control_plane import JOINED
 from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.host import STEADY_AFTER, HostFacts, HostReading, UnitFacts
@@ -16,13 +16,13 @@ _DEADLINE = 2 * STEADY_AFTER
 """Seconds given to it: one that is restarted meanwhile begins anew, one that always ends is told of."""
 
 
-def await_steady(basis: Basis) -> Opinion | None:
+def await_steady(context: DecisionContext) -> Proposal | None:
     """Wait until every k3s that has joined has stayed up for a while since systemd restarted it.
 
     One that has not joined yet, or is not well, has its own rules.
     """
-    joined = {master.name for master in basis.plane.masters if master.stage in JOINED}
-    joined |= {node.name for node in basis.nodes.values() if node.ready and not node.control_plane}
+    joined = {master.name for master in context.plane.masters if master.stage in JOINED}
+    joined |= {node.name for node in context.nodes.values() if node.ready and not node.control_plane}
     waits = tuple(
         Wait(
             what=f"k3s on {name} to stay up for {STEADY_AFTER:.0f} s",
@@ -30,21 +30,21 @@ def await_steady(basis: Basis) -> Opinion | None:
             deadline=_DEADLINE,
             idle=True,
         )
-        for name, unit in _unsteady(basis)
+        for name, unit in _unsteady(context)
         if name in joined
     )
-    return Opinion(waits=waits) if waits else None
+    return Proposal(waits=waits) if waits else None
 
 
-def complaints(basis: Basis) -> tuple[str, ...]:
+def complaints(context: DecisionContext) -> tuple[str, ...]:
     """Name each k3s that was restarted a short while ago, for `status`."""
-    return tuple(f"k3s on {name} was restarted lately: {_told(unit)}" for name, unit in _unsteady(basis))
+    return tuple(f"k3s on {name} was restarted lately: {_told(unit)}" for name, unit in _unsteady(context))
 
 
-def _unsteady(basis: Basis) -> Iterator[tuple[str, UnitFacts]]:
-    for wanted in basis.spec.servers():
-        server = basis.server(wanted.name)
-        facts = basis.state.facts(server.id) if server is not None else None
+def _unsteady(context: DecisionContext) -> Iterator[tuple[str, UnitFacts]]:
+    for wanted in context.spec.servers():
+        server = context.server(wanted.name)
+        facts = context.state.facts(server.id) if server is not None else None
         for unit in (facts.server_unit, facts.agent_unit) if facts is not None else ():
             if unit.unsteady:
                 yield wanted.name, unit

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from hetzner_k3s.decide.view import predictions
-from hetzner_k3s.decide.view.context import Basis, Opinion
+from hetzner_k3s.decide.view.context import DecisionContext, Proposal
 from hetzner_k3s.decide.view.control_plane import JOINED, MasterView, Stage, accepts_joins, current_token
 from hetzner_k3s.decide.view.pending_joins import something_due
 from hetzner_k3s.model.cloud import Server
@@ -26,30 +26,30 @@ from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import RenewToken, Step
 
 
-def joins_are_accepted(basis: Basis) -> tuple[Refusal, ...]:
+def joins_are_accepted(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse to prepare a join that no master would accept, before anything is removed for it."""
-    told = _told_keys(basis)
-    if not told or not something_due(basis):
+    told = _told_keys(context)
+    if not told or not something_due(context):
         return ()
     if len(told) > 1:
         return (_rotating(told),)
-    if _holder(basis) is None:
-        return (_nobody_holds_it(basis, told[0]),)
-    if _outdated(basis) or any(accepts_joins(facts) for facts in _voters(basis)):
+    if _holder(context) is None:
+        return (_nobody_holds_it(context, told[0]),)
+    if _outdated(context) or any(accepts_joins(facts) for facts in _voters(context)):
         return ()
-    return (_nobody_accepts_it(basis),)
+    return (_nobody_accepts_it(context),)
 
 
-def _told_keys(basis: Basis) -> tuple[str, ...]:
+def _told_keys(context: DecisionContext) -> tuple[str, ...]:
     """Give the hashes of the tokens that the seed's datastore knows; none while there is no born cluster."""
-    seed = basis.plane.seed
-    if seed is None or seed.facts is None or basis.plane.record.phase is not Phase.BORN:
+    seed = context.plane.seed
+    if seed is None or seed.facts is None or context.plane.record.phase is not Phase.BORN:
         return ()
     return seed.facts.bootstrap_keys
 
 
-def _voters(basis: Basis) -> list[HostFacts]:
-    return [m.facts for m in basis.plane.all_masters if m.facts and m.stage in JOINED]
+def _voters(context: DecisionContext) -> list[HostFacts]:
+    return [m.facts for m in context.plane.all_masters if m.facts and m.stage in JOINED]
 
 
 def _rotating(keys: tuple[str, ...]) -> Refusal:
@@ -63,18 +63,18 @@ def _rotating(keys: tuple[str, ...]) -> Refusal:
     )
 
 
-def _nobody_holds_it(basis: Basis, key: str) -> Refusal:
+def _nobody_holds_it(context: DecisionContext, key: str) -> Refusal:
     return Refusal(
         code="token.unknown",
         saw=f"The datastore is sealed with a token whose hash begins {key}, and no master that answers holds that one.",
         why="It was rotated, and nothing can join with an earlier one.",
         you_can=f"Write the new token into the line `token:` of /etc/rancher/k3s/config.yaml on "
-        f"{basis.plane.seed_server.name}; whoever ran `k3s token rotate` has it. Then run `create` again.",
+        f"{context.plane.seed_server.name}; whoever ran `k3s token rotate` has it. Then run `create` again.",
     )
 
 
-def _nobody_accepts_it(basis: Basis) -> Refusal:
-    voting = [m.name for m in basis.plane.all_masters if m.stage in JOINED]
+def _nobody_accepts_it(context: DecisionContext) -> Refusal:
+    voting = [m.name for m in context.plane.all_masters if m.stage in JOINED]
     return Refusal(
         code="token.not-accepted",
         saw=f"The token was rotated, and something has yet to join; but k3s on {', '.join(voting)} still runs with the "
@@ -102,28 +102,28 @@ def differing(masters: Iterable[MasterView]) -> str | None:
     )
 
 
-def renew_tokens(basis: Basis) -> Opinion | None:
+def renew_tokens(context: DecisionContext) -> Proposal | None:
     """Write the current token wherever a master would not start with the one it holds; nothing else comes before."""
-    steps = _renewals(basis, _outdated(basis), _ROTATED)
-    return Opinion(steps) if steps else None
+    steps = _renewals(context, _outdated(context), _ROTATED)
+    return Proposal(steps) if steps else None
 
 
-def pin_tokens(basis: Basis) -> Opinion | None:
+def pin_tokens(context: DecisionContext) -> Proposal | None:
     """Complete a current token that does not pin the CA: who loses its disk must not take any CA on trust."""
-    steps = _renewals(basis, [m for m in basis.plane.all_masters if _is_loose(m)], _BARE)
-    return Opinion(steps) if steps else None
+    steps = _renewals(context, [m for m in context.plane.all_masters if _is_loose(m)], _BARE)
+    return Proposal(steps) if steps else None
 
 
 _ROTATED = "its config.yaml holds a token that the datastore does not know, so it would not start again"
 _BARE = "the token in its config.yaml does not pin the cluster's CA"
 
 
-def _outdated(basis: Basis) -> list[MasterView]:
+def _outdated(context: DecisionContext) -> list[MasterView]:
     """Give the masters that would not start, or do not, with the token they hold; none while nobody has another."""
-    if _holder(basis) is None:
+    if _holder(context) is None:
         return []
-    key = _told_keys(basis)[0]
-    return [m for m in basis.plane.all_masters if m.stage is Stage.LOCKED_OUT or _is_stale(m, key)]
+    key = _told_keys(context)[0]
+    return [m for m in context.plane.all_masters if m.stage is Stage.LOCKED_OUT or _is_stale(m, key)]
 
 
 def _is_stale(master: MasterView, key: str) -> bool:
@@ -139,20 +139,20 @@ def _is_loose(master: MasterView) -> bool:
     return current and facts.disk.config_token_ca != facts.disk.server_ca
 
 
-def _holder(basis: Basis) -> tuple[Server, SecretKind] | None:
+def _holder(context: DecisionContext) -> tuple[Server, SecretKind] | None:
     """Find a healthy master that holds the one current token, in the file of the running k3s or in its config.yaml."""
-    keys = _told_keys(basis)
-    if len(keys) != 1 or basis.plane.seed is None:
+    keys = _told_keys(context)
+    if len(keys) != 1 or context.plane.seed is None:
         return None
-    masters = [basis.plane.seed, *(m for m in basis.plane.all_masters if m.stage in JOINED)]
+    masters = [context.plane.seed, *(m for m in context.plane.all_masters if m.stage in JOINED)]
     told = [(m.server, m.facts.disk) for m in masters if m.server and m.facts]
     holding = [(server, SecretKind.TOKEN) for server, disk in told if disk.token_hash == keys[0]]
     holding += [(server, SecretKind.CONFIG_TOKEN) for server, disk in told if disk.config_token_hash == keys[0]]
     return next(iter(holding), None)
 
 
-def _renewals(basis: Basis, masters: list[MasterView], because: str) -> tuple[PlannedStep, ...]:
-    holder = _holder(basis)
+def _renewals(context: DecisionContext, masters: list[MasterView], because: str) -> tuple[PlannedStep, ...]:
+    holder = _holder(context)
     if holder is None:
         return ()
     return tuple(_renewal(m, m.server, holder, because) for m in masters if m.server is not None)
@@ -172,24 +172,24 @@ def _renewal(master: MasterView, server: Server, holder: tuple[Server, SecretKin
 _KEPT_OUT = "the token was rotated, and its k3s ends at each start with an earlier one"
 
 
-def tokens_told(basis: Basis) -> tuple[str, ...]:
+def token_notes(context: DecisionContext) -> tuple[str, ...]:
     """Tell of a token that nobody holds, and of workers whose token is an earlier one."""
-    keys = _told_keys(basis)
+    keys = _told_keys(context)
     if len(keys) != 1:
         return ()
-    if _holder(basis) is None:
+    if _holder(context) is None:
         return (f"no master holds the token that the datastore knows (hash {keys[0]}): none would start again",)
     return tuple(
         f"{worker.name} holds an earlier token of the cluster in its configuration: its k3s would not start again"
-        for worker in basis.spec.workers()
-        if (server := basis.server(worker.name)) is not None
-        and (facts := basis.state.facts(server.id)) is not None
-        and facts.disk.config_token_hash not in {None, keys[0], _agents_hash(basis)}
+        for worker in context.spec.workers()
+        if (server := context.server(worker.name)) is not None
+        and (facts := context.state.facts(server.id)) is not None
+        and facts.disk.config_token_hash not in {None, keys[0], _agents_hash(context)}
     )
 
 
-def _agents_hash(basis: Basis) -> str | None:
-    seed = basis.plane.seed
+def _agents_hash(context: DecisionContext) -> str | None:
+    seed = context.plane.seed
     return seed.facts.disk.agent_token_hash if seed is not None and seed.facts is not None else None
 
 

@@ -5,33 +5,33 @@ See docs/facts/recovery.md#running-version.
 
 from __future__ import annotations
 
-from hetzner_k3s.decide.view.context import Basis
+from hetzner_k3s.decide.view.context import DecisionContext
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.version import K3sVersion
 
 
-def running_version(basis: Basis) -> str:
+def running_version(context: DecisionContext) -> str:
     """Give the version to install: the lowest that a healthy voter runs where there is one, else the file's.
 
     A replacement that is newer than the rest would be an upgrade in disguise; one that is newer than some of them, in
     the middle of an upgrade, an upgrade out of turn.
     """
-    return str(_live(basis) or basis.spec.k3s_version)
+    return str(_live(context) or context.spec.k3s_version)
 
 
-def _live(basis: Basis) -> K3sVersion | None:
-    if basis.plane.seed is None:
-        return _of_agents(basis)
-    told = (m.facts.k3s_version for m in basis.plane.all_masters if m.facts and m.facts.serves)
+def _live(context: DecisionContext) -> K3sVersion | None:
+    if context.plane.seed is None:
+        return _of_agents(context)
+    told = (m.facts.k3s_version for m in context.plane.all_masters if m.facts and m.facts.serves)
     return min((parsed for tag in told if (parsed := _parsed(tag)) is not None), default=None)
 
 
-def _of_agents(basis: Basis) -> K3sVersion | None:
+def _of_agents(context: DecisionContext) -> K3sVersion | None:
     """Give what the workers of a born cluster run whose masters are silent or lost: its masters ran no older one."""
-    if basis.plane.record.phase is not Phase.BORN:
+    if context.plane.record.phase is not Phase.BORN:
         return None
-    seen = (basis.state.facts(server.id) for server in lookup.owned_servers(basis.spec.name, basis.view))
+    seen = (context.state.facts(server.id) for server in lookup.owned_servers(context.spec.name, context.view))
     told = (facts.k3s_version for facts in seen if facts is not None and facts.agent_unit.installed)
     return max((parsed for tag in told if (parsed := _parsed(tag)) is not None), default=None)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hetzner_k3s.decide.view.context import Basis, Opinion
+from hetzner_k3s.decide.view.context import DecisionContext, Proposal
 from hetzner_k3s.decide.view.control_plane import JOINED
 from hetzner_k3s.decide.view.master_addresses import host_of
 from hetzner_k3s.model import lookup, naming
@@ -17,46 +17,46 @@ from hetzner_k3s.model.spec import API_PORT
 from hetzner_k3s.model.steps import DeleteResource
 
 
-def dropped(basis: Basis) -> LoadBalancer | None:
+def dropped(context: DecisionContext) -> LoadBalancer | None:
     """Return the load balancer of an initialized cluster whose file asks for none."""
-    if basis.spec.api_load_balancer or basis.plane.record.phase is not Phase.BORN:
+    if context.spec.api_load_balancer or context.plane.record.phase is not Phase.BORN:
         return None
-    return lookup.deletable_load_balancer(basis.spec, basis.view)
+    return lookup.deletable_load_balancer(context.spec, context.view)
 
 
-def notes(basis: Basis) -> tuple[str, ...]:
+def notes(context: DecisionContext) -> tuple[str, ...]:
     """Name a load balancer that is beyond the file, and what keeps it."""
-    balancer = dropped(basis)
+    balancer = dropped(context)
     if balancer is None:
         return ()
-    name, why = f"load balancer {balancer.name} is beyond the file and", _not_ours_alone(basis, balancer)
-    if not basis.intent.consents.prune:
+    name, why = f"load balancer {balancer.name} is beyond the file and", _not_ours_alone(context, balancer)
+    if not context.intent.consents.prune:
         return (f"{name} is left as it is{f', with --prune too: {why}' if why else ''}",)
     if why is not None:
         return (f"{name} stays all the same: {why}",)
-    users = tuple(_users(basis, balancer))
+    users = tuple(_users(context, balancer))
     return (f"{name} stays as long as its address is named by {', '.join(users)}",) if users else ()
 
 
-def let_balancer_go(basis: Basis) -> Opinion | None:
+def remove_load_balancer(context: DecisionContext) -> Proposal | None:
     """Plan to delete it with `--prune`, once neither the kubeconfig here nor a host of the cluster names it."""
-    balancer = dropped(basis)
-    if balancer is None or not basis.intent.consents.prune or _not_ours_alone(basis, balancer):
+    balancer = dropped(context)
+    if balancer is None or not context.intent.consents.prune or _not_ours_alone(context, balancer):
         return None
-    if any(_users(basis, balancer)) or any(master.stage not in JOINED for master in basis.plane.masters):
+    if any(_users(context, balancer)) or any(master.stage not in JOINED for master in context.plane.masters):
         return None
     step = DeleteResource(target=balancer.name, kind="load_balancer", resource_id=balancer.id)
     address = f"; a kubeconfig elsewhere that names {balancer.public_ipv4} must be made anew"
     because = f"it is beyond the file{address if balancer.public_ipv4 else ''}"
-    return Opinion(
+    return Proposal(
         (PlannedStep(step=step, scope=Scope.INFRASTRUCTURE, reason=Reason.SHRINK, because=because, consent="--prune"),)
     )
 
 
-def addresses_that_go(basis: Basis) -> frozenset[str]:
+def addresses_that_go(context: DecisionContext) -> frozenset[str]:
     """Return the addresses at which nobody is found when `--prune` has let the load balancer go."""
-    balancer = dropped(basis)
-    if balancer is None or not basis.intent.consents.prune or _not_ours_alone(basis, balancer):
+    balancer = dropped(context)
+    if balancer is None or not context.intent.consents.prune or _not_ours_alone(context, balancer):
         return frozenset()
     return _addresses(balancer)
 
@@ -65,31 +65,31 @@ def _addresses(balancer: LoadBalancer) -> frozenset[str]:
     return frozenset({*balancer.private_ips.values(), *filter(None, [balancer.public_ipv4])})
 
 
-def _not_ours_alone(basis: Basis, balancer: LoadBalancer) -> str | None:
+def _not_ours_alone(context: DecisionContext, balancer: LoadBalancer) -> str | None:
     """Return why Hetzner or somebody else's use of it forbids to delete it."""
     if balancer.protected:
         return "it is protected against deletion at Hetzner"
-    others = tuple(_others(basis, balancer))
+    others = tuple(_others(context, balancer))
     return f"somebody else uses it: {', '.join(others)}" if others else None
 
 
-def _others(basis: Basis, balancer: LoadBalancer) -> Iterator[str]:
+def _others(context: DecisionContext, balancer: LoadBalancer) -> Iterator[str]:
     """Name services and targets that it was not made with."""
     for service in balancer.services:
         if service.listen_port != API_PORT:
             yield f"service {service.protocol} {service.listen_port} -> {service.destination_port}"
     for target in balancer.targets:
-        if not covers_masters(target, naming.members_selector(basis.spec.name)):
+        if not covers_masters(target, naming.members_selector(context.spec.name)):
             yield f"target {target.kind} {target.name}".rstrip()
 
 
-def _users(basis: Basis, balancer: LoadBalancer) -> Iterator[str]:
+def _users(context: DecisionContext, balancer: LoadBalancer) -> Iterator[str]:
     """Name who goes to the API by the load balancer's address, as far as is known here."""
-    local, addresses = basis.state.local, _addresses(balancer)
+    local, addresses = context.state.local, _addresses(balancer)
     if {host_of(url) for url in local.kubeconfig_servers.values()} & addresses:
-        yield basis.spec.kubeconfig_path
-    for server in lookup.owned_servers(basis.spec.name, basis.view):
-        facts = basis.state.facts(server.id)
+        yield context.spec.kubeconfig_path
+    for server in lookup.owned_servers(context.spec.name, context.view):
+        facts = context.state.facts(server.id)
         if facts is not None and _goes_by(facts.disk, addresses):
             yield server.name
 

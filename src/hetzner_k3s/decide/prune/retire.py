@@ -15,7 +15,7 @@ from hetzner_k3s.decide.lifecycle.workers import view_worker
 from hetzner_k3s.decide.prune.permission import anothers_node, member_beyond, not_yet_members
 from hetzner_k3s.decide.repair.pre_repair_snapshot import PRUNE, saved_before, saving
 from hetzner_k3s.decide.view import extra_servers, predictions, quorum
-from hetzner_k3s.decide.view.context import Basis, Opinion
+from hetzner_k3s.decide.view.context import DecisionContext, Proposal
 from hetzner_k3s.decide.view.control_plane import MasterView, Stage, labelled_member
 from hetzner_k3s.decide.view.node_machine import NamedServer, doubt
 from hetzner_k3s.decide.view.voters import healthy_ids
@@ -24,7 +24,7 @@ from hetzner_k3s.model.cloud import Server, ServerStatus
 from hetzner_k3s.model.host import EtcdFacts, Member
 from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.kube import KubeNode, Leaving
-from hetzner_k3s.model.operations import MembersBasis
+from hetzner_k3s.model.operations import MembersPrecondition
 from hetzner_k3s.model.plan import PlannedStep, Reason, Scope, Wait
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
@@ -47,110 +47,114 @@ DELETION = 300.0
 """Seconds given to Hetzner to delete a server."""
 
 
-def let_the_dead_go(basis: Basis) -> Opinion | None:
+def remove_dead_members(context: DecisionContext) -> Proposal | None:
     """Remove the dead member of a master beyond the file: before anything joins, since etcd takes nobody beside it."""
-    if not (basis.intent.consents.prune and basis.dead_beyond and basis.plane.seed):
+    if not (context.intent.consents.prune and context.dead_beyond and context.plane.seed):
         return None
-    members, healthy = basis.plane.members, healthy_ids(basis)
-    verdicts = [(lost, quorum.can_remove(members, healthy, lost.member.id)) for lost in basis.dead_beyond]
+    members, healthy = context.plane.members, healthy_ids(context)
+    verdicts = [(lost, quorum.can_remove(members, healthy, lost.member.id)) for lost in context.dead_beyond]
     lost, verdict = next((v for v in verdicts if v[1].ok), verdicts[0])
     if not verdict.ok:
         what = f"the control plane to settle before the member of {lost.master} goes"
-        return Opinion(waits=(Wait(what=what, because=verdict.because, deadline=SETTLE_DEADLINE),))
+        return Proposal(waits=(Wait(what=what, because=verdict.because, deadline=SETTLE_DEADLINE),))
     because = f"{_BEYOND}, and its server is gone"
-    if not saved_before(basis, lost.member, PRUNE):
-        return Opinion((saving(basis, lost.member, lost.master, PRUNE),))
-    via = basis.plane.seed_server.id
-    step = RemoveMember(target=lost.master, member_id=lost.member.id, via=via, basis=_members_basis(basis))
-    return Opinion((_planned(step, because),))
+    if not saved_before(context, lost.member, PRUNE):
+        return Proposal((saving(context, lost.member, lost.master, PRUNE),))
+    via = context.plane.seed_server.id
+    step = RemoveMember(
+        target=lost.master, member_id=lost.member.id, via=via, precondition=_members_precondition(context)
+    )
+    return Proposal((_planned(step, because),))
 
 
-def let_masters_go(basis: Basis) -> Opinion | None:
+def remove_masters(context: DecisionContext) -> Proposal | None:
     """Let one master beyond the file go a step further, when those of the file are all members."""
-    if not basis.intent.consents.prune or basis.plane.seed is None or basis.plane.kube is None:
+    if not context.intent.consents.prune or context.plane.seed is None or context.plane.kube is None:
         return None
-    if not_yet_members(basis):
+    if not_yet_members(context):
         return None
-    for master in sorted(basis.plane.surplus, key=lambda m: (member_beyond(basis, m) is not None, -m.spec.index)):
-        step = _next(basis, master)
+    for master in sorted(context.plane.surplus, key=lambda m: (member_beyond(context, m) is not None, -m.spec.index)):
+        step = _next(context, master)
         if step is not None:
-            return Opinion((step,))
-    going = (m.server for m in basis.plane.surplus if m.server and m.server.status is ServerStatus.DELETING)
+            return Proposal((step,))
+    going = (m.server for m in context.plane.surplus if m.server and m.server.status is ServerStatus.DELETING)
     waits = tuple(Wait(what=f"the end of {s.name}", because=_DELETED, deadline=DELETION) for s in going)
-    return Opinion(waits=waits) if waits else None
+    return Proposal(waits=waits) if waits else None
 
 
-def _next(basis: Basis, master: MasterView) -> PlannedStep | None:
-    member, node = member_beyond(basis, master), basis.node(master.name)
+def _next(context: DecisionContext, master: MasterView) -> PlannedStep | None:
+    member, node = member_beyond(context, master), context.node(master.name)
     if master.server is None:
-        return None if member or node is None else node_of_nobody(basis, node)
+        return None if member or node is None else node_of_nobody(context, node)
     if member is not None and master.server.status is ServerStatus.DELETING:
         return None
     if member is None:
-        return _remains(basis, master.server, node, Scope.CONTROL_PLANE)
+        return _remains(context, master.server, node, Scope.CONTROL_PLANE)
     if labelled_member(master.server):
         return _planned(UnmarkMember(target=master.name, server_id=master.server.id), _BEYOND)
-    if (step := emptying(basis, node, Scope.CONTROL_PLANE)) is not None:
+    if (step := emptying(context, node, Scope.CONTROL_PLANE)) is not None:
         return step
-    return _retirement(basis, master.server, member)
+    return _retirement(context, master.server, member)
 
 
-def _retirement(basis: Basis, server: Server, member: Member) -> PlannedStep | None:
-    if not saved_before(basis, member, PRUNE):
-        return saving(basis, member, server.name, PRUNE)
+def _retirement(context: DecisionContext, server: Server, member: Member) -> PlannedStep | None:
+    if not saved_before(context, member, PRUNE):
+        return saving(context, member, server.name, PRUNE)
     step = RetireMember(
         target=server.name,
         server_id=server.id,
         member_id=member.id,
-        via=basis.plane.seed_server.id,
-        heir=_seed_etcd(basis).member_id or "",
-        basis=_members_basis(basis),
+        via=context.plane.seed_server.id,
+        heir=_seed_etcd(context).member_id or "",
+        precondition=_members_precondition(context),
     )
-    verdict = quorum.can_retire(basis.plane.members, healthy_ids(basis), member.id)
+    verdict = quorum.can_retire(context.plane.members, healthy_ids(context), member.id)
     return _planned(step, f"{_BEYOND}, and {verdict.because}") if verdict.ok else None
 
 
-def emptying(basis: Basis, node: KubeNode | None, scope: Scope) -> PlannedStep | None:
+def emptying(context: DecisionContext, node: KubeNode | None, scope: Scope) -> PlannedStep | None:
     """Plan to cordon, then to drain a Node; None when it is drained, or there is none."""
     if node is None or node.leaving is Leaving.DRAINED:
         return None
-    via = basis.plane.seed_server.id
+    via = context.plane.seed_server.id
     if node.leaving is None:
         return _planned(CordonNode(target=node.name, via=via), _BEYOND, scope)
     step = DrainNode(target=node.name, via=via, answers=node.ready)
     return _planned(step, "its pods must run elsewhere before its server goes", scope)
 
 
-def _remains(basis: Basis, server: Server, node: KubeNode | None, scope: Scope) -> PlannedStep | None:
+def _remains(context: DecisionContext, server: Server, node: KubeNode | None, scope: Scope) -> PlannedStep | None:
     """Plan the deletion of a Node with its secret, and at last of the server; None while its Node may be another's."""
-    if anothers_node(basis, server) is not None:
+    if anothers_node(context, server) is not None:
         return None
-    if node is not None or server.name in (basis.plane.kube.node_passwords if basis.plane.kube else ()):
+    if node is not None or server.name in (context.plane.kube.node_passwords if context.plane.kube else ()):
         emptied = node is not None and node.leaving is Leaving.DRAINED
         step: Step = DeleteNode(
-            target=server.name, uid=node.uid if node else None, via=basis.plane.seed_server.id, emptied=emptied
+            target=server.name, uid=node.uid if node else None, via=context.plane.seed_server.id, emptied=emptied
         )
     else:
-        step = DeleteServer(target=server.name, server_id=server.id, via=basis.plane.seed_server.id)
+        step = DeleteServer(target=server.name, server_id=server.id, via=context.plane.seed_server.id)
     return _planned(step, _BEYOND, scope)
 
 
-def node_of_nobody(basis: Basis, node: KubeNode) -> PlannedStep | None:
+def node_of_nobody(context: DecisionContext, node: KubeNode) -> PlannedStep | None:
     """Plan to delete the Node of a machine beyond the file that is proven gone."""
     gone = NamedServer(name=node.name, server=None, facts=None)
-    if doubt(node, gone, basis.state, basis.plane.network_id) is not None:
+    if doubt(node, gone, context.state, context.plane.network_id) is not None:
         return None
-    step = DeleteNode(target=node.name, uid=node.uid, via=basis.plane.seed_server.id)
+    step = DeleteNode(target=node.name, uid=node.uid, via=context.plane.seed_server.id)
     scope = Scope.CONTROL_PLANE if node.control_plane else Scope.WORKER
     return _planned(step, f"{_BEYOND}, and its server is gone", scope)
 
 
-def _members_basis(basis: Basis) -> MembersBasis:
-    return MembersBasis(ids=tuple(sorted(m.id for m in basis.plane.members)), uid=_seed_etcd(basis).uid or "")
+def _members_precondition(context: DecisionContext) -> MembersPrecondition:
+    return MembersPrecondition(
+        ids=tuple(sorted(m.id for m in context.plane.members)), uid=_seed_etcd(context).uid or ""
+    )
 
 
-def _seed_etcd(basis: Basis) -> EtcdFacts:
-    seed = basis.plane.seed
+def _seed_etcd(context: DecisionContext) -> EtcdFacts:
+    seed = context.plane.seed
     return seed.facts.etcd if seed and seed.facts else EtcdFacts()
 
 
@@ -158,37 +162,39 @@ def _planned(step: Step, because: str, scope: Scope = Scope.CONTROL_PLANE) -> Pl
     return PlannedStep(step=step, scope=scope, reason=Reason.SHRINK, because=because, consent="--prune")
 
 
-def let_workers_go(basis: Basis) -> Opinion | None:
+def remove_workers(context: DecisionContext) -> Proposal | None:
     """Let the workers beyond the file go, each by itself, when those of the file are there to take their pods over."""
-    if not basis.intent.consents.prune or basis.plane.record.phase is not Phase.BORN:
+    if not context.intent.consents.prune or context.plane.record.phase is not Phase.BORN:
         return None
-    if basis.plane.seed is None or basis.plane.kube is None:
+    if context.plane.seed is None or context.plane.kube is None:
         return None
-    leaving = tuple(extra_servers.surplus_workers(basis.spec, basis.view))
-    left_over = tuple(extra_servers.nodes_of_gone_workers(basis.spec, basis.view, basis.plane.kube))
-    if not (leaving or left_over) or any(view_worker(basis, w).stage is not Stage.MEMBER for w in basis.spec.workers()):
+    leaving = tuple(extra_servers.surplus_workers(context.spec, context.view))
+    left_over = tuple(extra_servers.nodes_of_gone_workers(context.spec, context.view, context.plane.kube))
+    if not (leaving or left_over) or any(
+        view_worker(context, w).stage is not Stage.MEMBER for w in context.spec.workers()
+    ):
         return None
-    steps = [*(_next_of_worker(basis, s) for s in leaving), *(node_of_nobody(basis, n) for n in left_over)]
-    return Opinion(tuple(step for step in steps if step is not None))
+    steps = [*(_next_of_worker(context, s) for s in leaving), *(node_of_nobody(context, n) for n in left_over)]
+    return Proposal(tuple(step for step in steps if step is not None))
 
 
-def _next_of_worker(basis: Basis, server: Server) -> PlannedStep | None:
-    node = basis.node(server.name)
+def _next_of_worker(context: DecisionContext, server: Server) -> PlannedStep | None:
+    node = context.node(server.name)
     own = node is not None and node.machine in {None, server.id}  # else it says nothing of this machine's pods
-    return (emptying(basis, node, Scope.WORKER) if own else None) or _remains(basis, server, node, Scope.WORKER)
+    return (emptying(context, node, Scope.WORKER) if own else None) or _remains(context, server, node, Scope.WORKER)
 
 
-def take_back(basis: Basis) -> Opinion | None:
+def take_back(context: DecisionContext) -> Proposal | None:
     """Uncordon Nodes that an unfinished `--prune` cordoned, and that the file wants again."""
-    if basis.plane.seed is None:
+    if context.plane.seed is None:
         return None
-    marked = [n for s in basis.spec.servers() if (n := basis.node(s.name)) is not None and n.leaving is not None]
-    return Opinion(tuple(_taken_back(basis, node) for node in marked))
+    marked = [n for s in context.spec.servers() if (n := context.node(s.name)) is not None and n.leaving is not None]
+    return Proposal(tuple(_taken_back(context, node) for node in marked))
 
 
-def _taken_back(basis: Basis, node: KubeNode) -> PlannedStep:
+def _taken_back(context: DecisionContext, node: KubeNode) -> PlannedStep:
     return PlannedStep(
-        step=UncordonNode(target=node.name, via=basis.plane.seed_server.id),
+        step=UncordonNode(target=node.name, via=context.plane.seed_server.id),
         scope=Scope.CONTROL_PLANE if node.control_plane else Scope.WORKER,
         reason=Reason.UNFINISHED,
         because="an unfinished --prune cordoned it, and the file wants it again",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from hetzner_k3s.decide.view import all_lost
-from hetzner_k3s.decide.view.context import Basis, Opinion
+from hetzner_k3s.decide.view.context import DecisionContext, Proposal
 from hetzner_k3s.decide.view.control_plane import MasterView, Stage
 from hetzner_k3s.decide.view.predictions import map_kube, map_servers, with_facts, with_ready_node
 from hetzner_k3s.model import naming
@@ -25,15 +25,15 @@ CHANGE_DEADLINE = 300.0
 """Seconds given to Hetzner to start, stop, rebuild, migrate or delete a server."""
 
 
-def give_power(basis: Basis) -> Opinion | None:
-    """Power on every master that is off, start every k3s that was stopped, all at once; else no opinion."""
-    if not awaited(basis):
+def power_on(context: DecisionContext) -> Proposal | None:
+    """Power on every master that is off, start every k3s that was stopped, all at once; else no proposal."""
+    if not awaited(context):
         return None
-    off = [m.server for m in _counted(basis) if m.server and m.stage is Stage.OFF and belongs(basis, m)]
-    changing = [m.server for m in _counted(basis) if m.server and m.stage is Stage.CHANGING]
-    via = basis.plane.seed.server if basis.plane.seed else None
-    stopped = [m.server for m in _counted(basis) if m.server and m.stage is Stage.STOPPED and belongs(basis, m)]
-    return Opinion(
+    off = [m.server for m in _counted(context) if m.server and m.stage is Stage.OFF and belongs(context, m)]
+    changing = [m.server for m in _counted(context) if m.server and m.stage is Stage.CHANGING]
+    via = context.plane.seed.server if context.plane.seed else None
+    stopped = [m.server for m in _counted(context) if m.server and m.stage is Stage.STOPPED and belongs(context, m)]
+    return Proposal(
         steps=(
             *(powering(server, Scope.CONTROL_PLANE, via, joined=True) for server in off),
             *(_starting(server) for server in stopped),
@@ -42,34 +42,34 @@ def give_power(basis: Basis) -> Opinion | None:
     )
 
 
-def _counted(basis: Basis) -> tuple[MasterView, ...]:
+def _counted(context: DecisionContext) -> tuple[MasterView, ...]:
     """Give the masters of the file; without a quorum those beyond it too, since their votes may bring it back."""
-    return basis.plane.masters if basis.plane.seed else basis.plane.all_masters
+    return context.plane.masters if context.plane.seed else context.plane.all_masters
 
 
-def awaited(basis: Basis) -> frozenset[str]:
+def awaited(context: DecisionContext) -> frozenset[str]:
     """Name the masters that are about to come (or, where Hetzner deletes one, to go): none is judged before."""
-    coming = {key.target for key in basis.in_flight if key.kind in {PowerOn, StartMaster}}
+    coming = {key.target for key in context.in_flight if key.kind in {PowerOn, StartMaster}}
     return frozenset(
         m.name
-        for m in _counted(basis)
-        if m.stage is Stage.CHANGING or m.name in coming or (m.stage in _AT_REST and belongs(basis, m))
+        for m in _counted(context)
+        if m.stage is Stage.CHANGING or m.name in coming or (m.stage in _AT_REST and belongs(context, m))
     )
 
 
 _AT_REST = frozenset({Stage.OFF, Stage.STOPPED})
 
 
-def belongs(basis: Basis, master: MasterView) -> bool:
+def belongs(context: DecisionContext, master: MasterView) -> bool:
     """Tell whether a master is, for all that is known, a member of the cluster that lives.
 
     Where a quorum answers and lists no member of its name, it is a former one: its old data must not come to life.
     One that its user wants to discard gets no power; a restored one is started by the restore, which looks whose it is.
     """
-    restored = all_lost.restored_master(basis.plane)
-    if master.name in basis.intent.consents.replace or (restored is not None and restored.name == master.name):
+    restored = all_lost.restored_master(context.plane)
+    if master.name in context.intent.consents.replace or (restored is not None and restored.name == master.name):
         return False
-    return basis.plane.seed is None or basis.plane.lists(master.name)
+    return context.plane.seed is None or context.plane.lists(master.name)
 
 
 def powering(server: Server, scope: Scope, via: Server | None, *, joined: bool) -> PlannedStep:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from hetzner_k3s.decide.view.context import Basis
+from hetzner_k3s.decide.view.context import DecisionContext
 from hetzner_k3s.decide.view.control_plane import JOINED
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.host import Member
@@ -26,16 +26,16 @@ REPAIR: Final = Occasion("pre-repair", Reason.LOST)
 PRUNE: Final = Occasion("pre-prune", Reason.SHRINK, consent="--prune")
 
 
-def saved_before(basis: Basis, member: Member, occasion: Occasion = REPAIR) -> bool:
+def saved_before(context: DecisionContext, member: Member, occasion: Occasion = REPAIR) -> bool:
     """Tell whether any living master, wanted or not, has a snapshot, not empty, that was saved for this removal."""
-    facts = [m.facts for m in basis.plane.all_masters if m.facts is not None]
+    facts = [m.facts for m in context.plane.all_masters if m.facts is not None]
     return any(s.name.startswith(f"{_name(member, occasion)}-") and s.size > 0 for f in facts for s in f.snapshots)
 
 
-def saving(basis: Basis, member: Member, master: str, occasion: Occasion = REPAIR) -> PlannedStep:
+def saving(context: DecisionContext, member: Member, master: str, occasion: Occasion = REPAIR) -> PlannedStep:
     """Plan to save it on the healthy master that everything is done through, or on one whose k3s takes commands."""
     return PlannedStep(
-        step=SaveSnapshot(target=_name(member, occasion), via=_saver(basis).id),
+        step=SaveSnapshot(target=_name(member, occasion), via=_saver(context).id),
         scope=Scope.CONTROL_PLANE,
         reason=occasion.reason,
         because=f"the member of {master} will be removed",
@@ -43,11 +43,11 @@ def saving(basis: Basis, member: Member, master: str, occasion: Occasion = REPAI
     )
 
 
-def _saver(basis: Basis) -> Server:
+def _saver(context: DecisionContext) -> Server:
     """Choose the master that saves a snapshot; where none takes commands, k3s says why on the first one."""
-    seed, others = basis.plane.seed, (m for m in basis.plane.all_masters if m.stage in JOINED)
+    seed, others = context.plane.seed, (m for m in context.plane.all_masters if m.stage in JOINED)
     able = (m.server for m in (seed, *others) if m and m.server and m.facts and m.facts.takes_commands)
-    return next(able, basis.plane.seed_server)
+    return next(able, context.plane.seed_server)
 
 
 def _name(member: Member, occasion: Occasion) -> str:

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from hetzner_k3s.decide.prune.load_balancer import addresses_that_go
 from hetzner_k3s.decide.view import predictions
-from hetzner_k3s.decide.view.context import Basis, Opinion
+from hetzner_k3s.decide.view.context import DecisionContext, Proposal
 from hetzner_k3s.decide.view.control_plane import JOINED
 from hetzner_k3s.decide.view.master_addresses import host_of, is_an_address, living_masters, private_addresses
 from hetzner_k3s.model.host import HostFacts, UnitFacts
@@ -22,20 +22,20 @@ from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import PointWorker, ReconnectWorker, Step
 
 
-def reconnect_workers(basis: Basis) -> Opinion | None:
+def reconnect_workers(context: DecisionContext) -> Proposal | None:
     """Point the first such worker to a living master; one by one, since each restarts its agent."""
-    if any(key.kind is ReconnectWorker for key in basis.in_flight):
+    if any(key.kind is ReconnectWorker for key in context.in_flight):
         return None
-    for spec in basis.spec.workers():
-        server = basis.server(spec.name)
-        facts = basis.state.facts(server.id) if server is not None else None
-        if server is not None and facts is not None and is_lost(basis, facts):
-            url = f"https://{private_addresses(basis, basis.plane.masters)[0]}:{API_PORT}"
+    for spec in context.spec.workers():
+        server = context.server(spec.name)
+        facts = context.state.facts(server.id) if server is not None else None
+        if server is not None and facts is not None and is_lost(context, facts):
+            url = f"https://{private_addresses(context, context.plane.masters)[0]}:{API_PORT}"
             known = facts.disk.agent_servers
             step = ReconnectWorker(
-                target=spec.name, server_id=server.id, via=basis.plane.seed_server.id, server_url=url, known=known
+                target=spec.name, server_id=server.id, via=context.plane.seed_server.id, server_url=url, known=known
             )
-            return Opinion((_planned(step),))
+            return Proposal((_planned(step),))
     return None
 
 
@@ -48,49 +48,49 @@ def _planned(step: ReconnectWorker) -> PlannedStep:
     )
 
 
-def is_lost(basis: Basis, facts: HostFacts) -> bool:
+def is_lost(context: DecisionContext, facts: HostFacts) -> bool:
     """Tell whether an agent knows masters, and none of them lives; asked only when all masters of the file vote.
 
     Before that, a successor may yet get the address that the agent knows.
     """
-    plane = basis.plane
+    plane = context.plane
     if plane.record.phase is not Phase.BORN or plane.seed is None or plane.kube is None:
         return False
-    if not facts.agent_unit.runs or facts.disk.config_server is None or not _of_this_cluster(basis, facts):
+    if not facts.agent_unit.runs or facts.disk.config_server is None or not _of_this_cluster(context, facts):
         return False
-    if not _all_masters_serve(basis):
+    if not _all_masters_serve(context):
         return False
     known = {host_of(facts.disk.config_server), *(host_of(entry) for entry in facts.disk.agent_servers)}
-    return not known & living_masters(basis)
+    return not known & living_masters(context)
 
 
-def _all_masters_serve(basis: Basis) -> bool:
+def _all_masters_serve(context: DecisionContext) -> bool:
     """Check whether every master of the file does: before that, a successor may yet get the address of a lost one."""
-    return all(master.stage in JOINED for master in basis.plane.masters)
+    return all(master.stage in JOINED for master in context.plane.masters)
 
 
-def correct_server_lines(basis: Basis) -> Opinion | None:
+def correct_server_lines(context: DecisionContext) -> Proposal | None:
     """Name a living master in the configuration of workers that name one that is gone, without a restart.
 
     Their agents go on with what they have learned; only one that forgets it would not find its way.
     """
-    if basis.plane.record.phase is not Phase.BORN or basis.plane.seed is None or not _all_masters_serve(basis):
+    if context.plane.record.phase is not Phase.BORN or context.plane.seed is None or not _all_masters_serve(context):
         return None
-    steps = (_corrected(basis, spec.name) for spec in basis.spec.workers())
-    return Opinion(tuple(step for step in steps if step is not None))
+    steps = (_corrected(context, spec.name) for spec in context.spec.workers())
+    return Proposal(tuple(step for step in steps if step is not None))
 
 
-def _corrected(basis: Basis, name: str) -> PlannedStep | None:
-    server = basis.server(name)
-    facts = basis.state.facts(server.id) if server is not None else None
+def _corrected(context: DecisionContext, name: str) -> PlannedStep | None:
+    server = context.server(name)
+    facts = context.state.facts(server.id) if server is not None else None
     named = facts.disk.config_server if facts is not None else None
-    if server is None or facts is None or named is None or not is_an_address(named) or name in basis.joining:
+    if server is None or facts is None or named is None or not is_an_address(named) or name in context.joining:
         return None
-    joined = facts.agent_unit.runs and _of_this_cluster(basis, facts) and not is_lost(basis, facts)
-    going = host_of(named) in addresses_that_go(basis)
-    if not joined or host_of(named) in living_masters(basis) - addresses_that_go(basis):
+    joined = facts.agent_unit.runs and _of_this_cluster(context, facts) and not is_lost(context, facts)
+    going = host_of(named) in addresses_that_go(context)
+    if not joined or host_of(named) in living_masters(context) - addresses_that_go(context):
         return None
-    url = f"https://{private_addresses(basis, basis.plane.masters)[0]}:{API_PORT}"
+    url = f"https://{private_addresses(context, context.plane.masters)[0]}:{API_PORT}"
     return PlannedStep(
         step=PointWorker(target=name, server_id=server.id, server_url=url),
         scope=Scope.WORKER,
@@ -99,8 +99,8 @@ def _corrected(basis: Basis, name: str) -> PlannedStep | None:
     )
 
 
-def _of_this_cluster(basis: Basis, facts: HostFacts) -> bool:
-    seed = basis.plane.seed
+def _of_this_cluster(context: DecisionContext, facts: HostFacts) -> bool:
+    seed = context.plane.seed
     return seed is not None and seed.facts is not None and facts.disk.trusts(seed.facts.disk)
 
 

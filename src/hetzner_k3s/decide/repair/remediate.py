@@ -14,13 +14,13 @@ from hetzner_k3s.decide.repair import power
 from hetzner_k3s.decide.repair.pre_repair_snapshot import saved_before, saving
 from hetzner_k3s.decide.repair.stale_nodes import stale_node
 from hetzner_k3s.decide.view import predictions, quorum
-from hetzner_k3s.decide.view.context import Basis, Opinion
+from hetzner_k3s.decide.view.context import DecisionContext, Proposal
 from hetzner_k3s.decide.view.control_plane import NEVER_STARTED, Stage
 from hetzner_k3s.decide.view.members import DeadMember
 from hetzner_k3s.decide.view.voters import healthy_ids
 from hetzner_k3s.model.host import Member
 from hetzner_k3s.model.kube import KubeView
-from hetzner_k3s.model.operations import MembersBasis
+from hetzner_k3s.model.operations import MembersPrecondition
 from hetzner_k3s.model.plan import PlannedStep, Reason, Refusal, Scope, Wait
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
@@ -30,7 +30,7 @@ SETTLE_DEADLINE = 60.0
 """Seconds given to the survivors' etcd to notice that a peer's machine is gone, and to the API to name that machine."""
 
 
-def members_explained(basis: Basis) -> tuple[Refusal, ...]:
+def members_explained(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse while the member list holds somebody whose fate is not proven."""
     stray = tuple(
         Refusal(
@@ -39,10 +39,10 @@ def members_explained(basis: Basis) -> tuple[Refusal, ...]:
             why="Whether its machine still lives is not proven, so it is not removed.",
             you_can=_find_it(s.member),
         )
-        for s in basis.stray
+        for s in context.stray
         if not s.transient
     )
-    return stray + _unsafe_removal(basis)
+    return stray + _unsafe_removal(context)
 
 
 def _find_it(member: Member) -> str:
@@ -54,10 +54,10 @@ def _find_it(member: Member) -> str:
     )
 
 
-def _unsafe_removal(basis: Basis) -> tuple[Refusal, ...]:
+def _unsafe_removal(context: DecisionContext) -> tuple[Refusal, ...]:
     refusals = []
-    for lost in () if power.awaited(basis) else basis.repairable[:1]:
-        verdict = quorum.can_remove(basis.plane.members, healthy_ids(basis), lost.member.id)
+    for lost in () if power.awaited(context) else context.repairable[:1]:
+        verdict = quorum.can_remove(context.plane.members, healthy_ids(context), lost.member.id)
         if not verdict.ok:
             refusals.append(
                 Refusal(
@@ -71,33 +71,33 @@ def _unsafe_removal(basis: Basis) -> tuple[Refusal, ...]:
     return tuple(refusals)
 
 
-def repair(basis: Basis) -> Opinion | None:
-    """Lead one lost master to the point where its replacement may join; no opinion when nobody is lost."""
-    if basis.plane.seed is None:
+def repair(context: DecisionContext) -> Proposal | None:
+    """Lead one lost master to the point where its replacement may join; no proposal when nobody is lost."""
+    if context.plane.seed is None:
         return None
-    waiting = tuple(_unsettled(s.member.name, s.why) for s in basis.stray if s.transient)
+    waiting = tuple(_unsettled(s.member.name, s.why) for s in context.stray if s.transient)
     if waiting:
-        return Opinion(waits=waiting)
-    if basis.repairable:
-        return Opinion(_replace(basis, basis.repairable[0]))
-    waiting_for_stock = {lost.master for lost in basis.dead}  # k3s removes the member of a Node that is deleted
-    renewed = [m for m in basis.plane.masters if m.stage in NEVER_STARTED and m.name not in waiting_for_stock]
-    stale = [step for master in renewed if (step := stale_node(basis, master)) is not None]
-    return Opinion(tuple(stale[:1])) if stale else None
+        return Proposal(waits=waiting)
+    if context.repairable:
+        return Proposal(_replace(context, context.repairable[0]))
+    waiting_for_stock = {lost.master for lost in context.dead}  # k3s removes the member of a Node that is deleted
+    renewed = [m for m in context.plane.masters if m.stage in NEVER_STARTED and m.name not in waiting_for_stock]
+    stale = [step for master in renewed if (step := stale_node(context, master)) is not None]
+    return Proposal(tuple(stale[:1])) if stale else None
 
 
 def _unsettled(member: str, why: str) -> Wait:
     return Wait(what=f"the fate of member {member} to be known", because=why, deadline=SETTLE_DEADLINE)
 
 
-def _replace(basis: Basis, lost: DeadMember) -> tuple[PlannedStep, ...]:
+def _replace(context: DecisionContext, lost: DeadMember) -> tuple[PlannedStep, ...]:
     nobody = f"nobody at {lost.member.address or 'no address'}"
-    if not saved_before(basis, lost.member):
-        return (saving(basis, lost.member, lost.master or nobody),)
+    if not saved_before(context, lost.member):
+        return (saving(context, lost.member, lost.master or nobody),)
     if not lost.master:
         because = "it is a learner that never started, and no server holds its address"
-        return (_planned(_removal(basis, lost, nobody), because),)
-    owner = basis.plane.master(lost.master)
+        return (_planned(_removal(context, lost, nobody), because),)
+    owner = context.plane.master(lost.master)
     if owner is None:
         return ()
     because = (
@@ -105,23 +105,23 @@ def _replace(basis: Basis, lost: DeadMember) -> tuple[PlannedStep, ...]:
         if owner.stage in NEVER_STARTED
         else f"{lost.master} is there, but {owner.detail or _NO_DATA}"
     )
-    if owner.stage in NEVER_STARTED - {Stage.READY} and not basis.address_is_taken(lost):
-        return prepare(basis, owner.spec, owner.server, owner.stage, because, lost=True)
-    return (_planned(_removal(basis, lost, lost.master), because),)
+    if owner.stage in NEVER_STARTED - {Stage.READY} and not context.address_is_taken(lost):
+        return prepare(context, owner.spec, owner.server, owner.stage, because, lost=True)
+    return (_planned(_removal(context, lost, lost.master), because),)
 
 
 _PROOF = "{} is gone: complete listing, no server of its id with its data, no peer connected to it"
 _NO_DATA = "holds no data of its member"
 
 
-def _removal(basis: Basis, lost: DeadMember, target: str) -> Step:
-    seed = basis.plane.seed
+def _removal(context: DecisionContext, lost: DeadMember, target: str) -> Step:
+    seed = context.plane.seed
     uid = seed.facts.etcd.uid if seed and seed.facts else None
     return RemoveMember(
         target=target,
         member_id=lost.member.id,
-        via=basis.plane.seed_server.id,
-        basis=MembersBasis(ids=tuple(sorted(m.id for m in basis.plane.members)), uid=uid or ""),
+        via=context.plane.seed_server.id,
+        precondition=MembersPrecondition(ids=tuple(sorted(m.id for m in context.plane.members)), uid=uid or ""),
     )
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from hetzner_k3s.decide.lifecycle.join import api_url
 from hetzner_k3s.decide.view import quorum, stale_lineage
-from hetzner_k3s.decide.view.context import Basis, Opinion
+from hetzner_k3s.decide.view.context import DecisionContext, Proposal
 from hetzner_k3s.decide.view.control_plane import MasterView, Stage
 from hetzner_k3s.decide.view.predictions import with_facts, without_membership
 from hetzner_k3s.decide.view.voters import healthy_ids, member_of
@@ -25,43 +25,43 @@ from hetzner_k3s.model.steps import Step, WipeJoiner
 _WITH_DATA = frozenset({Stage.JOINING, Stage.SICK, Stage.STOPPED})
 
 
-def is_former(basis: Basis, master: MasterView) -> bool:
+def is_former(context: DecisionContext, master: MasterView) -> bool:
     """Tell whether a master's host holds data of a member that the living cluster does not list."""
-    facts, seed = master.facts, basis.plane.seed
+    facts, seed = master.facts, context.plane.seed
     if facts is None or seed is None or master.server is None or master.stage not in _WITH_DATA:
         return False
-    address = private_ip(master.server, basis.plane.network_id)
-    listed = member_of(basis, master) is not None or any(m.address == address for m in basis.plane.members)
+    address = private_ip(master.server, context.plane.network_id)
+    listed = member_of(context, master) is not None or any(m.address == address for m in context.plane.members)
     return facts.disk.wal and not facts.voter and facts.etcd.healthy is not True and not listed
 
 
-def wipe_former(basis: Basis) -> Opinion | None:
-    """Put the data of one former member aside where that is safe; no opinion when there is none."""
-    for master in basis.plane.masters:
-        if may_be_wiped(basis, master):
-            return Opinion((_wiping(basis, master),))
+def wipe_removed_member(context: DecisionContext) -> Proposal | None:
+    """Put the data of one former member aside where that is safe; no proposal when there is none."""
+    for master in context.plane.masters:
+        if may_be_wiped(context, master):
+            return Proposal((_wiping(context, master),))
     return None
 
 
-def may_be_wiped(basis: Basis, master: MasterView) -> bool:
+def may_be_wiped(context: DecisionContext, master: MasterView) -> bool:
     """Tell whether a former member's data is of this cluster and cannot be the newest there is.
 
     With a majority of the masters that the file wants in the living list, no older list can have a quorum beside it;
     with fewer, what lives may be a reset cluster, and the host may hold what was lost in that reset.
     """
-    enough = len(healthy_ids(basis)) >= quorum.majority(len(basis.spec.masters))
-    return enough and is_of_this_cluster(basis, master) and master.name not in basis.joining
+    enough = len(healthy_ids(context)) >= quorum.majority(len(context.spec.masters))
+    return enough and is_of_this_cluster(context, master) and master.name not in context.joining
 
 
-def is_of_this_cluster(basis: Basis, master: MasterView) -> bool:
+def is_of_this_cluster(context: DecisionContext, master: MasterView) -> bool:
     """Tell whether a former member's data has the CA and the lineage of the cluster that lives."""
-    facts, seed = master.facts, basis.plane.seed
-    if facts is None or master.server is None or seed is None or seed.facts is None or not is_former(basis, master):
+    facts, seed = master.facts, context.plane.seed
+    if facts is None or master.server is None or seed is None or seed.facts is None or not is_former(context, master):
         return False
-    return facts.disk.shares_ca(seed.facts.disk) and stale_lineage.belongs(facts, master.server, basis.plane.record)
+    return facts.disk.shares_ca(seed.facts.disk) and stale_lineage.belongs(facts, master.server, context.plane.record)
 
 
-def _wiping(basis: Basis, master: MasterView) -> PlannedStep:
+def _wiping(context: DecisionContext, master: MasterView) -> PlannedStep:
     server = master.server
     if server is None:
         raise LookupError(f"{master.name} has no server")
@@ -69,8 +69,8 @@ def _wiping(basis: Basis, master: MasterView) -> PlannedStep:
         step=WipeJoiner(
             target=master.name,
             server_id=server.id,
-            server_url=api_url(basis, basis.plane.seed_server),
-            address=private_ip(server, basis.plane.network_id) or "",
+            server_url=api_url(context, context.plane.seed_server),
+            address=private_ip(server, context.plane.network_id) or "",
         ),
         scope=Scope.CONTROL_PLANE,
         reason=Reason.UNFINISHED,

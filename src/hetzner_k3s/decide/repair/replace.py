@@ -11,7 +11,7 @@ from dataclasses import replace
 from hetzner_k3s.decide.repair.pre_repair_snapshot import saved_before, saving
 from hetzner_k3s.decide.view import predictions, quorum
 from hetzner_k3s.decide.view.consent_mismatch import unfit
-from hetzner_k3s.decide.view.context import Basis, Opinion, basis_of
+from hetzner_k3s.decide.view.context import DecisionContext, Proposal, context_of
 from hetzner_k3s.decide.view.control_plane import JOINED, TROUBLED, MasterView
 from hetzner_k3s.decide.view.discarded import discarded
 from hetzner_k3s.decide.view.voters import healthy_names, member_of, others_serve
@@ -28,53 +28,53 @@ def flag(name: str) -> str:
     return f"--replace {name}"
 
 
-def replacement_fits(basis: Basis) -> tuple[Refusal, ...]:
+def replacement_fits(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse to discard what is no master, what is well, and what quorum needs; one that is gone needs no consent."""
-    told = ((name, _misfit(basis, name)) for name in sorted(basis.intent.consents.replace))
+    told = ((name, _misfit(context, name)) for name in sorted(context.intent.consents.replace))
     return tuple(unfit(flag(name), *misfit) for name, misfit in told if misfit is not None)
 
 
-def _misfit(basis: Basis, name: str) -> tuple[str, str] | None:
-    master = basis.plane.master(name)
-    if basis.plane.record.phase is not Phase.BORN:
+def _misfit(context: DecisionContext, name: str) -> tuple[str, str] | None:
+    master = context.plane.master(name)
+    if context.plane.record.phase is not Phase.BORN:
         return "No cluster is recorded as born here.", "Run `create` without that flag."
     if master is None:
         return (
-            f"The file has no master of that name; it has {', '.join(basis.spec.master_names)}.",
+            f"The file has no master of that name; it has {', '.join(context.spec.master_names)}.",
             "Give one of these names.",
         )
     if master.stage in JOINED:
-        well = "serves the cluster" if basis.plane.on_database else "is a healthy voter"
+        well = "serves the cluster" if context.plane.on_database else "is a healthy voter"
         return f"{name} {well}.", "Run `create` without that flag."
     if master.server is not None and master.server.protected:
         return (
             f"{name} (id {master.server.id}) is protected against deletion at Hetzner.",
             "Lift the protection in the Hetzner console and run the command again, or leave the flag away.",
         )
-    if master.stage not in TROUBLED or others_serve(basis, master):
+    if master.stage not in TROUBLED or others_serve(context, master):
         return None
-    if basis.plane.on_database:
+    if context.plane.on_database:
         return (
-            f"No other master serves the cluster: {healthy_names(basis)}.",
+            f"No other master serves the cluster: {healthy_names(context)}.",
             "Run `create` without it to see why none does.",
         )
-    needed = quorum.majority(len(quorum.voters(basis.plane.members)) or len(basis.spec.masters))
+    needed = quorum.majority(len(quorum.voters(context.plane.members)) or len(context.spec.masters))
     return (
-        f"Without {name} fewer than {needed} healthy voters would be left: {healthy_names(basis)}.",
+        f"Without {name} fewer than {needed} healthy voters would be left: {healthy_names(context)}.",
         "Bring the other masters back first.",
     )
 
 
-def discard(basis: Basis) -> Opinion | None:
-    """Save a snapshot, then delete the server of one master that may go; no opinion when none may."""
-    name = min(discarded(basis), default="")
-    master = basis.plane.master(name)
+def discard(context: DecisionContext) -> Proposal | None:
+    """Save a snapshot, then delete the server of one master that may go; no proposal when none may."""
+    name = min(discarded(context), default="")
+    master = context.plane.master(name)
     if master is None or master.server is None:
         return None
-    member = member_of(basis, master)
-    if member is not None and not saved_before(basis, member):
-        return Opinion((saving(basis, member, name),))
-    return Opinion((_deletion(master, name, master.server.id, basis.plane.on_database),))
+    member = member_of(context, master)
+    if member is not None and not saved_before(context, member):
+        return Proposal((saving(context, member, name),))
+    return Proposal((_deletion(master, name, master.server.id, context.plane.on_database),))
 
 
 def _deletion(master: MasterView, name: str, server_id: int, on_database: bool) -> PlannedStep:
@@ -92,7 +92,7 @@ def bound(spec: ClusterSpec, state: ClusterState, intent: Intent) -> Intent:
     """Bind consents to what was seen when they were given: what is discarded then, and nothing that fails later."""
     if not intent.consents.replace:
         return intent
-    names = discarded(basis_of(spec, state, intent, frozenset()))
+    names = discarded(context_of(spec, state, intent, frozenset()))
     return replace(intent, consents=replace(intent.consents, replace=names))
 
 

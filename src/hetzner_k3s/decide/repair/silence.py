@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hetzner_k3s.decide.lifecycle.access import own_addresses
-from hetzner_k3s.decide.view.context import Basis
+from hetzner_k3s.decide.view.context import DecisionContext
 from hetzner_k3s.decide.view.control_plane import MasterView, Stage
 from hetzner_k3s.decide.view.voters import member_of
 from hetzner_k3s.model.cloud import Server
@@ -13,10 +13,10 @@ from hetzner_k3s.model.host import Unreachable
 from hetzner_k3s.model.hosts.contact import private_ip
 
 
-def known_of_silence(basis: Basis) -> tuple[str, str]:
+def known_of_silence(context: DecisionContext) -> tuple[str, str]:
     """Return what the firewall has to do with silence, and what can be done; both empty where it has nothing."""
-    own = next(iter(own_addresses(basis.state)), None)
-    explained = silence_explained(basis.spec, basis.view, own)
+    own = next(iter(own_addresses(context.state)), None)
+    explained = silence_explained(context.spec, context.view, own)
     if explained is None:
         return "", ""
     return (
@@ -26,39 +26,41 @@ def known_of_silence(basis: Basis) -> tuple[str, str]:
     )
 
 
-def cure_of_silence(basis: Basis, server: Server) -> tuple[str, str]:
+def cure_of_silence(context: DecisionContext, server: Server) -> tuple[str, str]:
     """Return what is known beside of one silent host, and what can be done about it: a sentence with a blank after it.
 
     A host that answers with what nobody can read lets this machine in: neither the firewall nor SSH is in the way.
     """
-    reading = basis.state.hosts.get(server.id)
+    reading = context.state.hosts.get(server.id)
     if isinstance(reading, Unreachable) and reading.stage is SshStage.ANSWER:
         return "", (
             "SSH works, so look at what answers there: root's shell and what it reads at its start (.bashrc, .ssh/rc), "
             "a ForceCommand of its sshd, a full or broken disk. Where it is none of these, reboot it: "
             f"`hcloud server reboot {server.name}`. "
         )
-    known, cure = known_of_silence(basis)
+    known, cure = known_of_silence(context)
     return known, cure or "Restore SSH access to it. "
 
 
-def address_explained(basis: Basis, master: MasterView) -> tuple[str, str]:
+def address_explained(context: DecisionContext, master: MasterView) -> tuple[str, str]:
     """Return where a master's member is listed when its server is elsewhere, and how it gets its address back."""
-    member = member_of(basis, master)
+    member = member_of(context, master)
     if master.server is None or member is None or master.stage is not Stage.SICK:
         return "", ""
-    own = private_ip(master.server, basis.plane.network_id)
+    own = private_ip(master.server, context.plane.network_id)
     if not member.address or own == member.address:
         return "", ""
     seen = f" Its member is listed at {member.address}, and its server has {own or 'no address'} in the network."
-    return seen, attaching(basis, master.server, member.address)
+    return seen, attaching(context, master.server, member.address)
 
 
-def attaching(basis: Basis, server: Server, address: str) -> str:
+def attaching(context: DecisionContext, server: Server, address: str) -> str:
     """Return how a server gets an address in the cluster's network back: nothing on its disk is lost by that."""
-    network = next((n.name for n in basis.view.networks if n.id == basis.plane.network_id), basis.spec.network_name)
+    network = next(
+        (n.name for n in context.view.networks if n.id == context.plane.network_id), context.spec.network_name
+    )
     attach = f"`hcloud server attach-to-network {server.name} --network {network} --ip {address}`"
-    if private_ip(server, basis.plane.network_id) is None:
+    if private_ip(server, context.plane.network_id) is None:
         return f"Give it its address back, which loses nothing: {attach}. "
     detach = f"`hcloud server detach-from-network {server.name} --network {network}`"
     return f"Give it its address back, which loses nothing: {detach}, then {attach}. "

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from hetzner_k3s.decide.disaster import quorum_reset
-from hetzner_k3s.decide.identity.server_labels import give_labels_back
+from hetzner_k3s.decide.identity.server_labels import restore_labels
 from hetzner_k3s.decide.preflight import tokens
 from hetzner_k3s.decide.repair import power
 from hetzner_k3s.decide.repair.removed_member import is_former, is_of_this_cluster, may_be_wiped
 from hetzner_k3s.decide.repair.replace import flag
 from hetzner_k3s.decide.repair.silence import address_explained, cure_of_silence, known_of_silence
 from hetzner_k3s.decide.view import all_lost, quorum
-from hetzner_k3s.decide.view.context import Basis
+from hetzner_k3s.decide.view.context import DecisionContext
 from hetzner_k3s.decide.view.control_plane import TROUBLED, MasterView, Stage, holds_no_member, identity_of
 from hetzner_k3s.decide.view.discarded import discarded
 from hetzner_k3s.decide.view.node_machine import whereabouts
@@ -24,14 +24,14 @@ from hetzner_k3s.model.plan import EVERY, Refusal, Way
 from hetzner_k3s.model.steps import InitControlPlane
 
 
-def healthy_master_left(basis: Basis) -> tuple[Refusal, ...]:
+def healthy_master_left(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse when a cluster was born and no healthy master answers: silence is not death."""
-    record, masters = basis.plane.record, basis.plane.all_masters
-    explained = quorum_reset.is_lost(basis) or quorum_reset.is_starting(basis) or all_lost.all_lost(basis.plane)
-    explained = explained or bool(power.awaited(basis))
-    if not _none_is_healthy(basis) or explained or all_lost.restored_master(basis.plane):
+    record, masters = context.plane.record, context.plane.all_masters
+    explained = quorum_reset.is_lost(context) or quorum_reset.is_starting(context) or all_lost.all_lost(context.plane)
+    explained = explained or bool(power.awaited(context))
+    if not _none_is_healthy(context) or explained or all_lost.restored_master(context.plane):
         return ()
-    born = f"The birth record says that '{basis.spec.name}' was born (CA {(record.ca or '-')[:8]}, UID "
+    born = f"The birth record says that '{context.spec.name}' was born (CA {(record.ca or '-')[:8]}, UID "
     born += f"{(record.uid or '-')[:8]}); "
     seen = "; ".join(f"{m.name}: {_seen(m)}" for m in masters)
     left = sum(m.server is not None for m in masters)
@@ -39,7 +39,7 @@ def healthy_master_left(basis: Basis) -> tuple[Refusal, ...]:
     advice = _GIVE_BACK if left >= quorum.majority(len(masters)) else _TOO_FEW_LEFT
     if not keeps:
         advice = _ONLY_REMOVED
-    others = _of_another_cluster(basis)
+    others = _of_another_cluster(context)
     if ours := ", ".join(m.name for m in masters if m.server and others and m.name not in others):
         advice = advice.replace(_KEEP_ALL, _KEEP_OURS.format(ours)).replace(_LOSE_NONE, _LOSE_NO_OTHER.format(ours))
     ways = () if keeps else (Way(text=_DELETE_REMOVED, deletes=frozenset(m.name for m in masters if _is_removed(m))),)
@@ -48,7 +48,7 @@ def healthy_master_left(basis: Basis) -> tuple[Refusal, ...]:
         seen, ways = f"{seen}. {differing}", (token, Way(text=advice), *ways)
         advice = ""
     if any(m.stage is Stage.SILENT for m in masters):
-        known, cure = known_of_silence(basis)
+        known, cure = known_of_silence(context)
         seen, advice = f"{seen}.{known}".removesuffix("."), f"{cure}{advice}"
     coming = sum(_has_data_and_runs(m) for m in masters)
     refusal = _no_quorum(born, seen, advice, passing=coming >= quorum.majority(len(masters)))
@@ -56,10 +56,10 @@ def healthy_master_left(basis: Basis) -> tuple[Refusal, ...]:
     return (replace(refusal, keeps=kept if keeps else frozenset(), ways=ways),)
 
 
-def _of_another_cluster(basis: Basis) -> tuple[str, ...]:
+def _of_another_cluster(context: DecisionContext) -> tuple[str, ...]:
     """Return the masters that answer for another cluster: `identity` says what may become of them."""
-    answering = ((m.name, identity_of(m.facts)) for m in basis.plane.all_masters if m.facts)
-    return tuple(name for name, its in answering if its is not None and its.uid != basis.plane.record.uid)
+    answering = ((m.name, identity_of(m.facts)) for m in context.plane.all_masters if m.facts)
+    return tuple(name for name, its in answering if its is not None and its.uid != context.plane.record.uid)
 
 
 def _is_removed(master: MasterView) -> bool:
@@ -74,8 +74,8 @@ def _seen(master: MasterView) -> str:
     return f"{master.stage.value}{f' ({master.detail})' if master.detail else ''}"
 
 
-def _none_is_healthy(basis: Basis) -> bool:
-    return basis.plane.record.phase is Phase.BORN and basis.plane.seed is None
+def _none_is_healthy(context: DecisionContext) -> bool:
+    return context.plane.record.phase is Phase.BORN and context.plane.seed is None
 
 
 _ONE_TOKEN = (
@@ -117,31 +117,31 @@ def _no_quorum(born: str, seen: str, you_can: str, *, passing: bool) -> Refusal:
     )
 
 
-def masters_explained(basis: Basis) -> tuple[Refusal, ...]:
+def masters_explained(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse while a master is in a state that only its owner can judge.
 
     Where none is healthy, the gate above tells of all of them: there "discard it" would be bad advice.
     """
-    if _none_is_healthy(basis) or power.awaited(basis):
+    if _none_is_healthy(context) or power.awaited(context):
         return ()
-    told = [(m, m.server) for m in basis.plane.masters if m.stage in _CODE and not _is_dealt_with(basis, m)]
+    told = [(m, m.server) for m in context.plane.masters if m.stage in _CODE and not _is_dealt_with(context, m)]
     return tuple(
-        _explained(basis, master, server)
+        _explained(context, master, server)
         for master, server in told
-        if server is not None and not witnesses(basis, master)
+        if server is not None and not witnesses(context, master)
     )
 
 
-def _is_dealt_with(basis: Basis, master: MasterView) -> bool:
+def _is_dealt_with(context: DecisionContext, master: MasterView) -> bool:
     """Tell whether something else speaks of it or deals with it (a former member: `split`, or it is wiped)."""
-    return master.name in discarded(basis) or may_be_wiped(basis, master) or is_of_this_cluster(basis, master)
+    return master.name in discarded(context) or may_be_wiped(context, master) or is_of_this_cluster(context, master)
 
 
-def left_alone(basis: Basis) -> tuple[str, ...]:
+def left_alone(context: DecisionContext) -> tuple[str, ...]:
     """Tell of each voter that is well by its peers' word and that we cannot look at: everything else goes on."""
-    if basis.plane.record.phase is not Phase.BORN:
+    if context.plane.record.phase is not Phase.BORN:
         return ()
-    told = ((m, m.server, witnesses(basis, m)) for m in basis.plane.masters if m.name not in discarded(basis))
+    told = ((m, m.server, witnesses(context, m)) for m in context.plane.masters if m.name not in discarded(context))
     return tuple(
         f"{master.name} ({whereabouts(server)}) cannot be looked at ({master.detail}); it is an etcd voter that is "
         f"well, connected to {', '.join(peers)}, so it is left alone"
@@ -150,28 +150,28 @@ def left_alone(basis: Basis) -> tuple[str, ...]:
     )
 
 
-def servers_are_ours(basis: Basis) -> tuple[Refusal, ...]:
+def servers_are_ours(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse a server under a wanted name that somebody made by hand: nobody knows which host key it has to show."""
-    if basis.plane.record.phase is not Phase.BORN:
+    if context.plane.record.phase is not Phase.BORN:
         return ()
-    wanted = [server for spec in basis.spec.servers() if (server := basis.server(spec.name)) is not None]
-    return tuple(_by_hand(basis, server) for server in wanted if _is_by_hand(basis, server))
+    wanted = [server for spec in context.spec.servers() if (server := context.server(spec.name)) is not None]
+    return tuple(_by_hand(context, server) for server in wanted if _is_by_hand(context, server))
 
 
-def _is_by_hand(basis: Basis, server: Server) -> bool:
+def _is_by_hand(context: DecisionContext, server: Server) -> bool:
     ours = {naming.LABEL_BOOT_KEY, naming.LABEL_HOST_KEY, naming.LABEL_STATE} & server.labels.keys()
-    foreign = server.labels.get(naming.LABEL_CLUSTER) != basis.spec.name
-    node = basis.node(server.name)
+    foreign = server.labels.get(naming.LABEL_CLUSTER) != context.spec.name
+    node = context.node(server.name)
     return not foreign and not ours and not (node is not None and node.machine == server.id)
 
 
-def _by_hand(basis: Basis, server: Server) -> Refusal:
+def _by_hand(context: DecisionContext, server: Server) -> Refusal:
     return Refusal(
         code="server.by-hand",
         saw=f"Server {server.name} ({whereabouts(server)}) has a name and the labels of this cluster, but was not made "
         "by this tool: its labels do not say which host key it has.",
         why="Without that no connection to it can be trusted, and the cluster's token would go to whoever answers.",
-        you_can=f"If it is the cluster's, {give_labels_back(basis, server)}",
+        you_can=f"If it is the cluster's, {restore_labels(context, server)}",
         ways=(Way(text=_MADE_ANEW, deletes=frozenset({server.name})),),
     )
 
@@ -179,11 +179,11 @@ def _by_hand(basis: Basis, server: Server) -> Refusal:
 _MADE_ANEW = "Or delete it at Hetzner and run `create` again: it is then made like any server that is missing."
 
 
-def birth_can_go_on(basis: Basis) -> tuple[Refusal, ...]:
+def bootstrap_can_go_on(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse to go on with a birth whose first start was cut off before etcd had written anything."""
-    record = basis.plane.record
-    seed = next((m for m in basis.plane.masters if m.server and m.server.id == record.seed), None)
-    if record.phase is not Phase.BOOTSTRAPPING or seed is None or not _is_half_begun(basis, seed):
+    record = context.plane.record
+    seed = next((m for m in context.plane.masters if m.server and m.server.id == record.seed), None)
+    if record.phase is not Phase.BOOTSTRAPPING or seed is None or not _is_half_begun(context, seed):
         return ()
     return (
         Refusal(
@@ -198,34 +198,34 @@ def birth_can_go_on(basis: Basis) -> tuple[Refusal, ...]:
     )
 
 
-def _is_half_begun(basis: Basis, seed: MasterView) -> bool:
+def _is_half_begun(context: DecisionContext, seed: MasterView) -> bool:
     facts = seed.facts
-    if facts is None or any(key.kind is InitControlPlane for key in basis.in_flight):
+    if facts is None or any(key.kind is InitControlPlane for key in context.in_flight):
         return False
     unit = facts.server_unit
     stands_still = not unit.runs or unit.sub == "auto-restart" or unit.restarts > 0
     return not facts.disk.empty and holds_no_member(facts) and stands_still
 
 
-def _explained(basis: Basis, master: MasterView, server: Server) -> Refusal:
-    former = master.stage in {Stage.OFF, Stage.STOPPED} or is_former(basis, master)
-    return _former(basis, master, server) if former else _troubled(basis, master, server)
+def _explained(context: DecisionContext, master: MasterView, server: Server) -> Refusal:
+    former = master.stage in {Stage.OFF, Stage.STOPPED} or is_former(context, master)
+    return _former(context, master, server) if former else _troubled(context, master, server)
 
 
-def _former(basis: Basis, master: MasterView, server: Server) -> Refusal:
+def _former(context: DecisionContext, master: MasterView, server: Server) -> Refusal:
     return Refusal(
         code="master.former",
         saw=f"Master {master.name} ({whereabouts(server)}) is {master.stage.value} ({master.detail}), and the cluster "
-        f"lists no member of its name: it is a former master. Healthy voters: {healthy_names(basis)}.",
+        f"lists no member of its name: it is a former master. Healthy voters: {healthy_names(context)}.",
         why="It holds old data; whether anybody still needs that, only you know.",
         you_can="Find out whether its data is still needed.",
-        ways=_discard(basis, master),
+        ways=_discard(context, master),
     )
 
 
-def _discard(basis: Basis, master: MasterView) -> tuple[Way, ...]:
+def _discard(context: DecisionContext, master: MasterView) -> tuple[Way, ...]:
     """Offer to replace it, once there is a cluster to which its successor can belong."""
-    if basis.plane.record.phase is not Phase.BORN:
+    if context.plane.record.phase is not Phase.BORN:
         return ()
     told = (
         f"If its data may go, run `create {flag(master.name)}`: its server is deleted, and another one takes its place."
@@ -249,23 +249,23 @@ _CODE = {
 assert _CODE.keys() | {Stage.KEY_CHANGED, Stage.DENIED, Stage.CHANGING} == TROUBLED
 
 
-def _troubled(basis: Basis, master: MasterView, server: Server) -> Refusal:
+def _troubled(context: DecisionContext, master: MasterView, server: Server) -> Refusal:
     silent = master.stage is Stage.SILENT
-    known, cure = cure_of_silence(basis, server) if silent else address_explained(basis, master)
+    known, cure = cure_of_silence(context, server) if silent else address_explained(context, master)
     return Refusal(
         code=_CODE[master.stage],
         saw=f"Master {master.name} ({whereabouts(server)}) is {master.stage.value}: {master.detail}.{known} "
-        f"{_healthy(basis)}.",
+        f"{_healthy(context)}.",
         why="The server exists and may hold data; silence is not death, so it is neither replaced nor restarted.",
-        keeps=frozenset() if _may_go(basis, master) else EVERY,
-        you_can=f"{cure or _FIRST[master.stage] + ' '}{_not_now(basis, master)}".rstrip(),
-        ways=_ways(basis, master),
+        keeps=frozenset() if _may_go(context, master) else EVERY,
+        you_can=f"{cure or _FIRST[master.stage] + ' '}{_not_now(context, master)}".rstrip(),
+        ways=_ways(context, master),
         passing=silent or (master.stage is Stage.SICK and _has_data_and_runs(master)),
     )
 
 
-def _healthy(basis: Basis) -> str:
-    return f"{'Masters that serve' if basis.plane.on_database else 'Healthy voters'}: {healthy_names(basis)}"
+def _healthy(context: DecisionContext) -> str:
+    return f"{'Masters that serve' if context.plane.on_database else 'Healthy voters'}: {healthy_names(context)}"
 
 
 def _has_data_and_runs(master: MasterView) -> bool:
@@ -274,26 +274,26 @@ def _has_data_and_runs(master: MasterView) -> bool:
     return facts is not None and (facts.disk.wal or facts.on_database) and facts.server_unit.runs
 
 
-def _may_go(basis: Basis, master: MasterView) -> bool:
-    return basis.plane.record.phase is not Phase.BORN or others_serve(basis, master)
+def _may_go(context: DecisionContext, master: MasterView) -> bool:
+    return context.plane.record.phase is not Phase.BORN or others_serve(context, master)
 
 
-def _is_unborn_and_new(basis: Basis, master: MasterView) -> bool:
-    return basis.plane.record.phase is not Phase.BORN and master.stage is Stage.REBUILT
+def _is_unborn_and_new(context: DecisionContext, master: MasterView) -> bool:
+    return context.plane.record.phase is not Phase.BORN and master.stage is Stage.REBUILT
 
 
 _NEW_DISK = "Nothing was born yet, and its disk is new: delete that server at Hetzner and run `create` again."
 
 
-def _ways(basis: Basis, master: MasterView) -> tuple[Way, ...]:
+def _ways(context: DecisionContext, master: MasterView) -> tuple[Way, ...]:
     """Say how it is replaced, unless too few healthy voters would be left without it."""
-    if _is_unborn_and_new(basis, master):
+    if _is_unborn_and_new(context, master):
         return (Way(text=_NEW_DISK, deletes=frozenset({master.name})),)
-    return _discard(basis, master) if _may_go(basis, master) else ()
+    return _discard(context, master) if _may_go(context, master) else ()
 
 
-def _not_now(basis: Basis, master: MasterView) -> str:
-    if _may_go(basis, master):
+def _not_now(context: DecisionContext, master: MasterView) -> str:
+    if _may_go(context, master):
         return ""
-    needed = quorum.majority(len(quorum.voters(basis.plane.members)))
+    needed = quorum.majority(len(quorum.voters(context.plane.members)))
     return f"Delete no server now: with fewer than {needed} healthy voters the cluster stops."

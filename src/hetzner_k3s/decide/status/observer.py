@@ -14,7 +14,7 @@ from dataclasses import replace
 from hetzner_k3s.decide.forecast import forecast
 from hetzner_k3s.decide.lifecycle import addons, kubeconfig, token_copy
 from hetzner_k3s.decide.preflight import clocks
-from hetzner_k3s.decide.view.context import Basis, basis_of
+from hetzner_k3s.decide.view.context import DecisionContext, context_of
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.cloud import SshKey
 from hetzner_k3s.model.errors import SshStage
@@ -35,10 +35,10 @@ def pending(spec: ClusterSpec, state: ClusterState, intent: Intent, ahead: Forec
 
     Before its birth there is no cluster that could be well, and what this machine remembers may forbid it.
     """
-    basis = basis_of(spec, state, intent, frozenset())
-    if basis.plane.record.phase is not Phase.BORN:
+    context = context_of(spec, state, intent, frozenset())
+    if context.plane.record.phase is not Phase.BORN:
         return ahead
-    impersonal = _as_its_owner(basis)
+    impersonal = _as_its_owner(context)
     if impersonal == state and not ahead.refusals:
         shown = ahead
     else:  # where one comes from is this machine's, too
@@ -47,12 +47,12 @@ def pending(spec: ClusterSpec, state: ClusterState, intent: Intent, ahead: Forec
     return replace(shown, waves=tuple(wave for steps in shown.waves if (wave := tuple(filter(_is_clusters, steps)))))
 
 
-def _as_its_owner(basis: Basis) -> ClusterState:
-    spec, state = basis.spec, basis.state
-    wanted = kubeconfig.wanted(basis)
+def _as_its_owner(context: DecisionContext) -> ClusterState:
+    spec, state = context.spec, context.state
+    wanted = kubeconfig.wanted(context)
     ca, servers = (None, {}) if wanted is None else wanted
-    tokens = token_copy.current(basis)
-    kept = state.local.kept if tokens is None or token_copy.is_kept(basis) else (tokens, *state.local.kept)
+    tokens = token_copy.current(context)
+    kept = state.local.kept if tokens is None or token_copy.is_kept(context) else (tokens, *state.local.kept)
     state = replace(state, local=replace(state.local, kubeconfig_ca=ca, kubeconfig_servers=servers, kept=kept))
     state = _with_right_clock(state)
     if lookup.ssh_key(spec, state.view) is not None:
@@ -88,37 +88,37 @@ def this_machine(spec: ClusterSpec, state: ClusterState, intent: Intent, ahead: 
     known = {refusal.code for refusal in clusters.refusals}
     steps = (planned for wave in ahead.waves for planned in wave)
     own = [p for p in steps if not _is_clusters(p) or isinstance(p.step, EnsureSshKey)]
-    basis = basis_of(spec, state, intent, frozenset())
+    context = context_of(spec, state, intent, frozenset())
     return (
-        *clocks.own_clock_told(basis),
+        *clocks.own_clock_told(context),
         *(f"{p.step.target}: {p.because}" for p in own if clusters is not ahead),
         *(f"`create` would refuse here: {r.saw}" for r in ahead.refusals if r.code not in known),
     )
 
 
-def not_looked_at(basis: Basis) -> tuple[str, ...]:
+def not_looked_at(context: DecisionContext) -> tuple[str, ...]:
     """Name what could not be looked at from here, each with the reason."""
-    listed = basis.state.snapshots
+    listed = context.state.snapshots
     return (
         *((f"S3 ({listed.why})",) if isinstance(listed, Unknown) else ()),
-        *_closed_hosts(basis),
-        *addons.credentials_not_asked(basis),
+        *_closed_hosts(context),
+        *addons.credentials_not_asked(context),
     )
 
 
-def hosts_are_closed(basis: Basis) -> bool:
+def hosts_are_closed(context: DecisionContext) -> bool:
     """Check whether no master was looked at, and those that answered did not let this machine in."""
-    masters = {s.id for s in lookup.owned_masters(basis.spec.name, basis.view)}
-    readings = [reading for number, reading in basis.state.hosts.items() if number in masters]
+    masters = {s.id for s in lookup.owned_masters(context.spec.name, context.view)}
+    readings = [reading for number, reading in context.state.hosts.items() if number in masters]
     silent = [reading for reading in readings if isinstance(reading, Unreachable)]
     return len(silent) == len(readings) and any(reading.stage is SshStage.AUTH for reading in silent)
 
 
-def _closed_hosts(basis: Basis) -> Iterator[str]:
+def _closed_hosts(context: DecisionContext) -> Iterator[str]:
     """Name the hosts that did not let this machine in, a line for each reason."""
     reasons: dict[str, list[str]] = {}
-    for server in lookup.owned_servers(basis.spec.name, basis.view):
-        reading = basis.state.hosts.get(server.id)
+    for server in lookup.owned_servers(context.spec.name, context.view):
+        reading = context.state.hosts.get(server.id)
         if isinstance(reading, Unreachable) and reading.stage is SshStage.AUTH:
             reasons.setdefault(reading.why, []).append(server.name)
     for why, names in reasons.items():

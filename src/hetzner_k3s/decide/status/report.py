@@ -13,7 +13,7 @@ from hetzner_k3s.decide.status import drift as drifting
 from hetzner_k3s.decide.status import observer
 from hetzner_k3s.decide.status.drift import drifted, told
 from hetzner_k3s.decide.view import quorum, stale_lineage
-from hetzner_k3s.decide.view.context import Basis, basis_of
+from hetzner_k3s.decide.view.context import DecisionContext, context_of
 from hetzner_k3s.decide.view.control_plane import Stage, contact_stage
 from hetzner_k3s.decide.view.voters import healthy_ids
 from hetzner_k3s.model import lookup, naming
@@ -51,63 +51,63 @@ SPLIT_CODES = frozenset({"identity.split", "identity.two-lists", "identity.linea
 
 def report(spec: ClusterSpec, state: ClusterState, intent: Intent, ahead: Forecast) -> Report:
     """Tell how a cluster is, from one observation and from what `create` would do about it."""
-    basis = basis_of(spec, state, intent, frozenset())
-    drift = drifted(basis)
-    servers = tuple(_server_reports(basis))
+    context = context_of(spec, state, intent, frozenset())
+    drift = drifted(context)
+    servers = tuple(_server_reports(context))
     clusters = observer.pending(spec, state, intent, ahead)
-    health, because = _health(basis, clusters, servers, drift)
+    health, because = _health(context, clusters, servers, drift)
     return Report(
         cluster=spec.name,
         observed_at=state.observed_at,
         health=health,
         because=because,
         record=lookup.birth_record(spec, state.view),
-        strangers=tuple(_strangers(basis)),
-        quorum=_quorum(basis),
+        strangers=tuple(_strangers(context)),
+        quorum=_quorum(context),
         servers=servers,
-        members=tuple(_member_report(member, basis) for member in basis.plane.members),
-        nodes=_nodes(basis),
+        members=tuple(_member_report(member, context) for member in context.plane.members),
+        nodes=_nodes(context),
         file_version=str(spec.k3s_version),
         versions=_versions(servers),
-        snapshots=_snapshots(basis),
-        not_seen=observer.not_looked_at(basis),
+        snapshots=_snapshots(context),
+        not_seen=observer.not_looked_at(context),
         this_machine=observer.this_machine(spec, state, intent, ahead),
-        beyond_file=_beyond_file(basis, servers),
+        beyond_file=_beyond_file(context, servers),
         drift=drift,
         forecast=ahead,
-        tokens=token_copy.remarks(basis),
-        on_database=basis.plane.on_database,
+        tokens=token_copy.remarks(context),
+        on_database=context.plane.on_database,
     )
 
 
-def _beyond_file(basis: Basis, servers: tuple[ServerReport, ...]) -> tuple[str, ...]:
-    balancer = load_balancer.dropped(basis)
+def _beyond_file(context: DecisionContext, servers: tuple[ServerReport, ...]) -> tuple[str, ...]:
+    balancer = load_balancer.dropped(context)
     names = tuple(server.name for server in servers if not server.in_file)
     return (*names, *((f"load balancer {balancer.name}",) if balancer else ()))
 
 
 def _health(
-    basis: Basis, ahead: Forecast, servers: tuple[ServerReport, ...], drift: tuple[Drift, ...]
+    context: DecisionContext, ahead: Forecast, servers: tuple[ServerReport, ...], drift: tuple[Drift, ...]
 ) -> tuple[Health, tuple[str, ...]]:
-    if not isinstance(basis.state.cloud, Known):
-        return Health.UNKNOWN, (f"the Hetzner listing is incomplete: {basis.state.cloud.why}",)
+    if not isinstance(context.state.cloud, Known):
+        return Health.UNKNOWN, (f"the Hetzner listing is incomplete: {context.state.cloud.why}",)
     split = tuple(refusal.saw for refusal in ahead.refusals if refusal.code in SPLIT_CODES)
     if split:
         return Health.SPLIT, split
-    if others := project.masters_of_other_names(basis):
+    if others := project.masters_of_other_names(context):
         names = ", ".join(server.name for server in others)
         return Health.UNKNOWN, (f"the file does not name the masters that exist: {names}",)
-    if observer.hosts_are_closed(basis) and basis.plane.seed is None:
+    if observer.hosts_are_closed(context) and context.plane.seed is None:
         return Health.UNKNOWN, ("no master let this machine in, so how the cluster is could not be looked at",)
-    born = basis.plane.record.phase is Phase.BORN
-    if born and basis.plane.seed is None and not hosts.was_rotated(basis):
+    born = context.plane.record.phase is Phase.BORN
+    if born and context.plane.seed is None and not hosts.was_rotated(context):
         what = (
             "serves the recorded cluster"
-            if basis.plane.on_database
+            if context.plane.on_database
             else "answers as a healthy voter of the recorded cluster"
         )
         return Health.NO_QUORUM, (f"no master {what}",)
-    because = (*_complaints(ahead, servers, drift), *steadiness.complaints(basis))
+    because = (*_complaints(ahead, servers, drift), *steadiness.complaints(context))
     return (Health.DEGRADED, because) if because else (Health.HEALTHY, ())
 
 
@@ -131,49 +131,51 @@ def _complaints(ahead: Forecast, servers: tuple[ServerReport, ...], drift: tuple
     return [*(sentence for is_so, sentence in told_of if is_so), *ahead.degraded, *differs]
 
 
-def _quorum(basis: Basis) -> Quorum | None:
-    voters = quorum.voters(basis.plane.members)
+def _quorum(context: DecisionContext) -> Quorum | None:
+    voters = quorum.voters(context.plane.members)
     if not voters:
         return None
-    healthy = healthy_ids(basis) & {member.id for member in voters}
+    healthy = healthy_ids(context) & {member.id for member in voters}
     return Quorum(voters=len(voters), healthy=len(healthy), needed=quorum.majority(len(voters)))
 
 
-def _server_reports(basis: Basis) -> list[ServerReport]:
+def _server_reports(context: DecisionContext) -> list[ServerReport]:
     """Tell of each server that the file wants, then of those beyond it."""
-    masters = {view.name: (view.stage, view.detail) for view in basis.plane.masters}
-    workers = {spec.name: view_worker(basis, spec) for spec in basis.spec.workers()}
+    masters = {view.name: (view.stage, view.detail) for view in context.plane.masters}
+    workers = {spec.name: view_worker(context, spec) for spec in context.spec.workers()}
     wanted = masters | {name: (view.stage, view.detail) for name, view in workers.items()}
-    roles = {spec.name: spec.role for spec in basis.spec.servers()}
+    roles = {spec.name: spec.role for spec in context.spec.servers()}
     reports = [
-        _server_report(basis, name, roles[name], stage, detail, in_file=True)
+        _server_report(context, name, roles[name], stage, detail, in_file=True)
         for name, (stage, detail) in wanted.items()
     ]
-    beyond = [s for s in lookup.owned_servers(basis.spec.name, basis.view) if s.name not in wanted]
-    return reports + [_beyond(basis, server) for server in beyond]
+    beyond = [s for s in lookup.owned_servers(context.spec.name, context.view) if s.name not in wanted]
+    return reports + [_beyond(context, server) for server in beyond]
 
 
-def _beyond(basis: Basis, server: Server) -> ServerReport:
+def _beyond(context: DecisionContext, server: Server) -> ServerReport:
     role = server.labels.get(naming.LABEL_ROLE, "")
-    master = next((m for m in basis.plane.all_masters if m.name == server.name), None)
+    master = next((m for m in context.plane.all_masters if m.name == server.name), None)
     if master is not None:
-        return _server_report(basis, server.name, role, master.stage, master.detail, in_file=False)
-    stage, detail = contact_stage(server, basis.state, committed=True)
-    facts = basis.state.facts(server.id)
-    node = basis.node(server.name)
+        return _server_report(context, server.name, role, master.stage, master.detail, in_file=False)
+    stage, detail = contact_stage(server, context.state, committed=True)
+    facts = context.state.facts(server.id)
+    node = context.node(server.name)
     ready = node is not None and node.ready  # its unit alone stays `activating` while it waits for a cloud controller
     if facts is not None and (facts.agent_unit.active == "active" or (facts.agent_unit.runs and ready)):
         stage, detail = Stage.MEMBER, ""
-    return _server_report(basis, server.name, role, stage, detail, in_file=False)
+    return _server_report(context, server.name, role, stage, detail, in_file=False)
 
 
-def _server_report(basis: Basis, name: str, role: str, stage: Stage, detail: str, *, in_file: bool) -> ServerReport:
-    node = basis.node(name)
+def _server_report(
+    context: DecisionContext, name: str, role: str, stage: Stage, detail: str, *, in_file: bool
+) -> ServerReport:
+    node = context.node(name)
     ready = None if node is None else "Ready" if node.ready else "NotReady"
-    server = basis.server(name)
+    server = context.server(name)
     if server is None:
         return ServerReport(name=name, role=role, in_file=in_file, stage=stage.value, detail=detail, node=ready)
-    facts = basis.state.facts(server.id)
+    facts = context.state.facts(server.id)
     return ServerReport(
         name=name,
         role=role,
@@ -181,7 +183,7 @@ def _server_report(basis: Basis, name: str, role: str, stage: Stage, detail: str
         id=server.id,
         hetzner=server.status.value,
         address=server.public_ipv4 or next(iter(server.private_ips.values()), None),
-        host=_host(server, basis.state),
+        host=_host(server, context.state),
         stage=stage.value,
         detail=detail,
         version=facts.k3s_version if facts else None,
@@ -206,49 +208,49 @@ def _etcd(facts: HostFacts | None) -> str | None:
     return "leader" if facts.etcd.leader == facts.etcd.member_id else "voter"
 
 
-def _member_report(member: Member, basis: Basis) -> MemberReport:
-    hosts = list(told(basis))
+def _member_report(member: Member, context: DecisionContext) -> MemberReport:
+    hosts = list(told(context))
     own = next((facts for _, facts in hosts if facts.etcd.member_id == member.id), None)
     return MemberReport(
         id=member.id,
         name=member.name,
         address=member.address,
-        state=_member_state(member, own, basis),
+        state=_member_state(member, own, context),
         connected=tuple(server.name for server, facts in hosts if member.id in facts.etcd.active_peers),
     )
 
 
-def _member_state(member: Member, own: HostFacts | None, basis: Basis) -> MemberState:
+def _member_state(member: Member, own: HostFacts | None, context: DecisionContext) -> MemberState:
     if member.learner:
         return MemberState.LEARNER
     if own is None:
-        return _silent_member(member, basis)
+        return _silent_member(member, context)
     if not own.voter:
         return MemberState.UNHEALTHY
     return MemberState.LEADER if own.etcd.leader == member.id else MemberState.VOTER
 
 
-def _silent_member(member: Member, basis: Basis) -> MemberState:
-    if any(dead.member.id == member.id for dead in basis.dead):
+def _silent_member(member: Member, context: DecisionContext) -> MemberState:
+    if any(dead.member.id == member.id for dead in context.dead):
         return MemberState.DEAD
-    server = basis.server(member.node)
-    facts = basis.state.facts(server.id) if server else None
+    server = context.server(member.node)
+    facts = context.state.facts(server.id) if server else None
     return MemberState.ERASED if facts is not None and not facts.disk.wal else MemberState.UNREACHABLE
 
 
-def _nodes(basis: Basis) -> tuple[NodeReport, ...]:
+def _nodes(context: DecisionContext) -> tuple[NodeReport, ...]:
     return tuple(
         NodeReport(name=node.name, ready=node.ready, control_plane=node.control_plane, server_id=node.machine)
-        for node in sorted(basis.nodes.values(), key=lambda node: node.name)
+        for node in sorted(context.nodes.values(), key=lambda node: node.name)
     )
 
 
-def _strangers(basis: Basis) -> Iterator[Stranger]:
+def _strangers(context: DecisionContext) -> Iterator[Stranger]:
     """Name the servers with our labels that hold another cluster's data, or the past's, as far as their hosts told."""
-    record = basis.plane.record
-    for server, facts in told(basis):
+    record = context.plane.record
+    for server, facts in told(context):
         ca, uid = facts.disk.server_ca or facts.disk.agent_ca, facts.uid
-        if ca and record.ca and not ca.startswith(record.ca) and not _was_rotated(basis, facts):
+        if ca and record.ca and not ca.startswith(record.ca) and not _was_rotated(context, facts):
             yield Stranger(server=server.name, saw=f"its disk holds CA {ca[:8]}")
         if uid and record.uid and uid != record.uid:
             yield Stranger(server=server.name, saw=f"its datastore has kube-system UID {uid}")
@@ -257,11 +259,11 @@ def _strangers(basis: Basis) -> Iterator[Stranger]:
             yield Stranger(server=server.name, saw=f"its data is of lineage {lineage}, the cluster's past")
 
 
-def _was_rotated(basis: Basis, facts: HostFacts) -> bool:
+def _was_rotated(context: DecisionContext, facts: HostFacts) -> bool:
     """Check whether a host holds a CA from before a rotation, or one that the recorded CA was rotated into."""
-    master = basis.plane.seed.facts.disk if basis.plane.seed and basis.plane.seed.facts else DiskFacts()
+    master = context.plane.seed.facts.disk if context.plane.seed and context.plane.seed.facts else DiskFacts()
     if facts.disk.server_ca is not None:
-        return facts.disk.knows_ca(basis.plane.record.ca) or facts.disk.shares_ca(master)
+        return facts.disk.knows_ca(context.plane.record.ca) or facts.disk.shares_ca(master)
     return facts.disk.trusts(master)
 
 
@@ -273,25 +275,25 @@ def _versions(servers: tuple[ServerReport, ...]) -> dict[str, tuple[str, ...]]:
     }
 
 
-def _snapshots(basis: Basis) -> tuple[SnapshotReport, ...]:
-    found = [*_local_snapshots(basis), *_stored_snapshots(basis)]
+def _snapshots(context: DecisionContext) -> tuple[SnapshotReport, ...]:
+    found = [*_local_snapshots(context), *_stored_snapshots(context)]
     return tuple(sorted(found, key=lambda one: (-one.created, one.name, one.where))[:NEWEST])
 
 
-def _local_snapshots(basis: Basis) -> Iterator[SnapshotReport]:
-    for server, facts in told(basis):
+def _local_snapshots(context: DecisionContext) -> Iterator[SnapshotReport]:
+    for server, facts in told(context):
         for found in facts.snapshots:
-            yield _snapshot(basis, found.name, server.name, found.created, found.size)
+            yield _snapshot(context, found.name, server.name, found.created, found.size)
 
 
-def _stored_snapshots(basis: Basis) -> Iterator[SnapshotReport]:
+def _stored_snapshots(context: DecisionContext) -> Iterator[SnapshotReport]:
     """Give those in S3 that carry the cluster's UID."""
-    listed = basis.state.snapshots
+    listed = context.state.snapshots
     stored = listed.value if isinstance(listed, Known) else ()
-    for found in of_cluster(stored, basis.plane.record.uid):
-        yield _snapshot(basis, found.name, f"S3 {found.folder}/", found.created, found.size)
+    for found in of_cluster(stored, context.plane.record.uid):
+        yield _snapshot(context, found.name, f"S3 {found.folder}/", found.created, found.size)
 
 
-def _snapshot(basis: Basis, name: str, where: str, created: float, size: int) -> SnapshotReport:
-    age = max(0.0, basis.state.cluster_time - created)
+def _snapshot(context: DecisionContext, name: str, where: str, created: float, size: int) -> SnapshotReport:
+    age = max(0.0, context.state.cluster_time - created)
     return SnapshotReport(name=name, where=where, created=created, age=age, size=size)

@@ -17,7 +17,7 @@ from hetzner_k3s.model.steps.traits import TRAITS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Basis:
+class DecisionContext:
     """The wish, the observation, and what it means for the control plane; `in_flight` are the steps under way.
 
     `dead` are the dead members of masters that the file wants, `dead_beyond` those of masters that it does not.
@@ -80,7 +80,7 @@ class Basis:
 
 
 @dataclass(frozen=True, slots=True)
-class Opinion:
+class Proposal:
     """What a move wants: steps that are safe now, and what it waits for.
 
     `alone` says that nothing else may be done meanwhile, in no scope.
@@ -91,10 +91,10 @@ class Opinion:
     alone: bool = False
 
 
-Gate = Callable[[Basis], tuple[Refusal, ...]]
-Note = Callable[[Basis], tuple[str, ...]]
+Gate = Callable[[DecisionContext], tuple[Refusal, ...]]
+Note = Callable[[DecisionContext], tuple[str, ...]]
 """What a plan says beside its steps: one sentence each, without a full stop."""
-Move = Callable[[Basis], Opinion | None]
+Move = Callable[[DecisionContext], Proposal | None]
 
 
 def joining(in_flight: frozenset[StepKey]) -> frozenset[str]:
@@ -102,11 +102,13 @@ def joining(in_flight: frozenset[StepKey]) -> frozenset[str]:
     return frozenset(key.target for key in in_flight if TRAITS[key.kind].joins)
 
 
-def basis_of(spec: ClusterSpec, state: ClusterState, intent: Intent, in_flight: frozenset[StepKey]) -> Basis:
+def context_of(
+    spec: ClusterSpec, state: ClusterState, intent: Intent, in_flight: frozenset[StepKey]
+) -> DecisionContext:
     """Look once at an observation, for all rules."""
     plane = look(spec, state, intent.consents.accept_ca)
     dead, stray = sort_members(plane, state, joining(in_flight))
-    return Basis(
+    return DecisionContext(
         spec=spec,
         state=state,
         intent=intent,

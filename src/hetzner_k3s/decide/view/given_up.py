@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hetzner_k3s.decide.view.context import Basis
+from hetzner_k3s.decide.view.context import DecisionContext
 from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.facts import Known
@@ -22,50 +22,50 @@ def _names(given: str | None, value: str | None) -> bool:
     return given is not None and len(given) == DIGITS and (value or "").startswith(given)
 
 
-def consented(basis: Basis) -> bool:
+def consented(context: DecisionContext) -> bool:
     """Tell whether the user gave up the cluster that is recorded here."""
-    given, record = basis.intent.consents.new_cluster_over, basis.plane.record
+    given, record = context.intent.consents.new_cluster_over, context.plane.record
     return _names(given, record.ca) or _names(given, record.uid)
 
 
-def gives_up(basis: Basis, ca: str | None) -> bool:
+def gives_up(context: DecisionContext, ca: str | None) -> bool:
     """Tell whether something with this CA hash is of the cluster that the user gave up, and not of the recorded one."""
-    given = basis.intent.consents.new_cluster_over
-    return _names(given, ca) and not _names(given, basis.plane.record.ca)
+    given = context.intent.consents.new_cluster_over
+    return _names(given, ca) and not _names(given, context.plane.record.ca)
 
 
-def in_effect(basis: Basis) -> bool:
+def in_effect(context: DecisionContext) -> bool:
     """Tell whether the record is gone, and something on this machine or a worker says that it was given up."""
-    local = basis.state.local
-    known = (*local.given_up, local.kubeconfig_ca, *(facts.disk.agent_ca for _, facts in workers(basis)))
-    return any(gives_up(basis, ca) for ca in known)
+    local = context.state.local
+    known = (*local.given_up, local.kubeconfig_ca, *(facts.disk.agent_ca for _, facts in workers(context)))
+    return any(gives_up(context, ca) for ca in known)
 
 
-def gives_up_snapshot(basis: Basis, snapshot: StoredSnapshot) -> bool:
+def gives_up_snapshot(context: DecisionContext, snapshot: StoredSnapshot) -> bool:
     """Tell whether a snapshot is of the cluster that the user gave up, by its kube-system UID."""
-    return _names(basis.intent.consents.new_cluster_over, snapshot.cluster_uid)
+    return _names(context.intent.consents.new_cluster_over, snapshot.cluster_uid)
 
 
-def known_by_snapshots(basis: Basis) -> bool:
+def known_by_snapshots(context: DecisionContext) -> bool:
     """Tell whether S3 holds snapshots of the cluster that was given up, and the recorded one is another."""
-    if consented(basis) or not isinstance(basis.state.snapshots, Known):
+    if consented(context) or not isinstance(context.state.snapshots, Known):
         return False
-    return any(gives_up_snapshot(basis, snapshot) for snapshot in basis.state.snapshots.value)
+    return any(gives_up_snapshot(context, snapshot) for snapshot in context.state.snapshots.value)
 
 
-def left_over(basis: Basis, facts: HostFacts | None) -> bool:
+def left_over(context: DecisionContext, facts: HostFacts | None) -> bool:
     """Tell whether a host is a worker of the cluster that was given up."""
-    return facts is not None and facts.disk.server_ca is None and gives_up(basis, facts.disk.agent_ca)
+    return facts is not None and facts.disk.server_ca is None and gives_up(context, facts.disk.agent_ca)
 
 
-def workers(basis: Basis) -> list[tuple[Server, HostFacts]]:
+def workers(context: DecisionContext) -> list[tuple[Server, HostFacts]]:
     """Return the workers that are labelled as this cluster's, with what their hosts told."""
-    servers = lookup.owned_servers(basis.spec.name, basis.view)
-    seen = [(s, basis.state.facts(s.id)) for s in servers if s.labels.get(naming.LABEL_ROLE) == naming.ROLE_WORKER]
+    servers = lookup.owned_servers(context.spec.name, context.view)
+    seen = [(s, context.state.facts(s.id)) for s in servers if s.labels.get(naming.LABEL_ROLE) == naming.ROLE_WORKER]
     return [(server, facts) for server, facts in seen if facts is not None]
 
 
-def workers_to_rebuild(basis: Basis) -> str:
+def workers_to_rebuild(context: DecisionContext) -> str:
     """Name the workers that hold the old cluster's certificates: a new cluster does not take them as they are."""
-    names = sorted(server.name for server, facts in workers(basis) if facts.disk.agent_ca is not None)
+    names = sorted(server.name for server, facts in workers(context) if facts.disk.agent_ca is not None)
     return f" Its workers would have to be deleted or rebuilt: {', '.join(names)}." if names else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from hetzner_k3s.decide.view.context import Basis
+from hetzner_k3s.decide.view.context import DecisionContext
 from hetzner_k3s.decide.view.control_plane import NEVER_STARTED, MasterView
 from hetzner_k3s.model import lookup
 
@@ -19,21 +19,21 @@ def is_an_address(url: str) -> bool:
     return host_of(url).replace(".", "").isdecimal()
 
 
-def private_addresses(basis: Basis, masters: Iterable[MasterView]) -> list[str]:
+def private_addresses(context: DecisionContext, masters: Iterable[MasterView]) -> list[str]:
     """Return the private addresses of masters, the seed's first."""
-    network = basis.plane.network_id or 0
-    ordered = sorted(masters, key=lambda m: (m is not basis.plane.seed, m.spec.index))
+    network = context.plane.network_id or 0
+    ordered = sorted(masters, key=lambda m: (m is not context.plane.seed, m.spec.index))
     return [m.server.private_ips[network] for m in ordered if m.server is not None and network in m.server.private_ips]
 
 
-def living_masters(basis: Basis) -> frozenset[str]:
+def living_masters(context: DecisionContext) -> frozenset[str]:
     """Return the addresses of masters, of those beyond the file too: who knows one learns of the others there.
 
     A worker that got the address of a lost master is none, nor is a server beyond the file that never was a master.
     """
-    masters = (*basis.plane.masters, *(m for m in basis.plane.surplus if m.stage not in NEVER_STARTED))
-    balancer = lookup.load_balancer(basis.spec, basis.view)
+    masters = (*context.plane.masters, *(m for m in context.plane.surplus if m.stage not in NEVER_STARTED))
+    balancer = lookup.load_balancer(context.spec, context.view)
     public = {m.server.public_ipv4 for m in masters if m.server and m.server.public_ipv4}
     before = {*balancer.private_ips.values(), *filter(None, [balancer.public_ipv4])} if balancer else set()
-    own_name = filter(None, [basis.spec.api_server_hostname])
-    return frozenset({*private_addresses(basis, masters), *public, *before, *own_name})
+    own_name = filter(None, [context.spec.api_server_hostname])
+    return frozenset({*private_addresses(context, masters), *public, *before, *own_name})

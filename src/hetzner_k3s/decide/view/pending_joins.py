@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from hetzner_k3s.decide.view.context import Basis
+from hetzner_k3s.decide.view.context import DecisionContext
 from hetzner_k3s.decide.view.control_plane import NEVER_STARTED, MasterView, Stage
 from hetzner_k3s.model.identity import Phase
 
 _TO_JOIN = NEVER_STARTED | {Stage.JOINING}
 
 
-def masters_due(basis: Basis) -> tuple[MasterView, ...]:
+def masters_due(context: DecisionContext) -> tuple[MasterView, ...]:
     """Give the masters that have yet to join through the seed; none while there is no cluster or no healthy master."""
-    if basis.plane.record.phase is not Phase.BORN or basis.plane.seed is None:
+    if context.plane.record.phase is not Phase.BORN or context.plane.seed is None:
         return ()
-    return tuple(m for m in basis.plane.masters if m.stage in _TO_JOIN)
+    return tuple(m for m in context.plane.masters if m.stage in _TO_JOIN)
 
 
-def something_due(basis: Basis) -> bool:
+def something_due(context: DecisionContext) -> bool:
     """Tell whether a master or, as far as the Nodes are known, a worker has yet to join."""
-    if masters_due(basis):
+    if masters_due(context):
         return True
-    born = basis.plane.record.phase is Phase.BORN and basis.plane.kube is not None
-    return born and any(basis.node(worker.name) is None for worker in basis.spec.workers())
+    born = context.plane.record.phase is Phase.BORN and context.plane.kube is not None
+    return born and any(context.node(worker.name) is None for worker in context.spec.workers())

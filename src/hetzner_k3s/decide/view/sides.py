@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hetzner_k3s.decide.view import stale_lineage
-from hetzner_k3s.decide.view.context import Basis
+from hetzner_k3s.decide.view.context import DecisionContext
 from hetzner_k3s.decide.view.control_plane import MasterView, labelled_member
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.host import HostFacts
@@ -64,19 +64,19 @@ class Side:
         return ", ".join(m.name for m in self.masters)
 
 
-def sides(basis: Basis) -> tuple[Side, ...]:
+def sides(context: DecisionContext) -> tuple[Side, ...]:
     """Give the clusters that the masters' hosts tell of; a master that only waits for its quorum is of none of them."""
-    holding = _holding_data(basis)
+    holding = _holding_data(context)
     groups: list[list[Survivor]] = []
     for master in (m for m in holding if m.facts.voter):
         known = next((group for group in groups if all(_of_one_list(master, other) for other in group)), None)
         groups.append([master]) if known is None else known.append(master)
     living = [Side(tuple(group), _marks(group), _voters(group)) for group in groups]
-    return (*living, *(Side((m,), _marks([m])) for m in holding if _is_silent_stranger(m, living, basis)))
+    return (*living, *(Side((m,), _marks([m])) for m in holding if _is_silent_stranger(m, living, context)))
 
 
-def _holding_data(basis: Basis) -> list[Survivor]:
-    found = ((m, m.server, m.facts) for m in basis.plane.all_masters)
+def _holding_data(context: DecisionContext) -> list[Survivor]:
+    found = ((m, m.server, m.facts) for m in context.plane.all_masters)
     return [Survivor(m, s, f) for m, s, f in found if s and f and (f.disk.wal or f.disk.server_ca)]
 
 
@@ -99,7 +99,7 @@ def _voters(group: list[Survivor]) -> tuple[str, ...]:
     return tuple(format(int(i), "x") if i.isdecimal() else i for i in ids)
 
 
-def _is_silent_stranger(master: Survivor, living: list[Side], basis: Basis) -> bool:
+def _is_silent_stranger(master: Survivor, living: list[Side], context: DecisionContext) -> bool:
     """Tell whether a host that serves nobody holds the data of another cluster than every one that lives.
 
     A member that a living cluster lists and that merely does not answer is no stranger; one that it does not list any
@@ -108,8 +108,8 @@ def _is_silent_stranger(master: Survivor, living: list[Side], basis: Basis) -> b
     if master.facts.voter or not living:
         return False
     of_this_ca = [side for side in living if is_of_its_ca(side, master)]
-    record = basis.plane.record
-    listed = any(_lists(side, master, basis) for side in of_this_ca)
+    record = context.plane.record
+    listed = any(_lists(side, master, context) for side in of_this_ca)
     of_the_past = master.facts.disk.wal and not stale_lineage.belongs(master.facts, master.server, record)
     joined_anew = listed and master.facts.lineage is None
     if master.facts.held or not of_this_ca or (of_the_past and not joined_anew):
@@ -124,8 +124,8 @@ def is_of_its_ca(side: Side, master: Survivor) -> bool:
     return any(other.facts.disk.shares_ca(master.facts.disk) for other in side.masters)
 
 
-def _lists(side: Side, master: Survivor, basis: Basis) -> bool:
-    address = private_ip(master.server, basis.plane.network_id)
+def _lists(side: Side, master: Survivor, context: DecisionContext) -> bool:
+    address = private_ip(master.server, context.plane.network_id)
     members = [m for voter in side.masters for m in voter.facts.etcd.members or ()]
     return any(m.address == address or m.node == master.name for m in members)
 
@@ -143,9 +143,9 @@ def digits(side: Side, among: tuple[Side, ...]) -> str:
     return next((voter[:DIGITS] for voter in side.voters if voter[:DIGITS] not in told), "")
 
 
-def how_to_keep(basis: Basis) -> tuple[Way, ...]:
+def how_to_keep(context: DecisionContext) -> tuple[Way, ...]:
     """Say by which command each living side that may stay is kept; nothing without one."""
-    found, record = sides(basis), basis.plane.record
+    found, record = sides(context), context.plane.record
     may_stay = [s for s in found if s.lives and digits(s, found) and is_recorded(s, record)]
     if len(found) < 2:
         return ()

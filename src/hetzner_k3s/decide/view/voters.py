@@ -3,62 +3,62 @@
 from __future__ import annotations
 
 from hetzner_k3s.decide.view import quorum
-from hetzner_k3s.decide.view.context import Basis
+from hetzner_k3s.decide.view.context import DecisionContext
 from hetzner_k3s.decide.view.control_plane import MasterView, Stage
 from hetzner_k3s.model.host import Member
 
 
-def healthy_ids(basis: Basis) -> frozenset[str]:
+def healthy_ids(context: DecisionContext) -> frozenset[str]:
     """Give the member ids of the masters whose own hosts say that they are voters and see a leader."""
-    facts = [m.facts for m in basis.plane.all_masters if m.facts is not None]
+    facts = [m.facts for m in context.plane.all_masters if m.facts is not None]
     return frozenset(f.etcd.member_id for f in facts if f.etcd.member_id is not None and f.voter)
 
 
-def others_serve(basis: Basis, master: MasterView) -> bool:
+def others_serve(context: DecisionContext, master: MasterView) -> bool:
     """Check whether the cluster goes on without a master: a quorum of healthy voters, or one on the database.
 
     See docs/architecture.md#law-5.
     """
-    if basis.plane.on_database:
-        return any(m.facts is not None and m.facts.serves and m.name != master.name for m in basis.plane.all_masters)
-    voters, member = quorum.voters(basis.plane.members), member_of(basis, master)
-    left = healthy_ids(basis) - {member.id if member else ""}
+    if context.plane.on_database:
+        return any(m.facts is not None and m.facts.serves and m.name != master.name for m in context.plane.all_masters)
+    voters, member = quorum.voters(context.plane.members), member_of(context, master)
+    left = healthy_ids(context) - {member.id if member else ""}
     return bool(voters) and len(left) >= quorum.majority(len(voters))
 
 
-def healthy_names(basis: Basis) -> str:
+def healthy_names(context: DecisionContext) -> str:
     """Name the masters that are healthy voters, and how many voters there are; on a database, those that serve."""
-    if basis.plane.on_database:
-        names = [m.name for m in basis.plane.all_masters if m.facts is not None and m.facts.serves]
-        return f"{len(names)} of {len(basis.plane.all_masters)} ({', '.join(names) or 'none'})"
-    healthy, voters = healthy_ids(basis), quorum.voters(basis.plane.members)
-    names = [m.name for m in basis.plane.all_masters if m.facts and m.facts.etcd.member_id in healthy]
+    if context.plane.on_database:
+        names = [m.name for m in context.plane.all_masters if m.facts is not None and m.facts.serves]
+        return f"{len(names)} of {len(context.plane.all_masters)} ({', '.join(names) or 'none'})"
+    healthy, voters = healthy_ids(context), quorum.voters(context.plane.members)
+    names = [m.name for m in context.plane.all_masters if m.facts and m.facts.etcd.member_id in healthy]
     return f"{len(names)} of {len(voters)} ({', '.join(names) or 'none'})"
 
 
-def member_of(basis: Basis, master: MasterView) -> Member | None:
+def member_of(context: DecisionContext, master: MasterView) -> Member | None:
     """Find a master's member: the one that its host says it is, else the one of its name."""
     own = master.facts.etcd.member_id if master.facts else None
-    listed = [m for m in basis.plane.members if m.id == own or m.node == master.name]
+    listed = [m for m in context.plane.members if m.id == own or m.node == master.name]
     return min(listed, key=lambda m: m.id != own, default=None)
 
 
-def witnesses(basis: Basis, master: MasterView) -> tuple[str, ...]:
+def witnesses(context: DecisionContext, master: MasterView) -> tuple[str, ...]:
     """Name the healthy masters whose etcd is connected to that of a voter which we cannot look at.
 
     They are the second witness of docs/architecture.md#absence: its etcd is well, and only our way to it is broken.
     """
-    member = member_of(basis, master)
+    member = member_of(context, master)
     if master.stage is not Stage.SILENT or member is None or member.learner:
         return ()
-    return tuple(m.name for m in basis.plane.all_masters if m.facts and m.facts.voter and _sees(m, member))
+    return tuple(m.name for m in context.plane.all_masters if m.facts and m.facts.voter and _sees(m, member))
 
 
 def _sees(witness: MasterView, member: Member) -> bool:
     return witness.facts is not None and member.id in witness.facts.etcd.active_peers
 
 
-def witnessed_ids(basis: Basis) -> frozenset[str]:
+def witnessed_ids(context: DecisionContext) -> frozenset[str]:
     """Give the member ids of voters that we cannot look at and whose peers say that they are well."""
-    silent = (m for m in basis.plane.masters if witnesses(basis, m))
-    return frozenset(member.id for m in silent if (member := member_of(basis, m)) is not None)
+    silent = (m for m in context.plane.masters if witnesses(context, m))
+    return frozenset(member.id for m in silent if (member := member_of(context, m)) is not None)

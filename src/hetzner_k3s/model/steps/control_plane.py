@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hetzner_k3s.model.identity import BirthRecord
-from hetzner_k3s.model.operations import MembersBasis
+from hetzner_k3s.model.operations import MembersPrecondition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,4 +91,4 @@ class RemoveMember:
     target: str
     member_id: str
     via: int
-    basis: MembersBasis
+    precondition: MembersPrecondition

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from hetzner_k3s.model.host import LogPosition
 from hetzner_k3s.model.identity import BirthRecord
-from hetzner_k3s.model.operations import DataBasis
+from hetzner_k3s.model.operations import DataPrecondition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +18,7 @@ class HoldMaster:
 
     target: str
     server_id: int
-    basis: DataBasis
+    precondition: DataPrecondition
     watched: float = 0.0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hetzner_k3s.model.operations import MembersBasis
+from hetzner_k3s.model.operations import MembersPrecondition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +27,7 @@ class RetireMember:
     member_id: str
     via: int
     heir: str
-    basis: MembersBasis
+    precondition: MembersPrecondition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

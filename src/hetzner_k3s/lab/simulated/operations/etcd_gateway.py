@@ -7,7 +7,7 @@ from hetzner_k3s.lab.k3s.etcd.port import EtcdError, Member
 from hetzner_k3s.lab.simulated.hosts.host import Host
 from hetzner_k3s.lab.simulated.hosts.refusal import failed, precondition_changed
 from hetzner_k3s.lab.simulated.operations import host_facts
-from hetzner_k3s.model.operations import MembersBasis
+from hetzner_k3s.model.operations import MembersPrecondition
 
 _NOT_FOUND = 5
 
@@ -36,19 +36,19 @@ async def members_of(etcd: ModelEtcd) -> tuple[Member, ...]:
         raise failed(f"etcd did not give its member list: {problem.message}") from problem
 
 
-async def members_as_decided(host: Host, basis: MembersBasis, victim: int) -> tuple[Member, ...]:
+async def members_as_decided(host: Host, precondition: MembersPrecondition, victim: int) -> tuple[Member, ...]:
     """Read the list again before the member `victim` goes; empty where it has gone already.
 
     Raises:
-        OperationRefused: UID or list are not those of `basis`, or etcd does not answer.
+        OperationRefused: UID or list are not those of `precondition`, or etcd does not answer.
     """
     uid = host_facts.etcd_facts(host).uid
-    if uid != basis.uid:
-        raise precondition_changed(f"kube-system has UID {uid or 'none'}, not {basis.uid}")
+    if uid != precondition.uid:
+        raise precondition_changed(f"kube-system has UID {uid or 'none'}, not {precondition.uid}")
     members = await members_of(etcd_of(host))
     if all(member.id != victim for member in members):
         return ()
-    if sorted(str(member.id) for member in members) != sorted(basis.ids):
+    if sorted(str(member.id) for member in members) != sorted(precondition.ids):
         raise precondition_changed("etcd has other members than decided on")
     return members
 

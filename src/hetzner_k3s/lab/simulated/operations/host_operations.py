@@ -187,7 +187,7 @@ async def _read_members(host: Host, _: ReadMembers, __: HostKeyKind) -> Any:
 
 async def _remove_member(host: Host, operation: RemoveMember, _: HostKeyKind) -> Done:
     victim = int(operation.member_id)
-    members = await members_as_decided(host, operation.basis, victim)
+    members = await members_as_decided(host, operation.precondition, victim)
     if not members:
         return Done()
     if any(member.learner and member.id != victim for member in members):

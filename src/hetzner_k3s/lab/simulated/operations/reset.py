@@ -84,7 +84,7 @@ def _demand_ca(host: Host, ca: str) -> None:
 
 async def hold_k3s(host: Host, operation: HoldK3s, _: HostKeyKind) -> Done:
     """Do as `hold_k3s.sh`."""
-    _demand_ca(host, operation.basis.ca)
+    _demand_ca(host, operation.precondition.ca)
     if not host.disk.held:
         await _demand_leader(host, operation)
     host.disk.held = True
@@ -99,9 +99,9 @@ async def _demand_leader(host: Host, operation: HoldK3s) -> None:
     watched_until = host.site.clock.now() + operation.watched
     while True:
         leader = host_facts.etcd_facts(host).leader
-        if leader != operation.basis.leader:
+        if leader != operation.precondition.leader:
             raise precondition_changed(
-                f"the leader that its etcd follows is {leader or '-'}, not {operation.basis.leader}"
+                f"the leader that its etcd follows is {leader or '-'}, not {operation.precondition.leader}"
             )
         if host.site.clock.now() >= watched_until:
             return

@@ -17,7 +17,7 @@ _END = 15.0
 
 async def _retire_member(host: Host, operation: RetireMember, _: HostKeyKind) -> Done:
     victim = int(operation.member_id)
-    members = await members_as_decided(host, operation.basis, victim)
+    members = await members_as_decided(host, operation.precondition, victim)
     if not members:
         return Done()
     if any(member.learner for member in members):
