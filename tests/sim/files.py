@@ -6,7 +6,7 @@ import hashlib
 
 from hetzner_k3s.lab.simulated.faults import DatabaseDeleted
 from hetzner_k3s.lab.simulated.hosts import config_file, snapshot_files
-from hetzner_k3s.lab.simulated.operations import snapshots
+from hetzner_k3s.lab.simulated.k3s import saving
 from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.snapshots import GivenFile
@@ -49,7 +49,7 @@ def save_on(story: Story, name: str) -> str:
     """Have a master save a snapshot on its disk, as its schedule does; gives the file's name."""
     server = story.world.host(name).server
     assert server is not None
-    return snapshots.save(server, config_file.flags("server", server.disk.config), snapshots.SCHEDULED).name
+    return saving.save(server, config_file.flags("server", server.disk.config), saving.SCHEDULED).name
 
 
 async def lose_databases(story: Story, *masters: str) -> None:

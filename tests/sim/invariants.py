@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from hetzner_k3s.lab.k3s.etcd.model_data import Data, majority
 from hetzner_k3s.lab.k3s.trust import node_password, tokens
 from hetzner_k3s.lab.simulated.hosts.host import Host
-from hetzner_k3s.lab.simulated.k3s.k3s_server import K3sServer
+from hetzner_k3s.lab.simulated.hosts.server import Server
 from hetzner_k3s.lab.simulated.world import World
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.spec import ClusterSpec
@@ -62,7 +62,7 @@ def picture(world: World) -> Picture:
     )
 
 
-def _speaker(world: World) -> K3sServer | None:
+def _speaker(world: World) -> Server | None:
     """Give the k3s whose etcd leads; where none has one, any that serves what lies in a database."""
     servers = [host.server for host in world.site.hosts.values() if host.server is not None]
     leading = [server for server in servers if server.etcd is not None and server.etcd.leads]

@@ -17,8 +17,8 @@ from hetzner_k3s.lab.k3s.node.node_object import UNINITIALIZED, internal_ip
 from hetzner_k3s.lab.k3s.trust import node_password, tokens
 from hetzner_k3s.lab.simulated import faults
 from hetzner_k3s.lab.simulated.hosts.host import Host
+from hetzner_k3s.lab.simulated.hosts.server import Server
 from hetzner_k3s.lab.simulated.k3s import ca_rotation, k3s_files
-from hetzner_k3s.lab.simulated.k3s.k3s_server import K3sServer
 from hetzner_k3s.lab.simulated.operator_machine import OperatorMachine
 from hetzner_k3s.lab.simulated.world import World
 from hetzner_k3s.model import naming
@@ -29,7 +29,7 @@ from .clusters import CLUSTER
 AGENT = K3sRole.AGENT
 
 
-def leading(world: World) -> K3sServer:
+def leading(world: World) -> Server:
     """Give the k3s whose etcd leads."""
     servers = [host.server for host in world.site.hosts.values()]
     return next(s for s in servers if s is not None and s.etcd is not None and s.etcd.leads)
@@ -251,7 +251,7 @@ async def rotate_ca(world: World, restart: Sequence[str] | None = None) -> None:
 
     Until its restart nothing changes on a master; they are restarted one by one, the next when the last one votes.
     """
-    await ca_rotation.rotate_ca(leading(world).host)
+    await ca_rotation.rotate_ca(world.site.hosts[leading(world).host.server_id])
     running = [h.name for h in world.site.hosts.values() if h.server is not None and h.server.api_ready]
     for name in running if restart is None else restart:
         await restart_master(world, name)

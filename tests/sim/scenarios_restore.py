@@ -10,7 +10,7 @@ from hetzner_k3s.lab.k3s.node import node_object
 from hetzner_k3s.lab.k3s.trust import tokens
 from hetzner_k3s.lab.simulated.faults import AddressReused, ServerDeleted
 from hetzner_k3s.lab.simulated.hosts import config_file
-from hetzner_k3s.lab.simulated.operations import snapshots
+from hetzner_k3s.lab.simulated.k3s import saving
 from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.errors import ExitCode
 from hetzner_k3s.model.operations import K3sRole
@@ -33,7 +33,7 @@ def snapshot_now(story: Story) -> str:
     """Have the leading master save a snapshot, as its schedule does every hour; gives its name."""
     server = mischief.leading(story.world)
     flags = config_file.flags("server", server.disk.config)
-    return snapshots.save(server, flags, snapshots.SCHEDULED).name
+    return saving.save(server, flags, saving.SCHEDULED).name
 
 
 async def write_later(story: Story) -> None:
@@ -170,7 +170,7 @@ async def _(story: Story) -> Run:
     keep = story.spec.etcd.snapshot_retention
     await asyncio.sleep(3600.0 * (keep + 1))
     names = {found for folder, found in bucket.objects if folder == CLUSTER}
-    assert len([found for found in names if found.startswith(snapshots.SCHEDULED)]) == keep
+    assert len([found for found in names if found.startswith(saving.SCHEDULED)]) == keep
     assert name not in names, "the retention did not do what it is here for"
     assert f"kept-{name}" in names
     return run

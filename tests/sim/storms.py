@@ -20,7 +20,7 @@ from hetzner_k3s.lab.simulated.chance import Chance
 from hetzner_k3s.lab.simulated.faults import Fault
 from hetzner_k3s.lab.simulated.faults_k3s import TokenRotated
 from hetzner_k3s.lab.simulated.hosts import config_file
-from hetzner_k3s.lab.simulated.operations import snapshots
+from hetzner_k3s.lab.simulated.k3s import saving
 from hetzner_k3s.lab.simulated.operator_machine import OperatorMachine
 from hetzner_k3s.lab.simulated.world import World, world
 from hetzner_k3s.model.consents import Consents
@@ -109,7 +109,7 @@ async def _born(place: World, told: Storm) -> None:
     await write_user_objects(place)
     if told.weather.was.etcd.s3 is not None:
         server = mischief.leading(place)
-        snapshots.save(server, config_file.flags("server", server.disk.config), snapshots.SCHEDULED)
+        saving.save(server, config_file.flags("server", server.disk.config), saving.SCHEDULED)
     told.expected.picture = invariants.picture(place)
     told.expected.births = told.expected.picture.births
 

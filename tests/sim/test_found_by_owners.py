@@ -10,7 +10,7 @@ from hetzner_k3s.lab.k3s.trust import tokens
 from hetzner_k3s.lab.simulated.faults import CutOff, DatabaseDeleted, Rebuilt, ServerDeleted, until
 from hetzner_k3s.lab.simulated.faults_k3s import TokenRotated
 from hetzner_k3s.lab.simulated.hosts import config_file
-from hetzner_k3s.lab.simulated.operations import snapshots
+from hetzner_k3s.lab.simulated.k3s import saving
 from hetzner_k3s.lab.simulated.virtual_time import run
 from hetzner_k3s.lab.simulated.world import World
 from hetzner_k3s.model import naming
@@ -68,7 +68,7 @@ def test_masters_that_were_all_rebuilt_are_not_taken_for_a_restored_cluster() ->
 
     async def happens(story: Story) -> None:
         server = mischief.leading(story.world)
-        snapshots.save(server, config_file.flags("server", server.disk.config), snapshots.SCHEDULED)
+        saving.save(server, config_file.flags("server", server.disk.config), saving.SCHEDULED)
         await story.happens(Rebuilt(MASTER1), Rebuilt(MASTER2), Rebuilt(MASTER3))
         latest = Consents(restore="latest")
         refused = await story.create(consents=latest)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hetzner_k3s.lab.cloud.effects.machines import BalancerSpec, FirewallRule, MachineSpec, PrivateNic
 from hetzner_k3s.lab.simulated.hosts.host import Host
+from hetzner_k3s.lab.simulated.k3s.processes import K3sProcesses
 from hetzner_k3s.lab.simulated.site import Site
 
 
@@ -11,7 +12,7 @@ class SimulatedMachines:
     """`lab.cloud.machines.Machines` on simulated hosts; what takes time at the vendor, the cloud itself models."""
 
     def __init__(self) -> None:
-        self.site: Site
+        self.site: Site[Host]
         self.broken = False
         """Whether making a machine fails now, and with it the action `create_server`."""
 
@@ -19,7 +20,7 @@ class SimulatedMachines:
         """Make a host, powered off."""
         if self.broken:
             raise RuntimeError("no machine could be made")
-        self.site.hosts[spec.server_id] = Host(self.site, spec)
+        self.site.hosts[spec.server_id] = Host(self.site, spec, K3sProcesses())
 
     async def power_on(self, server_id: int) -> None:
         """Start it."""

@@ -6,18 +6,37 @@ import asyncio
 import datetime
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Generic, Protocol, TypeVar
 
 from hetzner_k3s.lab.cloud.effects.machines import BalancerSpec
 from hetzner_k3s.lab.k3s.etcd.model_peers import Peers
 from hetzner_k3s.lab.k3s.setup.timing import TYPICAL, Timing
+from hetzner_k3s.lab.simulated.bucket import Bucket
 from hetzner_k3s.lab.simulated.chance import Chance
 from hetzner_k3s.lab.simulated.databases import Database
-from hetzner_k3s.lab.simulated.wires.objects import Bucket
 from hetzner_k3s.ports import Clock
 
-if TYPE_CHECKING:
-    from hetzner_k3s.lab.simulated.hosts.host import Host
+
+class Standing(Protocol):
+    """What a site asks of that which stands on it."""
+
+    @property
+    def server_id(self) -> int:
+        """Return the number of its server at Hetzner."""
+        ...
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Return its private addresses, then its public one."""
+        ...
+
+    @property
+    def awake(self) -> bool:
+        """Tell whether it runs and is not frozen."""
+        ...
+
+
+H = TypeVar("H", bound=Standing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +49,7 @@ class Birth:
 
 
 @dataclass(slots=True, eq=False)
-class Site:
+class Site(Generic[H]):
     """The place where hosts stand.
 
     Args:
@@ -43,7 +62,7 @@ class Site:
     chance: Chance
     server_exists: Callable[[int], bool]
     timing: Timing = TYPICAL
-    hosts: dict[int, Host] = field(default_factory=dict)
+    hosts: dict[int, H] = field(default_factory=dict)
     balancers: dict[int, BalancerSpec] = field(default_factory=dict)
     births: list[Birth] = field(default_factory=list)
     bugs: list[BaseException] = field(default_factory=list)
@@ -76,7 +95,7 @@ class Site:
             self.databases[place] = Database(self.peers, place)
         return self.databases[place]
 
-    def host_at(self, address: str) -> Host | None:
+    def host_at(self, address: str) -> H | None:
         """Give the host that holds an address now, private or public."""
         return next((host for host in self.hosts.values() if address in host.addresses), None)
 
@@ -85,7 +104,7 @@ class Site:
         a, b = self.host_at(one), self.host_at(other)
         return a is not None and b is not None and self.connected(a, b)
 
-    def connected(self, one: Host, other: Host) -> bool:
+    def connected(self, one: Standing, other: Standing) -> bool:
         """Tell whether two hosts reach each other now."""
         alive = one.awake and other.awake
         return alive and frozenset((one.server_id, other.server_id)) not in self.cut

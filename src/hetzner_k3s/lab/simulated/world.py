@@ -63,7 +63,7 @@ class World:
     clock: LoopClock
     cloud: Cloud
     machines: SimulatedMachines
-    site: Site
+    site: Site[Host]
     laptop: OperatorMachine = field(default_factory=OperatorMachine)
     runs: int = 0
 
@@ -133,7 +133,7 @@ async def world(seed: int, latency: str = "typical") -> AsyncIterator[World]:
     chance, clock, machines = Chance(seed), LoopClock(), SimulatedMachines()
     tokens = {TOKEN: _PROJECT, OTHER_TOKEN: "other"}
     cloud = Cloud(clock, chance.fork("cloud"), machines, latency, tokens)
-    site = Site(clock, chance.fork("site"), lambda number: number in cloud.projects[_PROJECT].servers)
+    site: Site[Host] = Site(clock, chance.fork("site"), lambda number: number in cloud.projects[_PROJECT].servers)
     machines.site = site
     driver = asyncio.create_task(cloud.run())
     try:

@@ -7,18 +7,18 @@ import base64
 import json
 from collections import deque
 from collections.abc import Coroutine
-from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, TypeVar
 
 from hetzner_k3s.lab.cloud.effects.machines import FirewallRule, MachineSpec, PrivateNic
 from hetzner_k3s.lab.k3s.logfmt import Fatal, ShutdownRequested
+from hetzner_k3s.lab.k3s.setup.flags import Flags
 from hetzner_k3s.lab.simulated.hosts import config_file
 from hetzner_k3s.lab.simulated.hosts.disk import Disk
 from hetzner_k3s.lab.simulated.hosts.refusal import OperationRefused
+from hetzner_k3s.lab.simulated.hosts.server import Server
+from hetzner_k3s.lab.simulated.hosts.ssh import Ssh
 from hetzner_k3s.lab.simulated.hosts.unit import Process, Unit
-from hetzner_k3s.lab.simulated.k3s.k3s_agent import K3sAgent
-from hetzner_k3s.lab.simulated.k3s.k3s_on_database import K3sOnDatabase
-from hetzner_k3s.lab.simulated.k3s.k3s_server import K3sServer
 from hetzner_k3s.lab.simulated.site import Site
 from hetzner_k3s.model.hosts.contact import host_key_label
 from hetzner_k3s.model.operations import K3sRole
@@ -53,27 +53,16 @@ class JournalLine:
     text: str
 
 
-@dataclass(slots=True)
-class Ssh:
-    """What is wrong with a host's SSH: `silent` drops packets, `denied` refuses our key, `slow` multiplies every wait.
+class Processes(Protocol):
+    """What makes the processes that a host's units run."""
 
-    A `garbled` one answers every question with what nobody can read, as the adapter finds it. `lag` are seconds before
-    an operation begins, while k3s goes on as ever. `cuts` are the connections that a cut ends.
-    """
+    def server(self, host: Host, flags: Flags) -> Server:
+        """Make one run of `k3s server`."""
+        ...
 
-    silent: bool = False
-    denied: bool = False
-    garbled: bool = False
-    slow: float = 1.0
-    lag: float = 0.0
-    cuts: dict[asyncio.Future[None], None] = field(default_factory=dict)
-
-    def cut(self) -> None:
-        """End every open connection."""
-        cuts, self.cuts = self.cuts, {}
-        for future in cuts:
-            if not future.done():
-                future.set_result(None)
+    def agent(self, host: Host, flags: Flags) -> Process:
+        """Make one run of `k3s agent`."""
+        ...
 
 
 class Host:
@@ -82,10 +71,11 @@ class Host:
     Args:
         site: where it stands.
         spec: what it is made from.
+        processes: makes what its units run.
     """
 
-    def __init__(self, site: Site, spec: MachineSpec) -> None:
-        self.site, self.spec = site, spec
+    def __init__(self, site: Site[Host], spec: MachineSpec, processes: Processes) -> None:
+        self.site, self.spec, self._processes = site, spec, processes
         self.server_id, self.name = spec.server_id, spec.name
         self.nics = {nic.network_id: nic for nic in spec.private}
         self.chance = site.chance.fork(f"host-{spec.server_id}")
@@ -96,6 +86,7 @@ class Host:
         self.rules: tuple[FirewallRule, ...] | None = None
         """Those of the firewalls on its public interface; None without one."""
         self.units: dict[K3sRole, Unit] = {}
+        self._server: Server | None = None
         self.journal: deque[JournalLine] = deque(maxlen=_JOURNAL_LINES)
         self.operation: asyncio.Task[Any] | None = None
         self._tasks: dict[asyncio.Task[Any], None] = {}  # a set's order would not repeat
@@ -115,10 +106,10 @@ class Host:
         return self.powered and not self.frozen
 
     @property
-    def server(self) -> K3sServer | None:
+    def server(self) -> Server | None:
         """Give the k3s server that runs on it."""
         unit = self.units.get(K3sRole.SERVER)
-        return unit.process if unit and isinstance(unit.process, K3sServer) else None
+        return self._server if unit and unit.process is not None else None
 
     @property
     def interfaces(self) -> dict[str, str]:
@@ -218,8 +209,8 @@ class Host:
         if self.name in self.site.crash_on_start:
             raise Fatal(self.site.crash_on_start[self.name])
         flags = config_file.flags("server", self.disk.config, permit=self.permit, agentless=self.disk.agentless)
-        on_database = flags.text("datastore-endpoint") and self.disk.drive.data is None
-        return K3sOnDatabase(self, flags) if on_database else K3sServer(self, flags)
+        self._server = self._processes.server(self, flags)
+        return self._server
 
     def _guard(self) -> None:
         """Do as `start_guard.sh`: no birth without a permit, nothing on a held host."""
@@ -242,7 +233,8 @@ class Host:
         raise Fatal(GUARD)
 
     def _start_agent(self) -> Process:
-        return K3sAgent(self, config_file.flags("agent", self.disk.config, environment=self.disk.agent_environment))
+        flags = config_file.flags("agent", self.disk.config, environment=self.disk.agent_environment)
+        return self._processes.agent(self, flags)
 
     def log(self, role: K3sRole, text: str) -> None:
         """Append to a unit's journal."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol, TypeVar
 
 from hetzner_k3s.lab.k3s.logfmt import Fatal, ShutdownRequested
+from hetzner_k3s.lab.simulated.hosts.disk import Disk
+from hetzner_k3s.lab.simulated.hosts.ssh import Ssh
+from hetzner_k3s.lab.simulated.site import Standing
 from hetzner_k3s.model.host import UnitFacts
 from hetzner_k3s.model.operations import K3sRole
 
-if TYPE_CHECKING:
-    from hetzner_k3s.lab.simulated.hosts.host import Host
+T = TypeVar("T")
 
 _RESTART_SECONDS = 5.0
 
@@ -28,6 +30,22 @@ class Process(Protocol):
         ...
 
 
+class Ground(Standing, Protocol):
+    """What a host gives to that which runs on it."""
+
+    name: str
+    disk: Disk
+    ssh: Ssh
+
+    def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Run something that ends with the power."""
+        ...
+
+    def log(self, role: K3sRole, text: str) -> None:
+        """Append to a unit's journal."""
+        ...
+
+
 class Unit:
     """One unit of a host.
 
@@ -37,7 +55,7 @@ class Unit:
         make: makes the process of one start, after the guard let it pass (`Fatal` where it does not).
     """
 
-    def __init__(self, host: Host, role: K3sRole, make: Callable[[], Process]) -> None:
+    def __init__(self, host: Ground, role: K3sRole, make: Callable[[], Process]) -> None:
         self._host, self.role, self._make = host, role, make
         self._task: asyncio.Task[None] | None = None
         self._active, self._sub, self._restarts, self._pid = "inactive", "dead", 0, 0
@@ -53,7 +71,7 @@ class Unit:
             sub=self._sub,
             restarts=self._restarts,
             main_pid=self._pid,
-            running_for=None if self.process is None else self._host.site.now() - self._began,
+            running_for=None if self.process is None else asyncio.get_running_loop().time() - self._began,
         )
 
     @property
@@ -89,7 +107,7 @@ class Unit:
         while True:
             self._active, self._sub = "activating", "start"
             self._pid += 1
-            self._began = self._host.site.now()
+            self._began = asyncio.get_running_loop().time()
             try:
                 self.process = self._make()
                 await self.process.run(self._ready)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from hetzner_k3s.lab.k3s.api import requests
 from hetzner_k3s.lab.k3s.api.definitions import DEFINITIONS
@@ -14,9 +14,7 @@ from hetzner_k3s.lab.k3s.api.status import INITIALIZING, failure
 from hetzner_k3s.lab.k3s.api.store import Store
 from hetzner_k3s.lab.k3s.control.namespaces import create_if_absent
 from hetzner_k3s.lab.k3s.etcd.port import EtcdError
-
-if TYPE_CHECKING:
-    from hetzner_k3s.lab.simulated.k3s.k3s_server import K3sServer
+from hetzner_k3s.lab.simulated.hosts.server import Server
 
 _DEFINED_AFTER: Final = 1.0
 
@@ -34,7 +32,7 @@ async def define(store: Store, log: Callable[[str], None]) -> None:
             log(f"Waiting for CRD {missing[-1]['metadata']['name']}: {problem.message}")
 
 
-def unready(server: K3sServer, request: Request) -> Answer | None:
+def unready(server: Server, request: Request) -> Answer | None:
     """Return what a k3s that has not started wholly answers, as `lab.k3s.listener` does; None when its API is asked."""
     if not server.serving:
         return json_answer(failure(503, "starting"), 503)
@@ -45,7 +43,7 @@ def unready(server: K3sServer, request: Request) -> Answer | None:
     return None
 
 
-async def answer(server: K3sServer, request: Request) -> Answer:
+async def answer(server: Server, request: Request) -> Answer:
     """Answer a request of the cluster's admin."""
     refused = unready(server, request)
     if refused is not None or server.store is None:

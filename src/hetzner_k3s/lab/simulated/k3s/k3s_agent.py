@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from hetzner_k3s.lab.k3s.api.resources import NODES, Obj
 from hetzner_k3s.lab.k3s.api.status import ApiError
@@ -15,13 +14,11 @@ from hetzner_k3s.lab.k3s.node import network_policy
 from hetzner_k3s.lab.k3s.setup.flags import Flags
 from hetzner_k3s.lab.k3s.trust import tokens
 from hetzner_k3s.lab.k3s.trust.tokens import Token
+from hetzner_k3s.lab.simulated.hosts.host import Host
+from hetzner_k3s.lab.simulated.hosts.server import Server
 from hetzner_k3s.lab.simulated.k3s.kubelet import Kubelet, check_password, host_password
 from hetzner_k3s.lab.simulated.k3s.supervisor import SupervisorError, dial, trusted_cacerts
 from hetzner_k3s.model.operations import K3sRole
-
-if TYPE_CHECKING:
-    from hetzner_k3s.lab.simulated.hosts.host import Host
-    from hetzner_k3s.lab.simulated.k3s.k3s_server import K3sServer
 
 _RETRY = 2.0
 _REFRESH = 10.0
@@ -40,7 +37,7 @@ class K3sAgent:
         self._host, self._flags = host, flags
         self._name = flags.text("node-name") or host.name
         self._server = flags.text("server").rstrip("/")
-        self._current: K3sServer | None = None
+        self._current: Server | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     async def run(self, ready: Callable[[], None]) -> None:
@@ -90,7 +87,7 @@ class K3sAgent:
         known = [f"https://{address}:6443" for address in self._host.disk.agent_servers]
         return [*known, *([] if self._server in known else [self._server])]
 
-    async def _find(self) -> K3sServer | None:
+    async def _find(self) -> Server | None:
         for url in self._candidates():
             try:
                 server = await dial(self._host.site, self._host, url, _DIAL_SECONDS)

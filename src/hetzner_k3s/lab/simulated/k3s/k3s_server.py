@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from hetzner_k3s.lab.k3s.api.resources import NAMESPACES, NODES
 from hetzner_k3s.lab.k3s.api.status import ApiError
@@ -22,18 +22,15 @@ from hetzner_k3s.lab.k3s.setup import critical_config
 from hetzner_k3s.lab.k3s.setup.flags import Flags
 from hetzner_k3s.lab.k3s.trust import bootstrap, tokens
 from hetzner_k3s.lab.k3s.trust.tokens import Token
-from hetzner_k3s.lab.simulated.k3s import api_server, k3s_files
+from hetzner_k3s.lab.simulated.hosts.host import Host
+from hetzner_k3s.lab.simulated.k3s import api_server, k3s_files, saving
 from hetzner_k3s.lab.simulated.k3s.kubelet import Kubelet
 from hetzner_k3s.lab.simulated.k3s.leadership import lead
 from hetzner_k3s.lab.simulated.k3s.learners import LearnerTicks
 from hetzner_k3s.lab.simulated.k3s.node_control import CloudControllers
 from hetzner_k3s.lab.simulated.k3s.supervisor import SupervisorClient, SupervisorError, dial, trusted_cacerts
-from hetzner_k3s.lab.simulated.operations import snapshots
 from hetzner_k3s.lab.simulated.site import Birth
 from hetzner_k3s.model.operations import K3sRole
-
-if TYPE_CHECKING:
-    from hetzner_k3s.lab.simulated.hosts.host import Host
 
 T = TypeVar("T")
 
@@ -258,7 +255,7 @@ class K3sServer:
         self.host.tell_changed()
         self._control(self.store, etcd)
         if self._flags.on("etcd-s3"):
-            self._spawn(snapshots.keep_saving(self, self._flags))
+            self._spawn(saving.keep_saving(self, self._flags))
         await asyncio.sleep(self.timing.node)
         self._spawn(self._run_node(self.store, etcd))
 

@@ -7,7 +7,6 @@ import base64
 import hashlib
 import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from hetzner_k3s.lab.k3s.api.resources import LEASES, NODES, SECRETS, Obj
 from hetzner_k3s.lab.k3s.api.status import ApiError
@@ -18,9 +17,7 @@ from hetzner_k3s.lab.k3s.etcd.port import EtcdError
 from hetzner_k3s.lab.k3s.node import node_object
 from hetzner_k3s.lab.k3s.setup.flags import Flags
 from hetzner_k3s.lab.k3s.trust import node_password
-
-if TYPE_CHECKING:
-    from hetzner_k3s.lab.simulated.hosts.host import Host
+from hetzner_k3s.lab.simulated.hosts.host import Host
 
 _HEARTBEAT = 10.0
 _LEASE_SECONDS = 40

@@ -5,16 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Coroutine, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hetzner_k3s.lab.k3s.control.election import Move, Seen, decide, is_lost, observe
 from hetzner_k3s.lab.k3s.etcd.model import ModelEtcd
 from hetzner_k3s.lab.k3s.etcd.port import EtcdError
 from hetzner_k3s.lab.k3s.logfmt import Fatal
 from hetzner_k3s.lab.k3s.setup.timing import LeaseTiming
-
-if TYPE_CHECKING:
-    from hetzner_k3s.lab.simulated.k3s.k3s_server import K3sServer
+from hetzner_k3s.lab.simulated.hosts.server import Server
 
 _PREFIX = "/registry/leases/kube-system/"
 _PERIOD = 5.0
@@ -24,7 +22,7 @@ Controller = Callable[[], Coroutine[Any, Any, None]]
 
 
 async def lead(
-    server: K3sServer, etcd: ModelEtcd, name: str, timing: LeaseTiming, controllers: Sequence[Controller]
+    server: Server, etcd: ModelEtcd, name: str, timing: LeaseTiming, controllers: Sequence[Controller]
 ) -> None:
     """Run for a lease, and run the controllers as long as it is held.
 
@@ -49,7 +47,7 @@ async def lead(
 
 
 async def _attempt(
-    server: K3sServer, etcd: ModelEtcd, name: str, timing: LeaseTiming, memory: Seen
+    server: Server, etcd: ModelEtcd, name: str, timing: LeaseTiming, memory: Seen
 ) -> tuple[Move | None, Seen]:
     """Try once; None where the datastore did not answer or somebody else was faster."""
     now = server.site.now()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 from hetzner_k3s.lab.k3s.api.resources import NODES, Obj
 from hetzner_k3s.lab.k3s.api.status import ApiError
@@ -13,9 +12,7 @@ from hetzner_k3s.lab.k3s.control.nodes import NAME_ANNOTATION
 from hetzner_k3s.lab.k3s.etcd import membership
 from hetzner_k3s.lab.k3s.etcd.port import EtcdError, Member
 from hetzner_k3s.lab.k3s.node import node_object
-
-if TYPE_CHECKING:
-    from hetzner_k3s.lab.simulated.k3s.k3s_server import K3sServer
+from hetzner_k3s.lab.simulated.hosts.server import Server
 
 _STUCK = 300.0
 
@@ -23,7 +20,7 @@ _STUCK = 300.0
 class LearnerTicks:
     """Runs on every server; only the one whose member leads acts."""
 
-    def __init__(self, server: K3sServer) -> None:
+    def __init__(self, server: Server) -> None:
         self._server = server
         self._learning_since: dict[int, float] = {}
 

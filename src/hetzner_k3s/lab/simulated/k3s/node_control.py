@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-from typing import TYPE_CHECKING
 
 from hetzner_k3s.lab.k3s.api.resources import NODES, SECRETS, Obj
 from hetzner_k3s.lab.k3s.api.status import ApiError
@@ -14,10 +13,8 @@ from hetzner_k3s.lab.k3s.control.cloud import HELM_CHARTS, initialized, is_insta
 from hetzner_k3s.lab.k3s.control.nodes import Heartbeats, declared_unknown
 from hetzner_k3s.lab.k3s.etcd.port import EtcdError
 from hetzner_k3s.lab.k3s.node import node_object
+from hetzner_k3s.lab.simulated.hosts.server import Server
 from hetzner_k3s.lab.simulated.k3s.kubelet import renewals
-
-if TYPE_CHECKING:
-    from hetzner_k3s.lab.simulated.k3s.k3s_server import K3sServer
 
 _LOOK_EVERY = 5.0
 _PROVIDER = "hcloud://"
@@ -31,7 +28,7 @@ class CloudControllers:
         built_in: k3s' own cloud controller is not disabled.
     """
 
-    def __init__(self, server: K3sServer, store: Store, *, built_in: bool) -> None:
+    def __init__(self, server: Server, store: Store, *, built_in: bool) -> None:
         self._server, self._store, self._built_in = server, store, built_in
         self._heartbeats = Heartbeats(server.timing.node_grace)
 

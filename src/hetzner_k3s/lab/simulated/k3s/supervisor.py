@@ -5,18 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from hetzner_k3s.lab.k3s.etcd.port import EtcdError, EtcdUnavailable, Member
 from hetzner_k3s.lab.k3s.trust import ca_bundle, tokens
 from hetzner_k3s.lab.k3s.trust.bootstrap import File
 from hetzner_k3s.lab.k3s.trust.tokens import Token
+from hetzner_k3s.lab.simulated.hosts.host import Host
+from hetzner_k3s.lab.simulated.hosts.server import Server
 from hetzner_k3s.lab.simulated.site import Site
-
-if TYPE_CHECKING:
-    from hetzner_k3s.lab.simulated.hosts.host import Host
-    from hetzner_k3s.lab.simulated.k3s.k3s_server import K3sServer
 
 _LIST_SECONDS = 2.0
 
@@ -29,7 +27,7 @@ class SupervisorError(Exception):
         self.code = code
 
 
-async def dial(site: Site, caller: Host, url: str, timeout: float) -> K3sServer:
+async def dial(site: Site[Host], caller: Host, url: str, timeout: float) -> Server:
     """Find the k3s server that listens at a URL.
 
     Raises:
@@ -48,7 +46,7 @@ async def dial(site: Site, caller: Host, url: str, timeout: float) -> K3sServer:
     raise SupervisorError(f'Get "{url}": connect: connection refused')
 
 
-def trusted_cacerts(server: K3sServer, token: Token) -> bytes:
+def trusted_cacerts(server: Server, token: Token) -> bytes:
     """Take a server's CA file and hold it against the token.
 
     Raises:
@@ -72,12 +70,12 @@ class SupervisorClient:
         password: the token's.
     """
 
-    site: Site
+    site: Site[Host]
     caller: Host
     url: str
     password: str
 
-    async def _server(self, user: str, timeout: float) -> K3sServer:
+    async def _server(self, user: str, timeout: float) -> Server:
         server = await dial(self.site, self.caller, self.url, timeout)
         if server.passwords.get(user, ("",))[0] != self.password:
             raise SupervisorError("not authorized", 401)

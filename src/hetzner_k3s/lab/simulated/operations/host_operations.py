@@ -12,6 +12,7 @@ from hetzner_k3s.lab.k3s.trust import tokens
 from hetzner_k3s.lab.simulated.hosts import config_file, host_keys
 from hetzner_k3s.lab.simulated.hosts.host import Host
 from hetzner_k3s.lab.simulated.hosts.refusal import failed, precondition_changed
+from hetzner_k3s.lab.simulated.k3s import saving
 from hetzner_k3s.lab.simulated.operations import host_facts, rejoining, reset, retirement, snapshots
 from hetzner_k3s.lab.simulated.operations.etcd_gateway import etcd_of, members_as_decided, members_of, remove
 from hetzner_k3s.lab.simulated.operations.token_operations import set_token, write_ca_pin
@@ -234,7 +235,7 @@ async def _save_snapshot(host: Host, operation: SaveSnapshot, _: HostKeyKind) ->
     await host.takes((0.3, 0.9))
     if host.server is not server or not server.api_ready:
         raise failed("k3s did not save the snapshot: connection refused")
-    return snapshots.save(server, config_file.flags("server", host.disk.config), operation.name)
+    return saving.save(server, config_file.flags("server", host.disk.config), operation.name)
 
 
 async def _read_origin(host: Host, _: ReadOrigin, __: HostKeyKind) -> Origin:

@@ -5,7 +5,6 @@ What a restore prints and leaves behind is as recorded (docs/facts/k3s.md#restor
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
@@ -32,11 +31,10 @@ from hetzner_k3s.model.operations import (
     StartWithoutAgent,
     TellSnapshots,
 )
-from hetzner_k3s.model.snapshots import KEPT, SnapshotFile, StoredSnapshot
+from hetzner_k3s.model.snapshots import KEPT, SnapshotFile
 
 if TYPE_CHECKING:
     from hetzner_k3s.lab.simulated.hosts.host import Host
-    from hetzner_k3s.lab.simulated.k3s.k3s_server import K3sServer
 
 SCHEDULED: Final = "etcd-snapshot"
 DONE: Final = "Managed etcd cluster membership has been reset, restart without --cluster-reset flag now."
@@ -46,53 +44,6 @@ _RESTORE_SECONDS: Final = (4.0, 7.0)
 _LEASED: Final = "/registry/masterleases/"
 _NO_KEY: Final = "failed to download snapshot from S3: The specified key does not exist."
 _MANAGED: Final = "Error: starting kubernetes: failed to start cluster: start managed database: "
-
-
-def save(server: K3sServer, flags: Flags, name: str) -> Snapshot:
-    """Save a snapshot as `NAME-<node>-<UNIX seconds>`, and copy it to S3 where the configuration says so."""
-    host, backend = server.host, server.member().photograph()
-    now = host.site.clock.now()
-    entry = Snapshot(name=f"{name}-{server.name}-{int(now)}", size=snapshot_files.size(backend), created=now)
-    host.disk.snapshots[entry.name] = SavedSnapshot(entry, backend)
-    if flags.on("etcd-s3"):
-        _upload(host, flags, entry, backend)
-    return entry
-
-
-def _upload(host: Host, flags: Flags, entry: Snapshot, backend: Backend) -> None:
-    bucket = host.site.bucket
-    if bucket.down:
-        host.log(K3sRole.SERVER, 'level=error msg="Error encountered while uploading snapshot to S3: timeout"')
-        return
-    stored = StoredSnapshot(
-        name=entry.name,
-        folder=flags.text("etcd-s3-folder"),
-        size=entry.size,
-        modified=entry.created,
-        cluster_uid=snapshot_files.uid_of(backend),
-        token_hash=tokens.short_hash(tokens.parse(host.disk.token or "").password),
-        node=host.name,
-    )
-    bucket.put(stored, backend)
-
-
-async def keep_saving(server: K3sServer, flags: Flags) -> None:
-    """Save a snapshot every full hour, and prune on the host and in S3 by the prefix alone. Never returns."""
-    keep = int(flags.text("etcd-snapshot-retention") or _DEFAULT_RETENTION)
-    while True:
-        now = server.site.clock.now()
-        await asyncio.sleep(_HOUR - now % _HOUR)
-        if not server.api_ready:
-            continue
-        save(server, flags, SCHEDULED)
-        local = [n for n in server.disk.snapshots if n.startswith(SCHEDULED)]
-        for name in sorted(local, key=lambda n: -server.disk.snapshots[n].entry.created)[keep:]:
-            del server.disk.snapshots[name]
-        if flags.on("etcd-s3") and not server.site.bucket.down:
-            server.site.bucket.prune(flags.text("etcd-s3-folder"), SCHEDULED, keep)
-
-
-# --- restoring
 
 
 async def cluster_restore(host: Host, flags: Flags, name: str, *, from_s3: bool) -> str:

@@ -12,7 +12,7 @@ from hetzner_k3s.lab.k3s.api.resources import NAMESPACES
 from hetzner_k3s.lab.k3s.etcd.port import EtcdError
 from hetzner_k3s.lab.k3s.trust import tokens
 from hetzner_k3s.lab.simulated.hosts.host import Host
-from hetzner_k3s.lab.simulated.k3s.k3s_server import K3sServer
+from hetzner_k3s.lab.simulated.hosts.server import Server
 from hetzner_k3s.model.host import SupervisorFacts
 from hetzner_k3s.model.operations import K3sRole
 
@@ -43,7 +43,7 @@ def supervisor_facts(host: Host) -> SupervisorFacts:
     )
 
 
-def uid_by_api(server: K3sServer) -> str | None:
+def uid_by_api(server: Server) -> str | None:
     """Read the kube-system UID as its API does, None while its store does not answer."""
     try:
         found = server.member().data.keys.get(_KUBE_SYSTEM)

@@ -12,8 +12,8 @@ import httpx2
 from hetzner_k3s.lab.k3s.api.face import Answer, Request
 from hetzner_k3s.lab.k3s.trust import ca_bundle
 from hetzner_k3s.lab.simulated.chance import Chance
+from hetzner_k3s.lab.simulated.hosts.server import Server
 from hetzner_k3s.lab.simulated.k3s import api_server
-from hetzner_k3s.lab.simulated.k3s.k3s_server import K3sServer
 from hetzner_k3s.lab.simulated.moments import Moments
 from hetzner_k3s.lab.simulated.wires.ssh_transport import Cut, SimulatedHosts, unless_cut
 
@@ -60,7 +60,7 @@ class _Transport(httpx2.AsyncBaseTransport):
         answer = api_server.unready(server, asked) or await self._reached(request, server, asked)
         return httpx2.Response(answer.code, headers={"Content-Type": answer.content_type}, content=answer.body)
 
-    async def _server(self, request: httpx2.Request) -> K3sServer:
+    async def _server(self, request: httpx2.Request) -> Server:
         """Return the k3s that a request comes to.
 
         Raises:
@@ -80,7 +80,7 @@ class _Transport(httpx2.AsyncBaseTransport):
             raise httpx2.ConnectError(str(why), request=request) from why
         return server
 
-    async def _reached(self, request: httpx2.Request, server: K3sServer, asked: Request) -> Answer:
+    async def _reached(self, request: httpx2.Request, server: Server, asked: Request) -> Answer:
         """Let an API work on a request; a run can die before and after each write."""
         if asked.method == "GET":
             return await self._answer(request, server, asked)
@@ -91,12 +91,12 @@ class _Transport(httpx2.AsyncBaseTransport):
         self._network.moments.pass_by(f"after {what}")
         return answer
 
-    async def _answer(self, request: httpx2.Request, server: K3sServer, asked: Request) -> Answer:
+    async def _answer(self, request: httpx2.Request, server: Server, asked: Request) -> Answer:
         """Wait for an answer as long as the client does; what was asked goes on without it."""
         work = server.host.spawn(api_server.answer(server, asked))
         try:
             async with asyncio.timeout(_patience(request)):
-                return await unless_cut(server.host, work)
+                return await unless_cut(server.host.ssh, work)
         except TimeoutError:
             raise httpx2.ReadTimeout("", request=request) from None
         except Cut:

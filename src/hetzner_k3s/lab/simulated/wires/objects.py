@@ -1,12 +1,12 @@
-"""A simulated S3 bucket: what k3s writes to it, and `ports.Objects` on it."""
+"""`ports.Objects` of a run on a simulated S3 bucket."""
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Final
 
-from hetzner_k3s.lab.k3s.etcd.model_data import Snapshot as Backend
+from hetzner_k3s.lab.simulated.bucket import Bucket
 from hetzner_k3s.lab.simulated.chance import Chance
 from hetzner_k3s.lab.simulated.hosts import snapshot_files
 from hetzner_k3s.lab.simulated.moments import Moments
@@ -14,35 +14,6 @@ from hetzner_k3s.model.errors import Fate, StorageError
 from hetzner_k3s.model.snapshots import StoredSnapshot
 
 _TRIP: Final = (0.02, 0.2)
-
-
-@dataclass(frozen=True, slots=True)
-class StoredObject:
-    """An object: what a listing and its metadata tell, and what is in it."""
-
-    entry: StoredSnapshot
-    backend: Backend
-
-
-@dataclass(slots=True)
-class Bucket:
-    """A bucket; `down` is that the service does not answer, to operators and hosts alike."""
-
-    down: bool = False
-    objects: dict[tuple[str, str], StoredObject] = field(default_factory=dict)
-
-    def put(self, entry: StoredSnapshot, backend: Backend) -> None:
-        """Write an object."""
-        self.objects[entry.folder, entry.name] = StoredObject(entry, backend)
-
-    def prune(self, folder: str, prefix: str, keep: int) -> None:
-        """Take away all but the newest, by the prefix of the name alone, whoever's they are.
-
-        See docs/facts/k3s.md#snapshot-retention.
-        """
-        found = [o.entry for (where, name), o in self.objects.items() if where == folder and name.startswith(prefix)]
-        for entry in sorted(found, key=lambda e: (-e.modified, e.name))[keep:]:
-            del self.objects[entry.folder, entry.name]
 
 
 class SimulatedObjects:

@@ -11,6 +11,7 @@ from hetzner_k3s.lab.simulated.chance import Chance
 from hetzner_k3s.lab.simulated.hosts import refusal
 from hetzner_k3s.lab.simulated.hosts.host import Host
 from hetzner_k3s.lab.simulated.hosts.refusal import OperationRefused
+from hetzner_k3s.lab.simulated.hosts.ssh import Ssh
 from hetzner_k3s.lab.simulated.moments import Moments
 from hetzner_k3s.lab.simulated.operations import host_operations, snapshots
 from hetzner_k3s.lab.simulated.site import Site
@@ -52,7 +53,7 @@ class SimulatedHosts:
         address: where that machine's packets come from.
     """
 
-    def __init__(self, site: Site, moments: Moments, chance: Chance, address: str) -> None:
+    def __init__(self, site: Site[Host], moments: Moments, chance: Chance, address: str) -> None:
         self._site, self._moments, self._chance, self._address = site, moments, chance, address
         self.writes: list[str] = []
         """Every mutating operation of this run."""
@@ -89,7 +90,7 @@ class SimulatedHosts:
         content = b"".join([piece async for piece in pieces])
         self._moments.pass_by(f"during {name} on {target.name}")
         try:
-            await unless_cut(host, host.spawn(snapshots.receive_snapshot(host, operation, content)))
+            await unless_cut(host.ssh, host.spawn(snapshots.receive_snapshot(host, operation, content)))
         except Cut as cut:
             raise _unreachable(target, SshStage.SESSION, "connection lost") from cut
         except OperationRefused as refused:
@@ -127,7 +128,7 @@ class SimulatedHosts:
     async def _read(self, host: Host, key: HostKeyKind, target: HostTarget, operation: Operation[Any]) -> Any:
         work = host.spawn(host_operations.carry_out(host, operation, key))
         try:
-            answer = await unless_cut(host, work)
+            answer = await unless_cut(host.ssh, work)
             if host.ssh.garbled:
                 raise refusal.failed("unreadable answer: it is no JSON: '\\x1b]0;owned'")
             return replace(answer, seen_from=self._address) if isinstance(answer, HostFacts) else answer
@@ -147,7 +148,7 @@ class SimulatedHosts:
             await self._unless_busy(host, target)
             work = _launch(host, operation, key, number)
             self._moments.pass_by(f"during {type(operation).__name__} on {target.name}")
-            return await unless_cut(host, work)
+            return await unless_cut(host.ssh, work)
         except Cut:
             return await self._settle(target, operation, host, number)
         except OperationRefused as refused:
@@ -203,14 +204,14 @@ async def _transient(host: Host, work: Coroutine[Any, Any, R]) -> R:
         host.disk.note_operation(running=False)
 
 
-async def unless_cut(host: Host, work: asyncio.Future[R]) -> R:
+async def unless_cut(ssh: Ssh, work: asyncio.Future[R]) -> R:
     """Wait for work on a host as long as the connection lives."""
     cut: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    host.ssh.cuts[cut] = None
+    ssh.cuts[cut] = None
     try:
         await asyncio.wait((work, cut), return_when=asyncio.FIRST_COMPLETED)
     finally:
-        host.ssh.cuts.pop(cut, None)
+        ssh.cuts.pop(cut, None)
     if not work.done() or work.cancelled():
         raise Cut
     return work.result()
