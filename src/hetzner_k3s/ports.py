@@ -22,7 +22,8 @@ from hetzner_k3s.model.hosts.contact import HostKeyPair as HostKeyPair  # noqa: 
 from hetzner_k3s.model.hosts.contact import HostTarget
 from hetzner_k3s.model.kube import BeforeStart, KubeView, Leaving, NodeLoad, Pod, TokenGrant
 from hetzner_k3s.model.kubernetes.node_labels import NodeChange
-from hetzner_k3s.model.operations import Done, Operation, ReceiveSnapshot
+from hetzner_k3s.model.operations.operation import Done, Operation
+from hetzner_k3s.model.operations.snapshots import ReceiveSnapshot
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.snapshots import StoredSnapshot
 from hetzner_k3s.model.state import LocalEvidence, Rescue

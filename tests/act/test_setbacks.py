@@ -21,7 +21,7 @@ from hetzner_k3s.model.errors import (
     ProductError,
     WrongCluster,
 )
-from hetzner_k3s.model.operations import K3sRole
+from hetzner_k3s.model.operations.operation import K3sRole
 from hetzner_k3s.model.plan import PlannedStep, Reason, Scope
 from hetzner_k3s.model.steps import CreateServer, InstallK3s, Step, WipeJoiner
 from hetzner_k3s.model.steps.traits import TRAITS

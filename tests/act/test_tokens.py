@@ -17,7 +17,7 @@ from hetzner_k3s.model.errors import ExitCode, Fate, OperationFailed, WrongClust
 from hetzner_k3s.model.host import DiskFacts, EtcdFacts, HostFacts, HostKeyKind
 from hetzner_k3s.model.hosts.contact import HostTarget
 from hetzner_k3s.model.identity import token_hash
-from hetzner_k3s.model.operations import ReadSecret, SecretKind
+from hetzner_k3s.model.operations.looks import ReadSecret, SecretKind
 from hetzner_k3s.model.secrets import Secret
 
 from .test_host_keys import SPEC

@@ -16,7 +16,9 @@ from hetzner_k3s.model.errors import CloudConflict, CloudRefused, CloudUnavailab
 from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.host import HostFacts
 from hetzner_k3s.model.hosts.contact import HostKeyPair, HostTarget
-from hetzner_k3s.model.operations import Done, Probe, RotateHostKey
+from hetzner_k3s.model.operations.configuration import RotateHostKey
+from hetzner_k3s.model.operations.looks import Probe
+from hetzner_k3s.model.operations.operation import Done
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState

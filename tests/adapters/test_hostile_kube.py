@@ -27,7 +27,7 @@ from hetzner_k3s.model.errors import DeadlineExceeded, KubeError, OperationFaile
 from hetzner_k3s.model.hosts.contact import HostTarget
 from hetzner_k3s.model.kube import KubeNode, KubeView, Leaving, NodeLoad, Pod
 from hetzner_k3s.model.kubernetes.node_labels import NodeChange, NodeKeys
-from hetzner_k3s.model.operations import Operation
+from hetzner_k3s.model.operations.operation import Operation
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.text.documents import Document, Malformed
 

@@ -34,7 +34,7 @@ from hetzner_k3s.model.errors import DeadlineExceeded, KubeError
 from hetzner_k3s.model.hosts.contact import HostTarget
 from hetzner_k3s.model.kube import UNINITIALIZED, BeforeStart, Credentials, Leaving, Pod
 from hetzner_k3s.model.kubernetes.node_labels import NodeChange, NodeKeys
-from hetzner_k3s.model.operations import Operation
+from hetzner_k3s.model.operations.operation import Operation
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.ports import Clock
 

@@ -25,7 +25,7 @@ from hetzner_k3s.lab.k3s.trust.certificates import Issuer, authority
 from hetzner_k3s.lab.k3s.trust.pki import kubeconfig
 from hetzner_k3s.model.errors import KubeError
 from hetzner_k3s.model.hosts.contact import HostTarget
-from hetzner_k3s.model.operations import Operation
+from hetzner_k3s.model.operations.operation import Operation
 from hetzner_k3s.model.secrets import Secret
 
 

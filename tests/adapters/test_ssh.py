@@ -17,7 +17,11 @@ from hetzner_k3s.adapters.system import SystemClock, SystemRng
 from hetzner_k3s.model.errors import Fate, HostUnreachable, OperationFailed, PreconditionChanged, SshStage, UnusableKey
 from hetzner_k3s.model.host import HostKeyKind
 from hetzner_k3s.model.hosts.contact import HostTarget, host_key_label
-from hetzner_k3s.model.operations import FetchDatabase, K3sRole, Probe, ReadJournal, ReadMembers, ReceiveSnapshot
+from hetzner_k3s.model.operations.disaster import FetchDatabase
+from hetzner_k3s.model.operations.looks import Probe, ReadJournal
+from hetzner_k3s.model.operations.members import ReadMembers
+from hetzner_k3s.model.operations.operation import K3sRole
+from hetzner_k3s.model.operations.snapshots import ReceiveSnapshot
 
 HOST_KEY = asyncssh.generate_private_key("ssh-ed25519")
 LABEL = host_key_label(HOST_KEY.public_data)

@@ -17,14 +17,12 @@ from hetzner_k3s.hosts import operations
 from hetzner_k3s.model.errors import Fate, HostUnreachable, SshStage
 from hetzner_k3s.model.host import HostKeyKind
 from hetzner_k3s.model.hosts.contact import HostTarget, host_key_label
-from hetzner_k3s.model.operations import (
-    FetchDatabase,
-    K3sRole,
-    ReadMembers,
-    ReceiveSnapshot,
-    RotateHostKey,
-    StopK3s,
-)
+from hetzner_k3s.model.operations.configuration import RotateHostKey
+from hetzner_k3s.model.operations.disaster import FetchDatabase
+from hetzner_k3s.model.operations.members import ReadMembers
+from hetzner_k3s.model.operations.operation import K3sRole
+from hetzner_k3s.model.operations.service import StopK3s
+from hetzner_k3s.model.operations.snapshots import ReceiveSnapshot
 from hetzner_k3s.model.secrets import Secret
 
 NEXT_KEY = asyncssh.generate_private_key("ssh-ed25519")

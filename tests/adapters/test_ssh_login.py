@@ -12,7 +12,7 @@ from hetzner_k3s.adapters.ssh_login import login_options
 from hetzner_k3s.model.errors import UnusableKey
 from hetzner_k3s.model.host import HostKeyKind
 from hetzner_k3s.model.hosts.contact import HostTarget
-from hetzner_k3s.model.operations import ReadMembers
+from hetzner_k3s.model.operations.members import ReadMembers
 
 OTHER_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f another"
 

@@ -25,7 +25,8 @@ from hetzner_k3s.hosts import operations
 from hetzner_k3s.model.errors import HostUnreachable, ProductError
 from hetzner_k3s.model.host import HostKeyKind
 from hetzner_k3s.model.hosts.contact import HostTarget
-from hetzner_k3s.model.operations import Probe, ReadMembers
+from hetzner_k3s.model.operations.looks import Probe
+from hetzner_k3s.model.operations.members import ReadMembers
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.spec import S3Spec
 

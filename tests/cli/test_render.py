@@ -29,7 +29,7 @@ from hetzner_k3s.model.host import (
     Unreachable,
 )
 from hetzner_k3s.model.kube import KubeNode, KubeView
-from hetzner_k3s.model.operations import MembersPrecondition
+from hetzner_k3s.model.operations.members import MembersPrecondition
 from hetzner_k3s.model.plan import Forecast, Intent, PlannedStep, Reason, Refusal, Scope, Verb, Wait
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.spec import ClusterSpec, MasterSpec, SshSpec

@@ -43,7 +43,7 @@ from hetzner_k3s.decide.assume_waits_done import come_true
 from hetzner_k3s.decide.view.stale_lineage import began_anew, belongs
 from hetzner_k3s.model.host import EtcdFacts, HostFacts, LogPosition, UnitFacts
 from hetzner_k3s.model.identity import BirthRecord
-from hetzner_k3s.model.operations import DataPrecondition
+from hetzner_k3s.model.operations.disaster import DataPrecondition
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState, Rescue
 from hetzner_k3s.model.steps import AdoptLineage, HoldMaster

@@ -33,7 +33,7 @@ from tests.decide.world import (
 )
 
 from hetzner_k3s import decide
-from hetzner_k3s.model.operations import SecretKind
+from hetzner_k3s.model.operations.looks import SecretKind
 from hetzner_k3s.model.plan import PlannedStep, StepKey
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import KeepTokens, RenewToken

@@ -19,7 +19,8 @@ from hetzner_k3s.adapters.system import rescues
 from hetzner_k3s.hosts import operations
 from hetzner_k3s.hosts.shell import operation_script, script
 from hetzner_k3s.model.host import HostFacts, HostKeyKind, LogPosition
-from hetzner_k3s.model.operations import Probe, ReadLog
+from hetzner_k3s.model.operations.disaster import ReadLog
+from hetzner_k3s.model.operations.looks import Probe
 from hetzner_k3s.model.state import Rescue
 
 RECORDED = Path(__file__).parent / "recorded" / "etcd-3.5.16-five-puts.wal"

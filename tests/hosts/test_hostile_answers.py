@@ -16,22 +16,11 @@ from tests.hosts.test_operations import ALL, HIDDEN, LOOK, MEMBER_LIST
 from hetzner_k3s.hosts import framing, operations
 from hetzner_k3s.model.errors import OperationFailed, ProductError
 from hetzner_k3s.model.host import HostFacts, HostKeyKind
-from hetzner_k3s.model.operations import (
-    FetchDatabase,
-    Install,
-    K3sRole,
-    Operation,
-    Probe,
-    ReadJournal,
-    ReadLog,
-    ReadSecret,
-    RotateHostKey,
-    SaveSnapshot,
-    SecretKind,
-    SetToken,
-    TellSnapshots,
-    WriteConfig,
-)
+from hetzner_k3s.model.operations.configuration import Install, RotateHostKey, SetToken, WriteConfig
+from hetzner_k3s.model.operations.disaster import FetchDatabase, ReadLog
+from hetzner_k3s.model.operations.looks import Probe, ReadJournal, ReadSecret, SecretKind
+from hetzner_k3s.model.operations.operation import K3sRole, Operation
+from hetzner_k3s.model.operations.snapshots import SaveSnapshot, TellSnapshots
 from hetzner_k3s.model.secrets import Secret, masked
 
 pytestmark = pytest.mark.usefixtures("no_collection")

@@ -12,47 +12,50 @@ from hetzner_k3s.hosts.units import install_files, unit
 from hetzner_k3s.model.errors import Fate, HostBusy, LockLost, OperationFailed, PreconditionChanged
 from hetzner_k3s.model.host import EtcdFacts, HostKeyKind, Member, OperationRecord, Snapshot, SupervisorFacts, UnitFacts
 from hetzner_k3s.model.hosts.origin import ReadOrigin
-from hetzner_k3s.model.operations import (
-    AwaitK3s,
+from hetzner_k3s.model.operations.configuration import (
+    Install,
+    PointToServer,
+    ReconnectAgent,
+    RotateHostKey,
+    SetToken,
+    WriteCaPin,
+    WriteConfig,
+)
+from hetzner_k3s.model.operations.disaster import (
     DataPrecondition,
-    Done,
     FenceMember,
     FetchDatabase,
     HoldK3s,
-    Install,
-    K3sRole,
-    MembersPrecondition,
-    Milestone,
-    MoveLeader,
-    Operation,
-    PointToServer,
-    Probe,
-    PromoteLearner,
-    ReadJournal,
     ReadLog,
-    ReadMembers,
-    ReadSecret,
     ReadStoredUid,
-    ReceiveSnapshot,
-    ReconnectAgent,
-    RemoveMember,
     ResetCluster,
-    RestartBirth,
-    RestoreSnapshot,
+)
+from hetzner_k3s.model.operations.looks import Probe, ReadJournal, ReadSecret, SecretKind
+from hetzner_k3s.model.operations.members import (
+    MembersPrecondition,
+    MoveLeader,
+    PromoteLearner,
+    ReadMembers,
+    RemoveMember,
     RetireMember,
-    RotateHostKey,
-    SaveSnapshot,
-    SecretKind,
-    SendSnapshot,
-    SetToken,
+    WipeJoiner,
+)
+from hetzner_k3s.model.operations.operation import Done, K3sRole, Operation
+from hetzner_k3s.model.operations.service import (
+    AwaitK3s,
+    Milestone,
+    RestartBirth,
     StartK3s,
     StartWithAgent,
     StartWithoutAgent,
     StopK3s,
+)
+from hetzner_k3s.model.operations.snapshots import (
+    ReceiveSnapshot,
+    RestoreSnapshot,
+    SaveSnapshot,
+    SendSnapshot,
     TellSnapshots,
-    WipeJoiner,
-    WriteCaPin,
-    WriteConfig,
 )
 from hetzner_k3s.model.secrets import Secret
 

@@ -13,7 +13,7 @@ from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.host import HostFacts, HostKeyKind
 from hetzner_k3s.model.identity import BirthRecord, Phase
 from hetzner_k3s.model.kube import Leaving
-from hetzner_k3s.model.operations import SecretKind
+from hetzner_k3s.model.operations.looks import SecretKind
 from hetzner_k3s.model.plan import Plan, PlannedStep, Reason, StepKey
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState

@@ -14,29 +14,20 @@ from hetzner_k3s.adapters.system import rescues
 from hetzner_k3s.lab.realhosts.handle import LabHandle
 from hetzner_k3s.model.errors import HostUnreachable, OperationFailed, PreconditionChanged
 from hetzner_k3s.model.host import HostFacts, LogPosition, UnitFacts
-from hetzner_k3s.model.operations import (
-    AwaitK3s,
+from hetzner_k3s.model.operations.configuration import SetToken
+from hetzner_k3s.model.operations.disaster import (
     DataPrecondition,
     FenceMember,
     FetchDatabase,
     HoldK3s,
-    K3sRole,
-    MembersPrecondition,
-    Milestone,
-    MoveLeader,
-    Operation,
-    Probe,
-    PromoteLearner,
     ReadLog,
-    ReadSecret,
     ReadStoredUid,
     ResetCluster,
-    RetireMember,
-    SecretKind,
-    SetToken,
-    StartK3s,
-    StopK3s,
 )
+from hetzner_k3s.model.operations.looks import Probe, ReadSecret, SecretKind
+from hetzner_k3s.model.operations.members import MembersPrecondition, MoveLeader, PromoteLearner, RetireMember
+from hetzner_k3s.model.operations.operation import K3sRole, Operation
+from hetzner_k3s.model.operations.service import AwaitK3s, Milestone, StartK3s, StopK3s
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.state import Rescue
 

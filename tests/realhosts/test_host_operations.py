@@ -21,25 +21,12 @@ from hetzner_k3s.model.errors import (
 )
 from hetzner_k3s.model.host import HostFacts, HostKeyKind
 from hetzner_k3s.model.identity import token_ca, token_hash
-from hetzner_k3s.model.operations import (
-    AwaitK3s,
-    Done,
-    Install,
-    K3sRole,
-    MembersPrecondition,
-    Milestone,
-    PointToServer,
-    Probe,
-    PromoteLearner,
-    ReadJournal,
-    ReadMembers,
-    ReadSecret,
-    RemoveMember,
-    SaveSnapshot,
-    SecretKind,
-    StartK3s,
-    WriteConfig,
-)
+from hetzner_k3s.model.operations.configuration import Install, PointToServer, WriteConfig
+from hetzner_k3s.model.operations.looks import Probe, ReadJournal, ReadSecret, SecretKind
+from hetzner_k3s.model.operations.members import MembersPrecondition, PromoteLearner, ReadMembers, RemoveMember
+from hetzner_k3s.model.operations.operation import Done, K3sRole
+from hetzner_k3s.model.operations.service import AwaitK3s, Milestone, StartK3s
+from hetzner_k3s.model.operations.snapshots import SaveSnapshot
 from hetzner_k3s.model.secrets import Secret
 
 from .lab_servers import wait_until

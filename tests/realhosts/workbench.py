@@ -21,7 +21,9 @@ from hetzner_k3s.model.errors import HostUnreachable
 from hetzner_k3s.model.host import HostFacts, HostKeyKind
 from hetzner_k3s.model.hosts.contact import HostKeyPair, HostTarget
 from hetzner_k3s.model.hosts.host_config import HostAddresses
-from hetzner_k3s.model.operations import Install, K3sRole, Operation, Probe, RotateHostKey, WriteConfig
+from hetzner_k3s.model.operations.configuration import Install, RotateHostKey, WriteConfig
+from hetzner_k3s.model.operations.looks import Probe
+from hetzner_k3s.model.operations.operation import K3sRole, Operation
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.spec import ClusterSpec, MasterSpec, SshSpec
 from hetzner_k3s.model.tokens import ClusterTokens

@@ -22,7 +22,7 @@ from hetzner_k3s.lab.simulated.k3s import ca_rotation, k3s_files
 from hetzner_k3s.lab.simulated.operator_machine import OperatorMachine
 from hetzner_k3s.lab.simulated.world import World
 from hetzner_k3s.model import naming
-from hetzner_k3s.model.operations import K3sRole
+from hetzner_k3s.model.operations.operation import K3sRole
 
 from .clusters import CLUSTER
 

@@ -15,7 +15,7 @@ from hetzner_k3s.lab.simulated.chance import Chance
 from hetzner_k3s.lab.simulated.faults import ServerDeleted
 from hetzner_k3s.lab.simulated.world import World
 from hetzner_k3s.model.consents import Consents
-from hetzner_k3s.model.operations import K3sRole
+from hetzner_k3s.model.operations.operation import K3sRole
 from hetzner_k3s.model.plan import Refusal
 
 from . import mischief

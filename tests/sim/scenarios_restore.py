@@ -13,7 +13,7 @@ from hetzner_k3s.lab.simulated.hosts import config_file
 from hetzner_k3s.lab.simulated.k3s import saving
 from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.errors import ExitCode
-from hetzner_k3s.model.operations import K3sRole
+from hetzner_k3s.model.operations.operation import K3sRole
 from hetzner_k3s.model.spec import ClusterSpec
 
 from . import invariants, mischief, tokens_at_hand

@@ -12,7 +12,7 @@ from hetzner_k3s.lab.simulated.faults import K3sKilled, Rebooted, ServerDeleted,
 from hetzner_k3s.lab.simulated.operator_machine import OperatorMachine
 from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.errors import ExitCode
-from hetzner_k3s.model.operations import K3sRole
+from hetzner_k3s.model.operations.operation import K3sRole
 
 from . import mischief
 from .clusters import MASTER1, WORKER1, WORKER2, with_s3

@@ -12,7 +12,7 @@ from hetzner_k3s.lab.simulated.faults import ServerDeleted
 from hetzner_k3s.lab.simulated.hosts.host import Host
 from hetzner_k3s.model.difference import Remedy
 from hetzner_k3s.model.errors import ExitCode
-from hetzner_k3s.model.operations import K3sRole
+from hetzner_k3s.model.operations.operation import K3sRole
 from hetzner_k3s.model.spec import AddonsSpec, BootSpec, ClusterSpec, ComponentArgs
 
 from . import mischief

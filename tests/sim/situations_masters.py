@@ -9,7 +9,7 @@ from hetzner_k3s.lab.simulated.faults import Frozen, Rebuilt, ServerDeleted
 from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.errors import ExitCode
 from hetzner_k3s.model.host import STEADY_AFTER
-from hetzner_k3s.model.operations import K3sRole
+from hetzner_k3s.model.operations.operation import K3sRole
 from hetzner_k3s.model.report import Health
 
 from . import mischief

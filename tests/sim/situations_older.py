@@ -5,7 +5,7 @@ See docs/facts/k3s.md#made-by-2x.
 
 from __future__ import annotations
 
-from hetzner_k3s.model.operations import K3sRole
+from hetzner_k3s.model.operations.operation import K3sRole
 
 from . import mischief
 from .clusters import MASTER1

@@ -12,7 +12,7 @@ from hetzner_k3s.lab.simulated.hosts import config_file
 from hetzner_k3s.lab.simulated.k3s import k3s_files
 from hetzner_k3s.lab.simulated.k3s.supervisor import SupervisorClient, SupervisorError
 from hetzner_k3s.model.errors import ExitCode
-from hetzner_k3s.model.operations import K3sRole
+from hetzner_k3s.model.operations.operation import K3sRole
 
 from . import mischief, tokens_at_hand
 from .clusters import MASTER1, MASTER2, MASTER3, WORKER1, WORKER2, a_spec, with_s3

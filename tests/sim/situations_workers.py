@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from hetzner_k3s.lab.simulated.faults import AnswersGarbled, Rebuilt, ServerDeleted, SshDenied, SshSilent
 from hetzner_k3s.model.errors import ExitCode
-from hetzner_k3s.model.operations import K3sRole
+from hetzner_k3s.model.operations.operation import K3sRole
 from hetzner_k3s.model.spec import Label
 
 from . import mischief

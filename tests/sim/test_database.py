@@ -10,7 +10,7 @@ from hetzner_k3s.lab.simulated.k3s import k3s_files
 from hetzner_k3s.lab.simulated.virtual_time import run
 from hetzner_k3s.lab.simulated.world import world
 from hetzner_k3s.model.errors import ExitCode
-from hetzner_k3s.model.operations import K3sRole
+from hetzner_k3s.model.operations.operation import K3sRole
 
 from . import invariants, tool
 from .clusters import ENDPOINT, MASTER1, MASTER2, MASTER3, a_spec, on_database

@@ -13,10 +13,10 @@ from hetzner_k3s.cli import simulated
 from hetzner_k3s.lab.simulated import faults
 from hetzner_k3s.lab.simulated.faults import ApiFault, DatabaseDeleted, Rebooted, ServerDeleted
 from hetzner_k3s.lab.simulated.virtual_time import run
-from hetzner_k3s.model import lookup, operations
+from hetzner_k3s.model import lookup
 from hetzner_k3s.model.errors import ExitCode, PreconditionChanged
 from hetzner_k3s.model.hosts.contact import host_target
-from hetzner_k3s.model.operations import MembersPrecondition
+from hetzner_k3s.model.operations.members import MembersPrecondition, RemoveMember
 
 from . import invariants
 from .clusters import MASTER1, MASTER2, MASTER3, WORKER1, a_spec
@@ -78,7 +78,7 @@ async def _remove(story: Story, precondition: MembersPrecondition, victim: str) 
     via = next(s for s in view.servers if s.name == MASTER2)
     target = host_target(story.spec, via, lookup.network_id(story.spec, view))
     assert target is not None
-    await ports.hosts.perform(target, operations.RemoveMember(member_id=victim, precondition=precondition, fence=2**40))
+    await ports.hosts.perform(target, RemoveMember(member_id=victim, precondition=precondition, fence=2**40))
 
 
 def test_a_host_removes_nobody_on_a_basis_that_is_no_longer_true() -> None:

@@ -12,15 +12,9 @@ from hetzner_k3s.lab.simulated.hosts.refusal import PRECONDITION_CHANGED, Operat
 from hetzner_k3s.lab.simulated.operations.host_operations import carry_out
 from hetzner_k3s.lab.simulated.virtual_time import run
 from hetzner_k3s.model.host import HostKeyKind
-from hetzner_k3s.model.operations import (
-    Done,
-    K3sRole,
-    MembersPrecondition,
-    MoveLeader,
-    Operation,
-    RetireMember,
-    StopK3s,
-)
+from hetzner_k3s.model.operations.members import MembersPrecondition, MoveLeader, RetireMember
+from hetzner_k3s.model.operations.operation import Done, K3sRole, Operation
+from hetzner_k3s.model.operations.service import StopK3s
 
 from . import mischief
 from .clusters import MASTER1, MASTER2, MASTER3, a_spec

@@ -16,7 +16,8 @@ from hetzner_k3s.hosts.admin_kubeconfig import read_admin_kubeconfig
 from hetzner_k3s.model.errors import Fate, HostUnreachable, ProductError, SshStage
 from hetzner_k3s.model.hosts.contact import HostTarget
 from hetzner_k3s.model.identity import token_ca
-from hetzner_k3s.model.operations import ReadSecret, SaveSnapshot, SecretKind, SendSnapshot
+from hetzner_k3s.model.operations.looks import ReadSecret, SecretKind
+from hetzner_k3s.model.operations.snapshots import SaveSnapshot, SendSnapshot
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.tokens import ClusterTokens
 from hetzner_k3s.ports import Bundle

@@ -14,7 +14,10 @@ from hetzner_k3s.model.hosts.contact import HostTarget, private_ip
 from hetzner_k3s.model.hosts.critical_config import Arguments, carried
 from hetzner_k3s.model.hosts.host_config import HostAddresses
 from hetzner_k3s.model.kube import KubeView
-from hetzner_k3s.model.operations import AwaitK3s, K3sRole, Milestone, Probe, StartK3s, WriteConfig
+from hetzner_k3s.model.operations.configuration import WriteConfig
+from hetzner_k3s.model.operations.looks import Probe
+from hetzner_k3s.model.operations.operation import K3sRole
+from hetzner_k3s.model.operations.service import AwaitK3s, Milestone, StartK3s
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.spec import MasterSpec
 from hetzner_k3s.model.tokens import ClusterTokens

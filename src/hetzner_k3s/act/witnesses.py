@@ -9,7 +9,7 @@ from hetzner_k3s.act.waiting import together, until
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.host import Member
-from hetzner_k3s.model.operations import ReadMembers
+from hetzner_k3s.model.operations.members import ReadMembers
 
 Members = tuple[Member, ...]
 

@@ -12,7 +12,7 @@ import httpx2
 from hetzner_k3s.adapters.kube_session import Session, Transport, open_session
 from hetzner_k3s.hosts.admin_kubeconfig import read_admin_kubeconfig
 from hetzner_k3s.model.hosts.contact import HostTarget
-from hetzner_k3s.model.operations import ReadSecret, SecretKind
+from hetzner_k3s.model.operations.looks import ReadSecret, SecretKind
 from hetzner_k3s.ports import Hosts
 
 T = TypeVar("T")

@@ -19,7 +19,9 @@ from hetzner_k3s.hosts.operations import Invocation
 from hetzner_k3s.model.errors import Fate, HostBusy, HostUnreachable, SshStage
 from hetzner_k3s.model.host import HostKeyKind
 from hetzner_k3s.model.hosts.contact import HostTarget, host_key_label
-from hetzner_k3s.model.operations import Done, Operation, ReceiveSnapshot, RotateHostKey
+from hetzner_k3s.model.operations.configuration import RotateHostKey
+from hetzner_k3s.model.operations.operation import Done, Operation
+from hetzner_k3s.model.operations.snapshots import ReceiveSnapshot
 from hetzner_k3s.model.text.printable import excerpt
 from hetzner_k3s.ports import Clock, Rng
 

@@ -24,42 +24,47 @@ from hetzner_k3s.model.errors import (
 )
 from hetzner_k3s.model.host import HostKeyKind
 from hetzner_k3s.model.hosts.origin import ReadOrigin
-from hetzner_k3s.model.operations import (
-    AwaitK3s,
-    Done,
+from hetzner_k3s.model.operations.configuration import (
+    Install,
+    PointToServer,
+    ReconnectAgent,
+    RotateHostKey,
+    SetToken,
+    WriteCaPin,
+    WriteConfig,
+)
+from hetzner_k3s.model.operations.disaster import (
     FenceMember,
     FetchDatabase,
     HoldK3s,
-    Install,
-    MoveLeader,
-    Operation,
-    PointToServer,
-    Probe,
-    PromoteLearner,
-    ReadJournal,
     ReadLog,
-    ReadMembers,
-    ReadSecret,
     ReadStoredUid,
-    ReceiveSnapshot,
-    ReconnectAgent,
-    RemoveMember,
     ResetCluster,
-    RestartBirth,
-    RestoreSnapshot,
+)
+from hetzner_k3s.model.operations.looks import Probe, ReadJournal, ReadSecret
+from hetzner_k3s.model.operations.members import (
+    MoveLeader,
+    PromoteLearner,
+    ReadMembers,
+    RemoveMember,
     RetireMember,
-    RotateHostKey,
-    SaveSnapshot,
-    SendSnapshot,
-    SetToken,
+    WipeJoiner,
+)
+from hetzner_k3s.model.operations.operation import Done, Operation
+from hetzner_k3s.model.operations.service import (
+    AwaitK3s,
+    RestartBirth,
     StartK3s,
     StartWithAgent,
     StartWithoutAgent,
     StopK3s,
+)
+from hetzner_k3s.model.operations.snapshots import (
+    ReceiveSnapshot,
+    RestoreSnapshot,
+    SaveSnapshot,
+    SendSnapshot,
     TellSnapshots,
-    WipeJoiner,
-    WriteCaPin,
-    WriteConfig,
 )
 from hetzner_k3s.model.secrets import Secret, masked
 from hetzner_k3s.model.text.documents import Document, Malformed

@@ -13,7 +13,8 @@ from typing import Final
 from hetzner_k3s.hosts.k3s_config import REGISTRIES_PATH, RESOLV_CONF
 from hetzner_k3s.hosts.shell import script
 from hetzner_k3s.model.hosts.host_config import RESOLV_CONF_PATH
-from hetzner_k3s.model.operations import Install, K3sRole
+from hetzner_k3s.model.operations.configuration import Install
+from hetzner_k3s.model.operations.operation import K3sRole
 
 UNIT_NAMES: Final = {K3sRole.SERVER: "k3s", K3sRole.AGENT: "k3s-agent"}
 DOWNLOAD_PATH: Final = "/usr/local/lib/hetzner-k3s/download-k3s"

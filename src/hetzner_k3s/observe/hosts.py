@@ -12,7 +12,8 @@ from hetzner_k3s.model.errors import HostError, HostUnreachable, OperationFailed
 from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.host import HostFacts, HostReading, LogPosition, Unreachable
 from hetzner_k3s.model.hosts.contact import HostTarget, host_target
-from hetzner_k3s.model.operations import Probe, ReadLog, ReadStoredUid
+from hetzner_k3s.model.operations.disaster import ReadLog, ReadStoredUid
+from hetzner_k3s.model.operations.looks import Probe
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.ports import Ports

@@ -13,7 +13,7 @@ from hetzner_k3s.model.errors import HostError, StorageError
 from hetzner_k3s.model.facts import Known, Reading, Unknown
 from hetzner_k3s.model.host import HostFacts, HostKeyKind
 from hetzner_k3s.model.hosts.contact import host_target
-from hetzner_k3s.model.operations import TellSnapshots
+from hetzner_k3s.model.operations.snapshots import TellSnapshots
 from hetzner_k3s.model.snapshots import SnapshotFile, StoredSnapshot
 from hetzner_k3s.model.spec import ClusterSpec, S3Spec
 from hetzner_k3s.model.state import ClusterState

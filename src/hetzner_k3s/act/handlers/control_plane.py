@@ -12,22 +12,18 @@ from hetzner_k3s.act.context import Context, LabelChange, Outcome
 from hetzner_k3s.act.handlers import node_labels
 from hetzner_k3s.act.handlers.tokens import cluster_tokens
 from hetzner_k3s.act.labels import merge, take_off
-from hetzner_k3s.model import lookup, naming, operations
+from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.errors import PreconditionChanged, WrongCluster
 from hetzner_k3s.model.host import HostFacts, Member
 from hetzner_k3s.model.hosts.contact import HostTarget
 from hetzner_k3s.model.identity import Phase, full_token, token_password
-from hetzner_k3s.model.operations import (
-    K3sRole,
-    Milestone,
-    Probe,
-    PromoteLearner,
-    ReadSecret,
-    RestartBirth,
-    SecretKind,
-    SetToken,
-)
+from hetzner_k3s.model.operations import members, snapshots
+from hetzner_k3s.model.operations.configuration import PointToServer, SetToken
+from hetzner_k3s.model.operations.looks import Probe, ReadSecret, SecretKind
+from hetzner_k3s.model.operations.members import PromoteLearner
+from hetzner_k3s.model.operations.operation import K3sRole
+from hetzner_k3s.model.operations.service import Milestone, RestartBirth, StopK3s
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.steps import (
     InitControlPlane,
@@ -125,7 +121,7 @@ async def join_control_plane(step: JoinControlPlane, context: Context) -> Outcom
 async def _stop_unless_joined(step: JoinControlPlane, context: Context, target: HostTarget) -> None:
     """Stop a k3s that can join only when it starts anew; the host leaves one alone that has joined by itself by now."""
     try:
-        await context.ports.hosts.perform(target, operations.StopK3s(role=K3sRole.SERVER, fence=context.fence))
+        await context.ports.hosts.perform(target, StopK3s(role=K3sRole.SERVER, fence=context.fence))
     except PreconditionChanged:
         context.say(step.target, "has found its way into the cluster by itself meanwhile")
 
@@ -134,7 +130,7 @@ async def wipe_joiner(step: WipeJoiner, context: Context) -> Outcome:
     """Put a former member's data aside; the host asks the cluster itself once more whether it is one."""
     changes = await unmark(context, step.target)
     context.say(step.target, "was removed from the cluster; putting its old data aside")
-    wipe = operations.WipeJoiner(server_url=step.server_url, address=step.address, fence=context.fence)
+    wipe = members.WipeJoiner(server_url=step.server_url, address=step.address, fence=context.fence)
     await context.ports.hosts.perform(context.target(step.server_id), wipe)
     return Outcome(labels=changes)
 
@@ -188,7 +184,7 @@ async def mark_member(step: MarkMember, context: Context) -> Outcome:
     labels = {naming.LABEL_STATE: naming.STATE_MEMBER, **step.record.labels()}
     change = await merge(context, "server", server.id, labels)
     if step.rewrite_server_url is not None:
-        point = operations.PointToServer(url=step.rewrite_server_url, fence=context.fence)
+        point = PointToServer(url=step.rewrite_server_url, fence=context.fence)
         await context.ports.hosts.perform(context.target_of(server), point)
     await _write_lineage(context, via, step)
     await context.ports.kube.wait_node_ready(via, step.target, _NODE_WITHIN)
@@ -225,7 +221,7 @@ async def save_snapshot(step: SaveSnapshot, context: Context) -> Outcome:
     """Save a snapshot before anything is removed; the host checks that it is there and not empty."""
     target = context.target(step.via)
     context.say(target.name, f"saving the snapshot {step.target}")
-    snapshot = await context.ports.hosts.perform(target, operations.SaveSnapshot(name=step.target, fence=context.fence))
+    snapshot = await context.ports.hosts.perform(target, snapshots.SaveSnapshot(name=step.target, fence=context.fence))
     context.say(target.name, f"saved {snapshot.size / 1e6:.1f} MB")
     return Outcome()
 
@@ -235,7 +231,7 @@ async def remove_member(step: RemoveMember, context: Context) -> Outcome:
     target = context.target(step.via)
     context.say(step.target, f"removing its etcd member on {target.name}")
     changes = await unmark(context, step.target)
-    removal = operations.RemoveMember(member_id=step.member_id, precondition=step.precondition, fence=context.fence)
+    removal = members.RemoveMember(member_id=step.member_id, precondition=step.precondition, fence=context.fence)
     await context.ports.hosts.perform(target, removal)
     return Outcome(labels=changes)
 

@@ -6,11 +6,14 @@ from hetzner_k3s.act import birth_record, k3s
 from hetzner_k3s.act.context import Context, Outcome
 from hetzner_k3s.act.handlers.control_plane import lineage_object
 from hetzner_k3s.act.labels import take_off
-from hetzner_k3s.model import naming, operations
+from hetzner_k3s.model import naming
 from hetzner_k3s.model.errors import WrongCluster
 from hetzner_k3s.model.host import HostFacts
 from hetzner_k3s.model.identity import BirthRecord
-from hetzner_k3s.model.operations import HoldK3s, K3sRole, Milestone, ResetCluster
+from hetzner_k3s.model.operations import disaster
+from hetzner_k3s.model.operations.disaster import HoldK3s, ResetCluster
+from hetzner_k3s.model.operations.operation import K3sRole
+from hetzner_k3s.model.operations.service import Milestone
 from hetzner_k3s.model.state import Rescue
 from hetzner_k3s.model.steps import AdoptLineage, FenceMember, FetchDatabase, HoldMaster, ResetQuorum
 
@@ -33,7 +36,7 @@ async def fetch_database(step: FetchDatabase, context: Context) -> Outcome:
     """Copy a held master's data to this machine, file by file verified, and say where it lies."""
     context.say(step.target, "copying its datastore, keys and token to this machine")
     rescue = Rescue(server_id=step.server_id, server=step.target, log=step.log)
-    archive = context.ports.hosts.stream(context.target(step.server_id), operations.FetchDatabase())
+    archive = context.ports.hosts.stream(context.target(step.server_id), disaster.FetchDatabase())
     place = await context.ports.local.keep_rescue(rescue, archive)
     context.say(step.target, f"copied to {place}; checksums verified, readable by you alone")
     return Outcome()
@@ -43,7 +46,7 @@ async def fence_member(step: FenceMember, context: Context) -> Outcome:
     """Take a master off the load balancer, then move its data aside on its host."""
     context.say(step.target, "moving its data aside; it stays on its disk")
     change = await take_off(context, step.server_id, naming.MEMBER_LABELS)
-    fence = operations.FenceMember(ca=step.ca, fence=context.fence)
+    fence = disaster.FenceMember(ca=step.ca, fence=context.fence)
     await context.ports.hosts.perform(context.target(step.server_id), fence)
     return Outcome(labels=(change,))
 

@@ -10,7 +10,8 @@ from hetzner_k3s.model.errors import WrongCluster
 from hetzner_k3s.model.host import HostFacts
 from hetzner_k3s.model.hosts.contact import HostTarget
 from hetzner_k3s.model.identity import token_ca
-from hetzner_k3s.model.operations import K3sRole, Milestone, StopK3s
+from hetzner_k3s.model.operations.operation import K3sRole
+from hetzner_k3s.model.operations.service import Milestone, StopK3s
 from hetzner_k3s.model.steps import StartOnDatabase
 from hetzner_k3s.model.tokens import ClusterTokens
 

@@ -20,7 +20,8 @@ from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.errors import HostUnreachable, SshStage
 from hetzner_k3s.model.hetzner.access import silence_explained
 from hetzner_k3s.model.host import HostFacts, HostKeyKind
-from hetzner_k3s.model.operations import Probe, RotateHostKey
+from hetzner_k3s.model.operations.configuration import RotateHostKey
+from hetzner_k3s.model.operations.looks import Probe
 from hetzner_k3s.model.steps import SecureHost
 from hetzner_k3s.ports import HostKeyPair
 

@@ -15,7 +15,7 @@ from hetzner_k3s.hosts.admin_kubeconfig import AdminKubeconfig, read_admin_kubec
 from hetzner_k3s.hosts.ca_bundle import ca_hash as bundle_hash
 from hetzner_k3s.model.errors import WrongCluster
 from hetzner_k3s.model.identity import token_ca
-from hetzner_k3s.model.operations import ReadSecret, SecretKind
+from hetzner_k3s.model.operations.looks import ReadSecret, SecretKind
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.steps import KeepTokens, WriteKubeconfig
 

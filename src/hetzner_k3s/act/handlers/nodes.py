@@ -12,7 +12,9 @@ from hetzner_k3s.act.handlers.tokens import cluster_tokens
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.hosts.contact import HostTarget
 from hetzner_k3s.model.kube import BeforeStart
-from hetzner_k3s.model.operations import K3sRole, Milestone, PointToServer, ReconnectAgent, StopK3s
+from hetzner_k3s.model.operations.configuration import PointToServer, ReconnectAgent
+from hetzner_k3s.model.operations.operation import K3sRole
+from hetzner_k3s.model.operations.service import Milestone, StopK3s
 from hetzner_k3s.model.steps import DeleteNode, JoinWorker, PointWorker, ReconnectWorker
 
 _READY_WITHIN = 300.0

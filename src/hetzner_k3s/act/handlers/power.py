@@ -9,7 +9,9 @@ from hetzner_k3s.model.errors import DeadlineExceeded, HostError, KubeError
 from hetzner_k3s.model.host import HostFacts, HostKeyKind
 from hetzner_k3s.model.hosts.contact import HostTarget
 from hetzner_k3s.model.kube import BeforeStart
-from hetzner_k3s.model.operations import K3sRole, Milestone, Probe
+from hetzner_k3s.model.operations.looks import Probe
+from hetzner_k3s.model.operations.operation import K3sRole
+from hetzner_k3s.model.operations.service import Milestone
 from hetzner_k3s.model.steps import PowerOn, StartMaster
 
 _BACK_WITHIN = 300.0

@@ -7,11 +7,14 @@ from hetzner_k3s.act.context import Context, Outcome
 from hetzner_k3s.act.handlers.drain import drained
 from hetzner_k3s.act.labels import take_off
 from hetzner_k3s.act.waiting import until
-from hetzner_k3s.model import lookup, naming, operations
+from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.errors import HostUnreachable
 from hetzner_k3s.model.hetzner.load_balancing import heeds_membership
 from hetzner_k3s.model.kube import Leaving
-from hetzner_k3s.model.operations import K3sRole, MoveLeader, StopK3s
+from hetzner_k3s.model.operations import members
+from hetzner_k3s.model.operations.members import MoveLeader
+from hetzner_k3s.model.operations.operation import K3sRole
+from hetzner_k3s.model.operations.service import StopK3s
 from hetzner_k3s.model.steps import CordonNode, DrainNode, RetireMember, UncordonNode, UnmarkMember
 
 _OFF_WITHIN = 60.0
@@ -34,7 +37,7 @@ async def retire_member(step: RetireMember, context: Context) -> Outcome:
     await _off_the_balancer(step, context)
     await context.ports.hosts.perform(leaver, MoveLeader(heir=step.heir, fence=context.fence))
     context.say(step.target, f"removing its etcd member on {via.name}")
-    removal = operations.RetireMember(member_id=step.member_id, precondition=step.precondition, fence=context.fence)
+    removal = members.RetireMember(member_id=step.member_id, precondition=step.precondition, fence=context.fence)
     await context.ports.hosts.perform(via, removal)
     try:
         await context.ports.hosts.perform(leaver, StopK3s(role=K3sRole.SERVER, fence=context.fence))

@@ -8,20 +8,17 @@ from hetzner_k3s.act import birth_record, journal, k3s
 from hetzner_k3s.act.context import Context, LabelChange, Outcome
 from hetzner_k3s.act.handlers.tokens import found_tokens
 from hetzner_k3s.act.labels import take_off
-from hetzner_k3s.model import naming, operations
+from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.errors import StorageError, WrongCluster
 from hetzner_k3s.model.hosts.contact import HostTarget
 from hetzner_k3s.model.identity import token_ca, token_password
 from hetzner_k3s.model.kube import KubeNode
-from hetzner_k3s.model.operations import (
-    K3sRole,
-    Milestone,
-    Probe,
-    StartWithAgent,
-    StartWithoutAgent,
-    StopK3s,
-)
+from hetzner_k3s.model.operations import snapshots
+from hetzner_k3s.model.operations.looks import Probe
+from hetzner_k3s.model.operations.operation import K3sRole
+from hetzner_k3s.model.operations.service import Milestone, StartWithAgent, StartWithoutAgent, StopK3s
+from hetzner_k3s.model.operations.snapshots import ReceiveSnapshot
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.steps import (
     ForgetBirth,
@@ -67,7 +64,7 @@ async def upload_snapshot(step: UploadSnapshot, context: Context) -> Outcome:
     if here is None or here.sha256 != step.sha256:
         raise WrongCluster("the snapshot file is not the one that was looked at", hint="Run it again.")
     context.say(step.target, f"copying {here.name} there ({here.size / 1e6:.1f} MB)")
-    receive = operations.ReceiveSnapshot(name=step.name, size=step.size, sha256=step.sha256)
+    receive = ReceiveSnapshot(name=step.name, size=step.size, sha256=step.sha256)
     await context.ports.hosts.send(context.target(step.server_id), receive, context.ports.local.snapshot())
     return Outcome()
 
@@ -81,7 +78,7 @@ async def restore_snapshot(step: RestoreSnapshot, context: Context) -> Outcome:
     facts = await context.ports.hosts.perform(target, Probe())
     await k3s.configure(context, server, tokens, server_url=None, facts=facts)
     context.say(step.target, f"restoring {step.snapshot}")
-    restore = operations.RestoreSnapshot(
+    restore = snapshots.RestoreSnapshot(
         snapshot=step.snapshot,
         sha256=step.sha256,
         lineage=context.ports.rng.token_hex(_LINEAGE_BYTES),

@@ -10,7 +10,8 @@ from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import Server, ServerOrder, ServerStatus
 from hetzner_k3s.model.errors import CloudConflict, CloudRefused, CloudUnavailable, NameTaken, OrderRefused
 from hetzner_k3s.model.hosts.first_boot import digits
-from hetzner_k3s.model.operations import Install, Probe
+from hetzner_k3s.model.operations.configuration import Install
+from hetzner_k3s.model.operations.looks import Probe
 from hetzner_k3s.model.steps import CreateServer, InstallK3s
 from hetzner_k3s.ports import HostKeyPair
 

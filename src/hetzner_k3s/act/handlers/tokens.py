@@ -9,7 +9,10 @@ from hetzner_k3s.act.context import Context, Outcome
 from hetzner_k3s.model.errors import WrongCluster
 from hetzner_k3s.model.host import HostFacts
 from hetzner_k3s.model.identity import full_token, token_ca, token_hash, token_password
-from hetzner_k3s.model.operations import K3sRole, Milestone, Probe, ReadSecret, SecretKind, SetToken, WriteCaPin
+from hetzner_k3s.model.operations.configuration import SetToken, WriteCaPin
+from hetzner_k3s.model.operations.looks import Probe, ReadSecret, SecretKind
+from hetzner_k3s.model.operations.operation import K3sRole
+from hetzner_k3s.model.operations.service import Milestone
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.steps import PinCa, RenewToken, RestoreSnapshot, StartOnDatabase
 from hetzner_k3s.model.tokens import ClusterTokens, paired

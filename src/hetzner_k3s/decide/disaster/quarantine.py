@@ -9,7 +9,7 @@ from hetzner_k3s.decide.view.context import DecisionContext
 from hetzner_k3s.decide.view.sides import Survivor
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.host import DiskFacts, EtcdFacts, HostFacts, LogPosition, UnitFacts
-from hetzner_k3s.model.operations import DataPrecondition
+from hetzner_k3s.model.operations.disaster import DataPrecondition
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState, Rescue
 from hetzner_k3s.model.steps import FenceMember, FetchDatabase, HoldMaster, Step

@@ -16,7 +16,7 @@ from hetzner_k3s.model.cloud import Server, ServerStatus
 from hetzner_k3s.model.host import HostKeyKind
 from hetzner_k3s.model.hosts.contact import private_ip, ssh_address
 from hetzner_k3s.model.identity import Phase
-from hetzner_k3s.model.operations import K3sRole
+from hetzner_k3s.model.operations.operation import K3sRole
 from hetzner_k3s.model.plan import PlannedStep, Reason, Scope
 from hetzner_k3s.model.spec import ClusterSpec, MasterSpec, WorkerSpec
 from hetzner_k3s.model.state import ClusterState

@@ -19,7 +19,7 @@ from hetzner_k3s.decide.view.pending_joins import something_due
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.host import DiskFacts, HostFacts, UnitFacts
 from hetzner_k3s.model.identity import Phase
-from hetzner_k3s.model.operations import SecretKind
+from hetzner_k3s.model.operations.looks import SecretKind
 from hetzner_k3s.model.plan import PlannedStep, Reason, Refusal, Scope, Way
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState

@@ -24,7 +24,7 @@ from hetzner_k3s.model.cloud import Server, ServerStatus
 from hetzner_k3s.model.host import EtcdFacts, Member
 from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.kube import KubeNode, Leaving
-from hetzner_k3s.model.operations import MembersPrecondition
+from hetzner_k3s.model.operations.members import MembersPrecondition
 from hetzner_k3s.model.plan import PlannedStep, Reason, Scope, Wait
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState

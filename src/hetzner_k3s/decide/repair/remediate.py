@@ -20,7 +20,7 @@ from hetzner_k3s.decide.view.members import DeadMember
 from hetzner_k3s.decide.view.voters import healthy_ids
 from hetzner_k3s.model.host import Member
 from hetzner_k3s.model.kube import KubeView
-from hetzner_k3s.model.operations import MembersPrecondition
+from hetzner_k3s.model.operations.members import MembersPrecondition
 from hetzner_k3s.model.plan import PlannedStep, Reason, Refusal, Scope, Wait
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState

@@ -12,7 +12,7 @@ from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.host import DiskFacts, EtcdFacts, HostFacts, HostKeyKind, Member, Snapshot, UnitFacts
 from hetzner_k3s.model.identity import BirthRecord, Identity
 from hetzner_k3s.model.kube import KubeNode, KubeView
-from hetzner_k3s.model.operations import K3sRole
+from hetzner_k3s.model.operations.operation import K3sRole
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import ForgetBirth

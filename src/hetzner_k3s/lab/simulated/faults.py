@@ -16,7 +16,7 @@ from hetzner_k3s.lab.cloud.cloud import Incoming
 from hetzner_k3s.lab.cloud.requests.fields import Body
 from hetzner_k3s.lab.simulated.hosts.host import Host
 from hetzner_k3s.lab.simulated.world import TOKEN, World
-from hetzner_k3s.model.operations import K3sRole
+from hetzner_k3s.model.operations.operation import K3sRole
 
 _SETTLED_WITHIN = 600.0
 _LOOK_EVERY = 0.5

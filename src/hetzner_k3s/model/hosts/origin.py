@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hetzner_k3s.model.operations import Operation
+from hetzner_k3s.model.operations.operation import Operation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

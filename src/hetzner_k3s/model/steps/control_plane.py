@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hetzner_k3s.model.identity import BirthRecord
-from hetzner_k3s.model.operations import MembersPrecondition
+from hetzner_k3s.model.operations.members import MembersPrecondition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

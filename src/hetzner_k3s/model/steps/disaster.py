@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from hetzner_k3s.model.host import LogPosition
 from hetzner_k3s.model.identity import BirthRecord
-from hetzner_k3s.model.operations import DataPrecondition
+from hetzner_k3s.model.operations.disaster import DataPrecondition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

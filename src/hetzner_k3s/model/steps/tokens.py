@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hetzner_k3s.model.operations import SecretKind
+from hetzner_k3s.model.operations.looks import SecretKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from hetzner_k3s.lab.simulated.hosts import config_file, snapshot_files
 from hetzner_k3s.model.host import DiskFacts, OperationRecord, Snapshot
 from hetzner_k3s.model.hosts.host_config import COMPARED
 from hetzner_k3s.model.identity import database_digits
-from hetzner_k3s.model.operations import K3sRole
+from hetzner_k3s.model.operations.operation import K3sRole
 from hetzner_k3s.model.text import plain_yaml
 
 

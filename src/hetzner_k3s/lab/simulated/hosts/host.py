@@ -21,7 +21,7 @@ from hetzner_k3s.lab.simulated.hosts.ssh import Ssh
 from hetzner_k3s.lab.simulated.hosts.unit import Process, Unit
 from hetzner_k3s.lab.simulated.site import Site
 from hetzner_k3s.model.hosts.contact import host_key_label
-from hetzner_k3s.model.operations import K3sRole
+from hetzner_k3s.model.operations.operation import K3sRole
 
 T = TypeVar("T")
 

@@ -11,7 +11,7 @@ from hetzner_k3s.lab.simulated.hosts.disk import Disk
 from hetzner_k3s.lab.simulated.hosts.ssh import Ssh
 from hetzner_k3s.lab.simulated.site import Standing
 from hetzner_k3s.model.host import UnitFacts
-from hetzner_k3s.model.operations import K3sRole
+from hetzner_k3s.model.operations.operation import K3sRole
 
 T = TypeVar("T")
 

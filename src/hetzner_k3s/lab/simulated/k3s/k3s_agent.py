@@ -18,7 +18,7 @@ from hetzner_k3s.lab.simulated.hosts.host import Host
 from hetzner_k3s.lab.simulated.hosts.server import Server
 from hetzner_k3s.lab.simulated.k3s.kubelet import Kubelet, check_password, host_password
 from hetzner_k3s.lab.simulated.k3s.supervisor import SupervisorError, dial, trusted_cacerts
-from hetzner_k3s.model.operations import K3sRole
+from hetzner_k3s.model.operations.operation import K3sRole
 
 _RETRY = 2.0
 _REFRESH = 10.0

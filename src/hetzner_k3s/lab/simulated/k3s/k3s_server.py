@@ -30,7 +30,7 @@ from hetzner_k3s.lab.simulated.k3s.learners import LearnerTicks
 from hetzner_k3s.lab.simulated.k3s.node_control import CloudControllers
 from hetzner_k3s.lab.simulated.k3s.supervisor import SupervisorClient, SupervisorError, dial, trusted_cacerts
 from hetzner_k3s.lab.simulated.site import Birth
-from hetzner_k3s.model.operations import K3sRole
+from hetzner_k3s.model.operations.operation import K3sRole
 
 T = TypeVar("T")
 

@@ -12,7 +12,7 @@ from hetzner_k3s.lab.simulated.hosts import snapshot_files
 from hetzner_k3s.lab.simulated.hosts.disk import SavedSnapshot
 from hetzner_k3s.lab.simulated.hosts.server import Server
 from hetzner_k3s.model.host import Snapshot
-from hetzner_k3s.model.operations import K3sRole
+from hetzner_k3s.model.operations.operation import K3sRole
 from hetzner_k3s.model.snapshots import StoredSnapshot
 
 SCHEDULED: Final = "etcd-snapshot"

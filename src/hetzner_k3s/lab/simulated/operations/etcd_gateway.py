@@ -7,7 +7,7 @@ from hetzner_k3s.lab.k3s.etcd.port import EtcdError, Member
 from hetzner_k3s.lab.simulated.hosts.host import Host
 from hetzner_k3s.lab.simulated.hosts.refusal import failed, precondition_changed
 from hetzner_k3s.lab.simulated.operations import host_facts
-from hetzner_k3s.model.operations import MembersPrecondition
+from hetzner_k3s.model.operations.members import MembersPrecondition
 
 _NOT_FOUND = 5
 

@@ -14,7 +14,7 @@ from hetzner_k3s.lab.simulated.hosts.host import Host
 from hetzner_k3s.lab.simulated.k3s import k3s_files
 from hetzner_k3s.lab.simulated.operations.supervisor_facts import supervisor_facts
 from hetzner_k3s.model.host import EtcdFacts, HostFacts, HostKeyKind, Member, UnitFacts
-from hetzner_k3s.model.operations import K3sRole
+from hetzner_k3s.model.operations.operation import K3sRole
 
 _KUBE_SYSTEM = NAMESPACES.key("", "kube-system")
 

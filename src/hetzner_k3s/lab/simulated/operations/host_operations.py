@@ -18,30 +18,19 @@ from hetzner_k3s.lab.simulated.operations.etcd_gateway import etcd_of, members_a
 from hetzner_k3s.lab.simulated.operations.token_operations import set_token, write_ca_pin
 from hetzner_k3s.model.host import HostFacts, HostKeyKind, Snapshot
 from hetzner_k3s.model.hosts.origin import Origin, ReadOrigin
-from hetzner_k3s.model.operations import (
-    AwaitK3s,
-    Done,
+from hetzner_k3s.model.operations.configuration import (
     Install,
-    K3sRole,
-    Milestone,
-    Operation,
     PointToServer,
-    Probe,
-    PromoteLearner,
-    ReadJournal,
-    ReadMembers,
-    ReadSecret,
-    RemoveMember,
-    RestartBirth,
     RotateHostKey,
-    SaveSnapshot,
-    SecretKind,
     SetToken,
-    StartK3s,
-    WipeJoiner,
     WriteCaPin,
     WriteConfig,
 )
+from hetzner_k3s.model.operations.looks import Probe, ReadJournal, ReadSecret, SecretKind
+from hetzner_k3s.model.operations.members import PromoteLearner, ReadMembers, RemoveMember, WipeJoiner
+from hetzner_k3s.model.operations.operation import Done, K3sRole, Operation
+from hetzner_k3s.model.operations.service import AwaitK3s, Milestone, RestartBirth, StartK3s
+from hetzner_k3s.model.operations.snapshots import SaveSnapshot
 from hetzner_k3s.model.secrets import Secret
 
 _FATAL = re.compile(

@@ -8,7 +8,8 @@ from hetzner_k3s.lab.simulated.hosts.host import Host
 from hetzner_k3s.lab.simulated.hosts.refusal import failed, precondition_changed
 from hetzner_k3s.lab.simulated.k3s.supervisor import SupervisorClient
 from hetzner_k3s.model.host import HostKeyKind
-from hetzner_k3s.model.operations import Done, K3sRole, WipeJoiner
+from hetzner_k3s.model.operations.members import WipeJoiner
+from hetzner_k3s.model.operations.operation import Done, K3sRole
 
 _STOPS = (0.5, 3.0)
 

@@ -19,17 +19,15 @@ from hetzner_k3s.lab.simulated.hosts.refusal import failed, precondition_changed
 from hetzner_k3s.lab.simulated.k3s import k3s_files
 from hetzner_k3s.lab.simulated.operations import host_facts
 from hetzner_k3s.model.host import HostKeyKind, LogPosition
-from hetzner_k3s.model.operations import (
-    Done,
+from hetzner_k3s.model.operations.disaster import (
     FenceMember,
     FetchDatabase,
     HoldK3s,
-    K3sRole,
-    Operation,
     ReadLog,
     ReadStoredUid,
     ResetCluster,
 )
+from hetzner_k3s.model.operations.operation import Done, K3sRole, Operation
 
 DONE = "Managed etcd cluster membership has been reset, restart without --cluster-reset flag now."
 _RESET_SECONDS = (12.0, 21.0)

@@ -10,7 +10,9 @@ from hetzner_k3s.lab.simulated.hosts.host import Host
 from hetzner_k3s.lab.simulated.hosts.refusal import failed, precondition_changed
 from hetzner_k3s.lab.simulated.operations.etcd_gateway import etcd_of, members_as_decided, members_of, remove
 from hetzner_k3s.model.host import HostKeyKind
-from hetzner_k3s.model.operations import Done, K3sRole, MoveLeader, Operation, RetireMember, StopK3s
+from hetzner_k3s.model.operations.members import MoveLeader, RetireMember
+from hetzner_k3s.model.operations.operation import Done, K3sRole, Operation
+from hetzner_k3s.model.operations.service import StopK3s
 
 _END = 15.0
 

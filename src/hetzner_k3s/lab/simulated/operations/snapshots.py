@@ -19,18 +19,10 @@ from hetzner_k3s.lab.simulated.hosts.disk import Disk, SavedSnapshot
 from hetzner_k3s.lab.simulated.hosts.refusal import failed, precondition_changed
 from hetzner_k3s.lab.simulated.k3s import k3s_files
 from hetzner_k3s.model.host import HostKeyKind, Snapshot
-from hetzner_k3s.model.operations import (
-    Done,
-    K3sRole,
-    Operation,
-    ReceiveSnapshot,
-    ReconnectAgent,
-    RestoreSnapshot,
-    SendSnapshot,
-    StartWithAgent,
-    StartWithoutAgent,
-    TellSnapshots,
-)
+from hetzner_k3s.model.operations.configuration import ReconnectAgent
+from hetzner_k3s.model.operations.operation import Done, K3sRole, Operation
+from hetzner_k3s.model.operations.service import StartWithAgent, StartWithoutAgent
+from hetzner_k3s.model.operations.snapshots import ReceiveSnapshot, RestoreSnapshot, SendSnapshot, TellSnapshots
 from hetzner_k3s.model.snapshots import KEPT, SnapshotFile
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from hetzner_k3s.lab.k3s.trust import tokens
 from hetzner_k3s.lab.simulated.hosts.host import Host
 from hetzner_k3s.lab.simulated.hosts.server import Server
 from hetzner_k3s.model.host import SupervisorFacts
-from hetzner_k3s.model.operations import K3sRole
+from hetzner_k3s.model.operations.operation import K3sRole
 
 _KUBE_SYSTEM = NAMESPACES.key("", "kube-system")
 

@@ -7,7 +7,8 @@ import json
 from hetzner_k3s.lab.simulated.hosts.host import Host
 from hetzner_k3s.lab.simulated.hosts.refusal import failed, precondition_changed
 from hetzner_k3s.model.host import HostKeyKind
-from hetzner_k3s.model.operations import Done, K3sRole, SetToken, WriteCaPin
+from hetzner_k3s.model.operations.configuration import SetToken, WriteCaPin
+from hetzner_k3s.model.operations.operation import Done, K3sRole
 
 
 async def write_ca_pin(host: Host, operation: WriteCaPin, _: HostKeyKind) -> Done:

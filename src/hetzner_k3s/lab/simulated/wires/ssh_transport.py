@@ -29,7 +29,8 @@ from hetzner_k3s.model.errors import (
 )
 from hetzner_k3s.model.host import HostFacts, HostKeyKind, OperationRecord
 from hetzner_k3s.model.hosts.contact import HostTarget
-from hetzner_k3s.model.operations import Done, Operation, ReceiveSnapshot
+from hetzner_k3s.model.operations.operation import Done, Operation
+from hetzner_k3s.model.operations.snapshots import ReceiveSnapshot
 
 R = TypeVar("R")
 
