@@ -12,7 +12,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hetzner_k3s.decide import consents, first_aid
+from hetzner_k3s.decide import consents, first_aid, invariants
 from hetzner_k3s.decide.concurrency import startable
 from hetzner_k3s.decide.differences import differences
 from hetzner_k3s.decide.disaster import abandon, quorum_reset, restore, split_brain
@@ -295,6 +295,7 @@ def plan(spec: ClusterSpec, state: ClusterState, intent: Intent, in_flight: froz
     """Decide what may be started now, beside the steps in flight, and say what is said beside them."""
     context = context_of(spec, state, intent, in_flight)
     decided = _next(context)
+    invariants.check(context, decided)
     return dataclasses.replace(_told(context), steps=decided.steps, waits=decided.waits, refusals=decided.refusals)
 
 
