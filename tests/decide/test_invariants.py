@@ -27,7 +27,7 @@ from tests.decide.world import (
 from hetzner_k3s.decide.invariants import InvariantBroken, check
 from hetzner_k3s.decide.view.context import context_of
 from hetzner_k3s.model.facts import Unknown
-from hetzner_k3s.model.operations import MembersPrecondition
+from hetzner_k3s.model.operations.members import MembersPrecondition
 from hetzner_k3s.model.plan import Intent, Plan, PlannedStep, Reason, Scope, StepKey
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import DeleteServer, InitControlPlane, JoinControlPlane, RemoveMember, Step
