@@ -14,8 +14,9 @@ from hetzner_k3s.decide.lifecycle import join
 from hetzner_k3s.decide.repair import remediate, removed_member, stale_nodes
 from hetzner_k3s.decide.view import control_plane, predictions, sides
 from hetzner_k3s.decide.view.context import DecisionContext, context_of
-from hetzner_k3s.decide.view.control_plane import Stage, healthy_master, look
+from hetzner_k3s.decide.view.control_plane import healthy_master, look
 from hetzner_k3s.decide.view.members import DeadMember
+from hetzner_k3s.decide.view.stage import Stage
 from hetzner_k3s.model.state import ClusterState
 
 

@@ -15,7 +15,8 @@ from hetzner_k3s import decide
 from hetzner_k3s.decide.lifecycle import external_database
 from hetzner_k3s.decide.status.report import report
 from hetzner_k3s.decide.view.context import context_of
-from hetzner_k3s.decide.view.control_plane import EtcdMembers, OutsideDatabase, Stage, look
+from hetzner_k3s.decide.view.control_plane import EtcdMembers, OutsideDatabase, look
+from hetzner_k3s.decide.view.stage import Stage
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import ServerStatus
 from hetzner_k3s.model.consents import Consents

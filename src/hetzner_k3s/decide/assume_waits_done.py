@@ -7,7 +7,6 @@ from dataclasses import replace
 from hetzner_k3s.decide.lifecycle.bootstrap import found_servers
 from hetzner_k3s.decide.preflight.steadiness import stayed_up
 from hetzner_k3s.decide.view import extra_servers, stale_lineage
-from hetzner_k3s.decide.view.control_plane import labelled_member
 from hetzner_k3s.decide.view.predictions import (
     PREDICTED_ADDRESS,
     fresh_host,
@@ -16,6 +15,7 @@ from hetzner_k3s.decide.view.predictions import (
     map_peers,
     with_only_voter,
 )
+from hetzner_k3s.decide.view.stage import labelled_member
 from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import Server, ServerStatus
 from hetzner_k3s.model.facts import Known

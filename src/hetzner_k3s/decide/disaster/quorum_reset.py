@@ -14,9 +14,10 @@ from hetzner_k3s.decide.preflight import tokens
 from hetzner_k3s.decide.view import all_lost, predictions, quorum, stale_lineage
 from hetzner_k3s.decide.view.consent_mismatch import unfit
 from hetzner_k3s.decide.view.context import DecisionContext, Proposal
-from hetzner_k3s.decide.view.control_plane import MasterView, Stage
+from hetzner_k3s.decide.view.control_plane import MasterView
 from hetzner_k3s.decide.view.node_machine import whereabouts
 from hetzner_k3s.decide.view.sides import Survivor
+from hetzner_k3s.decide.view.stage import Stage
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.facts import Known

@@ -17,8 +17,9 @@ from hetzner_k3s.decide.disaster.restore_sources import Place, Source
 from hetzner_k3s.decide.view import all_lost, given_up, held_tokens, predictions
 from hetzner_k3s.decide.view.consent_mismatch import unfit
 from hetzner_k3s.decide.view.context import DecisionContext, Proposal
-from hetzner_k3s.decide.view.control_plane import MasterView, Stage
+from hetzner_k3s.decide.view.control_plane import MasterView
 from hetzner_k3s.decide.view.node_machine import whereabouts
+from hetzner_k3s.decide.view.stage import Stage
 from hetzner_k3s.model.facts import Unknown
 from hetzner_k3s.model.host import HostFacts, Snapshot
 from hetzner_k3s.model.plan import PlannedStep, Reason, Refusal, Scope, Wait, Way

@@ -5,7 +5,8 @@ from __future__ import annotations
 from hetzner_k3s.decide.disaster import restore_sources
 from hetzner_k3s.decide.view import given_up
 from hetzner_k3s.decide.view.context import DecisionContext
-from hetzner_k3s.decide.view.control_plane import NEVER_STARTED, MasterView
+from hetzner_k3s.decide.view.control_plane import MasterView
+from hetzner_k3s.decide.view.stage import NEVER_STARTED
 from hetzner_k3s.model.plan import Refusal, Way
 
 

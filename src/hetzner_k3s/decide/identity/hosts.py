@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 from hetzner_k3s.decide.view import all_lost, given_up
 from hetzner_k3s.decide.view.context import DecisionContext
-from hetzner_k3s.decide.view.control_plane import MasterView, Stage, identity_of
-from hetzner_k3s.decide.view.discarded import discarded
+from hetzner_k3s.decide.view.control_plane import MasterView, identity_of
 from hetzner_k3s.decide.view.node_machine import whereabouts
 from hetzner_k3s.decide.view.record import recorded
 from hetzner_k3s.decide.view.sides import how_to_keep
+from hetzner_k3s.decide.view.stage import Stage
+from hetzner_k3s.decide.view.voters import discarded
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.host import DiskFacts, HostFacts
 from hetzner_k3s.model.identity import BirthRecord, Identity

@@ -12,14 +12,8 @@ from hetzner_k3s.decide.lifecycle import external_database_predictions
 from hetzner_k3s.decide.lifecycle.provision import api_address_known
 from hetzner_k3s.decide.view import given_up, predictions
 from hetzner_k3s.decide.view.context import DecisionContext, Proposal
-from hetzner_k3s.decide.view.control_plane import (
-    TROUBLED,
-    MasterView,
-    Stage,
-    contact_stage,
-    identity_of,
-    labelled_member,
-)
+from hetzner_k3s.decide.view.control_plane import MasterView, identity_of
+from hetzner_k3s.decide.view.stage import TROUBLED, Stage, contact_stage, labelled_member
 from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import CloudView, Server
 from hetzner_k3s.model.facts import Unknown

@@ -15,7 +15,8 @@ from hetzner_k3s.decide.repair import power
 from hetzner_k3s.decide.view import held_tokens
 from hetzner_k3s.decide.view.consent_mismatch import unfit
 from hetzner_k3s.decide.view.context import DecisionContext, Proposal
-from hetzner_k3s.decide.view.control_plane import MasterView, Stage, labelled_member
+from hetzner_k3s.decide.view.control_plane import MasterView
+from hetzner_k3s.decide.view.stage import Stage, labelled_member
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import Server, ServerStatus
 from hetzner_k3s.model.identity import Phase

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from hetzner_k3s.decide.view import held_tokens
 from hetzner_k3s.decide.view.context import DecisionContext
-from hetzner_k3s.decide.view.control_plane import NEVER_STARTED, MasterView, Stage
+from hetzner_k3s.decide.view.control_plane import MasterView
+from hetzner_k3s.decide.view.stage import NEVER_STARTED, Stage
 from hetzner_k3s.model.identity import Phase
 
 

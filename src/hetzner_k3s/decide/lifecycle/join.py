@@ -12,8 +12,9 @@ from hetzner_k3s.decide.prune import permission
 from hetzner_k3s.decide.prune.load_balancer import addresses_that_go
 from hetzner_k3s.decide.view import predictions, quorum
 from hetzner_k3s.decide.view.context import DecisionContext, Proposal
-from hetzner_k3s.decide.view.control_plane import JOINED, MasterView, Stage, labelled_member
+from hetzner_k3s.decide.view.control_plane import MasterView
 from hetzner_k3s.decide.view.master_addresses import host_of, is_an_address, living_masters
+from hetzner_k3s.decide.view.stage import JOINED, Stage, labelled_member
 from hetzner_k3s.decide.view.voters import healthy_ids, witnessed_ids
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.cloud import Server

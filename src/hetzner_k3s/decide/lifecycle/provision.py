@@ -10,7 +10,7 @@ from hetzner_k3s.decide.lifecycle import external_database_access
 from hetzner_k3s.decide.preflight.versions import running_version
 from hetzner_k3s.decide.view import predictions
 from hetzner_k3s.decide.view.context import DecisionContext
-from hetzner_k3s.decide.view.control_plane import TROUBLED, Stage
+from hetzner_k3s.decide.view.stage import TROUBLED, Stage
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.cloud import Server, ServerStatus
 from hetzner_k3s.model.host import HostKeyKind

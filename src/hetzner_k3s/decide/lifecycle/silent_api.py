@@ -6,7 +6,8 @@ docs/facts/recovery.md#api-down. Nodes left by lost machines must be seen before
 from __future__ import annotations
 
 from hetzner_k3s.decide.view.context import DecisionContext, Proposal
-from hetzner_k3s.decide.view.control_plane import ControlPlane, labelled_member
+from hetzner_k3s.decide.view.control_plane import ControlPlane
+from hetzner_k3s.decide.view.stage import labelled_member
 from hetzner_k3s.model.facts import Unknown
 from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.plan import Refusal, Wait

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from hetzner_k3s.decide.lifecycle.workers import WorkerView, view_worker
 from hetzner_k3s.decide.view import given_up
 from hetzner_k3s.decide.view.context import DecisionContext
-from hetzner_k3s.decide.view.control_plane import MasterView, Stage
+from hetzner_k3s.decide.view.control_plane import MasterView
 from hetzner_k3s.decide.view.node_machine import whereabouts
+from hetzner_k3s.decide.view.stage import Stage
 from hetzner_k3s.decide.view.voters import witnesses
 from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.plan import Refusal, Way

@@ -14,8 +14,8 @@ from hetzner_k3s.decide.repair.silence import attaching, cure_of_silence
 from hetzner_k3s.decide.repair.stale_nodes import stale_node
 from hetzner_k3s.decide.view import given_up, predictions
 from hetzner_k3s.decide.view.context import DecisionContext, Proposal
-from hetzner_k3s.decide.view.control_plane import NEVER_STARTED, TROUBLED, Stage, contact_stage
 from hetzner_k3s.decide.view.node_machine import NamedServer, whereabouts
+from hetzner_k3s.decide.view.stage import NEVER_STARTED, TROUBLED, Stage, contact_stage
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.host import HostFacts
 from hetzner_k3s.model.hosts.contact import private_ip

@@ -9,8 +9,9 @@ certificate that is not valid yet.
 from __future__ import annotations
 
 from hetzner_k3s.decide.view.context import DecisionContext
-from hetzner_k3s.decide.view.control_plane import MasterView, Stage
+from hetzner_k3s.decide.view.control_plane import MasterView
 from hetzner_k3s.decide.view.pending_joins import masters_due
+from hetzner_k3s.decide.view.stage import Stage
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.plan import Refusal
 from hetzner_k3s.model.text.dates import date_of

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from hetzner_k3s.decide.view.context import DecisionContext, Proposal
-from hetzner_k3s.decide.view.control_plane import JOINED
+from hetzner_k3s.decide.view.stage import JOINED
 from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.host import STEADY_AFTER, HostFacts, HostReading, UnitFacts
 from hetzner_k3s.model.plan import Wait

@@ -14,8 +14,9 @@ from dataclasses import replace
 
 from hetzner_k3s.decide.view import predictions
 from hetzner_k3s.decide.view.context import DecisionContext, Proposal
-from hetzner_k3s.decide.view.control_plane import JOINED, MasterView, Stage, accepts_joins, current_token
+from hetzner_k3s.decide.view.control_plane import MasterView, accepts_joins, current_token
 from hetzner_k3s.decide.view.pending_joins import something_due
+from hetzner_k3s.decide.view.stage import JOINED, Stage
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.host import DiskFacts, HostFacts, UnitFacts
 from hetzner_k3s.model.identity import Phase

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from hetzner_k3s.decide.view.context import DecisionContext, Proposal
-from hetzner_k3s.decide.view.control_plane import JOINED
 from hetzner_k3s.decide.view.master_addresses import host_of
+from hetzner_k3s.decide.view.stage import JOINED
 from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import LoadBalancer
 from hetzner_k3s.model.hetzner.load_balancing import covers_masters

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from hetzner_k3s.decide.view import extra_servers
 from hetzner_k3s.decide.view.context import DecisionContext
-from hetzner_k3s.decide.view.control_plane import NEVER_STARTED, TROUBLED, MasterView, Stage, labelled_member
+from hetzner_k3s.decide.view.control_plane import MasterView
 from hetzner_k3s.decide.view.node_machine import NamedServer, doubt, whereabouts
+from hetzner_k3s.decide.view.stage import NEVER_STARTED, TROUBLED, Stage, labelled_member
 from hetzner_k3s.decide.view.voters import healthy_ids, member_of
 from hetzner_k3s.model.cloud import Server, ServerStatus
 from hetzner_k3s.model.host import Member

@@ -16,8 +16,9 @@ from hetzner_k3s.decide.prune.permission import anothers_node, member_beyond, no
 from hetzner_k3s.decide.repair.pre_repair_snapshot import PRUNE, saved_before, saving
 from hetzner_k3s.decide.view import extra_servers, predictions, quorum
 from hetzner_k3s.decide.view.context import DecisionContext, Proposal
-from hetzner_k3s.decide.view.control_plane import MasterView, Stage, labelled_member
+from hetzner_k3s.decide.view.control_plane import MasterView
 from hetzner_k3s.decide.view.node_machine import NamedServer, doubt
+from hetzner_k3s.decide.view.stage import Stage, labelled_member
 from hetzner_k3s.decide.view.voters import healthy_ids
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import Server, ServerStatus

@@ -10,8 +10,9 @@ from dataclasses import replace
 
 from hetzner_k3s.decide.view import all_lost
 from hetzner_k3s.decide.view.context import DecisionContext, Proposal
-from hetzner_k3s.decide.view.control_plane import MasterView, Stage
+from hetzner_k3s.decide.view.control_plane import MasterView
 from hetzner_k3s.decide.view.predictions import map_kube, map_servers, with_facts, with_ready_node
+from hetzner_k3s.decide.view.stage import Stage
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import Server, ServerStatus
 from hetzner_k3s.model.facts import Known

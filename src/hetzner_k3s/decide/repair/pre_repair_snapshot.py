@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from hetzner_k3s.decide.view.context import DecisionContext
-from hetzner_k3s.decide.view.control_plane import JOINED
+from hetzner_k3s.decide.view.stage import JOINED
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.host import Member
 from hetzner_k3s.model.plan import PlannedStep, Reason, Scope

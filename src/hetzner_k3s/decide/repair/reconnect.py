@@ -11,8 +11,8 @@ from dataclasses import replace
 from hetzner_k3s.decide.prune.load_balancer import addresses_that_go
 from hetzner_k3s.decide.view import predictions
 from hetzner_k3s.decide.view.context import DecisionContext, Proposal
-from hetzner_k3s.decide.view.control_plane import JOINED
 from hetzner_k3s.decide.view.master_addresses import host_of, is_an_address, living_masters, private_addresses
+from hetzner_k3s.decide.view.stage import JOINED
 from hetzner_k3s.model.host import HostFacts, UnitFacts
 from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.kube import KubeView

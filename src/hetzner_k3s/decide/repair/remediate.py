@@ -15,8 +15,8 @@ from hetzner_k3s.decide.repair.pre_repair_snapshot import saved_before, saving
 from hetzner_k3s.decide.repair.stale_nodes import stale_node
 from hetzner_k3s.decide.view import predictions, quorum
 from hetzner_k3s.decide.view.context import DecisionContext, Proposal
-from hetzner_k3s.decide.view.control_plane import NEVER_STARTED, Stage
 from hetzner_k3s.decide.view.members import DeadMember
+from hetzner_k3s.decide.view.stage import NEVER_STARTED, Stage
 from hetzner_k3s.decide.view.voters import healthy_ids
 from hetzner_k3s.model.host import Member
 from hetzner_k3s.model.kube import KubeView

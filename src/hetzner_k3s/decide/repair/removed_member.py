@@ -12,8 +12,9 @@ from dataclasses import replace
 from hetzner_k3s.decide.lifecycle.join import api_url
 from hetzner_k3s.decide.view import quorum, stale_lineage
 from hetzner_k3s.decide.view.context import DecisionContext, Proposal
-from hetzner_k3s.decide.view.control_plane import MasterView, Stage
+from hetzner_k3s.decide.view.control_plane import MasterView
 from hetzner_k3s.decide.view.predictions import with_facts, without_membership
+from hetzner_k3s.decide.view.stage import Stage
 from hetzner_k3s.decide.view.voters import healthy_ids, member_of
 from hetzner_k3s.model.host import EtcdFacts, HostFacts
 from hetzner_k3s.model.hosts.contact import private_ip

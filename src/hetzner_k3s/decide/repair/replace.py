@@ -12,9 +12,9 @@ from hetzner_k3s.decide.repair.pre_repair_snapshot import saved_before, saving
 from hetzner_k3s.decide.view import predictions, quorum
 from hetzner_k3s.decide.view.consent_mismatch import unfit
 from hetzner_k3s.decide.view.context import DecisionContext, Proposal, context_of
-from hetzner_k3s.decide.view.control_plane import JOINED, TROUBLED, MasterView
-from hetzner_k3s.decide.view.discarded import discarded
-from hetzner_k3s.decide.view.voters import healthy_names, member_of, others_serve
+from hetzner_k3s.decide.view.control_plane import MasterView
+from hetzner_k3s.decide.view.stage import JOINED, TROUBLED
+from hetzner_k3s.decide.view.voters import discarded, healthy_names, member_of, others_serve
 from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.plan import Intent, PlannedStep, Reason, Refusal, Scope

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from hetzner_k3s.decide.lifecycle.access import own_addresses
 from hetzner_k3s.decide.view.context import DecisionContext
-from hetzner_k3s.decide.view.control_plane import MasterView, Stage
+from hetzner_k3s.decide.view.control_plane import MasterView
+from hetzner_k3s.decide.view.stage import Stage
 from hetzner_k3s.decide.view.voters import member_of
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.errors import SshStage

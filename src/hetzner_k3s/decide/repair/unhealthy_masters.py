@@ -13,10 +13,10 @@ from hetzner_k3s.decide.repair.replace import flag
 from hetzner_k3s.decide.repair.silence import address_explained, cure_of_silence, known_of_silence
 from hetzner_k3s.decide.view import all_lost, quorum
 from hetzner_k3s.decide.view.context import DecisionContext
-from hetzner_k3s.decide.view.control_plane import TROUBLED, MasterView, Stage, holds_no_member, identity_of
-from hetzner_k3s.decide.view.discarded import discarded
+from hetzner_k3s.decide.view.control_plane import MasterView, identity_of
 from hetzner_k3s.decide.view.node_machine import whereabouts
-from hetzner_k3s.decide.view.voters import healthy_names, others_serve, witnesses
+from hetzner_k3s.decide.view.stage import TROUBLED, Stage, holds_no_member
+from hetzner_k3s.decide.view.voters import discarded, healthy_names, others_serve, witnesses
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.identity import Phase

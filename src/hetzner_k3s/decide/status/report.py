@@ -14,7 +14,7 @@ from hetzner_k3s.decide.status import observer
 from hetzner_k3s.decide.status.drift import drifted, told
 from hetzner_k3s.decide.view import quorum, stale_lineage
 from hetzner_k3s.decide.view.context import DecisionContext, context_of
-from hetzner_k3s.decide.view.control_plane import Stage, contact_stage
+from hetzner_k3s.decide.view.stage import Stage, contact_stage
 from hetzner_k3s.decide.view.voters import healthy_ids
 from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import Server

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from hetzner_k3s.decide.view import stale_lineage
-from hetzner_k3s.decide.view.control_plane import ControlPlane, MasterView, Stage, labelled_member
+from hetzner_k3s.decide.view.control_plane import ControlPlane, MasterView
+from hetzner_k3s.decide.view.stage import Stage, labelled_member
 from hetzner_k3s.model.identity import BirthRecord, Phase
 
 

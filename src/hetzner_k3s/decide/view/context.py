@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from hetzner_k3s.decide.view.control_plane import ControlPlane, Stage, look
+from hetzner_k3s.decide.view.control_plane import ControlPlane, look
 from hetzner_k3s.decide.view.members import DeadMember, StrayMember, sort_members
+from hetzner_k3s.decide.view.stage import Stage
 from hetzner_k3s.model.cloud import CloudView, Server
 from hetzner_k3s.model.hosts.contact import private_ip
 from hetzner_k3s.model.kube import KubeNode

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hetzner_k3s.decide.view.control_plane import NEVER_STARTED, ControlPlane, MasterView, Stage, holds_no_member
+from hetzner_k3s.decide.view.control_plane import ControlPlane, MasterView
 from hetzner_k3s.decide.view.node_machine import doubt
+from hetzner_k3s.decide.view.stage import NEVER_STARTED, Stage, holds_no_member
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.host import Member

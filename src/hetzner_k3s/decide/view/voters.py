@@ -1,11 +1,13 @@
-"""Who votes and is well, by its own word or by its peers'."""
+"""Who votes and is well, by its own word or by its peers', and who may go since the others do."""
 
 from __future__ import annotations
 
 from hetzner_k3s.decide.view import quorum
 from hetzner_k3s.decide.view.context import DecisionContext
-from hetzner_k3s.decide.view.control_plane import MasterView, Stage
+from hetzner_k3s.decide.view.control_plane import MasterView
+from hetzner_k3s.decide.view.stage import TROUBLED, Stage
 from hetzner_k3s.model.host import Member
+from hetzner_k3s.model.identity import Phase
 
 
 def healthy_ids(context: DecisionContext) -> frozenset[str]:
@@ -62,3 +64,11 @@ def witnessed_ids(context: DecisionContext) -> frozenset[str]:
     """Give the member ids of voters that we cannot look at and whose peers say that they are well."""
     silent = (m for m in context.plane.masters if witnesses(context, m))
     return frozenset(member.id for m in silent if (member := member_of(context, m)) is not None)
+
+
+def discarded(context: DecisionContext) -> frozenset[str]:
+    """Name the masters that are there, not well, and are discarded with `--replace NAME`."""
+    if context.plane.record.phase is not Phase.BORN:
+        return frozenset()
+    asked = ((name, context.plane.master(name)) for name in context.intent.consents.replace)
+    return frozenset(name for name, m in asked if m is not None and m.stage in TROUBLED and others_serve(context, m))
