@@ -30,7 +30,8 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 CONCERNS = tuple(import_module(m.name) for m in pkgutil.walk_packages(decide.__path__, f"{decide.__name__}."))
 
 FUNCTION_LINES = 40
-FILE_LINES = 450
+FILE_LINES = 400
+FOLDER_MODULES = 20
 
 
 def _trees() -> Iterator[tuple[str, ast.Module]]:
@@ -124,6 +125,11 @@ def test_no_function_is_longer_than_a_screen() -> None:
 
 def test_no_file_is_longer_than_a_chapter() -> None:
     assert [str(path) for path in MODULES if len(path.read_text().splitlines()) > FILE_LINES] == []
+
+
+def test_no_folder_holds_more_modules_than_a_list_that_is_read_at_a_glance() -> None:
+    modules = Counter(str(path.parent.relative_to(SOURCE)) for path in MODULES if path.name != "__init__.py")
+    assert [f"{folder}: {count}" for folder, count in modules.items() if count > FOLDER_MODULES] == []
 
 
 def test_no_module_is_named_after_nothing() -> None:

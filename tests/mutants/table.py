@@ -407,7 +407,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         law=10,
         what="without its consent: a master is discarded without --replace",
-        file="decide/view/discarded.py",
+        file="decide/view/voters.py",
         old="    asked = ((name, context.plane.master(name)) for name in context.intent.consents.replace)\n",
         new="    asked = ((name, context.plane.master(name)) for name in context.spec.master_names)\n",
         tests=("tests/decide/test_masters.py", _REFUSALS),

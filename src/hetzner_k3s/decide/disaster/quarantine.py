@@ -6,10 +6,13 @@ from dataclasses import replace
 
 from hetzner_k3s.decide.view import predictions
 from hetzner_k3s.decide.view.context import DecisionContext
+from hetzner_k3s.decide.view.node_machine import whereabouts
 from hetzner_k3s.decide.view.sides import Survivor
 from hetzner_k3s.model import naming
+from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.host import DiskFacts, EtcdFacts, HostFacts, LogPosition, UnitFacts
 from hetzner_k3s.model.operations.disaster import DataPrecondition
+from hetzner_k3s.model.plan import Refusal, Way
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState, Rescue
 from hetzner_k3s.model.steps import FenceMember, FetchDatabase, HoldMaster, Step
@@ -32,6 +35,27 @@ def is_rescued(context: DecisionContext, survivor: Survivor) -> bool:
     """Tell whether a verified copy of exactly this data lies here."""
     found = (r for r in context.state.local.rescues if r.server_id == survivor.server.id)
     return any(rescue.log == survivor.facts.log for rescue in found)
+
+
+def left_held(server: Server) -> Refusal:
+    """Refuse while a master is held down although nobody resets a quorum: it is missing where it is needed."""
+    return Refusal(
+        code="master.held",
+        saw=f"k3s on {server.name} ({whereabouts(server)}) was stopped by a run with --reset-quorum-from or "
+        "--keep that did not end, and is held down; quorum is not lost.",
+        why="Whether its data is still of the cluster is not known, so it is not started by itself.",
+        you_can="If that run was given --keep, give it again.",
+        ways=(
+            Way(text=_LET_GO, starts=frozenset({server.name})),
+            Way(text="If its data may go, delete the server at Hetzner.", deletes=frozenset({server.name})),
+        ),
+    )
+
+
+_LET_GO = (
+    "If its data is of the cluster: `rm /var/lib/hetzner-k3s/held && systemctl enable --now k3s` on its host; then run "
+    "`create` again."
+)
 
 
 def predict(_spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:

@@ -8,7 +8,7 @@ run that was killed is gone on with by the same command.
 
 from __future__ import annotations
 
-from hetzner_k3s.decide.disaster.quarantine import fence, hold, is_rescued
+from hetzner_k3s.decide.disaster.quarantine import fence, hold, is_rescued, left_held
 from hetzner_k3s.decide.lifecycle.bootstrap import found_servers
 from hetzner_k3s.decide.preflight import tokens
 from hetzner_k3s.decide.view import all_lost, predictions, quorum, stale_lineage
@@ -138,30 +138,9 @@ def quorum_lost(context: DecisionContext) -> tuple[Refusal, ...]:
 
 
 def _held_beside_quorum(context: DecisionContext) -> tuple[Refusal, ...]:
-    """Refuse while a master is held down although nobody resets a quorum: it is missing where it is needed."""
-    if context.intent.consents.keep is not None:
+    if context.intent.consents.keep is not None or context.plane.seed is None:
         return ()
-    return tuple(
-        Refusal(
-            code="master.held",
-            saw=f"k3s on {m.name} ({whereabouts(m.server)}) was stopped by a run with --reset-quorum-from or --keep "
-            "that did not end, and is held down; quorum is not lost.",
-            why="Whether its data is still of the cluster is not known, so it is not started by itself.",
-            you_can="If that run was given --keep, give it again.",
-            ways=(
-                Way(text=_LET_GO, starts=frozenset({m.name})),
-                Way(text="If its data may go, delete the server at Hetzner.", deletes=frozenset({m.name})),
-            ),
-        )
-        for m in context.plane.all_masters
-        if m.server and m.stage is Stage.HELD and context.plane.seed is not None
-    )
-
-
-_LET_GO = (
-    "If its data is of the cluster: `rm /var/lib/hetzner-k3s/held && systemctl enable --now k3s` on its host; then run "
-    "`create` again."
-)
+    return tuple(left_held(m.server) for m in context.plane.all_masters if m.server and m.stage is Stage.HELD)
 
 
 def _lost(context: DecisionContext) -> Refusal:

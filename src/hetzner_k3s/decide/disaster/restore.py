@@ -18,7 +18,6 @@ from hetzner_k3s.decide.view import all_lost, given_up, held_tokens, predictions
 from hetzner_k3s.decide.view.consent_mismatch import unfit
 from hetzner_k3s.decide.view.context import DecisionContext, Proposal
 from hetzner_k3s.decide.view.control_plane import MasterView
-from hetzner_k3s.decide.view.node_machine import whereabouts
 from hetzner_k3s.decide.view.stage import Stage
 from hetzner_k3s.model.facts import Unknown
 from hetzner_k3s.model.host import HostFacts, Snapshot
@@ -103,7 +102,7 @@ def loss_answered(context: DecisionContext) -> tuple[Refusal, ...]:
     if unseen and here is None and (chosen is None or wanted == LATEST):
         return (restore_refusals.unknown(context, "; ".join(unseen)),)
     if chosen is not None:
-        return _nowhere_to(all_lost.target(context.plane))
+        return restore_refusals.nowhere_to(all_lost.target(context.plane))
     found = restore_sources.ours(context)
     if not found:
         return (restore_refusals.nothing_left(context) if here is None else _not_that_file(context, here),)
@@ -117,23 +116,6 @@ def _unseen(context: DecisionContext) -> tuple[str, ...]:
     stored = context.state.snapshots
     s3 = (f"what S3 holds is not known: {stored.why}",) if isinstance(stored, Unknown) else ()
     return (*s3, *(f"the snapshots on {name} could not be read" for name in restore_sources.unread(context)))
-
-
-def _nowhere_to(master: MasterView) -> tuple[Refusal, ...]:
-    """Refuse to restore where every master that is left was rebuilt."""
-    if master.stage is not Stage.REBUILT or master.server is None:
-        return ()
-    return (
-        Refusal(
-            code="master.rebuilt",
-            saw=f"Every master was rebuilt. {master.name} ({whereabouts(master.server)}) answers with the key of its "
-            "first boot, and no Node is left that would tell whether it is the same server.",
-            why="Whoever read that key could answer in its place, and would be given the cluster's token.",
-            you_can="Its disk is new and holds nothing. Delete that server at Hetzner and run the same command again: "
-            "the snapshot is restored on one that is made anew.",
-            ways=(Way(deletes=frozenset({master.name})),),
-        ),
-    )
 
 
 def _not_that_file(context: DecisionContext, here: GivenFile) -> Refusal:

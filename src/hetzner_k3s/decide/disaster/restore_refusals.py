@@ -1,4 +1,4 @@
-"""What is said when all masters are lost and there is nothing to restore from, or not all of it could be listed."""
+"""What is said when all masters are lost and nothing can be restored, or not all of it could be listed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from hetzner_k3s.decide.disaster import restore_sources
 from hetzner_k3s.decide.view import given_up
 from hetzner_k3s.decide.view.context import DecisionContext
 from hetzner_k3s.decide.view.control_plane import MasterView
-from hetzner_k3s.decide.view.stage import NEVER_STARTED
+from hetzner_k3s.decide.view.node_machine import whereabouts
+from hetzner_k3s.decide.view.stage import NEVER_STARTED, Stage
 from hetzner_k3s.model.plan import Refusal, Way
 
 
@@ -35,6 +36,23 @@ def nothing_left(context: DecisionContext) -> Refusal:
                 f"{given_up.workers_to_rebuild(context)}",
                 consent=give_up,
             ),
+        ),
+    )
+
+
+def nowhere_to(master: MasterView) -> tuple[Refusal, ...]:
+    """Refuse to restore where every master that is left was rebuilt."""
+    if master.stage is not Stage.REBUILT or master.server is None:
+        return ()
+    return (
+        Refusal(
+            code="master.rebuilt",
+            saw=f"Every master was rebuilt. {master.name} ({whereabouts(master.server)}) answers with the key of its "
+            "first boot, and no Node is left that would tell whether it is the same server.",
+            why="Whoever read that key could answer in its place, and would be given the cluster's token.",
+            you_can="Its disk is new and holds nothing. Delete that server at Hetzner and run the same command again: "
+            "the snapshot is restored on one that is made anew.",
+            ways=(Way(deletes=frozenset({master.name})),),
         ),
     )
 
