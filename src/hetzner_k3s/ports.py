@@ -37,11 +37,11 @@ class Clock(Protocol):
     """The only source of time."""
 
     def now(self) -> float:
-        """Give the wall-clock time as UNIX seconds."""
+        """Return the wall-clock time as UNIX seconds."""
         ...
 
     def monotonic(self) -> float:
-        """Give seconds that never run backwards and count while a laptop sleeps (CLOCK_BOOTTIME)."""
+        """Return seconds that never run backwards and count while a laptop sleeps (CLOCK_BOOTTIME)."""
         ...
 
     async def sleep(self, seconds: float) -> None:
@@ -57,7 +57,7 @@ class Rng(Protocol):
         ...
 
     def uniform(self, low: float, high: float) -> float:
-        """Give a number in [low, high], for jitter and modelled latencies."""
+        """Return a number in [low, high], for jitter and modelled latencies."""
         ...
 
 
@@ -114,7 +114,7 @@ class Cloud(Protocol):
         ...
 
     async def last_rebuild(self, server_id: int) -> float | None:
-        """Say when the newest rebuild of a server ended (UNIX seconds), None when it never was rebuilt."""
+        """Return when the newest rebuild of a server ended (UNIX seconds), None when it never was rebuilt."""
         ...
 
     async def power_on(self, server_id: int) -> None:
@@ -141,7 +141,7 @@ class Cloud(Protocol):
         ...
 
     async def balanced(self, balancer_id: int) -> frozenset[int]:
-        """Give the ids of the servers that a load balancer sends to now, as it found them by its selectors."""
+        """Return the ids of the servers that a load balancer sends to now, as it found them by its selectors."""
         ...
 
     async def grant_of(self, token: Secret, network_id: int) -> TokenGrant:
@@ -291,7 +291,7 @@ class Local(Protocol):
         ...
 
     def token(self, token_hash: str) -> Secret | None:
-        """Give the servers' token with this hash out of those that this machine was handed, or kept."""
+        """Return the servers' token with this hash out of those that this machine was handed, or kept."""
         ...
 
     def agent_token(self, token_hash: str) -> Secret | None:
@@ -326,7 +326,7 @@ class Local(Protocol):
         ...
 
     def run_is_dead(self, run: str) -> bool:
-        """Tell whether that run's journal lies here and nobody holds its lock any more."""
+        """Check whether that run's journal lies here and nobody holds its lock any more."""
         ...
 
 

@@ -269,7 +269,7 @@ class _Run:
         return await observe_again(self.ports, self.request.spec, state, focus)
 
     def _whole_focus(self, *, listing: bool) -> Focus:
-        """Give the focus on everything that the verb needs: a deletion needs no hosts."""
+        """Return the focus on everything that the verb needs: a deletion needs no hosts."""
         if self.request.intent.verb is Verb.DELETE:
             return Focus(listing=listing, hosts=frozenset(), kube=False)
         return Focus(listing=listing)
@@ -349,7 +349,7 @@ def _unlisted(state: ClusterState) -> bool:
 
 
 def _is_changing(state: ClusterState) -> bool:
-    """Tell whether Hetzner is doing something to a server, so that its status will be another one soon."""
+    """Check whether Hetzner is doing something to a server, so that its status will be another one soon."""
     return any(server.status not in _AT_REST for server in state.view.servers)
 
 

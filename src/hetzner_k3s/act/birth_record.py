@@ -27,7 +27,7 @@ class Carrier:
 
 
 def carriers(spec: ClusterSpec, view: CloudView) -> tuple[Carrier, ...]:
-    """Give what carries the record: the masters' first group, our own network and firewall, and every master."""
+    """Return what carries the record: the masters' first group, our own network and firewall, and every master."""
     shared: tuple[tuple[str, Network | PlacementGroup | Firewall | None], ...] = (
         ("placement_group", lookup.placement_group(naming.birth_record_placement_group(spec.name), view)),
         ("network", None if spec.network.existing_network_name else lookup.network(spec, view)),

@@ -49,15 +49,18 @@ class Context:
         return next(s for s in self.state.view.servers if s.id == server_id)
 
     def wanted(self, name: str) -> MasterSpec | WorkerSpec:
-        """Give what the file wants of the server of that name."""
+        """Return what the file wants of the server of that name."""
         return next(s for s in self.spec.servers() if s.name == name)
 
     def target(self, server_id: int) -> HostTarget:
-        """Say how a server is reached."""
+        """Return how a server is reached."""
         return self.target_of(self.server(server_id))
 
     def target_of(self, server: Server) -> HostTarget:
-        """Say how a server with these labels is reached; one without an address is our bug: the plan waits for it."""
+        """Return how a server with these labels is reached.
+
+        One without an address is our bug: the plan waits for it.
+        """
         target = host_target(self.spec, server, self.network_id())
         if target is None:
             raise LookupError(f"{server.name} has no address")

@@ -27,7 +27,7 @@ _LOOK_EVERY = 0.5
 
 
 def peer_address(context: Context, server: Server) -> str:
-    """Give the address at which the other masters reach this one: private, or public without a private network."""
+    """Return the address at which the other masters reach this one: private, or public without a private network."""
     address = private_ip(server, context.network_id()) or server.public_ipv4
     if address is None:
         raise LookupError(f"{server.name} has no address")

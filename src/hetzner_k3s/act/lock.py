@@ -43,7 +43,7 @@ class LockRequest:
 
     @property
     def name(self) -> str:
-        """Give the name of the placement group that is the lock."""
+        """Return the name of the placement group that is the lock."""
         return naming.operator_lock(self.cluster)
 
 

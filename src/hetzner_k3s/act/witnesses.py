@@ -18,7 +18,7 @@ _POLL = 0.5
 
 
 def others(context: Context, server_id: int) -> list[Server]:
-    """Give the masters that serve as voters, but for the one that is spoken of."""
+    """Return the masters that serve as voters, but for the one that is spoken of."""
     masters = lookup.owned_masters(context.spec.name, context.state.view)
     seen = ((s, context.state.facts(s.id)) for s in masters if s.id != server_id)
     return [server for server, facts in seen if facts is not None and facts.etcd.serving_voter]

@@ -344,12 +344,12 @@ async def _none_if_404(read: Awaitable[T]) -> T | None:
 
 
 def _is_initializing(failure: BaseException | None) -> bool:
-    """Tell whether an API has just started: for a moment it answers 429, "storage is (re)initializing"."""
+    """Check whether an API has just started: for a moment it answers 429, "storage is (re)initializing"."""
     return isinstance(failure, httpx2.HTTPStatusError) and failure.response.status_code == 429
 
 
 def _is_passing(failure: BaseException | None) -> bool:
-    """Tell whether trying again makes sense: no answer, an API that starts, a kind or object not there yet."""
+    """Check whether trying again makes sense: no answer, an API that starts, a kind or object not there yet."""
     if isinstance(failure, httpx2.HTTPStatusError):
         code = failure.response.status_code
         return code >= 500 or code in (404, 409, 429)

@@ -25,7 +25,7 @@ class Forwarder(Protocol):
     """What makes a port of a master reachable here; raises `HostError`."""
 
     async def forward(self, target: HostTarget, port: int) -> int:
-        """Give a port of 127.0.0.1 here that leads to `port` of 127.0.0.1 there."""
+        """Return a port of 127.0.0.1 here that leads to `port` of 127.0.0.1 there."""
         ...
 
 

@@ -165,7 +165,7 @@ class SshHosts:
         operations.read_answer(operation, printed, sent.mark, target.keys[connection.label], target.name)
 
     async def forward(self, target: HostTarget, port: int) -> int:
-        """Give a port of 127.0.0.1 here that leads to `port` of 127.0.0.1 there, as long as the connection lives.
+        """Return a port of 127.0.0.1 here that leads to `port` of 127.0.0.1 there, as long as the connection lives.
 
         Raises:
             HostUnreachable: there is no verified connection, or only one by the boot key.
@@ -307,7 +307,7 @@ async def _run(connection: _Connection, invocation: Invocation) -> bytes:
 
 
 async def _feed(process: asyncssh.SSHClientProcess[bytes], pieces: AsyncIterator[bytes], most: int) -> bytes:
-    """Give a process its stdin piece by piece, then what it printed; one that ends early is heard all the same."""
+    """Feed a process its stdin piece by piece; return what it printed, also where it ends early."""
     printed = asyncio.create_task(_read(process.stdout, most))
     try:
         async for piece in pieces:

@@ -93,7 +93,10 @@ def take_out(root: Tree) -> list[Finding]:
 
 
 def _without_locations(root: Tree) -> str:
-    """Say where the masters go all the same: one of three files has the singular, and the server stands elsewhere."""
+    """Return where the masters go all the same.
+
+    One of three files has the singular, and the server stands elsewhere.
+    """
     masters = root.get("masters_pool")
     if not isinstance(masters, dict) or "location" not in masters or "locations" in masters:
         return ""

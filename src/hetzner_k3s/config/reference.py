@@ -39,7 +39,7 @@ _HEAD: Final = f"""\
 
 
 def render() -> str:
-    """Give the whole page."""
+    """Return the whole page."""
     return "\n".join([_HEAD, *_keys(), *_old_keys(), ""])
 
 

@@ -34,7 +34,7 @@ class Scalar:
 
     @property
     def is_null(self) -> bool:
-        """Tell whether nothing was written."""
+        """Check whether nothing was written."""
         return self.plain and self.text in ("", "~", "null", "Null", "NULL")
 
 
@@ -172,7 +172,7 @@ class _Walk:
         return Scalar(str(node.value), plain=getattr(node, "style", None) is None)
 
     def _mapping(self, node: MappingNode, key: KeyPath) -> Tree:
-        """Give the mapping's own pairs and what its merge keys (`<<`) add; its own pairs win."""
+        """Return the mapping's own pairs and what its merge keys (`<<`) add; its own pairs win."""
         tree: Tree = {}
         for name_node, value_node in self._pairs(node, key):
             name = name_node.value

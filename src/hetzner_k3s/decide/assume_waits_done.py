@@ -27,7 +27,7 @@ from hetzner_k3s.model.state import ClusterState
 
 
 def come_true(spec: ClusterSpec, state: ClusterState) -> ClusterState:
-    """Say what the world looks like when everything that comes by itself has come."""
+    """Return what the world looks like when everything that comes by itself has come."""
     state = _commands_ended(state)
     seen = _nodes_initialized(_balancer_addressed(spec, _fresh_hosts_seen(spec, _servers_rested(state))))
     up = stayed_up(_serving_after_reset(spec, seen))

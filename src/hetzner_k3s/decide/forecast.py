@@ -72,14 +72,14 @@ TOGETHER: Mapping[type[Step], Callable[[ClusterSpec, ClusterState, Sequence[Step
 
 
 def predict(spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
-    """Say what the world should look like after a step."""
+    """Return what the world should look like after a step."""
     for predictor in PREDICTORS:
         state = predictor(spec, state, step)
     return state
 
 
 def predict_together(spec: ClusterSpec, state: ClusterState, steps: Sequence[Step]) -> ClusterState:
-    """Say what the world should look like after steps that were carried out one after another."""
+    """Return what the world should look like after steps that were carried out one after another."""
     for kind, group in groupby(steps, type):
         if kind in TOGETHER:
             state = TOGETHER[kind](spec, state, tuple(group))

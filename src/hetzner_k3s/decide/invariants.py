@@ -71,7 +71,7 @@ def _wrong(context: DecisionContext, step: Step) -> Iterator[str]:
 
 
 def _removal(context: DecisionContext, step: RemoveMember | RetireMember) -> Iterator[str]:
-    """Say what is wrong with a removal: quorum must hold for those who are left, counted by who votes now."""
+    """Return what is wrong with a removal: quorum must hold for those who are left, counted by who votes now."""
     gateway = context.state.facts(step.via)
     voters = [m for m in (gateway.etcd.members or () if gateway else ()) if not m.learner]
     left = [m for m in voters if m.id != step.member_id]
@@ -85,7 +85,7 @@ def _holds(left: list[Member], healthy: frozenset[str | None]) -> bool:
 
 
 def _initialization(context: DecisionContext, step: InitControlPlane) -> Iterator[str]:
-    """Say what is wrong with an initialization; one that was cut off is gone on with, and may vote by then."""
+    """Return what is wrong with an initialization; one that was cut off is gone on with, and may vote by then."""
     if context.plane.record.phase is Phase.BORN:
         yield "the cluster is recorded as initialized"
     hosts = context.state.hosts.items()

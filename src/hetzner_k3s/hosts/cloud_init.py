@@ -78,7 +78,7 @@ def user_data(spec: ClusterSpec, server: ServerSpec, boot_key: HostKeyPair) -> s
 
 
 def _download(version: str) -> list[str]:
-    """Give the boot command that starts the download of k3s; once an instance, since bootcmd runs at every boot."""
+    """Return the boot command that starts the download of k3s; once an instance, since bootcmd runs at every boot."""
     download = ["sh", "-c", _START_DOWNLOAD, "download-k3s", script("download_k3s"), DOWNLOAD_PATH, version]
     return ["cloud-init-per", "instance", "hetzner-k3s-download", *download]
 
@@ -96,7 +96,7 @@ def _files(spec: ClusterSpec, server: ServerSpec) -> list[dict[str, Any]]:
 
 
 def _after_k3s(commands: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Give the script that waits for k3s and then runs the commands, and its unit."""
+    """Return the script that waits for k3s and then runs the commands, and its unit."""
     if not commands:
         return []
     lines = (script("await_any_k3s"), *_noted("additional_post_k3s_commands", commands), f": >{COMMANDS_PATH}/ended")
@@ -107,7 +107,7 @@ def _after_k3s(commands: tuple[str, ...]) -> list[dict[str, Any]]:
 
 
 def _noted(key: str, commands: tuple[str, ...]) -> list[str]:
-    """Give the commands as lines of one shell, each followed by a look at how it ended."""
+    """Return the commands as lines of one shell, each followed by a look at how it ended."""
     lines = [f"hetzner_k3s_log={COMMANDS_PATH}/{key}.log", script("note_failures")]
     for number, command in enumerate(commands, 1):
         which = f"{key} {number} of {len(commands)}"

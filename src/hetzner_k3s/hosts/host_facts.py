@@ -195,7 +195,7 @@ def _bootstrap_keys(answer: Document) -> tuple[str, ...]:
 
 
 def _uid(answer: Document) -> str | None:
-    """Give the first UUID of the stored namespace, which is its UID in protobuf and in JSON alike."""
+    """Return the first UUID of the stored namespace, which is its UID in protobuf and in JSON alike."""
     for kv in answer.children_or_none("kvs"):
         found = _UUID.search(decoded(kv, "value"))
         if found:

@@ -46,7 +46,7 @@ RESOLV_CONF: Final = "nameserver 8.8.8.8\n"
 
 
 def api_url(host: str) -> str:
-    """Give the URL of the API at an address or name, as `server:` takes it."""
+    """Return the URL of the API at an address or name, as `server:` takes it."""
     return f"https://[{host}]:{API_PORT}" if ":" in host else f"https://{host}:{API_PORT}"
 
 

@@ -20,13 +20,13 @@ _READS_ETCD_FILES = frozenset({"tell_snapshots", "read_stored_uid"})
 
 @cache
 def script(name: str) -> str:
-    """Give the file `scripts/<name>.sh` as it is."""
+    """Return the file `scripts/<name>.sh` as it is."""
     return files(__package__).joinpath("scripts", f"{name}.sh").read_text(encoding="utf-8")
 
 
 @cache
 def operation_script(name: str) -> str:
-    """Give an operation's complete script: what all share, then its own lines."""
+    """Return an operation's complete script: what all share, then its own lines."""
     facts = (script("facts"),) if name in _LOOKS_AT_THE_HOST else ()
     of_files = (script("etcd_files"),) if name in _READS_ETCD_FILES else ()
     return "\n".join((script("prelude"), *facts, *of_files, script(name)))

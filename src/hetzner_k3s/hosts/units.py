@@ -68,7 +68,7 @@ class HostFile:
     content: str
 
     def line(self) -> str:
-        """Give it as the one line that the script `install.sh` reads."""
+        """Return it as the one line that the script `install.sh` reads."""
         return f"{self.mode} {self.path} {base64.b64encode(self.content.encode()).decode()}\n"
 
 
@@ -79,7 +79,7 @@ def unit(role: K3sRole) -> str:
 
 
 def install_files(operation: Install) -> tuple[HostFile, ...]:
-    """Give the files of an installation; registries.yaml may hold passwords, so it is 0600 and travels over stdin."""
+    """Return the files of an installation; registries.yaml may hold passwords, so it is 0600 and travels over stdin."""
     files = [
         HostFile("0755", DOWNLOAD_PATH, script("download_k3s")),
         HostFile("0644", RESOLV_CONF_PATH, RESOLV_CONF),

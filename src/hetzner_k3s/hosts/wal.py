@@ -39,7 +39,7 @@ class _Record:
 
 
 def last_position(segments: Iterable[bytes]) -> LogPosition | None:
-    """Give the term and index of the last entry that was appended, None where the segments hold none.
+    """Return the term and index of the last entry that was appended, None where the segments hold none.
 
     The last record counts, not the greatest: an entry of a smaller index after a larger one says that the log was cut
     back there. A snapshot that lies beyond the last entry was sent by a leader and stands for all before it.
@@ -64,7 +64,7 @@ def last_position(segments: Iterable[bytes]) -> LogPosition | None:
 
 
 def _whole_records(segment: bytes) -> list[_Record]:
-    """Give a segment's records without a torn one at its end."""
+    """Return a segment's records without a torn one at its end."""
     records = list(_records(segment))
     if records and records[0].kind != _CRC:
         raise UnreadableLog("the segment does not begin with a checksum record")

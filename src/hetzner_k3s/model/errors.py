@@ -115,7 +115,7 @@ class CloudUnavailable(CloudError):
 
     @property
     def out_of_stock(self) -> bool:
-        """Tell whether Hetzner has no such server now: asking again at once does not help."""
+        """Check whether Hetzner has no such server now: asking again at once does not help."""
         return self.code in NO_CAPACITY
 
 

@@ -43,12 +43,12 @@ class UnitFacts:
 
     @property
     def installed(self) -> bool:
-        """Tell whether the unit file is there."""
+        """Check whether the unit file is there."""
         return self.active != "absent"
 
     @property
     def runs(self) -> bool:
-        """Tell whether it runs, or systemd is about to start it."""
+        """Check whether it runs, or systemd is about to start it."""
         return self.active in {"active", "activating", "reloading"}
 
     @property
@@ -122,7 +122,7 @@ class DiskFacts:
 
     @property
     def empty(self) -> bool:
-        """Tell whether no cluster ever left anything here."""
+        """Check whether no cluster ever left anything here."""
         return not (self.wal or self.tombstone or self.reset_flag or self.server_ca or self.agent_ca or self.token_hash)
 
 
@@ -137,7 +137,7 @@ class Member:
 
     @property
     def node(self) -> str:
-        """Give the name of its Node, and so of its server: k3s adds a suffix to it.
+        """Return the name of its Node, and so of its server: k3s adds a suffix to it.
 
         See docs/facts/k3s.md#member-name.
         """
@@ -145,7 +145,7 @@ class Member:
 
     @property
     def address(self) -> str:
-        """Give the address of the first peer URL."""
+        """Return the address of the first peer URL."""
         return self.peer_urls[0].rpartition(":")[0].removeprefix("https://") if self.peer_urls else ""
 
 
@@ -175,17 +175,17 @@ class EtcdFacts:
 
     @property
     def serving_voter(self) -> bool:
-        """Tell whether this member is a voter that sees a leader and answers linearizable reads."""
+        """Check whether this member is a voter that sees a leader and answers linearizable reads."""
         return bool(self.healthy and self.leader and self.leader != "0" and not self.learner and self.members)
 
     @property
     def alarms(self) -> frozenset[tuple[str, str]]:
-        """Give the alarms that are raised, as (member id, alarm): every member tells of those of all members."""
+        """Return the alarms that are raised, as (member id, alarm): every member tells of those of all members."""
         return frozenset((found[1], found[2]) for error in self.errors for found in _ALARM.finditer(error))
 
     @property
     def corrupt(self) -> bool:
-        """Tell whether this very member's data is known to be corrupt."""
+        """Check whether this very member's data is known to be corrupt."""
         return (self.member_id or "", CORRUPT) in self.alarms
 
 
@@ -282,7 +282,7 @@ class HostFacts:
 
     @property
     def voter(self) -> bool:
-        """Tell whether this host's etcd is a voter of the list it serves and sees a leader."""
+        """Check whether this host's etcd is a voter of the list it serves and sees a leader."""
         etcd = self.etcd
         return etcd.serving_voter and any(m.id == etcd.member_id and not m.learner for m in etcd.members or ())
 
@@ -308,7 +308,7 @@ class HostFacts:
 
     @property
     def on_database(self) -> bool:
-        """Tell whether this master keeps its data in an external database: by design it has no etcd, and no member.
+        """Check whether this master keeps its data in an external database: by design it has no etcd, and no member.
 
         k3s goes on with an etcd whose log is there, whatever its configuration says.
         """
@@ -316,12 +316,12 @@ class HostFacts:
 
     @property
     def uid(self) -> str | None:
-        """Give the kube-system UID that its datastore tells: its etcd, or the database through its API."""
+        """Return the kube-system UID that its datastore tells: its etcd, or the database through its API."""
         return self.etcd.uid or (self.supervisor.uid if self.on_database else None)
 
     @property
     def bootstrap_keys(self) -> tuple[str, ...]:
-        """Give the hashes of the tokens that its datastore is sealed with.
+        """Return the hashes of the tokens that its datastore is sealed with.
 
         A database is not asked: k3s could open what lies there with the token that it runs with, or would have ended.
         """
@@ -332,7 +332,7 @@ class HostFacts:
 
     @property
     def serves(self) -> bool:
-        """Tell whether this master is well by its own word: a voter, or one whose API reads the external database."""
+        """Check whether this master is well by its own word: a voter, or one whose API reads the external database."""
         return self.voter or (self.on_database and self.supervisor.api_answers and self.supervisor.uid is not None)
 
 

@@ -55,7 +55,7 @@ class BirthRecord:
     agent: str | None = None
 
     def labels(self) -> dict[str, str]:
-        """Give the record as the labels that carry it."""
+        """Return the record as the labels that carry it."""
         values = {
             naming.LABEL_PHASE: self.phase.value if self.phase else None,
             naming.LABEL_SEED: str(self.seed) if self.seed is not None else None,
@@ -128,7 +128,7 @@ def merge_records(records: tuple[BirthRecord, ...]) -> BirthRecord | RecordConfl
 
 
 def _youngest(records: tuple[BirthRecord, ...]) -> tuple[str, ...]:
-    """Give the lineages that no other one was made out of: one, unless the record contradicts itself."""
+    """Return the lineages that no other one was made out of: one, unless the record contradicts itself."""
     parents = {r.parent for r in records}
     return tuple(sorted({str(r.lineage) for r in records if r.lineage is not None and r.lineage not in parents}))
 
@@ -140,19 +140,19 @@ def _implied_phase(record: BirthRecord) -> Phase | None:
 
 
 def token_ca(token: str) -> str | None:
-    """Give the CA hash that a full K10 token pins, or None for a bare password."""
+    """Return the CA hash that a full K10 token pins, or None for a bare password."""
     match = _TOKEN.match(token)
     return match[1] if match else None
 
 
 def token_password(token: str) -> str:
-    """Give the password of a token, full or bare."""
+    """Return the password of a token, full or bare."""
     match = _TOKEN.match(token)
     return match[3] if match else token
 
 
 def full_token(ca: str, password: str) -> str:
-    """Give the full K10 token of a cluster's servers, which pins the CA hash."""
+    """Return the full K10 token of a cluster's servers, which pins the CA hash."""
     return f"K10{ca}::server:{password}"
 
 
@@ -163,7 +163,7 @@ def is_agent_token(token: str) -> bool:
 
 
 def token_hash(token: str) -> str:
-    """Give the 12 digits under which the datastore keeps its bootstrap data.
+    """Return the 12 digits under which the datastore keeps its bootstrap data.
 
     See docs/facts/k3s.md#bootstrap-key.
     """

@@ -38,7 +38,7 @@ class Pod:
 
     @property
     def stays(self) -> bool:
-        """Tell whether it goes with its Node: a DaemonSet's, the kubelet's own, or one that has ended."""
+        """Check whether it goes with its Node: a DaemonSet's, the kubelet's own, or one that has ended."""
         return self.controller == "DaemonSet" or self.mirror or self.finished
 
 
@@ -97,12 +97,12 @@ class KubeNode:
 
     @property
     def machine(self) -> int | None:
-        """Give the id of the server it runs on: our annotation, or what the cloud controller wrote (`hcloud://<id>`)."""
+        """Return the id of the server it runs on: our annotation, or what the cloud controller wrote (`hcloud://<id>`)."""
         return self.provided if self.server_id is None else self.server_id
 
     @property
     def provided(self) -> int | None:
-        """Give the id of the server that the cloud controller takes it for, which can never change."""
+        """Return the id of the server that the cloud controller takes it for, which can never change."""
         number = (self.provider_id or "").removeprefix(_PROVIDER)
         return server_number(number)
 

@@ -19,7 +19,7 @@ def network(spec: ClusterSpec, view: CloudView) -> Network | None:
 
 
 def network_id(spec: ClusterSpec, view: CloudView) -> int | None:
-    """Give the id of the cluster's private network."""
+    """Return the id of the cluster's private network."""
     found = network(spec, view)
     return found.id if found else None
 
@@ -99,17 +99,17 @@ def deletable_groups(spec: ClusterSpec, view: CloudView) -> tuple[PlacementGroup
 
 
 def owned_servers(cluster: str, view: CloudView) -> tuple[Server, ...]:
-    """Give the servers that carry the cluster's label."""
+    """Return the servers that carry the cluster's label."""
     return tuple(s for s in view.servers if is_owned(cluster, s.labels))
 
 
 def owned_masters(cluster: str, view: CloudView) -> tuple[Server, ...]:
-    """Give the servers labelled as masters of the cluster."""
+    """Return the servers labelled as masters of the cluster."""
     return tuple(s for s in owned_servers(cluster, view) if s.labels.get(naming.LABEL_ROLE) == naming.ROLE_MASTER)
 
 
 def shared_carriers(spec: ClusterSpec, view: CloudView) -> tuple[PlacementGroup | Network | Firewall, ...]:
-    """Give what carries the birth record beside the masters: their first group, our own network, the firewall."""
+    """Return what carries the birth record beside the masters: their first group, our own network, the firewall."""
     group = placement_group(naming.birth_record_placement_group(spec.name), view)
     own_network = None if spec.network.existing_network_name else network(spec, view)
     return tuple(carrier for carrier in (group, own_network, firewall(spec, view)) if carrier is not None)
@@ -132,7 +132,7 @@ def birth_record(spec: ClusterSpec, view: CloudView) -> BirthRecord | RecordConf
 
 
 def recorded_seeds(spec: ClusterSpec, view: CloudView) -> frozenset[int]:
-    """Give the server ids that any carrier of the record names as seed: two, where beginning anew was cut off."""
+    """Return the server ids that any carrier of the record names as seed: two, where beginning anew was cut off."""
     return frozenset(record.seed for record in _told_records(spec, view) if record.seed is not None)
 
 

@@ -114,7 +114,7 @@ def workers_placement_group(cluster: str, pool: str, index: int) -> str:
 
 
 def placement_group_index(server_index: int) -> int:
-    """Say which group (from 1) the server number `server_index` (from 1) belongs to."""
+    """Return which group (from 1) the server number `server_index` (from 1) belongs to."""
     return (server_index - 1) // PLACEMENT_GROUP_SIZE + 1
 
 
@@ -152,12 +152,12 @@ def operator_lock(cluster: str) -> str:
 
 
 def server_labels(cluster: str, role: str) -> dict[str, str]:
-    """Give the labels 2.6 puts on a server; `role` is ROLE_MASTER or ROLE_WORKER."""
+    """Return the labels 2.6 puts on a server; `role` is ROLE_MASTER or ROLE_WORKER."""
     return {LABEL_CLUSTER: cluster, LABEL_ROLE: role}
 
 
 def placement_group_labels(cluster: str, pool: str | None = None) -> dict[str, str]:
-    """Give the labels 2.6 puts on a placement group: the masters' (`pool` is None) or a worker pool's."""
+    """Return the labels 2.6 puts on a placement group: the masters' (`pool` is None) or a worker pool's."""
     if pool is None:
         return {LABEL_CLUSTER: cluster, LABEL_ROLE: ROLE_MASTERS_GROUP}
     return {LABEL_CLUSTER: cluster, LABEL_ROLE: ROLE_WORKERS_GROUP, LABEL_POOL: pool}

@@ -197,7 +197,7 @@ class Plan:
 
     @property
     def settled(self) -> bool:
-        """Tell whether nothing is left to do or to wait for."""
+        """Check whether nothing is left to do or to wait for."""
         return not (self.steps or self.waits or self.refusals)
 
 
@@ -233,5 +233,5 @@ class Forecast:
 
     @property
     def keys(self) -> frozenset[StepKey]:
-        """Give the keys of all steps: what a run that was shown this may start."""
+        """Return the keys of all steps: what a run that was shown this may start."""
         return frozenset(step.key for wave in self.waves for step in wave)

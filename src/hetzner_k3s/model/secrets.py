@@ -49,19 +49,19 @@ class Secret:
             del _KNOWN[next(iter(_KNOWN))]
 
     def reveal(self) -> str:
-        """Give the text; call it only where the value is handed to its one rightful reader."""
+        """Return the text; call it only where the value is handed to its one rightful reader."""
         return self._value
 
     def __bool__(self) -> bool:
-        """Tell whether there is a value at all."""
+        """Check whether there is a value at all."""
         return bool(self._value)
 
     def __str__(self) -> str:
-        """Give the mask, so that f-strings are harmless."""
+        """Return the mask, so that f-strings are harmless."""
         return MASK
 
     def __repr__(self) -> str:
-        """Give the mask, so that dataclass reprs and assertion messages are harmless."""
+        """Return the mask, so that dataclass reprs and assertion messages are harmless."""
         return f"Secret({MASK!r})"
 
 
@@ -83,7 +83,7 @@ def masked(text: str, *more: str) -> str:
 
 
 def _parts(secret: str) -> Iterator[str]:
-    """Give the whole text, and what of it is a secret by itself: a token's password, keys in a file of many lines."""
+    """Return the whole text, and what of it is a secret by itself: a token's password, keys in a file of many lines."""
     whole = secret.strip()
     found = [whole, *_FULL_TOKEN.findall(whole)]
     if "\n" in whole:

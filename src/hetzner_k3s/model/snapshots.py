@@ -43,7 +43,7 @@ class SnapshotFile:
 
     @property
     def made(self) -> float:
-        """Give when the snapshot was made."""
+        """Return when the snapshot was made."""
         return made_at(self.name, self.created)
 
 
@@ -75,28 +75,28 @@ class StoredSnapshot:
 
     @property
     def created(self) -> float:
-        """Give when it was made."""
+        """Return when it was made."""
         return made_at(self.name, self.modified)
 
     @property
     def original(self) -> str:
-        """Give the name under which k3s saved it."""
+        """Return the name under which k3s saved it."""
         return self.name.removeprefix(KEPT)
 
     @property
     def kept(self) -> bool:
-        """Tell whether it is a copy that no retention takes away."""
+        """Check whether it is a copy that no retention takes away."""
         return self.name.startswith(KEPT)
 
 
 def made_at(name: str, modified: float) -> float:
-    """Give when a snapshot was made: k3s ends the name with it, and a copy keeps the name but not the file's time."""
+    """Return when a snapshot was made: k3s ends the name with it, and a copy keeps the name but not the file's time."""
     made = _MADE.search(name)
     return float(made[1]) if made else modified
 
 
 def of_cluster(snapshots: tuple[StoredSnapshot, ...], uid: str | None) -> tuple[StoredSnapshot, ...]:
-    """Give the snapshots of the cluster with that kube-system UID, newest first, each once: a kept copy before it."""
+    """Return the snapshots of the cluster with that kube-system UID, newest first, each once: a kept copy before it."""
     ours = [s for s in snapshots if uid is not None and s.cluster_uid == uid and s.size > 0]
     ours.sort(key=lambda s: (-s.created, s.original, not s.kept))
     seen: set[str] = set()

@@ -32,7 +32,7 @@ class Label:
     value: str
 
     def __str__(self) -> str:
-        """Give it as k3s takes it: `key=value`."""
+        """Return it as k3s takes it: `key=value`."""
         return f"{self.key}={self.value}"
 
 
@@ -45,7 +45,7 @@ class Taint:
     effect: TaintEffect
 
     def __str__(self) -> str:
-        """Give it as k3s takes it: `key=value:effect`."""
+        """Return it as k3s takes it: `key=value:effect`."""
         return f"{self.key}={self.value}:{self.effect}"
 
 
@@ -87,7 +87,7 @@ class MasterSpec(ServerSpec):
 
     @property
     def role(self) -> str:
-        """Give the value of the label `role`."""
+        """Return the value of the label `role`."""
         return naming.ROLE_MASTER
 
 
@@ -99,7 +99,7 @@ class WorkerSpec(ServerSpec):
 
     @property
     def role(self) -> str:
-        """Give the value of the label `role`."""
+        """Return the value of the label `role`."""
         return naming.ROLE_WORKER
 
 
@@ -167,7 +167,7 @@ class PortRange:
     last: int
 
     def __str__(self) -> str:
-        """Give it as Hetzner's firewall and the apiserver take it: `N` or `N-M`."""
+        """Return it as Hetzner's firewall and the apiserver take it: `N` or `N-M`."""
         return str(self.first) if self.first == self.last else f"{self.first}-{self.last}"
 
 
@@ -245,7 +245,7 @@ class DatabaseSpec:
 
     @property
     def digits(self) -> str:
-        """Give what tells it from other databases."""
+        """Return what tells it from other databases."""
         return database_digits(self.endpoint.reveal())
 
 
@@ -336,7 +336,7 @@ class ClusterSpec:
 
     @property
     def master_names(self) -> tuple[str, ...]:
-        """Give the names of the masters, in the file's order."""
+        """Return the names of the masters, in the file's order."""
         return tuple(master.name for master in self.masters)
 
     @property
@@ -345,15 +345,15 @@ class ClusterSpec:
         return self.addons.cloud_controller_manager or EXTERNAL_CLOUD in self.args.kubelet
 
     def workers(self) -> tuple[WorkerSpec, ...]:
-        """Give the static workers of all pools, in the file's order."""
+        """Return the static workers of all pools, in the file's order."""
         return tuple(worker for pool in self.pools for worker in pool.workers)
 
     def servers(self) -> tuple[MasterSpec | WorkerSpec, ...]:
-        """Give every server the file wants, masters first."""
+        """Return every server the file wants, masters first."""
         return (*self.masters, *self.workers())
 
     def placement_groups(self) -> tuple[PlacementGroupSpec, ...]:
-        """Give the placement groups of all servers, masters' first, without duplicates."""
+        """Return the placement groups of all servers, masters' first, without duplicates."""
         masters = ((m.placement_group, None) for m in self.masters)
         workers = ((w.placement_group, w.pool) for w in self.workers())
         wanted = dict.fromkeys((*masters, *workers))

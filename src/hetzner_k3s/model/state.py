@@ -93,7 +93,7 @@ class ClusterState:
 
     @property
     def view(self) -> CloudView:
-        """Give the listing, empty when it is unknown (a gate refuses before anyone acts on that)."""
+        """Return the listing, empty when it is unknown (a gate refuses before anyone acts on that)."""
         return self.cloud.value if isinstance(self.cloud, Known) else CloudView()
 
     @property
@@ -121,17 +121,17 @@ class ClusterState:
         return next((s for s in self.view.servers if s.name == name), None)
 
     def facts(self, server_id: int) -> HostFacts | None:
-        """Give what a host told, None when it could not be looked at."""
+        """Return what a host told, None when it could not be looked at."""
         reading = self.hosts.get(server_id)
         return reading.value if isinstance(reading, Known) else None
 
     def kube_of(self, server_id: int) -> KubeView | None:
-        """Give what a master's API told, None when it could not be read."""
+        """Return what a master's API told, None when it could not be read."""
         reading = self.kube.get(server_id)
         return reading.value if isinstance(reading, Known) else None
 
     def with_view(self, view: CloudView) -> ClusterState:
-        """Give the same observation with another listing."""
+        """Return the same observation with another listing."""
         return replace(self, cloud=Known(view))
 
     def with_snapshot(self, stored: StoredSnapshot) -> ClusterState:

@@ -36,12 +36,12 @@ class K3sVersion:
         return cls(int(major), int(minor), int(patch), int(k3s), int(candidate) if candidate else None)
 
     def __str__(self) -> str:
-        """Give the release tag."""
+        """Return the release tag."""
         candidate = "" if self.candidate is None else f"-rc{self.candidate}"
         return f"v{self.major}.{self.minor}.{self.patch}{candidate}+k3s{self.k3s}"
 
     def __lt__(self, other: object) -> bool:
-        """Tell whether this release came before `other`."""
+        """Check whether this release came before `other`."""
         if not isinstance(other, K3sVersion):
             return NotImplemented
         return self._order() < other._order()

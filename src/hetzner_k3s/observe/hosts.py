@@ -20,7 +20,7 @@ from hetzner_k3s.ports import Ports
 
 
 def reachable(spec: ClusterSpec, view: CloudView) -> tuple[Server, ...]:
-    """Give the servers that carry the cluster's label and run: nobody else's host is ever spoken to."""
+    """Return the servers that carry the cluster's label and run: nobody else's host is ever spoken to."""
     return tuple(s for s in lookup.owned_servers(spec.name, view) if s.status is ServerStatus.RUNNING)
 
 
@@ -62,7 +62,7 @@ async def _look(
 
 
 def _timed(facts: HostFacts, asked: float, answered: float) -> HostFacts:
-    """Say how far a host's clock is off: it was read at some moment between question and answer."""
+    """Return how far a host's clock is off: it was read at some moment between question and answer."""
     early, late = facts.clock - asked, facts.clock - answered
     return replace(facts, ahead=min(early, 0.0) + max(late, 0.0))
 

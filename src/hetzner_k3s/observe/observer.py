@@ -103,14 +103,14 @@ def _living(readings: Mapping[int, HostReading], spec: ClusterSpec, state: Clust
 
 
 def _with_boot_key(state: ClusterState) -> frozenset[int]:
-    """Give the members that answer with the key of their first boot: only a rebuild explains that."""
+    """Return the members that answer with the key of their first boot: only a rebuild explains that."""
     members = {s.id for s in state.view.servers if naming.LABEL_STATE in s.labels}
     seen = ((number, state.facts(number)) for number in members)
     return frozenset(number for number, facts in seen if facts is not None and facts.key is HostKeyKind.BOOT)
 
 
 def _recorded(spec: ClusterSpec, state: ClusterState) -> frozenset[int]:
-    """Give the server ids that Nodes, or a birth, record and the listing does not show.
+    """Return the server ids that Nodes, or a birth, record and the listing does not show.
 
     Their absence needs another proof than a listing.
     """
@@ -121,7 +121,7 @@ def _recorded(spec: ClusterSpec, state: ClusterState) -> frozenset[int]:
 
 
 def _recorded_seed(spec: ClusterSpec, state: ClusterState) -> set[int]:
-    """Give the seed of an unfinished birth, or of a cluster whose API tells nothing of its machines."""
+    """Return the seed of an unfinished birth, or of a cluster whose API tells nothing of its machines."""
     record = lookup.birth_record(spec, state.view)
     if isinstance(record, RecordConflict):
         return set()

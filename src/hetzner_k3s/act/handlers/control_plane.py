@@ -136,7 +136,7 @@ async def wipe_joiner(step: WipeJoiner, context: Context) -> Outcome:
 
 
 def _starts_anew(step: JoinControlPlane, context: Context) -> bool:
-    """Tell whether its k3s runs and can join only when it starts anew.
+    """Check whether its k3s runs and can join only when it starts anew.
 
     Either its etcd was removed under it (tombstone), or it waits without any data: with the token and for the server
     that it was started with, whatever its `config.yaml` says by now.
@@ -208,7 +208,7 @@ async def _write_lineage(context: Context, via: HostTarget, step: MarkMember) ->
 
 
 def lineage_object(lineage: str) -> dict[str, object]:
-    """Give the ConfigMap that carries the lineage inside the cluster."""
+    """Return the ConfigMap that carries the lineage inside the cluster."""
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",

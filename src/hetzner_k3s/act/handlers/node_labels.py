@@ -12,7 +12,7 @@ from hetzner_k3s.model.steps import LabelNode
 
 
 async def label_node(step: LabelNode, context: Context) -> Outcome:
-    """Give a Node the labels and taints of the file."""
+    """Apply the labels and taints of the file to a Node."""
     context.say(step.target, "setting the labels and taints of its Node")
     await context.ports.kube.label_node(context.target(step.via), step.target, step.uid, step.change)
     return Outcome()

@@ -41,7 +41,7 @@ async def delete_node(step: DeleteNode, context: Context) -> Outcome:
 
 
 def _runs_without_a_node(step: JoinWorker, context: Context) -> bool:
-    """Tell whether an agent runs that has no Node: it was deleted, or the agent has never got that far.
+    """Check whether an agent runs that has no Node: it was deleted, or the agent has never got that far.
 
     It registers one only when it starts, and waits with the token and for the server that it was started with, whatever
     its `config.yaml` says by now.

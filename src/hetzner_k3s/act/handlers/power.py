@@ -82,6 +82,6 @@ def _runs(facts: HostFacts) -> bool:
 
 
 def _stays_down(facts: HostFacts) -> bool:
-    """Tell whether waiting is in vain: nothing on that host was told to start."""
+    """Check whether waiting is in vain: nothing on that host was told to start."""
     units = (facts.server_unit, facts.agent_unit)
     return facts.key is HostKeyKind.BOOT or not any(unit.runs for unit in units)

@@ -236,7 +236,7 @@ class HetznerCloud:
 
     @_answering(effect=True)
     async def correct_load_balancer(self, balancer_id: int, network_id: int, selector: str) -> LoadBalancer:
-        """Give an existing one what it lacks: two requests where that is nothing."""
+        """Add what an existing one lacks: two requests where that is nothing."""
         return await balancers.correct(self._api, self._actions, balancer_id, network_id, selector)
 
     @_answering(effect=True)
@@ -248,7 +248,7 @@ class HetznerCloud:
 
     @_answering(effect=False)
     async def last_rebuild(self, server_id: int) -> float | None:
-        """Say when the newest rebuild ended: among the fifty newest actions, since a server is seldom touched."""
+        """Return when the newest rebuild ended: among the fifty newest actions, since a server is seldom touched."""
         newest = {"sort": "id:desc", "status": "success", "per_page": 50}
         actions = (await self._api.get(f"/servers/{server_id}/actions", newest)).children("actions")
         ended = (a.text("finished") for a in actions if a.text("command") == "rebuild_server")
@@ -288,7 +288,7 @@ class HetznerCloud:
 
     @_answering(effect=False)
     async def balanced(self, balancer_id: int) -> frozenset[int]:
-        """Give the ids of the servers that a load balancer sends to now; one that is gone sends to nobody."""
+        """Return the ids of the servers that a load balancer sends to now; one that is gone sends to nobody."""
         balancer = await self._read("load_balancer", balancer_id)
         return frozenset() if balancer is None else translate.balanced(balancer)
 
@@ -356,6 +356,6 @@ def _second(moment: str) -> float:
 
 
 def _fingerprint(public_key: str) -> str:
-    """Give the colon-separated MD5 that Hetzner shows of a public key line."""
+    """Return the colon-separated MD5 that Hetzner shows of a public key line."""
     digest = hashlib.md5(base64.b64decode(public_key.split()[1]), usedforsecurity=False).hexdigest()
     return ":".join(digest[at : at + 2] for at in range(0, len(digest), 2))

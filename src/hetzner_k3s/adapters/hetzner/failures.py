@@ -45,14 +45,14 @@ _HINTS: Final = {
 
 
 def is_refused_for_now(failure: Exception) -> bool:
-    """Tell whether a call was surely not carried out and may be repeated as it is."""
+    """Check whether a call was surely not carried out and may be repeated as it is."""
     if isinstance(failure, Refused):
         return failure.code in _REFUSED_SINCE_BUSY
     return isinstance(failure, _NEVER_CONNECTED)
 
 
 def is_answer_lost(failure: Exception) -> bool:
-    """Tell whether a call may have been carried out although it failed, for a cause that passes."""
+    """Check whether a call may have been carried out although it failed, for a cause that passes."""
     if isinstance(failure, Refused):
         return failure.code in _LOST_BEHIND_THE_GATEWAY
     return not isinstance(failure, (Unaskable, *_NEVER_CONNECTED))

@@ -38,22 +38,22 @@ _OF_AGE: Final = 0.2
 
 
 def longer(pause: float) -> float:
-    """Give the pause (seconds) that follows one between two looks at actions."""
+    """Return the pause (seconds) that follows one between two looks at actions."""
     return min(_LONGEST_PAUSE, pause * _SLOWER)
 
 
 def until_look(left: Iterable[float]) -> float:
-    """Give how long to sleep when looks are due in so many seconds; not long: somebody else may begin to wait."""
+    """Return how long to sleep when looks are due in so many seconds; not long: somebody else may begin to wait."""
     return max(0.0, min([_SHORTEST, *left]))
 
 
 def next_look(age: float, awaited: int) -> float:
-    """Give the seconds until the next look at a server that was waited for so long, beside so many in all."""
+    """Return the seconds until the next look at a server that was waited for so long, beside so many in all."""
     return min(_LONGEST + _LONGER_EACH * awaited, max(_SHORTEST, _OF_AGE * age))
 
 
 def narrowed(orders: Iterable[ServerOrder]) -> dict[str, str]:
-    """Give what a listing of servers can be narrowed to: the cluster that all orders are for."""
+    """Return what a listing of servers can be narrowed to: the cluster that all orders are for."""
     clusters = {order.labels.get(naming.LABEL_CLUSTER) for order in orders}
     name = clusters.pop() if len(clusters) == 1 else None
     return {} if name is None else {"label_selector": naming.cluster_selector(name)}

@@ -81,7 +81,7 @@ def read_given(typed: str | None) -> GivenSnapshot | None:
 
 
 def _located(given: Path) -> tuple[Path, Path]:
-    """Give the file, and the folder that may be a backup."""
+    """Return the file, and the folder that may be a backup."""
     if not given.is_dir():
         return given, given.parent
     try:

@@ -30,7 +30,7 @@ _RUNS_KEPT: Final = 50
 
 
 def state_directory(cluster: str) -> Path:
-    """Give the folder where this machine remembers runs of a cluster."""
+    """Return the folder where this machine remembers runs of a cluster."""
     base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return Path(base) / "hetzner-k3s" / cluster
 
@@ -102,7 +102,7 @@ class OperatorMachine:
         return self._given.pieces()
 
     def token(self, token_hash: str) -> Secret | None:
-        """Give the servers' token with this hash out of those that this run was handed, or earlier ones kept."""
+        """Return the servers' token with this hash out of those that this run was handed, or earlier ones kept."""
         kept = servers_of(held.server for held in kept_tokens.found(self._kept_tokens))
         return self._tokens.get(token_hash) or kept.get(token_hash)
 
@@ -154,7 +154,7 @@ class OperatorMachine:
             journal.flush()
 
     def run_is_dead(self, run: str) -> bool:
-        """Tell whether that run's journal lies here and nobody holds its lock any more."""
+        """Check whether that run's journal lies here and nobody holds its lock any more."""
         if not _RUN_ID.fullmatch(run) or run == self._run:
             return False
         try:

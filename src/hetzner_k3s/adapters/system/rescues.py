@@ -40,7 +40,7 @@ _NOT_IN_A_NAME: Final = re.compile(r"[^A-Za-z0-9-]")
 
 
 def found(folder: Path) -> tuple[Rescue, ...]:
-    """Give the copies that lie in a folder; one whose note cannot be read is none."""
+    """Return the copies that lie in a folder; one whose note cannot be read is none."""
     return tuple(rescue for note in sorted(folder.glob(f"*/{_NOTE}")) if (rescue := _read(note)) is not None)
 
 

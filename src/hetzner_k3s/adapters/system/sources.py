@@ -17,11 +17,11 @@ class SystemClock:
     """`ports.Clock` of the machine."""
 
     def now(self) -> float:
-        """Give the wall-clock time as UNIX seconds."""
+        """Return the wall-clock time as UNIX seconds."""
         return time.time()
 
     def monotonic(self) -> float:
-        """Give seconds that never run backwards and count sleep."""
+        """Return seconds that never run backwards and count sleep."""
         return time.clock_gettime(_BOOT_CLOCK)
 
     async def sleep(self, seconds: float) -> None:
@@ -36,9 +36,9 @@ class SystemRng:
         self._random = random.SystemRandom()
 
     def token_hex(self, nbytes: int) -> str:
-        """Give random bytes as hexadecimal digits."""
+        """Return random bytes as hexadecimal digits."""
         return secrets.token_hex(nbytes)
 
     def uniform(self, low: float, high: float) -> float:
-        """Give a number in [low, high]."""
+        """Return a number in [low, high]."""
         return self._random.uniform(low, high)

@@ -43,7 +43,7 @@ def simulate(config: Path, seed: int, latency: str) -> None:
 
 
 def _lines() -> Iterator[str]:
-    """Give what is typed, with a prompt, or what comes through a pipe, shown as if it were typed."""
+    """Return what is typed, with a prompt, or what comes through a pipe, shown as if it were typed."""
     while True:
         if sys.stdin.isatty():
             click.echo(_PROMPT, nl=False, err=True)

@@ -30,7 +30,7 @@ class ConsoleReporter:
 
     @property
     def seconds(self) -> float:
-        """Give the seconds since the run began."""
+        """Return the seconds since the run began."""
         return self._progress.seconds
 
     def shown(self, forecast: Forecast) -> None:

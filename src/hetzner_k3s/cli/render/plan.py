@@ -47,7 +47,7 @@ def left_alone_lines(forecast: Forecast) -> Iterator[str]:
 
 
 def forecast_rows(forecast: Forecast) -> dict[str, object]:
-    """Give a forecast as JSON data: the same rows as `forecast_lines`, one a step."""
+    """Return a forecast as JSON data: the same rows as `forecast_lines`, one a step."""
     steps = [
         {
             "wave": number,
@@ -130,7 +130,7 @@ def _sentences(cluster: str, steps: Iterable[Step]) -> Iterator[str]:
 
 
 def _detail(step: Step) -> str:
-    """Say what is bought."""
+    """Return what is bought."""
     return f" ({step.server_type} in {step.location}, {step.image})" if isinstance(step, CreateServer) else ""
 
 

@@ -21,7 +21,7 @@ class Progress:
 
     @property
     def seconds(self) -> float:
-        """Give the seconds since the start."""
+        """Return the seconds since the start."""
         return self._now() - self._began
 
     def say(self, name: str, what: str) -> None:

@@ -31,7 +31,7 @@ class Row:
 
 
 def snapshot_rows(spec: ClusterSpec, state: ClusterState) -> tuple[Row, ...]:
-    """Give every snapshot that was seen, newest first: in S3, and on hosts that answered."""
+    """Return every snapshot that was seen, newest first: in S3, and on hosts that answered."""
     record = lookup.birth_record(spec, state.view)
     uid = record.uid if isinstance(record, BirthRecord) else None
     stored = state.snapshots.value if isinstance(state.snapshots, Known) else ()
@@ -71,7 +71,7 @@ def _here(file: SnapshotFile, uid: str | None, now: float) -> Row:
 
 
 def _local(spec: ClusterSpec, state: ClusterState, uid: str | None) -> Iterator[Row]:
-    """Give what lies on the masters; of one without data it was read whose they are, else they are its host's."""
+    """Return what lies on the masters; of one without data it was read whose they are, else they are its host's."""
     for server in lookup.owned_masters(spec.name, state.view):
         facts, told = state.facts(server.id), state.on_hosts.get(server.id)
         read = {s.name: s for s in told.value} if isinstance(told, Known) else {}
@@ -99,13 +99,13 @@ def snapshot_lines(spec: ClusterSpec, state: ClusterState) -> Iterator[str]:
 
 
 def snapshot_json(spec: ClusterSpec, state: ClusterState) -> dict[str, object]:
-    """Give the same rows, and what could not be looked at, for `--json`."""
+    """Return the same rows, and what could not be looked at, for `--json`."""
     rows = [asdict(row) for row in snapshot_rows(spec, state)]
     return {"cluster": spec.name, "snapshots": rows, "not_seen": list(blind_spots(spec, state))}
 
 
 def blind_spots(spec: ClusterSpec, state: ClusterState) -> Iterator[str]:
-    """Say where snapshots may lie that nobody saw: unknown is not absent."""
+    """Return where snapshots may lie that nobody saw: unknown is not absent."""
     if isinstance(state.snapshots, Unknown):
         yield f"not seen: S3 ({state.snapshots.why})"
     if spec.etcd.s3 is None:

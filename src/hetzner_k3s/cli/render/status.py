@@ -39,7 +39,7 @@ def status_lines(report: Report) -> Iterator[str]:
 
 
 def identity_line(report: Report) -> str:
-    """Say which cluster it is: phase, CA, UID and lineage of the birth record."""
+    """Return which cluster it is: phase, CA, UID and lineage of the birth record."""
     name, record = report.cluster, report.record
     if not isinstance(record, BirthRecord):
         return f"{name}: the birth record has two values of {record.field}: {', '.join(record.values)}"
@@ -91,7 +91,7 @@ def _member_row(member: MemberReport) -> tuple[str, ...]:
 
 
 def status_document(report: Report) -> dict[str, object]:
-    """Give the report as JSON data; docs/reference/status.md says what each key means."""
+    """Return the report as JSON data; docs/reference/status.md says what each key means."""
     return {
         "schema": SCHEMA,
         "cluster": report.cluster,

@@ -58,7 +58,7 @@ VERBS: Final[Mapping[type, str]] = {
 
 
 def verb(step: steps.Step) -> str:
-    """Say what a step does to its target."""
+    """Return what a step does to its target."""
     if isinstance(step, steps.DeleteResource):
         return f"delete {step.kind.replace('_', ' ')}"
     if isinstance(step, steps.EnsureFirewall) and step.existing is not None:

@@ -27,7 +27,7 @@ class Finding:
     of_key: bool = False
 
     def touches(self, broken: Iterable[KeyPath]) -> bool:
-        """Tell whether one of the `broken` settings is among those the check read."""
+        """Check whether one of the `broken` settings is among those the check read."""
         read = (self.key, *self.depends)
         return any(_within(a, b) or _within(b, a) for a in read for b in broken)
 

@@ -75,7 +75,10 @@ def _host(endpoint: str) -> str:
 
 
 def _insecure(endpoint: str) -> bool:
-    """Tell whether an endpoint asks for plain HTTP: 2.6 always used HTTPS, so a bare `http://host` goes on doing so."""
+    """Check whether an endpoint asks for plain HTTP.
+
+    2.6 always used HTTPS, so a bare `http://host` goes on doing so.
+    """
     return endpoint.startswith("http://") and bool(re.search(r":[0-9]+$", _host(endpoint)))
 
 

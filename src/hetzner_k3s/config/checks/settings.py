@@ -111,7 +111,7 @@ def _masters_locations(configuration: Configuration) -> Iterator[Finding]:
 
 
 def network_zone(location: str) -> str:
-    """Give the network zone of a Hetzner location; the mapping is 2.6's.
+    """Return the network zone of a Hetzner location; the mapping is 2.6's.
 
     See docs/facts/compatibility.md#pools.
     """

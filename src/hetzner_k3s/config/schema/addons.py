@@ -82,7 +82,7 @@ class EmbeddedRegistryMirror(Section):
 
     @property
     def registries(self) -> Secret:
-        """Give the text of registries.yaml; it may hold passwords."""
+        """Return the text of registries.yaml; it may hold passwords."""
         text: Secret = self.private_registry_config
         return text
 

@@ -32,7 +32,7 @@ class Limit:
     unless: Callable[[Configuration], bool] = lambda _configuration: False
 
     def refuses(self, value: object, default: object) -> bool:
-        """Tell whether a value that stands in the file is refused."""
+        """Check whether a value that stands in the file is refused."""
         return value != default if self.values is None else value in self.values
 
 
@@ -145,7 +145,7 @@ def idle_settings(configuration: Configuration) -> Iterator[Finding]:
 
 
 def defaults_without_effect(configuration: Configuration) -> tuple[str, ...]:
-    """Say which defaults of 2.6 do nothing here yet, one sentence each, for the plan."""
+    """Return which defaults of 2.6 do nothing here yet, one sentence each, for the plan."""
     sentences = []
     if configuration.addons.system_upgrade_controller.enabled:
         sentences.append(f"addons.system_upgrade_controller is on by default in 2.6 and not supported yet by {PROGRAM}")

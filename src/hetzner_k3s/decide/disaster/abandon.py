@@ -32,7 +32,7 @@ def left_behind(context: DecisionContext) -> tuple[str, ...]:
 
 
 def notes(context: DecisionContext) -> tuple[str, ...]:
-    """Say what a new cluster leaves of the old one."""
+    """Return what a new cluster leaves of the old one."""
     told = () if context.plane.record.phase is Phase.BORN else _workers_left(context)
     s3 = context.spec.etcd.s3
     if s3 is None or not (consented(context) or in_effect(context) or known_by_snapshots(context)):
@@ -83,12 +83,12 @@ def forget(context: DecisionContext) -> Proposal | None:
 
 
 def _whole_ca(context: DecisionContext) -> str | None:
-    """Give the whole CA hash of which the record has the beginning, as the kubeconfig or a worker knows it."""
+    """Return the whole CA hash of which the record has the beginning, as the kubeconfig or a worker knows it."""
     recorded = context.plane.record.ca
     known = (context.state.local.kubeconfig_ca, *(facts.disk.agent_ca for _, facts in workers(context)))
     return next((ca for ca in known if ca is not None and recorded is not None and ca.startswith(recorded)), recorded)
 
 
 def predict(_spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
-    """Say what the world looks like after a birth was forgotten."""
+    """Return what the world looks like after a birth was forgotten."""
     return predictions.without_record(state, step) if isinstance(step, ForgetBirth) else state

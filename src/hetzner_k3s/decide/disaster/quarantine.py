@@ -19,7 +19,7 @@ from hetzner_k3s.model.steps import FenceMember, FetchDatabase, HoldMaster, Step
 
 
 def hold(survivor: Survivor, watched: float = 0.0) -> HoldMaster:
-    """Give the step that stops a master, whichever leader it follows, after it was watched for so many seconds."""
+    """Return the step that stops a master, whichever leader it follows, after it was watched for so many seconds."""
     etcd = survivor.facts.etcd
     leader = etcd.leader if etcd.healthy and etcd.leader != "0" else None
     precondition = DataPrecondition(ca=survivor.ca, leader=leader)
@@ -27,12 +27,12 @@ def hold(survivor: Survivor, watched: float = 0.0) -> HoldMaster:
 
 
 def fence(survivor: Survivor) -> FenceMember:
-    """Give the step that moves a held master's data aside."""
+    """Return the step that moves a held master's data aside."""
     return FenceMember(target=survivor.name, server_id=survivor.server.id, ca=survivor.ca)
 
 
 def is_rescued(context: DecisionContext, survivor: Survivor) -> bool:
-    """Tell whether a verified copy of exactly this data lies here."""
+    """Check whether a verified copy of exactly this data lies here."""
     found = (r for r in context.state.local.rescues if r.server_id == survivor.server.id)
     return any(rescue.log == survivor.facts.log for rescue in found)
 
@@ -59,7 +59,7 @@ _LET_GO = (
 
 
 def predict(_spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
-    """Say what the world looks like after a master was held down, copied off or fenced."""
+    """Return what the world looks like after a master was held down, copied off or fenced."""
     match step:
         case HoldMaster():
             return predictions.with_facts(state, step.server_id, _held)

@@ -39,7 +39,7 @@ START_DEADLINE = 180.0
 
 
 def survivors(context: DecisionContext) -> tuple[Survivor, ...]:
-    """Give the masters that hold data of the recorded cluster and answer, healthy or not.
+    """Return the masters that hold data of the recorded cluster and answer, healthy or not.
 
     One that the cluster removed is none: etcd would go on from its data as a member without a peer address. Nor is one
     that has another cluster's data: after a second birth by hand CA, token and etcd's cluster id are the same, and a
@@ -64,7 +64,7 @@ def _is_anothers(facts: HostFacts, record: BirthRecord) -> bool:
 
 
 def is_lost(context: DecisionContext) -> bool:
-    """Tell whether quorum is lost and does not come back by itself, as far as we can see.
+    """Check whether quorum is lost and does not come back by itself, as far as we can see.
 
     What is powered off or stopped is started first; one that was just reset is starting.
     """
@@ -82,7 +82,7 @@ def _enough_run(context: DecisionContext) -> bool:
 
 
 def _is_leaderless(context: DecisionContext) -> bool:
-    """Tell whether some masters are proven gone, and etcd on those that are left says that it has no leader.
+    """Check whether some masters are proven gone, and etcd on those that are left says that it has no leader.
 
     That is an election, a network that is cut, or for good: the members it waits for are gone. Nothing tells which, so
     they are watched before any of them is stopped. One that k3s cannot start says nothing (its token may be an earlier
@@ -100,7 +100,7 @@ _STARTED_FIRST = frozenset({Stage.OFF, Stage.STOPPED, Stage.CHANGING})
 
 
 def is_starting(context: DecisionContext) -> bool:
-    """Tell whether a master was reset and does not serve yet."""
+    """Check whether a master was reset and does not serve yet."""
     return bool(_starting(context))
 
 
@@ -177,13 +177,13 @@ _ELECTION = 10.0
 
 
 def _is_seen_twice(context: DecisionContext, left: tuple[Survivor, ...]) -> bool:
-    """Tell whether two witnesses agree: the other servers are gone, and etcd on each that is left says "no leader"."""
+    """Check whether two witnesses agree: the other servers are gone, and etcd on each that is left says "no leader"."""
     gone = all(m.server is None for m in context.plane.all_masters if m.name not in {s.name for s in left})
     return gone and all(s.facts.etcd.healthy is False for s in left if s.facts.server_unit.runs)
 
 
 def _furthest(left: tuple[Survivor, ...]) -> Survivor:
-    """Give the survivor to name: by its log where it was read, else by its revision."""
+    """Return the survivor to name: by its log where it was read, else by its revision."""
 
     def rank(survivor: Survivor) -> tuple[LogPosition, int, int]:
         facts = survivor.facts
@@ -215,7 +215,10 @@ def _proof(master: MasterView) -> str:
 
 
 def _not_proven_gone(context: DecisionContext, master: MasterView) -> str | None:
-    """Say why a former member that holds no data we can reach may still have some; None where it is gone, or held."""
+    """Return why a former member that holds no data we can reach may still have some.
+
+    None where it is gone, or held.
+    """
     server, facts = master.server, master.facts
     if server is None:
         return _hidden_seed(context, master)
@@ -239,7 +242,10 @@ def _hidden_seed(context: DecisionContext, master: MasterView) -> str | None:
 
 
 def _strangers(context: DecisionContext) -> list[Server]:
-    """Give the servers of our network that are neither wanted nor workers: one could be a master under another name."""
+    """Return the servers of our network that are neither wanted nor workers.
+
+    One could be a master under another name.
+    """
     wanted = {s.name for s in (*context.spec.servers(), *context.plane.all_masters)}
     worker = naming.ROLE_WORKER
     found = found_servers(context.spec, context.view)
@@ -379,7 +385,7 @@ def _planned(context: DecisionContext, step: Step, because: str) -> PlannedStep:
 
 
 def predict(spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
-    """Say what the world looks like after a quorum was reset."""
+    """Return what the world looks like after a quorum was reset."""
     if not isinstance(step, ResetQuorum):
         return state
     return predictions.with_only_voter(spec, state, step.server_id, step.record)

@@ -46,7 +46,7 @@ class Choice:
 
 
 def known_tokens(context: DecisionContext) -> dict[str, int | None]:
-    """Give the hashes of the tokens that can be had -> the server that holds one, None for this machine."""
+    """Return the hashes of the tokens that can be had -> the server that holds one, None for this machine."""
     found: dict[str, int | None] = {}
     for server, facts in held_tokens.on_servers(context):
         if facts.disk.config_token_hash is not None and not facts.disk.config_token_agent:
@@ -56,7 +56,7 @@ def known_tokens(context: DecisionContext) -> dict[str, int | None]:
 
 
 def choose(context: DecisionContext) -> Choice | None:
-    """Give what `--restore` names, if it is this cluster's and its token is known."""
+    """Return what `--restore` names, if it is this cluster's and its token is known."""
     wanted = context.intent.consents.restore
     if wanted is None:
         return None
@@ -72,12 +72,12 @@ def choose(context: DecisionContext) -> Choice | None:
 
 
 def opened_by(source: Source, tokens: Mapping[str, int | None]) -> tuple[str, ...]:
-    """Give the hashes of those tokens that may open a snapshot."""
+    """Return the hashes of those tokens that may open a snapshot."""
     return tuple(token_hash for token_hash in source.token_hashes if token_hash in tokens)
 
 
 def target(context: DecisionContext, choice: Choice) -> MasterView:
-    """Say which master is restored: the one on whose disk the snapshot lies, else any that can be."""
+    """Return which master is restored: the one on whose disk the snapshot lies, else any that can be."""
     holder = next((m for m in context.plane.masters if m.name == choice.source.server), None)
     return holder or all_lost.target(context.plane)
 
@@ -112,7 +112,7 @@ def loss_answered(context: DecisionContext) -> tuple[Refusal, ...]:
 
 
 def _unseen(context: DecisionContext) -> tuple[str, ...]:
-    """Say where snapshots may lie that nobody saw: what could not be listed may be the newest."""
+    """Return where snapshots may lie that nobody saw: what could not be listed may be the newest."""
     stored = context.state.snapshots
     s3 = (f"what S3 holds is not known: {stored.why}",) if isinstance(stored, Unknown) else ()
     return (*s3, *(f"the snapshots on {name} could not be read" for name in restore_sources.unread(context)))
@@ -230,7 +230,7 @@ def consent_fits(context: DecisionContext) -> tuple[Refusal, ...]:
 
 
 def _settling(context: DecisionContext) -> bool:
-    """Tell whether a master that votes says that it was restored: then the consent was acted on, by this run even."""
+    """Check whether a master that votes says that it was restored: then the consent was acted on, by this run even."""
     told = (m.facts for m in context.plane.all_masters if m.facts is not None and m.facts.voter)
     return any(facts.lineage is not None for facts in told)
 
@@ -259,7 +259,7 @@ _STARTED = (
 
 
 def _at_work(context: DecisionContext, restored: MasterView) -> tuple[int, ...]:
-    """Give the other masters whose k3s runs: they hold nothing, and wait for somebody to join."""
+    """Return the other masters whose k3s runs: they hold nothing, and wait for somebody to join."""
     others = [m for m in context.plane.all_masters if m.name != restored.name]
     return tuple(m.server.id for m in others if m.server and m.facts and m.facts.server_unit.runs)
 
@@ -304,18 +304,18 @@ def _restore(context: DecisionContext, choice: Choice) -> Proposal:
 
 
 def _uploaded(source: Source) -> str:
-    """Give the name of the copy on the host: one that k3s' retention does not take away, and every program reads."""
+    """Return the name of the copy on the host: one that k3s' retention does not take away, and every program reads."""
     return f"{KEPT}{name_on_host(source.original, source.sha256 or '')}"
 
 
 def _has_arrived(master: MasterView, source: Source) -> bool:
-    """Tell whether the file lies there; that it is the very same, the restore makes sure of."""
+    """Check whether the file lies there; that it is the very same, the restore makes sure of."""
     there = {(s.name, s.size) for s in master.facts.snapshots} if master.facts else set()
     return (_uploaded(source), source.size) in there
 
 
 def _prepared(master: MasterView) -> bool:
-    """Tell whether k3s is installed on it and a final host key protects what is sent."""
+    """Check whether k3s is installed on it and a final host key protects what is sent."""
     facts = master.facts
     reached = master.stage not in {Stage.UNSECURED, Stage.REBUILT, Stage.BOOTING}
     return (
@@ -336,12 +336,12 @@ def _consented(context: DecisionContext, step: Step, because: str) -> PlannedSte
 
 
 def flag(context: DecisionContext) -> str:
-    """Give the consent as it was typed."""
+    """Return the consent as it was typed."""
     return f"--restore {context.intent.consents.restore}"
 
 
 def awaits_server(context: DecisionContext, name: str) -> bool:
-    """Tell whether a server may be ordered under this name although no API answers: the snapshot is restored on it."""
+    """Check whether a server may be ordered under this name although no API answers: the snapshot is restored on it."""
     chosen = choose(context) if all_lost.all_lost(context.plane) else None
     return chosen is not None and target(context, chosen).name == name
 
@@ -359,7 +359,7 @@ def age(seconds: float) -> str:
 
 
 def predict(spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
-    """Say what the world looks like after a step of a restore."""
+    """Return what the world looks like after a step of a restore."""
     match step:
         case KeepSnapshot():
             return restore_predictions.with_kept_snapshot(state, step)

@@ -77,7 +77,7 @@ _SEARCH = {
 
 
 def all_are_lost(context: DecisionContext) -> str:
-    """Say what is recorded, and what became of each master."""
+    """Return what is recorded, and what became of each master."""
     record = context.plane.record
     seen = "; ".join(f"{m.name}: {_state(m)}" for m in context.plane.all_masters)
     return (

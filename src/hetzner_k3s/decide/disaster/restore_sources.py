@@ -46,30 +46,30 @@ class Source:
 
     @property
     def original(self) -> str:
-        """Give the name under which k3s saved it."""
+        """Return the name under which k3s saved it."""
         return self.name.removeprefix(KEPT)
 
     @property
     def where(self) -> str:
-        """Say where it lies."""
+        """Return where it lies."""
         return f"on {self.server}" if self.server else self.place.value
 
 
 def in_s3(context: DecisionContext) -> tuple[StoredSnapshot, ...]:
-    """Give what lies in S3; nothing where it is not known, of which the gate speaks."""
+    """Return what lies in S3; nothing where it is not known, of which the gate speaks."""
     found = context.state.snapshots
     return found.value if isinstance(found, Known) else ()
 
 
 def everything(context: DecisionContext) -> tuple[Source, ...]:
-    """Give every snapshot that was found, whosever it is."""
+    """Return every snapshot that was found, whosever it is."""
     here = context.state.local.snapshot
     stored = tuple(_stored(snapshot) for snapshot in in_s3(context))
     return (*((_file(here, Place.HERE),) if here else ()), *_hosted(context), *stored)
 
 
 def ours(context: DecisionContext) -> tuple[Source, ...]:
-    """Give this cluster's snapshots, newest first and each once, on a host before S3; a file that was named alone."""
+    """Return this cluster's snapshots, newest first and each once, on a host before S3; a file that was named alone."""
     uid = context.plane.record.uid
     here = context.state.local.snapshot
     if here is not None:
@@ -105,7 +105,7 @@ def beside_a_begun_one(context: DecisionContext) -> tuple[Source, ...]:
 
 
 def _hosted(context: DecisionContext) -> tuple[Source, ...]:
-    """Give the snapshots on masters that the file wants; where a restore was begun, on that one alone."""
+    """Return the snapshots on masters that the file wants; where a restore was begun, on that one alone."""
     begun = begun_on(context)
     return _on(context, [s for s in _masters(context) if not begun or s.name in begun])
 

@@ -52,14 +52,14 @@ def _was_member(master: Survivor, living: list[Side]) -> bool:
 
 
 def _kept(context: DecisionContext) -> Side | None:
-    """Give the side that the user named, None where the digits name none, or more than one."""
+    """Return the side that the user named, None where the digits name none, or more than one."""
     wanted, found = context.intent.consents.keep, sides(context)
     named = [side for side in found if wanted in side.digits]
     return named[0] if len(named) == 1 and named[0].lives else None
 
 
 def is_fencing(context: DecisionContext) -> bool:
-    """Tell whether a side was named, may be kept, and another one has to be fenced."""
+    """Check whether a side was named, may be kept, and another one has to be fenced."""
     kept = _kept(context)
     return kept is not None and len(sides(context)) > 1 and is_recorded(kept, context.plane.record)
 

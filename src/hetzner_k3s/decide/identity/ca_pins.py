@@ -67,7 +67,7 @@ _WOULD_WAIT = "the CA was rotated, and with the token in its configuration its a
 
 
 def predict(_spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
-    """Say what the world looks like after a worker's token pins the new CA."""
+    """Return what the world looks like after a worker's token pins the new CA."""
     if not isinstance(step, PinCa):
         return state
 

@@ -46,7 +46,7 @@ def was_rotated(context: DecisionContext) -> bool:
 
 
 def _silent_strangers(context: DecisionContext) -> list[tuple[MasterView, str]]:
-    """Give the masters whose etcd tells nothing and whose disk holds another cluster's CA: started, it would live.
+    """Return the masters whose etcd tells nothing and whose disk holds another cluster's CA: started, it would live.
 
     One that was restored is started all the same: its snapshot may be from before the CA was rotated, and its UID,
     which only the running one tells, says whose it is. One that was away while the CA was rotated takes the new one
@@ -210,7 +210,7 @@ _WHEN_IT_FITS = "If you rotated it, that can be accepted when all else is this c
 
 
 def _elsewhere(context: DecisionContext, names: list[str]) -> Way:
-    """Say what to do about another cluster beside the disks of the recorded one, or where that one may be."""
+    """Return what to do about another cluster beside the disks of the recorded one, or where that one may be."""
     ours = [
         m.name
         for m in context.plane.all_masters
@@ -315,13 +315,13 @@ def kubeconfig_fits(context: DecisionContext) -> tuple[Refusal, ...]:
 
 
 def _accepted(context: DecisionContext, ca: str) -> bool:
-    """Tell whether the user vouched for this CA: what holds an earlier one is not another cluster's for that."""
+    """Check whether the user vouched for this CA: what holds an earlier one is not another cluster's for that."""
     accepted = context.intent.consents.accept_ca
     return accepted is not None and context.plane.ca_obstacle is None and ca.startswith(accepted)
 
 
 def holds_ca(kubeconfig_ca: str) -> str:
-    """Say what a kubeconfig holds, in a clause that follows its path."""
+    """Return what a kubeconfig holds, in a clause that follows its path."""
     if kubeconfig_ca == UNREADABLE:
         return "is there and cannot be read as a kubeconfig"
     return f"holds contexts of a cluster of this name with CA {kubeconfig_ca[:8]}"

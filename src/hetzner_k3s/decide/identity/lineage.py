@@ -83,7 +83,7 @@ def _called(lineage: str | None) -> str:
 
 
 def _adopted(context: DecisionContext) -> BirthRecord | None:
-    """Give the record as it is to be written, None where nothing is to be adopted."""
+    """Return the record as it is to be written, None where nothing is to be adopted."""
     record, seed, kube = context.plane.record, context.plane.seed, context.plane.kube
     if record.phase is not Phase.BORN or seed is None or seed.facts is None or seed.facts.lineage is None:
         return None
@@ -94,7 +94,7 @@ def _adopted(context: DecisionContext) -> BirthRecord | None:
 
 
 def predict(spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
-    """Say what the world looks like after a lineage was adopted."""
+    """Return what the world looks like after a lineage was adopted."""
     if not isinstance(step, AdoptLineage):
         return state
     labels = step.record.labels()

@@ -101,7 +101,7 @@ def _ours(context: DecisionContext, server: Server, role: str) -> bool:
 
 
 def _named_like_a_master(context: DecisionContext, server: Server) -> bool:
-    """Tell whether an unlabelled server has a name that a master of this cluster could have had."""
+    """Check whether an unlabelled server has a name that a master of this cluster could have had."""
     pattern = naming.master_name_pattern(context.spec.name)
     return naming.LABEL_CLUSTER not in server.labels and pattern.fullmatch(server.name) is not None
 
@@ -139,7 +139,7 @@ def _renamed(context: DecisionContext, servers: tuple[Server, ...]) -> tuple[Ref
 
 
 def _old_names(context: DecisionContext, servers: tuple[Server, ...]) -> str:
-    """Say which key of the file made other names of the same numbers: servers' types are in their names, or not."""
+    """Return which key of the file made other names of the same numbers: servers' types are in their names, or not."""
     pattern = naming.master_name_pattern(context.spec.name)
     numbers = {found[1] for s in servers if (found := pattern.fullmatch(s.name))}
     if not numbers & {str(master.index) for master in context.spec.masters}:

@@ -50,7 +50,7 @@ def _reason(kube: KubeView, stale: set[str], secret: str | None) -> tuple[Reason
 
 
 def _why_credentials(context: DecisionContext, kube: KubeView) -> str | None:
-    """Say why the Secret of the cloud controller has to be applied; None where it grants what this file's would.
+    """Return why the Secret of the cloud controller has to be applied; None where it grants what this file's would.
 
     A token is compared by what it opens, never by its bytes: two operators with tokens of their own would else take
     turns in writing it for ever. What could not be asked is no reason to write.
@@ -93,7 +93,7 @@ def credentials_not_asked(context: DecisionContext) -> tuple[str, ...]:
 
 
 def predict(spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
-    """Say what the API shows after the add-ons were applied."""
+    """Return what the API shows after the add-ons were applied."""
     if not isinstance(step, ApplyAddons):
         return state
     ours = Credentials(token=spec.hetzner_token, network=spec.network_name)

@@ -45,7 +45,7 @@ def bootstrap_permitted(context: DecisionContext) -> tuple[Refusal, ...]:
 
 
 def _unborn(context: DecisionContext) -> bool:
-    """Tell whether the record says that no cluster was born; a record that contradicts itself says nothing."""
+    """Check whether the record says that no cluster was born; a record that contradicts itself says nothing."""
     contradictory = isinstance(lookup.birth_record(context.spec, context.view), RecordConflict)
     return context.plane.record.phase in {None, Phase.BOOTSTRAPPING} and not contradictory
 
@@ -98,7 +98,7 @@ def _recorded_seed(context: DecisionContext) -> MasterView | None:
 
 
 def _seeds_missing(context: DecisionContext) -> list[tuple[int, str]]:
-    """Give the recorded seeds that are no masters and not proven gone, and why: one may have been born meanwhile.
+    """Return the recorded seeds that are no masters and not proven gone, and why: one may have been born meanwhile.
 
     There are two where a birth was begun anew on another seed and the run that wrote so was killed.
     """
@@ -257,7 +257,7 @@ def _unseen(context: DecisionContext) -> list[Server]:
 
 
 def _awaited(context: DecisionContext, unseen: list[Server]) -> tuple[Wait, ...]:
-    """Give what has to come by itself before a birth; what the file asks for is brought about by other moves."""
+    """Return what has to come by itself before a birth; what the file asks for is brought about by other moves."""
     wanted = {s.name for s in context.spec.servers()}
     waits = [Wait(what=f"{s.name} to answer", because=_EMPTY, deadline=BOOT) for s in unseen if s.name not in wanted]
     if lookup.load_balancer(context.spec, context.view) is not None and not api_address_known(context):
@@ -341,7 +341,7 @@ def complete_record(context: DecisionContext) -> Proposal | None:
 
 
 def predict(spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
-    """Say what the world looks like after a step of birth."""
+    """Return what the world looks like after a step of birth."""
     match step:
         case RecordBirth():
             return predictions.with_record(spec, state, step.record)

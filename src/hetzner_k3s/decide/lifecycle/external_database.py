@@ -60,7 +60,7 @@ def _serves_on(context: DecisionContext, wanted: str | None) -> bool:
 
 
 def _told(context: DecisionContext) -> list[tuple[MasterView, str | None]]:
-    """Give the masters that hold anything of a cluster, and which database they were started on; None: their etcd."""
+    """Return the masters that hold anything of a cluster, and which database they were started on; None: their etcd."""
     seen = [(m, m.facts) for m in context.plane.all_masters if m.facts is not None]
     return [(m, f.disk.config_database if f.on_database else None) for m, f in seen if _holds_something(m)]
 
@@ -116,7 +116,7 @@ def agent_token_found(context: DecisionContext) -> tuple[Refusal, ...]:
 
 
 def _better_token(context: DecisionContext, master: MasterView) -> bool:
-    """Tell whether another token has come up than the one that a master of a born cluster tried."""
+    """Check whether another token has come up than the one that a master of a born cluster tried."""
     tokens = tokens_at_hand(context) if context.plane.record.phase is Phase.BORN else []
     return bool(tokens) and master.facts is not None and tokens[0][0] != master.facts.disk.config_token_hash
 
@@ -289,7 +289,7 @@ def _gone(step: Step) -> PlannedStep:
 
 
 def predict(spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
-    """Say what the world looks like when a master was started on the database, or came back to it."""
+    """Return what the world looks like when a master was started on the database, or came back to it."""
     if spec.database is None:
         return state
     match step:

@@ -10,12 +10,12 @@ from hetzner_k3s.model.identity import Phase
 
 
 def is_out(master: MasterView) -> bool:
-    """Tell whether nothing of a cluster can run there: no server, an empty one, or a start that was never ended."""
+    """Check whether nothing of a cluster can run there: no server, an empty one, or a start that was never ended."""
     return master.stage in NEVER_STARTED | {Stage.JOINING, Stage.EMPTIED}
 
 
 def tokens_at_hand(context: DecisionContext) -> list[tuple[str, int | None]]:
-    """Give the hashes of the tokens that may open the database, with the server that holds one (None: this machine).
+    """Return the hashes of the tokens that may open the database, with the server that holds one (None: this machine).
 
     Of the servers those count whose token pins the recorded CA; of one from this machine, that is seen when it is used.
     """
@@ -31,7 +31,7 @@ def tokens_at_hand(context: DecisionContext) -> list[tuple[str, int | None]]:
 
 
 def awaits_server(context: DecisionContext, name: str) -> bool:
-    """Tell whether a server may be ordered under this name although no API answers: the first that opens the data."""
+    """Check whether a server may be ordered under this name although no API answers: the first that opens the data."""
     plane = context.plane
     if not plane.on_database or plane.record.phase is not Phase.BORN or plane.seed is not None:
         return False

@@ -127,7 +127,7 @@ def _load_balancer(context: DecisionContext) -> tuple[PlannedStep, ...]:
 
 
 def predict(_spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
-    """Say what the listing shows after a step of infrastructure; made-up ids are negative."""
+    """Return what the listing shows after a step of infrastructure; made-up ids are negative."""
     view = state.view
     match step:
         case EnsureSshKey():

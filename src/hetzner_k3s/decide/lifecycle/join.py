@@ -83,13 +83,13 @@ def _joins(context: DecisionContext) -> tuple[tuple[PlannedStep, ...], tuple[Wai
 
 
 def _another_join_ends(context: DecisionContext, joiners: list[tuple[MasterView, Server]]) -> bool:
-    """Tell whether a master that is a voter by now is still being joined: one joins at a time."""
+    """Check whether a master that is a voter by now is still being joined: one joins at a time."""
     waiting = {master.name for master, _ in joiners}
     return any(key.kind is JoinControlPlane and key.target not in waiting for key in context.in_flight)
 
 
 def _control_plane_is_being_born(context: DecisionContext) -> bool:
-    """Tell whether no master but the seed of the birth ever counted as joined, and the cluster was never reset."""
+    """Check whether no master but the seed of the birth ever counted as joined, and the cluster was never reset."""
     return context.plane.record.parent is None and not any(
         labelled_member(m.server) and m.server.id != context.plane.record.seed
         for m in context.plane.all_masters
@@ -111,7 +111,10 @@ def _join(context: DecisionContext, master: MasterView, server: Server) -> Plann
 
 
 def api_url(context: DecisionContext, server: Server) -> str:
-    """Give the supervisor's URL on a master's private address; one without it is sick, and no rule asks for its URL."""
+    """Return the supervisor's URL on a master's private address.
+
+    One without it is sick, and no rule asks for its URL.
+    """
     return f"https://{server.private_ips[context.plane.network_id or 0]}:{API_PORT}"
 
 
@@ -163,7 +166,7 @@ def _without_a_dead_one(context: DecisionContext, disk: DiskFacts) -> str | None
 
 
 def predict(spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
-    """Say what the world looks like after a join or its record."""
+    """Return what the world looks like after a join or its record."""
     match step:
         case JoinControlPlane():
             fresh = predictions.without_membership(spec, state, step.server_id)

@@ -66,7 +66,7 @@ def _api_urls(context: DecisionContext) -> dict[str, str] | None:
 
 
 def predict(_spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
-    """Say what this machine holds after the kubeconfig was written."""
+    """Return what this machine holds after the kubeconfig was written."""
     if not isinstance(step, WriteKubeconfig):
         return state
     facts = state.facts(step.via)

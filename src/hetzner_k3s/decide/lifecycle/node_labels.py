@@ -60,12 +60,12 @@ def _text(name: str, value: str) -> str:
 
 
 def predict(spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
-    """Say what the world looks like after a Node was given its labels and taints."""
+    """Return what the world looks like after a Node was given its labels and taints."""
     return predict_together(spec, state, (step,)) if isinstance(step, LabelNode) else state
 
 
 def predict_together(_spec: ClusterSpec, state: ClusterState, steps: Sequence[Step]) -> ClusterState:
-    """Say what the world looks like after many Nodes were."""
+    """Return what the world looks like after many Nodes were."""
     changes = {(step.target, step.uid): step.change for step in steps if isinstance(step, LabelNode)}
 
     def changed(kube: KubeView) -> KubeView:

@@ -24,7 +24,7 @@ from hetzner_k3s.model.steps import CreateServer, InstallK3s, PowerOn, SecureHos
 
 
 def api_address_known(context: DecisionContext) -> bool:
-    """Tell whether every address that goes into the API's certificate is known."""
+    """Check whether every address that goes into the API's certificate is known."""
     if not context.spec.api_load_balancer:
         return True
     balancer = lookup.load_balancer(context.spec, context.view)
@@ -32,7 +32,7 @@ def api_address_known(context: DecisionContext) -> bool:
 
 
 def can_order(context: DecisionContext, spec: MasterSpec | WorkerSpec) -> bool:
-    """Tell whether everything that a server's order names is there: network, key, placement group, firewall."""
+    """Check whether everything that a server's order names is there: network, key, placement group, firewall."""
     return (
         lookup.network(context.spec, context.view) is not None
         and lookup.ssh_key(context.spec, context.view) is not None
@@ -96,12 +96,12 @@ def _order(spec: MasterSpec | WorkerSpec) -> CreateServer:
 
 
 def _understood(context: DecisionContext) -> bool:
-    """Tell whether it is known whose Nodes there are: nothing is asked for beside a silent API."""
+    """Check whether it is known whose Nodes there are: nothing is asked for beside a silent API."""
     return context.plane.kube is not None or context.plane.record.phase is not Phase.BORN
 
 
 def _addressed(context: DecisionContext, server: Server) -> bool:
-    """Tell whether a server has the address we reach it by and the one its peers do."""
+    """Check whether a server has the address we reach it by and the one its peers do."""
     network = context.plane.network_id
     return private_ip(server, network) is not None and ssh_address(context.spec, server, network) is not None
 
@@ -111,12 +111,12 @@ def _role(spec: MasterSpec | WorkerSpec) -> K3sRole:
 
 
 def predict(spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
-    """Say what the world looks like after a server was ordered, secured or given k3s."""
+    """Return what the world looks like after a server was ordered, secured or given k3s."""
     return predict_together(spec, state, (step,)) if isinstance(step, CreateServer | SecureHost | InstallK3s) else state
 
 
 def predict_together(spec: ClusterSpec, state: ClusterState, steps: Sequence[Step]) -> ClusterState:
-    """Say what the world looks like after many steps of one kind: a thousand servers are looked through once."""
+    """Return what the world looks like after many steps of one kind: a thousand servers are looked through once."""
     orders = [step.target for step in steps if isinstance(step, CreateServer)]
     secured = [step.server_id for step in steps if isinstance(step, SecureHost)]
     state = predictions.with_servers(state, spec, orders) if orders else state

@@ -108,7 +108,7 @@ def _close(context: DecisionContext) -> tuple[PlannedStep, ...]:
 
 
 def _journal_stays(context: DecisionContext) -> bool:
-    """Tell whether the journal here tells of a birth that no record in this project does, and nobody is asked."""
+    """Check whether the journal here tells of a birth that no record in this project does, and nobody is asked."""
     return context.state.local.open_birth and context.plane.record.phase is None and context.intent.unasked
 
 
@@ -173,7 +173,7 @@ def _kept_kubeconfig(context: DecisionContext) -> tuple[str, ...]:
 
 
 def predict(spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
-    """Say what is left after a deletion."""
+    """Return what is left after a deletion."""
     match step:
         case MarkDeleting():
             return predictions.with_record(spec, state, BirthRecord(phase=Phase.DELETING))

@@ -52,7 +52,7 @@ def _running(facts: HostFacts) -> HeldTokens | None:
 
 
 def remarks(context: DecisionContext) -> tuple[str, ...]:
-    """Say where the servers' token lies beside the masters, if nowhere that is known, and who holds it without need."""
+    """Return where the servers' token should lie beside the masters and does not, and who holds it without need."""
     if context.plane.record.phase is not Phase.BORN:
         return ()
     return tuple(said for said in (_nowhere_else(context), _held_by_workers(context)) if said is not None)
@@ -77,7 +77,7 @@ def _held_by_workers(context: DecisionContext) -> str | None:
 
 
 def predict(_spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
-    """Say what this machine holds after the tokens were kept."""
+    """Return what this machine holds after the tokens were kept."""
     facts = state.facts(step.via) if isinstance(step, KeepTokens) else None
     running = _running(facts) if facts else None
     if running is None:

@@ -43,7 +43,7 @@ def left_tainted(context: DecisionContext) -> tuple[str, ...]:
 
 
 def notes(context: DecisionContext) -> tuple[str, ...]:
-    """Tell whoever runs a cloud controller of his own how kubelets come to wait for it."""
+    """Return whoever runs a cloud controller of his own how kubelets come to wait for it."""
     nodes = context.plane.kube.nodes if context.plane.kube else ()
     provided = any(node.provided is not None for node in nodes) and context.spec.network.private
     if context.spec.external_cloud or not provided:

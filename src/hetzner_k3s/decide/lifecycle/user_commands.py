@@ -57,7 +57,7 @@ def _unended(name: str) -> Iterator[str]:
 
 
 def _joined(context: DecisionContext) -> Iterator[tuple[str, HostFacts]]:
-    """Give the servers of the file that have a Node, with what their hosts told."""
+    """Return the servers of the file that have a Node, with what their hosts told."""
     born = context.plane.record.phase is Phase.BORN
     for spec in context.spec.servers() if born else ():
         server, node = context.server(spec.name), context.node(spec.name)

@@ -38,7 +38,7 @@ class WorkerView(NamedServer):
 
 
 def view_worker(context: DecisionContext, spec: WorkerSpec) -> WorkerView:
-    """Say how far a worker has come."""
+    """Return how far a worker has come."""
     server, node = context.server(spec.name), context.node(spec.name)
     if server is None:
         return WorkerView(name=spec.name, spec=spec, server=None, facts=None, node=node, stage=Stage.ABSENT, detail="")
@@ -88,7 +88,7 @@ _UNDER_WAY = NEVER_STARTED | {Stage.JOINING, Stage.UNMARKED, Stage.LOCKED_OUT}
 
 
 def _masters_are_under_way(context: DecisionContext) -> bool:
-    """Tell whether the control plane is being repaired or completed, with nothing that stops it."""
+    """Check whether the control plane is being repaired or completed, with nothing that stops it."""
     stages = {master.stage for master in context.plane.masters}
     return context.plane.seed is not None and bool(stages & _UNDER_WAY) and not stages & TROUBLED
 
@@ -170,7 +170,7 @@ def _next(context: DecisionContext, worker: WorkerView) -> tuple[PlannedStep, ..
 
 
 def _has_anothers_node(worker: WorkerView) -> bool:
-    """Tell whether a Node of the worker's name is, or may be, of an earlier machine.
+    """Check whether a Node of the worker's name is, or may be, of an earlier machine.
 
     An agent that was started beside its predecessor's Node is refused until that is gone
     (docs/facts/k3s.md#node-password).
@@ -196,10 +196,10 @@ def _join(context: DecisionContext, worker: WorkerView, server: Server) -> Plann
 
 
 def predict(spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
-    """Say what the world looks like after a worker joined."""
+    """Return what the world looks like after a worker joined."""
     return predict_together(spec, state, (step,)) if isinstance(step, JoinWorker) else state
 
 
 def predict_together(_spec: ClusterSpec, state: ClusterState, steps: Sequence[Step]) -> ClusterState:
-    """Say what the world looks like after many workers joined."""
+    """Return what the world looks like after many workers joined."""
     return predictions.with_workers(state, [step.server_id for step in steps if isinstance(step, JoinWorker)])

@@ -57,7 +57,7 @@ def _told(unit: UnitFacts) -> str:
 
 
 def stayed_up(state: ClusterState) -> ClusterState:
-    """Say what the world looks like when whatever is active has stayed so."""
+    """Return what the world looks like when whatever is active has stayed so."""
     return replace(state, hosts={number: _steady(reading) for number, reading in state.hosts.items()})
 
 

@@ -42,7 +42,7 @@ def joins_are_accepted(context: DecisionContext) -> tuple[Refusal, ...]:
 
 
 def _told_keys(context: DecisionContext) -> tuple[str, ...]:
-    """Give the hashes of the tokens that the seed's datastore knows; none while there is no born cluster."""
+    """Return the hashes of the tokens that the seed's datastore knows; none while there is no born cluster."""
     seed = context.plane.seed
     if seed is None or seed.facts is None or context.plane.record.phase is not Phase.BORN:
         return ()
@@ -120,7 +120,7 @@ _BARE = "the token in its config.yaml does not pin the cluster's CA"
 
 
 def _outdated(context: DecisionContext) -> list[MasterView]:
-    """Give the masters that would not start, or do not, with the token they hold; none while nobody has another."""
+    """Return the masters that would not start, or do not, with the token they hold; none while nobody has another."""
     if _holder(context) is None:
         return []
     key = _told_keys(context)[0]
@@ -195,7 +195,7 @@ def _agents_hash(context: DecisionContext) -> str | None:
 
 
 def predict(_spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
-    """Say what the world looks like after a master was given the current token."""
+    """Return what the world looks like after a master was given the current token."""
     if not isinstance(step, RenewToken):
         return state
     healthy = state.facts(step.via)

@@ -12,7 +12,7 @@ from hetzner_k3s.model.version import K3sVersion
 
 
 def running_version(context: DecisionContext) -> str:
-    """Give the version to install: the lowest that a healthy voter runs where there is one, else the file's.
+    """Return the version to install: the lowest that a healthy voter runs where there is one, else the file's.
 
     A replacement that is newer than the rest would be an upgrade in disguise; one that is newer than some of them, in
     the middle of an upgrade, an upgrade out of turn.
@@ -28,7 +28,7 @@ def _live(context: DecisionContext) -> K3sVersion | None:
 
 
 def _of_agents(context: DecisionContext) -> K3sVersion | None:
-    """Give what the workers of a born cluster run whose masters are silent or lost: its masters ran no older one."""
+    """Return what the workers of a born cluster run whose masters are silent or lost: its masters ran no older one."""
     if context.plane.record.phase is not Phase.BORN:
         return None
     seen = (context.state.facts(server.id) for server in lookup.owned_servers(context.spec.name, context.view))

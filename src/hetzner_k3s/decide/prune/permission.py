@@ -54,7 +54,7 @@ def _kept_back(context: DecisionContext) -> Iterator[str]:
 
 
 def anothers_node(context: DecisionContext, server: Server) -> str | None:
-    """Say why the Node of a server's name may be that of another machine which is not proven gone."""
+    """Return why the Node of a server's name may be that of another machine which is not proven gone."""
     node = context.node(server.name)
     if node is None or node.machine in {None, server.id}:
         return None
@@ -63,7 +63,7 @@ def anothers_node(context: DecisionContext, server: Server) -> str | None:
 
 
 def _half_gone(context: DecisionContext, server: Server | None) -> str:
-    """Say what an unfinished `--prune` left behind, and how it is ended."""
+    """Return what an unfinished `--prune` left behind, and how it is ended."""
     node = context.node(server.name) if server else None
     marks = {
         "taken off the API load balancer": server is not None and _is_taken_off(context, server),
@@ -147,7 +147,7 @@ def _all_unwell(context: DecisionContext) -> Iterator[Refusal]:
 
 
 def not_yet_members(context: DecisionContext) -> tuple[MasterView, ...]:
-    """Give the masters of the file that are no members, for whatever reason: nothing living goes before they are."""
+    """Return the masters of the file that are no members, for whatever reason: nothing living goes before they are."""
     return tuple(master for master in context.plane.masters if master.stage is not Stage.MEMBER)
 
 
@@ -169,7 +169,7 @@ def _protected(context: DecisionContext) -> tuple[Refusal, ...]:
 
 
 def _cannot_go(context: DecisionContext, master: MasterView) -> str | None:
-    """Say why a server beyond the file is not deleted though `--prune` was given: what it holds is not known."""
+    """Return why a server beyond the file is not deleted though `--prune` was given: what it holds is not known."""
     if master.server is None or master.server.status is ServerStatus.DELETING:
         return None
     if master.facts is None:

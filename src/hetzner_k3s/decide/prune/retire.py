@@ -203,7 +203,7 @@ def _taken_back(context: DecisionContext, node: KubeNode) -> PlannedStep:
 
 
 def predict(_spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
-    """Say what the world looks like after a step on the way out."""
+    """Return what the world looks like after a step on the way out."""
     match step:
         case UnmarkMember():
             return predictions.map_servers(state, lambda s: _unmarked(s) if s.id == step.server_id else s)

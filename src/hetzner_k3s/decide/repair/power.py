@@ -44,7 +44,7 @@ def power_on(context: DecisionContext) -> Proposal | None:
 
 
 def _counted(context: DecisionContext) -> tuple[MasterView, ...]:
-    """Give the masters of the file; without a quorum those beyond it too, since their votes may bring it back."""
+    """Return the masters of the file; without a quorum those beyond it too, since their votes may bring it back."""
     return context.plane.masters if context.plane.seed else context.plane.all_masters
 
 
@@ -62,7 +62,7 @@ _AT_REST = frozenset({Stage.OFF, Stage.STOPPED})
 
 
 def belongs(context: DecisionContext, master: MasterView) -> bool:
-    """Tell whether a master is, for all that is known, a member of the cluster that lives.
+    """Check whether a master is, for all that is known, a member of the cluster that lives.
 
     Where a quorum answers and lists no member of its name, it is a former one: its old data must not come to life.
     One that its user wants to discard gets no power; a restored one is started by the restore, which looks whose it is.
@@ -102,7 +102,7 @@ def rest(server: Server) -> Wait:
 
 
 def predict(_spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
-    """Say what the world looks like when a server has power: it is what it was before."""
+    """Return what the world looks like when a server has power: it is what it was before."""
     match step:
         case PowerOn():
             state = map_servers(

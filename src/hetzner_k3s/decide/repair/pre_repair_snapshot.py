@@ -27,7 +27,7 @@ PRUNE: Final = Occasion("pre-prune", Reason.SHRINK, consent="--prune")
 
 
 def saved_before(context: DecisionContext, member: Member, occasion: Occasion = REPAIR) -> bool:
-    """Tell whether any living master, wanted or not, has a snapshot, not empty, that was saved for this removal."""
+    """Check whether any living master, wanted or not, has a snapshot, not empty, that was saved for this removal."""
     facts = [m.facts for m in context.plane.all_masters if m.facts is not None]
     return any(s.name.startswith(f"{_name(member, occasion)}-") and s.size > 0 for f in facts for s in f.snapshots)
 

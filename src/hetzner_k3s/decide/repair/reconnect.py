@@ -49,7 +49,7 @@ def _planned(step: ReconnectWorker) -> PlannedStep:
 
 
 def is_lost(context: DecisionContext, facts: HostFacts) -> bool:
-    """Tell whether an agent knows masters, and none of them lives; asked only when all masters of the file vote.
+    """Check whether an agent knows masters, and none of them lives; asked only when all masters of the file vote.
 
     Before that, a successor may yet get the address that the agent knows.
     """
@@ -105,7 +105,7 @@ def _of_this_cluster(context: DecisionContext, facts: HostFacts) -> bool:
 
 
 def predict(_spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
-    """Say what the world looks like after a worker was pointed to a living master."""
+    """Return what the world looks like after a worker was pointed to a living master."""
     match step:
         case ReconnectWorker():
             return _reconnected(state, step.server_id, step.server_url)

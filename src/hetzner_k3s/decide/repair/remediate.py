@@ -130,7 +130,7 @@ def _planned(step: Step, because: str) -> PlannedStep:
 
 
 def predict(spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
-    """Say what the world looks like after a step of repair."""
+    """Return what the world looks like after a step of repair."""
     match step:
         case SaveSnapshot():
             return predictions.with_snapshot(state, step.via, step.target)

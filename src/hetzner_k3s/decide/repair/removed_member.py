@@ -27,7 +27,7 @@ _WITH_DATA = frozenset({Stage.JOINING, Stage.SICK, Stage.STOPPED})
 
 
 def is_former(context: DecisionContext, master: MasterView) -> bool:
-    """Tell whether a master's host holds data of a member that the living cluster does not list."""
+    """Check whether a master's host holds data of a member that the living cluster does not list."""
     facts, seed = master.facts, context.plane.seed
     if facts is None or seed is None or master.server is None or master.stage not in _WITH_DATA:
         return False
@@ -45,7 +45,7 @@ def wipe_removed_member(context: DecisionContext) -> Proposal | None:
 
 
 def may_be_wiped(context: DecisionContext, master: MasterView) -> bool:
-    """Tell whether a former member's data is of this cluster and cannot be the newest there is.
+    """Check whether a former member's data is of this cluster and cannot be the newest there is.
 
     With a majority of the masters that the file wants in the living list, no older list can have a quorum beside it;
     with fewer, what lives may be a reset cluster, and the host may hold what was lost in that reset.
@@ -55,7 +55,7 @@ def may_be_wiped(context: DecisionContext, master: MasterView) -> bool:
 
 
 def is_of_this_cluster(context: DecisionContext, master: MasterView) -> bool:
-    """Tell whether a former member's data has the CA and the lineage of the cluster that lives."""
+    """Check whether a former member's data has the CA and the lineage of the cluster that lives."""
     facts, seed = master.facts, context.plane.seed
     if facts is None or master.server is None or seed is None or seed.facts is None or not is_former(context, master):
         return False
@@ -80,7 +80,7 @@ def _wiping(context: DecisionContext, master: MasterView) -> PlannedStep:
 
 
 def predict(spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
-    """Say what the world looks like when a former member's data was put aside: it can join anew."""
+    """Return what the world looks like when a former member's data was put aside: it can join anew."""
     if not isinstance(step, WipeJoiner):
         return state
     return with_facts(without_membership(spec, state, step.server_id), step.server_id, _without_data)

@@ -24,7 +24,7 @@ from hetzner_k3s.model.steps import DeleteServer, Step
 
 
 def flag(name: str) -> str:
-    """Give the consent as it is typed."""
+    """Return the consent as it is typed."""
     return f"--replace {name}"
 
 
@@ -105,7 +105,7 @@ def spent(intent: Intent, steps: Iterable[PlannedStep]) -> Intent:
 
 
 def predict(_spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
-    """Say what the world looks like when a server is deleted: it is gone by its id too, and its peers notice."""
+    """Return what the world looks like when a server is deleted: it is gone by its id too, and its peers notice."""
     if not isinstance(step, DeleteServer):
         return state
     gone = {step.server_id: Known(False)}

@@ -133,7 +133,7 @@ def masters_explained(context: DecisionContext) -> tuple[Refusal, ...]:
 
 
 def _is_dealt_with(context: DecisionContext, master: MasterView) -> bool:
-    """Tell whether something else speaks of it or deals with it (a former member: `split`, or it is wiped)."""
+    """Check whether something else speaks of it or deals with it (a former member: `split`, or it is wiped)."""
     return master.name in discarded(context) or may_be_wiped(context, master) or is_of_this_cluster(context, master)
 
 
@@ -269,7 +269,7 @@ def _healthy(context: DecisionContext) -> str:
 
 
 def _has_data_and_runs(master: MasterView) -> bool:
-    """Tell whether it may get well by itself: its k3s runs or starts, and has its data."""
+    """Check whether it may get well by itself: its k3s runs or starts, and has its data."""
     facts = master.facts
     return facts is not None and (facts.disk.wal or facts.on_database) and facts.server_unit.runs
 
@@ -286,7 +286,7 @@ _NEW_DISK = "Nothing was born yet, and its disk is new: delete that server at He
 
 
 def _ways(context: DecisionContext, master: MasterView) -> tuple[Way, ...]:
-    """Say how it is replaced, unless too few healthy voters would be left without it."""
+    """Return how it is replaced, unless too few healthy voters would be left without it."""
     if _is_unborn_and_new(context, master):
         return (Way(text=_NEW_DISK, deletes=frozenset({master.name})),)
     return _discard(context, master) if _may_go(context, master) else ()

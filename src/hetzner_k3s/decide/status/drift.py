@@ -93,12 +93,12 @@ DRIFTS: tuple[Callable[[DecisionContext], Iterator[Drift]], ...] = (
 
 
 def drifted(context: DecisionContext) -> tuple[Drift, ...]:
-    """Give everything that drifted."""
+    """Return everything that drifted."""
     return tuple(drift for kind in DRIFTS for drift in kind(context))
 
 
 def told(context: DecisionContext) -> Iterator[tuple[Server, HostFacts]]:
-    """Give the cluster's servers whose hosts answered, with what they told."""
+    """Return the cluster's servers whose hosts answered, with what they told."""
     for server in lookup.owned_servers(context.spec.name, context.view):
         facts = context.state.facts(server.id)
         if facts is not None:

@@ -83,7 +83,7 @@ def _is_clusters(planned: PlannedStep) -> bool:
 
 
 def this_machine(spec: ClusterSpec, state: ClusterState, intent: Intent, ahead: Forecast) -> tuple[str, ...]:
-    """Tell what `create` would do, or refuse, for the sake of this machine alone."""
+    """Return what `create` would do, or refuse, for the sake of this machine alone."""
     clusters = pending(spec, state, intent, ahead)
     known = {refusal.code for refusal in clusters.refusals}
     steps = (planned for wave in ahead.waves for planned in wave)

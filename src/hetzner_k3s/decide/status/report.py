@@ -50,7 +50,7 @@ SPLIT_CODES = frozenset({"identity.split", "identity.two-lists", "identity.linea
 
 
 def report(spec: ClusterSpec, state: ClusterState, intent: Intent, ahead: Forecast) -> Report:
-    """Tell how a cluster is, from one observation and from what `create` would do about it."""
+    """Return how a cluster is, from one observation and from what `create` would do about it."""
     context = context_of(spec, state, intent, frozenset())
     drift = drifted(context)
     servers = tuple(_server_reports(context))
@@ -112,7 +112,7 @@ def _health(
 
 
 def _complaints(ahead: Forecast, servers: tuple[ServerReport, ...], drift: tuple[Drift, ...]) -> list[str]:
-    """Say what keeps the cluster from being healthy; what is beyond the file does not."""
+    """Return what keeps the cluster from being healthy; what is beyond the file does not."""
     unwell = [server.name for server in servers if server.in_file and server.stage != Stage.MEMBER.value]
     refused = ", ".join(dict.fromkeys(refusal.code for refusal in ahead.refusals))
     ours = all(step.scope is Scope.LOCAL for wave in ahead.waves for step in wave)
@@ -287,7 +287,7 @@ def _local_snapshots(context: DecisionContext) -> Iterator[SnapshotReport]:
 
 
 def _stored_snapshots(context: DecisionContext) -> Iterator[SnapshotReport]:
-    """Give those in S3 that carry the cluster's UID."""
+    """Return those in S3 that carry the cluster's UID."""
     listed = context.state.snapshots
     stored = listed.value if isinstance(listed, Known) else ()
     for found in of_cluster(stored, context.plane.record.uid):

@@ -9,7 +9,7 @@ from hetzner_k3s.model.identity import BirthRecord, Phase
 
 
 def all_lost(plane: ControlPlane) -> bool:
-    """Tell whether a born cluster has no master left that could hold its data.
+    """Check whether a born cluster has no master left that could hold its data.
 
     One that is silent may hold it, so a loss is proven only by what is absent, or was looked at and holds none; a
     server that never was a member and still boots is looked at before anything is restored beside it.
@@ -19,7 +19,7 @@ def all_lost(plane: ControlPlane) -> bool:
 
 
 def holds_no_data(master: MasterView) -> bool:
-    """Tell whether a master is proven to hold none of the cluster's data, or was never a member and still boots."""
+    """Check whether a master is proven to hold none of the cluster's data, or was never a member and still boots."""
     if master.server is None:
         return True
     if master.facts is not None:

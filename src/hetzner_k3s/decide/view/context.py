@@ -43,7 +43,7 @@ class DecisionContext:
 
     @property
     def view(self) -> CloudView:
-        """Give the listing."""
+        """Return the listing."""
         return self.state.view
 
     def server(self, name: str) -> Server | None:
@@ -52,7 +52,10 @@ class DecisionContext:
 
     @property
     def replacing(self) -> bool:
-        """Tell whether a lost master's successor has yet to get its address: the lowest free one, so often the same."""
+        """Check whether a lost master's successor has yet to get its address.
+
+        The lowest free one, so often the same.
+        """
         lost = bool(self.dead) or any(stray.transient for stray in self.stray)
         return lost and any(m.server is None and m.name not in self.intent.unsold for m in self.plane.masters)
 

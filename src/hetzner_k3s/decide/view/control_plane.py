@@ -69,16 +69,16 @@ class ControlPlane:
 
     @property
     def members(self) -> tuple[Member, ...]:
-        """Give the member list of etcd; a cluster in a database has none."""
+        """Return the member list of etcd; a cluster in a database has none."""
         return self.store.members if isinstance(self.store, EtcdMembers) else ()
 
     @property
     def on_database(self) -> bool:
-        """Tell whether the cluster's data lies outside its masters."""
+        """Check whether the cluster's data lies outside its masters."""
         return isinstance(self.store, OutsideDatabase)
 
     def lists(self, name: str) -> bool:
-        """Tell whether the cluster that lives counts a master of this name as its own, whatever became of it.
+        """Check whether the cluster that lives counts a master of this name as its own, whatever became of it.
 
         Whoever opens the database with its token is a master of that cluster: there are no former ones.
         """
@@ -90,12 +90,12 @@ class ControlPlane:
 
     @property
     def all_masters(self) -> tuple[MasterView, ...]:
-        """Give every master there is, wanted or not: whoever votes counts."""
+        """Return every master there is, wanted or not: whoever votes counts."""
         return (*self.masters, *self.surplus)
 
     @property
     def seed_server(self) -> Server:
-        """Give the seed's server; asked for only where there is a seed."""
+        """Return the seed's server; asked for only where there is a seed."""
         if self.seed is None or self.seed.server is None:
             raise LookupError("no healthy master")
         return self.seed.server
@@ -135,20 +135,20 @@ def look(spec: ClusterSpec, state: ClusterState, accept_ca: str | None = None) -
 
 
 def _store(spec: ClusterSpec, members: tuple[Member, ...]) -> Store:
-    """Say where the data lies: the file decides, and a gate refuses one that the cluster contradicts."""
+    """Return where the data lies: the file decides, and a gate refuses one that the cluster contradicts."""
     if spec.database is not None:
         return OutsideDatabase()
     return EtcdMembers(tuple(sorted(members, key=lambda m: (m.name, m.id))))
 
 
 def healthy_master(spec: ClusterSpec, state: ClusterState) -> int | None:
-    """Give the server id of the master that everything would be done through; None where none is healthy."""
+    """Return the server id of the master that everything would be done through; None where none is healthy."""
     seed = look(spec, state).seed
     return seed.server.id if seed is not None and seed.server is not None else None
 
 
 def identity_of(facts: HostFacts) -> Identity | None:
-    """Give the identity a master's disk and datastore tell, None unless both halves are known."""
+    """Return the identity a master's disk and datastore tell, None unless both halves are known."""
     if facts.disk.server_ca is None or facts.uid is None:
         return None
     return Identity(facts.disk.server_ca, facts.uid)
@@ -180,7 +180,7 @@ def _view_master(
 
 
 def _rebuild_proven(server: Server, state: ClusterState, node: KubeNode | None) -> bool:
-    """Tell whether Hetzner rebuilt this server after its Node had registered.
+    """Check whether Hetzner rebuilt this server after its Node had registered.
 
     Who can read its metadata knows its boot key, which proves nothing alone (docs/architecture.md#host-keys).
     """
@@ -191,13 +191,13 @@ def _rebuild_proven(server: Server, state: ClusterState, node: KubeNode | None) 
 
 
 def _committed(server: Server, record: BirthRecord, node: KubeNode | None) -> bool:
-    """Tell whether this very server was chosen as seed or has joined: label, birth record or Node says so."""
+    """Check whether this very server was chosen as seed or has joined: label, birth record or Node says so."""
     registered = node is not None and node.machine == server.id
     return labelled_member(server) or record.seed == server.id or registered
 
 
 def current_token(facts: HostFacts) -> str | None:
-    """Give the hash of the one token that a master's datastore knows, None while that is not told or not one."""
+    """Return the hash of the one token that a master's datastore knows, None while that is not told or not one."""
     keys = facts.bootstrap_keys
     return keys[0] if len(keys) == 1 else None
 
@@ -208,7 +208,7 @@ def holds_current_token(facts: HostFacts) -> bool:
 
 
 def accepts_joins(facts: HostFacts) -> bool:
-    """Tell whether a master holds the token that its datastore knows and, as far as it is told, runs with it."""
+    """Check whether a master holds the token that its datastore knows and, as far as it is told, runs with it."""
     return holds_current_token(facts) and facts.takes_commands
 
 

@@ -22,7 +22,7 @@ _LABEL_NODE_GROUP: Final = "hcloud/node-group"
 
 
 def surplus_master(spec: ClusterSpec, name: str) -> MasterSpec | None:
-    """Give what the file would say of a master of this name if it had more; None for any other name."""
+    """Return what the file would say of a master of this name if it had more; None for any other name."""
     if name in spec.master_names:
         return None
     for master in spec.masters:
@@ -52,7 +52,7 @@ def _in_order(found: Iterable[MasterSpec | None]) -> tuple[MasterSpec, ...]:
 
 
 def surplus_workers(spec: ClusterSpec, view: CloudView) -> Iterator[Server]:
-    """Give the servers of ours that are static workers by label and by name, and that the file does not have."""
+    """Return the servers of ours that are static workers by label and by name, and that the file does not have."""
     wanted = {worker.name for worker in spec.workers()}
     pattern = naming.worker_name_pattern(spec.name)
     for server in lookup.owned_servers(spec.name, view):
@@ -62,7 +62,7 @@ def surplus_workers(spec: ClusterSpec, view: CloudView) -> Iterator[Server]:
 
 
 def nodes_of_gone_workers(spec: ClusterSpec, view: CloudView, kube: KubeView) -> Iterator[KubeNode]:
-    """Give the Nodes of static workers that the file does not have, and whose name no server has any more."""
+    """Return the Nodes of static workers that the file does not have, and whose name no server has any more."""
     taken = {worker.name for worker in spec.workers()} | {server.name for server in view.servers}
     pattern = naming.worker_name_pattern(spec.name)
     for node in kube.nodes:

@@ -14,7 +14,7 @@ DIGITS = 8
 
 
 def digits(record: BirthRecord) -> str:
-    """Give the digits by which the cluster that is given up is named: of its CA hash, else of its UID."""
+    """Return the digits by which the cluster that is given up is named: of its CA hash, else of its UID."""
     return (record.ca or record.uid or "")[:DIGITS]
 
 
@@ -23,38 +23,38 @@ def _names(given: str | None, value: str | None) -> bool:
 
 
 def consented(context: DecisionContext) -> bool:
-    """Tell whether the user gave up the cluster that is recorded here."""
+    """Check whether the user gave up the cluster that is recorded here."""
     given, record = context.intent.consents.new_cluster_over, context.plane.record
     return _names(given, record.ca) or _names(given, record.uid)
 
 
 def gives_up(context: DecisionContext, ca: str | None) -> bool:
-    """Tell whether something with this CA hash is of the cluster that the user gave up, and not of the recorded one."""
+    """Check whether what has this CA hash is of the cluster that was given up, and not of the recorded one."""
     given = context.intent.consents.new_cluster_over
     return _names(given, ca) and not _names(given, context.plane.record.ca)
 
 
 def in_effect(context: DecisionContext) -> bool:
-    """Tell whether the record is gone, and something on this machine or a worker says that it was given up."""
+    """Check whether the record is gone, and something on this machine or a worker says that it was given up."""
     local = context.state.local
     known = (*local.given_up, local.kubeconfig_ca, *(facts.disk.agent_ca for _, facts in workers(context)))
     return any(gives_up(context, ca) for ca in known)
 
 
 def gives_up_snapshot(context: DecisionContext, snapshot: StoredSnapshot) -> bool:
-    """Tell whether a snapshot is of the cluster that the user gave up, by its kube-system UID."""
+    """Check whether a snapshot is of the cluster that the user gave up, by its kube-system UID."""
     return _names(context.intent.consents.new_cluster_over, snapshot.cluster_uid)
 
 
 def known_by_snapshots(context: DecisionContext) -> bool:
-    """Tell whether S3 holds snapshots of the cluster that was given up, and the recorded one is another."""
+    """Check whether S3 holds snapshots of the cluster that was given up, and the recorded one is another."""
     if consented(context) or not isinstance(context.state.snapshots, Known):
         return False
     return any(gives_up_snapshot(context, snapshot) for snapshot in context.state.snapshots.value)
 
 
 def left_over(context: DecisionContext, facts: HostFacts | None) -> bool:
-    """Tell whether a host is a worker of the cluster that was given up."""
+    """Check whether a host is a worker of the cluster that was given up."""
     return facts is not None and facts.disk.server_ca is None and gives_up(context, facts.disk.agent_ca)
 
 

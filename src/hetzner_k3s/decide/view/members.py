@@ -88,7 +88,7 @@ def _judge_unstarted(member: Member, holder: Server | None, plane: ControlPlane)
 
 
 def _gone_by_id(owner: MasterView, plane: ControlPlane, state: ClusterState) -> bool:
-    """Tell whether the Node names the member's machine and that one is proven gone: then anybody may hold its address.
+    """Check whether the Node names the member's machine and that one is proven gone: then anybody may hold its address.
 
     Servers are told apart by their ids, never by addresses (docs/facts/recovery.md#servers-by-id).
     """
@@ -97,7 +97,7 @@ def _gone_by_id(owner: MasterView, plane: ControlPlane, state: ClusterState) -> 
 
 
 def _judge_holder(holder: Server, state: ClusterState) -> str | None:
-    """Say why another server at a member's address leaves its fate open.
+    """Return why another server at a member's address leaves its fate open.
 
     A worker of ours there is a proof, not a doubt: an address has one holder, so the old machine has left the network.
     """
@@ -116,7 +116,7 @@ def _is_worker(server: Server) -> bool:
 
 
 def _may_be_replaced(owner: MasterView, plane: ControlPlane, state: ClusterState) -> bool:
-    """Tell whether what has the member's name now is nothing, or proven to be another, empty machine.
+    """Check whether what has the member's name now is nothing, or proven to be another, empty machine.
 
     A server that was never looked at could be the member's own: only its id, told by the Node, makes it another one.
     """
@@ -129,7 +129,7 @@ def _may_be_replaced(owner: MasterView, plane: ControlPlane, state: ClusterState
 
 
 def _is_of(node: KubeNode, owner: MasterView) -> bool:
-    """Tell whether a Node is that of this very server, which told itself that it holds no member any more."""
+    """Check whether a Node is that of this very server, which told itself that it holds no member any more."""
     return owner.server is not None and node.machine == owner.server.id and _data_is_gone(owner)
 
 

@@ -86,7 +86,7 @@ def _runs(own: Server, node: KubeNode, facts: HostFacts | None, *, at_home: bool
 
 
 def _disagrees(node: KubeNode, target: Server, nodes: Iterable[KubeNode], network_id: int | None) -> str | None:
-    """Say what shows that a Node is not of a server of another name; one that was renamed keeps its address."""
+    """Return what shows that a Node is not of a server of another name; one that was renamed keeps its address."""
     address = private_ip(target, network_id)
     if address is not None and node.internal_ip is not None and address != node.internal_ip:
         return f"that one is {target.name}, whose address is {address}, and not {node.internal_ip}"

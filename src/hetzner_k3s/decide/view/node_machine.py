@@ -22,23 +22,26 @@ class NamedServer:
 
     @property
     def empty(self) -> bool:
-        """Tell whether no cluster can have left anything here: there is no server, or its host showed an empty disk."""
+        """Check whether no cluster can have left anything here.
+
+        There is no server, or its host showed an empty disk.
+        """
         return self.server is None or (self.facts is not None and self.facts.disk.empty)
 
     @property
     def wiped(self) -> bool:
-        """Tell whether its own host, by its final key, shows a disk on which no cluster left anything."""
+        """Check whether its own host, by its final key, shows a disk on which no cluster left anything."""
         return self.facts is not None and self.facts.key is HostKeyKind.FINAL and self.facts.disk.empty
 
 
 def whereabouts(server: Server) -> str:
-    """Say which machine a server is: its id, and the address it is reached at."""
+    """Return which machine a server is: its id, and the address it is reached at."""
     address = server.public_ipv4 or next(iter(server.private_ips.values()), None)
     return f"id {server.id}, {address}" if address else f"id {server.id}"
 
 
 def fate(node: KubeNode, named: NamedServer, state: ClusterState, network_id: int | None) -> Fact[str]:
-    """Say what became of a Node's machine.
+    """Return what became of a Node's machine.
 
     `Known` tells where it lives, `Absent` why it is gone for certain (docs/architecture.md#absence: the listing and the
     server's id both say so), `Unknown` why that could not be told.
@@ -58,7 +61,7 @@ def fate(node: KubeNode, named: NamedServer, state: ClusterState, network_id: in
 
 
 def doubt(node: KubeNode, named: NamedServer, state: ClusterState, network_id: int | None) -> str | None:
-    """Say what keeps a Node's machine from being proven gone; None when nothing does."""
+    """Return what keeps a Node's machine from being proven gone; None when nothing does."""
     match fate(node, named, state, network_id):
         case Absent():
             return None

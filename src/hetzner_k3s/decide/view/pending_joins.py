@@ -11,14 +11,17 @@ _TO_JOIN = NEVER_STARTED | {Stage.JOINING}
 
 
 def masters_due(context: DecisionContext) -> tuple[MasterView, ...]:
-    """Give the masters that have yet to join through the seed; none while there is no cluster or no healthy master."""
+    """Return the masters that have yet to join through the seed.
+
+    None while there is no cluster or no healthy master.
+    """
     if context.plane.record.phase is not Phase.BORN or context.plane.seed is None:
         return ()
     return tuple(m for m in context.plane.masters if m.stage in _TO_JOIN)
 
 
 def something_due(context: DecisionContext) -> bool:
-    """Tell whether a master or, as far as the Nodes are known, a worker has yet to join."""
+    """Check whether a master or, as far as the Nodes are known, a worker has yet to join."""
     if masters_due(context):
         return True
     born = context.plane.record.phase is Phase.BORN and context.plane.kube is not None

@@ -95,7 +95,7 @@ def _ordered(spec: ClusterSpec, name: str, server_id: int, private: Mapping[int,
 
 
 def installed(role: K3sRole, version: str) -> Callable[[HostFacts], HostFacts]:
-    """Give the change that puts k3s on a host, not started."""
+    """Return the change that puts k3s on a host, not started."""
     unit = UnitFacts(active="inactive")
 
     def change(facts: HostFacts) -> HostFacts:
@@ -185,7 +185,7 @@ def with_remembered_nodes(
 
 
 def _remembered(state: ClusterState, name: str, at: int) -> KubeNode:
-    """Give the Node that the datastore remembers of a server, or of one that was lost."""
+    """Return the Node that the datastore remembers of a server, or of one that was lost."""
     server = state.server(name)
     if server is None:
         return KubeNode(name=name, uid="predicted", ready=False, control_plane=False, server_id=_LOST_MACHINE + at)
@@ -264,13 +264,13 @@ def _member(server: Server) -> Member:
 
 
 def node_of(server: Server) -> KubeNode:
-    """Give the Node that a server registers."""
+    """Return the Node that a server registers."""
     control_plane = server.labels.get(naming.LABEL_ROLE) == naming.ROLE_MASTER
     return KubeNode(name=server.name, uid="predicted", ready=True, control_plane=control_plane)
 
 
 def _of_one_host(listed: Member, own: Member) -> bool:
-    """Tell whether a listed member is the one that the host had become before its join was cut off."""
+    """Check whether a listed member is the one that the host had become before its join was cut off."""
     return listed.address == own.address or listed.node == own.node
 
 
@@ -390,7 +390,7 @@ def without_record(state: ClusterState, step: ForgetBirth) -> ClusterState:
 
 
 def whole_ca(state: ClusterState, recorded: str) -> str:
-    """Give the CA hash of which the birth record has the beginning, as this machine or a worker knows it."""
+    """Return the CA hash of which the birth record has the beginning, as this machine or a worker knows it."""
     agents = (f.value.disk.agent_ca for f in state.hosts.values() if isinstance(f, Known))
     known = (state.local.kubeconfig_ca, *agents)
     return next((ca for ca in known if ca is not None and ca.startswith(recorded)), recorded.ljust(64, "0"))

@@ -19,17 +19,17 @@ class Verdict:
 
 
 def majority(voters: int) -> int:
-    """Give how many of `voters` make a quorum."""
+    """Return how many of `voters` make a quorum."""
     return voters // 2 + 1
 
 
 def voters(members: tuple[Member, ...]) -> tuple[Member, ...]:
-    """Give the members that vote; learners do not count."""
+    """Return the members that vote; learners do not count."""
     return tuple(m for m in members if not m.learner)
 
 
 def can_remove(members: tuple[Member, ...], healthy: frozenset[str], member_id: str) -> Verdict:
-    """Say whether a member may be removed: quorum must hold before, so after too, with nobody half joined.
+    """Check whether a member may be removed: quorum must hold before, so after too, with nobody half joined.
 
     `healthy` are the ids of members whose own host answered that they are voters and see a leader.
     """
@@ -47,7 +47,7 @@ def can_remove(members: tuple[Member, ...], healthy: frozenset[str], member_id: 
 
 
 def can_retire(members: tuple[Member, ...], healthy: frozenset[str], member_id: str) -> Verdict:
-    """Say whether a living member may be let go: all others must be healthy voters, since fewer can then fail."""
+    """Check whether a living member may be let go: all others must be healthy voters, since fewer can then fail."""
     if any(m.learner for m in members):
         return Verdict(False, "a member is still a learner")
     left = tuple(m for m in members if m.id != member_id)
@@ -59,7 +59,7 @@ def can_retire(members: tuple[Member, ...], healthy: frozenset[str], member_id: 
 
 
 def can_add(members: tuple[Member, ...], healthy: frozenset[str]) -> Verdict:
-    """Say whether a learner may be added: all voters healthy (etcd itself refuses otherwise), no learner pending."""
+    """Check whether a learner may be added: all voters healthy (etcd itself refuses otherwise), no learner pending."""
     if any(m.learner for m in members):
         return Verdict(False, "another member is still a learner")
     sick = [m.name for m in voters(members) if m.id not in healthy]

@@ -67,7 +67,7 @@ def _nobody_contradicts(spec: ClusterSpec, state: ClusterState, begun: str) -> b
 def _served_ca(
     spec: ClusterSpec, state: ClusterState, record: BirthRecord, accept_ca: str
 ) -> tuple[str | None, str | None]:
-    """Give the CA that the cluster serves if it is the accepted one and all else is as recorded, or what is not."""
+    """Return the CA that the cluster serves if it is the accepted one and all else is as recorded, or what is not."""
     masters = lookup.owned_masters(spec.name, state.view)
     answering = [
         facts for s in masters if (facts := state.facts(s.id)) is not None and facts.disk.server_ca is not None

@@ -28,12 +28,12 @@ class Survivor:
 
     @property
     def name(self) -> str:
-        """Give its name."""
+        """Return its name."""
         return self.master.name
 
     @property
     def ca(self) -> str:
-        """Give the CA hash on its disk."""
+        """Return the CA hash on its disk."""
         return self.facts.disk.server_ca or ""
 
 
@@ -51,12 +51,12 @@ class Side:
 
     @property
     def lives(self) -> bool:
-        """Tell whether a voter of it answers."""
+        """Check whether a voter of it answers."""
         return any(m.facts.voter for m in self.masters)
 
     @property
     def digits(self) -> frozenset[str]:
-        """Give every eight digits by which it could be named."""
+        """Return every eight digits by which it could be named."""
         return frozenset(mark[:DIGITS] for mark in (*self.marks, *self.voters) if mark)
 
     @property
@@ -66,7 +66,10 @@ class Side:
 
 
 def sides(context: DecisionContext) -> tuple[Side, ...]:
-    """Give the clusters that the masters' hosts tell of; a master that only waits for its quorum is of none of them."""
+    """Return the clusters that the masters' hosts tell of.
+
+    A master that only waits for its quorum is of none of them.
+    """
     holding = _holding_data(context)
     groups: list[list[Survivor]] = []
     for master in (m for m in holding if m.facts.voter):
@@ -82,7 +85,7 @@ def _holding_data(context: DecisionContext) -> list[Survivor]:
 
 
 def _of_one_list(one: Survivor, other: Survivor) -> bool:
-    """Tell whether two voters are of one cluster, and each knows the other."""
+    """Check whether two voters are of one cluster, and each knows the other."""
     of_one_ca = one.facts.disk.shares_ca(other.facts.disk) or one.facts.votes_beside(other.facts)
     same = of_one_ca and one.facts.etcd.uid == other.facts.etcd.uid
     listed = {m.id for m in one.facts.etcd.members or ()}, {m.id for m in other.facts.etcd.members or ()}
@@ -90,7 +93,7 @@ def _of_one_list(one: Survivor, other: Survivor) -> bool:
 
 
 def _marks(group: list[Survivor]) -> tuple[str, str, str]:
-    """Give a side's marks; a master that has just joined tells no lineage yet."""
+    """Return a side's marks; a master that has just joined tells no lineage yet."""
     lineages = (stale_lineage.lineage_of(m.facts, m.server) for m in group)
     return (group[0].ca, group[0].facts.etcd.uid or "", next(filter(None, lineages), ""))
 
@@ -101,7 +104,7 @@ def _voters(group: list[Survivor]) -> tuple[str, ...]:
 
 
 def _is_silent_stranger(master: Survivor, living: list[Side], context: DecisionContext) -> bool:
-    """Tell whether a host that serves nobody holds the data of another cluster than every one that lives.
+    """Check whether a host that serves nobody holds the data of another cluster than every one that lives.
 
     A member that a living cluster lists and that merely does not answer is no stranger; one that it does not list any
     more is, as long as it holds data: it may be of the past of a cluster that was reset.
@@ -132,7 +135,7 @@ def _lists(side: Side, master: Survivor, context: DecisionContext) -> bool:
 
 
 def digits(side: Side, among: tuple[Side, ...]) -> str:
-    """Give the eight digits by which a user names a side: of the first mark in which it differs from all others.
+    """Return the eight digits by which a user names a side: of the first mark in which it differs from all others.
 
     A mark that another side does not tell could be the same there.
     """
@@ -169,7 +172,10 @@ _IN_EACH_CASE = f" In each case {_THE_OTHERS}"
 
 
 def is_recorded(side: Side, record: BirthRecord) -> bool:
-    """Tell whether a side is the recorded cluster; its masters share one list, so one that is known to be is enough."""
+    """Check whether a side is the recorded cluster.
+
+    Its masters share one list, so one that is known to be is enough.
+    """
     belong = any(stale_lineage.belongs(m.facts, m.server, record) for m in side.masters)
     of_its_ca = record.ca is None or any(m.facts.disk.knows_ca(record.ca) for m in side.masters)
     return of_its_ca and record.uid in {None, side.marks[1]} and belong

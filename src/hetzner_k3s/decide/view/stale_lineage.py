@@ -14,12 +14,12 @@ from hetzner_k3s.model.identity import BirthRecord
 
 
 def began_anew(facts: HostFacts, record: BirthRecord) -> bool:
-    """Tell whether this host was reset or restored out of the recorded lineage, which the record does not know yet."""
+    """Check whether this host was reset or restored out of the recorded lineage, which the record does not know yet."""
     return facts.lineage not in {None, record.lineage} and facts.parent_lineage == record.lineage
 
 
 def belongs(facts: HostFacts, server: Server, record: BirthRecord) -> bool:
-    """Tell whether what a master holds is of the recorded lineage, or of one that was just made out of it.
+    """Check whether what a master holds is of the recorded lineage, or of one that was just made out of it.
 
     The host's own note counts more than the label of its server. Without either, or where no lineage is recorded, it is
     of the only one there is.
@@ -32,7 +32,7 @@ def belongs(facts: HostFacts, server: Server, record: BirthRecord) -> bool:
 
 
 def has_joined(facts: HostFacts, server: Server, seed: HostFacts | None, network_id: int | None) -> bool:
-    """Tell whether a master that noted no lineage itself is in the member list that the seed serves, by its address.
+    """Check whether a master that noted no lineage itself is in the member list that the seed serves, by its address.
 
     A reset leaves one member in that list, and only who joins is added: whatever its server's label says, its data is
     of the seed's lineage.
@@ -42,5 +42,5 @@ def has_joined(facts: HostFacts, server: Server, seed: HostFacts | None, network
 
 
 def lineage_of(facts: HostFacts, server: Server) -> str | None:
-    """Give the lineage that a master says it is of."""
+    """Return the lineage that a master says it is of."""
     return facts.lineage or server.labels.get(naming.LABEL_LINEAGE)

@@ -11,7 +11,7 @@ from hetzner_k3s.model.identity import Phase
 
 
 def healthy_ids(context: DecisionContext) -> frozenset[str]:
-    """Give the member ids of the masters whose own hosts say that they are voters and see a leader."""
+    """Return the member ids of the masters whose own hosts say that they are voters and see a leader."""
     facts = [m.facts for m in context.plane.all_masters if m.facts is not None]
     return frozenset(f.etcd.member_id for f in facts if f.etcd.member_id is not None and f.voter)
 
@@ -61,7 +61,7 @@ def _sees(witness: MasterView, member: Member) -> bool:
 
 
 def witnessed_ids(context: DecisionContext) -> frozenset[str]:
-    """Give the member ids of voters that we cannot look at and whose peers say that they are well."""
+    """Return the member ids of voters that we cannot look at and whose peers say that they are well."""
     silent = (m for m in context.plane.masters if witnesses(context, m))
     return frozenset(member.id for m in silent if (member := member_of(context, m)) is not None)
 

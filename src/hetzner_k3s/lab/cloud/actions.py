@@ -32,12 +32,12 @@ class Action:
 
     @property
     def running(self) -> bool:
-        """Tell whether it is not over yet."""
+        """Check whether it is not over yet."""
         return self.finished is None
 
     @property
     def status(self) -> str:
-        """Give the state in the API's words."""
+        """Return the state in the API's words."""
         if self.running:
             return "running"
         return "error" if self.error else "success"
@@ -54,7 +54,7 @@ class Action:
 
 
 def view(action: Action) -> JsonObject:
-    """Give the JSON object of an action."""
+    """Return the JSON object of an action."""
     return {
         "id": action.id,
         "command": action.command,
@@ -90,25 +90,25 @@ class ActionLog:
         return action
 
     def all(self) -> Iterable[Action]:
-        """Give every action of the project."""
+        """Return every action of the project."""
         return self._by_id.values()
 
     def get(self, number: int) -> Action:
-        """Give one action; `not_found` when there is none."""
+        """Return one action; `not_found` when there is none."""
         if number not in self._by_id:
             raise not_found("action", number)
         return self._by_id[number]
 
     def of(self, subject: Subject) -> list[Action]:
-        """Give the actions of one resource, oldest first."""
+        """Return the actions of one resource, oldest first."""
         return self._by_subject.get(subject, [])
 
     def of_kind(self, kind: str) -> list[Action]:
-        """Give the actions of all resources of a kind."""
+        """Return the actions of all resources of a kind."""
         return [action for action in self._by_id.values() if any(subject[0] == kind for subject in action.subjects)]
 
     def busy(self, subject: Subject, *, locking: bool = False) -> bool:
-        """Tell whether an action (one that locks) of the resource itself is running."""
+        """Check whether an action (one that locks) of the resource itself is running."""
         own = (action for action in self.of(subject) if action.subjects[0] == subject)
         return any(action.running and (action.locks or not locking) for action in own)
 

@@ -29,7 +29,7 @@ class PublicPool:
         self._prefixes = 0
 
     def take_ipv4(self) -> str:
-        """Give the lowest free IPv4 address."""
+        """Return the lowest free IPv4 address."""
         if self._freed:
             return str(heapq.heappop(self._freed))
         address = next(self._fresh, None)
@@ -42,7 +42,7 @@ class PublicPool:
         heapq.heappush(self._freed, ipaddress.IPv4Address(address))
 
     def take_ipv6(self) -> str:
-        """Give a /64 in the documentation range that was never given before."""
+        """Return a /64 in the documentation range that was never given before."""
         self._prefixes += 1
         return f"2001:db8:{self._prefixes >> 16:x}:{self._prefixes & 0xFFFF:x}::/64"
 
@@ -54,14 +54,14 @@ class PublicPool:
 
 
 def gateway_of(network: ipaddress.IPv4Network) -> ipaddress.IPv4Address:
-    """Give the gateway of all subnets: the first address of the network's range."""
+    """Return the gateway of all subnets: the first address of the network's range."""
     return network.network_address + 1
 
 
 def is_assignable(
     address: ipaddress.IPv4Address, subnet: ipaddress.IPv4Network, network: ipaddress.IPv4Network
 ) -> bool:
-    """Tell whether a server may have this address: in the subnet, a host address, and not a reserved one."""
+    """Check whether a server may have this address: in the subnet, a host address, and not a reserved one."""
     reserved = {gateway_of(network), network.network_address, network.broadcast_address, _METADATA_GATEWAY}
     edges = {subnet.network_address, subnet.broadcast_address}
     return address in subnet and address not in edges and address not in reserved
@@ -70,7 +70,7 @@ def is_assignable(
 def lowest_free(
     subnet: ipaddress.IPv4Network, network: ipaddress.IPv4Network, used: Collection[ipaddress.IPv4Address]
 ) -> ipaddress.IPv4Address | None:
-    """Give the lowest assignable address that is not used, None when the subnet is full."""
+    """Return the lowest assignable address that is not used, None when the subnet is full."""
     candidates = (address for address in subnet.hosts() if is_assignable(address, subnet, network))
     return next((address for address in candidates if address not in used), None)
 
@@ -78,18 +78,18 @@ def lowest_free(
 def first_free_subnet(
     network: ipaddress.IPv4Network, taken: Collection[ipaddress.IPv4Network]
 ) -> ipaddress.IPv4Network | None:
-    """Give the first /24 of a network that overlaps nothing, None when there is none."""
+    """Return the first /24 of a network that overlaps nothing, None when there is none."""
     candidates = network.subnets(new_prefix=24)
     return next((c for c in candidates if not any(c.overlaps(other) for other in taken)), None)
 
 
 def public_mac(number: int) -> str:
-    """Give the MAC address of a server's public interface."""
+    """Return the MAC address of a server's public interface."""
     return _mac("96", number)
 
 
 def private_mac(number: int) -> str:
-    """Give the MAC address of a private interface."""
+    """Return the MAC address of a private interface."""
     return _mac("86", number)
 
 

@@ -39,7 +39,7 @@ class Incoming:
 
     @property
     def writing(self) -> bool:
-        """Tell whether it may change something."""
+        """Check whether it may change something."""
         return self.method not in _READING
 
 

@@ -88,7 +88,7 @@ class Timeline:
             event.running.process.close()
 
     def next_due(self) -> float | None:
-        """Give the monotonic second of the next event, None when nothing is scheduled."""
+        """Return the monotonic second of the next event, None when nothing is scheduled."""
         return self._heap[0].due if self._heap else None
 
     def run_due(self) -> list[PendingCall]:

@@ -23,7 +23,7 @@ class Spread:
     p95: float
 
     def at(self, quantile: float) -> float:
-        """Give the duration below which this share (0 < quantile < 1) of all cases lies."""
+        """Return the duration below which this share (0 < quantile < 1) of all cases lies."""
         sigma = math.log(self.p95 / self.median) / _P95
         return self.median * math.exp(sigma * NormalDist().inv_cdf(quantile))
 

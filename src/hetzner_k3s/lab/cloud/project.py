@@ -40,7 +40,7 @@ class Ids:
         self._numbers = itertools.count(_FIRST_ID)
 
     def next(self) -> int:
-        """Give an id that was never given before."""
+        """Return an id that was never given before."""
         return next(self._numbers)
 
 
@@ -59,7 +59,7 @@ class World:
     pool: PublicPool = field(default_factory=PublicPool)
 
     def pause(self, step: str) -> Wait:
-        """Give the modelled duration of a step to a process."""
+        """Return the modelled duration of a step to a process."""
         return Wait(self.latency.seconds(step))
 
 

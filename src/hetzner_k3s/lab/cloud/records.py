@@ -106,17 +106,17 @@ class Server(Resource):
     rebuild_protected: bool = False
 
     def attachment(self, network: Network) -> Attachment | None:
-        """Give the place in a network, None when there is none."""
+        """Return the place in a network, None when there is none."""
         return next((a for a in self.attachments if a.network is network), None)
 
     @property
     def has_machine(self) -> bool:
-        """Tell whether there is a machine behind the server that is to stay."""
+        """Check whether there is a machine behind the server that is to stay."""
         return self.status not in ("initializing", "deleting", "unknown")
 
     @property
     def is_public(self) -> bool:
-        """Tell whether the server has a public interface."""
+        """Check whether the server has a public interface."""
         return self.ipv4 is not None or self.ipv6 is not None
 
 
@@ -146,7 +146,7 @@ class Firewall(Resource):
     selectors: list[SelectorMatch] = field(default_factory=list)
 
     def covers(self, server_id: int) -> bool:
-        """Tell whether the firewall is to be applied to a server, directly or by a selector."""
+        """Check whether the firewall is to be applied to a server, directly or by a selector."""
         return server_id in self.servers or any(server_id in match.matched for match in self.selectors)
 
 
@@ -233,5 +233,5 @@ class LoadBalancer(Resource):
     pushed: BalancerSpec | None = None
 
     def selector_targets(self) -> Iterator[SelectorTarget]:
-        """Give the targets that are label selectors."""
+        """Return the targets that are label selectors."""
         return (target for target in self.targets if isinstance(target, SelectorTarget))

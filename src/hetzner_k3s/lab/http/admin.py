@@ -20,7 +20,7 @@ _MOST_DIGITS: Final = 18
 
 
 def admin_routes(cloud: Cloud, log: RequestLog) -> list[Route]:
-    """Give the routes; they want the lab's admin token (`guard`) and appear in no request log.
+    """Return the routes; they want the lab's admin token (`guard`) and appear in no request log.
 
     `GET|POST|DELETE /_lab/faults`, `DELETE /_lab/faults/{id}`, `GET|DELETE /_lab/requests`, `GET /_lab/state`,
     `GET /_lab/state/{project}/{kind}`, `POST /_lab/tokens`.
@@ -84,7 +84,7 @@ class _Admin:
         return Response(status_code=204 if removed else 404)
 
     async def requests(self, request: Request) -> Response:
-        """Give the request log (`after`, `writing`, `method`, `path` select), or empty it and fill all buckets."""
+        """Return the request log (`after`, `writing`, `method`, `path` select), or empty it and fill all buckets."""
         if request.method == "DELETE":
             self._log.clear()
             self._cloud.fill_buckets()
@@ -97,11 +97,11 @@ class _Admin:
         return JSONResponse({"requests": [entry.view() for entry in found], "last_number": self._log.last_number})
 
     async def state(self, _: Request) -> Response:
-        """Give everything there is, by project."""
+        """Return everything there is, by project."""
         return JSONResponse(dump(self._cloud))
 
     async def listing(self, request: Request) -> Response:
-        """Give all resources of a kind: complete at any number, in no request log, at no cost of the rate limit."""
+        """Return all resources of a kind: complete at any number, in no request log, at no cost of the rate limit."""
         found = listing(self._cloud, request.path_params["project"], request.path_params["kind"])
         return Response(status_code=404) if found is None else JSONResponse({"resources": found})
 

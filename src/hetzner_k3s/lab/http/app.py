@@ -30,7 +30,7 @@ _METHODS = ("GET", "POST", "PUT", "DELETE", "PATCH")
 def build_app(
     cloud: Cloud, admin_token: str | None = None, *, hosts: Collection[str] = LOOPBACK, more: Sequence[Route] = ()
 ) -> Starlette:
-    """Give the API below `/v1` and its admin interface below `/_lab`.
+    """Return the API below `/v1` and its admin interface below `/_lab`.
 
     Args:
         cloud: what answers. Whoever serves the app also runs `cloud.run()` in the same event loop.

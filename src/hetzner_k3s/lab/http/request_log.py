@@ -23,7 +23,7 @@ class LoggedRequest:
     dropped: bool
 
     def view(self) -> dict[str, Any]:
-        """Give the JSON object."""
+        """Return the JSON object."""
         return asdict(self)
 
 
@@ -35,7 +35,7 @@ class RequestLog:
         self.last_number = 0
 
     def next_number(self) -> int:
-        """Give the number of the next request."""
+        """Return the number of the next request."""
         self.last_number += 1
         return self.last_number
 
@@ -50,7 +50,7 @@ class RequestLog:
     def select(
         self, *, after: int = 0, writing: bool | None = None, method: str | None = None, path: str | None = None
     ) -> Iterable[LoggedRequest]:
-        """Give the requests with a number over `after` that meet the conditions; `path` is a prefix."""
+        """Return the requests with a number over `after` that meet the conditions; `path` is a prefix."""
         for request in self._requests:
             fits = (
                 request.number > after

@@ -30,7 +30,7 @@ _KINDS: tuple[Kind[Any], ...] = (
 
 
 def dump(cloud: Cloud) -> dict[str, Any]:
-    """Give every resource and action of every project as the API would show it."""
+    """Return every resource and action of every project as the API would show it."""
     return {
         "now": cloud.world.clock.now(),
         "next_event_in": _next_event(cloud),
@@ -39,7 +39,7 @@ def dump(cloud: Cloud) -> dict[str, Any]:
 
 
 def listing(cloud: Cloud, project: str, plural: str) -> list[dict[str, Any]] | None:
-    """Give the resources of one kind as the API would show them, None for a kind or project that there is not."""
+    """Return the resources of one kind as the API would show them, None for a kind or project that there is not."""
     kind = next((kind for kind in _KINDS if kind.plural == plural), None)
     opened = cloud.projects.get(project)
     if kind is None or opened is None:

@@ -35,7 +35,7 @@ class RootfsBuildError(Exception):
 
 
 def recipe_hash() -> str:
-    """Give a hash of all that decides what a build makes: this file, the recipe, the files laid over, the kernel."""
+    """Return a hash of all that decides what a build makes: this file, the recipe, the files laid over, the kernel."""
     digest = hashlib.sha256(os.uname().release.encode())  # the modules directory is named after the kernel
     for path in (Path(__file__), *_files_below(_RECIPE), *_files_below(_IMAGE)):
         digest.update(f"{path.relative_to(_HERE)}\0".encode() + path.read_bytes() + b"\0")

@@ -29,7 +29,7 @@ class HostHandle:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """Give what the lab knows: `id`, `name`, `public_ipv4`, `private`, `running`, `group`. Raises LookupError."""
+        """Return what the lab knows: `id`, `name`, `public_ipv4`, `private`, `running`, `group`. Raises LookupError."""
         for host in self._lab.client.hosts():
             if host["name"] == self.name:
                 return host
@@ -94,7 +94,7 @@ class LabHandle:
         self.client = running.client()
 
     def host(self, name: str) -> HostHandle:
-        """Give a grip on a host, which need not exist yet."""
+        """Return a grip on a host, which need not exist yet."""
         return HostHandle(self, name)
 
     def popen(self, command: Sequence[str], **options: Any) -> subprocess.Popen[str]:
@@ -123,13 +123,13 @@ class LabHandle:
         )
 
     def requests(self, after: int = 0, writing: bool | None = None) -> list[dict[str, Any]]:
-        """Give the API's request log since the last reset."""
+        """Return the API's request log since the last reset."""
         query = f"?after={after}" + ("" if writing is None else f"&writing={str(writing).lower()}")
         found: list[dict[str, Any]] = self.client.lab("GET", f"requests{query}")["requests"]
         return found
 
     def servers(self) -> dict[str, dict[str, Any]]:
-        """Give the servers of the API by name."""
+        """Return the servers of the API by name."""
         return {server["name"]: server for server in self.resources("servers")}
 
     def resources(self, kind: str) -> list[dict[str, Any]]:

@@ -61,7 +61,7 @@ class Running:
 
     @property
     def endpoint(self) -> str:
-        """Give the API's address on this machine's loopback."""
+        """Return the API's address on this machine's loopback."""
         return f"http://127.0.0.1:{self.record.port}/v1"
 
     @property
@@ -104,7 +104,7 @@ def down(folder: Path) -> bool:
 
 
 def find_running(folder: Path) -> Running:
-    """Give the lab that runs with this state directory. Raises LabError when none does."""
+    """Return the lab that runs with this state directory. Raises LabError when none does."""
     state = StateFolder(folder)
     record, daemon = state.read_record(), state.daemon()
     if record is None or daemon is None or not record.port:
@@ -113,7 +113,7 @@ def find_running(folder: Path) -> Running:
 
 
 def operator_command(lab: Running, command: list[str]) -> list[str]:
-    """Give the command line that runs `command` where the lab's operator sits, outside of all hosts.
+    """Return the command line that runs `command` where the lab's operator sits, outside of all hosts.
 
     It enters a control group first, by which `down` finds it.
     """
@@ -122,7 +122,7 @@ def operator_command(lab: Running, command: list[str]) -> list[str]:
 
 
 def operator_environment(lab: Running) -> dict[str, str]:
-    """Give this process's environment with the lab as the Hetzner API, and as the list of k3s' releases."""
+    """Return this process's environment with the lab as the Hetzner API, and as the list of k3s' releases."""
     # What is remembered of a cluster in this lab goes with it: the next one has another name.
     name = hashlib.sha256(lab.token.encode()).hexdigest()[:12]
     endpoint = {

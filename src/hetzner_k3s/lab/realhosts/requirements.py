@@ -22,7 +22,7 @@ _CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_SYS_ADMIN": 21}
 
 
 def missing() -> tuple[str, ...]:
-    """Say what this machine lacks, one readable entry each; empty when hosts can run here."""
+    """Return what this machine lacks, one readable entry each; empty when hosts can run here."""
     if not sys.platform.startswith("linux"):
         return ("Linux",)
     lacking = [] if os.geteuid() == 0 else ["root"]
@@ -35,7 +35,7 @@ def missing() -> tuple[str, ...]:
 
 
 def advice(lacking: tuple[str, ...]) -> str:
-    """Say what to do about what is missing; empty when nothing but another machine helps."""
+    """Return what to do about what is missing; empty when nothing but another machine helps."""
     packages = sorted({_PROGRAMS[name] for name in lacking if name in _PROGRAMS})
     return f"on Debian: apt-get install {' '.join(packages)}" if packages else ""
 

@@ -21,13 +21,15 @@ from hetzner_k3s.lab.realhosts.hosts.mounts import unmount_below
 
 
 def cache_dir() -> Path:
-    """Give the folder of finished root filesystems ($XDG_CACHE_HOME/hetzner-k3s/lab)."""
+    """Return the folder of finished root filesystems ($XDG_CACHE_HOME/hetzner-k3s/lab)."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "hetzner-k3s" / "lab"
 
 
 def ensure_rootfs(before_build: Callable[[], object] = lambda: None) -> Path:
-    """Give the root filesystem's path, building it first (after `before_build`) when the cache has none of this recipe.
+    """Return the root filesystem's path.
+
+    It is built first (after `before_build`) when the cache has none of this recipe.
 
     Raises RootfsBuildError or NoAptSourceError. What an interrupted build leaves is never taken for finished.
     """

@@ -21,7 +21,7 @@ class Settings:
     ready: int
 
     def dump(self) -> str:
-        """Give the command-line argument."""
+        """Return the command-line argument."""
         return json.dumps(asdict(self))
 
     @classmethod

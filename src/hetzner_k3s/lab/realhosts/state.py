@@ -20,7 +20,7 @@ from hetzner_k3s.lab.realhosts.hosts.processes import start_time
 
 
 def default_folder() -> Path:
-    """Give the usual place ($XDG_STATE_HOME/hetzner-k3s/lab)."""
+    """Return the usual place ($XDG_STATE_HOME/hetzner-k3s/lab)."""
     base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return Path(base) / "hetzner-k3s" / "lab"
 
@@ -35,7 +35,7 @@ class Record:
     port: int
 
     def dump(self) -> str:
-        """Give the JSON text."""
+        """Return the JSON text."""
         return json.dumps(dataclasses.asdict(self), default=str, indent=2)
 
     @classmethod
@@ -106,11 +106,11 @@ class StateFolder:
 
     @property
     def is_foreign(self) -> bool:
-        """Tell whether the folder holds something but no lab: then it is not ours to fill or to empty."""
+        """Check whether the folder holds something but no lab: then it is not ours to fill or to empty."""
         return not self._record.exists() and any(path.name != "lock" for path in self.folder.iterdir())
 
     def read_record(self) -> Record | None:
-        """Give the record, None when there is none."""
+        """Return the record, None when there is none."""
         return Record.parse(self._record.read_text()) if self._record.exists() else None
 
     def write_record(self, record: Record) -> None:
@@ -124,7 +124,7 @@ class StateFolder:
         self._daemon.write_text(f"{pid} {start_time(pid)}")
 
     def daemon(self) -> int | None:
-        """Give the daemon's process id, None when it does not run."""
+        """Return the daemon's process id, None when it does not run."""
         if not self._daemon.exists():
             return None
         pid, started = self._daemon.read_text().split()

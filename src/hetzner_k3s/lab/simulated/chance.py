@@ -22,7 +22,7 @@ class Chance:
         self._random = random.Random(f"{seed}/{stream}")
 
     def fork(self, stream: str) -> Chance:
-        """Give an independent sequence of the same seed."""
+        """Return an independent sequence of the same seed."""
         return Chance(self._seed, f"{self._stream}/{stream}")
 
     def token_hex(self, nbytes: int) -> str:
@@ -30,16 +30,16 @@ class Chance:
         return self._random.randbytes(nbytes).hex()
 
     def uniform(self, low: float, high: float) -> float:
-        """Give a number in [low, high]."""
+        """Return a number in [low, high]."""
         return self._random.uniform(low, high)
 
     def uuid(self) -> str:
-        """Give a UUID."""
+        """Return a UUID."""
         digits = self.token_hex(16)
         return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
 
     def choice(self, items: Sequence[T]) -> T:
-        """Give one of some things."""
+        """Return one of some things."""
         return items[self._random.randrange(len(items))]
 
     def happens(self, probability: float) -> bool:

@@ -23,7 +23,7 @@ class Database:
         self.down = False
 
     async def connect(self) -> ModelEtcd:
-        """Give what answers.
+        """Return what answers.
 
         Raises:
             EtcdUnavailable: nobody does.
@@ -34,7 +34,7 @@ class Database:
         return self.kv()
 
     def kv(self) -> ModelEtcd:
-        """Give what answers to those that are connected.
+        """Return what answers to those that are connected.
 
         Raises:
             EtcdUnavailable: nobody does.

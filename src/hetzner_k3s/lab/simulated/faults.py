@@ -26,7 +26,7 @@ class Fault(Protocol):
     """Something that goes wrong; its fields say with what."""
 
     def possible(self, world: World) -> bool:
-        """Tell whether it can happen now."""
+        """Check whether it can happen now."""
         ...
 
     async def strike(self, world: World) -> None:
@@ -83,7 +83,7 @@ class _OnHost:
     name: str
 
     def possible(self, world: World) -> bool:
-        """Tell whether the server has a running host."""
+        """Check whether the server has a running host."""
         return _has_host(world, self.name)
 
     async def heal(self, world: World) -> None:
@@ -110,7 +110,7 @@ class AddressReused(_OnHost):
     name: str
 
     def possible(self, world: World) -> bool:
-        """Tell whether the server has a running host in a network, and the other is not there yet."""
+        """Check whether the server has a running host in a network, and the other is not there yet."""
         return super().possible(world) and bool(world.host(self.name).nics) and world.server(self._stranger) is None
 
     @property
@@ -378,5 +378,5 @@ class ApiFault:
 
 
 def _hosts(world: World, name: str) -> Sequence[Host]:
-    """Give the host of a server that may be gone by now."""
+    """Return the host of a server that may be gone by now."""
     return [host for host in world.site.hosts.values() if host.name == name]

@@ -14,7 +14,7 @@ class DatabaseDown:
     endpoint: str
 
     def possible(self, world: World) -> bool:
-        """Tell whether it answers until now."""
+        """Check whether it answers until now."""
         return not world.site.database(self.endpoint).down
 
     async def strike(self, world: World) -> None:
@@ -33,7 +33,7 @@ class DatabaseEmptied:
     endpoint: str
 
     def possible(self, world: World) -> bool:
-        """Tell whether it answers until now."""
+        """Check whether it answers until now."""
         return not world.site.database(self.endpoint).down
 
     async def strike(self, world: World) -> None:

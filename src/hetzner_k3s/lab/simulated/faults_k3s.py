@@ -28,7 +28,7 @@ class ClockSkewed:
     name: str
 
     def possible(self, world: World) -> bool:
-        """Tell whether it is right until now."""
+        """Check whether it is right until now."""
         return self.name not in world.site.skew
 
     async def strike(self, world: World) -> None:
@@ -47,7 +47,7 @@ class DatastoreFull:
     name: str
 
     def possible(self, world: World) -> bool:
-        """Tell whether it has an etcd."""
+        """Check whether it has an etcd."""
         host = _host(world, self.name)
         return host is not None and host.disk.drive.data is not None
 
@@ -71,7 +71,7 @@ class TokenRotated:
         return f"rotated on {self.name}"
 
     def possible(self, world: World) -> bool:
-        """Tell whether k3s serves there and on most masters: nobody rotates a token in the seconds of a birth."""
+        """Check whether k3s serves there and on most masters: nobody rotates a token in the seconds of a birth."""
         host = _host(world, self.name)
         masters = [h for h in world.site.hosts.values() if K3sRole.SERVER in h.units]
         serving = [h for h in masters if h.server is not None and h.server.api_ready and h.server.member().healthy]
@@ -99,7 +99,7 @@ class TokenRotated:
             await asyncio.sleep(_BETWEEN_RESTARTS)
 
     def _is_told(self, host: Host) -> bool:
-        """Tell whether the datastore on its disk is sealed with the new token; its k3s may have ended over that."""
+        """Check whether the datastore on its disk is sealed with the new token; its k3s may have ended over that."""
         data = host.disk.drive.data
         return data is not None and tokens.storage_key(self._password) in data.keys and K3sRole.SERVER in host.units
 

@@ -78,7 +78,7 @@ class SimulatedMachines:
         self.site.balancers.pop(balancer_id, None)
 
     def is_running(self, server_id: int) -> bool:
-        """Tell whether it runs."""
+        """Check whether it runs."""
         host = self.site.hosts.get(server_id)
         return host is not None and host.powered
 

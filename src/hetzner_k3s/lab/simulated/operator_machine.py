@@ -100,7 +100,7 @@ class SimulatedLocal:
             yield piece
 
     def token(self, token_hash: str) -> Secret | None:
-        """Give the servers' token with this hash out of those that every run is handed, or earlier ones kept."""
+        """Return the servers' token with this hash out of those that every run is handed, or earlier ones kept."""
         self._moments.check()
         kept = [kept.server for kept in self._machine.kept_tokens]
         return servers_of([*kept, *self._machine.tokens]).get(token_hash)
@@ -155,5 +155,5 @@ class SimulatedLocal:
             self._moments.pass_by(f"after record '{event}'")
 
     def run_is_dead(self, run: str) -> bool:
-        """Tell whether that run began here and lives no more."""
+        """Check whether that run began here and lives no more."""
         return run != self._run and self._machine.runs.get(run) is False

@@ -67,11 +67,11 @@ class Place:
         return self._runner.run(work, context=contextvars.copy_context())
 
     def seconds(self) -> float:
-        """Give the virtual seconds since the world began."""
+        """Return the virtual seconds since the world began."""
         return self._runner.get_loop().time()
 
     def token(self, given: str) -> str:
-        """Give the token by which a command gets in: here every token that is not another project's opens the one."""
+        """Return the token by which a command gets in: here every token that is not another project's opens the one."""
         return OTHER_TOKEN if given == OTHER_TOKEN else TOKEN
 
     def happen(self, word: str, name: str) -> None:

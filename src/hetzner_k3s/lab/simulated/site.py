@@ -32,7 +32,7 @@ class Standing(Protocol):
 
     @property
     def awake(self) -> bool:
-        """Tell whether it runs and is not frozen."""
+        """Check whether it runs and is not frozen."""
         ...
 
 
@@ -89,23 +89,23 @@ class Site(Generic[H]):
         self.peers = Peers(self.reaches, self.chance.fork("etcd"))
 
     def database(self, endpoint: str) -> Database:
-        """Give the database at an endpoint, whoever logs in to it: there is one wherever somebody looks for one."""
+        """Return the database at an endpoint, whoever logs in to it: there is one wherever somebody looks for one."""
         place = endpoint.rpartition("@")[2].partition("?")[0]
         if place not in self.databases:
             self.databases[place] = Database(self.peers, place)
         return self.databases[place]
 
     def host_at(self, address: str) -> H | None:
-        """Give the host that holds an address now, private or public."""
+        """Return the host that holds an address now, private or public."""
         return next((host for host in self.hosts.values() if address in host.addresses), None)
 
     def reaches(self, one: str, other: str) -> bool:
-        """Tell whether packets pass from one address to another."""
+        """Check whether packets pass from one address to another."""
         a, b = self.host_at(one), self.host_at(other)
         return a is not None and b is not None and self.connected(a, b)
 
     def connected(self, one: Standing, other: Standing) -> bool:
-        """Tell whether two hosts reach each other now."""
+        """Check whether two hosts reach each other now."""
         alive = one.awake and other.awake
         return alive and frozenset((one.server_id, other.server_id)) not in self.cut
 
@@ -114,9 +114,9 @@ class Site(Generic[H]):
         self.peers.settle()
 
     def utc_now(self) -> datetime.datetime:
-        """Give the clock that objects are stamped with."""
+        """Return the clock that objects are stamped with."""
         return datetime.datetime.fromtimestamp(self.clock.now(), datetime.UTC)
 
     def now(self) -> float:
-        """Give the loop's seconds."""
+        """Return the loop's seconds."""
         return asyncio.get_running_loop().time()

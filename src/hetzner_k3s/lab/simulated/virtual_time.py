@@ -50,7 +50,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         super().__init__(self._jumps)
 
     def time(self) -> float:
-        """Give the virtual seconds."""
+        """Return the virtual seconds."""
         return self._jumps.seconds
 
 
@@ -61,11 +61,11 @@ class LoopClock:
         self.skew = skew
 
     def now(self) -> float:
-        """Give the wall-clock time as UNIX seconds."""
+        """Return the wall-clock time as UNIX seconds."""
         return EPOCH + self.skew + self.monotonic()
 
     def monotonic(self) -> float:
-        """Give seconds since the simulation began."""
+        """Return seconds since the simulation began."""
         return asyncio.get_running_loop().time()
 
     async def sleep(self, seconds: float) -> None:

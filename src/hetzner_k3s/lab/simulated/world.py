@@ -69,7 +69,7 @@ class World:
 
     @property
     def project(self) -> Project:
-        """Give the cluster's project at the emulated Hetzner."""
+        """Return the cluster's project at the emulated Hetzner."""
         return self.cloud.projects[_PROJECT]
 
     def server(self, name: str) -> Server | None:
@@ -77,7 +77,7 @@ class World:
         return next((s for s in self.project.servers.values() if s.name == name), None)
 
     def host(self, name: str) -> Host:
-        """Give the host of a server that exists."""
+        """Return the host of a server that exists."""
         server = self.server(name)
         if server is None or server.id not in self.site.hosts:
             raise LookupError(f"{name} has no host")

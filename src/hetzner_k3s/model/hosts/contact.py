@@ -21,7 +21,7 @@ _KEY_LABELS = (
 
 
 def host_key_label(blob: bytes) -> str:
-    """Give the label value that stands for a public key blob: base32, lower case, unpadded, of its SHA-256."""
+    """Return the label value that stands for a public key blob: base32, lower case, unpadded, of its SHA-256."""
     return base64.b32encode(hashlib.sha256(blob).digest()).decode().rstrip("=").lower()
 
 
@@ -50,17 +50,17 @@ class HostTarget:
 
 
 def private_ip(server: Server, network_id: int | None) -> str | None:
-    """Give a server's address in the cluster's network."""
+    """Return a server's address in the cluster's network."""
     return server.private_ips.get(network_id) if network_id is not None else None
 
 
 def ssh_address(spec: ClusterSpec, server: Server, network_id: int | None) -> str | None:
-    """Give the address at which a server's sshd is reached, or None while Hetzner has not given it one."""
+    """Return the address at which a server's sshd is reached, or None while Hetzner has not given it one."""
     return private_ip(server, network_id) if spec.ssh.use_private_ip else server.public_ipv4
 
 
 def host_target(spec: ClusterSpec, server: Server, network_id: int | None) -> HostTarget | None:
-    """Say how a server is reached, or None while Hetzner has not given it an address."""
+    """Return how a server is reached, or None while Hetzner has not given it an address."""
     address = ssh_address(spec, server, network_id)
     if address is None:
         return None

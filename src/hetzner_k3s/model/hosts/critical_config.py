@@ -43,7 +43,7 @@ Arguments = Mapping[str, str]
 
 
 def critical_config(spec: ClusterSpec) -> dict[str, str | bool | list[str]]:
-    """Give the critical part of a master's `config.yaml`, key by key."""
+    """Return the critical part of a master's `config.yaml`, key by key."""
     network = spec.kubernetes_network
     config: dict[str, str | bool | list[str]] = {
         "cluster-cidr": network.cluster_cidr,
@@ -78,7 +78,7 @@ def _disabled(spec: ClusterSpec) -> list[str]:
 
 
 def wanted_arguments(spec: ClusterSpec) -> dict[str, str]:
-    """Give the critical arguments that a master made from the file would run with."""
+    """Return the critical arguments that a master made from the file would run with."""
     config = critical_config(spec)
     disabled = config.pop("disable", [])
     given = {flag: _text(flag, value) for flag, value in config.items()}

@@ -40,7 +40,7 @@ class HostAddresses:
 
     @property
     def node_ip(self) -> str:
-        """Give the address by which the nodes reach this one."""
+        """Return the address by which the nodes reach this one."""
         address = self.private_ip or self.public_ip
         if address is None:
             raise ValueError("a host without an address cannot be a node")
@@ -48,7 +48,7 @@ class HostAddresses:
 
 
 def kubelet_args(spec: ClusterSpec, addresses: HostAddresses) -> list[str]:
-    """Give the kubelet's arguments; one that announces a cloud controller makes its Node wait for it, for ever.
+    """Return the kubelet's arguments; one that announces a cloud controller makes its Node wait for it, for ever.
 
     So it is there only where one comes (docs/decisions/0006).
     """

@@ -11,7 +11,7 @@ Setting = str | bool
 
 
 def settings(s3: S3Spec) -> dict[str, Setting]:
-    """Give the lines of `config.yaml`; the keys stand in this file (0600) only, never in a unit or argv."""
+    """Return the lines of `config.yaml`; the keys stand in this file (0600) only, never in a unit or argv."""
     lines: dict[str, Setting] = {
         "etcd-s3": True,
         "etcd-s3-endpoint": s3.endpoint,
@@ -29,7 +29,7 @@ def settings(s3: S3Spec) -> dict[str, Setting]:
 
 
 def settings_hash(lines: Mapping[str, Setting]) -> str | None:
-    """Give the 12 digits by which settings are compared, so that no key leaves a host for it; None without any.
+    """Return the 12 digits by which settings are compared, so that no key leaves a host for it; None without any.
 
     A host makes the same of its file (`hosts/scripts/facts.sh`): `name=value` a line, in alphabetical order.
     """

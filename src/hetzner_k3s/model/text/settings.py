@@ -35,16 +35,16 @@ class Diagnostic:
 
     @property
     def line(self) -> int:
-        """Give the line, from 1; 0 is the file as a whole."""
+        """Return the line, from 1; 0 is the file as a whole."""
         return self.position.line
 
     @property
     def column(self) -> int:
-        """Give the column, from 1; 0 is the file as a whole."""
+        """Return the column, from 1; 0 is the file as a whole."""
         return self.position.column
 
     def __str__(self) -> str:
-        """Give the line a user reads: `cluster.yaml:6:3: masters_pool.locatoin: unknown key`."""
+        """Return the line a user reads: `cluster.yaml:6:3: masters_pool.locatoin: unknown key`."""
         place = f"{self.path}:{self.line}:{self.column}" if self.line else self.path
         key = self.key if len(self.key) <= _LONGEST_KEY else f"{self.key[:_LONGEST_KEY]}…"
         return ": ".join(filter(None, (place, "warning" if self.severity == "warning" else "", key, self.message)))

@@ -11,14 +11,14 @@ from hetzner_k3s.lab.cloud.records import LoadBalancer, Server, ServerTarget, Ta
 
 
 def servers_of(project: Project, target: Target) -> list[Server]:
-    """Give the servers a target stands for, by id."""
+    """Return the servers a target stands for, by id."""
     if isinstance(target, ServerTarget):
         return [target.server]
     return [project.servers[number] for number in sorted(target.match.matched) if number in project.servers]
 
 
 def address_of(balancer: LoadBalancer, server: Server, use_private_ip: bool) -> str | None:
-    """Give the address of a server for a load balancer, None when there is none (yet)."""
+    """Return the address of a server for a load balancer, None when there is none (yet)."""
     if not use_private_ip:
         return server.ipv4.ip if server.ipv4 else None
     place = server.attachment(balancer.attachment.network) if balancer.attachment else None
@@ -26,7 +26,7 @@ def address_of(balancer: LoadBalancer, server: Server, use_private_ip: bool) -> 
 
 
 def spec_of(project: Project, balancer: LoadBalancer) -> BalancerSpec:
-    """Give what a load balancer should do now."""
+    """Return what a load balancer should do now."""
     place = balancer.attachment
     public = balancer.ipv4 if balancer.public_interface else None
     private = str(place.ip) if place is not None and place.ready else None

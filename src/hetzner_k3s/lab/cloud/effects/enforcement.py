@@ -13,7 +13,7 @@ from hetzner_k3s.lab.cloud.requests.errors import ApiError, limit_exceeded
 
 
 def effective_rules(project: Project, server: Server) -> tuple[FirewallRule, ...] | None:
-    """Give the rules that hold for a server: those of all its firewalls, None when it has no firewall."""
+    """Return the rules that hold for a server: those of all its firewalls, None when it has no firewall."""
     firewalls = [project.firewalls[number] for number in server.firewalls]
     if not firewalls:
         return None
@@ -27,7 +27,7 @@ def push(project: Project, server: Server) -> Call:
 
 
 def is_settleable(server: Server) -> bool:
-    """Tell whether a server's machine exists and has a public interface to guard."""
+    """Check whether a server's machine exists and has a public interface to guard."""
     return server.is_public and server.has_machine
 
 

@@ -8,7 +8,7 @@ from hetzner_k3s.lab.cloud.records import Attachment, Server
 
 
 def machine_spec(server: Server) -> MachineSpec:
-    """Give everything a machine is made from."""
+    """Return everything a machine is made from."""
     return MachineSpec(
         server_id=server.id,
         name=server.name,
@@ -25,7 +25,7 @@ def machine_spec(server: Server) -> MachineSpec:
 
 
 def private_nic(place: Attachment) -> PrivateNic:
-    """Give a private interface."""
+    """Return a private interface."""
     network = place.network
     return PrivateNic(
         network_id=network.id,

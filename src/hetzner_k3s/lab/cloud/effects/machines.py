@@ -133,9 +133,9 @@ class Machines(Protocol):
         ...
 
     def is_running(self, server_id: int) -> bool:
-        """Tell whether the machine runs now (a guest may have powered itself off)."""
+        """Check whether the machine runs now (a guest may have powered itself off)."""
         ...
 
     def target_health(self, balancer_id: int) -> dict[tuple[int, int], bool]:
-        """Give the last check of each (server id, listen port) of a load balancer."""
+        """Return the last check of each (server id, listen port) of a load balancer."""
         ...

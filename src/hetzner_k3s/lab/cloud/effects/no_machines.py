@@ -71,7 +71,7 @@ class NoMachines:
         self.balancers.pop(balancer_id, None)
 
     def is_running(self, server_id: int) -> bool:
-        """Tell whether the switch is on."""
+        """Check whether the switch is on."""
         return server_id in self.running
 
     def target_health(self, balancer_id: int) -> dict[tuple[int, int], bool]:

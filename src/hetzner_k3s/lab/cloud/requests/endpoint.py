@@ -68,11 +68,11 @@ class Kind(Generic[R]):
     filters: Mapping[str, Callable[[Project, R], str]] = field(default_factory=dict)
 
     def find(self, request: Request) -> R:
-        """Give the resource a path names first."""
+        """Return the resource a path names first."""
         return self.get(request.project, request.ids[0])
 
     def get(self, project: Project, number: int) -> R:
-        """Give a resource by id; `not_found` when the project has none."""
+        """Return a resource by id; `not_found` when the project has none."""
         store = self.store(project)
         if number not in store:
             raise not_found(self.singular.replace("_", " "), number)
@@ -105,7 +105,7 @@ class Kind(Generic[R]):
         return resource
 
     def endpoints(self) -> tuple[Endpoint, ...]:
-        """Give the reading endpoints."""
+        """Return the reading endpoints."""
         base = f"/{self.plural}"
         return (
             Endpoint("GET", base, self.listing),

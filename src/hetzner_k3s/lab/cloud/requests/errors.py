@@ -49,7 +49,7 @@ class ApiError(Exception):
         self.status = status or STATUS_OF_CODE.get(code, 422)
 
     def envelope(self) -> dict[str, Any]:
-        """Give the body of the answer."""
+        """Return the body of the answer."""
         return {"error": {"code": self.code, "details": self.details, "message": self.message}}
 
 

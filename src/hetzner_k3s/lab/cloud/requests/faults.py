@@ -46,7 +46,7 @@ class Fault:
     acted: int = field(default=0)
 
     def hits(self, method: str, path: str) -> bool:
-        """Tell whether it acts on this request, and count it."""
+        """Check whether it acts on this request, and count it."""
         if self.effect == "unavailable" or self.method not in ("*", method) or not re.fullmatch(self.path, path):
             return False
         self.seen += 1
@@ -56,11 +56,11 @@ class Fault:
         return True
 
     def error(self) -> ApiError:
-        """Give the refusal of an `error` rule."""
+        """Return the refusal of an `error` rule."""
         return ApiError(self.code, self.message, status=self.status)
 
     def view(self) -> dict[str, Any]:
-        """Give the JSON object."""
+        """Return the JSON object."""
         return {item.name: getattr(self, item.name) for item in fields(self)}
 
 
@@ -100,12 +100,12 @@ class Strike:
 
     @property
     def delay(self) -> float:
-        """Give the seconds by which the answer comes later."""
+        """Return the seconds by which the answer comes later."""
         return sum(fault.seconds for fault in self._of("delay"))
 
     @property
     def dropped(self) -> bool:
-        """Tell whether the answer is lost."""
+        """Check whether the answer is lost."""
         return bool(self._of("drop"))
 
     def refuse(self) -> None:
@@ -140,10 +140,10 @@ class Faults:
         return fault
 
     def strike(self, method: str, path: str) -> Strike:
-        """Give the rules that act on a request."""
+        """Return the rules that act on a request."""
         return Strike([fault for fault in self.rules.values() if fault.hits(method, path)])
 
     def out_of_stock(self, server_type: str, location: str) -> bool:
-        """Tell whether a rule makes a server type unavailable in a location (an empty field of the rule means any)."""
+        """Check whether a rule makes a server type unavailable in a location (an empty field of the rule means any)."""
         rules = (fault for fault in self.rules.values() if fault.effect == "unavailable")
         return any(f.server_type in ("", server_type) and f.location in ("", location) for f in rules)

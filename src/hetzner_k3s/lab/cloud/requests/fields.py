@@ -37,22 +37,22 @@ class Body:
         self._path = path
 
     def where(self, field: str) -> str:
-        """Give the dotted path of a field."""
+        """Return the dotted path of a field."""
         return f"{self._path}.{field}" if self._path else field
 
     def has(self, field: str) -> bool:
-        """Tell whether a field is present and not null."""
+        """Check whether a field is present and not null."""
         return self._values.get(field) is not None
 
     def text(self, field: str, max_length: int | None = None) -> str:
-        """Give a required, non-empty text."""
+        """Return a required, non-empty text."""
         value = self.optional_text(field, max_length)
         if not value:
             raise invalid_input(self.where(field), _MISSING)
         return value
 
     def optional_text(self, field: str, max_length: int | None = None) -> str | None:
-        """Give a text or None."""
+        """Return a text or None."""
         value = self._values.get(field)
         if value is None:
             return None
@@ -65,7 +65,7 @@ class Body:
         return value
 
     def choice(self, field: str, allowed: Sequence[str], default: str | None = None) -> str:
-        """Give one of the allowed texts; required when there is no default."""
+        """Return one of the allowed texts; required when there is no default."""
         value = self.optional_text(field) or default
         if value is None:
             raise invalid_input(self.where(field), _MISSING)
@@ -74,14 +74,14 @@ class Body:
         return value
 
     def integer(self, field: str, low: int = 1, high: int = 2**53 - 1) -> int:
-        """Give a required integer within bounds (digits in a string are accepted, as for ids)."""
+        """Return a required integer within bounds (digits in a string are accepted, as for ids)."""
         value = self.optional_integer(field, low, high)
         if value is None:
             raise invalid_input(self.where(field), _MISSING)
         return value
 
     def optional_integer(self, field: str, low: int = 1, high: int = 2**53 - 1) -> int | None:
-        """Give an integer within bounds, or None."""
+        """Return an integer within bounds, or None."""
         value = self._values.get(field)
         if value is None:
             return None
@@ -91,18 +91,18 @@ class Body:
         return number
 
     def number(self, field: str, default: float) -> float:
-        """Give a number that is not negative."""
+        """Return a number that is not negative."""
         value = self._values.get(field, default)
         if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= _GREATEST:
             raise invalid_input(self.where(field), "must be a number that is not negative, and not beyond all measure")
         return float(value)
 
     def integers(self, field: str) -> list[int]:
-        """Give a list of ids, empty when absent."""
+        """Return a list of ids, empty when absent."""
         return [_as_integer(value, f"{self.where(field)}.{n}") for n, value in enumerate(self._list(field))]
 
     def flag(self, field: str, default: bool) -> bool:
-        """Give a boolean."""
+        """Return a boolean."""
         value = self._values.get(field)
         if value is None:
             return default
@@ -111,22 +111,22 @@ class Body:
         return value
 
     def reference(self, field: str) -> str:
-        """Give a required id or name as text; an id may be a number or digits."""
+        """Return a required id or name as text; an id may be a number or digits."""
         value = self._values.get(field)
         if value is None or value == "":
             raise invalid_input(self.where(field), _MISSING)
         return _as_reference(value, self.where(field))
 
     def optional_reference(self, field: str) -> str | None:
-        """Give an id or name as text, or None."""
+        """Return an id or name as text, or None."""
         return self.reference(field) if self._values.get(field) not in (None, "") else None
 
     def references(self, field: str) -> list[str]:
-        """Give a list of ids or names, empty when absent."""
+        """Return a list of ids or names, empty when absent."""
         return [_as_reference(value, f"{self.where(field)}.{n}") for n, value in enumerate(self._list(field))]
 
     def texts(self, field: str, max_items: int | None = None) -> list[str]:
-        """Give a list of texts, empty when absent."""
+        """Return a list of texts, empty when absent."""
         values = self._list(field)
         if not all(isinstance(value, str) for value in values):
             raise invalid_input(self.where(field), "must be a list of strings")
@@ -135,7 +135,7 @@ class Body:
         return list(values)
 
     def object(self, field: str) -> Body:
-        """Give a nested object; an absent one is empty."""
+        """Return a nested object; an absent one is empty."""
         value = self._values.get(field)
         if value is None:
             return Body({}, self.where(field))
@@ -144,14 +144,14 @@ class Body:
         return Body(value, self.where(field))
 
     def objects(self, field: str) -> list[Body]:
-        """Give a list of objects, empty when absent."""
+        """Return a list of objects, empty when absent."""
         values = self._list(field)
         if not all(isinstance(value, dict) for value in values):
             raise invalid_input(self.where(field), "must be a list of objects")
         return [Body(value, f"{self.where(field)}.{n}") for n, value in enumerate(values)]
 
     def labels(self) -> dict[str, str]:
-        """Give the `labels` map, empty when absent (docs/facts/hetzner-api.md#labels)."""
+        """Return the `labels` map, empty when absent (docs/facts/hetzner-api.md#labels)."""
         value = self._values.get("labels") or {}
         if not isinstance(value, dict):
             raise invalid_input("labels", "must be an object")
@@ -167,12 +167,12 @@ class Body:
         return text, read_selector(text, inner.where("selector"))
 
     def ipv4(self, field: str) -> ipaddress.IPv4Address | None:
-        """Give an IPv4 address or None."""
+        """Return an IPv4 address or None."""
         text = self.optional_text(field)
         return read_ipv4(text, self.where(field)) if text else None
 
     def ipv4_network(self, field: str) -> ipaddress.IPv4Network:
-        """Give a required IPv4 range without host bits."""
+        """Return a required IPv4 range without host bits."""
         try:
             return ipaddress.IPv4Network(self.text(field))
         except ValueError as error:
@@ -204,7 +204,7 @@ def read_ipv4(text: str, field: str) -> ipaddress.IPv4Address:
 
 
 def hostname(body: Body, field: str = "name") -> str:
-    """Give a required RFC 1123 host name (letters, digits, periods, dashes)."""
+    """Return a required RFC 1123 host name (letters, digits, periods, dashes)."""
     name = body.text(field, 253)
     if not all(_HOST_LABEL.match(label) for label in name.split(".")):
         raise invalid_input(body.where(field), "must be a valid hostname")

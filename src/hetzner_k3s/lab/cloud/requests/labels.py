@@ -20,7 +20,7 @@ class SelectorSyntaxError(ValueError):
 
 
 def is_valid_key(key: str) -> bool:
-    """Tell whether a label may have this key."""
+    """Check whether a label may have this key."""
     match = _KEY.match(key)
     if match is None:
         return False
@@ -29,7 +29,7 @@ def is_valid_key(key: str) -> bool:
 
 
 def is_valid_value(value: object) -> bool:
-    """Tell whether a label may have this value (at most 63 characters, may be empty)."""
+    """Check whether a label may have this value (at most 63 characters, may be empty)."""
     return isinstance(value, str) and _VALUE.match(value) is not None
 
 
@@ -42,7 +42,7 @@ class Requirement:
     values: tuple[str, ...] = ()
 
     def matches(self, labels: Mapping[str, str]) -> bool:
-        """Tell whether labels meet the condition; `ne` and `notin` also hold when the key is absent."""
+        """Check whether labels meet the condition; `ne` and `notin` also hold when the key is absent."""
         value = labels.get(self.key)
         match self.operator:
             case "exists":
@@ -62,7 +62,7 @@ class Selector:
     requirements: tuple[Requirement, ...]
 
     def matches(self, labels: Mapping[str, str]) -> bool:
-        """Tell whether labels meet all requirements."""
+        """Check whether labels meet all requirements."""
         return all(requirement.matches(labels) for requirement in self.requirements)
 
 

@@ -21,15 +21,15 @@ class Query:
         self.pairs = tuple(pairs)
 
     def first(self, name: str) -> str | None:
-        """Give a parameter's first non-empty value, or None."""
+        """Return a parameter's first non-empty value, or None."""
         return next((value for key, value in self.pairs if key == name and value), None)
 
     def all(self, name: str) -> list[str]:
-        """Give a parameter's non-empty values."""
+        """Return a parameter's non-empty values."""
         return [value for key, value in self.pairs if key == name and value]
 
     def integer(self, name: str, default: int) -> int:
-        """Give a positive integer."""
+        """Return a positive integer."""
         text = self.first(name)
         if text is None:
             return default
@@ -48,21 +48,21 @@ class Pagination:
 
     @property
     def last(self) -> int:
-        """Give the number of the last page; an empty listing has one."""
+        """Return the number of the last page; an empty listing has one."""
         return max(1, -(-self.total // self.per_page))
 
     @property
     def previous(self) -> int | None:
-        """Give the page before this one."""
+        """Return the page before this one."""
         return self.page - 1 if self.page > 1 else None
 
     @property
     def next(self) -> int | None:
-        """Give the page after this one."""
+        """Return the page after this one."""
         return self.page + 1 if self.page < self.last else None
 
     def view(self) -> JsonObject:
-        """Give the JSON object that clients find under `meta`."""
+        """Return the JSON object that clients find under `meta`."""
         return {
             "pagination": {
                 "page": self.page,

@@ -33,7 +33,7 @@ class Bucket:
         self._tokens = float(self.limit)
 
     def headers(self) -> dict[str, str]:
-        """Give the three headers; Reset is the UNIX second when the bucket is full again."""
+        """Return the three headers; Reset is the UNIX second when the bucket is full again."""
         self._refill()
         reset = self._filled_at + (self.limit - self._tokens) * 3600 / self.limit
         return {

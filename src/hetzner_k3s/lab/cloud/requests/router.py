@@ -53,7 +53,7 @@ class Router:
             self._by_path[tuple(endpoint.path.strip("/").split("/"))][endpoint.method] = endpoint.handler
 
     def resolve(self, path: str) -> tuple[dict[str, Handler], tuple[int, ...]]:
-        """Give the handlers of a path by method, and the ids in it.
+        """Return the handlers of a path by method, and the ids in it.
 
         Args:
             path: without `/v1`, with a leading slash.

@@ -30,7 +30,7 @@ class Location:
     network_zone: str
 
     def view(self) -> JsonObject:
-        """Give the JSON object."""
+        """Return the JSON object."""
         return {
             "id": self.id,
             "name": self.name,
@@ -57,11 +57,11 @@ class Offer:
 
     @property
     def included_traffic(self) -> int:
-        """Give the free traffic in bytes."""
+        """Return the free traffic in bytes."""
         return int(self.traffic_tib * 2**40)
 
     def price_view(self) -> JsonObject:
-        """Give the JSON object of the price."""
+        """Return the JSON object of the price."""
         return {
             "location": self.location,
             "price_hourly": price(self.hourly),
@@ -101,7 +101,7 @@ class LoadBalancerType:
     offers: Mapping[str, Offer] = field(hash=False)
 
     def view(self) -> JsonObject:
-        """Give the JSON object."""
+        """Return the JSON object."""
         return {
             "id": self.id,
             "name": self.name,
@@ -129,7 +129,7 @@ class Image:
     created: str
 
     def view(self) -> JsonObject:
-        """Give the JSON object."""
+        """Return the JSON object."""
         return {
             "id": self.id,
             "type": "system",
@@ -207,11 +207,11 @@ class Catalogue:
         return _find(tuple(i for i in self.images if i.architecture == architecture), ref, "image")
 
     def zones(self) -> set[str]:
-        """Give the network zones."""
+        """Return the network zones."""
         return {location.network_zone for location in self.locations}
 
     def is_available(self, server_type: ServerType, location: str) -> bool:
-        """Tell whether a type can be ordered in a location now."""
+        """Check whether a type can be ordered in a location now."""
         offer = server_type.offers.get(location)
         return offer is not None and offer.deprecation is None and not self._out_of_stock(server_type.name, location)
 
@@ -229,7 +229,7 @@ class Catalogue:
         raise ApiError("resource_unavailable", "Server Type unavailable")
 
     def server_type_view(self, server_type: ServerType) -> JsonObject:
-        """Give the JSON object of a server type with its stock."""
+        """Return the JSON object of a server type with its stock."""
         return {
             "id": server_type.id,
             "name": server_type.name,

@@ -25,7 +25,7 @@ _HIGHEST_PORT = 65_535
 
 
 def view(_: Project, firewall: Firewall) -> JsonObject:
-    """Give the JSON object of a firewall."""
+    """Return the JSON object of a firewall."""
     return {
         "id": firewall.id,
         "name": firewall.name,

@@ -48,7 +48,7 @@ def change_service(old: Service, body: Body) -> Service:
 
 
 def find_service(balancer: LoadBalancer, port: int) -> Service:
-    """Give the service that listens on a port."""
+    """Return the service that listens on a port."""
     for service in balancer.services:
         if service.listen_port == port:
             return service
@@ -56,7 +56,7 @@ def find_service(balancer: LoadBalancer, port: int) -> Service:
 
 
 def service_view(service: Service) -> JsonObject:
-    """Give the JSON object of a service."""
+    """Return the JSON object of a service."""
     check = service.health_check
     shown: JsonObject = {
         "protocol": service.protocol,

@@ -30,7 +30,7 @@ def read_target(project: Project, body: Body) -> Target:
 
 
 def is_same(one: Target, other: Target) -> bool:
-    """Tell whether two targets name the same server or selector."""
+    """Check whether two targets name the same server or selector."""
     if isinstance(one, ServerTarget):
         return isinstance(other, ServerTarget) and one.server is other.server
     return isinstance(other, SelectorTarget) and one.match.text == other.match.text
@@ -59,7 +59,7 @@ def _require_reachable(balancer: LoadBalancer, target: ServerTarget) -> None:
 
 
 def target_view(project: Project, balancer: LoadBalancer, target: Target, health: Health) -> JsonObject:
-    """Give the JSON object of a target."""
+    """Return the JSON object of a target."""
     if isinstance(target, ServerTarget):
         return _server_view(balancer, target.server, target.use_private_ip, health)
     nested = [_server_view(balancer, server, target.use_private_ip, health) for server in servers_of(project, target)]

@@ -23,7 +23,7 @@ _ALGORITHMS = ("round_robin", "least_connections")
 
 
 def view(project: Project, balancer: LoadBalancer) -> JsonObject:
-    """Give the JSON object of a load balancer."""
+    """Return the JSON object of a load balancer."""
     health = project.world.machines.target_health(balancer.id)
     place = balancer.attachment
     ready = place is not None and place.ready

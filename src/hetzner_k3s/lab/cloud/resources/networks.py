@@ -24,7 +24,7 @@ _LONGEST_SUBNET_PREFIX = 30
 
 
 def view(project: Project, network: Network) -> JsonObject:
-    """Give the JSON object of a network; servers and load balancers appear when their attachment is ready."""
+    """Return the JSON object of a network; servers and load balancers appear when their attachment is ready."""
     return {
         "id": network.id,
         "name": network.name,
@@ -63,7 +63,7 @@ def subject(network: Network) -> Subject:
 
 
 def attachments(project: Project, network: Network) -> Iterable[Attachment]:
-    """Give every place in a network that is taken or reserved."""
+    """Return every place in a network that is taken or reserved."""
     holders = (a for server in project.servers.values() for a in server.attachments)
     balancers = (b.attachment for b in project.load_balancers.values() if b.attachment)
     return (attachment for attachment in (*holders, *balancers) if attachment.network is network)
@@ -103,7 +103,7 @@ def alias_ips(network: Network, body: Body, used: set[ipaddress.IPv4Address]) ->
 
 
 def queue(world: World, network: Network, step: str) -> Wait:
-    """Give the time of an attachment, which waits for those before it in the same network.
+    """Return the time of an attachment, which waits for those before it in the same network.
 
     See docs/facts/hetzner-api.md#latencies.
     """
@@ -113,7 +113,7 @@ def queue(world: World, network: Network, step: str) -> Wait:
 
 
 def used_except(project: Project, network: Network, attachment: Attachment) -> set[ipaddress.IPv4Address]:
-    """Give the addresses in use without the aliases of one attachment."""
+    """Return the addresses in use without the aliases of one attachment."""
     return _used_addresses(project, network) - {ipaddress.IPv4Address(text) for text in attachment.alias_ips}
 
 

@@ -12,7 +12,7 @@ from hetzner_k3s.lab.cloud.requests.fields import JsonObject
 
 
 def view(project: Project, group: PlacementGroup) -> JsonObject:
-    """Give the JSON object of a group."""
+    """Return the JSON object of a group."""
     return {
         "id": group.id,
         "name": group.name,
@@ -29,7 +29,7 @@ KIND: Kind[PlacementGroup] = Kind(
 
 
 def members(project: Project, group: PlacementGroup) -> list[int]:
-    """Give the ids of the servers in a group."""
+    """Return the ids of the servers in a group."""
     return [server.id for server in project.servers.values() if server.placement_group is group]
 
 

@@ -12,7 +12,7 @@ from hetzner_k3s.lab.cloud.resources.catalogue import Location
 
 
 def view(_: Project, address: PrimaryIp) -> JsonObject:
-    """Give the JSON object of an address."""
+    """Return the JSON object of an address."""
     return {
         "id": address.id,
         "name": address.name,
@@ -36,7 +36,7 @@ KIND: Kind[PrimaryIp] = Kind(
 
 
 def reverse_name(ipv4: str) -> str:
-    """Give the default reverse DNS name of an IPv4 address."""
+    """Return the default reverse DNS name of an IPv4 address."""
     return f"static.{'.'.join(reversed(ipv4.split('.')))}.clients.your-server.de"
 
 
@@ -65,7 +65,7 @@ def make(project: Project, kind: str, location: Location, name: str | None = Non
 
 
 def choose(project: Project, number: int, kind: str, location: Location) -> PrimaryIp:
-    """Give an existing address for a new server, checked for version, location and use."""
+    """Return an existing address for a new server, checked for version, location and use."""
     address = KIND.get(project, number)
     if address.type != kind:
         raise ApiError("primary_ip_version_mismatch", "the Primary IP has the wrong version")

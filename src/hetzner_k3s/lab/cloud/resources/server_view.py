@@ -13,14 +13,14 @@ from hetzner_k3s.lab.cloud.resources.primary_ips import reverse_name
 
 
 def status_of(project: Project, server: Server) -> str:
-    """Give the status now; a running server whose guest powered itself off is `off`."""
+    """Return the status now; a running server whose guest powered itself off is `off`."""
     if server.status == "running" and not project.world.machines.is_running(server.id):
         return "off"
     return server.status
 
 
 def view(project: Project, server: Server) -> JsonObject:
-    """Give the JSON object of a server."""
+    """Return the JSON object of a server."""
     offer = server.server_type.offers[server.location.name]
     group = server.placement_group
     return {

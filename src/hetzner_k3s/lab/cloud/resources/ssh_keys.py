@@ -17,7 +17,7 @@ _ACCEPTED = ("ssh-rsa", "ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp3
 
 
 def view(_: Project, key: SshKey) -> JsonObject:
-    """Give the JSON object of a key."""
+    """Return the JSON object of a key."""
     return {
         "id": key.id,
         "name": key.name,
@@ -42,7 +42,7 @@ def find(project: Project, ref: str) -> SshKey:
 
 
 def fingerprint(public_key: str) -> str:
-    """Give the MD5 of the decoded key, colon separated, without the `MD5:` prefix.
+    """Return the MD5 of the decoded key, colon separated, without the `MD5:` prefix.
 
     Raises:
         ApiError: the text is not a public key of an accepted type.

@@ -38,7 +38,7 @@ class Servers(Protocol):
     """An agent's choice among API servers."""
 
     def choose(self) -> str:
-        """Give the base URL to use now."""
+        """Return the base URL to use now."""
         ...
 
     def failed(self, server: str) -> None:

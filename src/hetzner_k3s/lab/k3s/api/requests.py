@@ -95,5 +95,5 @@ def patched(obj: Obj, body: Obj, content_type: str, custom: bool) -> Obj:
 
 
 def is_on(query: Mapping[str, str], name: str) -> bool:
-    """Tell whether a boolean query parameter is set."""
+    """Check whether a boolean query parameter is set."""
     return query.get(name, "").lower() in ("true", "1")

@@ -113,11 +113,11 @@ class Resource:
         return f"/registry/{_KEY_PREFIX.get(self.plural, self.plural)}/"
 
     def key(self, namespace: str, name: str) -> str:
-        """Give the etcd key of an object."""
+        """Return the etcd key of an object."""
         return self.prefix_of(namespace) + name
 
     def prefix_of(self, namespace: str) -> str:
-        """Give the etcd prefix of a namespace's objects, or of all."""
+        """Return the etcd prefix of a namespace's objects, or of all."""
         return f"{self.storage_prefix}{namespace}/" if self.namespaced and namespace else self.storage_prefix
 
 

@@ -18,7 +18,7 @@ _ATTEMPTS = 8
 
 
 def utc_now() -> datetime.datetime:
-    """Give the clock objects are stamped with."""
+    """Return the clock objects are stamped with."""
     return datetime.datetime.now(datetime.UTC)
 
 

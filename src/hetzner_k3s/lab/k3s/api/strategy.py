@@ -167,7 +167,7 @@ def _check_immutable(resource: Resource, old: Obj, new: Obj) -> None:
 
 
 def same(old: Obj, new: Obj) -> bool:
-    """Tell whether an update changes nothing; then nothing is written and the version stays."""
+    """Check whether an update changes nothing; then nothing is written and the version stays."""
     return _without_version(old) == _without_version(new)
 
 
@@ -178,7 +178,7 @@ def _without_version(obj: Obj) -> Obj:
 
 
 def marked_for_deletion(obj: Obj, now: datetime.datetime) -> Obj:
-    """Give the object as it waits for its finalizers."""
+    """Return the object as it waits for its finalizers."""
     obj = copy.deepcopy(obj)
     obj["metadata"] |= {"deletionTimestamp": timestamp(now), "deletionGracePeriodSeconds": 0}
     if "generation" in obj["metadata"]:
@@ -197,5 +197,5 @@ def finalizers(obj: Obj) -> list[Any]:
 
 
 def is_finished(obj: Obj) -> bool:
-    """Tell whether a marked object may now be removed."""
+    """Check whether a marked object may now be removed."""
     return "deletionTimestamp" in obj["metadata"] and not finalizers(obj)

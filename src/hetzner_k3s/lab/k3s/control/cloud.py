@@ -17,20 +17,20 @@ _LOOK_EVERY = 1.0
 
 
 def is_installed(charts: list[Obj], secret: Obj | None) -> bool:
-    """Tell whether Hetzner's cloud controller runs: its chart is there and so is what it needs to log in."""
+    """Check whether Hetzner's cloud controller runs: its chart is there and so is what it needs to log in."""
     keys = (secret or {}).get("data") or {}
     return any(chart["metadata"]["name"] == HCLOUD_CHART for chart in charts) and {"token", "network"} <= set(keys)
 
 
 def initialized(node: Obj, provider_id: str) -> Obj:
-    """Give a Node as a cloud controller leaves it: provider id set, taint gone."""
+    """Return a Node as a cloud controller leaves it: provider id set, taint gone."""
     spec = node.get("spec") or {}
     taints = [taint for taint in spec.get("taints", ()) if taint["key"] != UNINITIALIZED]
     return node | {"spec": spec | {"providerID": spec.get("providerID") or provider_id, "taints": taints}}
 
 
 def is_waiting(node: Obj) -> bool:
-    """Tell whether a Node waits for a cloud controller."""
+    """Check whether a Node waits for a cloud controller."""
     return any(taint["key"] == UNINITIALIZED for taint in node.get("spec", {}).get("taints", ()))
 
 

@@ -61,7 +61,7 @@ def decide(lease: Obj | None, identity: str, memory: Seen, duration: float, now:
 
 
 def is_lost(last_renewal: float, deadline: float, now: float) -> bool:
-    """Tell whether a leader must give up: it could not renew for the deadline (a frozen machine is enough)."""
+    """Check whether a leader must give up: it could not renew for the deadline (a frozen machine is enough)."""
     return now - last_renewal > deadline
 
 

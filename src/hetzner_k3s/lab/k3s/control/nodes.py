@@ -157,7 +157,7 @@ class Heartbeats:
 
 
 def declared_unknown(found: Obj, stamp: str) -> Obj:
-    """Give a Node whose kubelet is silent with the conditions that say so."""
+    """Return a Node whose kubelet is silent with the conditions that say so."""
     status = found.get("status") or {}
     conditions = status.get("conditions", [])
     for kind in ("MemoryPressure", "DiskPressure", "PIDPressure", "Ready"):

@@ -107,7 +107,7 @@ def keys(path: Path, prefix: str) -> dict[str, bytes]:
 
 
 def has_consistent_index(path: Path) -> bool:
-    """Tell whether etcd ever committed how far this backend goes: the bucket `meta` says so.
+    """Check whether etcd ever committed how far this backend goes: the bucket `meta` says so.
 
     Raises:
         NotBolt: the file is something else.

@@ -39,12 +39,12 @@ RETRIED = (
 
 
 def node_of(member_name: str) -> str:
-    """Give the node a member name belongs to: all but the random suffix."""
+    """Return the node a member name belongs to: all but the random suffix."""
     return member_name.rpartition("-")[0]
 
 
 def address_of(member: Member) -> str:
-    """Give the host part of a member's first peer URL."""
+    """Return the host part of a member's first peer URL."""
     return (urlsplit(member.peer_urls[0]).hostname or "") if member.peer_urls else ""
 
 
@@ -68,7 +68,7 @@ def plan_join(members: Iterable[Member], name: str, address: str) -> Join:
 
 
 def is_retried(message: str) -> bool:
-    """Tell whether a joiner waits a second and asks again instead of giving up."""
+    """Check whether a joiner waits a second and asks again instead of giving up."""
     return any(text in message for text in RETRIED)
 
 
@@ -95,7 +95,7 @@ def to_remove(members: Iterable[Member], member_name: str, address: str) -> Memb
 
 
 def connection_stalls(voters_at_test: int, learner: bool) -> bool:
-    """Tell whether the joiner's connection test hangs.
+    """Check whether the joiner's connection test hangs.
 
     It does when it starts before the promotion, and always in a cluster that grows from one to two
     (docs/facts/k3s.md#promotion).

@@ -47,12 +47,12 @@ class ModelEtcd(Peer):
 
     @property
     def healthy(self) -> bool:
-        """Tell what `2381/health` says: whether a leader answers."""
+        """Return what `2381/health` says: whether a leader answers."""
         return self._running and self.leader is not None
 
     @property
     def _serving(self) -> bool:
-        """Tell whether it answers clients: before it has told a leader its name it accepts and answers nothing."""
+        """Check whether it answers clients: before it has told a leader its name it accepts and answers nothing."""
         return self._running and self.led
 
     # --- the process
@@ -85,7 +85,7 @@ class ModelEtcd(Peer):
     # --- what needs a leader
 
     async def _led(self, seconds: float) -> Peer:
-        """Give the leader, waiting so long for one."""
+        """Return the leader, waiting so long for one."""
         loop = asyncio.get_running_loop()
         ends = loop.time() + seconds
         while self._running and self.leader is None and (left := ends - loop.time()) > 0:
@@ -237,7 +237,7 @@ class ModelEtcd(Peer):
         return await asyncio.to_thread(path.write_text, json.dumps({"revision": saved.revision, "keys": rows}))
 
     def active_peers(self) -> tuple[int, ...]:
-        """Give the ids of the members it is connected to (metric `etcd_network_active_peers`)."""
+        """Return the ids of the members it is connected to (metric `etcd_network_active_peers`)."""
         others = (o for o in self._peers.members() if o is not self and self._peers.linked(self, o))
         return tuple(o.data.member_id for o in others)
 
@@ -248,7 +248,7 @@ def _unchanged(data: Data, key: str, expected: int) -> bool:
 
 
 def _since(history: list[Change], revision: int) -> list[Change]:
-    """Give the changes from a revision on; they are few and at the end."""
+    """Return the changes from a revision on; they are few and at the end."""
     at = len(history)
     while at and history[at - 1].revision >= revision:
         at -= 1

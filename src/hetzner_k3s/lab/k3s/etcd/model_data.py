@@ -51,22 +51,22 @@ class Data:
 
     @property
     def me(self) -> Member:
-        """Give the member's own entry; a removed one has none and is given as it was."""
+        """Return the member's own entry; a removed one has none and is given as it was."""
         return self.members.get(self.member_id) or Member(self.member_id, "", ())
 
     @property
     def committed(self) -> bool:
-        """Tell whether anything was ever committed: a first start that was killed before has no consistent index."""
+        """Check whether anything was ever committed: a first start that was killed before has no consistent index."""
         return self.index > 1 or bool(self.keys)
 
     @property
     def voters(self) -> list[Member]:
-        """Give the members that vote, by id."""
+        """Return the members that vote, by id."""
         return [m for _, m in sorted(self.members.items()) if not m.learner]
 
     @property
     def position(self) -> tuple[int, int]:
-        """Give how far the log goes, as elections compare it: last term, last index (a revision is no raft order)."""
+        """Return how far the log goes, as elections compare it: last term, last index (a revision is no raft order)."""
         return (self.last_term, self.index)
 
     def log(self) -> None:
@@ -107,12 +107,12 @@ def _hash(text: str) -> int:
 
 
 def first_member_id(peer_url: str) -> int:
-    """Give the id of a cluster's first member: from its URL alone, so a second birth on that address has it again."""
+    """Return the id of a cluster's first member: from its URL alone, so a second birth on that address has it again."""
     return _hash(f"{peer_url}etcd-cluster")
 
 
 def added_member_id(peer_url: str, salt: str) -> int:
-    """Give the id of a member that was added later."""
+    """Return the id of a member that was added later."""
     return _hash(f"{peer_url}{salt}")
 
 
@@ -140,12 +140,12 @@ def forget_others(data: Data, name: str, peer_url: str = "") -> None:
 
 
 def majority(voters: int) -> int:
-    """Give how many of `voters` make a quorum."""
+    """Return how many of `voters` make a quorum."""
     return voters // 2 + 1
 
 
 def unsafe_addition(data: Data, connected: int) -> bool:
-    """Tell whether a member may not be added now.
+    """Check whether a member may not be added now.
 
     Args:
         data: of the member that is asked.
@@ -156,14 +156,14 @@ def unsafe_addition(data: Data, connected: int) -> bool:
 
 
 def refuse_addition(data: Data, peer_url: str) -> str | None:
-    """Say why a learner may not be added to a list; `data` is the leader's."""
+    """Return why a learner may not be added to a list; `data` is the leader's."""
     if any(peer_url in m.peer_urls for m in data.members.values()):
         return URL_EXISTS
     return TOO_MANY_LEARNERS if any(m.learner for m in data.members.values()) else None
 
 
 def refuse_removal(data: Data, victim: Member, active: Iterable[int], settled: Iterable[int]) -> str | None:
-    """Say why a member may not be removed.
+    """Return why a member may not be removed.
 
     A victim that is down is safe to remove; learners always are.
 

@@ -53,7 +53,7 @@ class Peer:
 
     @property
     def data(self) -> Data:
-        """Give the data; only a started member has some."""
+        """Return the data; only a started member has some."""
         assert self._drive.data is not None
         return self._drive.data
 
@@ -123,11 +123,11 @@ class Peers:
         """Bounds in seconds for a learner at this address to catch up; a slow host takes longer."""
 
     def members(self) -> list[Peer]:
-        """Give the running members, by address."""
+        """Return the running members, by address."""
         return [member for _, member in sorted(self._running.items())]
 
     def at(self, address: str) -> Peer | None:
-        """Give the running member at a peer address."""
+        """Return the running member at a peer address."""
         return self._running.get(address)
 
     def enter(self, member: Peer) -> None:
@@ -143,7 +143,7 @@ class Peers:
         self.settle()
 
     def linked(self, one: Peer, other: Peer) -> bool:
-        """Tell whether two members talk: they reach and trust each other, and each lists the other."""
+        """Check whether two members talk: they reach and trust each other, and each lists the other."""
         return one is other or (
             one.data.cluster_id == other.data.cluster_id
             and one.trust == other.trust
@@ -153,11 +153,11 @@ class Peers:
         )
 
     def touch(self, one: Peer, other: Peer) -> bool:
-        """Tell whether packets go both ways."""
+        """Check whether packets go both ways."""
         return self._reaches(one.address, other.address) and self._reaches(other.address, one.address)
 
     def linked_for(self, one: Peer, other: Peer) -> float:
-        """Give the seconds for which two members have been linked."""
+        """Return the seconds for which two members have been linked."""
         if one is other:
             return float("inf")
         since = self._since.get(_pair(one, other))
@@ -191,13 +191,13 @@ class Peers:
                     other.end(removed=True)
 
     def _tells_it_is_removed(self, one: Peer, other: Peer) -> bool:
-        """Tell whether a member hears from another one that it was removed: whom it lists, it calls."""
+        """Check whether a member hears from another one that it was removed: whom it lists, it calls."""
         same = one.data.cluster_id == other.data.cluster_id and one.trust == other.trust
         calls = one.data.member_id in other.data.members and self.touch(one, other)
         return same and calls and other.data.member_id in one.data.removed
 
     def disown(self, member: Peer) -> bool:
-        """Tell whether a member that starts alone still hears that it was removed, from those it listed until now."""
+        """Check whether a member that starts alone still hears that it was removed, from those it listed until now."""
         return any(self._tells_it_is_removed(one, member) for one in self.members() if one is not member)
 
     def _note_links(self) -> None:
@@ -207,11 +207,11 @@ class Peers:
         self._since = {pair: self._since.get(pair, now) for pair in pairs}
 
     def has_quorum(self, member: Peer) -> bool:
-        """Tell whether a member reaches a majority of the voters that it lists, itself included."""
+        """Check whether a member reaches a majority of the voters that it lists, itself included."""
         return len(self.connected(member, 0.0)) >= rules.majority(len(member.data.voters))
 
     def connected(self, member: Peer, seconds: float) -> list[int]:
-        """Give the ids of the voters that a member has been connected to for so long, itself too."""
+        """Return the ids of the voters that a member has been connected to for so long, itself too."""
         voters = {m.id for m in member.data.voters}
         others = (o for o in self.members() if o.data.member_id in voters and self.linked(member, o))
         return [o.data.member_id for o in others if self.linked_for(member, o) >= seconds]
@@ -260,7 +260,7 @@ class Peers:
         return self.settle()
 
     def followers(self, leader: Peer) -> list[Peer]:
-        """Give the members that take the leader's entries as they come, itself first."""
+        """Return the members that take the leader's entries as they come, itself first."""
         others = (o for o in self.members() if o is not leader and o.synced and o.leader is leader)
         return [leader, *others]
 
@@ -274,7 +274,7 @@ class Peers:
         self.settle()
 
     def changed(self) -> asyncio.Future[None]:
-        """Give a future that is done after the next settlement."""
+        """Return a future that is done after the next settlement."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(future)
         return future

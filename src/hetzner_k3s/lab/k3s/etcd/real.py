@@ -95,7 +95,7 @@ def _decode(text: str) -> str:
 
 
 def prefix_end(prefix: str) -> str:
-    """Give the first key after all keys with this prefix."""
+    """Return the first key after all keys with this prefix."""
     return prefix[:-1] + chr(ord(prefix[-1]) + 1)
 
 

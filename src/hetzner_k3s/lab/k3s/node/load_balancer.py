@@ -9,7 +9,7 @@ from hetzner_k3s.lab.k3s.setup.paths import write
 
 
 def merged(known: list[str], found: list[str]) -> list[str]:
-    """Give the new list: servers that stay keep their turn, new ones come last, the others are dropped."""
+    """Return the new list: servers that stay keep their turn, new ones come last, the others are dropped."""
     return [*(server for server in known if server in found), *(server for server in found if server not in known)]
 
 
@@ -37,7 +37,7 @@ class Balancer:
         return [*known, *([] if self._server in known else [self._server])]
 
     def choose(self) -> str:
-        """Give the base URL to use now."""
+        """Return the base URL to use now."""
         return self.candidates()[0]
 
     def failed(self, server: str) -> None:

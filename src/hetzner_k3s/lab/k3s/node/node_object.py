@@ -103,7 +103,7 @@ class Registration:
 
 
 def labels(registration: Registration) -> dict[str, str]:
-    """Give the labels a kubelet and k3s put on the Node."""
+    """Return the labels a kubelet and k3s put on the Node."""
     architecture = registration.host.architecture
     found = {
         "beta.kubernetes.io/arch": architecture,
@@ -118,7 +118,7 @@ def labels(registration: Registration) -> dict[str, str]:
 
 
 def notes(registration: Registration) -> dict[str, str]:
-    """Give the annotations of a Node (flannel's and the lab's own among them)."""
+    """Return the annotations of a Node (flannel's and the lab's own among them)."""
     arguments = json.dumps(list(registration.arguments), separators=(",", ":"))
     digest = base64.b32encode(hashlib.sha256(arguments.encode()).digest()).decode()
     found = {
@@ -162,7 +162,7 @@ def again(registration: Registration, old: Obj) -> Obj:
 
 
 def status(registration: Registration, old: Obj, now: str) -> Obj:
-    """Give the status a kubelet posts; conditions of others (EtcdIsVoter) and unchanged transition times stay.
+    """Return the status a kubelet posts; conditions of others (EtcdIsVoter) and unchanged transition times stay.
 
     So do addresses under an external cloud provider, whatever the host's are now (fixture runs/05-07.log).
     """
@@ -227,6 +227,6 @@ def with_condition(conditions: list[Obj], wanted: tuple[str, str, str, str], now
 
 
 def condition(node: Obj, kind: str) -> str:
-    """Give a condition's status, or the empty string."""
+    """Return a condition's status, or the empty string."""
     rows = node.get("status", {}).get("conditions", ())
     return next((str(row["status"]) for row in rows if row["type"] == kind), "")

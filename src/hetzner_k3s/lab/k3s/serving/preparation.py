@@ -113,7 +113,7 @@ class Preparation:
         pki.write_component_kubeconfigs(self._layout)
 
     def description(self) -> Obj:
-        """Give this server's answer at `/v1-k3s/config`."""
+        """Return this server's answer at `/v1-k3s/config`."""
         psk = self._layout.cred / "ipsec.psk"
         text = psk.read_text().strip() if psk.exists() else ""
         return critical_config.describe(self._flags, self._who.name, self._who.address, text)

@@ -131,7 +131,10 @@ class Reset:
 
 
 def _unpacked(snapshot: Path, folder: Path) -> Path:
-    """Give a snapshot as etcd reads it: k3s unpacks what it packed with --etcd-snapshot-compress, by the name alone."""
+    """Return a snapshot as etcd reads it.
+
+    K3s unpacks what it packed with --etcd-snapshot-compress, by the name alone.
+    """
     if snapshot.suffix != ".zip":
         return snapshot
     directory(folder)

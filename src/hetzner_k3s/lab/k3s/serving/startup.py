@@ -75,7 +75,7 @@ def _reset(disk: Disk, wish: Wish) -> Start:
 
 
 def announcement(start: Start) -> str:
-    """Give the line k3s prints about its managed etcd before anything else happens."""
+    """Return the line k3s prints about its managed etcd before anything else happens."""
     if start is Start.EXISTING_MEMBER:
         return "Managed etcd cluster bootstrap already complete and initialized"
     if start in (Start.JOIN, Start.REJOIN_AFTER_REMOVAL):

@@ -40,7 +40,7 @@ def error_response(code: int, message: str, details: Obj | None = None) -> web.R
 
 
 def caller_of(request: web.BaseRequest, passwords: Passwords) -> Caller:
-    """Tell who sent a request: basic authentication, client certificate, address."""
+    """Return who sent a request: basic authentication, client certificate, address."""
     role = role_of(request.headers.get("Authorization"), passwords)
     certificate = request.transport.get_extra_info("peercert") if request.transport else None
     names: dict[str, list[str]] = {}
@@ -78,7 +78,7 @@ class Supervisor:
         self.passwords = tokens.parse_passwd(self.layout.passwd.read_text())
 
     def answers(self, path: str) -> bool:
-        """Tell whether a path is the supervisor's."""
+        """Check whether a path is the supervisor's."""
         return is_supervisor_path(path)
 
     async def handle(self, request: web.BaseRequest, caller: Caller) -> web.StreamResponse:

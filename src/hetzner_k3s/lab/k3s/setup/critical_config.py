@@ -43,7 +43,7 @@ def _default_dns(service_network: str) -> str:
 
 
 def describe(flags: Flags, node_name: str, node_ip: str, psk: str = "") -> Json:
-    """Give this server's answer at `/v1-k3s/config` (fixture http/local_node_v1-k3s_config.txt)."""
+    """Return this server's answer at `/v1-k3s/config` (fixture http/local_node_v1-k3s_config.txt)."""
     return _critical(flags) | _others(flags, node_name, node_ip, psk)
 
 

@@ -94,16 +94,16 @@ class Flags:
     given: tuple[tuple[str, str], ...] = ()
 
     def text(self, name: str, default: str = "") -> str:
-        """Give the last value of a flag."""
+        """Return the last value of a flag."""
         values = self.values.get(name)
         return values[-1] if values else default
 
     def many(self, name: str) -> tuple[str, ...]:
-        """Give all values of a flag; a comma separates values too."""
+        """Return all values of a flag; a comma separates values too."""
         return tuple(part for value in self.values.get(name, ()) for part in value.split(",") if part)
 
     def on(self, name: str) -> bool:
-        """Tell whether a boolean flag is set."""
+        """Check whether a boolean flag is set."""
         return self.text(name).lower() in ("true", "1", "t")
 
     def argument(self, name: str, key: str) -> str:
@@ -186,7 +186,7 @@ def read_document(path: Path = paths.CONFIG_FILE) -> dict[str, Any]:
 
 
 def node_arguments(command: str, flags: Flags) -> list[str]:
-    """Give the list that the Node annotation `k3s.io/node-args` shows, secrets masked."""
+    """Return the list that the Node annotation `k3s.io/node-args` shows, secrets masked."""
     shown = [command]
     for name, value in flags.given:
         secret = "token" in name or "secret" in name or "access-key" in name

@@ -49,7 +49,7 @@ def addresses_of_host() -> tuple[str, ...]:
 
 
 def first_address() -> str:
-    """Give the address of the default route's interface, else the first that is not loopback."""
+    """Return the address of the default route's interface, else the first that is not loopback."""
     for address in addresses_of_host():
         return address
     raise Fatal("Error: no address found on this host")
@@ -71,7 +71,7 @@ def configured_token(flags: Flags) -> Token | None:
 
 
 def server_token(flags: Flags, layout: Layout) -> Token:
-    """Give the token a server starts with: configured, else the one it wrote before, else a new random one."""
+    """Return the token a server starts with: configured, else the one it wrote before, else a new random one."""
     configured = configured_token(flags)
     if configured is not None:
         return configured

@@ -63,7 +63,7 @@ _SERVER = words(
 
 
 def is_supervisor_path(path: str) -> bool:
-    """Tell whether the supervisor answers a path; the API server answers all others, `/db/info/` too."""
+    """Check whether the supervisor answers a path; the API server answers all others, `/db/info/` too."""
     return path in _OPEN or path in _AGENT or path in _SERVER
 
 

@@ -128,7 +128,7 @@ def newest(one: dict[str, File], other: dict[str, File]) -> dict[str, File]:
 
 
 def newer_message(layout: Layout, names: list[str]) -> str:
-    """Give the text k3s exits with when files on disk are newer than the datastore."""
+    """Return the text k3s exits with when files on disk are newer than the datastore."""
     files = ", ".join(_files(layout)[name] for name in names)
     return (
         f"{files} newer than datastore and could cause a cluster outage. "

@@ -29,7 +29,7 @@ def ca_hash(cacerts: bytes) -> str:
 
 @lru_cache(maxsize=512)
 def earlier(cacerts: bytes) -> tuple[str, ...]:
-    """Give the hashes by which the CAs in a bundle were known while each was the cluster's own."""
+    """Return the hashes by which the CAs in a bundle were known while each was the cluster's own."""
     if cacerts.count(_BEGIN) < 2:
         return ()
     forms = [one.public_bytes(form) for one in certificates(cacerts)[1:] for form in (Encoding.PEM, Encoding.DER)]
@@ -38,7 +38,7 @@ def earlier(cacerts: bytes) -> tuple[str, ...]:
 
 @lru_cache(maxsize=512)
 def trusts(held: bytes, served: bytes) -> bool:
-    """Tell whether who holds one CA file accepts what the owner of another signs: they share a certificate."""
+    """Check whether who holds one CA file accepts what the owner of another signs: they share a certificate."""
     if held == served:
         return True
     return held.count(_BEGIN) + served.count(_BEGIN) > 2 and not set(certificates(held)).isdisjoint(

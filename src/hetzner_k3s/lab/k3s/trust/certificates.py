@@ -131,7 +131,7 @@ class Issuer:
 
 
 def _chain(bundle: bytes) -> bytes:
-    """Give what a certificate is followed by; of a rotated CA only the way to the one before, which every client has.
+    """Return what a certificate is followed by; of a rotated CA only the way to the one before, which every client has.
 
     A client of OpenSSL that holds the CA of before gives up at the first self-signed certificate; Go's looks further.
     """

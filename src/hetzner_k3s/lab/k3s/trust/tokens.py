@@ -62,7 +62,7 @@ def storage_key(password: str) -> str:
 
 
 def short_hash(password: str) -> str:
-    """Give the 12 hex digits by which k3s tells passwords apart without showing them."""
+    """Return the 12 hex digits by which k3s tells passwords apart without showing them."""
     return hashlib.sha256(password.encode()).hexdigest()[:12]
 
 

@@ -19,7 +19,7 @@ _Fault = Callable[[], Awaitable[None]]
 
 
 def hosts_routes(machines: RealMachines, fabric: Fabric) -> list[Route]:
-    """Give the routes; like the rest of `/_lab` they want the admin token.
+    """Return the routes; like the rest of `/_lab` they want the admin token.
 
     `GET /_lab/hosts`; `POST /_lab/hosts/{name}/{fault}` with the faults `kill` (the power is cut; the cloud sees a
     server that is off), `cut-ssh`, `cut-public`, `cut-private`, `cut-private-to?host=NAME`, `heal` (undoes all cuts),

@@ -64,7 +64,7 @@ class ControlGroup:
                 _inherit_cpus(path)
 
     def entering(self, command: list[str]) -> list[str]:
-        """Give a command line that moves itself into the group and becomes `command`: all it starts belongs there."""
+        """Return a command line that moves itself into the group and becomes `command`: all it starts belongs there."""
         script = 'while [ "$1" != -- ]; do echo 0 >"$1/cgroup.procs" || exit; shift; done; shift; exec "$@"'
         return ["sh", "-c", script, "sh", *map(str, self.directories), "--", *command]
 

@@ -34,7 +34,7 @@ class Chassis:
     console: Path
 
     def command(self) -> list[str]:
-        """Give the command line that starts it."""
+        """Return the command line that starts it."""
         # nsenter, not --network-namespace-path: with the latter the host sees the machine's devices in /sys/class/net.
         nspawn = ["nsenter", f"--net={self.network}", "systemd-nspawn", "--quiet", "--register=no", "--keep-unit"]
         nspawn += [f"--directory={self.disk.root}", "--boot", f"--machine={self.name}", "--console=pipe"]
@@ -56,7 +56,7 @@ class Container:
 
     @property
     def is_running(self) -> bool:
-        """Tell whether the machine is on; one that reboots is on."""
+        """Check whether the machine is on; one that reboots is on."""
         return self._watcher is not None and not self._watcher.done()
 
     async def start(self) -> None:

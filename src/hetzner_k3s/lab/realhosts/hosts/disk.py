@@ -27,7 +27,7 @@ class Disk:
 
     @property
     def root(self) -> Path:
-        """Give the mounted root filesystem."""
+        """Return the mounted root filesystem."""
         return self.folder / "root"
 
     @property

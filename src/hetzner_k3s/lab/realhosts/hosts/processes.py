@@ -7,13 +7,13 @@ from pathlib import Path
 
 
 def start_time(pid: int) -> str | None:
-    """Give when a process started (clock ticks since boot); None when it is gone or only waits to be reaped."""
+    """Return when a process started (clock ticks since boot); None when it is gone or only waits to be reaped."""
     fields = _status_fields(pid)
     return fields[19] if fields and fields[0] not in "ZX" else None
 
 
 def is_stopped(pid: int) -> bool:
-    """Tell whether a process stands still because of SIGSTOP."""
+    """Check whether a process stands still because of SIGSTOP."""
     return _status_fields(pid)[:1] == ["T"]
 
 

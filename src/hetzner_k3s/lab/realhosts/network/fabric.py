@@ -66,7 +66,7 @@ class Fabric:
             await network.namespace.remove()
 
     async def plug(self, spec: MachineSpec) -> NetworkNamespace:
-        """Give a host fresh interfaces in a fresh namespace, as a boot does; what was there is gone."""
+        """Return a host fresh interfaces in a fresh namespace, as a boot does; what was there is gone."""
         await self.unplug(spec)
         namespace = NetworkNamespace(links.host_namespace(spec.server_id))
         await namespace.add()

@@ -83,7 +83,7 @@ class Balancer:
             self._checks[target, service] = asyncio.create_task(self._check(target, service))
 
     def _locate(self, address: str, spec: BalancerSpec) -> tuple[bool, NetworkNamespace | None]:
-        """Tell whether the address can be had now, and in which namespace (None: the router's)."""
+        """Check whether the address can be had now, and in which namespace (None: the router's)."""
         network = self._fabric.network_holding(address, {target.server_id for target in spec.targets})
         if network is not None:
             return True, network.namespace

@@ -29,7 +29,7 @@ def unshare(flags: int) -> None:
 
 
 def named_namespace(name: str) -> Path:
-    """Give the file that pins a named network namespace."""
+    """Return the file that pins a named network namespace."""
     return _NAMED / name
 
 

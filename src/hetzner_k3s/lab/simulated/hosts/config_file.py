@@ -17,7 +17,7 @@ def flags(
     agentless: bool = False,
     environment: Mapping[str, str] = MappingProxyType({}),
 ) -> Flags:
-    """Give the configuration of a k3s command; `permit` is the birth permit in its environment.
+    """Return the configuration of a k3s command; `permit` is the birth permit in its environment.
 
     `agentless` says that the drop-in of a restore lies beside the file.
     """

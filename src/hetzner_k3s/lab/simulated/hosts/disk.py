@@ -28,11 +28,11 @@ class SavedSnapshot:
 
     @property
     def sha256(self) -> str:
-        """Give the checksum of the file."""
+        """Return the checksum of the file."""
         return hashlib.sha256(snapshot_files.encode(self.backend)).hexdigest()
 
     def called(self, name: str) -> SavedSnapshot:
-        """Give the same file by another name."""
+        """Return the same file by another name."""
         return SavedSnapshot(replace(self.entry, name=name), self.backend)
 
 
@@ -100,7 +100,7 @@ class Disk:
 
     @property
     def agent_password(self) -> str:
-        """Give the password that agents join with, empty where that is the servers' too."""
+        """Return the password that agents join with, empty where that is the servers' too."""
         file = self.server.get("PasswdFile")
         known = tokens.parse_passwd(file.content.decode()) if file else {}
         agent = known.get("node", ("",))[0]
@@ -115,13 +115,13 @@ class Disk:
 
     @property
     def peer_trust(self) -> str:
-        """Give what tells the authority of etcd's peers from another's."""
+        """Return what tells the authority of etcd's peers from another's."""
         file = self.server.get("ETCDPeerCA")
         return file.content.decode() if file else ""
 
     @property
     def configured_token(self) -> str:
-        """Give the token of `config.yaml`, else that of a 2.x agent's environment; empty where there is none."""
+        """Return the token of `config.yaml`, else that of a 2.x agent's environment; empty where there is none."""
         return str(config_file.read(self.config or "").get("token") or self.agent_environment.get("K3S_TOKEN") or "")
 
     def point_to(self, url: str) -> None:
@@ -140,7 +140,7 @@ class Disk:
         self.snapshots.clear()
 
     def facts(self) -> DiskFacts:
-        """Give what a look at the disk tells."""
+        """Return what a look at the disk tells."""
         ca = self.server_ca
         document = config_file.read(self.config or "")
         configured, server = self.configured_token, document.get("server") or self.agent_environment.get("K3S_URL")

@@ -96,18 +96,18 @@ class Host:
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """Give its private addresses, then its public one."""
+        """Return its private addresses, then its public one."""
         public = (self.spec.public_ipv4,) if self.spec.public_ipv4 else ()
         return (*(nic.ip for nic in self.nics.values()), *public)
 
     @property
     def awake(self) -> bool:
-        """Tell whether it runs and is not frozen."""
+        """Check whether it runs and is not frozen."""
         return self.powered and not self.frozen
 
     @property
     def server(self) -> Server | None:
-        """Give the k3s server that runs on it."""
+        """Return the k3s server that runs on it."""
         unit = self.units.get(K3sRole.SERVER)
         return self._server if unit and unit.process is not None else None
 
@@ -288,6 +288,6 @@ def _ssh_port(user_data: str) -> int:
 
 
 def _version(user_data: str) -> str | None:
-    """Give the release that the boot command downloads: its last word."""
+    """Return the release that the boot command downloads: its last word."""
     commands = _document(user_data).get("bootcmd", ())
     return next((str(command[-1]) for command in commands if "hetzner-k3s-download" in command), None)

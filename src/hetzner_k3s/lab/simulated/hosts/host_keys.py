@@ -10,7 +10,7 @@ from hetzner_k3s.model.secrets import Secret
 
 
 def label_of(public_key: str) -> str:
-    """Give the label value of a public key line."""
+    """Return the label value of a public key line."""
     return host_key_label(base64.b64decode(public_key.split()[1]))
 
 

@@ -21,7 +21,7 @@ _SEALED = "/bootstrap/"
 
 
 def size(backend: Backend) -> int:
-    """Give the size of the file in bytes, without writing it."""
+    """Return the size of the file in bytes, without writing it."""
     rows = sum(_ROW.size + len(entry.key.encode()) + len(entry.value) for entry in backend.keys)
     return len(_MAGIC) + _HEAD.size + rows + _SUM
 
@@ -57,13 +57,13 @@ def decode(content: bytes) -> Backend | None:
 
 
 def uid_of(backend: Backend) -> str | None:
-    """Give the UID of the namespace kube-system."""
+    """Return the UID of the namespace kube-system."""
     key = NAMESPACES.key("", "kube-system")
     found = next((entry for entry in backend.keys if entry.key == key), None)
     return str(json.loads(found.value)["metadata"]["uid"]) if found else None
 
 
 def tokens_of(backend: Backend) -> tuple[str, ...]:
-    """Give the hashes of the tokens under which the keys are sealed."""
+    """Return the hashes of the tokens under which the keys are sealed."""
     found = (entry.key for entry in backend.keys if entry.key.startswith(_SEALED))
     return tuple(key.removeprefix(_SEALED) for key in found)

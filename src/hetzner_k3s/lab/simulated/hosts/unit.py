@@ -65,7 +65,7 @@ class Unit:
         """How often a start was asked for, by systemd at boot or by somebody."""
 
     def facts(self) -> UnitFacts:
-        """Give what systemd shows."""
+        """Return what systemd shows."""
         return UnitFacts(
             active=self._active,
             sub=self._sub,
@@ -76,7 +76,7 @@ class Unit:
 
     @property
     def running(self) -> bool:
-        """Tell whether it is active or on the way there, and not between two starts."""
+        """Check whether it is active or on the way there, and not between two starts."""
         return self._task is not None and self._sub != "auto-restart"
 
     def start(self) -> None:

@@ -59,7 +59,7 @@ class K3sOnDatabase(K3sServer):
         return self.site.database(self._flags.text("datastore-endpoint"))
 
     def member(self) -> ModelEtcd:
-        """Give the store.
+        """Return the store.
 
         Raises:
             EtcdUnavailable: the database does not answer.
@@ -88,7 +88,7 @@ class K3sOnDatabase(K3sServer):
         k3s_files.install(self.disk, stored, now)
 
     async def _start_etcd(self, _start: Start, _client: SupervisorClient | None) -> ModelEtcd:
-        """Give the database in etcd's place."""
+        """Return the database in etcd's place."""
         self._spawn(self._watch_database())
         try:
             return self.member()

@@ -118,7 +118,7 @@ class K3sServer:
         self.host.log(K3sRole.SERVER, f"level={level} msg={text!r}")
 
     def member(self) -> ModelEtcd:
-        """Give its etcd.
+        """Return its etcd.
 
         Raises:
             EtcdUnavailable: it has none yet.

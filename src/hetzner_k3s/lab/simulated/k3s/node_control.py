@@ -69,7 +69,7 @@ class CloudControllers:
             await self._store.change(NODES, name, "", lambda old: initialized(old, f"{_PROVIDER}{number}"))
 
     def _is_due(self, found: Obj) -> bool:
-        """Tell whether Hetzner's controller, should it be that one, comes to a Node by now."""
+        """Check whether Hetzner's controller, should it be that one, comes to a Node by now."""
         registered = datetime.datetime.fromisoformat(found["metadata"]["creationTimestamp"])
         age = (self._store.now() - registered).total_seconds()
         return self._built_in or age >= self._server.site.cloud_controller_after

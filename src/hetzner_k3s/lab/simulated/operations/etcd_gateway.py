@@ -13,7 +13,7 @@ _NOT_FOUND = 5
 
 
 def etcd_of(host: Host) -> ModelEtcd:
-    """Give the etcd that answers on a host.
+    """Return the etcd that answers on a host.
 
     Raises:
         OperationRefused: none does.

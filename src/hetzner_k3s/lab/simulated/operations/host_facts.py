@@ -88,7 +88,7 @@ def _peers(etcd: ModelEtcd) -> tuple[str, ...]:
 
 
 def _alarms(host: Host) -> Iterator[str]:
-    """Give the alarms of all members, as every etcd tells of them."""
+    """Return the alarms of all members, as every etcd tells of them."""
     for other in host.site.hosts.values():
         data = other.disk.drive.data
         if data is not None:
@@ -110,6 +110,6 @@ def _bootstrap_keys(etcd: ModelEtcd) -> tuple[str, ...]:
 
 
 def uid_in(data: Data) -> str | None:
-    """Give the kube-system UID that a datastore holds."""
+    """Return the kube-system UID that a datastore holds."""
     found = data.keys.get(_KUBE_SYSTEM)
     return str(json.loads(found.value)["metadata"]["uid"]) if found else None

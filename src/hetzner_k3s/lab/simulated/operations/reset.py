@@ -147,7 +147,7 @@ async def fence_member(host: Host, operation: FenceMember, _: HostKeyKind) -> Do
 
 
 def _was_done(host: Host, operation: ResetCluster) -> bool:
-    """Tell whether a run that was killed came so far."""
+    """Check whether a run that was killed came so far."""
     noted = host.disk.lineage
     return noted is not None and noted == host.disk.reset_done and noted[1] == operation.parent
 

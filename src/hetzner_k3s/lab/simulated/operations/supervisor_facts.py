@@ -75,7 +75,7 @@ _SWITCHES = {
 
 
 def _critical(description: Mapping[str, Any]) -> dict[str, str]:
-    """Give a server's critical arguments in the product's words."""
+    """Return a server's critical arguments in the product's words."""
     return {
         "cluster-cidr": ",".join(map(_cidr, description["ClusterIPRanges"])),
         "service-cidr": ",".join(map(_cidr, description["ServiceIPRanges"])),
