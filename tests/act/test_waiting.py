@@ -32,7 +32,7 @@ def test_what_never_comes_ends_the_wait_with_its_name() -> None:
     async def never() -> str | None:
         return None
 
-    with pytest.raises(DeadlineExceeded, match="waited 30 s in vain: the moon is not up"):
+    with pytest.raises(DeadlineExceeded, match="waited 30 s without success: the moon is not up"):
         _wait(never)
 
 

@@ -55,7 +55,7 @@ def test_a_wrong_token_ends_in_5_and_says_so(invoke: Invoke, monkeypatch: pytest
 def test_the_status_of_nothing_is_pending(invoke: Invoke) -> None:
     ended = invoke("status", "-c", "cluster.yaml")
     assert ended.code == 3
-    assert ended.out.splitlines()[0] == "prod: not born yet"
+    assert ended.out.splitlines()[0] == "prod: not initialized yet"
     assert ended.out.count("absent") == 3
     assert "create server master2 (cpx22 in hel1, ubuntu-24.04)" in ended.err
 

@@ -106,7 +106,7 @@ def test_a_forecast_is_the_same_rows_in_words_and_in_json() -> None:
 
 def test_nothing_to_do_is_said() -> None:
     nothing = Forecast(waves=(), waits=(), refusals=(), notes=())
-    assert list(forecast_lines("prod", nothing)) == ["prod is as the file says: nothing to do"]
+    assert list(forecast_lines("prod", nothing)) == ["prod is up to date: nothing to do"]
 
 
 def test_every_step_has_words() -> None:
@@ -240,13 +240,13 @@ prod-master3-x           unreachable  -
 SNAPSHOT                      WHERE         AGE         SIZE
 etcd-snapshot-prod-master2-1  prod-master2  1 h 30 min  7.3 MB
 
-tokens: born without an agent token: a worker would get the server token, which opens the keys of the CA\
+tokens: initialized without an agent token: a worker would get the server token, which opens the keys of the CA\
 """)
 
 
 def test_status_of_nothing() -> None:
     assert _told(replace(_state(), cloud=Known(CloudView()))) == snapshot("""\
-prod: not born yet
+prod: not initialized yet
 health  degraded
         not as the file wants them: prod-master1, prod-master2, prod-master3
         `create` would take 21 steps

@@ -34,7 +34,7 @@ def place(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
 def test_a_cluster_is_made_lost_in_part_and_brought_back(invoke: Invoke, place: Place) -> None:
     made = invoke("create", "-c", "cluster.yaml")
     assert (made.code, made.out) == (0, "")
-    assert "is as the file says" in made.err
+    assert "is up to date" in made.err
     assert invoke("status", "-c", "cluster.yaml").code == 0
     place.happen("lose", "prod-master1")
     pending = invoke("plan", "-c", "cluster.yaml", "--check")

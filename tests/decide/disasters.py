@@ -123,8 +123,8 @@ DISASTERS = {
         other_identity(healthy(), MASTER3), "identity.split", "consent.unfit", intent=keeping(OTHER_CA[:8])
     ),
     "quorum lost, two survivors of five": case(disaster(FIVE), "quorum.lost", spec=FIVE),
-    "quorum lost, held down by a run that was killed": case(held(disaster(), MASTER3), "quorum.lost"),
-    "quorum lost, held down, and the log cannot be read": case(held(disaster(), MASTER3, None), "quorum.lost"),
+    "quorum lost, stopped and masked by a run that was killed": case(held(disaster(), MASTER3), "quorum.lost"),
+    "quorum lost, stopped and masked, and the log cannot be read": case(held(disaster(), MASTER3, None), "quorum.lost"),
     "a reset, but another master is unreachable": case(
         unreachable(without_quorum(lose(healthy(), MASTER1)), MASTER2),
         "quorum.reset-unsafe",
@@ -175,7 +175,7 @@ DISASTERS = {
         intent=resetting(MASTER3),
     ),
     "a reset while quorum is held": case(healthy(), "consent.unfit", intent=resetting(MASTER3)),
-    "a master is held down beside a quorum": case(held(healthy(), MASTER3), "master.held"),
+    "a master is stopped and masked beside a quorum": case(held(healthy(), MASTER3), "master.held"),
     "a master of another lineage by its label": case(labelled_lineage(healthy(), MASTER3, "9999"), "record.conflict"),
     "a master of another lineage by its own note": case(of_lineage(healthy(), MASTER3, "9999", "8888"), "master.past"),
     "the past lives, and the record knows a younger lineage": case(

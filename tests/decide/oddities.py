@@ -59,7 +59,7 @@ FOREIGN = Server(id=901, name=MASTER1, status=ServerStatus.RUNNING, public_ipv4=
 
 
 def every_server_ready(spec: ClusterSpec = SPEC) -> ClusterState:
-    """Give a project in which k3s can be started on every server, and nothing was born."""
+    """Give a project in which k3s can be started on every server, and nothing was initialized."""
     state = NO_BIRTH
     for server in spec.servers():
         state = ready(state, spec, server.name)

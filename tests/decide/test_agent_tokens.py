@@ -99,9 +99,11 @@ def test_what_this_machine_lacks_is_no_harm_to_the_cluster() -> None:
 
 def test_a_cluster_born_without_one_is_named_with_its_workers() -> None:
     assert remarks(healthy()) == (
-        f"born without an agent token: {WORKER1}, {WORKER2} hold the server token, which opens the keys of the CA",
+        f"initialized without an agent token: {WORKER1}, {WORKER2} hold the server token, which opens the keys of the "
+        "CA",
     )
-    assert remarks(healthy(a_spec(3, 0)), a_spec(3, 0))[0].startswith("born without an agent token: a worker would get")
+    told = remarks(healthy(a_spec(3, 0)), a_spec(3, 0))[0]
+    assert told.startswith("initialized without an agent token: a worker would get")
 
 
 def test_workers_that_hold_it_are_no_drift_and_no_earlier_token() -> None:

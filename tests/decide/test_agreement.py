@@ -95,7 +95,7 @@ def test_nothing_is_replaced_or_reset_before_a_cluster_was_born() -> None:
     for intent in (replacing(w.MASTER2), resetting(w.MASTER1)):
         told = [r.saw for r in plan(unborn, intent=intent).refusals if r.code == "consent.unfit"]
         assert told
-        assert told[0].endswith("No cluster is recorded as born here.")
+        assert told[0].endswith("No cluster is recorded as initialized here.")
 
 
 def test_a_reset_is_not_said_to_be_needless_where_no_data_is_left() -> None:

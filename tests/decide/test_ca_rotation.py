@@ -147,7 +147,7 @@ def test_the_ca_of_before_with_another_uid_is_another_cluster() -> None:
     state = with_rotated_ca(healthy(), *SPEC.master_names)
     for name in SPEC.master_names:
         state = edit_facts(state, name, lambda f: replace(f, etcd=replace(f.etcd, uid=UID.replace("6", "7"))))
-    assert refusals(state)[0].why == "It is another cluster than the one that was born here."
+    assert refusals(state)[0].why == "It is another cluster than the one that was initialized here."
 
 
 # --- workers

@@ -175,7 +175,7 @@ def test_the_guard_and_the_start_refuse_while_it_is_held(host: MakeBelieve) -> N
     hold(host)
     refused = subprocess.run(guard, check=False, capture_output=True, text=True)
     assert refused.returncode == 1
-    assert "held down" in refused.stderr
+    assert "stopped and masked" in refused.stderr
     assert host.answer("start_k3s", "k3s", "no")["error"] == "precondition_changed"
 
 

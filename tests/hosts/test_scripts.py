@@ -280,7 +280,7 @@ def test_a_token_is_set_and_every_other_line_stays(tmp_path: Path) -> None:
     [
         ("systemctl() { return 0; }", "k3s runs here"),
         ("""systemctl() { return 3; }; curl() { printf '{"health":"true","reason":""}'; }""", "etcd is healthy here"),
-        (': >"$our_state/held"', "held down"),
+        (': >"$our_state/held"', "stopped and masked"),
     ],
 )
 def test_a_k3s_that_must_not_be_started_is_let_be(tmp_path: Path, world: str, why: str) -> None:

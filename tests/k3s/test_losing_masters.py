@@ -94,7 +94,7 @@ def test_db_wiped_tls_kept(trio: tuple[Rig, Host, Host, Host]) -> None:
     ca = first.sh("sha256sum /var/lib/rancher/k3s/server/tls/server-ca.crt")
     uid = second.objects("ns", "kube-system")["metadata"]["uid"]
     member = second.members()["master1"]["ID"]
-    # As recorded, master1 is no longer the member it was born as: else etcd 3.5 panics over the survivors' heartbeats.
+    # As recorded, master1 is no longer the member it was: else etcd 3.5 panics over the survivors' heartbeats.
     first.kill()
     eventually("removed", lambda: second.gateway("cluster/member/remove", {"ID": member}).code == 200, 15)
     first.wipe("/var/lib/rancher/k3s/server/db")

@@ -225,9 +225,9 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     ),
     Mutation(
         law=6,
-        what="data is moved aside on a host whose k3s is not held down",
+        what="data is moved aside on a host whose k3s is not stopped and masked",
         file="hosts/scripts/fence_member.sh",
-        old="is_held || precondition_changed 'k3s is not held down on this host'\n",
+        old="is_held || precondition_changed 'k3s is not stopped and masked on this host'\n",
         new="",
         tests=_RESET_SCRIPTS,
     ),

@@ -27,7 +27,7 @@ def starting(spec: ClusterSpec, state: ClusterState, step: StartOnDatabase) -> I
     record = found if isinstance(found, BirthRecord) else BirthRecord()
     facts = state.facts(step.server_id)
     if record.phase is not Phase.BORN or spec.database is None or record.database != spec.database.digits:
-        yield "no cluster is recorded as born in that database"
+        yield "no cluster is recorded as initialized in that database"
     if facts is None or facts.serves or facts.disk.wal or facts.disk.server_ca not in {None, _ca_of(state, record)}:
         yield "its host was not seen without another cluster's data"
     giver = state.facts(step.via) if step.via is not None else None

@@ -53,7 +53,7 @@ def fencing(spec: ClusterSpec, state: ClusterState, step: FenceMember) -> Iterat
     """Demand that data is moved aside only of a held host, and only while other data of the cluster is left."""
     facts = _answering(spec, state).get(step.server_id)
     if facts is None or not facts.held or facts.server_unit.active not in {"inactive", "failed"}:
-        yield "its k3s was not seen held down"
+        yield "its k3s was not seen stopped and masked"
     left = [f for number, f in _answering(spec, state).items() if number != step.server_id and f.disk.wal]
     if not left:
         yield "no other host has data"
@@ -69,7 +69,7 @@ def reset(spec: ClusterSpec, state: ClusterState, step: ResetQuorum) -> Iterator
     answering = _answering(spec, state)
     facts = answering.get(step.server_id)
     if facts is None or not facts.held or not facts.disk.wal or facts.disk.server_ca != step.ca:
-        yield "its data was not seen, held down"
+        yield "its data was not seen, stopped and masked"
         return
     if (
         not isinstance(record, BirthRecord)

@@ -38,8 +38,8 @@ def _late(state: ClusterState, name: str) -> ClusterState:
 
 ODD: Final = {
     **CLASSES,
-    "held down": disasters.held,
-    "held down, its log unread": lambda s, n: disasters.held(s, n, None),
+    "stopped and masked": disasters.held,
+    "stopped and masked, its log unread": lambda s, n: disasters.held(s, n, None),
     "of a later lineage": lambda s, n: disasters.of_lineage(s, n, "9" * 16, None),
     "labelled with another lineage": lambda s, n: disasters.labelled_lineage(s, n, "9" * 16),
     "its data aside": disasters.fenced,

@@ -276,7 +276,7 @@ def _start(spec: ClusterSpec, state: ClusterState, step: StartMaster) -> Iterato
     elif not (facts.disk.server_ca or "").startswith(record.ca or "-"):
         yield "its data is not of the recorded cluster"
     if record.phase is not Phase.BORN:
-        yield "the cluster is not recorded as born"
+        yield "the cluster is not recorded as initialized"
 
 
 def _node_deletion(spec: ClusterSpec, state: ClusterState, step: DeleteNode) -> Iterator[str]:
@@ -372,7 +372,7 @@ def _purchase(spec: ClusterSpec, state: ClusterState, step: CreateServer) -> Ite
 def _join(spec: ClusterSpec, state: ClusterState, step: JoinControlPlane) -> Iterator[str]:
     record, seed, joiner = _record(spec, state), state.facts(step.via), state.facts(step.server_id)
     if record.phase is not Phase.BORN:
-        yield "the cluster is not recorded as born"
+        yield "the cluster is not recorded as initialized"
     if seed is None or not seed.voter or not (seed.disk.server_ca or "").startswith(record.ca or "-"):
         yield "the master it joins through is no healthy voter of the recorded cluster"
         return

@@ -65,7 +65,7 @@ def what_is_missing(spec: ClusterSpec, state: ClusterState) -> list[str]:
     record = lookup.birth_record(spec, state.view)
     born = isinstance(record, BirthRecord) and record.phase is Phase.BORN
     return [
-        *([] if born else ["it is not recorded as born"]),
+        *([] if born else ["it is not recorded as initialized"]),
         *([] if state.local.kubeconfig_ca else ["there is no kubeconfig"]),
         *(f"{s.name} is not there" for s in spec.servers() if state.server(s.name) is None),
         *_masters(spec, state),

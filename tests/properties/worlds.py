@@ -206,7 +206,7 @@ def _mostly(table: dict[str, Callable[[ClusterState], ClusterState]]) -> st.Sear
 
 @st.composite
 def grown(draw: st.DrawFn) -> World:
-    """Draw a cluster that was born, with anything wrong about it."""
+    """Draw a cluster that was initialized, with anything wrong about it."""
     spec = w.a_spec(draw(st.sampled_from([3, 3, 1, 5])), draw(st.integers(0, 2)), draw(st.booleans()))
     state = w.healthy(spec)
     told: list[str] = []
@@ -254,7 +254,7 @@ UNBORN: Final[dict[str, Change]] = {
 
 @st.composite
 def unborn(draw: st.DrawFn) -> World:
-    """Draw a project in which no cluster was born yet, with an unfinished run's traces."""
+    """Draw a project in which no cluster was initialized yet, with an unfinished run's traces."""
     spec = w.a_spec(draw(st.sampled_from([3, 1, 5])), draw(st.integers(0, 2)), draw(st.booleans()))
     state, told = w.nothing(), []
     if draw(st.booleans()):

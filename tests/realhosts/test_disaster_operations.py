@@ -100,7 +100,7 @@ def test_a_master_is_held_copied_and_becomes_the_only_member(bench: Workbench, t
     bench.perform(host, hold)
     bench.perform(host, hold)
     assert machine.exec("systemctl start k3s; systemctl is-active k3s").stdout.strip() != "active"
-    assert "held down here" in machine.exec("journalctl -u k3s -o cat --no-pager | tail -20").stdout
+    assert "stopped and masked here" in machine.exec("journalctl -u k3s -o cat --no-pager | tail -20").stdout
     machine.exec("systemctl stop k3s; systemctl reset-failed k3s; sync")
     machine.power_off()
     machine.power_on()

@@ -42,7 +42,7 @@ def test_a_second_create_changes_nothing(cluster: Cluster) -> None:
 
 
 def test_a_changed_file_is_named_and_no_host_is_touched(cluster: Cluster) -> None:
-    """Seen: "is as the file says: nothing to do", exit 0."""
+    """Seen: "is up to date: nothing to do", exit 0."""
     cluster.write_config(more=_CHANGED)
     try:
         with untouched(cluster):

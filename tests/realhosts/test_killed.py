@@ -322,7 +322,7 @@ def test_kills_at_any_moment(seed: int, fresh_lab: LabHandle, tmp_path: Path) ->
 
 
 def converge(cluster: Cluster) -> None:
-    """Run `create`, which takes the dead run's lock over at once, to the end of all work; one cluster was born."""
+    """Run `create`, which takes the dead run's lock over at once, to the end of all work; there is one cluster."""
     assert LOCK in groups(cluster)
     assert "held by" not in cluster.create().stderr
     assert_whole(cluster)

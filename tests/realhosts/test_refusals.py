@@ -164,7 +164,7 @@ def test_a_fresh_replacement_is_no_reason_to_give_up_survivors_that_are_silent(c
     for host in survivors:
         host.cut_ssh()
     seen = (f"{MASTER1}: unreachable", f"{MASTER2}: unreachable", f"{MASTER3}: ready to join")
-    refused(cluster, "masters.none-healthy", "was born", *seen, "Delete no server meanwhile")
+    refused(cluster, "masters.none-healthy", "was initialized", *seen, "Delete no server meanwhile")
     for host in survivors:
         host.heal()
     cluster.create()
@@ -182,7 +182,7 @@ def test_two_lost_masters_of_three_are_not_replaced_by_a_new_cluster(cluster: Cl
 def test_a_cluster_without_masters_is_not_born_again(cluster: Cluster) -> None:
     for name in cluster.masters():
         lose(cluster, name)
-    refused(cluster, "masters.all-lost", "was born", "all its masters are lost", "--new-cluster-over")
+    refused(cluster, "masters.all-lost", "was initialized", "all its masters are lost", "--new-cluster-over")
 
 
 @pytest.mark.slow
@@ -195,6 +195,6 @@ def test_the_only_master_wiped_begins_no_cluster(fresh_lab: LabHandle, tmp_path:
     fresh_lab.act(MASTER1, "reboot")
     until(lambda: "start guard: no etcd data" in _journal(cluster, MASTER1), "the start guard refuses")
     seen = f"{MASTER1}: without its data, no data on its disk"
-    refused(cluster, "masters.all-lost", "was born", seen, "--new-cluster-over", restless=(MASTER1,))
+    refused(cluster, "masters.all-lost", "was initialized", seen, "--new-cluster-over", restless=(MASTER1,))
     assert host.exec(f"find {_DB} -name '*.wal'").stdout == ""
     assert cluster.births() == 1

@@ -166,7 +166,7 @@ def test_nothing_at_hetzner_holds_a_secret(evidence: Evidence) -> None:
 
 
 def test_nothing_that_is_printed_holds_a_secret(evidence: Evidence) -> None:
-    assert "is as the file says" in evidence.printed
+    assert "is up to date" in evidence.printed
     assert evidence.found_in(evidence.printed) == []
 
 

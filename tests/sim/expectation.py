@@ -26,7 +26,7 @@ class Expectation:
     """What must hold in the end.
 
     Args:
-        picture: the cluster as it was born, with all that a user wrote since; None before that, or once it is given up.
+        picture: the cluster as it was initialized, with all that a user wrote since; None before and after it.
         births: how many there may be in all; None where the storm passes over a birth.
         split: whether a hand made a second cluster that no consent has ended yet.
         former_cas: until when (UNIX seconds) which CA was right; a snapshot brings back the one of its time.
@@ -86,7 +86,7 @@ class Expectation:
         return broken
 
     def converged(self, place: World, spec: ClusterSpec, touched: Iterable[str]) -> list[str]:
-        """Ask what must hold once a run said that all is as the file says; `touched` may be other servers, or anew."""
+        """Ask what must hold once a run said that all is up to date; `touched` may be other servers, or anew."""
         self.split = False
         wanted, before = {server.name for server in spec.servers()}, self.picture
         if before is not None:

@@ -102,7 +102,7 @@ def always(world: World, before: Picture | None = None) -> list[str]:
     if before is not None and len(world.site.births) > before.births:
         broken.append(f"I9: {len(world.site.births)} births: {world.site.births}")
     born = {tokens.ca_hash(h.disk.server_ca) for h in world.site.hosts.values() if h.disk.server_ca}
-    living = {birth.host for birth in world.site.births if birth.ca in born}  # a host holds what was born last
+    living = {birth.host for birth in world.site.births if birth.ca in born}  # a host holds what was initialized last
     if len(living) > 1:
         broken.append(f"I9: what births on {sorted(living)} made exists at once")
     clusters = {(peer.trust, _uid(peer.data)) for peer in world.site.peers.members() if peer.leads}
@@ -120,7 +120,7 @@ def always(world: World, before: Picture | None = None) -> list[str]:
 
 
 def converged(world: World, spec: ClusterSpec, before: Picture | None = None, *, lost: Iterable[str] = ()) -> list[str]:
-    """Ask what must hold once a run said that the cluster is as the file says.
+    """Ask what must hold once a run said that the cluster is up to date.
 
     Args:
         world, spec: what is, and what was wished for.

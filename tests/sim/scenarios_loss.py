@@ -161,7 +161,7 @@ async def _(story: Story) -> None:
 
 
 async def _left(story: Story, *names: str) -> Run:
-    """Run without `--prune`: what is beyond the file is named and left, and the rest is as the file says."""
+    """Run without `--prune`: what is beyond the file is named and left, and the rest is up to date."""
     run = await story.create()
     assert run.code is ExitCode.CONVERGED, run.story()
     assert run.told.forecast is not None

@@ -62,7 +62,7 @@ async def lose_all(story: Story, *masters: str) -> None:
 
 @dataclass(frozen=True)
 class Restored:
-    """The cluster is as the file says, with the data of the snapshot, its workers never made anew."""
+    """The cluster is up to date, with the data of the snapshot, its workers never made anew."""
 
     masters: tuple[str, ...] = MASTERS
 

@@ -39,7 +39,7 @@ class Situations(Collection):
 
 @dataclass(frozen=True)
 class Born:
-    """The next run ends with a cluster that is as the file says, born once, and one after it does nothing."""
+    """The next run ends with a cluster that is up to date, born once, and one after it does nothing."""
 
     left: tuple[str, ...] = ()
 

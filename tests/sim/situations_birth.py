@@ -1,4 +1,4 @@
-"""A cluster that is not born yet, or no more: what stands in the way of a birth, and how its user clears it."""
+"""A cluster that is not initialized yet, or no more: what stands in the way of a birth, and how its user clears it."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ async def _killed_in_its_first_start(story: Story, moment: Callable[[Data], bool
 
 def _cut_off(moment: Callable[[Data], bool], words: str) -> Callable[[Story], Awaitable[None]]:
     async def happens(story: Story) -> None:
-        """It ends at every start with these words; nothing was born, so the birth begins anew with the same CA."""
+        """It ends at every start with these words; nothing was initialized, so it begins anew with the same CA."""
         ca = await _killed_in_its_first_start(story, moment)
         seed = story.world.host(MASTER1)
         assert seed.units[K3sRole.SERVER].facts().restarts > 5
@@ -126,7 +126,7 @@ async def _(story: Story) -> Run:
 
 @_tell("k3s-is-started-by-hand-before-the-birth", born())
 async def _(story: Story) -> None:
-    """The start guard ends it again and again: nothing was born, and a run must not call that up to date."""
+    """The start guard ends it again and again: nothing was initialized, and a run must not call that up to date."""
     await gone(story)
     await story.create(kill_at=f"after Install on {MASTER1}")
     mischief.start(story.world.host(MASTER1))

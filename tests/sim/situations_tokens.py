@@ -131,7 +131,7 @@ async def _(story: Story) -> None:
 
 @_tell("kept-on-this-machine-it-opens-the-snapshot", Restored(), spec=with_s3())
 async def _(story: Story) -> Run:
-    """All masters are lost, and no worker can help: `create` kept both tokens when the cluster was born."""
+    """All masters are lost, and no worker can help: `create` kept both tokens when the cluster was initialized."""
     snapshot_now(story)
     await write_later(story)
     await lose_all(story)

@@ -231,7 +231,7 @@ async def _last_runs(place: World, told: Storm) -> None:
                 return
             consents = told.base  # what a consent was for is done; the next run needs none
         elif run.code is ExitCode.PENDING and consents != told.base:
-            consents = told.base  # a new cluster was born, and the old one's workers are left
+            consents = told.base  # a new cluster was initialized, and the old one's workers are left
         elif run.code is not None:
             answered = await _answered(place, told, run, consents)
             if told.stands:

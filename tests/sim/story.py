@@ -1,4 +1,4 @@
-"""A cluster that was born and is at rest, ready for something to happen to it."""
+"""A cluster that was initialized and is at rest, ready for something to happen to it."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class Story:
         return broken + invariants.secrets_kept(self.world, self.runs)
 
     async def is_converged(self, *lost: str) -> None:
-        """Demand a cluster that is as the file says, with nothing lost, and a next run that does nothing.
+        """Demand a cluster that is up to date, with nothing lost, and a next run that does nothing.
 
         `lost` names the servers whose loss the story is about.
         """
@@ -100,7 +100,7 @@ class Story:
         assert not invariants.second_run(await self.create())
 
     async def is_pruned(self, *gone: str) -> None:
-        """Demand a cluster that is as the file says, without those that were beyond it and whose names are given."""
+        """Demand a cluster that is up to date, without those that were beyond it and whose names are given."""
         left = {name: number for name, number in self.before.servers.items() if name not in gone}
         self.before = replace(self.before, servers=left)
         await self.is_converged()

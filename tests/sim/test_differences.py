@@ -242,7 +242,7 @@ def test_a_cluster_that_was_just_made_has_no_difference(living: tuple[ClusterSpe
 
 @pytest.mark.parametrize("field", KEYS | APPLIED)
 def test_a_changed_key_is_named_with_its_remedy(field: str, living: tuple[ClusterSpec, ClusterState]) -> None:
-    """Seen: "is as the file says: nothing to do", exit 0, for each of them (case 03)."""
+    """Seen: "is up to date: nothing to do", exit 0, for each of them (case 03)."""
     spec, state = living
     change, remedy, subject = (KEYS | APPLIED)[field]
     found = differences(change(spec), state)

@@ -64,14 +64,14 @@ async def _seed_lost(kill_at: int) -> list[str]:
         again = await tool.create(place, spec)
         broken = invariants.always(place)
         if born and len(place.site.births) > births:
-            broken.append("a cluster that was recorded as born was born again")
+            broken.append("a cluster that was recorded as initialized was initialized again")
         if born and lost:
             return broken if again.code is ExitCode.REFUSED and not again.writes else [*broken, again.story()]
         return broken if again.code is ExitCode.CONVERGED else [*broken, again.story()]
 
 
 def _recorded_as_born(place: World) -> bool:
-    """Tell whether any resource says that the cluster was born."""
+    """Tell whether any resource says that the cluster was initialized."""
     carriers = (place.project.placement_groups, place.project.networks, place.project.firewalls, place.project.servers)
     labels = [resource.labels for found in carriers for resource in found.values()]
     return any(found.get(naming.LABEL_PHASE) == naming.PHASE_BORN for found in labels)

@@ -99,7 +99,7 @@ def sent_to(balancer: Body | None) -> set[int]:
 
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_what_was_taken_off_is_back_and_the_second_run_writes_nothing(damage: str) -> None:
-    """Seen: "is as the file says: nothing to do", and no client reached the API through it any more."""
+    """Seen: "is up to date: nothing to do", and no client reached the API through it any more."""
     harm, because = DAMAGE[damage]
 
     async def happens(story: Story) -> None:

@@ -25,7 +25,7 @@ def laptop_lost(world: World) -> None:
 
 
 async def born_without_agent_token(world: World) -> None:
-    """Let the cluster be as those that were born before there were agent tokens, none of them restarted."""
+    """Let the cluster be as those that were initialized before there were agent tokens, none of them restarted."""
     masters = [host for host in world.site.hosts.values() if host.server is not None and host.disk.token]
     password = tokens.parse(masters[0].disk.token or "").password
     for host in masters:

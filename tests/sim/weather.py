@@ -32,11 +32,11 @@ class Weather:
 
     Args:
         kind: what it is about.
-        was: the file that the cluster was born with; None where the storm passes over the birth itself.
+        was: the file that the cluster was initialized with; None where the storm passes over the birth itself.
         wish: the file at the end.
         first: what strikes the cluster at rest, before the tool runs.
         later: what strikes while it runs.
-        prunes: whether `--prune` is given from the first run on, or only once all else is as the file says.
+        prunes: whether `--prune` is given from the first run on, or only once all else is up to date.
         gives_up: whether the owner would have a new cluster rather than none.
         patient: how likely the owner undoes what can be undone, rather than answer a refusal.
     """

@@ -28,7 +28,7 @@ async def until(clock: Clock, look: Callable[[], Awaitable[T | None]], *, what: 
     ends = clock.monotonic() + within
     while (seen := await look()) is None:
         if clock.monotonic() >= ends:
-            raise DeadlineExceeded(f"waited {within:.0f} s in vain: {what}", hint="Run the command again.")
+            raise DeadlineExceeded(f"waited {within:.0f} s without success: {what}", hint="Run the command again.")
         await clock.sleep(every)
     return seen
 

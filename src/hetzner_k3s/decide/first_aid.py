@@ -45,7 +45,7 @@ _POWER: tuple[Move, ...] = (power.power_on, join.prepare_masters, workers.bring_
 
 
 def first_aid(context: DecisionContext) -> tuple[PlannedStep, ...]:
-    """Return the steps that no refusal holds back; where nothing was born yet, the rules of its own firewall alone."""
+    """Return the steps that no refusal holds back; before an initialization only its own firewall rules."""
     if _held(context, HOLD_INFRASTRUCTURE):
         return ()
     surroundings = _surroundings(context)

@@ -42,7 +42,7 @@ class BirthRecord:
     `seed` is the server id of the first master, `ca` the first 40 hexadecimal digits of the CA hash, `parent` the
     lineage that a reset or a restore made `lineage` out of. `database` tells the external database that the cluster
     lives in from others (`database_digits`); without one the cluster has an etcd of its own. `agent` is the hash of the
-    agents' own token (`token_hash`), which a restore has to have; None where the cluster was born without one.
+    agents' own token (`token_hash`), which a restore has to have; None where the cluster was initialized without one.
     """
 
     phase: Phase | None = None
@@ -99,8 +99,8 @@ def merge_records(records: tuple[BirthRecord, ...]) -> BirthRecord | RecordConfl
     See docs/architecture.md#birth-record: `deleting` beats `born` beats `bootstrapping`.
 
     A missing value is filled in; only two different values of seed, ca, uid, database or lineage are a conflict. Who
-    carries a CA or a UID was born, whatever became of the label that says so: without that, a lost label could permit a
-    birth.
+    carries a CA or a UID was initialized, whatever became of the label that says so: without that, a lost label could
+    permit a birth.
     Before that a birth may begin anew on another seed, and a run may be killed while it writes so: the first carrier is
     written first, so its seed is the newer one (`decide/lifecycle/bootstrap.py` asks that the other is gone). A lineage
     and the one that it was made out of are no conflict: the younger one was not written everywhere yet.

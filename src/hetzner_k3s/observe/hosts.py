@@ -70,7 +70,7 @@ def _timed(facts: HostFacts, asked: float, answered: float) -> HostFacts:
 async def _log(ports: Ports, target: HostTarget) -> LogPosition | None:
     """Read how far a held host's etcd log goes; the file begun last may hold no entry yet. None where it is unreadable.
 
-    It is read for a host that is held down alone: it grows no more, and nobody else ever waits for it.
+    It is read for a host that is stopped and masked alone: it grows no more, and nobody else ever waits for it.
     """
     try:
         return await ports.hosts.perform(target, ReadLog(1)) or await ports.hosts.perform(target, ReadLog(2))

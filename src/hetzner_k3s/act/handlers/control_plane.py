@@ -66,7 +66,7 @@ async def init_control_plane(step: InitControlPlane, context: Context) -> Outcom
     facts = await context.ports.hosts.perform(target, Probe())
     tokens = await _birth_tokens(context, target, facts)
     await k3s.configure(context, server, tokens, server_url=None, facts=facts)
-    context.say(step.target, "giving birth to the cluster")
+    context.say(step.target, "initializing the cluster")
     await _begin(step, context, target, facts)
     born = await k3s.reach(context, target, K3sRole.SERVER, Milestone.IDENTITY, _BIRTH_WITHIN)
     if born.disk.server_ca is not None:

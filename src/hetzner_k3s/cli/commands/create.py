@@ -43,5 +43,5 @@ async def _create(spec: ClusterSpec, quiet: bool, consents: Consents) -> ExitCod
         verdict = await converge(request, session.ports, reporter)
         if verdict in {ExitCode.CONVERGED, ExitCode.PENDING}:
             but = "" if verdict is ExitCode.CONVERGED else ", but for what was left alone"
-            reporter.say(spec.name, f"is as the file says{but}; total time {reporter.seconds:.1f} s")
+            reporter.say(spec.name, f"is up to date{but}; total time {reporter.seconds:.1f} s")
         return verdict

@@ -25,9 +25,7 @@ def forecast_lines(cluster: str, forecast: Forecast) -> Iterator[str]:
     yield from first_aid_lines(forecast)
     yield from refusal_lines(forecast.refusals)
     if not (forecast.waves or forecast.waits or forecast.refusals):
-        yield (
-            f"{cluster}: nothing else to do" if forecast.left_alone else f"{cluster} is as the file says: nothing to do"
-        )
+        yield (f"{cluster}: nothing else to do" if forecast.left_alone else f"{cluster} is up to date: nothing to do")
 
 
 def purchase_lines(purchase: Purchase) -> Iterator[str]:

@@ -45,7 +45,7 @@ def identity_line(report: Report) -> str:
         return f"{name}: the birth record has two values of {record.field}: {', '.join(record.values)}"
     if record.phase is None:
         of_2x = any(refusal.code == CLUSTER_OF_2X for refusal in report.forecast.refusals)
-        return f"{name}: a cluster of hetzner-k3s 2.x" if of_2x else f"{name}: not born yet"
+        return f"{name}: a cluster of hetzner-k3s 2.x" if of_2x else f"{name}: not initialized yet"
     parts = (("ca", (record.ca or _NONE)[:8]), ("uid", record.uid or _NONE), ("lineage", record.lineage or _NONE))
     return f"{name}: {record.phase.value}, " + ", ".join(f"{key} {value}" for key, value in parts)
 

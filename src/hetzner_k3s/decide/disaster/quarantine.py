@@ -1,4 +1,4 @@
-"""Masters that are taken out of service with their data kept: held down, copied off, fenced."""
+"""Masters that are taken out of service with their data kept: stopped and masked, copied off, fenced."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ def is_rescued(context: DecisionContext, survivor: Survivor) -> bool:
 
 
 def left_held(server: Server) -> Refusal:
-    """Refuse while a master is held down although nobody resets a quorum: it is missing where it is needed."""
+    """Refuse while a master is stopped and masked although nobody resets a quorum: it is missing where it is needed."""
     return Refusal(
         code="master.held",
         saw=f"k3s on {server.name} ({whereabouts(server)}) was stopped by a run with --reset-quorum-from or "
-        "--keep that did not end, and is held down; quorum is not lost.",
+        "--keep that did not end, and is stopped and masked; quorum is not lost.",
         why="Whether its data is still of the cluster is not known, so it is not started by itself.",
         you_can="If that run was given --keep, give it again.",
         ways=(
@@ -59,7 +59,7 @@ _LET_GO = (
 
 
 def predict(_spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
-    """Return what the world looks like after a master was held down, copied off or fenced."""
+    """Return what the world looks like after a master was stopped and masked, copied off or fenced."""
     match step:
         case HoldMaster():
             return predictions.with_facts(state, step.server_id, _held)

@@ -1,6 +1,6 @@
 """Quorum lost: what is left, what became of the others, and the reset that the user may consent to.
 
-The order is that of docs/facts/recovery.md#reset-order: every member that can be reached is stopped and held down; the
+The order is that of docs/facts/recovery.md#reset-order: every member that can be reached is stopped and masked; the
 one whose log goes furthest is copied off; every other one is proven gone or its data is moved aside; then one is made
 the only member. Nothing of it happens without `--reset-quorum-from`. Each step is planned from what the hosts say, so a
 run that was killed is gone on with by the same command.
@@ -202,9 +202,9 @@ def _told(context: DecisionContext, master: MasterView) -> str:
         return _not_proven_gone(context, master) or _proof(master)
     log = survivor.facts.log
     if log is not None:
-        return f"held down, its log ends at term {log.term}, index {log.index}"
+        return f"stopped and masked, its log ends at term {log.term}, index {log.index}"
     if survivor.facts.held:
-        return "held down"
+        return "stopped and masked"
     return "has data and a leader" if survivor.facts.etcd.healthy else "has data, no leader"
 
 
@@ -324,7 +324,7 @@ def reset_fits(context: DecisionContext) -> tuple[Refusal, ...]:
 
 def _nothing_to_reset(context: DecisionContext) -> str | None:
     if context.plane.record.phase is not Phase.BORN:
-        return "No cluster is recorded as born here."
+        return "No cluster is recorded as initialized here."
     if context.plane.seed is None and not survivors(context):
         return f"No master that can be reached holds the cluster's data. {_fates(context)}"
     return None

@@ -218,7 +218,7 @@ def consent_fits(context: DecisionContext) -> tuple[Refusal, ...]:
         return (unfit(f"--restore {wanted}", saw, "Run `create` without it."),)
     kept = (
         ", ".join(m.name for m in context.plane.all_masters if not all_lost.holds_no_data(m))
-        or "nothing is recorded as born"
+        or "nothing is recorded as initialized"
     )
     return (
         unfit(

@@ -81,7 +81,7 @@ def all_are_lost(context: DecisionContext) -> str:
     record = context.plane.record
     seen = "; ".join(f"{m.name}: {_state(m)}" for m in context.plane.all_masters)
     return (
-        f"The birth record says that '{context.spec.name}' was born (CA {(record.ca or '-')[:8]}, UID "
+        f"The birth record says that '{context.spec.name}' was initialized (CA {(record.ca or '-')[:8]}, UID "
         f"{(record.uid or '-')[:8]}); all its masters are lost: {seen}."
     )
 

@@ -183,7 +183,7 @@ def _other_cluster(context: DecisionContext, side: _Side) -> Refusal:
         code="identity.other",
         saw=f"What answers on {', '.join(side.names)} has CA {identity.ca[:8]}, UID {identity.uid[:8]}; the record "
         f"says CA {(record.ca or '-')[:8]}, UID {(record.uid or '-')[:8]}.",
-        why="It is another cluster than the one that was born here.",
+        why="It is another cluster than the one that was initialized here.",
         you_can="Find out who made it.",
         ways=(_elsewhere(context, side.names), *((_accepting(context, side),) if identity.uid == record.uid else ())),
     )

@@ -198,7 +198,7 @@ def network_exists(context: DecisionContext) -> tuple[Refusal, ...]:
 def _network_gone(context: DecisionContext) -> Refusal:
     return Refusal(
         code="network.gone",
-        saw=f"The private network {context.spec.network_name} of a cluster that was born is not in the project.",
+        saw=f"The private network {context.spec.network_name} of a cluster that was initialized is not in the project.",
         why="The masters' addresses in it were their names for one another; a new network does not bring them back.",
         you_can="Check whether it was renamed. If it was deleted, nothing here can repair that yet.",
         forbids=frozenset({"--replace", "--prune", "--reset-quorum-from", "--restore", "--keep", "--accept-ca"}),

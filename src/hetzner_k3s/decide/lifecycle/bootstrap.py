@@ -45,7 +45,7 @@ def bootstrap_permitted(context: DecisionContext) -> tuple[Refusal, ...]:
 
 
 def _unborn(context: DecisionContext) -> bool:
-    """Check whether the record says that no cluster was born; a record that contradicts itself says nothing."""
+    """Check whether the record says that no cluster was initialized; a record that contradicts itself says nothing."""
     contradictory = isinstance(lookup.birth_record(context.spec, context.view), RecordConflict)
     return context.plane.record.phase in {None, Phase.BOOTSTRAPPING} and not contradictory
 
@@ -148,7 +148,7 @@ def _seed_unproven(context: DecisionContext, seed: int, why: str) -> Refusal:
     return Refusal(
         code="birth.seed",
         saw=f"A birth of '{context.spec.name}' was begun on server {seed}, which is no master now: {why}.",
-        why="It may hold the cluster that was born there, so no other master may begin one.",
+        why="It may hold the cluster that was initialized there, so no other master may begin one.",
         you_can="Give that server its name back, or delete it at Hetzner, and run `create` again.",
         ways=(Way(deletes=frozenset({f"server {seed}"})),),
     )
@@ -217,7 +217,8 @@ def _snapshots_exist(context: DecisionContext, found: list[StoredSnapshot]) -> R
 def _journal_remembers(context: DecisionContext) -> Refusal:
     return Refusal(
         code="birth.journal",
-        saw=f"The journal on this machine says that '{context.spec.name}' was born and not deleted since, but this "
+        saw=f"The journal on this machine says that '{context.spec.name}' was initialized and not deleted since, but "
+        "this "
         "Hetzner project has no record of it.",
         why="The cluster may live in another project: this token could be the wrong one.",
         you_can="Check the Hetzner token. If that cluster is gone for good, run `hetzner-k3s delete` with this file. "
@@ -306,13 +307,14 @@ def _bring_up(seed: MasterView, server: Server, record: BirthRecord) -> tuple[Pl
             step=InitControlPlane(target=seed.name, server_id=server.id, anew=anew),
             scope=Scope.CONTROL_PLANE,
             reason=Reason.BIRTH,
-            because=_CUT_OFF if anew else "it is recorded as the seed of this cluster, which was not born yet",
+            because=_CUT_OFF if anew else "it is recorded as the seed of this cluster, which was not initialized yet",
         ),
     )
 
 
 _CUT_OFF = (
-    "its first start was cut off right after etcd had begun its log, and k3s never starts with that; nothing was born, "
+    "its first start was cut off right after etcd had begun its log, and k3s never starts with that; nothing was "
+    "initialized, "
     "so the log is put aside and the birth begins anew with the same CA"
 )
 

@@ -135,7 +135,7 @@ def _words(complaint: str) -> str:
 def _recorded(context: DecisionContext) -> str:
     record = context.plane.record
     return (
-        f"The birth record says that '{context.spec.name}' was born (CA {(record.ca or '-')[:8]}, UID "
+        f"The birth record says that '{context.spec.name}' was initialized (CA {(record.ca or '-')[:8]}, UID "
         f"{(record.uid or '-')[:8]}) in an external database; "
     )
 

@@ -73,7 +73,7 @@ def _held_by_workers(context: DecisionContext) -> str | None:
         return None
     names = [spec.name for spec in context.spec.workers() if context.server(spec.name) is not None]
     who = f"{', '.join(names)} hold the server token" if names else "a worker would get the server token"
-    return f"born without an agent token: {who}, which opens the keys of the CA"
+    return f"initialized without an agent token: {who}, which opens the keys of the CA"
 
 
 def predict(_spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:

@@ -27,7 +27,8 @@ def cluster_lives(context: DecisionContext) -> tuple[Refusal, ...]:
 
     What is told as degraded is left out: a voter that only we cannot look at, workers of a cluster that was given up.
     """
-    unborn = [] if context.plane.record.phase is Phase.BORN else ["no birth of this cluster is recorded as done"]
+    initialized = context.plane.record.phase is Phase.BORN
+    unborn = [] if initialized else ["no initialization of this cluster is recorded as done"]
     views: list[MasterView | WorkerView] = [*_masters(context), *_workers(context)]
     missing = [view for view in views if view.stage is not Stage.MEMBER]
     in_the_way = [view for view in missing if view.stage is not Stage.READY] or missing

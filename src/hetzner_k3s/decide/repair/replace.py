@@ -37,7 +37,7 @@ def replacement_fits(context: DecisionContext) -> tuple[Refusal, ...]:
 def _misfit(context: DecisionContext, name: str) -> tuple[str, str] | None:
     master = context.plane.master(name)
     if context.plane.record.phase is not Phase.BORN:
-        return "No cluster is recorded as born here.", "Run `create` without that flag."
+        return "No cluster is recorded as initialized here.", "Run `create` without that flag."
     if master is None:
         return (
             f"The file has no master of that name; it has {', '.join(context.spec.master_names)}.",

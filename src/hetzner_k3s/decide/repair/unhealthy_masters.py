@@ -25,13 +25,13 @@ from hetzner_k3s.model.steps import InitControlPlane
 
 
 def healthy_master_left(context: DecisionContext) -> tuple[Refusal, ...]:
-    """Refuse when a cluster was born and no healthy master answers: silence is not death."""
+    """Refuse when a cluster was initialized and no healthy master answers: silence is not death."""
     record, masters = context.plane.record, context.plane.all_masters
     explained = quorum_reset.is_lost(context) or quorum_reset.is_starting(context) or all_lost.all_lost(context.plane)
     explained = explained or bool(power.awaited(context))
     if not _none_is_healthy(context) or explained or all_lost.restored_master(context.plane):
         return ()
-    born = f"The birth record says that '{context.spec.name}' was born (CA {(record.ca or '-')[:8]}, UID "
+    born = f"The birth record says that '{context.spec.name}' was initialized (CA {(record.ca or '-')[:8]}, UID "
     born += f"{(record.uid or '-')[:8]}); "
     seen = "; ".join(f"{m.name}: {_seen(m)}" for m in masters)
     left = sum(m.server is not None for m in masters)
@@ -190,7 +190,7 @@ def bootstrap_can_go_on(context: DecisionContext) -> tuple[Refusal, ...]:
             code="birth.half-begun",
             saw=f"The first start of k3s on {seed.name} was cut off: its certificates are on the disk, and etcd has "
             "written nothing yet.",
-            why="k3s would begin with what is left there; nothing was born, so nothing is lost by a fresh start.",
+            why="k3s would begin with what is left there; nothing was initialized, so a fresh start loses nothing.",
             you_can="Delete that server at Hetzner and run `create` again.",
             ways=(Way(deletes=frozenset({seed.name})),),
             passing=True,
@@ -282,7 +282,7 @@ def _is_unborn_and_new(context: DecisionContext, master: MasterView) -> bool:
     return context.plane.record.phase is not Phase.BORN and master.stage is Stage.REBUILT
 
 
-_NEW_DISK = "Nothing was born yet, and its disk is new: delete that server at Hetzner and run `create` again."
+_NEW_DISK = "Nothing was initialized yet, and its disk is new: delete that server at Hetzner and run `create` again."
 
 
 def _ways(context: DecisionContext, master: MasterView) -> tuple[Way, ...]:

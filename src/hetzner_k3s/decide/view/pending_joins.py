@@ -1,4 +1,4 @@
-"""What has yet to join a cluster that was born: asked by the gates that must speak before anything is bought for it."""
+"""What has yet to join an initialized cluster: asked by gates that must speak before anything is bought for it."""
 
 from __future__ import annotations
 

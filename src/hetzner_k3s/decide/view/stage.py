@@ -34,7 +34,7 @@ class Stage(Enum):
     STOPPED = "stopped"
     SICK = "not ready"
     LOCKED_OUT = "kept from starting by a token that was rotated"
-    HELD = "held down"
+    HELD = "stopped and masked"
     RESTORED = "restored, its k3s without its agent yet"
 
 
@@ -60,12 +60,12 @@ TROUBLED = frozenset(
 
 
 def labelled_member(server: Server) -> bool:
-    """Tell whether we recorded that this server's master had joined."""
+    """Check whether we recorded that this server's master had joined."""
     return server.labels.get(naming.LABEL_STATE) == naming.STATE_MEMBER
 
 
 def contact_stage(server: Server, state: ClusterState, committed: bool) -> tuple[Stage, str]:
-    """Say how far we can reach a server; BARE means that it is reached by its final key.
+    """Return how far we can reach a server; BARE means that it is reached by its final key.
 
     `committed` tells that it joined (or was chosen as seed) before: then silence is an alarm, not a slow boot.
     """
@@ -118,7 +118,7 @@ def _silence(reading: Unreachable, committed: bool) -> tuple[Stage, str]:
 
 
 def k3s_stage(server: Server, facts: HostFacts, node: KubeNode | None, *, api_read: bool) -> tuple[Stage, str]:
-    """Say how far k3s has come on a master that is reached by its final key."""
+    """Return how far k3s has come on a master that is reached by its final key."""
     if facts.held:
         return Stage.HELD, "k3s was stopped for a quorum reset and must not start"
     if facts.agentless:
@@ -153,7 +153,7 @@ def _well(facts: HostFacts) -> str:
 
 
 def _fallen_stage(facts: HostFacts) -> tuple[Stage, str]:
-    """Say what is wrong with a master that had joined and is no voter now."""
+    """Return what is wrong with a master that had joined and is no voter now."""
     if facts.on_database:
         return _fallen_off_database(facts)
     if holds_no_member(facts):
@@ -164,7 +164,10 @@ def _fallen_stage(facts: HostFacts) -> tuple[Stage, str]:
 
 
 def _fallen_off_database(facts: HostFacts) -> tuple[Stage, str]:
-    """Say what is wrong with a master that had joined and does not serve: its files are those that any master gets."""
+    """Return what is wrong with a master that had joined and does not serve.
+
+    Its files are those that any master gets.
+    """
     if facts.disk.server_ca is None:
         return Stage.EMPTIED, "its files are gone from its disk"
     if facts.server_unit.active in {"inactive", "failed"}:
@@ -173,7 +176,7 @@ def _fallen_off_database(facts: HostFacts) -> tuple[Stage, str]:
 
 
 def holds_no_member(facts: HostFacts) -> bool:
-    """Tell whether nothing on a host can be a living member of etcd: no log and no etcd, or one that was retired.
+    """Check whether nothing on a host can be a living member of etcd: no log and no etcd, or one that was retired.
 
     Only its final key proves whose disk that is. A process whose files were deleted under it still has them open.
     """

@@ -3,7 +3,7 @@
 expected_ca=$1
 aside=$k3s_data/server-fenced-$(date +%s)
 
-is_held || precondition_changed 'k3s is not held down on this host'
+is_held || precondition_changed 'k3s is not stopped and masked on this host'
 k3s_is_down || precondition_changed 'k3s runs on this host'
 if [ -e "$k3s_data/server" ]; then
     read_server_ca

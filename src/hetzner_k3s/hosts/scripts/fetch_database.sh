@@ -1,6 +1,6 @@
 # fetch_database: a compressed tar of etcd's data, keys, passwords and token of a held host; SHA256SUMS comes first.
 # Nothing but the archive goes to stdout, so what is wrong goes to stderr.
-(is_held || precondition_changed 'k3s is not held down on this host, so its data may still change') >&2 || exit $?
+(is_held || precondition_changed 'k3s is not stopped and masked on this host, so its data may still change') >&2 || exit $?
 (k3s_is_down || precondition_changed 'k3s runs on this host') >&2 || exit $?
 cd "$k3s_data/server" || exit 1
 set --

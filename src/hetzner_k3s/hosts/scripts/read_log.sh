@@ -1,5 +1,5 @@
 # read_log SEGMENTS: the last files of etcd's write-ahead log, oldest first, each gzip and base64.
-is_held || precondition_changed 'k3s is not held down on this host, so its log may still grow'
+is_held || precondition_changed 'k3s is not stopped and masked on this host, so its log may still grow'
 has_wal || done_with '{"segments":[]}'
 separator=''
 printf '{"result":{"segments":['

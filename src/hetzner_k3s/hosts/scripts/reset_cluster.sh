@@ -11,7 +11,7 @@ reset_was_done() {
 
 # A run that was killed may have come to the end of this.
 ! is_held && reset_was_done && done_with '{}'
-is_held || precondition_changed 'k3s is not held down on this host'
+is_held || precondition_changed 'k3s is not stopped and masked on this host'
 k3s_is_down || precondition_changed 'k3s runs on this host'
 has_wal || precondition_changed 'this host holds no etcd data; a reset would make an empty cluster'
 [ ! -e "$k3s_data/server/db/etcd/tombstone" ] || precondition_changed 'etcd on this host was removed from its cluster'

@@ -6,7 +6,7 @@ between_starts() {
     return 1
 }
 
-is_held && precondition_changed 'k3s is held down on this host by a quorum reset that has not ended'
+is_held && precondition_changed 'k3s is stopped and masked on this host by a quorum reset that has not ended'
 ends=$(($(date +%s) + 60))
 until between_starts; do
     systemctl -q is-active k3s.service && precondition_changed 'k3s runs here by now'

@@ -6,7 +6,7 @@ IFS= read -r token
 [ -n "$token" ] || fail 'no token was given'
 [ -s "$k3s_config" ] || fail "there is no $k3s_config"
 if [ "$revive" = yes ]; then
-    [ ! -e "$our_state/held" ] || precondition_changed 'k3s is held down on this host'
+    [ ! -e "$our_state/held" ] || precondition_changed 'k3s is stopped and masked on this host'
     systemctl -q is-active k3s.service && precondition_changed 'k3s runs here, so it is not restarted'
     case $(curl -s -m 1 http://127.0.0.1:2381/health) in
         *'"health":"true"'*) precondition_changed 'etcd is healthy here, so k3s is not restarted' ;;

@@ -5,7 +5,7 @@
 # its own files.
 etcd=/var/lib/rancher/k3s/server/db/etcd
 if [ -e /var/lib/hetzner-k3s/held ]; then
-    echo 'hetzner-k3s start guard: k3s is held down here by a quorum reset that has not ended.' >&2
+    echo 'hetzner-k3s start guard: k3s is stopped and masked here by a quorum reset that has not ended.' >&2
     exit 1
 fi
 if [ -e /var/lib/hetzner-k3s/restoring ]; then

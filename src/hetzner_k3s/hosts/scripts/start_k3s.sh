@@ -18,13 +18,13 @@ holds_data() {
     return 1
 }
 
-is_held && precondition_changed 'k3s is held down on this host by a quorum reset that has not ended'
+is_held && precondition_changed 'k3s is stopped and masked on this host by a quorum reset that has not ended'
 if running; then
     systemctl -q enable "$unit" 2>/dev/null
     done_with '{}'
 fi
 if [ "$birth" = yes ]; then
-    holds_data && precondition_changed 'this host holds data of a cluster, so none is born here'
+    holds_data && precondition_changed 'this host holds data of a cluster, so none is initialized here'
     permit='K3S_CLUSTER_INIT=true'
     grep -qs '^datastore-endpoint:' "$k3s_config" && permit='# in an external datastore, where there is no etcd to begin'
     mkdir -p "$our_run" && printf '%s\n' "$permit" >"$our_run/birth" || fail 'could not lay the permit'

@@ -41,7 +41,7 @@ GUARD_DATABASE = (
     "that would make a new, empty cluster."
 )
 HALF_RESTORED = 'hetzner-k3s start guard: half a restore lies here; run "hetzner-k3s create --restore ..." again.'
-HELD = "hetzner-k3s start guard: k3s is held down here by a quorum reset that has not ended."
+HELD = "hetzner-k3s start guard: k3s is stopped and masked here by a quorum reset that has not ended."
 
 
 @dataclass(frozen=True, slots=True)

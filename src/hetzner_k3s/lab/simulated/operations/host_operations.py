@@ -100,11 +100,11 @@ async def _start_k3s(host: Host, operation: StartK3s, _: HostKeyKind) -> Done:
     if unit is None:
         raise failed("systemd: Unit not found")
     if host.disk.held:
-        raise precondition_changed("k3s is held down on this host by a quorum reset that has not ended")
+        raise precondition_changed("k3s is stopped and masked on this host by a quorum reset that has not ended")
     if not unit.running:
         if operation.birth:
             if not host.disk.facts().empty:
-                raise precondition_changed("this host holds data of a cluster, so none is born here")
+                raise precondition_changed("this host holds data of a cluster, so none is initialized here")
             host.permit = True
         unit.start()
     host.disk.units[operation.role] = True

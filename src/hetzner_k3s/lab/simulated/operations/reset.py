@@ -69,7 +69,7 @@ def _reset_nothing(host: Host) -> str:
 
 def _demand_held(host: Host) -> None:
     if not host.disk.held:
-        raise precondition_changed("k3s is not held down on this host")
+        raise precondition_changed("k3s is not stopped and masked on this host")
     if host.units.get(K3sRole.SERVER) and host.units[K3sRole.SERVER].facts().active not in {"inactive", "failed"}:
         raise precondition_changed("k3s runs on this host")
 
@@ -109,7 +109,7 @@ async def _demand_leader(host: Host, operation: HoldK3s) -> None:
 async def read_log(host: Host, _: ReadLog, __: HostKeyKind) -> LogPosition | None:
     """Do as `read_log.sh` and its reader."""
     if not host.disk.held:
-        raise precondition_changed("k3s is not held down on this host, so its log may still grow")
+        raise precondition_changed("k3s is not stopped and masked on this host, so its log may still grow")
     data = host.disk.drive.data
     return LogPosition(*data.position) if data is not None and not host.disk.log_damaged else None
 
@@ -117,7 +117,7 @@ async def read_log(host: Host, _: ReadLog, __: HostKeyKind) -> LogPosition | Non
 async def read_stored_uid(host: Host, _: ReadStoredUid, __: HostKeyKind) -> str | None:
     """Do as `read_stored_uid.sh`."""
     if not host.disk.held:
-        raise precondition_changed("k3s is not held down on this host, so its data may still change")
+        raise precondition_changed("k3s is not stopped and masked on this host, so its data may still change")
     return host_facts.uid_in(host.disk.drive.data) if host.disk.drive.data is not None else None
 
 

@@ -122,7 +122,7 @@ async def start_without_agent(host: Host, _: StartWithoutAgent, __: HostKeyKind)
     """Do as `start_without_agent.sh`."""
     disk, unit = host.disk, host.units[K3sRole.SERVER]
     if disk.held:
-        raise precondition_changed("k3s is held down on this host")
+        raise precondition_changed("k3s is stopped and masked on this host")
     if disk.restoring:
         raise precondition_changed("half a restore lies on this host")
     if disk.drive.data is None or disk.lineage is None:
