@@ -2,7 +2,7 @@
 
 All gates are evaluated and any refusal stops every scope: no server is bought, no worker deleted beside a control plane
 that we do not understand. Only first aid, which needs no host and loses nothing, is held by nothing but what speaks
-against it. Then come the moves: of those of the control plane the first with an proposal decides, the others are scopes
+against it. Then come the moves: of those of the control plane the first with a proposal decides, the others are scopes
 of their own.
 """
 
@@ -208,7 +208,7 @@ class Program:
     Args:
         gates: all are asked; one refusal stops every scope.
         before_all: moves beside which nothing else is planned.
-        control_plane: moves of which the first with an proposal decides.
+        control_plane: moves of which the first with a proposal decides.
         moves: scopes of their own.
         before_the_end: gates that are asked where nothing is left to do or to wait for.
     """
