@@ -35,6 +35,7 @@ from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.spec import ClusterSpec, MasterSpec, SshSpec
 from hetzner_k3s.model.state import ClusterState, unseen
 from hetzner_k3s.model.steps import Step
+from hetzner_k3s.model.steps.traits import TRAITS
 from hetzner_k3s.model.version import K3sVersion
 
 
@@ -104,6 +105,15 @@ def test_a_forecast_is_the_same_rows_in_words_and_in_json() -> None:
     )
 
 
+def test_the_expected_time_is_that_of_the_longest_step_of_each_wave() -> None:
+    forecast = Forecast(waves=REPAIR, waits=(), refusals=(), notes=())
+    longest = [max(TRAITS[type(planned.step)].seconds for planned in wave) for wave in REPAIR]
+    assert forecast.seconds == sum(longest)
+    assert f"time: about {sum(longest):.0f} s" in list(forecast_lines("prod", forecast))
+    assert forecast_rows(forecast)["expected_seconds"] == round(sum(longest))
+    assert "time:" not in "\n".join(forecast_lines("prod", replace(forecast, waves=())))
+
+
 def test_nothing_to_do_is_said() -> None:
     nothing = Forecast(waves=(), waits=(), refusals=(), notes=())
     assert list(forecast_lines("prod", nothing)) == ["prod is up to date: nothing to do"]
@@ -150,6 +160,7 @@ def test_a_run_is_told() -> None:
 note: no autoscaler yet
   1. save snapshot pre-repair-1
        because nothing is removed before a snapshot
+time: about 2 s
    12.3s master1              joining through prod-master2
    12.3s prod                 waiting for a learner (up to 120 s): master3 is at 412 of 118000
   112.3s master1              failed (create server): no capacity\

@@ -10,6 +10,7 @@ from typing import Final
 from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.difference import Difference, left_as_it_is
 from hetzner_k3s.model.steps import DeleteResource, Step
+from hetzner_k3s.model.steps.traits import TRAITS
 from hetzner_k3s.model.text.settings import Diagnostic
 
 
@@ -230,6 +231,11 @@ class Forecast:
     def left_alone(self) -> tuple[str, ...]:
         """Return what stays as it is though it is not well, or not as the file says, each as a sentence."""
         return (*self.degraded, *left_as_it_is(self.differences))
+
+    @property
+    def seconds(self) -> float:
+        """Return about how long the way takes: of each wave the longest step, so a little more than it will be."""
+        return sum(max(TRAITS[type(planned.step)].seconds for planned in wave) for wave in self.waves)
 
     @property
     def keys(self) -> frozenset[StepKey]:

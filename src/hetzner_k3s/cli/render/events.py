@@ -10,6 +10,7 @@ from hetzner_k3s.cli.render.plan import (
     plan_lines,
     purchase_lines,
     refusal_lines,
+    time_lines,
     wait_lines,
 )
 from hetzner_k3s.cli.render.progress import Progress
@@ -41,7 +42,7 @@ class ConsoleReporter:
             for line in left_alone_lines(forecast):
                 self._write(line)
             way = (*plan_lines(self._cluster, forecast.waves), *purchase_lines(forecast.purchase))
-            for line in (*way, *wait_lines(forecast.waits)):
+            for line in (*way, *time_lines(forecast), *wait_lines(forecast.waits)):
                 self._write(line)
             for line in first_aid_lines(forecast):
                 self._write(line)

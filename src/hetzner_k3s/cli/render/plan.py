@@ -21,6 +21,7 @@ def forecast_lines(cluster: str, forecast: Forecast) -> Iterator[str]:
     yield from left_alone_lines(forecast)
     yield from plan_lines(cluster, forecast.waves)
     yield from purchase_lines(forecast.purchase)
+    yield from time_lines(forecast)
     yield from wait_lines(forecast.waits)
     yield from first_aid_lines(forecast)
     yield from refusal_lines(forecast.refusals)
@@ -36,6 +37,13 @@ def purchase_lines(purchase: Purchase) -> Iterator[str]:
     bill = "not known" if unknown else f"{purchase.monthly:+.2f} (net, as Hetzner lists it)"
     counts = f"{purchase.created} to create, {purchase.replaced} to replace, {purchase.deleted} to delete"
     yield f"servers: {counts}; price of a month {bill}"
+
+
+def time_lines(forecast: Forecast) -> Iterator[str]:
+    """Render about how long the way takes; nothing where there is none."""
+    if forecast.waves:
+        minutes, seconds = divmod(round(forecast.seconds), 60)
+        yield f"time: about {f'{minutes} min ' if minutes else ''}{seconds} s"
 
 
 def left_alone_lines(forecast: Forecast) -> Iterator[str]:
@@ -68,6 +76,7 @@ def forecast_rows(forecast: Forecast) -> dict[str, object]:
         "refusals": refusals,
         "notes": list(forecast.notes),
         "servers": asdict(forecast.purchase),
+        "expected_seconds": round(forecast.seconds),
         "degraded": list(forecast.degraded),
         "differences": [{**asdict(one), "remedy": one.remedy.value} for one in forecast.differences],
     }

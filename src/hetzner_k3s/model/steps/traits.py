@@ -43,7 +43,8 @@ class Traits:
     name: nothing joins meanwhile. Of steps that are `disruptive` (they change who the control plane is) there is one
     at a time; those that are `alike` may run beside others of their own type. `look` is None where the scope of the
     plan decides what is looked at: of the control plane all masters, of workers and add-ons what the API tells. One
-    that is begun `once` a run is not begun again where it is still wanted: the next time would not be another.
+    that is begun `once` a run is not begun again where it is still wanted: the next time would not be another. It takes
+    about `seconds`, as measured in the lab at its typical latency.
     """
 
     occupies: Occupies = Occupies.NOTHING
@@ -53,57 +54,58 @@ class Traits:
     alike: bool = False
     look: Look | None = None
     once: bool = False
+    seconds: float = 1.0
 
 
 _HOST, _DEPARTURE = Occupies.HOST, Occupies.DEPARTURE
 
 TRAITS: Final[Mapping[type[Step], Traits]] = {
     steps.EnsureSshKey: Traits(),
-    steps.EnsureNetwork: Traits(),
-    steps.EnsureFirewall: Traits(),
+    steps.EnsureNetwork: Traits(seconds=1),
+    steps.EnsureFirewall: Traits(seconds=8),
     steps.EnsurePlacementGroup: Traits(),
-    steps.EnsureLoadBalancer: Traits(),
-    steps.CreateServer: Traits(occupies=_HOST, look=Look.NOTHING),
-    steps.PowerOn: Traits(occupies=_HOST, look=Look.SERVERS | Look.HOST | Look.MASTERS | Look.KUBE),
-    steps.StartMaster: Traits(occupies=_HOST),
-    steps.SecureHost: Traits(occupies=_HOST, look=Look.HOST),
-    steps.InstallK3s: Traits(occupies=_HOST, look=Look.HOST),
+    steps.EnsureLoadBalancer: Traits(seconds=10),
+    steps.CreateServer: Traits(occupies=_HOST, look=Look.NOTHING, seconds=25),
+    steps.PowerOn: Traits(occupies=_HOST, look=Look.SERVERS | Look.HOST | Look.MASTERS | Look.KUBE, seconds=30),
+    steps.StartMaster: Traits(occupies=_HOST, seconds=12),
+    steps.SecureHost: Traits(occupies=_HOST, look=Look.HOST, seconds=9),
+    steps.InstallK3s: Traits(occupies=_HOST, look=Look.HOST, seconds=8),
     steps.RecordBirth: Traits(disruptive=True),
-    steps.InitControlPlane: Traits(occupies=_HOST, disruptive=True),
-    steps.JoinControlPlane: Traits(occupies=_HOST, joins=True, disruptive=True, alike=True),
-    steps.StartOnDatabase: Traits(occupies=_HOST, joins=True, disruptive=True, alike=True),
-    steps.MarkMember: Traits(occupies=_HOST),
+    steps.InitControlPlane: Traits(occupies=_HOST, disruptive=True, seconds=8),
+    steps.JoinControlPlane: Traits(occupies=_HOST, joins=True, disruptive=True, alike=True, seconds=10),
+    steps.StartOnDatabase: Traits(occupies=_HOST, joins=True, disruptive=True, alike=True, seconds=10),
+    steps.MarkMember: Traits(occupies=_HOST, seconds=1),
     steps.RenewToken: Traits(occupies=_HOST),
     steps.PinCa: Traits(occupies=_HOST, look=Look.HOST | Look.KUBE),
-    steps.SaveSnapshot: Traits(),
-    steps.WipeJoiner: Traits(occupies=_HOST, disruptive=True, once=True),
+    steps.SaveSnapshot: Traits(seconds=2),
+    steps.WipeJoiner: Traits(occupies=_HOST, disruptive=True, once=True, seconds=3),
     steps.RemoveMember: Traits(clears=True, disruptive=True),
-    steps.HoldMaster: Traits(occupies=_HOST),
-    steps.FetchDatabase: Traits(occupies=_HOST),
-    steps.FenceMember: Traits(occupies=_HOST),
-    steps.ResetQuorum: Traits(occupies=_HOST, disruptive=True),
-    steps.AdoptLineage: Traits(disruptive=True),
+    steps.HoldMaster: Traits(occupies=_HOST, seconds=12),
+    steps.FetchDatabase: Traits(occupies=_HOST, seconds=5),
+    steps.FenceMember: Traits(occupies=_HOST, seconds=3),
+    steps.ResetQuorum: Traits(occupies=_HOST, disruptive=True, seconds=30),
+    steps.AdoptLineage: Traits(disruptive=True, seconds=2),
     steps.DeleteNode: Traits(occupies=_DEPARTURE, clears=True),
-    steps.JoinWorker: Traits(occupies=_HOST, joins=True, look=Look.HOST | Look.KUBE),
+    steps.JoinWorker: Traits(occupies=_HOST, joins=True, look=Look.HOST | Look.KUBE, seconds=5),
     steps.LabelNode: Traits(look=Look.KUBE),
     steps.UnmarkMember: Traits(occupies=_DEPARTURE),
-    steps.RetireMember: Traits(occupies=_DEPARTURE, disruptive=True),
+    steps.RetireMember: Traits(occupies=_DEPARTURE, disruptive=True, seconds=5),
     steps.CordonNode: Traits(occupies=_DEPARTURE),
-    steps.DrainNode: Traits(occupies=_DEPARTURE),
+    steps.DrainNode: Traits(occupies=_DEPARTURE, seconds=20),
     steps.UncordonNode: Traits(occupies=_DEPARTURE),
     steps.ForgetBirth: Traits(),
-    steps.KeepSnapshot: Traits(),
-    steps.UploadSnapshot: Traits(occupies=_HOST, disruptive=True),
-    steps.RestoreSnapshot: Traits(occupies=_HOST, disruptive=True),
-    steps.StartRestored: Traits(occupies=_HOST, disruptive=True),
-    steps.ReconnectWorker: Traits(look=Look.HOST | Look.KUBE),
+    steps.KeepSnapshot: Traits(seconds=5),
+    steps.UploadSnapshot: Traits(occupies=_HOST, disruptive=True, seconds=10),
+    steps.RestoreSnapshot: Traits(occupies=_HOST, disruptive=True, seconds=25),
+    steps.StartRestored: Traits(occupies=_HOST, disruptive=True, seconds=15),
+    steps.ReconnectWorker: Traits(look=Look.HOST | Look.KUBE, seconds=5),
     steps.PointWorker: Traits(occupies=_HOST, look=Look.HOST | Look.KUBE),
     steps.ApplyAddons: Traits(),
     steps.WriteKubeconfig: Traits(),
     steps.KeepTokens: Traits(),
     steps.MarkDeleting: Traits(),
-    steps.DeleteServer: Traits(occupies=_DEPARTURE),
-    steps.DeleteResource: Traits(),
+    steps.DeleteServer: Traits(occupies=_DEPARTURE, seconds=8),
+    steps.DeleteResource: Traits(seconds=3),
     steps.CloseBirth: Traits(),
 }
 
