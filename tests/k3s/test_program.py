@@ -21,12 +21,12 @@ def test_equal_sources_give_equal_bytes() -> None:
 def test_it_holds_only_the_model_and_runs_on_the_hosts_python() -> None:
     built = program.build(VERSION)
     assert built.startswith(b"#!/usr/bin/python3\n")
-    names = zipfile.ZipFile(io.BytesIO(built)).namelist()
+    names = set(zipfile.ZipFile(io.BytesIO(built)).namelist())
     inside = "hetzner_k3s/lab/k3s/"
     outside = {"__main__.py", "hetzner_k3s/__init__.py", "hetzner_k3s/lab/__init__.py"}
     assert {name for name in names if not name.startswith(inside)} == outside
-    assert inside + "server.py" in names
-    assert inside + "program.py" not in names
+    assert inside + "serving/server.py" in names
+    assert not names & {inside + "program.py", inside + "etcd/model.py"}
 
 
 def test_version_needs_no_data_directory(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ _PACKAGE = "hetzner_k3s.lab.k3s"
 _SHEBANG = b"#!/usr/bin/python3\n"
 _EPOCH = (2026, 1, 1, 0, 0, 0)
 # Not needed on a host: the builder, and what stands for etcd in a simulation.
-_LEFT_OUT = ("program.py", "model_etcd.py", "model_etcd_data.py", "model_etcd_peers.py")
+_LEFT_OUT = ("program.py", "etcd/model.py", "etcd/model_data.py", "etcd/model_peers.py")
 
 
 def build(version: str) -> bytes:
@@ -30,8 +30,9 @@ def build(version: str) -> bytes:
         for parent in ("hetzner_k3s", "hetzner_k3s/lab"):
             _add(archive, f"{parent}/__init__.py", "")
         for path in sorted(root.rglob("*.py")):
-            if path.name not in _LEFT_OUT:
-                _add(archive, f"{_PACKAGE.replace('.', '/')}/{path.relative_to(root)}", path.read_text())
+            inside = path.relative_to(root).as_posix()
+            if inside not in _LEFT_OUT:
+                _add(archive, f"{_PACKAGE.replace('.', '/')}/{inside}", path.read_text())
     return buffer.getvalue()
 
 
