@@ -92,7 +92,7 @@ def masters_of_other_names(context: DecisionContext) -> tuple[Server, ...]:
     wanted = {s.name for s in context.spec.servers()}
     others = {s.id: s for s in lookup.owned_masters(context.spec.name, context.view) if s.name not in wanted}
     others |= {s.id: s for s in context.view.servers if s.name not in wanted and _named_like_a_master(context, s)}
-    surplus = {m.server.id for m in context.plane.surplus if m.server}  # of our own naming: `surplus` tells of them
+    surplus = {m.server.id for m in context.plane.surplus if m.server}  # of our own naming: `permission` tells of them
     return tuple(server for number, server in sorted(others.items()) if number not in surplus)
 
 

@@ -2,7 +2,7 @@
 
 The order for a master is that of docs/facts/recovery.md#shrink-order: off the load balancer, drained, leadership handed
 over, its member removed and seen gone on every master, its Node and at last its server deleted. A dead one goes before
-any living one, then the highest number. Whether that is safe, and whether each of them may go, the gates of `surplus`
+any living one, then the highest number. Whether that is safe, and whether each may go, the gates of `permission`
 say. All of it is planned from facts alone, so a run that was killed is simply gone on with.
 """
 

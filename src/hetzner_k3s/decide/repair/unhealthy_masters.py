@@ -133,7 +133,7 @@ def masters_explained(context: DecisionContext) -> tuple[Refusal, ...]:
 
 
 def _is_dealt_with(context: DecisionContext, master: MasterView) -> bool:
-    """Check whether something else speaks of it or deals with it (a former member: `split`, or it is wiped)."""
+    """Check whether something else speaks of it or deals with it (a former member: `split_brain`, or it is wiped)."""
     return master.name in discarded(context) or may_be_wiped(context, master) or is_of_this_cluster(context, master)
 
 

@@ -69,7 +69,7 @@ def _judge(member: Member, plane: ControlPlane, state: ClusterState) -> Verdict:
         if why is not None:
             return StrayMember(member, why, transient=_not_looked_at(holder, state))
     if owner.stage is Stage.UNSECURED and plane.master(owner.name) is None:
-        return None  # rebuilt, and nobody gives what is beyond the file a host key; `surplus` speaks of it
+        return None  # rebuilt, and nobody gives what is beyond the file a host key; `permission` speaks of it
     if not (_may_be_replaced(owner, plane, state) or (_data_is_gone(owner) and not member.learner)):
         return _judge_by_server(member, owner) if plane.master(owner.name) else None
     return _proof(member, owner, plane, state)
