@@ -99,11 +99,17 @@ def _nobody_votes(context: DecisionContext) -> Iterator[str]:
 
 
 def _deletion(context: DecisionContext, step: DeleteServer) -> Iterator[str]:
+    """Say what is wrong with a deletion: a member that goes with its server is listed on, so the others need quorum."""
     if context.intent.verb is Verb.DELETE:
         return
     facts = context.state.facts(step.server_id)
-    if facts is not None and facts.voter and facts.etcd.member_id in {m.id for m in context.plane.members}:
-        yield "its member votes"
+    member = facts.etcd.member_id if facts is not None else None
+    voters = {m.id for m in context.plane.members if not m.learner}
+    if member not in voters:
+        return
+    others = len((voters - {member}) & _voting(context))
+    if others < majority(len(voters)):
+        yield f"its member is listed, and {others} of {len(voters)} voters would be left"
 
 
 def _told(context: DecisionContext) -> Iterator[HostFacts]:
