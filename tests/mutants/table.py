@@ -392,8 +392,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         law=9,
         what="an API is waited for with the CA of the cluster that its master was of before",
         file="adapters/kube_sessions.py",
-        old="        self._leave(master, session)\n        return await call(",
-        new="        return await call(",
+        old="            if admin.is_same(session.admin):\n",
+        new="            if admin is not None:\n",
         tests=("tests/adapters/test_kube_sessions.py", _SCENARIOS, "-k", "kubeconfig or joins-the-others"),
     ),
     Mutation(

@@ -37,6 +37,7 @@ class Session:
     """The client of one master."""
 
     port: int
+    admin: AdminKubeconfig
     http: httpx2.AsyncClient
 
     async def close(self) -> None:
@@ -131,7 +132,7 @@ def open_session(admin: AdminKubeconfig, port: int, transport: Transport) -> Ses
         trust_env=False,
         follow_redirects=False,
     )
-    return Session(port, http)
+    return Session(port, admin, http)
 
 
 def tls(admin: AdminKubeconfig) -> ssl.SSLContext:

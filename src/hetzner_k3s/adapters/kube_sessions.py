@@ -10,7 +10,7 @@ from typing import Final, Protocol, TypeVar
 import httpx2
 
 from hetzner_k3s.adapters.kube_session import Session, Transport, open_session
-from hetzner_k3s.hosts.admin_kubeconfig import read_admin_kubeconfig
+from hetzner_k3s.hosts.admin_kubeconfig import AdminKubeconfig, read_admin_kubeconfig
 from hetzner_k3s.model.hosts.contact import HostTarget
 from hetzner_k3s.model.operations.looks import ReadSecret, SecretKind
 from hetzner_k3s.ports import Hosts
@@ -54,10 +54,9 @@ class Sessions:
         try:
             return await call(session)
         except httpx2.HTTPError as failure:
-            if not _is_of_another_cluster(failure):
+            if not _is_of_another_cluster(failure) or (renewed := await self._renewed(master, session)) is None:
                 raise
-            self._leave(master, session)
-        return await call(await self._session(master))
+        return await call(renewed)
 
     async def close(self) -> None:
         """Drop all connections."""
@@ -74,10 +73,30 @@ class Sessions:
                 return session
             if session is not None:
                 self._leave(master, session)
-            kubeconfig = await self._hosts.perform(master, ReadSecret(kind=SecretKind.KUBECONFIG))
-            admin = read_admin_kubeconfig(kubeconfig, master.name)
-            self._open[master.server_id] = opened = open_session(admin, port, self._transport)
-            return opened
+            return self._opened(master, await self._admin(master), port)
+
+    async def _renewed(self, master: HostTarget, session: Session) -> Session | None:
+        """Return a session with the kubeconfig of now, None where it is that of before.
+
+        An admin's certificate that has expired is refused at each look: a client a look would use up all files.
+        """
+        async with self._opening[master.server_id]:
+            current = self._open.get(master.server_id)
+            if current is not None and current is not session:
+                return current
+            admin = await self._admin(master)
+            if admin.is_same(session.admin):
+                return None
+            self._leave(master, session)
+            return self._opened(master, admin, session.port)
+
+    async def _admin(self, master: HostTarget) -> AdminKubeconfig:
+        kubeconfig = await self._hosts.perform(master, ReadSecret(kind=SecretKind.KUBECONFIG))
+        return read_admin_kubeconfig(kubeconfig, master.name)
+
+    def _opened(self, master: HostTarget, admin: AdminKubeconfig, port: int) -> Session:
+        self._open[master.server_id] = opened = open_session(admin, port, self._transport)
+        return opened
 
     def _leave(self, master: HostTarget, session: Session) -> None:
         """Use a session no more; others are in the middle of calls with it, so it is closed at the end."""

@@ -30,6 +30,10 @@ class AdminKubeconfig:
     certificate: str
     key: Secret
 
+    def is_same(self, other: AdminKubeconfig) -> bool:
+        """Check whether another one proves the same."""
+        return self.ca == other.ca and self.user() == other.user()
+
     def user(self) -> dict[str, str]:
         """Return the user as it stands in a kubeconfig."""
         return {"client-certificate-data": self.certificate, "client-key-data": self.key.reveal()}

@@ -67,7 +67,7 @@ def cloud_error(failure: Exception, *, what: str, effect: bool) -> CloudError:
             f"the Hetzner API cannot be asked: {excerpt(str(failure), _WORDS)}",
             code="invalid_endpoint",
             fate=Fate.DID_NOT_HAPPEN,
-            hint="Check HCLOUD_ENDPOINT, and the proxy variables.",
+            hint="Check HCLOUD_ENDPOINT, the proxy variables and REQUESTS_CA_BUNDLE.",
         )
     if isinstance(failure, Unreadable):
         return bad_answer(what, str(failure), effect=effect)
