@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 from tests.decide.mishaps import database_deleted
-from tests.decide.oddities import accepting, with_ca
+from tests.decide.oddities import accepting, with_ca, with_rotated_ca
 from tests.decide.world import (
     CA,
     CLUSTER,
@@ -23,6 +23,7 @@ from tests.decide.world import (
     healthy,
     lose,
     plan,
+    unreachable,
     waves,
 )
 
@@ -93,6 +94,16 @@ def test_half_a_record_is_completed_after_all_data_was_lost() -> None:
 def test_half_a_record_is_not_completed_where_a_disk_holds_another_ca() -> None:
     state = with_ca(without_data(written(rotated(), MASTER1)), "f" * 64, masters=(MASTER3,))
     assert not any(isinstance(p.step, RecordBirth) for p in plan(state, intent=ACCEPTING).steps)
+
+
+def test_half_a_record_is_not_completed_beside_a_master_that_is_silent() -> None:
+    state = unreachable(without_data(written(rotated(), MASTER1)), MASTER3)
+    assert not any(isinstance(p.step, RecordBirth) for p in plan(state, intent=ACCEPTING).steps)
+
+
+def test_half_a_record_does_not_go_back_to_the_ca_of_before() -> None:
+    state = with_rotated_ca(without_data(written(healthy(), MASTER1)), MASTER1, MASTER2, MASTER3)
+    assert not any(isinstance(p.step, RecordBirth) for p in plan(state, intent=accepting(CA)).steps)
 
 
 def test_a_ca_that_no_label_names_is_not_accepted_where_nobody_votes() -> None:

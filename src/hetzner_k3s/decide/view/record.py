@@ -38,7 +38,7 @@ def recorded(spec: ClusterSpec, state: ClusterState, accept_ca: str | None) -> R
     if not former:
         return Reading(record, obstacle=None if told else "no CA is recorded yet")
     begun = next((ca for ca in told if ca.startswith(accept_ca)), None)
-    if begun is not None and _nobody_contradicts(spec, state, begun):
+    if begun is not None and without_ca.lineage is not None and _nobody_contradicts(spec, state, begun):
         return Reading(replace(without_ca, ca=begun), former_ca=former[0])
     served, why = _served_ca(spec, state, without_ca, accept_ca)
     if served is None:
@@ -54,14 +54,15 @@ def _without_ca(spec: ClusterSpec, state: ClusterState) -> tuple[BirthRecord | R
 
 
 def _nobody_contradicts(spec: ClusterSpec, state: ClusterState, begun: str) -> bool:
-    """Check whether no master votes, and those that answer hold the CA that a run had begun to write.
+    """Check whether every master could be looked at, none votes, and none holds another CA than the one begun.
 
-    That run had asked a majority before it wrote; all masters can have been lost since, and the record must not
-    contradict itself when their data is brought back.
+    The run that began to write it had asked a majority before; all masters can have been lost since, and the record
+    must not contradict itself when their data is brought back. One that is silent may vote and know better.
     """
-    masters = (state.facts(server.id) for server in lookup.owned_masters(spec.name, state.view))
-    answering = [facts for facts in masters if facts is not None and facts.disk.server_ca is not None]
-    return not any(facts.serves for facts in answering) and all(facts.disk.knows_ca(begun) for facts in answering)
+    told = [state.facts(server.id) for server in lookup.owned_masters(spec.name, state.view)]
+    if any(facts is None or facts.serves for facts in told):
+        return False
+    return all((facts.disk.server_ca or begun).startswith(begun) for facts in told if facts is not None)
 
 
 def _served_ca(
