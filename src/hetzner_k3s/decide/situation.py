@@ -48,7 +48,7 @@ def _by_record(context: DecisionContext) -> situations.Situation:
 
 def _of_initialized(context: DecisionContext) -> situations.Situation:
     if context.plane.seed is not None:
-        return situations.Serving(context.plane.seed)
-    if (restored := all_lost.restored_master(context.plane)) is not None:
-        return situations.Restored(restored)
+        return situations.Serving()
+    if all_lost.restored_master(context.plane) is not None:
+        return situations.Restored()
     return situations.AllLost() if all_lost.all_lost(context.plane) else situations.QuorumLost()

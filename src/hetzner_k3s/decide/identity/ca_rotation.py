@@ -28,7 +28,7 @@ def acceptance_fits(context: DecisionContext) -> tuple[Refusal, ...]:
 
 
 def renew_record(context: DecisionContext) -> Proposal | None:
-    """Write the accepted CA wherever the record stands; nothing of the control plane comes before."""
+    """Write the accepted CA wherever the record stands; nothing of a living control plane comes before."""
     record, accepted = context.plane.record, context.intent.consents.accept_ca
     if context.plane.former_ca is None or accepted is None:
         return None

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hetzner_k3s.decide.view.control_plane import MasterView
-
 
 @dataclass(frozen=True, slots=True)
 class Unlisted:
@@ -54,9 +52,7 @@ class Bootstrapping:
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """The cluster was initialized, and a healthy master answers: everything is done through `gateway`."""
-
-    gateway: MasterView
+    """The cluster was initialized, and a healthy master answers: everything is done through it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +67,7 @@ class AllLost:
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """All masters were lost, and a snapshot lies on `master`, which does not serve yet."""
-
-    master: MasterView
+    """All masters were lost, and a snapshot lies on one of them, which does not serve yet."""
 
 
 Situation = (
