@@ -6,18 +6,20 @@ Refusals say as data what they advise (`Refusal.ways`) and forbid; the words are
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from tests.decide.agreement import contradictions, followed, in_vain, undeclared
-from tests.decide.world import CREATE
+from tests.decide.world import CREATE, a_spec, codes, healthy
 from tests.properties.quarrels import Quarrel, quarrels
 from tests.properties.start_states import count, starts
 from tests.properties.walking import run
-from tests.properties.worlds import World, anything
+from tests.properties.worlds import MASTER, World, anything
 
 from hetzner_k3s import decide
+from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.plan import Intent, Plan
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
@@ -60,3 +62,15 @@ def _wrong(spec: ClusterSpec, state: ClusterState, intent: Intent) -> list[str]:
 def _quarrels(plan: Plan) -> list[str]:
     told = [f"{one} and {other}: {what}" for one, other, what in contradictions(plan.refusals)]
     return told + [f"{r.code}: {what} of {r.you_can!r}" for r in plan.refusals for what in undeclared(r)]
+
+
+def test_what_does_not_fit_now_is_not_advised_beside_its_refusal() -> None:
+    """Found by chance: `--replace` of a former master was refused as unfit and advised in the same breath."""
+    spec = a_spec(5)
+    state = healthy(spec)
+    for name in ("prod-master1", "prod-master5"):
+        state = MASTER["not recorded and silent"](state, spec, name)
+    state = MASTER["stopped"](state, spec, "prod-master2")
+    intent = replace(CREATE, consents=Consents(replace=frozenset({"prod-master2"})))
+    assert codes(state, spec, intent) == ["master.former", "consent.unfit"]
+    assert _wrong(spec, state, intent) == []

@@ -218,8 +218,9 @@ def _former(context: DecisionContext, master: MasterView, server: Server) -> Ref
         saw=f"Master {master.name} ({whereabouts(server)}) is {master.stage.value} ({master.detail}), and the cluster "
         f"lists no member of its name: it is a former master. Healthy voters: {healthy_names(context)}.",
         why="It holds old data; whether anybody still needs that, only you know.",
-        you_can="Find out whether its data is still needed.",
-        ways=_discard(context, master),
+        you_can="Find out whether its data is still needed."
+        + ("" if _may_go(context, master) else " Bring the other masters back first."),
+        ways=_ways(context, master),
     )
 
 
