@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from xdist.remote import Producer
     from xdist.scheduler import LoadScopeScheduling
 
 Tell = Callable[[str], None]
+
+settings.register_profile("steady", derandomize=True)
+settings.register_profile("roaming")
+settings.load_profile("roaming" if os.environ.get("HETZNER_K3S_EVERY_MOMENT") else "steady")
+"""`make test` asks the properties about the same worlds each time; `make test-all` about new ones.
+
+A world that nobody has seen before is worth a report, and no reason why a change that did not touch it cannot land.
+"""
 
 _TOGETHER = (
     ("tests/realhosts/",),
