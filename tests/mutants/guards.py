@@ -188,7 +188,7 @@ LOOP: Final = (
         file="act/state_patch.py",
         old="    if not isinstance(state.cloud, Known):\n        return state\n    state = state.with_view",
         new="    state = state.with_view",
-        tests=("tests/cli/test_sigterm.py",),
+        tests=("tests/act/test_folding.py",),
     ),
     Mutation(
         law=6,
