@@ -68,11 +68,16 @@ from hetzner_k3s.model.plan import Intent, Plan, Refusal, StepKey, Verb, agreein
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
 
-PROJECT_GATES: tuple[Gate, ...] = (
+_LISTED: tuple[Gate, ...] = (
     project.listing_complete,
     project.record_agrees,
     project.not_deleting,
     project.names_are_ours,
+)
+"""What the listing forbids even where hardly anything else is asked."""
+
+PROJECT_GATES: tuple[Gate, ...] = (
+    *_LISTED,
     project.resources_are_ours,
     project.network_exists,
     project.ssh_key_is_ours,
@@ -139,14 +144,6 @@ ON_DATABASE_GATES: tuple[Gate, ...] = (
     consents.consents_fit,
 )
 """Where the cluster's data lies outside its masters: nothing about members, quorum, snapshots."""
-
-_LISTED: tuple[Gate, ...] = (
-    project.listing_complete,
-    project.record_agrees,
-    project.not_deleting,
-    project.names_are_ours,
-)
-"""What the listing forbids even where hardly anything else is asked."""
 
 NOTES: tuple[Note, ...] = (
     orders.orders_notes,
