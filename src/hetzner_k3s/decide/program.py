@@ -174,7 +174,7 @@ PREPARATION: tuple[Move, ...] = (
     workers.bring_up_workers,
     retire.take_back,
 )
-"""What can be done whether or not a master serves: everything up to the point where k3s is started."""
+"""What can be done before a master serves: everything up to the start of k3s (`take_back` waits for a master)."""
 
 BESIDE_A_GATEWAY: tuple[Move, ...] = (
     steadiness.await_steady,
