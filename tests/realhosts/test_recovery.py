@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from tests.realhosts.cluster import NAME, Cluster, assert_at_rest, assert_whole, longest_gap, lost_writes, probing, tell
-from tests.realhosts.standing import lose, standing
+from tests.realhosts.standing import lose, standing, until
 
 from hetzner_k3s.lab.realhosts.handle import LabHandle
 
@@ -22,9 +22,14 @@ def cluster(lab: LabHandle, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 def lose_node_too(cluster: Cluster, name: str) -> None:
-    """Delete a server, and then its Node, as a user or a cloud controller would."""
+    """Delete a server, and then its Node, as a user or a cloud controller would.
+
+    They ask again: when the lost master led, a write during the election ends in "etcdserver: leader changed".
+    """
     lose(cluster, name)
-    cluster.kubectl(cluster.masters()[0], f"delete node {name} --wait=true --timeout=120s")
+    delete = f"k3s kubectl delete node {name} --ignore-not-found --wait=true --timeout=30s"
+    survivor = cluster.lab.host(cluster.masters()[0])
+    until(lambda: survivor.exec(delete).returncode == 0, f"Node {name} is deleted")
 
 
 LOSSES: dict[str, tuple[Callable[[Cluster], str], Callable[[Cluster, str], None]]] = {
