@@ -170,11 +170,11 @@ async def look_ahead(
     began, told = ports.clock.monotonic(), ""
     while True:
         forecast = decide.forecast(request.spec, state, request.intent)
-        passing = [refusal for refusal in forecast.refusals if refusal.passing]
-        left = began + max((r.patience for r in passing), default=0.0) - ports.clock.monotonic()
-        if not passing or left <= 0:
+        transient = [refusal for refusal in forecast.refusals if refusal.transient]
+        left = began + max((r.patience for r in transient), default=0.0) - ports.clock.monotonic()
+        if not transient or left <= 0:
             return state, forecast
-        if (why := passing[0].saw) != told:
+        if (why := transient[0].saw) != told:
             events.waiting(Wait(what="the cluster to come to rest", because=why, deadline=left))
             told = why
         await ports.clock.sleep(POLL)

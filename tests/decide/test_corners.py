@@ -14,7 +14,7 @@ from hetzner_k3s.decide.lifecycle import join
 from hetzner_k3s.decide.repair import remediate, removed_member, stale_nodes
 from hetzner_k3s.decide.view import control_plane, predictions, sides
 from hetzner_k3s.decide.view.context import DecisionContext, context_of
-from hetzner_k3s.decide.view.control_plane import healthy_master, look
+from hetzner_k3s.decide.view.control_plane import healthy_master, view_of
 from hetzner_k3s.decide.view.members import DeadMember
 from hetzner_k3s.decide.view.stage import Stage
 from hetzner_k3s.model.state import ClusterState
@@ -37,7 +37,7 @@ def test_a_record_that_contradicts_itself_lets_nothing_come_true_that_a_reset_be
 def test_without_a_seed_nobody_is_named_and_nothing_is_begun() -> None:
     context = _context(w.nothing())
     with pytest.raises(LookupError):
-        _ = look(w.SPEC, w.nothing()).seed_server
+        _ = view_of(w.SPEC, w.nothing()).gateway_server
     assert healthy_master(w.SPEC, w.nothing()) is None
     assert healthy_master(w.SPEC, w.healthy()) == w.FIRST_MASTER
     assert join.join_masters(context) is None
@@ -45,9 +45,9 @@ def test_without_a_seed_nobody_is_named_and_nothing_is_begun() -> None:
 
 
 def test_a_master_without_a_server_comes_last_among_seeds() -> None:
-    view = look(w.SPEC, w.healthy()).masters[0]
+    view = view_of(w.SPEC, w.healthy()).masters[0]
     odd = replace(view, server=None, stage=Stage.MEMBER)
-    assert control_plane._choose_seed((odd, view), w.born_record()) == view
+    assert control_plane._choose_gateway((odd, view), w.born_record()) == view
 
 
 def test_a_dead_member_of_no_wanted_master_is_not_replaced() -> None:
@@ -76,12 +76,12 @@ def test_what_is_deleted_is_gone_and_an_unknown_kind_changes_nothing() -> None:
 def test_a_former_member_without_a_server_cannot_be_wiped() -> None:
     context = _context(w.healthy())
     with pytest.raises(LookupError):
-        removed_member._wiping(context, replace(context.plane.masters[0], server=None))
+        removed_member._wiping(context, replace(context.control_plane.masters[0], server=None))
 
 
 def test_without_a_seed_no_node_is_stale() -> None:
     context = _context(w.nothing())
-    assert stale_nodes.stale_node(context, context.plane.masters[0]) is None
+    assert stale_nodes.stale_node(context, context.control_plane.masters[0]) is None
 
 
 def test_a_way_that_leads_nowhere_is_shown_as_far_as_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from hetzner_k3s import decide
 from hetzner_k3s.decide.lifecycle import external_database
 from hetzner_k3s.decide.status.report import report
 from hetzner_k3s.decide.view.context import context_of
-from hetzner_k3s.decide.view.control_plane import EtcdMembers, OutsideDatabase, look
+from hetzner_k3s.decide.view.control_plane import EtcdMembers, OutsideDatabase, view_of
 from hetzner_k3s.decide.view.stage import Stage
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import ServerStatus
@@ -51,8 +51,8 @@ def test_nothing_is_done_to_a_cluster_that_is_well() -> None:
 
 
 def test_where_the_data_lies_is_one_thing_or_the_other() -> None:
-    assert look(d.SPEC, d.served()).store == OutsideDatabase()
-    assert isinstance(look(w.SPEC, w.healthy()).store, EtcdMembers)
+    assert view_of(d.SPEC, d.served()).store == OutsideDatabase()
+    assert isinstance(view_of(w.SPEC, w.healthy()).store, EtcdMembers)
 
 
 def test_a_lost_master_is_replaced_without_a_word_about_members() -> None:
@@ -125,7 +125,7 @@ def test_a_master_whose_files_are_gone_is_started_anew() -> None:
         return replace(facts, disk=replace(facts.disk, server_ca=None))
 
     state = w.edit_facts(d.said(d.served(), MASTER2, active="failed"), MASTER2, emptied)
-    assert look(d.SPEC, state).master(MASTER2).stage is Stage.EMPTIED  # type: ignore[union-attr]
+    assert view_of(d.SPEC, state).master(MASTER2).stage is Stage.EMPTIED  # type: ignore[union-attr]
     assert w.verbs(_plan(state).steps) == [f"StartOnDatabase {MASTER2}"]
 
 

@@ -78,7 +78,7 @@ def not_listening(facts: HostFacts) -> HostFacts:
 )
 def test_a_loss_that_two_witnesses_tell_of_is_watched_for_one_election(state: ClusterState, patience: float) -> None:
     (refusal,) = (r for r in plan(state).refusals if r.code == "quorum.lost")
-    assert (refusal.passing, refusal.patience) == (True, patience)
+    assert (refusal.transient, refusal.patience) == (True, patience)
 
 
 def test_the_whole_way() -> None:

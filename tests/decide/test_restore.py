@@ -222,10 +222,10 @@ def test_a_restored_master_without_its_agent_is_no_seed_and_is_gone_on_with() ->
     voting = predict(S3_SPEC, state, planned.step)
     unread = replace(voting, kube={})
     state = edit_facts(unread, MASTER1, lambda f: replace(f, agentless=True))
-    assert context(state).plane.seed is None
+    assert context(state).control_plane.gateway is None
     assert verbs(plan(state, S3_SPEC).steps) == [f"StartRestored {MASTER1}"]
     running = edit_facts(voting, MASTER1, lambda f: replace(f, agentless=False))
-    assert context(running).plane.seed is not None
+    assert context(running).control_plane.gateway is not None
 
 
 def test_data_of_another_lineage_is_not_started() -> None:

@@ -184,7 +184,9 @@ def test_a_file_is_refused_beside_data() -> None:
 
 def test_of_a_birth_without_a_uid_nothing_is_ours() -> None:
     unborn = context(naming_a_file(healthy(), a_file()))
-    nameless = replace(unborn, plane=replace(unborn.plane, record=replace(unborn.plane.record, uid=None)))
+    nameless = replace(
+        unborn, control_plane=replace(unborn.control_plane, record=replace(unborn.control_plane.record, uid=None))
+    )
     assert restore_sources.ours(nameless) == ()
     assert [s.place for s in restore_sources.everything(nameless)] == [Place.HERE]
 

@@ -102,7 +102,7 @@ def _answers(code: str, status: int, **rule: Any) -> dict[str, Any]:
     return {"effect": "error", "path": "/.*", "code": code, "status": status, **rule}
 
 
-PASSING: dict[str, tuple[str, dict[str, Any]]] = {
+TRANSIENT: dict[str, tuple[str, dict[str, Any]]] = {
     "gateways time out": (WORKER, _answers("timeout", 504, skip=10, times=3)),
     "answers get lost": (WORKER, {"effect": "drop", "path": "/.*", "skip": 10, "times": 4}),
     "the rate limit is reached": (WORKER, _answers("rate_limit_exceeded", 429, skip=10, times=4)),
@@ -113,10 +113,10 @@ _QUICK = ("answers get lost", "listings fail")
 
 
 @pytest.mark.parametrize(
-    "fault", [fault if fault in _QUICK else pytest.param(fault, marks=pytest.mark.slow) for fault in PASSING]
+    "fault", [fault if fault in _QUICK else pytest.param(fault, marks=pytest.mark.slow) for fault in TRANSIENT]
 )
 def test_what_passes_in_the_middle_of_a_run_does_not_end_it(fault: str, cluster: Cluster) -> None:
-    server, rule = PASSING[fault]
+    server, rule = TRANSIENT[fault]
     lost(cluster, server)
     with broken_api(cluster.lab, **rule) as hits:
         cluster.create()

@@ -152,7 +152,7 @@ class K3sApi:
 
     async def last_heartbeat(self, master: HostTarget, name: str) -> str | None:
         """Read when a Node's lease was last renewed."""
-        return await self._again(master, _heartbeat_of(name), f"read the lease of {name}", _is_passing, _PERSIST)
+        return await self._again(master, _heartbeat_of(name), f"read the lease of {name}", _is_transient, _PERSIST)
 
     async def wait_node_ready(
         self, master: HostTarget, name: str, deadline: float, before: BeforeStart | None = None
@@ -192,7 +192,7 @@ class K3sApi:
             )
             return kube_load.load(pods, volumes, nodes, node)
 
-        return await self._again(master, read, f"read the pods of {node}", _is_passing, _PERSIST)
+        return await self._again(master, read, f"read the pods of {node}", _is_transient, _PERSIST)
 
     async def evict(self, master: HostTarget, pod: model.Pod) -> bool:
         """Ask a pod to end; an API that is too busy counts as a budget that says no: it is asked again."""
@@ -241,7 +241,7 @@ class K3sApi:
 
     async def _persist(self, master: HostTarget, write: Callable[[Session], Awaitable[None]], what: str) -> None:
         """Do a write that may be done twice, again for a while where the API does not answer or know the kind yet."""
-        await self._again(master, write, what, _is_passing, _PERSIST, fate=Fate.MAY_HAVE_HAPPENED)
+        await self._again(master, write, what, _is_transient, _PERSIST, fate=Fate.MAY_HAVE_HAPPENED)
 
     async def _again(
         self,
@@ -348,7 +348,7 @@ def _is_initializing(failure: BaseException | None) -> bool:
     return isinstance(failure, httpx2.HTTPStatusError) and failure.response.status_code == 429
 
 
-def _is_passing(failure: BaseException | None) -> bool:
+def _is_transient(failure: BaseException | None) -> bool:
     """Check whether trying again makes sense: no answer, an API that starts, a kind or object not there yet."""
     if isinstance(failure, httpx2.HTTPStatusError):
         code = failure.response.status_code

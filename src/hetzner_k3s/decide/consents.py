@@ -32,5 +32,5 @@ ON_DATABASE_CHECKS: tuple[Check, ...] = (
 
 def consents_fit(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse each consent that does not fit the observation."""
-    checks = ON_DATABASE_CHECKS if context.plane.on_database else CHECKS
+    checks = ON_DATABASE_CHECKS if context.control_plane.on_database else CHECKS
     return tuple(refusal for check in checks for refusal in check(context))

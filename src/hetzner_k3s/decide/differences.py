@@ -29,6 +29,6 @@ KINDS: Final[tuple[Callable[[DecisionContext], Iterator[Difference]], ...]] = (
 
 def differences(context: DecisionContext) -> tuple[Difference, ...]:
     """Return everything in which an initialized cluster is not as its file says; before that all of it is missing."""
-    if context.plane.record.phase is not Phase.BORN:
+    if context.control_plane.record.phase is not Phase.BORN:
         return ()
     return tuple(difference for kind in KINDS for difference in kind(context))

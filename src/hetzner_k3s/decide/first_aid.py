@@ -49,7 +49,7 @@ def first_aid(context: DecisionContext) -> tuple[PlannedStep, ...]:
     if _held(context, HOLD_INFRASTRUCTURE):
         return ()
     surroundings = _surroundings(context)
-    if context.plane.record.phase is not Phase.BORN:
+    if context.control_plane.record.phase is not Phase.BORN:
         return tuple(p for p in surroundings if isinstance(p.step, EnsureFirewall) and p.step.existing is not None)
     record = () if _held(context, HOLD_RECORD) else _renewed_record(context)
     return surroundings + record + (() if _held(context, HOLD_POWER) else _powering(context))

@@ -86,7 +86,7 @@ def _holds(left: list[Member], healthy: frozenset[str | None]) -> bool:
 
 def _initialization(context: DecisionContext, step: InitControlPlane) -> Iterator[str]:
     """Return what is wrong with an initialization; one that was cut off is gone on with, and may vote by then."""
-    if context.plane.record.phase is Phase.BORN:
+    if context.control_plane.record.phase is Phase.BORN:
         yield "the cluster is recorded as initialized"
     hosts = context.state.hosts.items()
     if any(isinstance(told, Known) and told.value.voter for server_id, told in hosts if server_id != step.server_id):
@@ -104,7 +104,7 @@ def _deletion(context: DecisionContext, step: DeleteServer) -> Iterator[str]:
         return
     facts = context.state.facts(step.server_id)
     member = facts.etcd.member_id if facts is not None else None
-    voters = {m.id for m in context.plane.members if not m.learner}
+    voters = {m.id for m in context.control_plane.members if not m.learner}
     if member not in voters:
         return
     others = len((voters - {member}) & _voting(context))

@@ -17,13 +17,13 @@ def situation_of(context: DecisionContext) -> situations.Situation:
         return situations.Unlisted()
     if _has_other_data(context):
         return situations.OtherData()
-    if context.plane.record.phase is Phase.DELETING:
+    if context.control_plane.record.phase is Phase.DELETING:
         return situations.Deleting()
     if made_by_2x.is_of_2x(context):
         return situations.MadeBy2x()
     if hosts.was_rotated(context):
         return situations.Rotated()
-    if context.plane.on_database:
+    if context.control_plane.on_database:
         return situations.OnDatabase()
     if split_brain.is_fencing(context):
         return situations.SplitBrain()
@@ -31,13 +31,13 @@ def situation_of(context: DecisionContext) -> situations.Situation:
 
 
 def _has_other_data(context: DecisionContext) -> bool:
-    initialized = context.plane.record.phase is Phase.BORN
+    initialized = context.control_plane.record.phase is Phase.BORN
     renamed = initialized and bool(project.masters_of_other_names(context))
     return renamed or bool(external_database.datastore_agrees(context))
 
 
 def _by_record(context: DecisionContext) -> situations.Situation:
-    match context.plane.record.phase:
+    match context.control_plane.record.phase:
         case Phase.BORN:
             return _of_initialized(context)
         case Phase.BOOTSTRAPPING:
@@ -47,8 +47,8 @@ def _by_record(context: DecisionContext) -> situations.Situation:
 
 
 def _of_initialized(context: DecisionContext) -> situations.Situation:
-    if context.plane.seed is not None:
+    if context.control_plane.gateway is not None:
         return situations.Serving()
-    if all_lost.restored_master(context.plane) is not None:
+    if all_lost.restored_master(context.control_plane) is not None:
         return situations.Restored()
-    return situations.AllLost() if all_lost.all_lost(context.plane) else situations.QuorumLost()
+    return situations.AllLost() if all_lost.all_lost(context.control_plane) else situations.QuorumLost()

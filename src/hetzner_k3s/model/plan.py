@@ -138,17 +138,17 @@ class Way:
 class Refusal:
     """Why nothing is done; `code` is stable, the texts say what was seen, why we hold still, and what can be done.
 
-    `passing` says that an election or a restart under way may clear it up: a run looks again before it gives up, for as
-    many seconds as `patience` says. `ways` are ways out that another refusal may forbid: one that `keeps` servers, that
-    wants k3s on masters to stay as it is (`rests`), or that `forbids` consents, by their flags. `settings` are those of
-    the file that are refused, each with its place.
+    `transient` says that an election or a restart under way may clear it up: a run looks again before it gives up,
+    for as many seconds as `patience` says. `ways` are ways out that another refusal may forbid: one that `keeps`
+    servers, that wants k3s on masters to stay as it is (`rests`), or that `forbids` consents, by their flags.
+    `settings` are those of the file that are refused, each with its place.
     """
 
     code: str
     saw: str
     why: str
     you_can: str
-    passing: bool = False
+    transient: bool = False
     patience: float = PATIENCE
     ways: tuple[Way, ...] = ()
     keeps: frozenset[str] = frozenset()

@@ -81,8 +81,8 @@ class Api:
             try:
                 return await self._connection.request(method, path, self._bearer, params, body)
             except FAILURES as failure:
-                passing = is_refused_for_now(failure) or (repeatable and is_answer_lost(failure))
-                if not passing or attempt == _RETRIES:
+                transient = is_refused_for_now(failure) or (repeatable and is_answer_lost(failure))
+                if not transient or attempt == _RETRIES:
                     raise cloud_error(failure, what=f"{method} {path}", effect=method != "GET") from failure
             await self.pause(attempt)
         raise AssertionError("unreachable")

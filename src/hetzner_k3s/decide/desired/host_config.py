@@ -68,7 +68,7 @@ def _of_host(
     context: DecisionContext, spec: MasterSpec | WorkerSpec, server: Server, config: Config
 ) -> Iterator[Difference]:
     addresses = HostAddresses(
-        private_ip=private_ip(server, context.plane.network_id),
+        private_ip=private_ip(server, context.control_plane.network_id),
         public_ip=server.public_ipv4,
         private_interface=None,
         server_id=server.id,
@@ -136,7 +136,9 @@ def _missing_names(
 
 def all_certificates_hold(context: DecisionContext, name: str) -> bool:
     """Check whether no master that runs is known to serve the API with a certificate without a name or address."""
-    told = (m.facts.disk.config for m in context.plane.masters if m.facts is not None and m.facts.server_unit.runs)
+    told = (
+        m.facts.disk.config for m in context.control_plane.masters if m.facts is not None and m.facts.server_unit.runs
+    )
     return all(name in _words(config, "tls-san") for config in told if config is not None)
 
 

@@ -28,12 +28,12 @@ def _workers_left(context: DecisionContext) -> tuple[str, ...]:
 
 def left_behind(context: DecisionContext) -> tuple[str, ...]:
     """Return a sentence for each worker that keeps the new cluster from being what the file asks for."""
-    return _workers_left(context) if context.plane.record.phase is Phase.BORN else ()
+    return _workers_left(context) if context.control_plane.record.phase is Phase.BORN else ()
 
 
 def notes(context: DecisionContext) -> tuple[str, ...]:
     """Return what a new cluster leaves of the old one."""
-    told = () if context.plane.record.phase is Phase.BORN else _workers_left(context)
+    told = () if context.control_plane.record.phase is Phase.BORN else _workers_left(context)
     s3 = context.spec.etcd.s3
     if s3 is None or not (consented(context) or in_effect(context) or known_by_snapshots(context)):
         return told
@@ -48,29 +48,30 @@ def consent_fits(context: DecisionContext) -> tuple[Refusal, ...]:
         given is None
         or in_effect(context)
         or known_by_snapshots(context)
-        or (consented(context) and all_lost.all_lost(context.plane))
+        or (consented(context) and all_lost.all_lost(context.control_plane))
     ):
         return ()
     if consented(context):
-        kept = ", ".join(m.name for m in context.plane.all_masters if not all_lost.holds_no_data(m))
+        kept = ", ".join(m.name for m in context.control_plane.all_masters if not all_lost.holds_no_data(m))
         saw = f"Its masters are not all lost: {kept}."
         can = "Run `create` without it to see how to bring it back."
         ways = [Way(text="To give it up all the same, delete its masters.", deletes=frozenset(_servers(context)))]
     else:
-        saw = f"No cluster of these digits is known here; the recorded one is {digits(context.plane.record) or 'none'}."
+        recorded = digits(context.control_plane.record) or "none"
+        saw = f"No cluster of these digits is known here; the recorded one is {recorded}."
         can = "Give the eight digits that the refusal shows, or run `create` without it."
         ways = []
     return (unfit(f"--new-cluster-over {given}", saw, can, *ways),)
 
 
 def _servers(context: DecisionContext) -> list[str]:
-    return [master.name for master in context.plane.all_masters if master.server is not None]
+    return [master.name for master in context.control_plane.all_masters if master.server is not None]
 
 
 def forget(context: DecisionContext) -> Proposal | None:
     """Plan to forget the birth of a cluster that was given up; then a new one may be born."""
-    record = context.plane.record
-    if record.phase is not Phase.BORN or not consented(context) or not all_lost.all_lost(context.plane):
+    record = context.control_plane.record
+    if record.phase is not Phase.BORN or not consented(context) or not all_lost.all_lost(context.control_plane):
         return None
     planned = PlannedStep(
         step=ForgetBirth(target=digits(record), record=record, ca=_whole_ca(context)),
@@ -84,7 +85,7 @@ def forget(context: DecisionContext) -> Proposal | None:
 
 def _whole_ca(context: DecisionContext) -> str | None:
     """Return the whole CA hash of which the record has the beginning, as the kubeconfig or a worker knows it."""
-    recorded = context.plane.record.ca
+    recorded = context.control_plane.record.ca
     known = (context.state.local.kubeconfig_ca, *(facts.disk.agent_ca for _, facts in workers(context)))
     return next((ca for ca in known if ca is not None and recorded is not None and ca.startswith(recorded)), recorded)
 

@@ -45,7 +45,7 @@ def survivors(context: DecisionContext) -> tuple[Survivor, ...]:
     that has another cluster's data: after a second birth by hand CA, token and etcd's cluster id are the same, and a
     longer log would win (docs/facts/k3s.md#lineage).
     """
-    found = ((m, m.server, m.facts) for m in context.plane.all_masters)
+    found = ((m, m.server, m.facts) for m in context.control_plane.all_masters)
     return tuple(
         Survivor(master, server, facts)
         for master, server, facts in found
@@ -54,8 +54,8 @@ def survivors(context: DecisionContext) -> tuple[Survivor, ...]:
         and facts.disk.wal
         and not all_lost.is_being_restored(master)
         and not facts.disk.tombstone
-        and stale_lineage.belongs(facts, server, context.plane.record)
-        and not _is_anothers(facts, context.plane.record)
+        and stale_lineage.belongs(facts, server, context.control_plane.record)
+        and not _is_anothers(facts, context.control_plane.record)
     )
 
 
@@ -68,17 +68,21 @@ def is_lost(context: DecisionContext) -> bool:
 
     What is powered off or stopped is started first; one that was just reset is starting.
     """
-    if context.plane.record.phase is not Phase.BORN or context.plane.seed is not None or _starting(context):
+    if (
+        context.control_plane.record.phase is not Phase.BORN
+        or context.control_plane.gateway is not None
+        or _starting(context)
+    ):
         return False
     left = survivors(context)
-    if not left or any(m.stage in _STARTED_FIRST for m in context.plane.all_masters):
+    if not left or any(m.stage in _STARTED_FIRST for m in context.control_plane.all_masters):
         return False
     return any(s.facts.held for s in left) or not _enough_run(context) or _is_leaderless(context)
 
 
 def _enough_run(context: DecisionContext) -> bool:
     runs = sum(s.facts.server_unit.runs for s in survivors(context))
-    return runs >= quorum.majority(len(context.plane.all_masters))
+    return runs >= quorum.majority(len(context.control_plane.all_masters))
 
 
 def _is_leaderless(context: DecisionContext) -> bool:
@@ -88,7 +92,7 @@ def _is_leaderless(context: DecisionContext) -> bool:
     they are watched before any of them is stopped. One that k3s cannot start says nothing (its token may be an earlier
     one).
     """
-    left, masters = survivors(context), context.plane.all_masters
+    left, masters = survivors(context), context.control_plane.all_masters
     told, names = {s.facts.etcd.healthy for s in left}, {s.name for s in left}
     others = [m for m in masters if m.name not in names]
     if any(_not_proven_gone(context, m) for m in others) or not (others or len(left) == 1):
@@ -105,8 +109,8 @@ def is_starting(context: DecisionContext) -> bool:
 
 
 def _starting(context: DecisionContext) -> list[Survivor]:
-    record = context.plane.record
-    if context.plane.seed is not None:
+    record = context.control_plane.record
+    if context.control_plane.gateway is not None:
         return []
     return [s for s in survivors(context) if stale_lineage.began_anew(s.facts, record) and not s.facts.held]
 
@@ -127,7 +131,7 @@ def quorum_lost(context: DecisionContext) -> tuple[Refusal, ...]:
     named = _named(context)
     if named is None:
         return ()  # the consent is refused as unfit
-    told = ((m.name, _not_proven_gone(context, m)) for m in context.plane.all_masters)
+    told = ((m.name, _not_proven_gone(context, m)) for m in context.control_plane.all_masters)
     open_fates = {name: text for name, text in told if text is not None}
     open_fates |= {
         s.name: f"{whereabouts(s)} in the private network is not known to us ({s.name})" for s in _strangers(context)
@@ -138,9 +142,9 @@ def quorum_lost(context: DecisionContext) -> tuple[Refusal, ...]:
 
 
 def _held_beside_quorum(context: DecisionContext) -> tuple[Refusal, ...]:
-    if context.intent.consents.keep is not None or context.plane.seed is None:
+    if context.intent.consents.keep is not None or context.control_plane.gateway is None:
         return ()
-    return tuple(left_held(m.server) for m in context.plane.all_masters if m.server and m.stage is Stage.HELD)
+    return tuple(left_held(m.server) for m in context.control_plane.all_masters if m.server and m.stage is Stage.HELD)
 
 
 def _lost(context: DecisionContext) -> Refusal:
@@ -151,13 +155,13 @@ def _lost(context: DecisionContext) -> Refusal:
     cut = "the network between them is cut, mend it; if " if len(left) > 1 else ""
     return Refusal(
         code="quorum.lost",
-        saw=f"{what}: of {len(context.plane.all_masters)} masters {len(left)} hold the cluster's data and "
+        saw=f"{what}: of {len(context.control_plane.all_masters)} masters {len(left)} hold the cluster's data and "
         f"answer, and none sees a leader. {_fates(context)}",
         why="Every way on from here gives something up: what only the lost masters had acknowledged may be missing "
         "afterwards. Nothing was stopped, created or removed.",
         you_can=f"If {cut}a lost master can come back, bring it back: quorum returns by itself.",
         ways=(Way(text=f"Else run `create {_reset_from(best)}`: {_HOW}", consent=_reset_from(best)),),
-        passing=running,
+        transient=running,
         patience=_ELECTION if _is_seen_twice(context, left) else PATIENCE,
     )
 
@@ -178,7 +182,7 @@ _ELECTION = 10.0
 
 def _is_seen_twice(context: DecisionContext, left: tuple[Survivor, ...]) -> bool:
     """Check whether two witnesses agree: the other servers are gone, and etcd on each that is left says "no leader"."""
-    gone = all(m.server is None for m in context.plane.all_masters if m.name not in {s.name for s in left})
+    gone = all(m.server is None for m in context.control_plane.all_masters if m.name not in {s.name for s in left})
     return gone and all(s.facts.etcd.healthy is False for s in left if s.facts.server_unit.runs)
 
 
@@ -193,7 +197,7 @@ def _furthest(left: tuple[Survivor, ...]) -> Survivor:
 
 
 def _fates(context: DecisionContext) -> str:
-    return "; ".join(f"{m.name}: {_told(context, m)}" for m in context.plane.all_masters) + "."
+    return "; ".join(f"{m.name}: {_told(context, m)}" for m in context.control_plane.all_masters) + "."
 
 
 def _told(context: DecisionContext, master: MasterView) -> str:
@@ -224,19 +228,22 @@ def _not_proven_gone(context: DecisionContext, master: MasterView) -> str | None
         return _hidden_seed(context, master)
     if facts is None:
         return f"{master.stage.value}{f' ({master.detail})' if master.detail else ''}, {whereabouts(server)}"
-    if facts.disk.wal and _is_anothers(facts, context.plane.record):
+    if facts.disk.wal and _is_anothers(facts, context.control_plane.record):
         return f"holds data of another cluster (kube-system UID {(facts.stored_uid or '')[:8]}), {whereabouts(server)}"
-    if not facts.disk.wal or stale_lineage.belongs(facts, server, context.plane.record):
+    if not facts.disk.wal or stale_lineage.belongs(facts, server, context.control_plane.record):
         return None
     return f"holds data of another lineage, {whereabouts(server)}"
 
 
 def _hidden_seed(context: DecisionContext, master: MasterView) -> str | None:
     """Ask for the one master whose id is recorded: a page that is missing is not an absence."""
-    seed = context.plane.record.seed
+    seed = context.control_plane.record.seed
     if seed is None or any(s.id == seed for s in context.view.servers):
         return None
-    if context.state.lookups.get(seed) == Known(False) or master.spec.index != context.plane.all_masters[0].spec.index:
+    if (
+        context.state.lookups.get(seed) == Known(False)
+        or master.spec.index != context.control_plane.all_masters[0].spec.index
+    ):
         return None
     return f"whether server {seed} still exists could not be proven"
 
@@ -246,7 +253,7 @@ def _strangers(context: DecisionContext) -> list[Server]:
 
     One could be a master under another name.
     """
-    wanted = {s.name for s in (*context.spec.servers(), *context.plane.all_masters)}
+    wanted = {s.name for s in (*context.spec.servers(), *context.control_plane.all_masters)}
     worker = naming.ROLE_WORKER
     found = found_servers(context.spec, context.view)
     return [s for s in found if s.name not in wanted and s.labels.get(naming.LABEL_ROLE) != worker]
@@ -303,9 +310,9 @@ _IF_DAMAGED = "If its data is damaged, delete the server at Hetzner and run the 
 def reset_fits(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse the consent where quorum is not lost, or the one that is named has nothing to go on from."""
     name = context.intent.consents.reset_quorum_from
-    if name is None or any(m.stage in _STARTED_FIRST for m in context.plane.all_masters):
+    if name is None or any(m.stage in _STARTED_FIRST for m in context.control_plane.all_masters):
         return ()
-    master = next((m for m in context.plane.all_masters if m.name == name), None)
+    master = next((m for m in context.control_plane.all_masters if m.name == name), None)
     if master is None:
         return (unfit(_flag(context), "The cluster has no such master.", "Name one that the file or `status` names."),)
     if (nothing := _nothing_to_reset(context)) is not None:
@@ -314,18 +321,18 @@ def reset_fits(context: DecisionContext) -> tuple[Refusal, ...]:
         return () if _named(context) is not None else (_has_no_data(context, master),)
     if master.facts is not None and master.facts.lineage is not None and not master.facts.held:
         return ()  # it was reset from already; what is left to do is the ordinary way
-    if context.plane.seed is not None:
+    if context.control_plane.gateway is not None:
         return (unfit(_flag(context), f"Quorum is not lost. {_fates(context)}", "Run `create` without that option."),)
     saw = "Enough masters for a quorum run with their data, and it comes back when they reach one another. "
-    names = frozenset(m.name for m in context.plane.all_masters if m.server)
+    names = frozenset(m.name for m in context.control_plane.all_masters if m.server)
     lost = Way(text="Or delete the servers that are really lost.", deletes=names)
     return (unfit(_flag(context), saw + _fates(context), "Repair the network between them.", lost),)
 
 
 def _nothing_to_reset(context: DecisionContext) -> str | None:
-    if context.plane.record.phase is not Phase.BORN:
+    if context.control_plane.record.phase is not Phase.BORN:
         return "No cluster is recorded as initialized here."
-    if context.plane.seed is None and not survivors(context):
+    if context.control_plane.gateway is None and not survivors(context):
         return f"No master that can be reached holds the cluster's data. {_fates(context)}"
     return None
 
@@ -371,7 +378,7 @@ def _next(context: DecisionContext, named: Survivor) -> tuple[PlannedStep, ...]:
     if others:
         because = f"the cluster goes on from {named.name}, and this one must never vote for its past"
         return tuple(_planned(context, fence(s), because) for s in others)
-    reset = ResetQuorum(target=named.name, server_id=named.server.id, ca=named.ca, record=context.plane.record)
+    reset = ResetQuorum(target=named.name, server_id=named.server.id, ca=named.ca, record=context.control_plane.record)
     return (_planned(context, reset, "every other member is proven gone or fenced, and its log goes furthest"),)
 
 

@@ -78,13 +78,13 @@ def opened_by(source: Source, tokens: Mapping[str, int | None]) -> tuple[str, ..
 
 def target(context: DecisionContext, choice: Choice) -> MasterView:
     """Return which master is restored: the one on whose disk the snapshot lies, else any that can be."""
-    holder = next((m for m in context.plane.masters if m.name == choice.source.server), None)
-    return holder or all_lost.target(context.plane)
+    holder = next((m for m in context.control_plane.masters if m.name == choice.source.server), None)
+    return holder or all_lost.target(context.control_plane)
 
 
 def agent_token_found(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse to restore without the agents' token where the cluster has one."""
-    chosen = choose(context) if all_lost.all_lost(context.plane) else None
+    chosen = choose(context) if all_lost.all_lost(context.control_plane) else None
     if chosen is None or not held_tokens.agent_token_is_missing(context, chosen.token_hash):
         return ()
     return (held_tokens.missing_agent_token(context),)
@@ -95,14 +95,14 @@ def agent_token_found(context: DecisionContext) -> tuple[Refusal, ...]:
 
 def loss_answered(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse to do anything about the loss of all masters but what the user chose, and say what there is to choose."""
-    if not all_lost.all_lost(context.plane) or given_up.consented(context):
+    if not all_lost.all_lost(context.control_plane) or given_up.consented(context):
         return ()
     unseen, wanted = _unseen(context), context.intent.consents.restore
     chosen, here = choose(context), context.state.local.snapshot
     if unseen and here is None and (chosen is None or wanted == LATEST):
         return (restore_refusals.unknown(context, "; ".join(unseen)),)
     if chosen is not None:
-        return restore_refusals.nowhere_to(all_lost.target(context.plane))
+        return restore_refusals.nowhere_to(all_lost.target(context.control_plane))
     found = restore_sources.ours(context)
     if not found:
         return (restore_refusals.nothing_left(context) if here is None else _not_that_file(context, here),)
@@ -180,7 +180,7 @@ def _not_that_one(context: DecisionContext, found: tuple[Source, ...]) -> Refusa
     anywhere = next((s for s in restore_sources.everything(context) if wanted in {s.name, s.original}), None)
     if anywhere is None:
         saw = f"There is no such snapshot of this cluster; the newest is {found[0].name}."
-    elif anywhere.cluster_uid != context.plane.record.uid:
+    elif anywhere.cluster_uid != context.control_plane.record.uid:
         saw = f"It is of another cluster (UID {(anywhere.cluster_uid or 'not noted')[:8]})."
     else:
         saw = f"It is sealed with the token of hash {', '.join(anywhere.token_hashes) or '-'}, which was not found."
@@ -208,16 +208,16 @@ def consent_fits(context: DecisionContext) -> tuple[Refusal, ...]:
     wanted = context.intent.consents.restore
     if (
         wanted is None
-        or all_lost.all_lost(context.plane)
-        or all_lost.restored_master(context.plane) is not None
+        or all_lost.all_lost(context.control_plane)
+        or all_lost.restored_master(context.control_plane) is not None
         or _settling(context)
     ):
         return ()
-    if context.plane.seed is not None:
-        saw = f"Its masters are not lost: {context.plane.seed.name} is a healthy voter."
+    if context.control_plane.gateway is not None:
+        saw = f"Its masters are not lost: {context.control_plane.gateway.name} is a healthy voter."
         return (unfit(f"--restore {wanted}", saw, "Run `create` without it."),)
     kept = (
-        ", ".join(m.name for m in context.plane.all_masters if not all_lost.holds_no_data(m))
+        ", ".join(m.name for m in context.control_plane.all_masters if not all_lost.holds_no_data(m))
         or "nothing is recorded as initialized"
     )
     return (
@@ -231,7 +231,7 @@ def consent_fits(context: DecisionContext) -> tuple[Refusal, ...]:
 
 def _settling(context: DecisionContext) -> bool:
     """Check whether a master that votes says that it was restored: then the consent was acted on, by this run even."""
-    told = (m.facts for m in context.plane.all_masters if m.facts is not None and m.facts.voter)
+    told = (m.facts for m in context.control_plane.all_masters if m.facts is not None and m.facts.voter)
     return any(facts.lineage is not None for facts in told)
 
 
@@ -240,10 +240,10 @@ def _settling(context: DecisionContext) -> bool:
 
 def bring_back(context: DecisionContext) -> Proposal | None:
     """Lead a cluster whose masters are all lost to one healthy master; the rest is a repair like any other."""
-    if (restored := all_lost.restored_master(context.plane)) is not None and restored.server is not None:
+    if (restored := all_lost.restored_master(context.control_plane)) is not None and restored.server is not None:
         step = StartRestored(target=restored.name, server_id=restored.server.id, quiet=_at_work(context, restored))
         return Proposal((_planned(step, _STARTED),))
-    choice = choose(context) if all_lost.all_lost(context.plane) else None
+    choice = choose(context) if all_lost.all_lost(context.control_plane) else None
     if choice is None:
         return None
     stored = choice.source.stored
@@ -260,7 +260,7 @@ _STARTED = (
 
 def _at_work(context: DecisionContext, restored: MasterView) -> tuple[int, ...]:
     """Return the other masters whose k3s runs: they hold nothing, and wait for somebody to join."""
-    others = [m for m in context.plane.all_masters if m.name != restored.name]
+    others = [m for m in context.control_plane.all_masters if m.name != restored.name]
     return tuple(m.server.id for m in others if m.server and m.facts and m.facts.server_unit.runs)
 
 
@@ -271,7 +271,7 @@ def _keep(context: DecisionContext, stored: StoredSnapshot) -> PlannedStep:
 
 
 def _restore(context: DecisionContext, choice: Choice) -> Proposal:
-    unseen = [m for m in context.plane.all_masters if m.server is not None and m.facts is None]
+    unseen = [m for m in context.control_plane.all_masters if m.server is not None and m.facts is None]
     if unseen:
         because = "it must be seen to hold no data before a snapshot is restored beside it"
         return Proposal(waits=tuple(Wait(what=f"{m.name} to answer", because=because, deadline=_BOOT) for m in unseen))
@@ -297,7 +297,7 @@ def _restore(context: DecisionContext, choice: Choice) -> Proposal:
         token_from=choice.token_from,
         agent_hash=choice.agent_hash,
         agent_from=choice.agent_from,
-        parent=context.plane.record.lineage,
+        parent=context.control_plane.record.lineage,
     )
     old = age(context.state.cluster_time - source.created)
     return Proposal((_consented(context, step, f"all masters are lost; the snapshot is {old} old"),))
@@ -342,7 +342,7 @@ def flag(context: DecisionContext) -> str:
 
 def awaits_server(context: DecisionContext, name: str) -> bool:
     """Check whether a server may be ordered under this name although no API answers: the snapshot is restored on it."""
-    chosen = choose(context) if all_lost.all_lost(context.plane) else None
+    chosen = choose(context) if all_lost.all_lost(context.control_plane) else None
     return chosen is not None and target(context, chosen).name == name
 
 

@@ -24,7 +24,7 @@ def unknown(context: DecisionContext, why: str) -> Refusal:
 
 def nothing_left(context: DecisionContext) -> Refusal:
     """Refuse to begin anew where no snapshot was found, and say where else one may lie."""
-    give_up = f"--new-cluster-over {given_up.digits(context.plane.record)}"
+    give_up = f"--new-cluster-over {given_up.digits(context.control_plane.record)}"
     return Refusal(
         code="masters.all-lost",
         saw=f"{all_are_lost(context)} {_searched(context)}",
@@ -78,8 +78,8 @@ _SEARCH = {
 
 def all_are_lost(context: DecisionContext) -> str:
     """Return what is recorded, and what became of each master."""
-    record = context.plane.record
-    seen = "; ".join(f"{m.name}: {_state(m)}" for m in context.plane.all_masters)
+    record = context.control_plane.record
+    seen = "; ".join(f"{m.name}: {_state(m)}" for m in context.control_plane.all_masters)
     return (
         f"The birth record says that '{context.spec.name}' was initialized (CA {(record.ca or '-')[:8]}, UID "
         f"{(record.uid or '-')[:8]}); all its masters are lost: {seen}."

@@ -70,7 +70,7 @@ def everything(context: DecisionContext) -> tuple[Source, ...]:
 
 def ours(context: DecisionContext) -> tuple[Source, ...]:
     """Return this cluster's snapshots, newest first and each once, on a host before S3; a file that was named alone."""
-    uid = context.plane.record.uid
+    uid = context.control_plane.record.uid
     here = context.state.local.snapshot
     if here is not None:
         return (_file(here, Place.HERE),) if uid is not None and here.cluster_uid == uid else ()
@@ -89,13 +89,13 @@ def unread(context: DecisionContext) -> tuple[str, ...]:
 
 
 def _masters(context: DecisionContext) -> list[Server]:
-    wanted = {master.name for master in context.plane.masters}
+    wanted = {master.name for master in context.control_plane.masters}
     return [s for s in lookup.owned_masters(context.spec.name, context.view) if s.name in wanted]
 
 
 def begun_on(context: DecisionContext) -> tuple[str, ...]:
     """Return the masters on which half a restore lies."""
-    return tuple(m.name for m in context.plane.masters if all_lost.is_being_restored(m))
+    return tuple(m.name for m in context.control_plane.masters if all_lost.is_being_restored(m))
 
 
 def beside_a_begun_one(context: DecisionContext) -> tuple[Source, ...]:

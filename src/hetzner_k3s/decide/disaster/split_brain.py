@@ -28,7 +28,7 @@ def past_members(context: DecisionContext) -> tuple[Refusal, ...]:
     living = [side for side in found if side.lives]
     formers = [m for side in found if not side.lives for m in side.masters if _was_member(m, living)]
     enough = any(len(side.masters) >= quorum.majority(len(context.spec.masters)) for side in living)
-    if not formers or enough or context.plane.seed is None:
+    if not formers or enough or context.control_plane.gateway is None:
         return ()
     names = ", ".join(f"{m.name} ({whereabouts(m.server)})" for m in formers)
     past_names = frozenset(m.name for m in formers)
@@ -61,7 +61,7 @@ def _kept(context: DecisionContext) -> Side | None:
 def is_fencing(context: DecisionContext) -> bool:
     """Check whether a side was named, may be kept, and another one has to be fenced."""
     kept = _kept(context)
-    return kept is not None and len(sides(context)) > 1 and is_recorded(kept, context.plane.record)
+    return kept is not None and len(sides(context)) > 1 and is_recorded(kept, context.control_plane.record)
 
 
 def keeping_fits(context: DecisionContext) -> tuple[Refusal, ...]:
@@ -74,7 +74,7 @@ def keeping_fits(context: DecisionContext) -> tuple[Refusal, ...]:
     if kept is None:
         saw = f"Those digits do not name exactly one cluster that lives. What was seen: {told}."
         return (unfit(f"--keep {wanted}", saw, "Run `create` without that option: it shows the digits of each side."),)
-    if not is_recorded(kept, context.plane.record):
+    if not is_recorded(kept, context.control_plane.record):
         saw = f"They name the cluster of {kept.names}, and the birth record knows another one."
         others = frozenset(m.name for side in found if side != kept for m in side.masters)
         way = Way(text="Or delete the servers of that one at Hetzner first.", deletes=others)

@@ -42,8 +42,10 @@ def is_due(context: DecisionContext, server: Server, facts: HostFacts) -> bool:
 
 def _master(context: DecisionContext) -> DiskFacts | None:
     """Return what lies on the disk of the master that everything is done through, once the cluster is recorded."""
-    seed = context.plane.seed
-    return seed.facts.disk if seed and seed.facts and context.plane.record.phase is Phase.BORN else None
+    gateway = context.control_plane.gateway
+    return (
+        gateway.facts.disk if gateway and gateway.facts and context.control_plane.record.phase is Phase.BORN else None
+    )
 
 
 def waits(context: DecisionContext, server: Server, facts: HostFacts) -> bool:

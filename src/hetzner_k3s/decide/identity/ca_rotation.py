@@ -14,7 +14,7 @@ from hetzner_k3s.model.steps import RecordBirth
 
 def acceptance_fits(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse the consent where what answers is not proven to be the recorded cluster with another CA."""
-    accepted, obstacle = context.intent.consents.accept_ca, context.plane.ca_obstacle
+    accepted, obstacle = context.intent.consents.accept_ca, context.control_plane.ca_obstacle
     if accepted is None or obstacle is None:
         return ()
     return (
@@ -29,20 +29,20 @@ def acceptance_fits(context: DecisionContext) -> tuple[Refusal, ...]:
 
 def renew_record(context: DecisionContext) -> Proposal | None:
     """Write the accepted CA wherever the record stands; nothing of a living control plane comes before."""
-    record, accepted = context.plane.record, context.intent.consents.accept_ca
-    if context.plane.former_ca is None or accepted is None:
+    record, accepted = context.control_plane.record, context.intent.consents.accept_ca
+    if context.control_plane.former_ca is None or accepted is None:
         return None
     step = PlannedStep(
         step=RecordBirth(target=Phase.BORN.value, record=record),
         scope=Scope.CONTROL_PLANE,
         reason=Reason.DIFFERS,
-        because=f"{_proof(context)}, and its CA was {context.plane.former_ca[:8]} before",
+        because=f"{_proof(context)}, and its CA was {context.control_plane.former_ca[:8]} before",
         consent=f"--accept-ca {accepted}",
     )
     return Proposal((step,), alone=True)
 
 
 def _proof(context: DecisionContext) -> str:
-    if any(master.facts is not None and master.facts.serves for master in context.plane.all_masters):
+    if any(master.facts is not None and master.facts.serves for master in context.control_plane.all_masters):
         return "quorum, UID and lineage are the recorded ones"
     return "a run had begun to record it when it was cut off, and no master contradicts it"

@@ -22,12 +22,12 @@ from hetzner_k3s.model.state import UNREADABLE
 def one_identity(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse when masters answer for two clusters, for another one than the record says, or with two CAs of one."""
     sides = _sides(context)
-    record = context.plane.record
+    record = context.control_plane.record
     if len(sides) > 1:
         return (_split(context, sides, record),)
     for side in sides:
         if len(side.cas) > 1:
-            return (_rotating(side, context.plane.record),)
+            return (_rotating(side, context.control_plane.record),)
         other_ca = record.ca is not None and not side.identity.ca.startswith(record.ca)
         if other_ca or (record.uid and record.uid != side.identity.uid):
             return (_other_cluster(context, side),)
@@ -39,7 +39,7 @@ def was_rotated(context: DecisionContext) -> bool:
 
     Then no master counts as healthy before its owner has spoken, and gates that count them would mislead.
     """
-    sides, record = _sides(context), context.plane.record
+    sides, record = _sides(context), context.control_plane.record
     if len(sides) != 1 or record.ca is None or not _is_recorded(sides[0], record):
         return False
     return any(not ca.startswith(record.ca) for ca in sides[0].cas)
@@ -52,8 +52,8 @@ def _silent_strangers(context: DecisionContext) -> list[tuple[MasterView, str]]:
     which only the running one tells, says whose it is. One that was away while the CA was rotated takes the new one
     over when it starts.
     """
-    recorded, restored = context.plane.record.ca, all_lost.restored_master(context.plane)
-    others = [m for m in context.plane.all_masters if m is not restored]
+    recorded, restored = context.control_plane.record.ca, all_lost.restored_master(context.control_plane)
+    others = [m for m in context.control_plane.all_masters if m is not restored]
     told = [(m, m.facts.disk) for m in others if m.facts and not m.facts.restoring]
     ours = [disk for _, disk in told if disk.knows_ca(recorded)]
     return [
@@ -64,10 +64,14 @@ def _silent_strangers(context: DecisionContext) -> list[tuple[MasterView, str]]:
     ]
 
 
+def _recorded_ca(context: DecisionContext) -> str:
+    return (context.control_plane.record.ca or "")[:8]
+
+
 def _other_ca(context: DecisionContext, name: str, ca: str) -> Refusal:
     return Refusal(
         code="identity.other",
-        saw=f"The disk of {name} holds CA {ca[:8]}; the birth record says CA {(context.plane.record.ca or '')[:8]}.",
+        saw=f"The disk of {name} holds CA {ca[:8]}; the birth record says CA {_recorded_ca(context)}.",
         why="It holds data of another cluster; started, it would go on with that one.",
         you_can="Find out whose data it is.",
         ways=(*how_to_keep(context), Way(text=_IF_IT_MAY_GO, deletes=frozenset({name}))),
@@ -106,7 +110,7 @@ class _Side:
 
 def _sides(context: DecisionContext) -> list[_Side]:
     sides: list[_Side] = []
-    for master in context.plane.all_masters:
+    for master in context.control_plane.all_masters:
         identity = identity_of(master.facts) if master.facts else None
         if master.facts is None or identity is None:
             continue
@@ -176,7 +180,7 @@ def _is_recorded(side: _Side, record: BirthRecord) -> bool:
 
 
 def _other_cluster(context: DecisionContext, side: _Side) -> Refusal:
-    record, identity = context.plane.record, side.identity
+    record, identity = context.control_plane.record, side.identity
     if record.uid == identity.uid and side.newest.knows_ca(record.ca):
         return _rotated(context, side)
     return Refusal(
@@ -195,7 +199,7 @@ def _rotated(context: DecisionContext, side: _Side) -> Refusal:
     return Refusal(
         code="identity.other",
         saw=f"{', '.join(side.names)} answer with the recorded UID and with CA {side.identity.ca[:8]}; the record says "
-        f"CA {(context.plane.record.ca or '')[:8]}. The new CA was made out of the recorded one: this cluster's CA was "
+        f"CA {_recorded_ca(context)}. The new CA was made out of the recorded one: this cluster's CA was "
         "rotated (`k3s certificate rotate-ca`).",
         why="Only its owner knows whether that was meant.",
         you_can=f"If you rotated it, say so with `{flag}`: the record, the tokens on masters and workers and the "
@@ -213,8 +217,8 @@ def _elsewhere(context: DecisionContext, names: list[str]) -> Way:
     """Return what to do about another cluster beside the disks of the recorded one, or where that one may be."""
     ours = [
         m.name
-        for m in context.plane.all_masters
-        if m.name not in names and m.facts and m.facts.disk.wal and _is_ours(m.facts, context.plane.record)
+        for m in context.control_plane.all_masters
+        if m.name not in names and m.facts and m.facts.disk.wal and _is_ours(m.facts, context.control_plane.record)
     ]
     if not ours:
         return Way(text="The servers of the recorded cluster may be in another project.")
@@ -246,7 +250,7 @@ def one_member_list(context: DecisionContext) -> tuple[Refusal, ...]:
 
     After a quorum reset both sides have one CA and one UID (docs/facts/k3s.md#lineage).
     """
-    voters = [(m.name, m.facts) for m in context.plane.all_masters if m.facts is not None and m.facts.voter]
+    voters = [(m.name, m.facts) for m in context.control_plane.all_masters if m.facts is not None and m.facts.voter]
     unknown = [
         (name, other)
         for name, facts in voters
@@ -285,7 +289,7 @@ def hosts_are_known(context: DecisionContext) -> tuple[Refusal, ...]:
             else "Give the key of networking.ssh that this server was made with, or let it in again (authorized_keys "
             "of root).",
         )
-        for master in context.plane.masters
+        for master in context.control_plane.masters
         if master.server and master.stage in {Stage.KEY_CHANGED, Stage.DENIED} and master.name not in discarded(context)
     )
 
@@ -296,9 +300,9 @@ _IF_LOST = "If it is lost, delete the server at Hetzner and run `create` again."
 def kubeconfig_fits(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse to overwrite the kubeconfig of another cluster of the same name."""
     have = context.state.local.kubeconfig_ca
-    seed = context.plane.seed
-    live = seed.facts.disk.server_ca if seed and seed.facts else None
-    if have is None or seed is None or seed.facts is None or live is None or seed.facts.disk.knows_ca(have):
+    gateway = context.control_plane.gateway
+    live = gateway.facts.disk.server_ca if gateway and gateway.facts else None
+    if have is None or gateway is None or gateway.facts is None or live is None or gateway.facts.disk.knows_ca(have):
         return ()
     if given_up.gives_up(context, have) or _accepted(context, live):
         return ()
@@ -317,7 +321,7 @@ def kubeconfig_fits(context: DecisionContext) -> tuple[Refusal, ...]:
 def _accepted(context: DecisionContext, ca: str) -> bool:
     """Check whether the user vouched for this CA: what holds an earlier one is not another cluster's for that."""
     accepted = context.intent.consents.accept_ca
-    return accepted is not None and context.plane.ca_obstacle is None and ca.startswith(accepted)
+    return accepted is not None and context.control_plane.ca_obstacle is None and ca.startswith(accepted)
 
 
 def holds_ca(kubeconfig_ca: str) -> str:
@@ -332,10 +336,10 @@ def agents_fit(context: DecisionContext) -> tuple[Refusal, ...]:
 
     While no master is healthy nobody has a token to give it, and it may hold the one that opens the snapshots.
     """
-    recorded, seed = context.plane.record.ca, context.plane.seed
-    if recorded is None or seed is None or seed.facts is None or _accepted(context, recorded):
+    recorded, gateway = context.control_plane.record.ca, context.control_plane.gateway
+    if recorded is None or gateway is None or gateway.facts is None or _accepted(context, recorded):
         return ()
-    master = seed.facts.disk
+    master = gateway.facts.disk
     return tuple(
         _stranger(server.name, facts.disk.agent_ca or "", recorded)
         for server in lookup.owned_servers(context.spec.name, context.view)

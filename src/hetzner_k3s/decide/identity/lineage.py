@@ -17,7 +17,7 @@ from hetzner_k3s.model.steps import AdoptLineage, Step
 
 def one_lineage(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse when the cluster's own ConfigMap names another lineage than the labels do, and no reset explains it."""
-    kube, record = context.plane.kube, context.plane.record
+    kube, record = context.control_plane.kube, context.control_plane.record
     if kube is None or kube.lineage is None or record.lineage in {None, kube.lineage}:
         return ()
     if _adopted(context) is not None:
@@ -37,13 +37,13 @@ def one_lineage(context: DecisionContext) -> tuple[Refusal, ...]:
 
 def masters_of_one_lineage(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse while a master holds data of another lineage than the recorded one: it is the past, and must not vote."""
-    record, seed = context.plane.record, context.plane.seed
-    seen = seed.facts if seed is not None else None
+    record, gateway = context.control_plane.record, context.control_plane.gateway
+    seen = gateway.facts if gateway is not None else None
     strangers = [
         (m.name, m.server, stale_lineage.lineage_of(m.facts, m.server) or "")
-        for m in context.plane.masters
+        for m in context.control_plane.masters
         if m.server and m.facts and m.facts.disk.wal and not stale_lineage.belongs(m.facts, m.server, record)
-        if not stale_lineage.has_joined(m.facts, m.server, seen, context.plane.network_id)
+        if not stale_lineage.has_joined(m.facts, m.server, seen, context.control_plane.network_id)
     ]
     return tuple(
         Refusal(
@@ -68,11 +68,12 @@ def adopt_lineage(context: DecisionContext) -> Proposal | None:
     record = _adopted(context)
     if record is None:
         return None
+    gateway = context.control_plane.gateway_server
     planned = PlannedStep(
-        step=AdoptLineage(target=context.spec.name, record=record, via=context.plane.seed_server.id),
+        step=AdoptLineage(target=context.spec.name, record=record, via=gateway.id),
         scope=Scope.CONTROL_PLANE,
         reason=Reason.UNFINISHED,
-        because=f"{context.plane.seed_server.name} began {_called(record.lineage)}, and not everything says so yet",
+        because=f"{gateway.name} began {_called(record.lineage)}, and not everything says so yet",
     )
     return Proposal((planned,))
 
@@ -84,13 +85,13 @@ def _called(lineage: str | None) -> str:
 
 def _adopted(context: DecisionContext) -> BirthRecord | None:
     """Return the record as it is to be written, None where nothing is to be adopted."""
-    record, seed, kube = context.plane.record, context.plane.seed, context.plane.kube
-    if record.phase is not Phase.BORN or seed is None or seed.facts is None or seed.facts.lineage is None:
+    record, gateway, kube = context.control_plane.record, context.control_plane.gateway, context.control_plane.kube
+    if record.phase is not Phase.BORN or gateway is None or gateway.facts is None or gateway.facts.lineage is None:
         return None
-    if stale_lineage.began_anew(seed.facts, record):
-        return replace(record, lineage=seed.facts.lineage, parent=record.lineage)
+    if stale_lineage.began_anew(gateway.facts, record):
+        return replace(record, lineage=gateway.facts.lineage, parent=record.lineage)
     stale = kube is not None and kube.lineage is not None and kube.lineage == record.parent
-    return record if stale and seed.facts.lineage == record.lineage else None
+    return record if stale and gateway.facts.lineage == record.lineage else None
 
 
 def predict(spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:

@@ -38,7 +38,7 @@ def is_of_2x(context: DecisionContext) -> bool:
 
 
 def _masters_of_2x(context: DecisionContext) -> list[str]:
-    if context.plane.record.phase is Phase.BORN:
+    if context.control_plane.record.phase is Phase.BORN:
         return []
     told = []
     for server in context.view.servers:

@@ -29,7 +29,7 @@ def listing_complete(context: DecisionContext) -> tuple[Refusal, ...]:
 def record_agrees(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse when two resources tell of two births."""
     record = lookup.birth_record(context.spec, context.view)
-    if not isinstance(record, RecordConflict) or context.plane.former_ca is not None:
+    if not isinstance(record, RecordConflict) or context.control_plane.former_ca is not None:
         return ()
     values = " and ".join(record.values)
     return (
@@ -56,7 +56,7 @@ def _carriers(context: DecisionContext) -> frozenset[str]:
 
 
 def _half_accepted(context: DecisionContext, values: tuple[str, ...]) -> tuple[Way, ...]:
-    served = {m.facts.disk.server_ca for m in context.plane.all_masters if m.facts and m.facts.disk.server_ca}
+    served = {m.facts.disk.server_ca for m in context.control_plane.all_masters if m.facts and m.facts.disk.server_ca}
     answered = [ca[:8] for ca in values if any(whole.startswith(ca) for whole in served)]
     flag = f"--accept-ca {answered[0]}" if len(answered) == 1 else "--accept-ca"
     return (Way(text=f"If a run with `{flag}` was cut off here, give that flag again.", consent=flag),)
@@ -64,7 +64,7 @@ def _half_accepted(context: DecisionContext, values: tuple[str, ...]) -> tuple[W
 
 def not_deleting(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse to create into a cluster whose deletion has begun."""
-    if context.plane.record.phase is not Phase.DELETING:
+    if context.control_plane.record.phase is not Phase.DELETING:
         return ()
     return (
         Refusal(
@@ -92,7 +92,9 @@ def masters_of_other_names(context: DecisionContext) -> tuple[Server, ...]:
     wanted = {s.name for s in context.spec.servers()}
     others = {s.id: s for s in lookup.owned_masters(context.spec.name, context.view) if s.name not in wanted}
     others |= {s.id: s for s in context.view.servers if s.name not in wanted and _named_like_a_master(context, s)}
-    surplus = {m.server.id for m in context.plane.surplus if m.server}  # of our own naming: `permission` tells of them
+    surplus = {
+        m.server.id for m in context.control_plane.surplus if m.server
+    }  # of our own naming: `permission` tells of them
     return tuple(server for number, server in sorted(others.items()) if number not in surplus)
 
 
@@ -108,7 +110,7 @@ def _named_like_a_master(context: DecisionContext, server: Server) -> bool:
 
 def _foreign(context: DecisionContext, server: Server) -> Refusal:
     """Refuse a server that may have lost its labels, or be another's: of a born cluster it may be the only master."""
-    born = context.plane.record.phase is Phase.BORN
+    born = context.control_plane.record.phase is Phase.BORN
     ours = f"If it is the cluster's, {restore_labels(context, server)} " if born else ""
     return Refusal(
         code="server.foreign",
@@ -183,7 +185,7 @@ def network_exists(context: DecisionContext) -> tuple[Refusal, ...]:
         return ()
     name = context.spec.network.existing_network_name
     if name is None:
-        lives = context.plane.record.phase is Phase.BORN and not given_up.consented(context)
+        lives = context.control_plane.record.phase is Phase.BORN and not given_up.consented(context)
         return (_network_gone(context),) if lives else ()
     return (
         Refusal(

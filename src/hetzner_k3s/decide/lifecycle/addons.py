@@ -22,22 +22,22 @@ _NOBODY = "nobody knows whom"
 
 def apply_addons(context: DecisionContext) -> Proposal | None:
     """Plan the add-ons as soon as an API answers."""
-    plane = context.plane
-    if plane.record.phase is not Phase.BORN or plane.seed is None or plane.kube is None:
+    control_plane = context.control_plane
+    if control_plane.record.phase is not Phase.BORN or control_plane.gateway is None or control_plane.kube is None:
         return None
     if any(critical_config.cannot_change(context)):
         return None  # the cloud controller would be told of pods' addresses that no node has
-    stale = {name for name, digest in context.intent.addons.items() if plane.kube.addons.get(name) != digest}
-    secret = _why_credentials(context, plane.kube)
+    stale = {name for name, digest in context.intent.addons.items() if control_plane.kube.addons.get(name) != digest}
+    secret = _why_credentials(context, control_plane.kube)
     if not (stale or secret) or lookup.network(context.spec, context.view) is None:
         return None
     step = ApplyAddons(
         target=context.spec.name,
         addons=context.intent.addons,
-        via=plane.seed_server.id,
+        via=control_plane.gateway_server.id,
         credentials=secret is not None,
     )
-    reason, because = _reason(plane.kube, stale, secret)
+    reason, because = _reason(control_plane.kube, stale, secret)
     return Proposal((PlannedStep(step=step, scope=Scope.ADDONS, reason=reason, because=because),))
 
 
@@ -74,7 +74,7 @@ def _grant(context: DecisionContext, present: Credentials) -> Reading[TokenGrant
 
 def credential_notes(context: DecisionContext) -> tuple[str, ...]:
     """Tell of another operator's token in the cluster, which is left."""
-    present = context.plane.kube.credentials if context.plane.kube else None
+    present = context.control_plane.kube.credentials if context.control_plane.kube else None
     if present is None or present.token == context.spec.hetzner_token or present.network != context.spec.network_name:
         return ()
     if _grant(context, present) != Known(TokenGrant.CLUSTERS_PROJECT):
@@ -87,7 +87,7 @@ def credential_notes(context: DecisionContext) -> tuple[str, ...]:
 
 def credentials_not_asked(context: DecisionContext) -> tuple[str, ...]:
     """Tell that nobody knows what the Hetzner token in the cluster opens."""
-    present = context.plane.kube.credentials if context.plane.kube else None
+    present = context.control_plane.kube.credentials if context.control_plane.kube else None
     grant = _grant(context, present) if present else None
     return (f"what {SECRET} opens ({grant.why})",) if isinstance(grant, Unknown) else ()
 

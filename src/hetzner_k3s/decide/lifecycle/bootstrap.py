@@ -39,7 +39,7 @@ def bootstrap_permitted(context: DecisionContext) -> tuple[Refusal, ...]:
     if local.kubeconfig_ca is not None and not given_up.gives_up(context, local.kubeconfig_ca):
         refusals.append(_kubeconfig_exists(context))
     refusals += _snapshots_in_the_way(context)
-    if local.open_birth and context.plane.record.phase is None and not given_up.in_effect(context):
+    if local.open_birth and context.control_plane.record.phase is None and not given_up.in_effect(context):
         refusals.append(_journal_remembers(context))
     return tuple(refusals)
 
@@ -47,7 +47,7 @@ def bootstrap_permitted(context: DecisionContext) -> tuple[Refusal, ...]:
 def _unborn(context: DecisionContext) -> bool:
     """Check whether the record says that no cluster was initialized; a record that contradicts itself says nothing."""
     contradictory = isinstance(lookup.birth_record(context.spec, context.view), RecordConflict)
-    return context.plane.record.phase in {None, Phase.BOOTSTRAPPING} and not contradictory
+    return context.control_plane.record.phase in {None, Phase.BOOTSTRAPPING} and not contradictory
 
 
 def _not_empty(context: DecisionContext) -> list[tuple[Server, str]]:
@@ -93,8 +93,8 @@ def _found_beside_the_seed(context: DecisionContext) -> tuple[Server, ...]:
 
 def _recorded_seed(context: DecisionContext) -> MasterView | None:
     """Find the master that a birth was begun on; only under a master's name it is still that."""
-    record = context.plane.record
-    return next((m for m in context.plane.masters if m.server and m.server.id == record.seed), None)
+    record = context.control_plane.record
+    return next((m for m in context.control_plane.masters if m.server and m.server.id == record.seed), None)
 
 
 def _seeds_missing(context: DecisionContext) -> list[tuple[int, str]]:
@@ -102,7 +102,7 @@ def _seeds_missing(context: DecisionContext) -> list[tuple[int, str]]:
 
     There are two where a birth was begun anew on another seed and the run that wrote so was killed.
     """
-    masters = {m.server.id for m in context.plane.masters if m.server}
+    masters = {m.server.id for m in context.control_plane.masters if m.server}
     seeds = sorted(lookup.recorded_seeds(context.spec, context.view) - masters)
     return [(seed, why) for seed in seeds if (why := _seed_missing(context, seed)) is not None]
 
@@ -228,7 +228,7 @@ def _journal_remembers(context: DecisionContext) -> Refusal:
 
 def initialize(context: DecisionContext) -> Proposal | None:
     """Lead an unborn cluster to its record `born`; has no proposal about a born one."""
-    record = context.plane.record
+    record = context.control_plane.record
     if not _unborn(context):
         return None
     seed = _recorded_seed(context) or _first_to_be_had(context)
@@ -249,7 +249,7 @@ def _may_begin(seed: MasterView) -> bool:
 
 def _first_to_be_had(context: DecisionContext) -> MasterView:
     """Return the master that a birth begins on: any will do, so one that Hetzner does not sell holds no birth up."""
-    masters = context.plane.masters
+    masters = context.control_plane.masters
     return next((m for m in masters if m.server or m.name not in context.intent.unsold), masters[0])
 
 
@@ -325,9 +325,9 @@ def complete_record(context: DecisionContext) -> Proposal | None:
     A master gets its share when it has joined. Without a lineage another one would be minted, so that is left alone.
     Which agent token the cluster has, its healthy master knows better than the labels.
     """
-    seed = context.plane.seed
+    seed = context.control_plane.gateway
     agent = seed.facts.disk.agent_token_hash if seed is not None and seed.facts is not None else None
-    record = replace(context.plane.record, agent=agent or context.plane.record.agent)
+    record = replace(context.control_plane.record, agent=agent or context.control_plane.record.agent)
     if record.phase is not Phase.BORN or record.lineage is None:
         return None
     wanted = record.labels().items()

@@ -47,7 +47,7 @@ def datastore_agrees(context: DecisionContext) -> tuple[Refusal, ...]:
 
     A database that its owner moved is no other one, when a master that serves the recorded cluster runs on it already.
     """
-    wanted, record = context.spec.database.digits if context.spec.database else None, context.plane.record
+    wanted, record = context.spec.database.digits if context.spec.database else None, context.control_plane.record
     elsewhere = [f"{m.name} runs on {_place(its)}" for m, its in _told(context) if its != wanted]
     if record.phase is Phase.BORN and record.database != wanted and not _serves_on(context, wanted):
         elsewhere.insert(0, f"the birth record names {_place(record.database)}")
@@ -55,13 +55,13 @@ def datastore_agrees(context: DecisionContext) -> tuple[Refusal, ...]:
 
 
 def _serves_on(context: DecisionContext, wanted: str | None) -> bool:
-    seed = context.plane.seed.facts if context.plane.seed else None
-    return wanted is not None and seed is not None and seed.disk.config_database == wanted
+    gateway = context.control_plane.gateway.facts if context.control_plane.gateway else None
+    return wanted is not None and gateway is not None and gateway.disk.config_database == wanted
 
 
 def _told(context: DecisionContext) -> list[tuple[MasterView, str | None]]:
     """Return the masters that hold anything of a cluster, and which database they were started on; None: their etcd."""
-    seen = [(m, m.facts) for m in context.plane.all_masters if m.facts is not None]
+    seen = [(m, m.facts) for m in context.control_plane.all_masters if m.facts is not None]
     return [(m, f.disk.config_database if f.on_database else None) for m, f in seen if _holds_something(m)]
 
 
@@ -89,9 +89,13 @@ def _elsewhere(wanted: str | None, elsewhere: list[str]) -> Refusal:
 
 def database_serves(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse where no master can use the database, or none is left and nobody holds the token that opens it."""
-    if context.plane.seed is not None or power.awaited(context):
+    if context.control_plane.gateway is not None or power.awaited(context):
         return ()
-    told = [(m, m.facts) for m in context.plane.all_masters if m.facts is not None and m.name not in _started(context)]
+    told = [
+        (m, m.facts)
+        for m in context.control_plane.all_masters
+        if m.facts is not None and m.name not in _started(context)
+    ]
     words = [(master, _words(facts.supervisor.complaint)) for master, facts in told]
     sealed = [master for master, said in words if _OTHER_TOKEN in said and not _better_token(context, master)]
     if sealed:
@@ -99,9 +103,9 @@ def database_serves(context: DecisionContext) -> tuple[Refusal, ...]:
     silenced = [(master, said) for master, said in words if any(word in said for word in _UNREACHABLE)]
     if silenced:
         return (_unreachable(context, *silenced[0]),)
-    if context.plane.record.phase is not Phase.BORN:
+    if context.control_plane.record.phase is not Phase.BORN:
         return ()
-    doubtful = [m for m in context.plane.all_masters if m.name not in _started(context) and not is_out(m)]
+    doubtful = [m for m in context.control_plane.all_masters if m.name not in _started(context) and not is_out(m)]
     if doubtful:
         return (_none_serves(context, doubtful),)
     return () if tokens_at_hand(context) or _started(context) else (_no_token(context),)
@@ -109,7 +113,11 @@ def database_serves(context: DecisionContext) -> tuple[Refusal, ...]:
 
 def agent_token_found(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse to start the first master again without the agents' token where the cluster has one."""
-    tokens = tokens_at_hand(context) if context.plane.record.phase is Phase.BORN and context.plane.seed is None else []
+    tokens = (
+        tokens_at_hand(context)
+        if context.control_plane.record.phase is Phase.BORN and context.control_plane.gateway is None
+        else []
+    )
     if not tokens or _started(context) or not held_tokens.agent_token_is_missing(context, tokens[0][0]):
         return ()
     return (held_tokens.missing_agent_token(context),)
@@ -117,7 +125,7 @@ def agent_token_found(context: DecisionContext) -> tuple[Refusal, ...]:
 
 def _better_token(context: DecisionContext, master: MasterView) -> bool:
     """Check whether another token has come up than the one that a master of a born cluster tried."""
-    tokens = tokens_at_hand(context) if context.plane.record.phase is Phase.BORN else []
+    tokens = tokens_at_hand(context) if context.control_plane.record.phase is Phase.BORN else []
     return bool(tokens) and master.facts is not None and tokens[0][0] != master.facts.disk.config_token_hash
 
 
@@ -133,7 +141,7 @@ def _words(complaint: str) -> str:
 
 
 def _recorded(context: DecisionContext) -> str:
-    record = context.plane.record
+    record = context.control_plane.record
     return (
         f"The birth record says that '{context.spec.name}' was initialized (CA {(record.ca or '-')[:8]}, UID "
         f"{(record.uid or '-')[:8]}) in an external database; "
@@ -150,13 +158,13 @@ def _unreachable(context: DecisionContext, master: MasterView, said: str) -> Ref
         "stopped or removed.",
         you_can="Bring the database back, and let the masters reach it (its firewall, the user and password of "
         "datastore.external_datastore_endpoint); k3s goes on by itself then. Then run `create` again.",
-        passing=True,
+        transient=True,
     )
 
 
 def _sealed(context: DecisionContext, master: MasterView) -> Refusal:
     held = (master.facts.disk.config_token_hash if master.facts else None) or "not told"
-    born = context.plane.record.phase is Phase.BORN
+    born = context.control_plane.record.phase is Phase.BORN
     return Refusal(
         code="datastore.other-token",
         saw=f"k3s on {master.name} cannot open the external database: it is sealed with another token than the one "
@@ -179,12 +187,12 @@ def _none_serves(context: DecisionContext, doubtful: list[MasterView]) -> Refusa
         you_can="Restore SSH access to the masters and look at `journalctl -u k3s` there. The data is in the database: "
         "a master that is lost can be deleted at Hetzner, and `create` makes another one.",
         ways=(Way(deletes=frozenset(m.name for m in doubtful)),),
-        passing=any(m.stage in {Stage.SILENT, Stage.SICK} for m in doubtful),
+        transient=any(m.stage in {Stage.SILENT, Stage.SICK} for m in doubtful),
     )
 
 
 def _no_token(context: DecisionContext) -> Refusal:
-    ca = (context.plane.record.ca or "-")[:8]
+    ca = (context.control_plane.record.ca or "-")[:8]
     return Refusal(
         code="datastore.token-unknown",
         saw=f"{_recorded(context)}all its masters are gone, and neither a worker nor this machine holds its token: the "
@@ -219,11 +227,11 @@ _LEAVE_IT = (
 
 def start_masters(context: DecisionContext) -> Proposal | None:
     """Start whatever is ready on the database, and record what serves; where none does, one goes before the others."""
-    if context.plane.record.phase is not Phase.BORN:
+    if context.control_plane.record.phase is not Phase.BORN:
         return None
-    ready = [(m, m.server) for m in context.plane.masters if m.server and m.stage in _JOINERS]
-    if context.plane.seed is not None:
-        starts = tuple(_start(m, server, via=context.plane.seed_server.id) for m, server in ready)
+    ready = [(m, m.server) for m in context.control_plane.masters if m.server and m.stage in _JOINERS]
+    if context.control_plane.gateway is not None:
+        starts = tuple(_start(m, server, via=context.control_plane.gateway_server.id) for m, server in ready)
         steps = marked(context) + starts
         return Proposal(steps) if steps else None
     first = min(ready, key=lambda r: (r[0].stage is not Stage.JOINING, r[0].spec.index), default=None)
@@ -261,11 +269,11 @@ _BEYOND = "it is beyond the file, and holds none of the data"
 
 def remove_masters(context: DecisionContext) -> Proposal | None:
     """Let one master beyond the file go a step further: off the load balancer, drained, its server, then its Node."""
-    if not context.intent.consents.prune or context.plane.seed is None or context.plane.kube is None:
+    if not context.intent.consents.prune or context.control_plane.gateway is None or context.control_plane.kube is None:
         return None
     if not_yet_members(context):
         return None
-    for master in sorted(context.plane.surplus, key=lambda m: -m.spec.index):
+    for master in sorted(context.control_plane.surplus, key=lambda m: -m.spec.index):
         step = _next(context, master)
         if step is not None:
             return Proposal((step,))

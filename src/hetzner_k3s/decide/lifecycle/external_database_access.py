@@ -19,7 +19,7 @@ def tokens_at_hand(context: DecisionContext) -> list[tuple[str, int | None]]:
 
     Of the servers those count whose token pins the recorded CA; of one from this machine, that is seen when it is used.
     """
-    recorded = context.plane.record.ca
+    recorded = context.control_plane.record.ca
     found: list[tuple[str, int | None]] = []
     for server, facts in held_tokens.on_servers(context):
         disk = facts.disk
@@ -32,8 +32,12 @@ def tokens_at_hand(context: DecisionContext) -> list[tuple[str, int | None]]:
 
 def awaits_server(context: DecisionContext, name: str) -> bool:
     """Check whether a server may be ordered under this name although no API answers: the first that opens the data."""
-    plane = context.plane
-    if not plane.on_database or plane.record.phase is not Phase.BORN or plane.seed is not None:
+    control_plane = context.control_plane
+    if (
+        not control_plane.on_database
+        or control_plane.record.phase is not Phase.BORN
+        or control_plane.gateway is not None
+    ):
         return False
-    first = min(plane.masters, key=lambda m: (m.server is None, m.spec.index))
-    return first.name == name and bool(tokens_at_hand(context)) and all(is_out(m) for m in plane.all_masters)
+    first = min(control_plane.masters, key=lambda m: (m.server is None, m.spec.index))
+    return first.name == name and bool(tokens_at_hand(context)) and all(is_out(m) for m in control_plane.all_masters)

@@ -35,7 +35,9 @@ SETTLE_DEADLINE = 120.0
 def prepare_masters(context: DecisionContext) -> Proposal | None:
     """Make the masters' servers; beside a loss only look at those that are there, since a repair decides the rest."""
     because = "the file asks for it"
-    steps = (prepare(context, m.spec, m.server, m.stage, because) for m in context.plane.masters if _free(m, context))
+    steps = (
+        prepare(context, m.spec, m.server, m.stage, because) for m in context.control_plane.masters if _free(m, context)
+    )
     return Proposal(tuple(step for planned in steps for step in planned))
 
 
@@ -48,7 +50,7 @@ def _free(master: MasterView, context: DecisionContext) -> bool:
 
 def join_masters(context: DecisionContext) -> Proposal | None:
     """Join what is ready, record what has joined."""
-    if context.plane.record.phase is not Phase.BORN or context.plane.seed is None:
+    if context.control_plane.record.phase is not Phase.BORN or context.control_plane.gateway is None:
         return None
     marks = marked(context)
     joins, waits = _joins(context)
@@ -57,7 +59,7 @@ def join_masters(context: DecisionContext) -> Proposal | None:
 
 def marked(context: DecisionContext) -> tuple[PlannedStep, ...]:
     """Plan to record what has joined, through the healthy master that there is."""
-    return tuple(step for m in context.plane.masters if (step := _mark(context, m)) is not None)
+    return tuple(step for m in context.control_plane.masters if (step := _mark(context, m)) is not None)
 
 
 def _wait(what: str, because: str) -> Wait:
@@ -65,7 +67,7 @@ def _wait(what: str, because: str) -> Wait:
 
 
 def _joins(context: DecisionContext) -> tuple[tuple[PlannedStep, ...], tuple[Wait, ...]]:
-    joiners = [(m, m.server) for m in context.plane.masters if m.server and m.stage in _JOINERS]
+    joiners = [(m, m.server) for m in context.control_plane.masters if m.server and m.stage in _JOINERS]
     if not joiners:
         return (), ()
     if _control_plane_is_being_born(context):
@@ -73,8 +75,8 @@ def _joins(context: DecisionContext) -> tuple[tuple[PlannedStep, ...], tuple[Wai
     if _another_join_ends(context, joiners):
         return (), ()
     first, server = min(joiners, key=lambda j: (j[0].stage is not Stage.JOINING, j[0].spec.index))
-    own = private_ip(server, context.plane.network_id)
-    others = tuple(m for m in context.plane.members if m.address != own)  # its own, unstarted one k3s adopts
+    own = private_ip(server, context.control_plane.network_id)
+    others = tuple(m for m in context.control_plane.members if m.address != own)  # its own, unstarted one k3s adopts
     verdict = quorum.can_add(others, healthy_ids(context) | witnessed_ids(context))
     if first.stage is not Stage.JOINING and not verdict.ok:
         wait = _wait(f"the control plane to settle before {first.name} joins", verdict.because)
@@ -90,9 +92,9 @@ def _another_join_ends(context: DecisionContext, joiners: list[tuple[MasterView,
 
 def _control_plane_is_being_born(context: DecisionContext) -> bool:
     """Check whether no master but the seed of the birth ever counted as joined, and the cluster was never reset."""
-    return context.plane.record.parent is None and not any(
-        labelled_member(m.server) and m.server.id != context.plane.record.seed
-        for m in context.plane.all_masters
+    return context.control_plane.record.parent is None and not any(
+        labelled_member(m.server) and m.server.id != context.control_plane.record.seed
+        for m in context.control_plane.all_masters
         if m.server
     )
 
@@ -101,12 +103,12 @@ def _join(context: DecisionContext, master: MasterView, server: Server) -> Plann
     step = JoinControlPlane(
         target=master.name,
         server_id=server.id,
-        via=context.plane.seed_server.id,
-        server_url=api_url(context, context.plane.seed_server),
+        via=context.control_plane.gateway_server.id,
+        server_url=api_url(context, context.control_plane.gateway_server),
     )
     reason = Reason.MISSING if master.stage is Stage.READY else Reason.UNFINISHED
     state = "is empty" if master.stage is Stage.READY else "holds no living member"
-    because = f"its host {state}, and {context.plane.seed_server.name} is a healthy voter"
+    because = f"its host {state}, and {context.control_plane.gateway_server.name} is a healthy voter"
     return PlannedStep(step=step, scope=Scope.CONTROL_PLANE, reason=reason, because=because)
 
 
@@ -115,7 +117,7 @@ def api_url(context: DecisionContext, server: Server) -> str:
 
     One without it is sick, and no rule asks for its URL.
     """
-    return f"https://{server.private_ips[context.plane.network_id or 0]}:{API_PORT}"
+    return f"https://{server.private_ips[context.control_plane.network_id or 0]}:{API_PORT}"
 
 
 def _mark(context: DecisionContext, master: MasterView) -> PlannedStep | None:
@@ -126,8 +128,8 @@ def _mark(context: DecisionContext, master: MasterView) -> PlannedStep | None:
         step=MarkMember(
             target=master.name,
             server_id=master.server.id,
-            via=context.plane.seed_server.id,
-            record=context.plane.record,
+            via=context.control_plane.gateway_server.id,
+            record=context.control_plane.record,
             rewrite_server_url=rewrite,
         ),
         scope=Scope.CONTROL_PLANE,
@@ -137,7 +139,7 @@ def _mark(context: DecisionContext, master: MasterView) -> PlannedStep | None:
 
 
 def _because(context: DecisionContext) -> str:
-    return "it serves the cluster in the database" if context.plane.on_database else "it is a voter now"
+    return "it serves the cluster in the database" if context.control_plane.on_database else "it is a voter now"
 
 
 def _better_server_url(context: DecisionContext, master: MasterView) -> str | None:
@@ -147,9 +149,13 @@ def _better_server_url(context: DecisionContext, master: MasterView) -> str | No
 
     Only when all masters vote: a successor often gets the address that the line names already.
     """
-    if context.plane.on_database or master.facts is None or any(m.stage not in JOINED for m in context.plane.masters):
+    if (
+        context.control_plane.on_database
+        or master.facts is None
+        or any(m.stage not in JOINED for m in context.control_plane.masters)
+    ):
         return None
-    others = [m.server for m in context.plane.masters if m.server and m.name != master.name]
+    others = [m.server for m in context.control_plane.masters if m.server and m.name != master.name]
     if not others:
         return _without_a_dead_one(context, master.facts.disk)
     balancer = lookup.load_balancer(context.spec, context.view)

@@ -18,15 +18,15 @@ from hetzner_k3s.model.steps import Step, WriteKubeconfig
 
 def write_kubeconfig(context: DecisionContext) -> Proposal | None:
     """Plan the kubeconfig once the cluster is born and every master has its address."""
-    plane, local, fitting = context.plane, context.state.local, wanted(context)
+    control_plane, local, fitting = context.control_plane, context.state.local, wanted(context)
     if fitting is None or (local.kubeconfig_ca, dict(local.kubeconfig_servers)) == fitting:
         return None
     _, servers = fitting
     step = WriteKubeconfig(
         target=context.spec.kubeconfig_path,
-        via=plane.seed_server.id,
+        via=control_plane.gateway_server.id,
         servers=servers,
-        current=context.spec.name if context.spec.name in servers else plane.masters[0].name,
+        current=context.spec.name if context.spec.name in servers else control_plane.masters[0].name,
     )
     because = "it is not there yet" if local.kubeconfig_ca is None else "it names other addresses"
     return Proposal((PlannedStep(step=step, scope=Scope.LOCAL, reason=Reason.DIFFERS, because=because),))
@@ -34,10 +34,15 @@ def write_kubeconfig(context: DecisionContext) -> Proposal | None:
 
 def wanted(context: DecisionContext) -> tuple[str | None, dict[str, str]] | None:
     """Return the CA hash and the API URLs that the kubeconfig should have; None while they are not known."""
-    plane, servers = context.plane, _api_urls(context)
-    if plane.record.phase is not Phase.BORN or plane.seed is None or plane.seed.facts is None or servers is None:
+    control_plane, servers = context.control_plane, _api_urls(context)
+    if (
+        control_plane.record.phase is not Phase.BORN
+        or control_plane.gateway is None
+        or control_plane.gateway.facts is None
+        or servers is None
+    ):
         return None
-    return plane.seed.facts.disk.server_ca, servers
+    return control_plane.gateway.facts.disk.server_ca, servers
 
 
 def _api_urls(context: DecisionContext) -> dict[str, str] | None:
@@ -49,10 +54,10 @@ def _api_urls(context: DecisionContext) -> dict[str, str] | None:
     """
     private = context.spec.ssh.use_private_ip or not context.spec.network.public_ipv4
     urls: dict[str, str] = {}
-    for master in context.plane.masters:
+    for master in context.control_plane.masters:
         if master.server is None:
             return None
-        address = private_ip(master.server, context.plane.network_id) if private else master.server.public_ipv4
+        address = private_ip(master.server, context.control_plane.network_id) if private else master.server.public_ipv4
         urls[master.name] = f"https://{address}:{API_PORT}"
     if context.spec.api_load_balancer:
         balancer = lookup.load_balancer(context.spec, context.view)

@@ -23,9 +23,9 @@ _NAMED: Final = 4
 
 def label_nodes(context: DecisionContext) -> Proposal | None:
     """Plan to set what the file names, and to take away what it dropped and we had set."""
-    if context.plane.record.phase is not Phase.BORN or context.plane.seed is None:
+    if context.control_plane.record.phase is not Phase.BORN or context.control_plane.gateway is None:
         return None
-    steps = tuple(_planned(found, context.plane.seed_server.id) for found in otherwise(context))
+    steps = tuple(_planned(found, context.control_plane.gateway_server.id) for found in otherwise(context))
     return Proposal(steps) if steps else None
 
 

@@ -97,12 +97,12 @@ def _order(spec: MasterSpec | WorkerSpec) -> CreateServer:
 
 def _understood(context: DecisionContext) -> bool:
     """Check whether it is known whose Nodes there are: nothing is asked for beside a silent API."""
-    return context.plane.kube is not None or context.plane.record.phase is not Phase.BORN
+    return context.control_plane.kube is not None or context.control_plane.record.phase is not Phase.BORN
 
 
 def _addressed(context: DecisionContext, server: Server) -> bool:
     """Check whether a server has the address we reach it by and the one its peers do."""
-    network = context.plane.network_id
+    network = context.control_plane.network_id
     return private_ip(server, network) is not None and ssh_address(context.spec, server, network) is not None
 
 

@@ -18,12 +18,12 @@ PATIENCE = 120.0
 
 def await_api(context: DecisionContext) -> Proposal | None:
     """Wait for the API of a born cluster that has a healthy voter; no proposal where it was read."""
-    plane = context.plane
-    if plane.record.phase is not Phase.BORN or plane.seed is None or plane.kube is not None:
+    control_plane = context.control_plane
+    if control_plane.record.phase is not Phase.BORN or control_plane.gateway is None or control_plane.kube is not None:
         return None
     wait = Wait(
         what="the Kubernetes API",
-        because=_AT_BIRTH if _nobody_joined_yet(plane) else "Nodes left by lost machines must be seen first",
+        because=_AT_BIRTH if _nobody_joined_yet(control_plane) else "Nodes left by lost machines must be seen first",
         deadline=PATIENCE,
         otherwise=_silent(context),
     )
@@ -33,16 +33,16 @@ def await_api(context: DecisionContext) -> Proposal | None:
 _AT_BIRTH = "the first master has just started, and its API comes some seconds after its etcd"
 
 
-def _nobody_joined_yet(plane: ControlPlane) -> bool:
-    return not any(labelled_member(master.server) for master in plane.all_masters if master.server)
+def _nobody_joined_yet(control_plane: ControlPlane) -> bool:
+    return not any(labelled_member(master.server) for master in control_plane.all_masters if master.server)
 
 
 def _silent(context: DecisionContext) -> Refusal:
-    voters = [m for m in context.plane.all_masters if m.facts and m.facts.serves]
+    voters = [m for m in context.control_plane.all_masters if m.facts and m.facts.serves]
     serving = [m.name for m in voters if m.facts and m.facts.supervisor.api_answers]
     names = ", ".join(m.name for m in voters)
     how = f"it serves on {', '.join(serving)}, but was not read ({_why(context)})" if serving else "on none it serves"
-    healthy, place = _WHERE[context.plane.on_database]
+    healthy, place = _WHERE[context.control_plane.on_database]
     return Refusal(
         code="api.down",
         saw=f"{healthy} on {names}, but the Kubernetes API could not be read: {how}.{_complaints(context)}",
@@ -61,6 +61,6 @@ def _why(context: DecisionContext) -> str:
 
 
 def _complaints(context: DecisionContext) -> str:
-    told = ((m.name, m.facts.supervisor.complaint) for m in context.plane.all_masters if m.facts)
+    told = ((m.name, m.facts.supervisor.complaint) for m in context.control_plane.all_masters if m.facts)
     first = next(((name, complaint) for name, complaint in told if complaint), None)
     return f" The last complaint of k3s on {first[0]}: {first[1].rstrip('.')}." if first else ""

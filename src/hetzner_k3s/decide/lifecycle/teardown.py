@@ -18,7 +18,7 @@ from hetzner_k3s.model.steps import CloseBirth, DeleteResource, DeleteServer, Ma
 
 def deletion_is_of_this_cluster(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse to delete a cluster that is not the one this machine's kubeconfig belongs to."""
-    have, recorded = context.state.local.kubeconfig_ca, context.plane.record.ca
+    have, recorded = context.state.local.kubeconfig_ca, context.control_plane.record.ca
     if have is None or recorded is None or have.startswith(recorded):
         return ()
     return (
@@ -34,7 +34,7 @@ def deletion_is_of_this_cluster(context: DecisionContext) -> tuple[Refusal, ...]
 
 def tear_down(context: DecisionContext) -> Proposal:
     """Plan the next deletions: mark first, then balancer and servers, then what they stood on, the record last."""
-    if context.plane.record.phase is not Phase.DELETING and _record_carrier_exists(context):
+    if context.control_plane.record.phase is not Phase.DELETING and _record_carrier_exists(context):
         step = MarkDeleting(target=context.spec.name)
         return Proposal((_planned(step, "whoever looks from now on must see that it goes"),))
     return Proposal(_servers(context) or _surroundings(context) or _close(context) or _record_group(context))
@@ -109,11 +109,11 @@ def _close(context: DecisionContext) -> tuple[PlannedStep, ...]:
 
 def _journal_stays(context: DecisionContext) -> bool:
     """Check whether the journal here tells of a birth that no record in this project does, and nobody is asked."""
-    return context.state.local.open_birth and context.plane.record.phase is None and context.intent.unasked
+    return context.state.local.open_birth and context.control_plane.record.phase is None and context.intent.unasked
 
 
 def _kubeconfig_is_its(context: DecisionContext) -> bool:
-    have, recorded = context.state.local.kubeconfig_ca, context.plane.record.ca
+    have, recorded = context.state.local.kubeconfig_ca, context.control_plane.record.ca
     return have is not None and recorded is not None and have.startswith(recorded)
 
 

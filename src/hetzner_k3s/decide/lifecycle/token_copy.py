@@ -21,9 +21,9 @@ from hetzner_k3s.model.tokens import HeldTokens
 
 def keep_tokens(context: DecisionContext) -> Proposal | None:
     """Plan to keep the tokens here, once the cluster is born and where they are not kept yet or were rotated."""
-    if context.plane.record.phase is not Phase.BORN or is_kept(context) is not False:
+    if context.control_plane.record.phase is not Phase.BORN or is_kept(context) is not False:
         return None
-    step = KeepTokens(target=context.spec.name, via=context.plane.seed_server.id)
+    step = KeepTokens(target=context.spec.name, via=context.control_plane.gateway_server.id)
     because = "beside the masters nobody here holds them, and without them no snapshot can be opened"
     return Proposal((PlannedStep(step=step, scope=Scope.LOCAL, reason=Reason.DIFFERS, because=because),))
 
@@ -39,8 +39,8 @@ def is_kept(context: DecisionContext) -> bool | None:
 
 def current(context: DecisionContext) -> HeldTokens | None:
     """Return the cluster's tokens; None while no master tells which they are."""
-    seed = context.plane.seed
-    return _running(seed.facts) if seed is not None and seed.facts is not None else None
+    gateway = context.control_plane.gateway
+    return _running(gateway.facts) if gateway is not None and gateway.facts is not None else None
 
 
 def _running(facts: HostFacts) -> HeldTokens | None:
@@ -53,7 +53,7 @@ def _running(facts: HostFacts) -> HeldTokens | None:
 
 def remarks(context: DecisionContext) -> tuple[str, ...]:
     """Return where the servers' token should lie beside the masters and does not, and who holds it without need."""
-    if context.plane.record.phase is not Phase.BORN:
+    if context.control_plane.record.phase is not Phase.BORN:
         return ()
     return tuple(said for said in (_nowhere_else(context), _held_by_workers(context)) if said is not None)
 
@@ -68,8 +68,8 @@ def _nowhere_else(context: DecisionContext) -> str | None:
 
 
 def _held_by_workers(context: DecisionContext) -> str | None:
-    seed = context.plane.seed
-    if seed is None or seed.facts is None or seed.facts.disk.agent_token_hash is not None:
+    gateway = context.control_plane.gateway
+    if gateway is None or gateway.facts is None or gateway.facts.disk.agent_token_hash is not None:
         return None
     names = [spec.name for spec in context.spec.workers() if context.server(spec.name) is not None]
     who = f"{', '.join(names)} hold the server token" if names else "a worker would get the server token"

@@ -27,7 +27,7 @@ def cluster_lives(context: DecisionContext) -> tuple[Refusal, ...]:
 
     What is told as degraded is left out: a voter that only we cannot look at, workers of a cluster that was given up.
     """
-    initialized = context.plane.record.phase is Phase.BORN
+    initialized = context.control_plane.record.phase is Phase.BORN
     unborn = [] if initialized else ["no initialization of this cluster is recorded as done"]
     views: list[MasterView | WorkerView] = [*_masters(context), *_workers(context)]
     missing = [view for view in views if view.stage is not Stage.MEMBER]
@@ -37,7 +37,7 @@ def cluster_lives(context: DecisionContext) -> tuple[Refusal, ...]:
 
 
 def _masters(context: DecisionContext) -> Iterator[MasterView]:
-    return (master for master in context.plane.masters if not witnesses(context, master))
+    return (master for master in context.control_plane.masters if not witnesses(context, master))
 
 
 def _workers(context: DecisionContext) -> Iterator[WorkerView]:
@@ -59,5 +59,5 @@ def _unfinished(seen: list[str], names: list[str]) -> Refusal:
         you_can="Look at those hosts (`journalctl -u k3s`, on a worker `-u k3s-agent`) and run `create` again. If a "
         "server that never joined stays like that, delete it at Hetzner: `create` makes it anew.",
         ways=(Way(deletes=frozenset(names)),),
-        passing=True,
+        transient=True,
     )

@@ -44,7 +44,7 @@ def left_tainted(context: DecisionContext) -> tuple[str, ...]:
 
 def notes(context: DecisionContext) -> tuple[str, ...]:
     """Return whoever runs a cloud controller of his own how kubelets come to wait for it."""
-    nodes = context.plane.kube.nodes if context.plane.kube else ()
+    nodes = context.control_plane.kube.nodes if context.control_plane.kube else ()
     provided = any(node.provided is not None for node in nodes) and context.spec.network.private
     if context.spec.external_cloud or not provided:
         return ()
@@ -55,15 +55,15 @@ def notes(context: DecisionContext) -> tuple[str, ...]:
 
 
 def _waiting(context: DecisionContext) -> list[KubeNode]:
-    plane = context.plane
-    if plane.record.phase is not Phase.BORN or plane.kube is None:
+    control_plane = context.control_plane
+    if control_plane.record.phase is not Phase.BORN or control_plane.kube is None:
         return []
-    return [node for node in plane.kube.nodes if node.uninitialized and not node.deleting]
+    return [node for node in control_plane.kube.nodes if node.uninitialized and not node.deleting]
 
 
 def _is_young(context: DecisionContext, node: KubeNode) -> bool:
     """Check how long a Node has been there by a master's clock: this machine's may be another one."""
-    facts = context.plane.seed.facts if context.plane.seed else None
+    facts = context.control_plane.gateway.facts if context.control_plane.gateway else None
     return facts is not None and node.created is not None and facts.clock - node.created < PATIENCE
 
 

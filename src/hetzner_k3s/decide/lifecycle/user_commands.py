@@ -58,7 +58,7 @@ def _unended(name: str) -> Iterator[str]:
 
 def _joined(context: DecisionContext) -> Iterator[tuple[str, HostFacts]]:
     """Return the servers of the file that have a Node, with what their hosts told."""
-    born = context.plane.record.phase is Phase.BORN
+    born = context.control_plane.record.phase is Phase.BORN
     for spec in context.spec.servers() if born else ():
         server, node = context.server(spec.name), context.node(spec.name)
         facts = context.state.facts(server.id) if server is not None else None
@@ -68,7 +68,7 @@ def _joined(context: DecisionContext) -> Iterator[tuple[str, HostFacts]]:
 
 def _is_young(context: DecisionContext, name: str) -> bool:
     """Check how long a Node has been there by a master's clock: this machine's may be another one."""
-    node, facts = context.node(name), context.plane.seed.facts if context.plane.seed else None
+    node, facts = context.node(name), context.control_plane.gateway.facts if context.control_plane.gateway else None
     if node is None or facts is None or node.created is None:
         return False
     return facts.clock - node.created < PATIENCE

@@ -67,7 +67,7 @@ def workers_explained(context: DecisionContext) -> tuple[Refusal, ...]:
     Masters come first: a worker may be NotReady because the one API server that it knows is lost, and only the repair
     that this would stop brings it back.
     """
-    if context.plane.record.phase is not Phase.BORN or _masters_are_under_way(context):
+    if context.control_plane.record.phase is not Phase.BORN or _masters_are_under_way(context):
         return ()
     views = [view_worker(context, spec) for spec in context.spec.workers()]
     return tuple(
@@ -89,8 +89,8 @@ _UNDER_WAY = NEVER_STARTED | {Stage.JOINING, Stage.UNMARKED, Stage.LOCKED_OUT}
 
 def _masters_are_under_way(context: DecisionContext) -> bool:
     """Check whether the control plane is being repaired or completed, with nothing that stops it."""
-    stages = {master.stage for master in context.plane.masters}
-    return context.plane.seed is not None and bool(stages & _UNDER_WAY) and not stages & TROUBLED
+    stages = {master.stage for master in context.control_plane.masters}
+    return context.control_plane.gateway is not None and bool(stages & _UNDER_WAY) and not stages & TROUBLED
 
 
 _CODE = {
@@ -121,7 +121,7 @@ def _troubled(context: DecisionContext, worker: WorkerView, server: Server) -> R
         why="The server exists and may run workloads or hold local volumes; it is neither replaced nor restarted.",
         you_can=f"{cure}{advice}".rstrip(),
         ways=(Way(text=_MADE_ANEW, deletes=frozenset({worker.name})),),
-        passing=worker.stage is Stage.SICK and worker.facts is not None and worker.facts.agent_unit.runs,
+        transient=worker.stage is Stage.SICK and worker.facts is not None and worker.facts.agent_unit.runs,
     )
 
 
@@ -130,7 +130,11 @@ def _known(context: DecisionContext, worker: WorkerView, server: Server) -> tupl
     if worker.stage is Stage.SILENT:
         return cure_of_silence(context, server)
     address = worker.node.internal_ip if worker.node else None
-    if worker.stage is not Stage.SICK or not address or private_ip(server, context.plane.network_id) is not None:
+    if (
+        worker.stage is not Stage.SICK
+        or not address
+        or private_ip(server, context.control_plane.network_id) is not None
+    ):
         return "", ""
     return f" It has no address in the cluster's network; its Node has {address}.", attaching(context, server, address)
 
@@ -152,13 +156,17 @@ def _next(context: DecisionContext, worker: WorkerView) -> tuple[PlannedStep, ..
     if worker.stage is Stage.CHANGING:
         return ()
     if worker.server is not None and worker.stage is Stage.OFF:
-        via = context.plane.seed.server if context.plane.seed else None
+        via = context.control_plane.gateway.server if context.control_plane.gateway else None
         return (powering(worker.server, Scope.WORKER, via, joined=True),)
     because = "the file asks for it" if worker.node is None else "its server is gone: no listing and no id shows it"
     # A new worker must not take the address that the dead member's successor will get.
     held_back = worker.server is None and context.replacing
     steps = () if held_back else prepare(context, worker.spec, worker.server, worker.stage, because)
-    if context.plane.seed is None or context.plane.kube is None or context.plane.record.phase is not Phase.BORN:
+    if (
+        context.control_plane.gateway is None
+        or context.control_plane.kube is None
+        or context.control_plane.record.phase is not Phase.BORN
+    ):
         return steps
     stale = stale_node(context, worker) if _has_anothers_node(worker) else None
     if stale is not None:
@@ -186,12 +194,12 @@ def _join(context: DecisionContext, worker: WorkerView, server: Server) -> Plann
         step=JoinWorker(
             target=worker.name,
             server_id=server.id,
-            via=context.plane.seed_server.id,
-            server_url=api_url(context, context.plane.seed_server),
+            via=context.control_plane.gateway_server.id,
+            server_url=api_url(context, context.control_plane.gateway_server),
         ),
         scope=Scope.WORKER,
         reason=Reason.UNFINISHED if worker.stage is Stage.JOINING else Reason.MISSING,
-        because=f"its host is empty, and the API of {context.plane.seed_server.name} answers",
+        because=f"its host is empty, and the API of {context.control_plane.gateway_server.name} answers",
     )
 
 

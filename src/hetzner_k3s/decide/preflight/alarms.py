@@ -2,7 +2,7 @@
 
 See docs/facts/recovery.md#full-datastore.
 
-A member whose data is corrupt is no voter to us (`control_plane`): never seed, and the masters' gates speak of it.
+A member whose data is corrupt is no voter to us (`control_plane`): never gateway, and the masters' gates speak of it.
 """
 
 from __future__ import annotations
@@ -41,6 +41,6 @@ def alarm_notes(context: DecisionContext) -> tuple[str, ...]:
 
 def _full(context: DecisionContext) -> tuple[str, ...]:
     """Name the masters (or give the ids of the members) whose datastore is full, as every healthy etcd tells."""
-    alarms = {alarm for m in context.plane.all_masters if m.facts for alarm in m.facts.etcd.alarms}
-    names = {m.facts.etcd.member_id: m.name for m in context.plane.all_masters if m.facts}
+    alarms = {alarm for m in context.control_plane.all_masters if m.facts for alarm in m.facts.etcd.alarms}
+    names = {m.facts.etcd.member_id: m.name for m in context.control_plane.all_masters if m.facts}
     return tuple(sorted(names.get(member, f"member {member}") for member, alarm in alarms if alarm == NOSPACE))

@@ -27,30 +27,30 @@ TOO_FAR = 30.0
 
 
 def clocks_agree(context: DecisionContext) -> tuple[Refusal, ...]:
-    """Refuse to let a master join whose clock is far from the seed's; a first boot may yet set it right."""
+    """Refuse to let a master join whose clock is far from the gateway's; a first boot may yet set it right."""
     ready = [m for m in masters_due(context) if m.stage in {Stage.READY, Stage.JOINING}]
-    return tuple(_apart(context, m, ahead) for m in ready if abs(ahead := _ahead_of_seed(context, m)) > TOO_FAR)
+    return tuple(_apart(context, m, ahead) for m in ready if abs(ahead := _ahead_of_gateway(context, m)) > TOO_FAR)
 
 
-def _ahead_of_seed(context: DecisionContext, master: MasterView) -> float:
-    return (master.facts.ahead if master.facts else 0.0) - _seed_ahead(context)
+def _ahead_of_gateway(context: DecisionContext, master: MasterView) -> float:
+    return (master.facts.ahead if master.facts else 0.0) - _gateway_ahead(context)
 
 
-def _seed_ahead(context: DecisionContext) -> float:
-    seed = context.plane.seed
-    return seed.facts.ahead if seed and seed.facts else 0.0
+def _gateway_ahead(context: DecisionContext) -> float:
+    gateway = context.control_plane.gateway
+    return gateway.facts.ahead if gateway and gateway.facts else 0.0
 
 
 def _apart(context: DecisionContext, master: MasterView, ahead: float) -> Refusal:
     return Refusal(
         code="clock.skew",
-        saw=f"The clock of {master.name} is {_apart_by(ahead)} that of {context.plane.seed_server.name}, through which "
-        "it would join.",
+        saw=f"The clock of {master.name} is {_apart_by(ahead)} that of "
+        f"{context.control_plane.gateway_server.name}, through which it would join.",
         why=f"k3s judges certificates and files by their time; with more than {TOO_FAR:.0f} s between two masters "
         "nothing is joined.",
         you_can="Set the wrong one of the two right (`timedatectl` shows whether time is synchronised), and run "
         "`create` again.",
-        passing=True,
+        transient=True,
     )
 
 
@@ -84,17 +84,17 @@ def _apart_by(ahead: float) -> str:
 
 
 def clock_notes(context: DecisionContext) -> tuple[str, ...]:
-    """Tell of clocks that are some seconds off: each host's against the seed's, the seed's against Hetzner's."""
-    seed = context.plane.seed
-    if seed is None:
+    """Tell of clocks that are some seconds off: each host's against the gateway's, the gateway's against Hetzner's."""
+    gateway = context.control_plane.gateway
+    if gateway is None:
         return ()
     hosts = ((s.name, context.state.facts(s.id)) for s in lookup.owned_servers(context.spec.name, context.view))
-    apart = [(name, facts.ahead - _seed_ahead(context)) for name, facts in hosts if facts]
-    wrong = _seed_ahead(context) - (context.view.ahead or 0.0) if context.view.ahead is not None else 0.0
+    apart = [(name, facts.ahead - _gateway_ahead(context)) for name, facts in hosts if facts]
+    wrong = _gateway_ahead(context) - (context.view.ahead or 0.0) if context.view.ahead is not None else 0.0
     return (
-        *((f"the clock of {seed.name} is {_apart_by(wrong)} Hetzner's",) if abs(wrong) > WORTH_A_WORD else ()),
+        *((f"the clock of {gateway.name} is {_apart_by(wrong)} Hetzner's",) if abs(wrong) > WORTH_A_WORD else ()),
         *(
-            f"the clock of {name} is {_apart_by(ahead)} that of {seed.name}"
+            f"the clock of {name} is {_apart_by(ahead)} that of {gateway.name}"
             for name, ahead in apart
             if abs(ahead) > WORTH_A_WORD
         ),

@@ -73,5 +73,5 @@ def _where(flag: str) -> str:
 
 def _live(context: DecisionContext) -> Mapping[str, str]:
     """Return what the first healthy master that tells runs with: k3s lets none run with other values."""
-    told = (m.facts.supervisor.critical for m in context.plane.all_masters if m.facts and m.facts.serves)
+    told = (m.facts.supervisor.critical for m in context.control_plane.all_masters if m.facts and m.facts.serves)
     return next((critical for critical in told if critical), {})

@@ -33,6 +33,6 @@ def encryption_at_rest(context: DecisionContext) -> tuple[Refusal, ...]:
 
 def _told(context: DecisionContext) -> dict[str, tuple[str, str]]:
     """Return stage and digest of the keys on each master that answers; what a lost one told last says nothing."""
-    nodes = ((m.name, context.node(m.name)) for m in context.plane.all_masters if m.facts and m.facts.serves)
+    nodes = ((m.name, context.node(m.name)) for m in context.control_plane.all_masters if m.facts and m.facts.serves)
     noted = ((name, node.encryption.partition("-")) for name, node in nodes if node and node.encryption)
     return {name: (stage, digest) for name, (stage, _, digest) in noted}

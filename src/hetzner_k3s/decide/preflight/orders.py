@@ -90,7 +90,7 @@ def _something_exists(context: DecisionContext) -> bool:
     known = isinstance(context.state.cloud, Known)
     return (
         not known
-        or context.plane.record.phase is not None
+        or context.control_plane.record.phase is not None
         or bool(lookup.owned_servers(context.spec.name, context.view))
     )
 

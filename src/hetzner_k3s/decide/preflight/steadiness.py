@@ -21,7 +21,7 @@ def await_steady(context: DecisionContext) -> Proposal | None:
 
     One that has not joined yet, or is not well, has its own rules.
     """
-    joined = {master.name for master in context.plane.masters if master.stage in JOINED}
+    joined = {master.name for master in context.control_plane.masters if master.stage in JOINED}
     joined |= {node.name for node in context.nodes.values() if node.ready and not node.control_plane}
     waits = tuple(
         Wait(

@@ -42,15 +42,15 @@ def joins_are_accepted(context: DecisionContext) -> tuple[Refusal, ...]:
 
 
 def _told_keys(context: DecisionContext) -> tuple[str, ...]:
-    """Return the hashes of the tokens that the seed's datastore knows; none while there is no born cluster."""
-    seed = context.plane.seed
-    if seed is None or seed.facts is None or context.plane.record.phase is not Phase.BORN:
+    """Return the hashes of the tokens that the gateway's datastore knows; none while there is no born cluster."""
+    gateway = context.control_plane.gateway
+    if gateway is None or gateway.facts is None or context.control_plane.record.phase is not Phase.BORN:
         return ()
-    return seed.facts.bootstrap_keys
+    return gateway.facts.bootstrap_keys
 
 
 def _voters(context: DecisionContext) -> list[HostFacts]:
-    return [m.facts for m in context.plane.all_masters if m.facts and m.stage in JOINED]
+    return [m.facts for m in context.control_plane.all_masters if m.facts and m.stage in JOINED]
 
 
 def _rotating(keys: tuple[str, ...]) -> Refusal:
@@ -60,7 +60,7 @@ def _rotating(keys: tuple[str, ...]) -> Refusal:
         "token is under way.",
         why="Which of them will be the cluster's is not decided yet, and whoever joins must hold that one.",
         you_can="Wait until `k3s token rotate` has ended, and run `create` again.",
-        passing=True,
+        transient=True,
     )
 
 
@@ -70,12 +70,12 @@ def _nobody_holds_it(context: DecisionContext, key: str) -> Refusal:
         saw=f"The datastore is sealed with a token whose hash begins {key}, and no master that answers holds that one.",
         why="It was rotated, and nothing can join with an earlier one.",
         you_can=f"Write the new token into the line `token:` of /etc/rancher/k3s/config.yaml on "
-        f"{context.plane.seed_server.name}; whoever ran `k3s token rotate` has it. Then run `create` again.",
+        f"{context.control_plane.gateway_server.name}; whoever ran `k3s token rotate` has it. Then run `create` again.",
     )
 
 
 def _nobody_accepts_it(context: DecisionContext) -> Refusal:
-    voting = [m.name for m in context.plane.all_masters if m.stage in JOINED]
+    voting = [m.name for m in context.control_plane.all_masters if m.stage in JOINED]
     return Refusal(
         code="token.not-accepted",
         saw=f"The token was rotated, and something has yet to join; but k3s on {', '.join(voting)} still runs with the "
@@ -111,7 +111,7 @@ def renew_tokens(context: DecisionContext) -> Proposal | None:
 
 def pin_tokens(context: DecisionContext) -> Proposal | None:
     """Complete a current token that does not pin the CA: who loses its disk must not take any CA on trust."""
-    steps = _renewals(context, [m for m in context.plane.all_masters if _is_loose(m)], _BARE)
+    steps = _renewals(context, [m for m in context.control_plane.all_masters if _is_loose(m)], _BARE)
     return Proposal(steps) if steps else None
 
 
@@ -124,7 +124,7 @@ def _outdated(context: DecisionContext) -> list[MasterView]:
     if _holder(context) is None:
         return []
     key = _told_keys(context)[0]
-    return [m for m in context.plane.all_masters if m.stage is Stage.LOCKED_OUT or _is_stale(m, key)]
+    return [m for m in context.control_plane.all_masters if m.stage is Stage.LOCKED_OUT or _is_stale(m, key)]
 
 
 def _is_stale(master: MasterView, key: str) -> bool:
@@ -143,9 +143,9 @@ def _is_loose(master: MasterView) -> bool:
 def _holder(context: DecisionContext) -> tuple[Server, SecretKind] | None:
     """Find a healthy master that holds the one current token, in the file of the running k3s or in its config.yaml."""
     keys = _told_keys(context)
-    if len(keys) != 1 or context.plane.seed is None:
+    if len(keys) != 1 or context.control_plane.gateway is None:
         return None
-    masters = [context.plane.seed, *(m for m in context.plane.all_masters if m.stage in JOINED)]
+    masters = [context.control_plane.gateway, *(m for m in context.control_plane.all_masters if m.stage in JOINED)]
     told = [(m.server, m.facts.disk) for m in masters if m.server and m.facts]
     holding = [(server, SecretKind.TOKEN) for server, disk in told if disk.token_hash == keys[0]]
     holding += [(server, SecretKind.CONFIG_TOKEN) for server, disk in told if disk.config_token_hash == keys[0]]
@@ -190,8 +190,8 @@ def token_notes(context: DecisionContext) -> tuple[str, ...]:
 
 
 def _agents_hash(context: DecisionContext) -> str | None:
-    seed = context.plane.seed
-    return seed.facts.disk.agent_token_hash if seed is not None and seed.facts is not None else None
+    gateway = context.control_plane.gateway
+    return gateway.facts.disk.agent_token_hash if gateway is not None and gateway.facts is not None else None
 
 
 def predict(_spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:

@@ -21,15 +21,15 @@ def running_version(context: DecisionContext) -> str:
 
 
 def _live(context: DecisionContext) -> K3sVersion | None:
-    if context.plane.seed is None:
+    if context.control_plane.gateway is None:
         return _of_agents(context)
-    told = (m.facts.k3s_version for m in context.plane.all_masters if m.facts and m.facts.serves)
+    told = (m.facts.k3s_version for m in context.control_plane.all_masters if m.facts and m.facts.serves)
     return min((parsed for tag in told if (parsed := _parsed(tag)) is not None), default=None)
 
 
 def _of_agents(context: DecisionContext) -> K3sVersion | None:
     """Return what the workers of a born cluster run whose masters are silent or lost: its masters ran no older one."""
-    if context.plane.record.phase is not Phase.BORN:
+    if context.control_plane.record.phase is not Phase.BORN:
         return None
     seen = (context.state.facts(server.id) for server in lookup.owned_servers(context.spec.name, context.view))
     told = (facts.k3s_version for facts in seen if facts is not None and facts.agent_unit.installed)

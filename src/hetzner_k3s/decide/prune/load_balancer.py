@@ -19,7 +19,7 @@ from hetzner_k3s.model.steps import DeleteResource
 
 def dropped(context: DecisionContext) -> LoadBalancer | None:
     """Return the load balancer of an initialized cluster whose file asks for none."""
-    if context.spec.api_load_balancer or context.plane.record.phase is not Phase.BORN:
+    if context.spec.api_load_balancer or context.control_plane.record.phase is not Phase.BORN:
         return None
     return lookup.deletable_load_balancer(context.spec, context.view)
 
@@ -43,7 +43,7 @@ def remove_load_balancer(context: DecisionContext) -> Proposal | None:
     balancer = dropped(context)
     if balancer is None or not context.intent.consents.prune or _not_ours_alone(context, balancer):
         return None
-    if any(_users(context, balancer)) or any(master.stage not in JOINED for master in context.plane.masters):
+    if any(_users(context, balancer)) or any(master.stage not in JOINED for master in context.control_plane.masters):
         return None
     step = DeleteResource(target=balancer.name, kind="load_balancer", resource_id=balancer.id)
     address = f"; a kubeconfig elsewhere that names {balancer.public_ipv4} must be made anew"

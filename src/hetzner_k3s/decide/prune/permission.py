@@ -26,7 +26,7 @@ def notes(context: DecisionContext) -> tuple[str, ...]:
 
 
 def _master_notes(context: DecisionContext) -> Iterator[str]:
-    for master in context.plane.surplus:
+    for master in context.control_plane.surplus:
         found = _found(context, master)
         yield f"{master.name} is beyond the file and is left as it is: {found}{_half_gone(context, master.server)}"
 
@@ -40,16 +40,16 @@ def _kept_back(context: DecisionContext) -> Iterator[str]:
     """Name what even `--prune` leaves for now: what comes first, or whose Node may be that of another machine."""
     if missing := not_yet_members(context):
         first = ", ".join(f"{master.name} is {master.stage.value}" for master in missing)
-        for master in context.plane.surplus:
+        for master in context.control_plane.surplus:
             yield f"{master.name} is beyond the file and stays until every master of the file is a member: {first}"
-    servers = [m.server for m in context.plane.surplus if m.server is not None]
+    servers = [m.server for m in context.control_plane.surplus if m.server is not None]
     for server in (*servers, *extra_servers.surplus_workers(context.spec, context.view)):
         if (why := anothers_node(context, server)) is not None:
             yield f"{server.name} is beyond the file and stays all the same: its Node is of another machine, and {why}"
-    for master in context.plane.surplus:
+    for master in context.control_plane.surplus:
         node = context.node(master.name)
         if master.server is None and node is not None:
-            why = doubt(node, master, context.state, context.plane.network_id)
+            why = doubt(node, master, context.state, context.control_plane.network_id)
             yield from (f"the Node {master.name} is beyond the file and stays all the same: {why}",) if why else ()
 
 
@@ -59,7 +59,7 @@ def anothers_node(context: DecisionContext, server: Server) -> str | None:
     if node is None or node.machine in {None, server.id}:
         return None
     named = NamedServer(name=server.name, server=server, facts=context.state.facts(server.id))
-    return doubt(node, named, context.state, context.plane.network_id)
+    return doubt(node, named, context.state, context.control_plane.network_id)
 
 
 def _half_gone(context: DecisionContext, server: Server | None) -> str:
@@ -74,19 +74,19 @@ def _half_gone(context: DecisionContext, server: Server | None) -> str:
 
 
 def _is_taken_off(context: DecisionContext, server: Server) -> bool:
-    voter = any(m.server is server and m.stage is Stage.UNMARKED for m in context.plane.surplus)
+    voter = any(m.server is server and m.stage is Stage.UNMARKED for m in context.control_plane.surplus)
     return voter and not labelled_member(server)
 
 
 def member_beyond(context: DecisionContext, master: MasterView) -> Member | None:
     """Find a master's member: its own, or the one at its address that has not started yet."""
-    address = private_ip(master.server, context.plane.network_id) if master.server else None
-    unstarted = next((m for m in context.plane.members if not m.name and m.address == address), None)
+    address = private_ip(master.server, context.control_plane.network_id) if master.server else None
+    unstarted = next((m for m in context.control_plane.members if not m.name and m.address == address), None)
     return member_of(context, master) or unstarted
 
 
 def _found(context: DecisionContext, master: MasterView) -> str:
-    if context.plane.on_database and master.server is not None:
+    if context.control_plane.on_database and master.server is not None:
         return master.stage.value
     member = member_beyond(context, master)
     if member is None:
@@ -101,10 +101,10 @@ def _found(context: DecisionContext, master: MasterView) -> str:
 def surplus_out_of_the_way(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse when a master must join while a member beyond the file is not healthy: etcd takes no new one then."""
     healthy = healthy_ids(context)
-    told = ((m, member_beyond(context, m)) for m in context.plane.surplus)
+    told = ((m, member_beyond(context, m)) for m in context.control_plane.surplus)
     sick = [(m, member) for m, member in told if member is not None and member.id not in healthy]
-    joining = [m.name for m in context.plane.masters if m.stage in _JOINING]
-    if context.plane.seed is None or not joining or context.intent.consents.prune:
+    joining = [m.name for m in context.control_plane.masters if m.stage in _JOINING]
+    if context.control_plane.gateway is None or not joining or context.intent.consents.prune:
         return ()
     return tuple(_in_the_way(context, master, joining) for master, _ in sick)
 
@@ -117,7 +117,7 @@ def _in_the_way(context: DecisionContext, master: MasterView, joining: list[str]
         "with your consent.",
         you_can="Raise masters_pool.instance_count again.",
         ways=(Way(text=_PRUNE, deletes=frozenset({master.name}), consent="--prune"),),
-        passing=master.server is not None,
+        transient=master.server is not None,
     )
 
 
@@ -129,7 +129,7 @@ def surplus_may_go(context: DecisionContext) -> tuple[Refusal, ...]:
 
     Masters of the file that are no members yet come first: what is done about them must not be stopped by this.
     """
-    if not context.intent.consents.prune or context.plane.seed is None:
+    if not context.intent.consents.prune or context.control_plane.gateway is None:
         return ()
     return _protected(context) + (() if not_yet_members(context) else tuple(_all_unwell(context)))
 
@@ -140,7 +140,7 @@ def in_the_way_of_joining(context: DecisionContext) -> Refusal | None:
 
 
 def _all_unwell(context: DecisionContext) -> Iterator[Refusal]:
-    for master in context.plane.surplus:
+    for master in context.control_plane.surplus:
         why = _cannot_go(context, master)
         if master.server is not None and why is not None:
             yield _unwell(master, master.server, why)
@@ -148,12 +148,12 @@ def _all_unwell(context: DecisionContext) -> Iterator[Refusal]:
 
 def not_yet_members(context: DecisionContext) -> tuple[MasterView, ...]:
     """Return the masters of the file that are no members, for whatever reason: nothing living goes before they are."""
-    return tuple(master for master in context.plane.masters if master.stage is not Stage.MEMBER)
+    return tuple(master for master in context.control_plane.masters if master.stage is not Stage.MEMBER)
 
 
 def _protected(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse what Hetzner would refuse at the end of the way, when the member is gone and the Node empty."""
-    masters = [m.server for m in context.plane.surplus if m.server is not None]
+    masters = [m.server for m in context.control_plane.surplus if m.server is not None]
     servers = [s for s in (*masters, *extra_servers.surplus_workers(context.spec, context.view)) if s.protected]
     if not servers:
         return ()
@@ -192,5 +192,5 @@ def _unwell(master: MasterView, server: Server, why: str) -> Refusal:
         why="Only a master that is well, or whose server is gone, is let go: silence is not death.",
         you_can="Bring it back.",
         ways=(Way(text=_IF_IT_MAY_GO, deletes=frozenset({server.name})),),
-        passing=True,
+        transient=True,
     )

@@ -50,9 +50,9 @@ DELETION = 300.0
 
 def remove_dead_members(context: DecisionContext) -> Proposal | None:
     """Remove the dead member of a master beyond the file: before anything joins, since etcd takes nobody beside it."""
-    if not (context.intent.consents.prune and context.dead_beyond and context.plane.seed):
+    if not (context.intent.consents.prune and context.dead_beyond and context.control_plane.gateway):
         return None
-    members, healthy = context.plane.members, healthy_ids(context)
+    members, healthy = context.control_plane.members, healthy_ids(context)
     verdicts = [(lost, quorum.can_remove(members, healthy, lost.member.id)) for lost in context.dead_beyond]
     lost, verdict = next((v for v in verdicts if v[1].ok), verdicts[0])
     if not verdict.ok:
@@ -61,7 +61,7 @@ def remove_dead_members(context: DecisionContext) -> Proposal | None:
     because = f"{_BEYOND}, and its server is gone"
     if not saved_before(context, lost.member, PRUNE):
         return Proposal((saving(context, lost.member, lost.master, PRUNE),))
-    via = context.plane.seed_server.id
+    via = context.control_plane.gateway_server.id
     step = RemoveMember(
         target=lost.master, member_id=lost.member.id, via=via, precondition=_members_precondition(context)
     )
@@ -70,15 +70,17 @@ def remove_dead_members(context: DecisionContext) -> Proposal | None:
 
 def remove_masters(context: DecisionContext) -> Proposal | None:
     """Let one master beyond the file go a step further, when those of the file are all members."""
-    if not context.intent.consents.prune or context.plane.seed is None or context.plane.kube is None:
+    if not context.intent.consents.prune or context.control_plane.gateway is None or context.control_plane.kube is None:
         return None
     if not_yet_members(context):
         return None
-    for master in sorted(context.plane.surplus, key=lambda m: (member_beyond(context, m) is not None, -m.spec.index)):
+    for master in sorted(
+        context.control_plane.surplus, key=lambda m: (member_beyond(context, m) is not None, -m.spec.index)
+    ):
         step = _next(context, master)
         if step is not None:
             return Proposal((step,))
-    going = (m.server for m in context.plane.surplus if m.server and m.server.status is ServerStatus.DELETING)
+    going = (m.server for m in context.control_plane.surplus if m.server and m.server.status is ServerStatus.DELETING)
     waits = tuple(Wait(what=f"the end of {s.name}", because=_DELETED, deadline=DELETION) for s in going)
     return Proposal(waits=waits) if waits else None
 
@@ -105,11 +107,11 @@ def _retirement(context: DecisionContext, server: Server, member: Member) -> Pla
         target=server.name,
         server_id=server.id,
         member_id=member.id,
-        via=context.plane.seed_server.id,
+        via=context.control_plane.gateway_server.id,
         heir=_seed_etcd(context).member_id or "",
         precondition=_members_precondition(context),
     )
-    verdict = quorum.can_retire(context.plane.members, healthy_ids(context), member.id)
+    verdict = quorum.can_retire(context.control_plane.members, healthy_ids(context), member.id)
     return _planned(step, f"{_BEYOND}, and {verdict.because}") if verdict.ok else None
 
 
@@ -117,7 +119,7 @@ def emptying(context: DecisionContext, node: KubeNode | None, scope: Scope) -> P
     """Plan to cordon, then to drain a Node; None when it is drained, or there is none."""
     if node is None or node.leaving is Leaving.DRAINED:
         return None
-    via = context.plane.seed_server.id
+    via = context.control_plane.gateway_server.id
     if node.leaving is None:
         return _planned(CordonNode(target=node.name, via=via), _BEYOND, scope)
     step = DrainNode(target=node.name, via=via, answers=node.ready)
@@ -128,35 +130,40 @@ def _remains(context: DecisionContext, server: Server, node: KubeNode | None, sc
     """Plan the deletion of a Node with its secret, and at last of the server; None while its Node may be another's."""
     if anothers_node(context, server) is not None:
         return None
-    if node is not None or server.name in (context.plane.kube.node_passwords if context.plane.kube else ()):
+    if node is not None or server.name in (
+        context.control_plane.kube.node_passwords if context.control_plane.kube else ()
+    ):
         emptied = node is not None and node.leaving is Leaving.DRAINED
         step: Step = DeleteNode(
-            target=server.name, uid=node.uid if node else None, via=context.plane.seed_server.id, emptied=emptied
+            target=server.name,
+            uid=node.uid if node else None,
+            via=context.control_plane.gateway_server.id,
+            emptied=emptied,
         )
     else:
-        step = DeleteServer(target=server.name, server_id=server.id, via=context.plane.seed_server.id)
+        step = DeleteServer(target=server.name, server_id=server.id, via=context.control_plane.gateway_server.id)
     return _planned(step, _BEYOND, scope)
 
 
 def node_of_nobody(context: DecisionContext, node: KubeNode) -> PlannedStep | None:
     """Plan to delete the Node of a machine beyond the file that is proven gone."""
     gone = NamedServer(name=node.name, server=None, facts=None)
-    if doubt(node, gone, context.state, context.plane.network_id) is not None:
+    if doubt(node, gone, context.state, context.control_plane.network_id) is not None:
         return None
-    step = DeleteNode(target=node.name, uid=node.uid, via=context.plane.seed_server.id)
+    step = DeleteNode(target=node.name, uid=node.uid, via=context.control_plane.gateway_server.id)
     scope = Scope.CONTROL_PLANE if node.control_plane else Scope.WORKER
     return _planned(step, f"{_BEYOND}, and its server is gone", scope)
 
 
 def _members_precondition(context: DecisionContext) -> MembersPrecondition:
     return MembersPrecondition(
-        ids=tuple(sorted(m.id for m in context.plane.members)), uid=_seed_etcd(context).uid or ""
+        ids=tuple(sorted(m.id for m in context.control_plane.members)), uid=_seed_etcd(context).uid or ""
     )
 
 
 def _seed_etcd(context: DecisionContext) -> EtcdFacts:
-    seed = context.plane.seed
-    return seed.facts.etcd if seed and seed.facts else EtcdFacts()
+    gateway = context.control_plane.gateway
+    return gateway.facts.etcd if gateway and gateway.facts else EtcdFacts()
 
 
 def _planned(step: Step, because: str, scope: Scope = Scope.CONTROL_PLANE) -> PlannedStep:
@@ -165,12 +172,12 @@ def _planned(step: Step, because: str, scope: Scope = Scope.CONTROL_PLANE) -> Pl
 
 def remove_workers(context: DecisionContext) -> Proposal | None:
     """Let the workers beyond the file go, each by itself, when those of the file are there to take their pods over."""
-    if not context.intent.consents.prune or context.plane.record.phase is not Phase.BORN:
+    if not context.intent.consents.prune or context.control_plane.record.phase is not Phase.BORN:
         return None
-    if context.plane.seed is None or context.plane.kube is None:
+    if context.control_plane.gateway is None or context.control_plane.kube is None:
         return None
     leaving = tuple(extra_servers.surplus_workers(context.spec, context.view))
-    left_over = tuple(extra_servers.nodes_of_gone_workers(context.spec, context.view, context.plane.kube))
+    left_over = tuple(extra_servers.nodes_of_gone_workers(context.spec, context.view, context.control_plane.kube))
     if not (leaving or left_over) or any(
         view_worker(context, w).stage is not Stage.MEMBER for w in context.spec.workers()
     ):
@@ -187,7 +194,7 @@ def _next_of_worker(context: DecisionContext, server: Server) -> PlannedStep | N
 
 def take_back(context: DecisionContext) -> Proposal | None:
     """Uncordon Nodes that an unfinished `--prune` cordoned, and that the file wants again."""
-    if context.plane.seed is None:
+    if context.control_plane.gateway is None:
         return None
     marked = [n for s in context.spec.servers() if (n := context.node(s.name)) is not None and n.leaving is not None]
     return Proposal(tuple(_taken_back(context, node) for node in marked))
@@ -195,7 +202,7 @@ def take_back(context: DecisionContext) -> Proposal | None:
 
 def _taken_back(context: DecisionContext, node: KubeNode) -> PlannedStep:
     return PlannedStep(
-        step=UncordonNode(target=node.name, via=context.plane.seed_server.id),
+        step=UncordonNode(target=node.name, via=context.control_plane.gateway_server.id),
         scope=Scope.CONTROL_PLANE if node.control_plane else Scope.WORKER,
         reason=Reason.UNFINISHED,
         because="an unfinished --prune cordoned it, and the file wants it again",

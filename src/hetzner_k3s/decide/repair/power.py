@@ -32,7 +32,7 @@ def power_on(context: DecisionContext) -> Proposal | None:
         return None
     off = [m.server for m in _counted(context) if m.server and m.stage is Stage.OFF and belongs(context, m)]
     changing = [m.server for m in _counted(context) if m.server and m.stage is Stage.CHANGING]
-    via = context.plane.seed.server if context.plane.seed else None
+    via = context.control_plane.gateway.server if context.control_plane.gateway else None
     stopped = [m.server for m in _counted(context) if m.server and m.stage is Stage.STOPPED and belongs(context, m)]
     return Proposal(
         steps=(
@@ -45,7 +45,7 @@ def power_on(context: DecisionContext) -> Proposal | None:
 
 def _counted(context: DecisionContext) -> tuple[MasterView, ...]:
     """Return the masters of the file; without a quorum those beyond it too, since their votes may bring it back."""
-    return context.plane.masters if context.plane.seed else context.plane.all_masters
+    return context.control_plane.masters if context.control_plane.gateway else context.control_plane.all_masters
 
 
 def awaited(context: DecisionContext) -> frozenset[str]:
@@ -67,10 +67,10 @@ def belongs(context: DecisionContext, master: MasterView) -> bool:
     Where a quorum answers and lists no member of its name, it is a former one: its old data must not come to life.
     One that its user wants to discard gets no power; a restored one is started by the restore, which looks whose it is.
     """
-    restored = all_lost.restored_master(context.plane)
+    restored = all_lost.restored_master(context.control_plane)
     if master.name in context.intent.consents.replace or (restored is not None and restored.name == master.name):
         return False
-    return context.plane.seed is None or context.plane.lists(master.name)
+    return context.control_plane.gateway is None or context.control_plane.lists(master.name)
 
 
 def powering(server: Server, scope: Scope, via: Server | None, *, joined: bool) -> PlannedStep:

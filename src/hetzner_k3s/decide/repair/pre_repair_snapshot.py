@@ -28,7 +28,7 @@ PRUNE: Final = Occasion("pre-prune", Reason.SHRINK, consent="--prune")
 
 def saved_before(context: DecisionContext, member: Member, occasion: Occasion = REPAIR) -> bool:
     """Check whether any living master, wanted or not, has a snapshot, not empty, that was saved for this removal."""
-    facts = [m.facts for m in context.plane.all_masters if m.facts is not None]
+    facts = [m.facts for m in context.control_plane.all_masters if m.facts is not None]
     return any(s.name.startswith(f"{_name(member, occasion)}-") and s.size > 0 for f in facts for s in f.snapshots)
 
 
@@ -45,9 +45,9 @@ def saving(context: DecisionContext, member: Member, master: str, occasion: Occa
 
 def _saver(context: DecisionContext) -> Server:
     """Choose the master that saves a snapshot; where none takes commands, k3s says why on the first one."""
-    seed, others = context.plane.seed, (m for m in context.plane.all_masters if m.stage in JOINED)
-    able = (m.server for m in (seed, *others) if m and m.server and m.facts and m.facts.takes_commands)
-    return next(able, context.plane.seed_server)
+    gateway, others = context.control_plane.gateway, (m for m in context.control_plane.all_masters if m.stage in JOINED)
+    able = (m.server for m in (gateway, *others) if m and m.server and m.facts and m.facts.takes_commands)
+    return next(able, context.control_plane.gateway_server)
 
 
 def _name(member: Member, occasion: Occasion) -> str:

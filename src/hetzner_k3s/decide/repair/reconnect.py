@@ -30,10 +30,14 @@ def reconnect_workers(context: DecisionContext) -> Proposal | None:
         server = context.server(spec.name)
         facts = context.state.facts(server.id) if server is not None else None
         if server is not None and facts is not None and is_lost(context, facts):
-            url = f"https://{private_addresses(context, context.plane.masters)[0]}:{API_PORT}"
+            url = f"https://{private_addresses(context, context.control_plane.masters)[0]}:{API_PORT}"
             known = facts.disk.agent_servers
             step = ReconnectWorker(
-                target=spec.name, server_id=server.id, via=context.plane.seed_server.id, server_url=url, known=known
+                target=spec.name,
+                server_id=server.id,
+                via=context.control_plane.gateway_server.id,
+                server_url=url,
+                known=known,
             )
             return Proposal((_planned(step),))
     return None
@@ -53,8 +57,8 @@ def is_lost(context: DecisionContext, facts: HostFacts) -> bool:
 
     Before that, a successor may yet get the address that the agent knows.
     """
-    plane = context.plane
-    if plane.record.phase is not Phase.BORN or plane.seed is None or plane.kube is None:
+    control_plane = context.control_plane
+    if control_plane.record.phase is not Phase.BORN or control_plane.gateway is None or control_plane.kube is None:
         return False
     if not facts.agent_unit.runs or facts.disk.config_server is None or not _of_this_cluster(context, facts):
         return False
@@ -66,7 +70,7 @@ def is_lost(context: DecisionContext, facts: HostFacts) -> bool:
 
 def _all_masters_serve(context: DecisionContext) -> bool:
     """Check whether every master of the file does: before that, a successor may yet get the address of a lost one."""
-    return all(master.stage in JOINED for master in context.plane.masters)
+    return all(master.stage in JOINED for master in context.control_plane.masters)
 
 
 def correct_server_lines(context: DecisionContext) -> Proposal | None:
@@ -74,7 +78,11 @@ def correct_server_lines(context: DecisionContext) -> Proposal | None:
 
     Their agents go on with what they have learned; only one that forgets it would not find its way.
     """
-    if context.plane.record.phase is not Phase.BORN or context.plane.seed is None or not _all_masters_serve(context):
+    if (
+        context.control_plane.record.phase is not Phase.BORN
+        or context.control_plane.gateway is None
+        or not _all_masters_serve(context)
+    ):
         return None
     steps = (_corrected(context, spec.name) for spec in context.spec.workers())
     return Proposal(tuple(step for step in steps if step is not None))
@@ -90,7 +98,7 @@ def _corrected(context: DecisionContext, name: str) -> PlannedStep | None:
     going = host_of(named) in addresses_that_go(context)
     if not joined or host_of(named) in living_masters(context) - addresses_that_go(context):
         return None
-    url = f"https://{private_addresses(context, context.plane.masters)[0]}:{API_PORT}"
+    url = f"https://{private_addresses(context, context.control_plane.masters)[0]}:{API_PORT}"
     return PlannedStep(
         step=PointWorker(target=name, server_id=server.id, server_url=url),
         scope=Scope.WORKER,
@@ -100,8 +108,8 @@ def _corrected(context: DecisionContext, name: str) -> PlannedStep | None:
 
 
 def _of_this_cluster(context: DecisionContext, facts: HostFacts) -> bool:
-    seed = context.plane.seed
-    return seed is not None and seed.facts is not None and facts.disk.trusts(seed.facts.disk)
+    gateway = context.control_plane.gateway
+    return gateway is not None and gateway.facts is not None and facts.disk.trusts(gateway.facts.disk)
 
 
 def predict(_spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:

@@ -57,7 +57,7 @@ def _find_it(member: Member) -> str:
 def _unsafe_removal(context: DecisionContext) -> tuple[Refusal, ...]:
     refusals = []
     for lost in () if power.awaited(context) else context.repairable[:1]:
-        verdict = quorum.can_remove(context.plane.members, healthy_ids(context), lost.member.id)
+        verdict = quorum.can_remove(context.control_plane.members, healthy_ids(context), lost.member.id)
         if not verdict.ok:
             refusals.append(
                 Refusal(
@@ -65,7 +65,7 @@ def _unsafe_removal(context: DecisionContext) -> tuple[Refusal, ...]:
                     saw=f"The member of {lost.master or 'no master'} is dead, but {verdict.because}.",
                     why="Removing it now could cost quorum.",
                     you_can="Wait until the other masters are healthy voters, then run `create` again.",
-                    passing=True,
+                    transient=True,
                 )
             )
     return tuple(refusals)
@@ -73,7 +73,7 @@ def _unsafe_removal(context: DecisionContext) -> tuple[Refusal, ...]:
 
 def repair(context: DecisionContext) -> Proposal | None:
     """Lead one lost master to the point where its replacement may join; no proposal when nobody is lost."""
-    if context.plane.seed is None:
+    if context.control_plane.gateway is None:
         return None
     waiting = tuple(_unsettled(s.member.name, s.why) for s in context.stray if s.transient)
     if waiting:
@@ -81,7 +81,7 @@ def repair(context: DecisionContext) -> Proposal | None:
     if context.repairable:
         return Proposal(_replace(context, context.repairable[0]))
     waiting_for_stock = {lost.master for lost in context.dead}  # k3s removes the member of a Node that is deleted
-    renewed = [m for m in context.plane.masters if m.stage in NEVER_STARTED and m.name not in waiting_for_stock]
+    renewed = [m for m in context.control_plane.masters if m.stage in NEVER_STARTED and m.name not in waiting_for_stock]
     stale = [step for master in renewed if (step := stale_node(context, master)) is not None]
     return Proposal(tuple(stale[:1])) if stale else None
 
@@ -97,7 +97,7 @@ def _replace(context: DecisionContext, lost: DeadMember) -> tuple[PlannedStep, .
     if not lost.master:
         because = "it is a learner that never started, and no server holds its address"
         return (_planned(_removal(context, lost, nobody), because),)
-    owner = context.plane.master(lost.master)
+    owner = context.control_plane.master(lost.master)
     if owner is None:
         return ()
     because = (
@@ -115,13 +115,13 @@ _NO_DATA = "holds no data of its member"
 
 
 def _removal(context: DecisionContext, lost: DeadMember, target: str) -> Step:
-    seed = context.plane.seed
-    uid = seed.facts.etcd.uid if seed and seed.facts else None
+    gateway = context.control_plane.gateway
+    uid = gateway.facts.etcd.uid if gateway and gateway.facts else None
     return RemoveMember(
         target=target,
         member_id=lost.member.id,
-        via=context.plane.seed_server.id,
-        precondition=MembersPrecondition(ids=tuple(sorted(m.id for m in context.plane.members)), uid=uid or ""),
+        via=context.control_plane.gateway_server.id,
+        precondition=MembersPrecondition(ids=tuple(sorted(m.id for m in context.control_plane.members)), uid=uid or ""),
     )
 
 

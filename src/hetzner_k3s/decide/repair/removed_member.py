@@ -28,17 +28,17 @@ _WITH_DATA = frozenset({Stage.JOINING, Stage.SICK, Stage.STOPPED})
 
 def is_former(context: DecisionContext, master: MasterView) -> bool:
     """Check whether a master's host holds data of a member that the living cluster does not list."""
-    facts, seed = master.facts, context.plane.seed
-    if facts is None or seed is None or master.server is None or master.stage not in _WITH_DATA:
+    facts, gateway = master.facts, context.control_plane.gateway
+    if facts is None or gateway is None or master.server is None or master.stage not in _WITH_DATA:
         return False
-    address = private_ip(master.server, context.plane.network_id)
-    listed = member_of(context, master) is not None or any(m.address == address for m in context.plane.members)
+    address = private_ip(master.server, context.control_plane.network_id)
+    listed = member_of(context, master) is not None or any(m.address == address for m in context.control_plane.members)
     return facts.disk.wal and not facts.voter and facts.etcd.healthy is not True and not listed
 
 
 def wipe_removed_member(context: DecisionContext) -> Proposal | None:
     """Put the data of one former member aside where that is safe; no proposal when there is none."""
-    for master in context.plane.masters:
+    for master in context.control_plane.masters:
         if may_be_wiped(context, master):
             return Proposal((_wiping(context, master),))
     return None
@@ -56,10 +56,18 @@ def may_be_wiped(context: DecisionContext, master: MasterView) -> bool:
 
 def is_of_this_cluster(context: DecisionContext, master: MasterView) -> bool:
     """Check whether a former member's data has the CA and the lineage of the cluster that lives."""
-    facts, seed = master.facts, context.plane.seed
-    if facts is None or master.server is None or seed is None or seed.facts is None or not is_former(context, master):
+    facts, gateway = master.facts, context.control_plane.gateway
+    if (
+        facts is None
+        or master.server is None
+        or gateway is None
+        or gateway.facts is None
+        or not is_former(context, master)
+    ):
         return False
-    return facts.disk.shares_ca(seed.facts.disk) and stale_lineage.belongs(facts, master.server, context.plane.record)
+    return facts.disk.shares_ca(gateway.facts.disk) and stale_lineage.belongs(
+        facts, master.server, context.control_plane.record
+    )
 
 
 def _wiping(context: DecisionContext, master: MasterView) -> PlannedStep:
@@ -70,8 +78,8 @@ def _wiping(context: DecisionContext, master: MasterView) -> PlannedStep:
         step=WipeJoiner(
             target=master.name,
             server_id=server.id,
-            server_url=api_url(context, context.plane.seed_server),
-            address=private_ip(server, context.plane.network_id) or "",
+            server_url=api_url(context, context.control_plane.gateway_server),
+            address=private_ip(server, context.control_plane.network_id) or "",
         ),
         scope=Scope.CONTROL_PLANE,
         reason=Reason.UNFINISHED,

@@ -35,8 +35,8 @@ def replacement_fits(context: DecisionContext) -> tuple[Refusal, ...]:
 
 
 def _misfit(context: DecisionContext, name: str) -> tuple[str, str] | None:
-    master = context.plane.master(name)
-    if context.plane.record.phase is not Phase.BORN:
+    master = context.control_plane.master(name)
+    if context.control_plane.record.phase is not Phase.BORN:
         return "No cluster is recorded as initialized here.", "Run `create` without that flag."
     if master is None:
         return (
@@ -44,7 +44,7 @@ def _misfit(context: DecisionContext, name: str) -> tuple[str, str] | None:
             "Give one of these names.",
         )
     if master.stage in JOINED:
-        well = "serves the cluster" if context.plane.on_database else "is a healthy voter"
+        well = "serves the cluster" if context.control_plane.on_database else "is a healthy voter"
         return f"{name} {well}.", "Run `create` without that flag."
     if master.server is not None and master.server.protected:
         return (
@@ -53,12 +53,12 @@ def _misfit(context: DecisionContext, name: str) -> tuple[str, str] | None:
         )
     if master.stage not in TROUBLED or others_serve(context, master):
         return None
-    if context.plane.on_database:
+    if context.control_plane.on_database:
         return (
             f"No other master serves the cluster: {healthy_names(context)}.",
             "Run `create` without it to see why none does.",
         )
-    needed = quorum.majority(len(quorum.voters(context.plane.members)) or len(context.spec.masters))
+    needed = quorum.majority(len(quorum.voters(context.control_plane.members)) or len(context.spec.masters))
     return (
         f"Without {name} fewer than {needed} healthy voters would be left: {healthy_names(context)}.",
         "Bring the other masters back first.",
@@ -68,13 +68,13 @@ def _misfit(context: DecisionContext, name: str) -> tuple[str, str] | None:
 def discard(context: DecisionContext) -> Proposal | None:
     """Save a snapshot, then delete the server of one master that may go; no proposal when none may."""
     name = min(discarded(context), default="")
-    master = context.plane.master(name)
+    master = context.control_plane.master(name)
     if master is None or master.server is None:
         return None
     member = member_of(context, master)
     if member is not None and not saved_before(context, member):
         return Proposal((saving(context, member, name),))
-    return Proposal((_deletion(master, name, master.server.id, context.plane.on_database),))
+    return Proposal((_deletion(master, name, master.server.id, context.control_plane.on_database),))
 
 
 def _deletion(master: MasterView, name: str, server_id: int, on_database: bool) -> PlannedStep:

@@ -48,7 +48,7 @@ def address_explained(context: DecisionContext, master: MasterView) -> tuple[str
     member = member_of(context, master)
     if master.server is None or member is None or master.stage is not Stage.SICK:
         return "", ""
-    own = private_ip(master.server, context.plane.network_id)
+    own = private_ip(master.server, context.control_plane.network_id)
     if not member.address or own == member.address:
         return "", ""
     seen = f" Its member is listed at {member.address}, and its server has {own or 'no address'} in the network."
@@ -58,10 +58,10 @@ def address_explained(context: DecisionContext, master: MasterView) -> tuple[str
 def attaching(context: DecisionContext, server: Server, address: str) -> str:
     """Return how a server gets an address in the cluster's network back: nothing on its disk is lost by that."""
     network = next(
-        (n.name for n in context.view.networks if n.id == context.plane.network_id), context.spec.network_name
+        (n.name for n in context.view.networks if n.id == context.control_plane.network_id), context.spec.network_name
     )
     attach = f"`hcloud server attach-to-network {server.name} --network {network} --ip {address}`"
-    if private_ip(server, context.plane.network_id) is None:
+    if private_ip(server, context.control_plane.network_id) is None:
         return f"Give it its address back, which loses nothing: {attach}. "
     detach = f"`hcloud server detach-from-network {server.name} --network {network}`"
     return f"Give it its address back, which loses nothing: {detach}, then {attach}. "

@@ -12,19 +12,19 @@ from hetzner_k3s.model.steps import DeleteNode
 
 def stale_node(context: DecisionContext, named: NamedServer) -> PlannedStep | None:
     """Plan the deletion of the Node, or of the node-password secret alone, that a machine which is gone left behind."""
-    kube, seed = context.plane.kube, context.plane.seed
-    if kube is None or seed is None or named.name in context.joining:
+    kube, gateway = context.control_plane.kube, context.control_plane.gateway
+    if kube is None or gateway is None or named.name in context.joining:
         return None
     node = context.node(named.name)
     if node is None and not (named.name in kube.node_passwords and named.empty):
         return None
-    if node is not None and doubt(node, named, context.state, context.plane.network_id) is not None:
+    if node is not None and doubt(node, named, context.state, context.control_plane.network_id) is not None:
         return None
     return PlannedStep(
         step=DeleteNode(
             target=named.name,
             uid=node.uid if node else None,
-            via=context.plane.seed_server.id,
+            via=context.control_plane.gateway_server.id,
             release=node is not None and node.deleting and not _has_member(context, named.name),
         ),
         scope=Scope.WORKER if node and not node.control_plane else Scope.CONTROL_PLANE,
@@ -36,12 +36,12 @@ def stale_node(context: DecisionContext, named: NamedServer) -> PlannedStep | No
 def false_claim_notes(context: DecisionContext) -> tuple[str, ...]:
     """Name the Nodes that claim to be of a server which they cannot be of; nothing is done about them."""
     view = node_claims.api_view(context.spec, context.state)
-    claims = node_claims.false_claims(view, context.state, context.plane.network_id) if view else ()
+    claims = node_claims.false_claims(view, context.state, context.control_plane.network_id) if view else ()
     return tuple(map(node_claims.told, claims))
 
 
 def _has_member(context: DecisionContext, name: str) -> bool:
-    return any(member.node == name for member in context.plane.members)
+    return any(member.node == name for member in context.control_plane.members)
 
 
 def nodes_explained(context: DecisionContext) -> tuple[Refusal, ...]:
@@ -55,7 +55,7 @@ def _elsewhere(context: DecisionContext, node: KubeNode) -> str | None:
     if server is not None and (node.machine is None or node.machine == server.id):
         return None
     named = NamedServer(name=node.name, server=server, facts=context.state.facts(server.id) if server else None)
-    return doubt(node, named, context.state, context.plane.network_id)
+    return doubt(node, named, context.state, context.control_plane.network_id)
 
 
 def _unexplained(node: KubeNode, why: str) -> Refusal:

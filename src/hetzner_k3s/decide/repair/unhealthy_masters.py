@@ -26,10 +26,12 @@ from hetzner_k3s.model.steps import InitControlPlane
 
 def healthy_master_left(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse when a cluster was initialized and no healthy master answers: silence is not death."""
-    record, masters = context.plane.record, context.plane.all_masters
-    explained = quorum_reset.is_lost(context) or quorum_reset.is_starting(context) or all_lost.all_lost(context.plane)
+    record, masters = context.control_plane.record, context.control_plane.all_masters
+    explained = (
+        quorum_reset.is_lost(context) or quorum_reset.is_starting(context) or all_lost.all_lost(context.control_plane)
+    )
     explained = explained or bool(power.awaited(context))
-    if not _none_is_healthy(context) or explained or all_lost.restored_master(context.plane):
+    if not _none_is_healthy(context) or explained or all_lost.restored_master(context.control_plane):
         return ()
     born = f"The birth record says that '{context.spec.name}' was initialized (CA {(record.ca or '-')[:8]}, UID "
     born += f"{(record.uid or '-')[:8]}); "
@@ -51,15 +53,15 @@ def healthy_master_left(context: DecisionContext) -> tuple[Refusal, ...]:
         known, cure = known_of_silence(context)
         seen, advice = f"{seen}.{known}".removesuffix("."), f"{cure}{advice}"
     coming = sum(_has_data_and_runs(m) for m in masters)
-    refusal = _no_quorum(born, seen, advice, passing=coming >= quorum.majority(len(masters)))
+    refusal = _no_quorum(born, seen, advice, transient=coming >= quorum.majority(len(masters)))
     kept = frozenset(m.name for m in masters if m.server and m.name not in others) if ours else EVERY
     return (replace(refusal, keeps=kept if keeps else frozenset(), ways=ways),)
 
 
 def _of_another_cluster(context: DecisionContext) -> tuple[str, ...]:
     """Return the masters that answer for another cluster: `identity` says what may become of them."""
-    answering = ((m.name, identity_of(m.facts)) for m in context.plane.all_masters if m.facts)
-    return tuple(name for name, its in answering if its is not None and its.uid != context.plane.record.uid)
+    answering = ((m.name, identity_of(m.facts)) for m in context.control_plane.all_masters if m.facts)
+    return tuple(name for name, its in answering if its is not None and its.uid != context.control_plane.record.uid)
 
 
 def _is_removed(master: MasterView) -> bool:
@@ -75,7 +77,7 @@ def _seen(master: MasterView) -> str:
 
 
 def _none_is_healthy(context: DecisionContext) -> bool:
-    return context.plane.record.phase is Phase.BORN and context.plane.seed is None
+    return context.control_plane.record.phase is Phase.BORN and context.control_plane.gateway is None
 
 
 _ONE_TOKEN = (
@@ -107,13 +109,13 @@ _DELETE_REMOVED = (
 )
 
 
-def _no_quorum(born: str, seen: str, you_can: str, *, passing: bool) -> Refusal:
+def _no_quorum(born: str, seen: str, you_can: str, *, transient: bool) -> Refusal:
     return Refusal(
         code="masters.none-healthy",
         saw=f"{born}no master answers as a healthy voter: {seen}.",
         why="What does not answer may hold the only copy of the data. Nothing was created, stopped or removed.",
         you_can=you_can,
-        passing=passing,
+        transient=transient,
     )
 
 
@@ -124,7 +126,7 @@ def masters_explained(context: DecisionContext) -> tuple[Refusal, ...]:
     """
     if _none_is_healthy(context) or power.awaited(context):
         return ()
-    told = [(m, m.server) for m in context.plane.masters if m.stage in _CODE and not _is_dealt_with(context, m)]
+    told = [(m, m.server) for m in context.control_plane.masters if m.stage in _CODE and not _is_dealt_with(context, m)]
     return tuple(
         _explained(context, master, server)
         for master, server in told
@@ -139,9 +141,11 @@ def _is_dealt_with(context: DecisionContext, master: MasterView) -> bool:
 
 def left_alone(context: DecisionContext) -> tuple[str, ...]:
     """Tell of each voter that is well by its peers' word and that we cannot look at: everything else goes on."""
-    if context.plane.record.phase is not Phase.BORN:
+    if context.control_plane.record.phase is not Phase.BORN:
         return ()
-    told = ((m, m.server, witnesses(context, m)) for m in context.plane.masters if m.name not in discarded(context))
+    told = (
+        (m, m.server, witnesses(context, m)) for m in context.control_plane.masters if m.name not in discarded(context)
+    )
     return tuple(
         f"{master.name} ({whereabouts(server)}) cannot be looked at ({master.detail}); it is an etcd voter that is "
         f"well, connected to {', '.join(peers)}, so it is left alone"
@@ -152,7 +156,7 @@ def left_alone(context: DecisionContext) -> tuple[str, ...]:
 
 def servers_are_ours(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse a server under a wanted name that somebody made by hand: nobody knows which host key it has to show."""
-    if context.plane.record.phase is not Phase.BORN:
+    if context.control_plane.record.phase is not Phase.BORN:
         return ()
     wanted = [server for spec in context.spec.servers() if (server := context.server(spec.name)) is not None]
     return tuple(_by_hand(context, server) for server in wanted if _is_by_hand(context, server))
@@ -181,8 +185,8 @@ _MADE_ANEW = "Or delete it at Hetzner and run `create` again: it is then made li
 
 def bootstrap_can_go_on(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse to go on with a birth whose first start was cut off before etcd had written anything."""
-    record = context.plane.record
-    seed = next((m for m in context.plane.masters if m.server and m.server.id == record.seed), None)
+    record = context.control_plane.record
+    seed = next((m for m in context.control_plane.masters if m.server and m.server.id == record.seed), None)
     if record.phase is not Phase.BOOTSTRAPPING or seed is None or not _is_half_begun(context, seed):
         return ()
     return (
@@ -193,7 +197,7 @@ def bootstrap_can_go_on(context: DecisionContext) -> tuple[Refusal, ...]:
             why="k3s would begin with what is left there; nothing was initialized, so a fresh start loses nothing.",
             you_can="Delete that server at Hetzner and run `create` again.",
             ways=(Way(deletes=frozenset({seed.name})),),
-            passing=True,
+            transient=True,
         ),
     )
 
@@ -226,7 +230,7 @@ def _former(context: DecisionContext, master: MasterView, server: Server) -> Ref
 
 def _discard(context: DecisionContext, master: MasterView) -> tuple[Way, ...]:
     """Offer to replace it, once there is a cluster to which its successor can belong."""
-    if context.plane.record.phase is not Phase.BORN:
+    if context.control_plane.record.phase is not Phase.BORN:
         return ()
     told = (
         f"If its data may go, run `create {flag(master.name)}`: its server is deleted, and another one takes its place."
@@ -261,12 +265,14 @@ def _troubled(context: DecisionContext, master: MasterView, server: Server) -> R
         keeps=frozenset() if _may_go(context, master) else EVERY,
         you_can=f"{cure or _FIRST[master.stage] + ' '}{_not_now(context, master)}".rstrip(),
         ways=_ways(context, master),
-        passing=silent or (master.stage is Stage.SICK and _has_data_and_runs(master)),
+        transient=silent or (master.stage is Stage.SICK and _has_data_and_runs(master)),
     )
 
 
 def _healthy(context: DecisionContext) -> str:
-    return f"{'Masters that serve' if context.plane.on_database else 'Healthy voters'}: {healthy_names(context)}"
+    return (
+        f"{'Masters that serve' if context.control_plane.on_database else 'Healthy voters'}: {healthy_names(context)}"
+    )
 
 
 def _has_data_and_runs(master: MasterView) -> bool:
@@ -276,11 +282,11 @@ def _has_data_and_runs(master: MasterView) -> bool:
 
 
 def _may_go(context: DecisionContext, master: MasterView) -> bool:
-    return context.plane.record.phase is not Phase.BORN or others_serve(context, master)
+    return context.control_plane.record.phase is not Phase.BORN or others_serve(context, master)
 
 
 def _is_unborn_and_new(context: DecisionContext, master: MasterView) -> bool:
-    return context.plane.record.phase is not Phase.BORN and master.stage is Stage.REBUILT
+    return context.control_plane.record.phase is not Phase.BORN and master.stage is Stage.REBUILT
 
 
 _NEW_DISK = "Nothing was initialized yet, and its disk is new: delete that server at Hetzner and run `create` again."
@@ -296,5 +302,5 @@ def _ways(context: DecisionContext, master: MasterView) -> tuple[Way, ...]:
 def _not_now(context: DecisionContext, master: MasterView) -> str:
     if _may_go(context, master):
         return ""
-    needed = quorum.majority(len(quorum.voters(context.plane.members)))
+    needed = quorum.majority(len(quorum.voters(context.control_plane.members)))
     return f"Delete no server now: with fewer than {needed} healthy voters the cluster stops."

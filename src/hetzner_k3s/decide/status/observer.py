@@ -36,7 +36,7 @@ def pending(spec: ClusterSpec, state: ClusterState, intent: Intent, ahead: Forec
     Before its birth there is no cluster that could be well, and what this machine remembers may forbid it.
     """
     context = context_of(spec, state, intent, frozenset())
-    if context.plane.record.phase is not Phase.BORN:
+    if context.control_plane.record.phase is not Phase.BORN:
         return ahead
     impersonal = _as_its_owner(context)
     if impersonal == state and not ahead.refusals:

@@ -65,7 +65,7 @@ def report(spec: ClusterSpec, state: ClusterState, intent: Intent, ahead: Foreca
         strangers=tuple(_strangers(context)),
         quorum=_quorum(context),
         servers=servers,
-        members=tuple(_member_report(member, context) for member in context.plane.members),
+        members=tuple(_member_report(member, context) for member in context.control_plane.members),
         nodes=_nodes(context),
         file_version=str(spec.k3s_version),
         versions=_versions(servers),
@@ -76,7 +76,7 @@ def report(spec: ClusterSpec, state: ClusterState, intent: Intent, ahead: Foreca
         drift=drift,
         forecast=ahead,
         tokens=token_copy.remarks(context),
-        on_database=context.plane.on_database,
+        on_database=context.control_plane.on_database,
     )
 
 
@@ -97,13 +97,13 @@ def _health(
     if others := project.masters_of_other_names(context):
         names = ", ".join(server.name for server in others)
         return Health.UNKNOWN, (f"the file does not name the masters that exist: {names}",)
-    if observer.hosts_are_closed(context) and context.plane.seed is None:
+    if observer.hosts_are_closed(context) and context.control_plane.gateway is None:
         return Health.UNKNOWN, ("no master let this machine in, so how the cluster is could not be looked at",)
-    born = context.plane.record.phase is Phase.BORN
-    if born and context.plane.seed is None and not hosts.was_rotated(context):
+    born = context.control_plane.record.phase is Phase.BORN
+    if born and context.control_plane.gateway is None and not hosts.was_rotated(context):
         what = (
             "serves the recorded cluster"
-            if context.plane.on_database
+            if context.control_plane.on_database
             else "answers as a healthy voter of the recorded cluster"
         )
         return Health.NO_QUORUM, (f"no master {what}",)
@@ -132,7 +132,7 @@ def _complaints(ahead: Forecast, servers: tuple[ServerReport, ...], drift: tuple
 
 
 def _quorum(context: DecisionContext) -> Quorum | None:
-    voters = quorum.voters(context.plane.members)
+    voters = quorum.voters(context.control_plane.members)
     if not voters:
         return None
     healthy = healthy_ids(context) & {member.id for member in voters}
@@ -141,7 +141,7 @@ def _quorum(context: DecisionContext) -> Quorum | None:
 
 def _server_reports(context: DecisionContext) -> list[ServerReport]:
     """Tell of each server that the file wants, then of those beyond it."""
-    masters = {view.name: (view.stage, view.detail) for view in context.plane.masters}
+    masters = {view.name: (view.stage, view.detail) for view in context.control_plane.masters}
     workers = {spec.name: view_worker(context, spec) for spec in context.spec.workers()}
     wanted = masters | {name: (view.stage, view.detail) for name, view in workers.items()}
     roles = {spec.name: spec.role for spec in context.spec.servers()}
@@ -155,7 +155,7 @@ def _server_reports(context: DecisionContext) -> list[ServerReport]:
 
 def _beyond(context: DecisionContext, server: Server) -> ServerReport:
     role = server.labels.get(naming.LABEL_ROLE, "")
-    master = next((m for m in context.plane.all_masters if m.name == server.name), None)
+    master = next((m for m in context.control_plane.all_masters if m.name == server.name), None)
     if master is not None:
         return _server_report(context, server.name, role, master.stage, master.detail, in_file=False)
     stage, detail = contact_stage(server, context.state, committed=True)
@@ -247,7 +247,7 @@ def _nodes(context: DecisionContext) -> tuple[NodeReport, ...]:
 
 def _strangers(context: DecisionContext) -> Iterator[Stranger]:
     """Name the servers with our labels that hold another cluster's data, or the past's, as far as their hosts told."""
-    record = context.plane.record
+    record = context.control_plane.record
     for server, facts in told(context):
         ca, uid = facts.disk.server_ca or facts.disk.agent_ca, facts.uid
         if ca and record.ca and not ca.startswith(record.ca) and not _was_rotated(context, facts):
@@ -261,9 +261,13 @@ def _strangers(context: DecisionContext) -> Iterator[Stranger]:
 
 def _was_rotated(context: DecisionContext, facts: HostFacts) -> bool:
     """Check whether a host holds a CA from before a rotation, or one that the recorded CA was rotated into."""
-    master = context.plane.seed.facts.disk if context.plane.seed and context.plane.seed.facts else DiskFacts()
+    master = (
+        context.control_plane.gateway.facts.disk
+        if context.control_plane.gateway and context.control_plane.gateway.facts
+        else DiskFacts()
+    )
     if facts.disk.server_ca is not None:
-        return facts.disk.knows_ca(context.plane.record.ca) or facts.disk.shares_ca(master)
+        return facts.disk.knows_ca(context.control_plane.record.ca) or facts.disk.shares_ca(master)
     return facts.disk.trusts(master)
 
 
@@ -290,7 +294,7 @@ def _stored_snapshots(context: DecisionContext) -> Iterator[SnapshotReport]:
     """Return those in S3 that carry the cluster's UID."""
     listed = context.state.snapshots
     stored = listed.value if isinstance(listed, Known) else ()
-    for found in of_cluster(stored, context.plane.record.uid):
+    for found in of_cluster(stored, context.control_plane.record.uid):
         yield _snapshot(context, found.name, f"S3 {found.folder}/", found.created, found.size)
 
 

@@ -8,14 +8,14 @@ from hetzner_k3s.decide.view.stage import Stage, labelled_member
 from hetzner_k3s.model.identity import BirthRecord, Phase
 
 
-def all_lost(plane: ControlPlane) -> bool:
+def all_lost(control_plane: ControlPlane) -> bool:
     """Check whether a born cluster has no master left that could hold its data.
 
     One that is silent may hold it, so a loss is proven only by what is absent, or was looked at and holds none; a
     server that never was a member and still boots is looked at before anything is restored beside it.
     """
-    born = plane.record.phase is Phase.BORN and plane.seed is None
-    return born and all(holds_no_data(master) for master in plane.all_masters)
+    born = control_plane.record.phase is Phase.BORN and control_plane.gateway is None
+    return born and all(holds_no_data(master) for master in control_plane.all_masters)
 
 
 def holds_no_data(master: MasterView) -> bool:
@@ -39,15 +39,15 @@ def is_being_restored(master: MasterView) -> bool:
     return not (facts.disk.wal and server is not None and labelled_member(server))
 
 
-def restored_master(plane: ControlPlane) -> MasterView | None:
+def restored_master(control_plane: ControlPlane) -> MasterView | None:
     """Find the master that holds a restored snapshot and was not started with its agent yet.
 
     The others must hold nothing.
     """
-    if plane.record.phase is not Phase.BORN or plane.seed is not None:
+    if control_plane.record.phase is not Phase.BORN or control_plane.gateway is not None:
         return None
-    restored = [master for master in plane.all_masters if _is_restored(master, plane.record)]
-    others = [master for master in plane.all_masters if master not in restored]
+    restored = [master for master in control_plane.all_masters if _is_restored(master, control_plane.record)]
+    others = [master for master in control_plane.all_masters if master not in restored]
     return restored[0] if len(restored) == 1 and all(holds_no_data(m) for m in others) else None
 
 
@@ -58,7 +58,7 @@ def _is_restored(master: MasterView, record: BirthRecord) -> bool:
     return stale_lineage.began_anew(facts, record) and (facts.agentless or not facts.server_unit.runs)
 
 
-def target(plane: ControlPlane) -> MasterView:
+def target(control_plane: ControlPlane) -> MasterView:
     """Choose the master that is restored: one on which it was begun, one that has a server, else the first.
 
     One that was rebuilt comes last: without a Node to hold it against, nothing proves that its boot key is its own.
@@ -67,4 +67,4 @@ def target(plane: ControlPlane) -> MasterView:
     def rank(master: MasterView) -> tuple[bool, bool, bool, int]:
         return (not is_being_restored(master), master.stage is Stage.REBUILT, master.server is None, master.spec.index)
 
-    return min(plane.masters, key=rank)
+    return min(control_plane.masters, key=rank)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from hetzner_k3s.decide.view.control_plane import ControlPlane, look
+from hetzner_k3s.decide.view.control_plane import ControlPlane, view_of
 from hetzner_k3s.decide.view.members import DeadMember, StrayMember, sort_members
 from hetzner_k3s.decide.view.stage import Stage
 from hetzner_k3s.model.cloud import CloudView, Server
@@ -28,7 +28,7 @@ class DecisionContext:
     spec: ClusterSpec
     state: ClusterState
     intent: Intent
-    plane: ControlPlane
+    control_plane: ControlPlane
     dead: tuple[DeadMember, ...]
     dead_beyond: tuple[DeadMember, ...] = ()
     stray: tuple[StrayMember, ...]
@@ -57,7 +57,7 @@ class DecisionContext:
         The lowest free one, so often the same.
         """
         lost = bool(self.dead) or any(stray.transient for stray in self.stray)
-        return lost and any(m.server is None and m.name not in self.intent.unsold for m in self.plane.masters)
+        return lost and any(m.server is None and m.name not in self.intent.unsold for m in self.control_plane.masters)
 
     @property
     def repairable(self) -> tuple[DeadMember, ...]:
@@ -73,8 +73,8 @@ class DecisionContext:
     def address_is_taken(self, lost: DeadMember) -> bool:
         """Check whether another master, ready to join, has the address of a dead member."""
         return any(
-            private_ip(master.server, self.plane.network_id) == lost.member.address
-            for master in self.plane.masters
+            private_ip(master.server, self.control_plane.network_id) == lost.member.address
+            for master in self.control_plane.masters
             if master.server is not None and master.name != lost.master and master.stage is Stage.READY
         )
 
@@ -110,17 +110,17 @@ def context_of(
     spec: ClusterSpec, state: ClusterState, intent: Intent, in_flight: frozenset[StepKey]
 ) -> DecisionContext:
     """Look once at an observation, for all rules."""
-    plane = look(spec, state, intent.consents.accept_ca)
-    dead, stray = sort_members(plane, state, joining(in_flight))
+    control_plane = view_of(spec, state, intent.consents.accept_ca)
+    dead, stray = sort_members(control_plane, state, joining(in_flight))
     return DecisionContext(
         spec=spec,
         state=state,
         intent=intent,
-        plane=plane,
-        dead=tuple(d for d in dead if not d.master or plane.master(d.master)),
-        dead_beyond=tuple(d for d in dead if d.master and not plane.master(d.master)),
+        control_plane=control_plane,
+        dead=tuple(d for d in dead if not d.master or control_plane.master(d.master)),
+        dead_beyond=tuple(d for d in dead if d.master and not control_plane.master(d.master)),
         stray=stray,
         in_flight=in_flight,
         servers={server.name: server for server in state.view.servers},
-        nodes={node.name: node for node in plane.kube.nodes} if plane.kube else {},
+        nodes={node.name: node for node in control_plane.kube.nodes} if control_plane.kube else {},
     )

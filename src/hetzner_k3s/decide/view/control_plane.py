@@ -1,4 +1,4 @@
-"""What an observation means for the control plane: its masters as one, the seed, the members it lists.
+"""What an observation means for the control plane: its masters as one, the gateway, the members it lists.
 
 Nothing is decided here; gates and moves read this one view, so they cannot disagree about what was seen.
 """
@@ -36,7 +36,7 @@ class MasterView(NamedServer):
 
 @dataclass(frozen=True, slots=True)
 class EtcdMembers:
-    """The cluster's data lies in the masters' own etcd: `members` is the list that the seed serves."""
+    """The cluster's data lies in the masters' own etcd: `members` is the list that the gateway serves."""
 
     members: tuple[Member, ...] = ()
 
@@ -51,7 +51,7 @@ Store = EtcdMembers | OutsideDatabase
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControlPlane:
-    """The masters as one; `seed` is the healthy master that everything else is done through.
+    """The masters as one; `gateway` is the healthy master that everything else is done through.
 
     `masters` are those of the file; `surplus` are those beyond it, with a server, a member or a Node left. `former_ca`
     is the CA that labels still carry where another one was accepted, `ca_obstacle` why one was not.
@@ -62,7 +62,7 @@ class ControlPlane:
     ca_obstacle: str | None = None
     masters: tuple[MasterView, ...]
     surplus: tuple[MasterView, ...] = ()
-    seed: MasterView | None
+    gateway: MasterView | None
     store: Store
     kube: KubeView | None
     network_id: int | None
@@ -94,14 +94,14 @@ class ControlPlane:
         return (*self.masters, *self.surplus)
 
     @property
-    def seed_server(self) -> Server:
-        """Return the seed's server; asked for only where there is a seed."""
-        if self.seed is None or self.seed.server is None:
+    def gateway_server(self) -> Server:
+        """Return the gateway's server; asked for only where there is a gateway."""
+        if self.gateway is None or self.gateway.server is None:
             raise LookupError("no healthy master")
-        return self.seed.server
+        return self.gateway.server
 
 
-def look(spec: ClusterSpec, state: ClusterState, accept_ca: str | None = None) -> ControlPlane:
+def view_of(spec: ClusterSpec, state: ClusterState, accept_ca: str | None = None) -> ControlPlane:
     """Put together what was seen of the control plane; `accept_ca` is a rotated CA that its owner vouches for."""
     reading = recorded(spec, state, accept_ca)
     record = reading.record
@@ -116,10 +116,10 @@ def look(spec: ClusterSpec, state: ClusterState, accept_ca: str | None = None) -
         return _view_master(master, state, record, kube, network_id)
 
     masters, surplus = tuple(map(view, spec.masters)), tuple(map(view, beyond_file))
-    seed = _choose_seed(masters, record) or _choose_seed(surplus, record)
-    masters = tuple(_unless_locked_out(master, seed) for master in masters)
-    masters = tuple(_unless_relabelled(master, seed, record, network_id) for master in masters)
-    members = (seed.facts.etcd.members if seed and seed.facts else None) or ()
+    gateway = _choose_gateway(masters, record) or _choose_gateway(surplus, record)
+    masters = tuple(_unless_locked_out(master, gateway) for master in masters)
+    masters = tuple(_unless_relabelled(master, gateway, record, network_id) for master in masters)
+    members = (gateway.facts.etcd.members if gateway and gateway.facts else None) or ()
     gone = extra_servers.gone_masters(spec, state.view, members, kube) if born else ()
     return ControlPlane(
         record=record,
@@ -127,7 +127,7 @@ def look(spec: ClusterSpec, state: ClusterState, accept_ca: str | None = None) -
         ca_obstacle=reading.obstacle,
         masters=masters,
         surplus=(*surplus, *map(view, gone)),
-        seed=seed,
+        gateway=gateway,
         store=_store(spec, members),
         kube=kube,
         network_id=network_id,
@@ -143,8 +143,8 @@ def _store(spec: ClusterSpec, members: tuple[Member, ...]) -> Store:
 
 def healthy_master(spec: ClusterSpec, state: ClusterState) -> int | None:
     """Return the server id of the master that everything would be done through; None where none is healthy."""
-    seed = look(spec, state).seed
-    return seed.server.id if seed is not None and seed.server is not None else None
+    gateway = view_of(spec, state).gateway
+    return gateway.server.id if gateway is not None and gateway.server is not None else None
 
 
 def identity_of(facts: HostFacts) -> Identity | None:
@@ -212,17 +212,17 @@ def accepts_joins(facts: HostFacts) -> bool:
     return holds_current_token(facts) and facts.takes_commands
 
 
-def _unless_locked_out(master: MasterView, seed: MasterView | None) -> MasterView:
-    """Tell a master apart whose k3s ends at each start because it holds an earlier token than the seed's datastore.
+def _unless_locked_out(master: MasterView, gateway: MasterView | None) -> MasterView:
+    """Tell a master apart whose k3s ends at each start because it holds an earlier token than the gateway's datastore.
 
     A password file of an earlier token alone may just be about to be replaced: only where systemd has started k3s again
     it is what keeps it from starting (docs/facts/k3s.md#token-rotation).
     """
-    facts, current = master.facts, current_token(seed.facts) if seed and seed.facts else None
+    facts, current = master.facts, current_token(gateway.facts) if gateway and gateway.facts else None
     if facts is None or current is None or master.stage not in {Stage.SICK, Stage.STOPPED, Stage.JOINING}:
         return master
     begun = facts.disk.wal or master.stage is Stage.JOINING
-    ours = seed is not None and seed.facts is not None and facts.disk.shares_ca(seed.facts.disk)
+    ours = gateway is not None and gateway.facts is not None and facts.disk.shares_ca(gateway.facts.disk)
     stale = facts.disk.config_token_hash not in {None, current} and master.stage is not Stage.JOINING
     half_renewed = facts.disk.passwd_hash not in {None, current} and facts.server_unit.restarts > 0
     silent = facts.server_unit.active in {"activating", "inactive", "failed"} and facts.etcd.healthy is None
@@ -232,22 +232,22 @@ def _unless_locked_out(master: MasterView, seed: MasterView | None) -> MasterVie
 
 
 def _unless_relabelled(
-    master: MasterView, seed: MasterView | None, record: BirthRecord, network_id: int | None
+    master: MasterView, gateway: MasterView | None, record: BirthRecord, network_id: int | None
 ) -> MasterView:
     """Tell a voter apart whose server's label names an earlier lineage than that of the cluster it joined.
 
     One without data waits for a quorum by itself, and joins whatever cluster its `server:` line leads it to.
     """
-    if master.stage is not Stage.MEMBER or master.server is None or master.facts is None or seed is None:
+    if master.stage is not Stage.MEMBER or master.server is None or master.facts is None or gateway is None:
         return master
     if stale_lineage.belongs(master.facts, master.server, record) or not stale_lineage.has_joined(
-        master.facts, master.server, seed.facts, network_id
+        master.facts, master.server, gateway.facts, network_id
     ):
         return master
     return replace(master, stage=Stage.UNMARKED, detail="its label names an earlier lineage")
 
 
-def _choose_seed(masters: tuple[MasterView, ...], record: BirthRecord) -> MasterView | None:
+def _choose_gateway(masters: tuple[MasterView, ...], record: BirthRecord) -> MasterView | None:
     """Choose by health, never by name or age: voter, leader seen, right identity and lineage, highest revision."""
     healthy = [m for m in masters if _is_healthy(m, record)]
 

@@ -24,14 +24,14 @@ def _names(given: str | None, value: str | None) -> bool:
 
 def consented(context: DecisionContext) -> bool:
     """Check whether the user gave up the cluster that is recorded here."""
-    given, record = context.intent.consents.new_cluster_over, context.plane.record
+    given, record = context.intent.consents.new_cluster_over, context.control_plane.record
     return _names(given, record.ca) or _names(given, record.uid)
 
 
 def gives_up(context: DecisionContext, ca: str | None) -> bool:
     """Check whether what has this CA hash is of the cluster that was given up, and not of the recorded one."""
     given = context.intent.consents.new_cluster_over
-    return _names(given, ca) and not _names(given, context.plane.record.ca)
+    return _names(given, ca) and not _names(given, context.control_plane.record.ca)
 
 
 def in_effect(context: DecisionContext) -> bool:

@@ -29,7 +29,7 @@ def on_servers(context: DecisionContext) -> Iterator[tuple[Server, HostFacts]]:
 
 def kept_here(context: DecisionContext) -> tuple[HeldTokens, ...]:
     """Return the tokens that earlier runs kept here, the newest first; those of another CA are another cluster's."""
-    recorded = context.plane.record.ca or ""
+    recorded = context.control_plane.record.ca or ""
     return tuple(held for held in context.state.local.kept if (held.ca or "").startswith(recorded))
 
 
@@ -40,7 +40,7 @@ def agent_token(context: DecisionContext, server_hash: str) -> tuple[str, Holder
     holds: a cluster may have got one by hand.
     """
     found = dict(reversed(list(_agent_tokens(context, server_hash))))
-    wanted = context.plane.record.agent
+    wanted = context.control_plane.record.agent
     if wanted is not None:
         return (wanted, found[wanted]) if wanted in found else None
     return next(iter(_agent_tokens(context, server_hash)), None)
@@ -48,7 +48,7 @@ def agent_token(context: DecisionContext, server_hash: str) -> tuple[str, Holder
 
 def agent_token_is_missing(context: DecisionContext, server_hash: str) -> bool:
     """Check whether the cluster has an agent token that nobody here holds."""
-    return context.plane.record.agent is not None and agent_token(context, server_hash) is None
+    return context.control_plane.record.agent is not None and agent_token(context, server_hash) is None
 
 
 def _agent_tokens(context: DecisionContext, server_hash: str) -> Iterator[tuple[str, Holder]]:
@@ -68,8 +68,8 @@ def missing_agent_token(context: DecisionContext) -> Refusal:
     """Refuse to start on data whose agent token is not at hand, and say where to look for it."""
     return Refusal(
         code="token.agent-unknown",
-        saw=f"'{context.spec.name}' has an agent token (hash {context.plane.record.agent}), and neither a server that "
-        "answers nor this machine holds it.",
+        saw=f"'{context.spec.name}' has an agent token (hash {context.control_plane.record.agent}), and neither a "
+        "server that answers nor this machine holds it.",
         why="k3s keeps it among its data: a master that is started without it does not start a second time.",
         you_can="Find it beside the server token: in a backup (`hetzner-k3s backup`), in the state folder of whoever "
         "ran `create` (~/.local/state/hetzner-k3s), or on any worker, in the line `token:` of "

@@ -21,9 +21,9 @@ def is_an_address(url: str) -> bool:
 
 
 def private_addresses(context: DecisionContext, masters: Iterable[MasterView]) -> list[str]:
-    """Return the private addresses of masters, the seed's first."""
-    network = context.plane.network_id or 0
-    ordered = sorted(masters, key=lambda m: (m is not context.plane.seed, m.spec.index))
+    """Return the private addresses of masters, the gateway's first."""
+    network = context.control_plane.network_id or 0
+    ordered = sorted(masters, key=lambda m: (m is not context.control_plane.gateway, m.spec.index))
     return [m.server.private_ips[network] for m in ordered if m.server is not None and network in m.server.private_ips]
 
 
@@ -32,7 +32,10 @@ def living_masters(context: DecisionContext) -> frozenset[str]:
 
     A worker that got the address of a lost master is none, nor is a server beyond the file that never was a master.
     """
-    masters = (*context.plane.masters, *(m for m in context.plane.surplus if m.stage not in NEVER_STARTED))
+    masters = (
+        *context.control_plane.masters,
+        *(m for m in context.control_plane.surplus if m.stage not in NEVER_STARTED),
+    )
     balancer = lookup.load_balancer(context.spec, context.view)
     public = {m.server.public_ipv4 for m in masters if m.server and m.server.public_ipv4}
     before = {*balancer.private_ips.values(), *filter(None, [balancer.public_ipv4])} if balancer else set()

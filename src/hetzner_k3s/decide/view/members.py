@@ -39,13 +39,15 @@ Verdict = DeadMember | StrayMember | None
 
 
 def sort_members(
-    plane: ControlPlane, state: ClusterState, joining: frozenset[str]
+    control_plane: ControlPlane, state: ClusterState, joining: frozenset[str]
 ) -> tuple[tuple[DeadMember, ...], tuple[StrayMember, ...]]:
     """Tell the dead members from those we must not touch; living ones are in neither tuple.
 
     Masters in `joining` are under way: what their hosts told may be older than the list that names them already.
     """
-    verdicts = [_judge(member, plane, state) for member in plane.members if not _is_one_of(member, joining)]
+    verdicts = [
+        _judge(member, control_plane, state) for member in control_plane.members if not _is_one_of(member, joining)
+    ]
     dead = tuple(v for v in verdicts if isinstance(v, DeadMember))
     stray = tuple(v for v in verdicts if isinstance(v, StrayMember))
     return dead, stray
@@ -55,45 +57,45 @@ def _is_one_of(member: Member, names: frozenset[str]) -> bool:
     return any(_named_after(member, name) for name in names)
 
 
-def _judge(member: Member, plane: ControlPlane, state: ClusterState) -> Verdict:
-    if any(m.facts and m.facts.etcd.member_id == member.id for m in plane.all_masters):
+def _judge(member: Member, control_plane: ControlPlane, state: ClusterState) -> Verdict:
+    if any(m.facts and m.facts.etcd.member_id == member.id for m in control_plane.all_masters):
         return None  # its own host speaks for it
-    holder = next((s for s in state.view.servers if private_ip(s, plane.network_id) == member.address), None)
+    holder = next((s for s in state.view.servers if private_ip(s, control_plane.network_id) == member.address), None)
     if not member.name:
-        return _judge_unstarted(member, holder, plane)
-    owner = next((m for m in plane.all_masters if _named_after(member, m.name)), None)
+        return _judge_unstarted(member, holder, control_plane)
+    owner = next((m for m in control_plane.all_masters if _named_after(member, m.name)), None)
     if owner is None:
         return StrayMember(member, "no master of the file has its name")
-    if holder is not None and holder.name != owner.name and not _gone_by_id(owner, plane, state):
+    if holder is not None and holder.name != owner.name and not _gone_by_id(owner, control_plane, state):
         why = _judge_holder(holder, state)
         if why is not None:
             return StrayMember(member, why, transient=_not_looked_at(holder, state))
-    if owner.stage is Stage.UNSECURED and plane.master(owner.name) is None:
+    if owner.stage is Stage.UNSECURED and control_plane.master(owner.name) is None:
         return None  # rebuilt, and nobody gives what is beyond the file a host key; `permission` speaks of it
-    if not (_may_be_replaced(owner, plane, state) or (_data_is_gone(owner) and not member.learner)):
-        return _judge_by_server(member, owner) if plane.master(owner.name) else None
-    return _proof(member, owner, plane, state)
+    if not (_may_be_replaced(owner, control_plane, state) or (_data_is_gone(owner) and not member.learner)):
+        return _judge_by_server(member, owner) if control_plane.master(owner.name) else None
+    return _proof(member, owner, control_plane, state)
 
 
 def _named_after(member: Member, server: str) -> bool:
     return member.node == server
 
 
-def _judge_unstarted(member: Member, holder: Server | None, plane: ControlPlane) -> Verdict:
-    if holder is not None and any(m.name == holder.name for m in plane.all_masters):
+def _judge_unstarted(member: Member, holder: Server | None, control_plane: ControlPlane) -> Verdict:
+    if holder is not None and any(m.name == holder.name for m in control_plane.all_masters):
         return None  # k3s adopts the unstarted member of its own address (docs/facts/k3s.md#unstarted-member)
     if holder is None and member.learner:
         return DeadMember(member, "")  # it has no data and no vote; k3s itself gives it up after five minutes
     return StrayMember(member, "it never started, and no master holds its address")
 
 
-def _gone_by_id(owner: MasterView, plane: ControlPlane, state: ClusterState) -> bool:
+def _gone_by_id(owner: MasterView, control_plane: ControlPlane, state: ClusterState) -> bool:
     """Check whether the Node names the member's machine and that one is proven gone: then anybody may hold its address.
 
     Servers are told apart by their ids, never by addresses (docs/facts/recovery.md#servers-by-id).
     """
-    node = plane.kube.node(owner.name) if plane.kube else None
-    return node is not None and node.machine is not None and doubt(node, owner, state, plane.network_id) is None
+    node = control_plane.kube.node(owner.name) if control_plane.kube else None
+    return node is not None and node.machine is not None and doubt(node, owner, state, control_plane.network_id) is None
 
 
 def _judge_holder(holder: Server, state: ClusterState) -> str | None:
@@ -115,17 +117,17 @@ def _is_worker(server: Server) -> bool:
     return server.labels.get(naming.LABEL_ROLE) == naming.ROLE_WORKER
 
 
-def _may_be_replaced(owner: MasterView, plane: ControlPlane, state: ClusterState) -> bool:
+def _may_be_replaced(owner: MasterView, control_plane: ControlPlane, state: ClusterState) -> bool:
     """Check whether what has the member's name now is nothing, or proven to be another, empty machine.
 
     A server that was never looked at could be the member's own: only its id, told by the Node, makes it another one.
     """
     if owner.empty:
         return owner.stage in NEVER_STARTED
-    node = plane.kube.node(owner.name) if plane.kube else None
+    node = control_plane.kube.node(owner.name) if control_plane.kube else None
     if owner.stage is not Stage.BOOTING or node is None or node.machine is None:
         return False
-    return doubt(node, owner, state, plane.network_id) is None
+    return doubt(node, owner, state, control_plane.network_id) is None
 
 
 def _is_of(node: KubeNode, owner: MasterView) -> bool:
@@ -138,13 +140,13 @@ def _data_is_gone(owner: MasterView) -> bool:
 
 
 def _doubted(
-    member: Member, node: KubeNode | None, owner: MasterView, plane: ControlPlane, state: ClusterState
+    member: Member, node: KubeNode | None, owner: MasterView, control_plane: ControlPlane, state: ClusterState
 ) -> StrayMember | None:
     if node is None or _is_of(node, owner):
         return None
     if owner.stage is Stage.UNSECURED and owner.server is not None and node.machine == owner.server.id:
         return StrayMember(member, f"{owner.name} was rebuilt, and has yet to get its host key", transient=True)
-    why = doubt(node, owner, state, plane.network_id)
+    why = doubt(node, owner, state, control_plane.network_id)
     return None if why is None else StrayMember(member, why)
 
 
@@ -155,17 +157,17 @@ def _judge_by_server(member: Member, owner: MasterView) -> Verdict:
     return None
 
 
-def _proof(member: Member, owner: MasterView, plane: ControlPlane, state: ClusterState) -> Verdict:
+def _proof(member: Member, owner: MasterView, control_plane: ControlPlane, state: ClusterState) -> Verdict:
     """Ask for every proof: complete listing (a gate), 404 by id, and no survivor connected to it.
 
     See docs/architecture.md#absence.
     """
-    if plane.kube is None:
+    if control_plane.kube is None:
         return StrayMember(member, "the Kubernetes API that names its server could not be read", transient=True)
-    doubted = _doubted(member, plane.kube.node(owner.name), owner, plane, state)
+    doubted = _doubted(member, control_plane.kube.node(owner.name), owner, control_plane, state)
     if doubted is not None:
         return doubted
-    connected = [m.name for m in plane.all_masters if m.facts and member.id in m.facts.etcd.active_peers]
+    connected = [m.name for m in control_plane.all_masters if m.facts and member.id in m.facts.etcd.active_peers]
     if connected:
         return StrayMember(member, f"the etcd of {', '.join(connected)} is still connected to it", transient=True)
     return DeadMember(member, owner.name)

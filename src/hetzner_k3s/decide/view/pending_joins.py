@@ -11,18 +11,18 @@ _TO_JOIN = NEVER_STARTED | {Stage.JOINING}
 
 
 def masters_due(context: DecisionContext) -> tuple[MasterView, ...]:
-    """Return the masters that have yet to join through the seed.
+    """Return the masters that have yet to join through the gateway.
 
     None while there is no cluster or no healthy master.
     """
-    if context.plane.record.phase is not Phase.BORN or context.plane.seed is None:
+    if context.control_plane.record.phase is not Phase.BORN or context.control_plane.gateway is None:
         return ()
-    return tuple(m for m in context.plane.masters if m.stage in _TO_JOIN)
+    return tuple(m for m in context.control_plane.masters if m.stage in _TO_JOIN)
 
 
 def something_due(context: DecisionContext) -> bool:
     """Check whether a master or, as far as the Nodes are known, a worker has yet to join."""
     if masters_due(context):
         return True
-    born = context.plane.record.phase is Phase.BORN and context.plane.kube is not None
+    born = context.control_plane.record.phase is Phase.BORN and context.control_plane.kube is not None
     return born and any(context.node(worker.name) is None for worker in context.spec.workers())

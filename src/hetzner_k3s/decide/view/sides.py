@@ -80,7 +80,7 @@ def sides(context: DecisionContext) -> tuple[Side, ...]:
 
 
 def _holding_data(context: DecisionContext) -> list[Survivor]:
-    found = ((m, m.server, m.facts) for m in context.plane.all_masters)
+    found = ((m, m.server, m.facts) for m in context.control_plane.all_masters)
     return [Survivor(m, s, f) for m, s, f in found if s and f and (f.disk.wal or f.disk.server_ca)]
 
 
@@ -112,7 +112,7 @@ def _is_silent_stranger(master: Survivor, living: list[Side], context: DecisionC
     if master.facts.voter or not living:
         return False
     of_this_ca = [side for side in living if is_of_its_ca(side, master)]
-    record = context.plane.record
+    record = context.control_plane.record
     listed = any(_lists(side, master, context) for side in of_this_ca)
     of_the_past = master.facts.disk.wal and not stale_lineage.belongs(master.facts, master.server, record)
     joined_anew = listed and master.facts.lineage is None
@@ -129,7 +129,7 @@ def is_of_its_ca(side: Side, master: Survivor) -> bool:
 
 
 def _lists(side: Side, master: Survivor, context: DecisionContext) -> bool:
-    address = private_ip(master.server, context.plane.network_id)
+    address = private_ip(master.server, context.control_plane.network_id)
     members = [m for voter in side.masters for m in voter.facts.etcd.members or ()]
     return any(m.address == address or m.node == master.name for m in members)
 
@@ -149,7 +149,7 @@ def digits(side: Side, among: tuple[Side, ...]) -> str:
 
 def how_to_keep(context: DecisionContext) -> tuple[Way, ...]:
     """Say by which command each living side that may stay is kept; nothing without one."""
-    found, record = sides(context), context.plane.record
+    found, record = sides(context), context.control_plane.record
     may_stay = [s for s in found if s.lives and digits(s, found) and is_recorded(s, record)]
     if len(found) < 2:
         return ()

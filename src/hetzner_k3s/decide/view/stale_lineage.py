@@ -31,13 +31,13 @@ def belongs(facts: HostFacts, server: Server, record: BirthRecord) -> bool:
     return lineage_of(facts, server) in {None, record.lineage}
 
 
-def has_joined(facts: HostFacts, server: Server, seed: HostFacts | None, network_id: int | None) -> bool:
-    """Check whether a master that noted no lineage itself is in the member list that the seed serves, by its address.
+def has_joined(facts: HostFacts, server: Server, gateway: HostFacts | None, network_id: int | None) -> bool:
+    """Check whether a master that noted no lineage itself is in the gateway's member list, by its address.
 
     A reset leaves one member in that list, and only who joins is added: whatever its server's label says, its data is
-    of the seed's lineage.
+    of the gateway's lineage.
     """
-    address, members = private_ip(server, network_id), (seed.etcd.members if seed is not None else None) or ()
+    address, members = private_ip(server, network_id), (gateway.etcd.members if gateway is not None else None) or ()
     return facts.lineage is None and any(member.address == address for member in members)
 
 

@@ -12,7 +12,7 @@ from hetzner_k3s.model.identity import Phase
 
 def healthy_ids(context: DecisionContext) -> frozenset[str]:
     """Return the member ids of the masters whose own hosts say that they are voters and see a leader."""
-    facts = [m.facts for m in context.plane.all_masters if m.facts is not None]
+    facts = [m.facts for m in context.control_plane.all_masters if m.facts is not None]
     return frozenset(f.etcd.member_id for f in facts if f.etcd.member_id is not None and f.voter)
 
 
@@ -21,27 +21,29 @@ def others_serve(context: DecisionContext, master: MasterView) -> bool:
 
     See docs/architecture.md#law-5.
     """
-    if context.plane.on_database:
-        return any(m.facts is not None and m.facts.serves and m.name != master.name for m in context.plane.all_masters)
-    voters, member = quorum.voters(context.plane.members), member_of(context, master)
+    if context.control_plane.on_database:
+        return any(
+            m.facts is not None and m.facts.serves and m.name != master.name for m in context.control_plane.all_masters
+        )
+    voters, member = quorum.voters(context.control_plane.members), member_of(context, master)
     left = healthy_ids(context) - {member.id if member else ""}
     return bool(voters) and len(left) >= quorum.majority(len(voters))
 
 
 def healthy_names(context: DecisionContext) -> str:
     """Name the masters that are healthy voters, and how many voters there are; on a database, those that serve."""
-    if context.plane.on_database:
-        names = [m.name for m in context.plane.all_masters if m.facts is not None and m.facts.serves]
-        return f"{len(names)} of {len(context.plane.all_masters)} ({', '.join(names) or 'none'})"
-    healthy, voters = healthy_ids(context), quorum.voters(context.plane.members)
-    names = [m.name for m in context.plane.all_masters if m.facts and m.facts.etcd.member_id in healthy]
+    if context.control_plane.on_database:
+        names = [m.name for m in context.control_plane.all_masters if m.facts is not None and m.facts.serves]
+        return f"{len(names)} of {len(context.control_plane.all_masters)} ({', '.join(names) or 'none'})"
+    healthy, voters = healthy_ids(context), quorum.voters(context.control_plane.members)
+    names = [m.name for m in context.control_plane.all_masters if m.facts and m.facts.etcd.member_id in healthy]
     return f"{len(names)} of {len(voters)} ({', '.join(names) or 'none'})"
 
 
 def member_of(context: DecisionContext, master: MasterView) -> Member | None:
     """Find a master's member: the one that its host says it is, else the one of its name."""
     own = master.facts.etcd.member_id if master.facts else None
-    listed = [m for m in context.plane.members if m.id == own or m.node == master.name]
+    listed = [m for m in context.control_plane.members if m.id == own or m.node == master.name]
     return min(listed, key=lambda m: m.id != own, default=None)
 
 
@@ -53,7 +55,7 @@ def witnesses(context: DecisionContext, master: MasterView) -> tuple[str, ...]:
     member = member_of(context, master)
     if master.stage is not Stage.SILENT or member is None or member.learner:
         return ()
-    return tuple(m.name for m in context.plane.all_masters if m.facts and m.facts.voter and _sees(m, member))
+    return tuple(m.name for m in context.control_plane.all_masters if m.facts and m.facts.voter and _sees(m, member))
 
 
 def _sees(witness: MasterView, member: Member) -> bool:
@@ -62,13 +64,13 @@ def _sees(witness: MasterView, member: Member) -> bool:
 
 def witnessed_ids(context: DecisionContext) -> frozenset[str]:
     """Return the member ids of voters that we cannot look at and whose peers say that they are well."""
-    silent = (m for m in context.plane.masters if witnesses(context, m))
+    silent = (m for m in context.control_plane.masters if witnesses(context, m))
     return frozenset(member.id for m in silent if (member := member_of(context, m)) is not None)
 
 
 def discarded(context: DecisionContext) -> frozenset[str]:
     """Name the masters that are there, not well, and are discarded with `--replace NAME`."""
-    if context.plane.record.phase is not Phase.BORN:
+    if context.control_plane.record.phase is not Phase.BORN:
         return frozenset()
-    asked = ((name, context.plane.master(name)) for name in context.intent.consents.replace)
+    asked = ((name, context.control_plane.master(name)) for name in context.intent.consents.replace)
     return frozenset(name for name, m in asked if m is not None and m.stage in TROUBLED and others_serve(context, m))
