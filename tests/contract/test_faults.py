@@ -1,5 +1,8 @@
 """Faults and the lab's own interface."""
 
+# mypy: no-strict-optional
+# hcloud, the official client, types every attribute of a resource as one that may be None.
+
 from __future__ import annotations
 
 import time

@@ -1,5 +1,8 @@
 """The official SDK makes load balancers, whose targets follow labels and whose health comes from the machines."""
 
+# mypy: no-strict-optional
+# hcloud, the official client, types every attribute of a resource as one that may be None.
+
 from __future__ import annotations
 
 from typing import Any

@@ -1,5 +1,8 @@
 """The official SDK makes and changes networks."""
 
+# mypy: no-strict-optional
+# hcloud, the official client, types every attribute of a resource as one that may be None.
+
 from __future__ import annotations
 
 import pytest
