@@ -44,6 +44,9 @@ _TYPICAL: Mapping[str, Spread] = {
     "apply_firewall": Spread(2, 12),
     "selector_refresh": Spread(2, 6),
     "create_load_balancer": Spread(4, 15),
+    "create_volume": Spread(2, 7),
+    "attach_volume": Spread(2, 8),
+    "detach_volume": Spread(2, 8),
 }
 _OTHER = Spread(0.2, 0.6)
 

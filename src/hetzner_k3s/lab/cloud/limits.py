@@ -15,6 +15,9 @@ RULES_PER_FIREWALL = 50
 CIDRS_PER_RULE = 100
 EFFECTIVE_RULES = 500
 FIREWALLS_PER_SERVER = 5
+VOLUMES_PER_SERVER = 16
+LEAST_VOLUME_GB = 10
+MOST_VOLUME_GB = 10_240
 PER_PAGE = 50
 DEFAULT_PER_PAGE = 25
 REQUESTS_PER_HOUR = 3600
@@ -30,4 +33,5 @@ class Quotas:
     firewalls: int = 50
     placement_groups: int = 50
     load_balancers: int = 50
+    volumes: int = 1000
     ssh_keys: int = 1000

@@ -21,6 +21,7 @@ from hetzner_k3s.lab.cloud.records import (
     Resource,
     Server,
     SshKey,
+    Volume,
 )
 from hetzner_k3s.lab.cloud.requests.errors import ApiError, already_used
 from hetzner_k3s.lab.cloud.requests.ratelimit import Bucket
@@ -83,6 +84,7 @@ class Project:
         self.primary_ips: dict[int, PrimaryIp] = {}
         self.servers: dict[int, Server] = {}
         self.load_balancers: dict[int, LoadBalancer] = {}
+        self.volumes: dict[int, Volume] = {}
         self.refresh_pending = False
 
     def begin(self, command: str, work: Process, *subjects: Subject, owner: int | None = None) -> Action:

@@ -120,6 +120,19 @@ class Server(Resource):
         return self.ipv4 is not None or self.ipv6 is not None
 
 
+@dataclass(slots=True, eq=False, kw_only=True)
+class Volume(Resource):
+    """Block storage (`size` in GB); `server` is taken when attaching is asked for, and shown while `attached`."""
+
+    location: Location
+    size: int
+    format: str | None
+    status: str = "creating"
+    server: int | None = None
+    attached: bool = False
+    protected: bool = False
+
+
 @dataclass(slots=True, eq=False)
 class SelectorMatch:
     """A label selector and the ids of the servers that were found to match when it was last evaluated."""

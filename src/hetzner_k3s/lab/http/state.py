@@ -16,6 +16,7 @@ from hetzner_k3s.lab.cloud.resources import (
     primary_ips,
     server_view,
     ssh_keys,
+    volumes,
 )
 
 _KINDS: tuple[Kind[Any], ...] = (
@@ -26,6 +27,7 @@ _KINDS: tuple[Kind[Any], ...] = (
     placement_groups.KIND,
     ssh_keys.KIND,
     primary_ips.KIND,
+    volumes.KIND,
 )
 
 

@@ -16,7 +16,16 @@ from hetzner_k3s.lab.realhosts.settings import PROJECT
 _RESET_SECONDS = 180.0
 
 # In this order nothing stands in the way of what is deleted next.
-_RESOURCES = ("load_balancers", "servers", "firewalls", "networks", "placement_groups", "ssh_keys", "primary_ips")
+_RESOURCES = (
+    "load_balancers",
+    "servers",
+    "firewalls",
+    "networks",
+    "placement_groups",
+    "ssh_keys",
+    "primary_ips",
+    "volumes",
+)
 _APPLIED = ("type", "server", "label_selector")
 
 

@@ -17,6 +17,7 @@ from hetzner_k3s.lab.cloud.resources import (
     primary_ips,
     servers,
     ssh_keys,
+    volumes,
 )
 
 ENDPOINTS: tuple[Endpoint, ...] = (
@@ -29,6 +30,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *servers.ENDPOINTS,
     *attaching.ENDPOINTS,
     *load_balancers.ENDPOINTS,
+    *volumes.ENDPOINTS,
 )
 
 _ID = re.compile(r"\d{1,16}\Z", re.ASCII)

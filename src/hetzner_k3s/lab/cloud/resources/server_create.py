@@ -14,11 +14,11 @@ from hetzner_k3s.lab.cloud.effects import enforcement, power, selectors
 from hetzner_k3s.lab.cloud.effects.machine_spec import machine_spec
 from hetzner_k3s.lab.cloud.kernel import Process
 from hetzner_k3s.lab.cloud.project import Project
-from hetzner_k3s.lab.cloud.records import Attachment, Firewall, Network, PlacementGroup, PrimaryIp, Server
+from hetzner_k3s.lab.cloud.records import Attachment, Firewall, Network, PlacementGroup, PrimaryIp, Server, Volume
 from hetzner_k3s.lab.cloud.requests.endpoint import Answer, Request
-from hetzner_k3s.lab.cloud.requests.errors import ApiError, already_used, invalid_input, limit_exceeded, not_emulated
+from hetzner_k3s.lab.cloud.requests.errors import ApiError, already_used, invalid_input, limit_exceeded
 from hetzner_k3s.lab.cloud.requests.fields import Body, hostname
-from hetzner_k3s.lab.cloud.resources import networks, placement_groups, primary_ips, ssh_keys
+from hetzner_k3s.lab.cloud.resources import networks, placement_groups, primary_ips, ssh_keys, volumes
 from hetzner_k3s.lab.cloud.resources.catalogue import Image, Location, ServerType
 from hetzner_k3s.lab.cloud.resources.server_view import KIND
 
@@ -37,6 +37,7 @@ class Order:
     group: PlacementGroup | None
     networks: list[Network]
     firewalls: list[Firewall]
+    volumes: list[Volume]
     ipv4: PrimaryIp | str | None
     ipv6: PrimaryIp | str | None
     start: bool
@@ -94,6 +95,7 @@ def _read(project: Project, body: Body) -> Order:
         group=_read_group(project, body),
         networks=[networks.KIND.get(project, number) for number in dict.fromkeys(body.integers("networks"))],
         firewalls=_read_firewalls(project, body),
+        volumes=volumes.choose(project, list(dict.fromkeys(body.integers("volumes"))), location),
         ipv4=ipv4,
         ipv6=ipv6,
         start=body.flag("start_after_create", True),
@@ -141,8 +143,6 @@ def _read_firewalls(project: Project, body: Body) -> list[Firewall]:
 def _check(order: Order, body: Body) -> None:
     if body.has("datacenter"):
         raise invalid_input("datacenter", "was removed, use location")
-    if body.references("volumes"):
-        raise not_emulated("volumes")
     public = order.ipv4 or order.ipv6
     if not public and not order.networks:
         raise invalid_input("public_net", "a server needs a public or a private network")
@@ -187,6 +187,8 @@ def _reserve(project: Project, order: Order) -> Server:
     for firewall in order.firewalls:
         firewall.servers.append(server.id)
         server.firewalls[firewall.id] = "pending"
+    for volume in order.volumes:
+        volume.server = server.id
     project.servers[server.id] = server
     return server
 
@@ -201,6 +203,9 @@ def _followers(project: Project, server: Server, order: Order) -> _Followers:
     for place in server.attachments:
         action = log.begin("attach_to_network", subject, ("network", place.network.id), locks=False)
         found.append((action, _appear(project, place)))
+    for volume in order.volumes:
+        action = log.begin("attach_volume", subject, ("volume", volume.id), locks=False)
+        found.append((action, volumes.attach(project, volume, server)))
     for firewall in order.firewalls:
         action = log.begin("apply_firewall", subject, ("firewall", firewall.id), locks=False)
         found.append((action, enforcement.apply(project, server, firewall)))

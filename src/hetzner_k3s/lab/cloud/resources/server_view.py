@@ -47,7 +47,7 @@ def view(project: Project, server: Server) -> JsonObject:
         "included_traffic": offer.included_traffic,
         "protection": {"delete": server.delete_protected, "rebuild": server.rebuild_protected},
         "labels": server.labels,
-        "volumes": [],
+        "volumes": [v.id for v in project.volumes.values() if v.attached and v.server == server.id],
         "load_balancers": _load_balancers(project, server),
         "primary_disk_size": server.server_type.disk,
         "placement_group": group and placement_groups.view(project, group),

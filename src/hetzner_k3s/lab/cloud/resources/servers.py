@@ -14,7 +14,7 @@ from hetzner_k3s.lab.cloud.records import Server, ServerTarget
 from hetzner_k3s.lab.cloud.requests.endpoint import Answer, Endpoint, Handler, Request, one_action
 from hetzner_k3s.lab.cloud.requests.errors import ApiError, already_used, not_emulated
 from hetzner_k3s.lab.cloud.requests.fields import hostname
-from hetzner_k3s.lab.cloud.resources import placement_groups, primary_ips, server_create
+from hetzner_k3s.lab.cloud.resources import placement_groups, primary_ips, server_create, volumes
 from hetzner_k3s.lab.cloud.resources.server_view import KIND, status_of
 
 
@@ -93,6 +93,7 @@ def _vanish(project: Project, server: Server) -> Process:
     yield from power.destroy(project, server)
     del project.servers[server.id]
     primary_ips.release(project, server)
+    volumes.release(project, server)
     for firewall in project.firewalls.values():
         firewall.servers = [number for number in firewall.servers if number != server.id]
     for balancer in project.load_balancers.values():
