@@ -44,10 +44,13 @@ def test_without_a_seed_nobody_is_named_and_nothing_is_begun() -> None:
     assert remediate.repair(context) is None
 
 
-def test_a_master_without_a_server_comes_last_among_seeds() -> None:
+def test_a_master_without_a_server_is_no_gateway() -> None:
     view = view_of(w.SPEC, w.healthy()).masters[0]
     odd = replace(view, server=None, stage=Stage.MEMBER)
-    assert control_plane._choose_gateway((odd, view), w.born_record()) == view
+    chosen = control_plane._choose_gateway((odd, view), w.born_record())
+    assert chosen is not None
+    assert chosen.server == view.server
+    assert control_plane._choose_gateway((odd,), w.born_record()) is None
 
 
 def test_a_dead_member_of_no_wanted_master_is_not_replaced() -> None:

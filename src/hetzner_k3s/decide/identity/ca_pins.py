@@ -43,9 +43,7 @@ def is_due(context: DecisionContext, server: Server, facts: HostFacts) -> bool:
 def _master(context: DecisionContext) -> DiskFacts | None:
     """Return what lies on the disk of the master that everything is done through, once the cluster is recorded."""
     gateway = context.control_plane.gateway
-    return (
-        gateway.facts.disk if gateway and gateway.facts and context.control_plane.record.phase is Phase.BORN else None
-    )
+    return gateway.facts.disk if gateway and context.control_plane.record.phase is Phase.BORN else None
 
 
 def waits(context: DecisionContext, server: Server, facts: HostFacts) -> bool:

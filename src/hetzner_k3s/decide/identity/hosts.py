@@ -301,8 +301,8 @@ def kubeconfig_fits(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse to overwrite the kubeconfig of another cluster of the same name."""
     have = context.state.local.kubeconfig_ca
     gateway = context.control_plane.gateway
-    live = gateway.facts.disk.server_ca if gateway and gateway.facts else None
-    if have is None or gateway is None or gateway.facts is None or live is None or gateway.facts.disk.knows_ca(have):
+    live = gateway.facts.disk.server_ca if gateway else None
+    if have is None or gateway is None or live is None or gateway.facts.disk.knows_ca(have):
         return ()
     if given_up.gives_up(context, have) or _accepted(context, live):
         return ()
@@ -337,7 +337,7 @@ def agents_fit(context: DecisionContext) -> tuple[Refusal, ...]:
     While no master is healthy nobody has a token to give it, and it may hold the one that opens the snapshots.
     """
     recorded, gateway = context.control_plane.record.ca, context.control_plane.gateway
-    if recorded is None or gateway is None or gateway.facts is None or _accepted(context, recorded):
+    if recorded is None or gateway is None or _accepted(context, recorded):
         return ()
     master = gateway.facts.disk
     return tuple(

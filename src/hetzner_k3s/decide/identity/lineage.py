@@ -86,7 +86,7 @@ def _called(lineage: str | None) -> str:
 def _adopted(context: DecisionContext) -> BirthRecord | None:
     """Return the record as it is to be written, None where nothing is to be adopted."""
     record, gateway, kube = context.control_plane.record, context.control_plane.gateway, context.control_plane.kube
-    if record.phase is not Phase.BORN or gateway is None or gateway.facts is None or gateway.facts.lineage is None:
+    if record.phase is not Phase.BORN or gateway is None or gateway.facts.lineage is None:
         return None
     if stale_lineage.began_anew(gateway.facts, record):
         return replace(record, lineage=gateway.facts.lineage, parent=record.lineage)

@@ -35,12 +35,7 @@ def write_kubeconfig(context: DecisionContext) -> Proposal | None:
 def wanted(context: DecisionContext) -> tuple[str | None, dict[str, str]] | None:
     """Return the CA hash and the API URLs that the kubeconfig should have; None while they are not known."""
     control_plane, servers = context.control_plane, _api_urls(context)
-    if (
-        control_plane.record.phase is not Phase.BORN
-        or control_plane.gateway is None
-        or control_plane.gateway.facts is None
-        or servers is None
-    ):
+    if control_plane.record.phase is not Phase.BORN or control_plane.gateway is None or servers is None:
         return None
     return control_plane.gateway.facts.disk.server_ca, servers
 

@@ -40,7 +40,7 @@ def is_kept(context: DecisionContext) -> bool | None:
 def current(context: DecisionContext) -> HeldTokens | None:
     """Return the cluster's tokens; None while no master tells which they are."""
     gateway = context.control_plane.gateway
-    return _running(gateway.facts) if gateway is not None and gateway.facts is not None else None
+    return _running(gateway.facts) if gateway is not None else None
 
 
 def _running(facts: HostFacts) -> HeldTokens | None:
@@ -69,7 +69,7 @@ def _nowhere_else(context: DecisionContext) -> str | None:
 
 def _held_by_workers(context: DecisionContext) -> str | None:
     gateway = context.control_plane.gateway
-    if gateway is None or gateway.facts is None or gateway.facts.disk.agent_token_hash is not None:
+    if gateway is None or gateway.facts.disk.agent_token_hash is not None:
         return None
     names = [spec.name for spec in context.spec.workers() if context.server(spec.name) is not None]
     who = f"{', '.join(names)} hold the server token" if names else "a worker would get the server token"

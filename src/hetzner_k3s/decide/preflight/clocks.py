@@ -38,7 +38,7 @@ def _ahead_of_gateway(context: DecisionContext, master: MasterView) -> float:
 
 def _gateway_ahead(context: DecisionContext) -> float:
     gateway = context.control_plane.gateway
-    return gateway.facts.ahead if gateway and gateway.facts else 0.0
+    return gateway.facts.ahead if gateway else 0.0
 
 
 def _apart(context: DecisionContext, master: MasterView, ahead: float) -> Refusal:

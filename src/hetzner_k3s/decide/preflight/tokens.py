@@ -44,7 +44,7 @@ def joins_are_accepted(context: DecisionContext) -> tuple[Refusal, ...]:
 def _told_keys(context: DecisionContext) -> tuple[str, ...]:
     """Return the hashes of the tokens that the gateway's datastore knows; none while there is no born cluster."""
     gateway = context.control_plane.gateway
-    if gateway is None or gateway.facts is None or context.control_plane.record.phase is not Phase.BORN:
+    if gateway is None or context.control_plane.record.phase is not Phase.BORN:
         return ()
     return gateway.facts.bootstrap_keys
 
@@ -191,7 +191,7 @@ def token_notes(context: DecisionContext) -> tuple[str, ...]:
 
 def _agents_hash(context: DecisionContext) -> str | None:
     gateway = context.control_plane.gateway
-    return gateway.facts.disk.agent_token_hash if gateway is not None and gateway.facts is not None else None
+    return gateway.facts.disk.agent_token_hash if gateway is not None else None
 
 
 def predict(_spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:

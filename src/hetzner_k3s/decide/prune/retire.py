@@ -163,7 +163,7 @@ def _members_precondition(context: DecisionContext) -> MembersPrecondition:
 
 def _seed_etcd(context: DecisionContext) -> EtcdFacts:
     gateway = context.control_plane.gateway
-    return gateway.facts.etcd if gateway and gateway.facts else EtcdFacts()
+    return gateway.facts.etcd if gateway else EtcdFacts()
 
 
 def _planned(step: Step, because: str, scope: Scope = Scope.CONTROL_PLANE) -> PlannedStep:

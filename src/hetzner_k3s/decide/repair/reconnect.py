@@ -109,7 +109,7 @@ def _corrected(context: DecisionContext, name: str) -> PlannedStep | None:
 
 def _of_this_cluster(context: DecisionContext, facts: HostFacts) -> bool:
     gateway = context.control_plane.gateway
-    return gateway is not None and gateway.facts is not None and facts.disk.trusts(gateway.facts.disk)
+    return gateway is not None and facts.disk.trusts(gateway.facts.disk)
 
 
 def predict(_spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:

@@ -116,7 +116,7 @@ _NO_DATA = "holds no data of its member"
 
 def _removal(context: DecisionContext, lost: DeadMember, target: str) -> Step:
     gateway = context.control_plane.gateway
-    uid = gateway.facts.etcd.uid if gateway and gateway.facts else None
+    uid = gateway.facts.etcd.uid if gateway else None
     return RemoveMember(
         target=target,
         member_id=lost.member.id,

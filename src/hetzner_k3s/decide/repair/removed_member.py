@@ -57,13 +57,7 @@ def may_be_wiped(context: DecisionContext, master: MasterView) -> bool:
 def is_of_this_cluster(context: DecisionContext, master: MasterView) -> bool:
     """Check whether a former member's data has the CA and the lineage of the cluster that lives."""
     facts, gateway = master.facts, context.control_plane.gateway
-    if (
-        facts is None
-        or master.server is None
-        or gateway is None
-        or gateway.facts is None
-        or not is_former(context, master)
-    ):
+    if facts is None or master.server is None or gateway is None or not is_former(context, master):
         return False
     return facts.disk.shares_ca(gateway.facts.disk) and stale_lineage.belongs(
         facts, master.server, context.control_plane.record

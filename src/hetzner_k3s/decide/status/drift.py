@@ -21,8 +21,8 @@ PROVIDER_ID: Final = "provider-id"
 def tokens(context: DecisionContext) -> Iterator[Drift]:
     """Name the servers that would not start again: the token in their configuration is unknown to the datastore."""
     gateway = context.control_plane.gateway
-    keys = gateway.facts.bootstrap_keys if gateway and gateway.facts else ()
-    agents = (gateway.facts.disk.agent_token_hash,) if gateway and gateway.facts else ()
+    keys = gateway.facts.bootstrap_keys if gateway else ()
+    agents = (gateway.facts.disk.agent_token_hash,) if gateway else ()
     for server, facts in told(context):
         given = facts.disk.config_token_hash
         known = agents if facts.disk.config_token_agent and keys else keys

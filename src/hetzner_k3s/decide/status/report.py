@@ -261,11 +261,8 @@ def _strangers(context: DecisionContext) -> Iterator[Stranger]:
 
 def _was_rotated(context: DecisionContext, facts: HostFacts) -> bool:
     """Check whether a host holds a CA from before a rotation, or one that the recorded CA was rotated into."""
-    master = (
-        context.control_plane.gateway.facts.disk
-        if context.control_plane.gateway and context.control_plane.gateway.facts
-        else DiskFacts()
-    )
+    gateway = context.control_plane.gateway
+    master = gateway.facts.disk if gateway else DiskFacts()
     if facts.disk.server_ca is not None:
         return facts.disk.knows_ca(context.control_plane.record.ca) or facts.disk.shares_ca(master)
     return facts.disk.trusts(master)

@@ -34,6 +34,14 @@ class MasterView(NamedServer):
     detail: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gateway(MasterView):
+    """The healthy master that everything else is done through: there is a server, and its host answered."""
+
+    server: Server
+    facts: HostFacts
+
+
 @dataclass(frozen=True, slots=True)
 class EtcdMembers:
     """The cluster's data lies in the masters' own etcd: `members` is the list that the gateway serves."""
@@ -51,7 +59,7 @@ Store = EtcdMembers | OutsideDatabase
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControlPlane:
-    """The masters as one; `gateway` is the healthy master that everything else is done through.
+    """The masters as one, and the gateway, if one of them is healthy.
 
     `masters` are those of the file; `surplus` are those beyond it, with a server, a member or a Node left. `former_ca`
     is the CA that labels still carry where another one was accepted, `ca_obstacle` why one was not.
@@ -62,7 +70,7 @@ class ControlPlane:
     ca_obstacle: str | None = None
     masters: tuple[MasterView, ...]
     surplus: tuple[MasterView, ...] = ()
-    gateway: MasterView | None
+    gateway: Gateway | None
     store: Store
     kube: KubeView | None
     network_id: int | None
@@ -96,7 +104,7 @@ class ControlPlane:
     @property
     def gateway_server(self) -> Server:
         """Return the gateway's server; asked for only where there is a gateway."""
-        if self.gateway is None or self.gateway.server is None:
+        if self.gateway is None:
             raise LookupError("no healthy master")
         return self.gateway.server
 
@@ -119,7 +127,7 @@ def view_of(spec: ClusterSpec, state: ClusterState, accept_ca: str | None = None
     gateway = _choose_gateway(masters, record) or _choose_gateway(surplus, record)
     masters = tuple(_unless_locked_out(master, gateway) for master in masters)
     masters = tuple(_unless_relabelled(master, gateway, record, network_id) for master in masters)
-    members = (gateway.facts.etcd.members if gateway and gateway.facts else None) or ()
+    members = (gateway.facts.etcd.members if gateway else None) or ()
     gone = extra_servers.gone_masters(spec, state.view, members, kube) if born else ()
     return ControlPlane(
         record=record,
@@ -144,7 +152,7 @@ def _store(spec: ClusterSpec, members: tuple[Member, ...]) -> Store:
 def healthy_master(spec: ClusterSpec, state: ClusterState) -> int | None:
     """Return the server id of the master that everything would be done through; None where none is healthy."""
     gateway = view_of(spec, state).gateway
-    return gateway.server.id if gateway is not None and gateway.server is not None else None
+    return gateway.server.id if gateway is not None else None
 
 
 def identity_of(facts: HostFacts) -> Identity | None:
@@ -212,17 +220,22 @@ def accepts_joins(facts: HostFacts) -> bool:
     return holds_current_token(facts) and facts.takes_commands
 
 
-def _unless_locked_out(master: MasterView, gateway: MasterView | None) -> MasterView:
+def _unless_locked_out(master: MasterView, gateway: Gateway | None) -> MasterView:
     """Tell a master apart whose k3s ends at each start because it holds an earlier token than the gateway's datastore.
 
     A password file of an earlier token alone may just be about to be replaced: only where systemd has started k3s again
     it is what keeps it from starting (docs/facts/k3s.md#token-rotation).
     """
-    facts, current = master.facts, current_token(gateway.facts) if gateway and gateway.facts else None
-    if facts is None or current is None or master.stage not in {Stage.SICK, Stage.STOPPED, Stage.JOINING}:
+    facts, current = master.facts, current_token(gateway.facts) if gateway else None
+    if (
+        facts is None
+        or gateway is None
+        or current is None
+        or master.stage not in {Stage.SICK, Stage.STOPPED, Stage.JOINING}
+    ):
         return master
     begun = facts.disk.wal or master.stage is Stage.JOINING
-    ours = gateway is not None and gateway.facts is not None and facts.disk.shares_ca(gateway.facts.disk)
+    ours = facts.disk.shares_ca(gateway.facts.disk)
     stale = facts.disk.config_token_hash not in {None, current} and master.stage is not Stage.JOINING
     half_renewed = facts.disk.passwd_hash not in {None, current} and facts.server_unit.restarts > 0
     silent = facts.server_unit.active in {"activating", "inactive", "failed"} and facts.etcd.healthy is None
@@ -232,7 +245,7 @@ def _unless_locked_out(master: MasterView, gateway: MasterView | None) -> Master
 
 
 def _unless_relabelled(
-    master: MasterView, gateway: MasterView | None, record: BirthRecord, network_id: int | None
+    master: MasterView, gateway: Gateway | None, record: BirthRecord, network_id: int | None
 ) -> MasterView:
     """Tell a voter apart whose server's label names an earlier lineage than that of the cluster it joined.
 
@@ -247,25 +260,28 @@ def _unless_relabelled(
     return replace(master, stage=Stage.UNMARKED, detail="its label names an earlier lineage")
 
 
-def _choose_gateway(masters: tuple[MasterView, ...], record: BirthRecord) -> MasterView | None:
+def _choose_gateway(masters: tuple[MasterView, ...], record: BirthRecord) -> Gateway | None:
     """Choose by health, never by name or age: voter, leader seen, right identity and lineage, highest revision."""
-    healthy = [m for m in masters if _is_healthy(m, record)]
+    healthy = [found for master in masters if (found := _if_healthy(master, record)) is not None]
 
-    def rank(master: MasterView) -> tuple[bool, bool, bool, int, int]:
-        if master.facts is None or master.server is None:
-            return (False, False, False, 0, 0)
+    def rank(master: Gateway) -> tuple[bool, bool, bool, int, int]:
         facts, active = master.facts, master.facts.server_unit.active == "active"
         return (active, accepts_joins(facts), holds_current_token(facts), facts.etcd.revision, -master.server.id)
 
     return max(healthy, key=rank, default=None)
 
 
-def _is_healthy(master: MasterView, record: BirthRecord) -> bool:
-    if master.facts is None or master.stage not in {Stage.MEMBER, Stage.UNMARKED}:
-        return False
-    identity = identity_of(master.facts)
-    lineage_fits = master.server is None or stale_lineage.belongs(master.facts, master.server, record)
-    return identity is not None and _fits(identity, record) and lineage_fits
+def _if_healthy(master: MasterView, record: BirthRecord) -> Gateway | None:
+    """Return a master that everything could be done through; None where it is not well, or is another cluster's."""
+    server, facts = master.server, master.facts
+    if server is None or facts is None or master.stage not in {Stage.MEMBER, Stage.UNMARKED}:
+        return None
+    identity = identity_of(facts)
+    if identity is None or not _fits(identity, record) or not stale_lineage.belongs(facts, server, record):
+        return None
+    return Gateway(
+        name=master.name, spec=master.spec, stage=master.stage, detail=master.detail, server=server, facts=facts
+    )
 
 
 def _fits(identity: Identity, record: BirthRecord) -> bool:

@@ -22,8 +22,8 @@ def is_an_address(url: str) -> bool:
 
 def private_addresses(context: DecisionContext, masters: Iterable[MasterView]) -> list[str]:
     """Return the private addresses of masters, the gateway's first."""
-    network = context.control_plane.network_id or 0
-    ordered = sorted(masters, key=lambda m: (m is not context.control_plane.gateway, m.spec.index))
+    network, gateway = context.control_plane.network_id or 0, context.control_plane.gateway
+    ordered = sorted(masters, key=lambda m: (gateway is None or m.name != gateway.name, m.spec.index))
     return [m.server.private_ips[network] for m in ordered if m.server is not None and network in m.server.private_ips]
 
 
