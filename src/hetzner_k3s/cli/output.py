@@ -1,32 +1,53 @@
-"""The one door to the terminal: whatever leaves is one printable line, without a secret that this process knows."""
+"""The one door to the terminal: whatever leaves is printable, wrapped between words, and without a known secret."""
 
 from __future__ import annotations
 
+import sys
+from typing import TextIO
+
 import click
 
+from hetzner_k3s.cli.render import terminal
+from hetzner_k3s.cli.render.lines import coloured, wrapped
 from hetzner_k3s.model.text.printable import printable
 
 
 def tell(line: str) -> None:
     """Write a line of data to stdout."""
-    click.echo(_harmless(line))
+    _write(line, sys.stdout)
 
 
 def say(line: str) -> None:
     """Write a line of talk to stderr."""
-    click.echo(_harmless(line), err=True)
+    _write(line, sys.stderr)
 
 
 def tell_document(document: object) -> None:
     """Write JSON to stdout; what is not ASCII in it is escaped by JSON itself."""
+    _tell_json(document, indent=2)
+
+
+def tell_row(row: object) -> None:
+    """Write JSON to stdout as one line, which whoever reads it gets at once."""
+    _tell_json(row, indent=None)
+
+
+def harmless(line: str) -> str:
+    """Return a line without what a terminal obeys, and without a secret that this process knows."""
+    from hetzner_k3s.model.secrets import masked
+
+    return printable(masked(line))
+
+
+def _tell_json(document: object, indent: int | None) -> None:
     import json
 
     from hetzner_k3s.model.secrets import masked
 
-    click.echo(masked(json.dumps(document, indent=2)))
+    click.echo(masked(json.dumps(document, indent=indent)))
 
 
-def _harmless(line: str) -> str:
-    from hetzner_k3s.model.secrets import masked
-
-    return printable(masked(line))
+def _write(line: str, stream: TextIO) -> None:
+    first, *others = wrapped(harmless(line), terminal.columns(stream))
+    colour = terminal.is_coloured(stream)
+    click.echo("\n".join([coloured(first) if colour else first, *others]), file=stream, color=colour)

@@ -11,7 +11,7 @@ from hetzner_k3s.act import lock
 from hetzner_k3s.act.backup import write_backup
 from hetzner_k3s.act.context import Context, HostKeyRing
 from hetzner_k3s.cli import wiring
-from hetzner_k3s.cli.commands.options import config_option, load_spec, quiet_option
+from hetzner_k3s.cli.commands.options import color_option, config_option, load_spec, quiet_option
 from hetzner_k3s.cli.output import tell
 from hetzner_k3s.cli.render.events import ConsoleReporter
 from hetzner_k3s.model.errors import ExitCode, ProductError
@@ -31,6 +31,7 @@ from hetzner_k3s.observe import observe
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder to write, which must not be there yet.",
 )
+@color_option
 def backup(config: Path, quiet: bool, folder: Path) -> ExitCode:
     """Save a snapshot, and copy it with configuration, kubeconfig, token and identity into a folder (0700).
 

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar, cast
 import click
 
 from hetzner_k3s.cli.output import say
+from hetzner_k3s.cli.render import terminal
 from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.spec import ClusterSpec
 
@@ -30,6 +31,20 @@ def config_option(command: _Command) -> _Command:
 def quiet_option(command: _Command) -> _Command:
     """Add `-q/--quiet`."""
     return click.option("-q", "--quiet", is_flag=True, help="Tell only what went wrong.")(command)
+
+
+def color_option(command: _Command) -> _Command:
+    """Add `--color`, which holds for whatever the process writes from then on."""
+    option = click.option(
+        "--color",
+        type=click.Choice([terminal.AUTO, terminal.ALWAYS, terminal.NEVER]),
+        default=terminal.AUTO,
+        show_default=True,
+        expose_value=False,
+        callback=lambda _ctx, _option, choice: terminal.choose_colour(choice),
+        help="Colours: `auto` obeys NO_COLOR and FORCE_COLOR, and colours a terminal.",
+    )
+    return option(command)
 
 
 class EightDigits(click.ParamType[str]):

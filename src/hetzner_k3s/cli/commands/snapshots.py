@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from hetzner_k3s.cli import wiring
-from hetzner_k3s.cli.commands.options import config_option, load_spec
+from hetzner_k3s.cli.commands.options import color_option, config_option, load_spec
 from hetzner_k3s.cli.output import tell, tell_document
 from hetzner_k3s.cli.render.snapshots import snapshot_json, snapshot_lines
 from hetzner_k3s.model.errors import ExitCode
@@ -29,6 +29,7 @@ from hetzner_k3s.observe.snapshots import read
     type=click.Path(path_type=Path, exists=True),
     help="Show this backup, or snapshot file, of this machine too.",
 )
+@color_option
 def snapshots(config: Path, as_json: bool, path: Path | None) -> ExitCode:
     """Show the snapshots in S3 and on the masters: age, size, and whether they are this cluster's.
 
