@@ -56,7 +56,9 @@ class Events(Protocol):
 
     def finished(self, planned: PlannedStep, seconds: float) -> None: ...
 
-    def failed(self, planned: PlannedStep, error: ProductError) -> None: ...
+    def failed(self, planned: PlannedStep, error: ProductError, *, again: bool) -> None:
+        """Take note of a failure; with `again` the step is tried once more where it is still wanted."""
+        ...
 
     def waiting(self, wait: Wait) -> None: ...
 
@@ -282,9 +284,9 @@ class _Run:
             return learn(state, task.result())
         if not isinstance(error, ProductError):
             raise error
-        self.events.failed(planned, error)
-        journal.failed(self.ports.local, planned, error)
         self.setbacks.fail(planned, error)
+        self.events.failed(planned, error, again=self.setbacks.tries_again(planned))
+        journal.failed(self.ports.local, planned, error)
         self.request = replace(self.request, intent=replace(self.request.intent, unsold=self.setbacks.unsold))
         return state
 

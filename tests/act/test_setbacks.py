@@ -143,3 +143,17 @@ def test_failures_of_two_kinds_end_in_one() -> None:
     assert (run.error() or ProductError("")).exit_code is ExitCode.CLOUD_REFUSED
     run.fail(BUY_B, CloudUnavailable("none of b", code="resource_unavailable", fate=_NO))
     assert (run.error() or ProductError("")).exit_code is ExitCode.FAILED
+
+
+def test_a_step_is_tried_again_until_it_failed_too_often() -> None:
+    run, tries = _run(), []
+    for _ in range(ATTEMPTS):
+        run.fail(INSTALL, HostBusy("busy", server="c"))
+        tries.append(run.tries_again(INSTALL))
+    assert tries == [*[True] * (ATTEMPTS - 1), False]
+
+
+def test_nothing_is_tried_again_in_a_run_that_has_ended() -> None:
+    run = _run()
+    run.fail(INSTALL, LockLost("another run took it"))
+    assert not run.tries_again(INSTALL)

@@ -102,7 +102,7 @@ _REFUSED = CloudRefused(
         ),
         (LockHeld("held by alice"), 4, "error: held by alice\n"),
         (_REFUSED, 5, "error: unable to authenticate\n       Check the token.\n"),
-        (KeyboardInterrupt(), 130, "\ninterrupted; run the command again to go on\n"),
+        (KeyboardInterrupt(), 130, "\ninterrupted; run the same command again: it goes on where it was\n"),
     ],
 )
 def test_every_error_has_its_exit_code(

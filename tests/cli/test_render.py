@@ -9,14 +9,15 @@ import pytest
 from inline_snapshot import snapshot
 
 from hetzner_k3s import decide
+from hetzner_k3s.cli.render.ending import Ending, Tally
 from hetzner_k3s.cli.render.events import ConsoleReporter
 from hetzner_k3s.cli.render.plan import forecast_lines, forecast_rows, plan_lines
 from hetzner_k3s.cli.render.status import status_lines
-from hetzner_k3s.cli.render.tables import age, size
+from hetzner_k3s.cli.render.tables import age, duration, size
 from hetzner_k3s.cli.render.words import VERBS
 from hetzner_k3s.model import naming, steps
 from hetzner_k3s.model.cloud import CloudView, PlacementGroup, Server, ServerStatus
-from hetzner_k3s.model.errors import ProductError, SshStage
+from hetzner_k3s.model.errors import ExitCode, ProductError, SshStage
 from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.host import (
     DiskFacts,
@@ -155,7 +156,9 @@ def test_a_run_is_told() -> None:
     reporter.say("prod-master1", "joining through prod-master2")
     reporter.waiting(wait)
     screen.seconds += 100
-    reporter.failed(REPAIR[1][0], ProductError("no capacity"))
+    reporter.failed(REPAIR[1][0], ProductError("no answer"), again=True)
+    reporter.failed(REPAIR[1][0], ProductError("no capacity"), again=False)
+    reporter.shown(Forecast(waves=(), waits=(), refusals=(), notes=("no autoscaler yet", "another")))
     assert screen.text == snapshot("""\
 note: no autoscaler yet
   1. save snapshot pre-repair-1
@@ -163,7 +166,9 @@ note: no autoscaler yet
 time: about 2 s
    12.3s master1              joining through prod-master2
    12.3s prod                 waiting for a learner (up to 120 s): master3 is at 412 of 118000
-  112.3s master1              failed (create server): no capacity\
+  112.3s master1              trying again (create server): no answer
+  112.3s master1              failed (create server): no capacity
+note: another\
 """)
 
 
@@ -172,6 +177,8 @@ def test_quiet_tells_only_what_went_wrong() -> None:
     reporter = screen.reporter(quiet=True)
     reporter.shown(Forecast(waves=REPAIR, waits=(), refusals=(REFUSAL,), notes=("no autoscaler yet",)))
     reporter.say("prod-master1", "joining through prod-master2")
+    reporter.failed(REPAIR[1][0], ProductError("no answer"), again=True)
+    reporter.ended(Ending(verb=Verb.CREATE, code=ExitCode.REFUSED, tally=Tally(steps=1), seconds=3.0))
     assert screen.text == snapshot("""\
 refused: Master prod-master2 (id 4) is unreachable: no answer.
     why: The server exists and may hold data that no other master has.
@@ -292,3 +299,56 @@ def test_ages_are_told_in_units_that_matter(seconds: float, words: str) -> None:
 @pytest.mark.parametrize(("count", "words"), [(512, "0.5 kB"), (7_340_000, "7.3 MB")])
 def test_sizes_are_told_in_units_that_matter(count: int, words: str) -> None:
     assert size(count) == words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.84, "0.8 s"), (2.0, "2 s"), (12.4, "12 s"), (59.7, "1 min"), (151.2, "2 min 31 s"), (3720.0, "1 h 02 min")],
+)
+def test_durations_are_told_in_units_that_matter(seconds: float, words: str) -> None:
+    assert duration(seconds) == words
+
+
+def _tally(*steps_: tuple[Step, Reason]) -> Tally:
+    tally = Tally()
+    for step, reason in steps_:
+        tally.finished(planned(step, "why", reason))
+    return tally
+
+
+CREATED = [(_bought(f"prod-w{i}"), Reason.MISSING) for i in range(5)]
+REPLACED = (_bought("prod-master1"), Reason.LOST)
+ADOPTED = (_bought("prod-master2"), Reason.UNFINISHED)
+DELETED = (steps.DeleteServer(target="prod-w9", server_id=9), Reason.DELETE)
+OTHER = (steps.KeepTokens(target="prod", via=1), Reason.DIFFERS)
+
+
+def _ended(verb: Verb, code: ExitCode, tally: Tally, exported: str | None = None) -> tuple[str, str]:
+    ending = Ending(
+        verb=verb, code=code, tally=tally, seconds=151, api="https://192.0.2.1:6443", kubeconfig="/k", exported=exported
+    )
+    return ending.summary, ending.next
+
+
+def test_the_end_says_what_was_done_and_what_comes_next() -> None:
+    done = _tally(*CREATED, REPLACED, ADOPTED)
+    assert _ended(Verb.CREATE, ExitCode.CONVERGED, done) == (
+        "is up to date: 5 created, 1 replaced in 2 min 31 s; API at https://192.0.2.1:6443",
+        "export KUBECONFIG=/k",
+    )
+    assert _ended(Verb.CREATE, ExitCode.CONVERGED, done, exported="/k")[1] == "kubectl get nodes"
+    assert _ended(Verb.CREATE, ExitCode.PENDING, _tally(OTHER))[0] == (
+        "is up to date, but for what was left alone: 1 step done in 2 min 31 s; API at https://192.0.2.1:6443"
+    )
+    assert _ended(Verb.DELETE, ExitCode.CONVERGED, _tally(DELETED)) == (
+        "nothing of it is left: 1 deleted in 2 min 31 s",
+        "",
+    )
+
+
+def test_the_end_claims_nothing_that_was_not_done() -> None:
+    assert _ended(Verb.CREATE, ExitCode.CONVERGED, Tally()) == ("is up to date; total time 2 min 31 s", "")
+    assert _ended(Verb.DELETE, ExitCode.CONVERGED, Tally()) == ("nothing of it is left", "")
+    assert _ended(Verb.CREATE, ExitCode.REFUSED, Tally()) == ("", "")
+    assert _ended(Verb.CREATE, ExitCode.FAILED, _tally(ADOPTED, OTHER)) == ("stopped: 2 steps done in 2 min 31 s", "")
+    assert _ended(Verb.CREATE, ExitCode.INTERRUPTED, _tally(*CREATED))[0] == "stopped: 5 created in 2 min 31 s"

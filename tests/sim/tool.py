@@ -55,8 +55,8 @@ class Told:
     def finished(self, planned: PlannedStep, seconds: float) -> None:
         self._note(f"{planned.key} done after {seconds:.1f} s")
 
-    def failed(self, planned: PlannedStep, error: ProductError) -> None:
-        self._note(f"{planned.key} FAILED: {error}")
+    def failed(self, planned: PlannedStep, error: ProductError, *, again: bool) -> None:
+        self._note(f"{planned.key} {'FAILED, trying again' if again else 'FAILED'}: {error}")
 
     def waiting(self, wait: Wait) -> None:
         self._note(f"waiting for {wait.what}: {wait.because}")

@@ -105,6 +105,10 @@ class Setbacks:
         elif not _worth_another_try(error) or self._failures[planned.key] >= ATTEMPTS:
             self.stopped[planned.key] = error
 
+    def tries_again(self, planned: PlannedStep) -> bool:
+        """Check whether a step that failed may begin once more."""
+        return self.ended is None and planned.key not in self.stopped
+
     def error(self) -> ProductError | None:
         """Return what the run ends with: its one failure, or all of them in one; None when nothing failed."""
         if self.ended is not None:

@@ -21,7 +21,7 @@ def run(command: click.Command, arguments: Sequence[str]) -> int:
         usage.show()
         return ExitCode.USAGE
     except (KeyboardInterrupt, click.Abort):
-        say("interrupted; run the command again to go on")
+        say("interrupted; run the same command again: it goes on where it was")
         return ExitCode.INTERRUPTED
     except ProductError as error:
         return _known(error)
@@ -29,6 +29,16 @@ def run(command: click.Command, arguments: Sequence[str]) -> int:
         return ExitCode.FAILED
     except Exception as error:  # noqa: BLE001 - the last resort: a bug must not look like a traceback to the user
         return _configuration(error) or _local(error) or _bug(error)
+
+
+def code_of(error: Exception) -> ExitCode:
+    """Return the exit code that an error of a command ends in."""
+    from hetzner_k3s.cli.local_trouble import explained
+
+    if isinstance(error, BrokenPipeError):
+        return ExitCode.FAILED
+    known = error if isinstance(error, ProductError) else explained(error)
+    return known.exit_code if known is not None else ExitCode.BUG
 
 
 def _known(error: ProductError) -> int:

@@ -7,20 +7,21 @@ from pathlib import Path
 import click
 
 from hetzner_k3s import addons
-from hetzner_k3s.cli import wiring
-from hetzner_k3s.cli.commands.options import config_option, consent_options, load_spec, quiet_option
+from hetzner_k3s.cli import reporting, wiring
+from hetzner_k3s.cli.commands.options import color_option, config_option, consent_options, load_spec, quiet_option
 from hetzner_k3s.cli.render.events import ConsoleReporter
 from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.errors import ExitCode
 from hetzner_k3s.model.plan import Intent, Verb
 from hetzner_k3s.model.spec import ClusterSpec
-from hetzner_k3s.reconcile import RunRequest, converge
+from hetzner_k3s.reconcile import RunRequest
 
 
 @click.command()
 @config_option
 @quiet_option
 @consent_options
+@color_option
 def create(config: Path, quiet: bool, consents: Consents) -> ExitCode:
     """Make the cluster that the file describes, or bring it back to that.
 
@@ -40,8 +41,4 @@ async def _create(spec: ClusterSpec, quiet: bool, consents: Consents) -> ExitCod
         reporter = ConsoleReporter(spec.name, quiet=quiet, now=session.ports.clock.monotonic, write=wiring.to_stderr)
         intent = Intent(verb=Verb.CREATE, addons=addons.digests(spec), consents=consents)
         request = RunRequest(spec=spec, intent=intent, lock_request=session.lock_request)
-        verdict = await converge(request, session.ports, reporter)
-        if verdict in {ExitCode.CONVERGED, ExitCode.PENDING}:
-            but = "" if verdict is ExitCode.CONVERGED else ", but for what was left alone"
-            reporter.say(spec.name, f"is up to date{but}; total time {reporter.seconds:.1f} s")
-        return verdict
+        return await reporting.run(request, session, reporter)

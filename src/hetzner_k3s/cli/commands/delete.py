@@ -7,14 +7,14 @@ from pathlib import Path
 
 import click
 
-from hetzner_k3s.cli import wiring
-from hetzner_k3s.cli.commands.options import config_option, load_spec, quiet_option
+from hetzner_k3s.cli import reporting, wiring
+from hetzner_k3s.cli.commands.options import color_option, config_option, load_spec, quiet_option
 from hetzner_k3s.cli.output import say
 from hetzner_k3s.cli.render.events import ConsoleReporter
 from hetzner_k3s.model.errors import ExitCode
 from hetzner_k3s.model.plan import Forecast, Intent, Verb
 from hetzner_k3s.model.spec import ClusterSpec
-from hetzner_k3s.reconcile import RunRequest, converge
+from hetzner_k3s.reconcile import RunRequest
 
 
 @click.command()
@@ -26,6 +26,7 @@ from hetzner_k3s.reconcile import RunRequest, converge
     help="Ask nothing, ignore protect_against_deletion of the file and leave the kubeconfig, as 2.x does. It does not "
     "lift Hetzner's own protection, nor take anything from servers that are not the cluster's.",
 )
+@color_option
 def delete(config: Path, quiet: bool, force: bool) -> ExitCode:
     """Delete the cluster: its servers, load balancer, network, firewall, placement groups and SSH key.
 
@@ -55,10 +56,7 @@ async def _delete(spec: ClusterSpec, quiet: bool, force: bool) -> ExitCode:
             lock_request=session.lock_request,
             confirm=None if force else confirm,
         )
-        verdict = await converge(request, session.ports, reporter)
-        if verdict is ExitCode.CONVERGED:
-            reporter.say(spec.name, f"nothing of it is left; total time {reporter.seconds:.1f} s")
-        return ExitCode.REFUSED if verdict is ExitCode.INTERRUPTED else verdict  # it was the user who did not agree
+        return await reporting.run(request, session, reporter)
 
 
 def _name_is_typed(cluster: str) -> bool:

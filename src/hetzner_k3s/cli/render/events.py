@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
+from hetzner_k3s.cli.render.ending import Ending, Tally, next_lines
 from hetzner_k3s.cli.render.plan import (
     first_aid_lines,
     left_alone_lines,
@@ -28,6 +30,8 @@ class ConsoleReporter:
         self._quiet = quiet
         self._write = write
         self._progress = Progress(cluster, now, write)
+        self._noted: set[str] = set()
+        self.tally = Tally()
 
     @property
     def seconds(self) -> float:
@@ -38,7 +42,7 @@ class ConsoleReporter:
         """Show notes, the way in waves, and refusals."""
         if not self._quiet:
             for note in forecast.notes:
-                self._write(f"note: {note}")
+                self._note(note)
             for line in left_alone_lines(forecast):
                 self._write(line)
             way = (*plan_lines(self._cluster, forecast.waves), *purchase_lines(forecast.purchase))
@@ -48,15 +52,25 @@ class ConsoleReporter:
                 self._write(line)
         self.refused(forecast.refusals)
 
+    def _note(self, note: str) -> None:
+        """Write a note once a run: its way may be shown again."""
+        if note not in self._noted:
+            self._noted.add(note)
+            self._write(f"note: {note}")
+
     def started(self, planned: PlannedStep) -> None:
         """Say nothing: the step's handler has better words for what it does."""
 
-    def finished(self, planned: PlannedStep, seconds: float) -> None:
-        """Say nothing: the next line tells that it goes on, and the journal keeps the time."""
+    def finished(self, planned: PlannedStep, _seconds: float) -> None:
+        """Count it and say nothing: the next line tells that it goes on, and the journal keeps the time."""
+        self.tally.finished(planned)
 
-    def failed(self, planned: PlannedStep, error: ProductError) -> None:
-        """Say what a step failed of; whether it is tried again is the run's to decide."""
-        self._progress.say(planned.step.target, f"failed ({verb(planned.step)}): {error}")
+    def failed(self, planned: PlannedStep, error: ProductError, *, again: bool) -> None:
+        """Say what a step failed of; one that is tried again has not failed yet, and is nothing for `--quiet`."""
+        if not again:
+            self._progress.say(planned.step.target, f"failed ({verb(planned.step)}): {error}")
+        else:
+            self.say(planned.step.target, f"trying again ({verb(planned.step)}): {error}")
 
     def waiting(self, wait: Wait) -> None:
         """Say what has to come by itself."""
@@ -71,3 +85,16 @@ class ConsoleReporter:
         """Show that something happens to a server or resource."""
         if not self._quiet:
             self._progress.say(name, what)
+
+    def ended(self, ending: Ending) -> None:
+        """Say what was done, and what comes next."""
+        if ending.summary:
+            self.say(self._cluster, ending.summary)
+        if not self._quiet:
+            for line in next_lines(ending):
+                self._write(line)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Leave the terminal to a question for the length of a block: nothing is written meanwhile."""
+        yield

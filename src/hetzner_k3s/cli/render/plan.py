@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 
+from hetzner_k3s.cli.render.tables import duration
 from hetzner_k3s.cli.render.words import short, verb
 from hetzner_k3s.model.difference import left_as_it_is
 from hetzner_k3s.model.plan import Forecast, PlannedStep, Purchase, Refusal, Wait
@@ -42,8 +43,7 @@ def purchase_lines(purchase: Purchase) -> Iterator[str]:
 def time_lines(forecast: Forecast) -> Iterator[str]:
     """Render about how long the way takes; nothing where there is none."""
     if forecast.waves:
-        minutes, seconds = divmod(round(forecast.seconds), 60)
-        yield f"time: about {f'{minutes} min ' if minutes else ''}{seconds} s"
+        yield f"time: about {duration(round(forecast.seconds))}"
 
 
 def left_alone_lines(forecast: Forecast) -> Iterator[str]:

@@ -23,6 +23,18 @@ def age(seconds: float) -> str:
     return f"{seconds // _DAY:.0f} days"
 
 
+def duration(seconds: float) -> str:
+    """Write how long something took, or takes, as people say it."""
+    if seconds < 10:
+        return f"{seconds:.1f}".removesuffix(".0") + " s"
+    whole = round(seconds)
+    if whole < _MINUTE:
+        return f"{whole} s"
+    if whole < _HOUR:
+        return f"{whole // _MINUTE} min" + (f" {whole % _MINUTE} s" if whole % _MINUTE else "")
+    return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE:02} min"
+
+
 def size(count: int) -> str:
     """Write a number of bytes as people say it."""
     return f"{count / 1e6:.1f} MB" if count >= 100_000 else f"{count / 1e3:.1f} kB"

@@ -147,10 +147,16 @@ def idle_settings(configuration: Configuration) -> Iterator[Finding]:
 def defaults_without_effect(configuration: Configuration) -> tuple[str, ...]:
     """Return which defaults of 2.6 do nothing here yet, one sentence each, for the plan."""
     sentences = []
-    if configuration.addons.system_upgrade_controller.enabled:
-        sentences.append(f"addons.system_upgrade_controller is on by default in 2.6 and not supported yet by {PROGRAM}")
-    if configuration.addons.cluster_autoscaler.enabled:
-        sentences.append(f"addons.cluster_autoscaler is on by default in 2.6 and not supported yet by {PROGRAM}")
+    addons = configuration.addons
+    on = {
+        "system_upgrade_controller": addons.system_upgrade_controller.enabled,
+        "cluster_autoscaler": addons.cluster_autoscaler.enabled,
+    }
+    if named := [f"addons.{name}" for name, enabled in on.items() if enabled]:
+        sentences.append(
+            f"on by default in 2.6 and not supported yet by {PROGRAM}: {', '.join(named)}; "
+            "`enabled: false` in each silences this note"
+        )
     if configuration.k3s_upgrade_concurrency != 1:
         sentences.append(f"k3s_upgrade_concurrency is read by `upgrade`, which is not supported yet by {PROGRAM}")
     return tuple(sentences)

@@ -1,0 +1,81 @@
+"""Runs the loop for a command, and tells how it ended: also when it was refused, failed or was interrupted."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from typing import Protocol
+
+from hetzner_k3s.cli.exits import code_of
+from hetzner_k3s.cli.render.ending import Ending, Tally
+from hetzner_k3s.cli.wiring import Session
+from hetzner_k3s.model.errors import ExitCode
+from hetzner_k3s.model.plan import Forecast, Verb
+from hetzner_k3s.reconcile import Confirm, Events, RunRequest, converge
+
+
+class Reporter(Events, Protocol):
+    """Who is told what happens, and how it ended."""
+
+    @property
+    def tally(self) -> Tally:
+        """Return what was carried out so far."""
+        ...
+
+    @property
+    def seconds(self) -> float:
+        """Return the seconds since the run began."""
+        ...
+
+    def ended(self, ending: Ending) -> None:
+        """Tell how the run ended."""
+        ...
+
+    def paused(self) -> AbstractContextManager[None]:
+        """Leave the terminal to a question for the length of a block."""
+        ...
+
+
+async def run(request: RunRequest, session: Session, reporter: Reporter) -> ExitCode:
+    """Run the loop to its end, and report that; what it raises leaves it as it is.
+
+    A deletion that the user does not agree to is refused, and not interrupted: nothing was begun.
+    """
+    if request.confirm is not None:
+        request = replace(request, confirm=_undisturbed(request.confirm, reporter))
+    try:
+        code = await converge(request, session.ports, reporter)
+        code = ExitCode.REFUSED if code is ExitCode.INTERRUPTED else code
+    except asyncio.CancelledError:
+        reporter.ended(_ending(request, session, reporter, ExitCode.INTERRUPTED))
+        raise
+    except Exception as error:
+        reporter.ended(replace(_ending(request, session, reporter, code_of(error)), error=error))
+        raise
+    reporter.ended(_ending(request, session, reporter, code))
+    return code
+
+
+def _undisturbed(confirm: Confirm, reporter: Reporter) -> Confirm:
+    async def ask(forecast: Forecast) -> bool:
+        with reporter.paused():
+            return await confirm(forecast)
+
+    return ask
+
+
+def _ending(request: RunRequest, session: Session, reporter: Reporter, code: ExitCode) -> Ending:
+    spec, verb = request.spec, request.intent.verb
+    done = verb is Verb.CREATE and code in {ExitCode.CONVERGED, ExitCode.PENDING} and reporter.tally.steps
+    servers = session.ports.local.evidence().kubeconfig_servers if done else {}
+    return Ending(
+        verb=verb,
+        code=code,
+        tally=reporter.tally,
+        seconds=reporter.seconds,
+        api=servers.get(spec.name) or next(iter(servers.values()), None),
+        kubeconfig=spec.kubeconfig_path,
+        exported=os.environ.get("KUBECONFIG"),
+    )
