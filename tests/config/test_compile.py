@@ -75,6 +75,19 @@ def test_a_pool_replaces_the_roots_lists_even_by_an_empty_one(load_text: Load, m
     assert spec.workers()[0].boot == BootSpec(packages=(), grow_root_partition=True, **commands)
 
 
+def test_a_pool_has_the_kubelet_arguments_of_the_cluster_unless_it_names_its_own(
+    load_text: Load, minimal: dict[str, Any]
+) -> None:
+    minimal["kubelet_args"] = ["max-pods=200"]
+    assert {server.kubelet_args for server in load_text(minimal).spec.servers()} == {None}
+    minimal["masters_pool"]["kubelet_args"] = []
+    minimal["worker_node_pools"][0]["kubelet_args"] = ["system-reserved=memory=1Gi"]
+    spec = load_text(minimal).spec
+    assert {master.kubelet_args for master in spec.masters} == {()}
+    assert {worker.kubelet_args for worker in spec.workers()} == {("system-reserved=memory=1Gi",)}
+    assert spec.args.kubelet == ("max-pods=200",)
+
+
 def test_images_and_labels_and_taints(load_text: Load, minimal: dict[str, Any]) -> None:
     minimal["image"] = "debian-12"
     minimal["worker_node_pools"][0] |= {

@@ -74,6 +74,23 @@ def test_labels_and_taints_in_kubelet_arguments_are_judged_too(
     assert f"kubelet_args[1]: {message}" in line
 
 
+@pytest.mark.parametrize("pool", POOLS)
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("max pods=200", "is no argument: expected `name=value`"),
+        ("node-labels=node-role.kubernetes.io/worker=true", "node-labels: node-role.kubernetes.io/worker"),
+        ("--cloud-provider=external", "a cloud controller is the whole cluster's: say so in the root key kubelet_args"),
+    ],
+)
+def test_kubelet_arguments_of_a_pool_are_judged_at_their_place(
+    argument: str, message: str, pool: str, findings: Findings, minimal: dict[str, Any]
+) -> None:
+    _pool(minimal, pool)["kubelet_args"] = ["max-pods=200", argument]
+    (line,) = findings(minimal)
+    assert f"{pool}.kubelet_args[1]: {message}" in line
+
+
 def test_a_taint_that_is_given_twice_is_refused(findings: Findings, minimal: dict[str, Any]) -> None:
     taints = [{"key": "a", "value": value} for value in ("x:NoSchedule", "x:NoExecute", "y")]
     _pool(minimal, POOLS[1])["taints"] = taints

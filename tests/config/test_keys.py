@@ -56,6 +56,7 @@ POOL: Final[dict[str, tuple[Any, str]]] = {
     "additional_pre_k3s_commands": (["apt update", ["apt", "install", "a b"]], OK),
     "additional_post_k3s_commands": ([["partprobe"]], OK),
     "additional_packages": (["htop"], OK),
+    "kubelet_args": (["max-pods=200"], OK),
     "include_cluster_name_as_prefix": (False, IDLE),
     "grow_root_partition_automatically": (False, OK),
 }

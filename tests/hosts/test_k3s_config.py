@@ -260,6 +260,17 @@ def test_arguments_of_components() -> None:
     assert "kube-proxy-arg" not in server(no_proxy)
 
 
+def test_a_pools_kubelet_arguments_replace_those_of_the_cluster() -> None:
+    """A cloud controller that the cluster's announce is announced by every node all the same."""
+    addons = AddonsSpec(cloud_controller_manager=False)
+    spec = replace(SPEC, addons=addons, args=ComponentArgs(kubelet=("cloud-provider=external", "max-pods=200")))
+    common = ["cloud-provider=external", "resolv-conf=/etc/k8s-resolv.conf"]
+    reserved = ("system-reserved=memory=1Gi",)
+    assert agent(spec, replace(WORKER, kubelet_args=reserved))["kubelet-arg"] == [*common, *reserved]
+    assert server(spec, replace(MASTER, kubelet_args=()))["kubelet-arg"] == common
+    assert agent(spec)["kubelet-arg"] == [*common, "max-pods=200"]
+
+
 def test_etcd_snapshots() -> None:
     config = server(replace(SPEC, etcd=EtcdSpec(snapshot_retention=0, snapshot_schedule_cron="")))
     assert [name for name in config if name.startswith("etcd")] == ["etcd-expose-metrics"]

@@ -225,7 +225,7 @@ def named_as(key: str) -> str:
     if key.endswith(("labels[].key", "labels[].value", "taints[].key", "taints[].value")):
         return key.rpartition("[].")[0]
     bare = key.removeprefix("masters_pool.").removeprefix("worker_node_pools[].")
-    return NAMED_AS.get(key, bare if bare in FIRST_BOOT else key)
+    return NAMED_AS.get(key, bare if bare in (*FIRST_BOOT, "kubelet_args") else key)
 
 
 def test_no_compared_key_is_missing_here() -> None:
@@ -248,6 +248,35 @@ def test_a_changed_key_is_named_with_its_remedy(field: str, living: tuple[Cluste
     found = differences(change(spec), state)
     assert {(one.field, one.remedy) for one in found} == {(field, remedy)}
     assert subject in {one.subject for one in found}
+
+
+def test_kubelet_arguments_of_a_pool_are_held_against_its_own_hosts(living: tuple[ClusterSpec, ClusterState]) -> None:
+    """And the same words for the whole cluster against those that the pool leaves."""
+    spec, state = living
+
+    def pool(found: PoolSpec) -> PoolSpec:
+        return replace(found, workers=tuple(replace(worker, kubelet_args=ONE) for worker in found.workers))
+
+    of_one_pool = replace(spec, pools=tuple(map(pool, spec.pools)))
+    assert {one.subject for one in differences(of_one_pool, state)} == {worker.name for worker in spec.workers()}
+    empty = replace(of_one_pool, masters=tuple(replace(m, kubelet_args=()) for m in spec.masters))
+    named = differences(replace(empty, args=ComponentArgs(kubelet=("c=d",))), state)
+    assert {one.subject for one in named} == {worker.name for worker in spec.workers()}
+    assert {one.field for one in named} == {"kubelet_args"}
+
+
+def test_hosts_of_a_pool_are_made_with_its_kubelet_arguments() -> None:
+    spec = a_spec(1, 1)
+    (worker,) = spec.workers()
+    pool = replace(spec.pools[0], workers=(replace(worker, kubelet_args=("max-pods=200",)),))
+
+    async def tell() -> None:
+        async with healthy(1, spec=replace(spec, pools=(pool,))) as story:
+            told = {host.name: host.disk.config or "" for host in story.world.site.hosts.values()}
+            assert [name for name, config in told.items() if "max-pods=200" in config] == [worker.name]
+            assert differences(story.spec, await looked_at(story)) == ()
+
+    virtual_time.run(tell())
 
 
 def test_a_load_balancer_of_another_address_is_no_way_to_the_api() -> None:

@@ -94,6 +94,7 @@ def _masters(configuration: Configuration) -> Iterator[MasterSpec]:
             labels=_labels(pool),
             taints=_taints(pool),
             boot=_boot(configuration, pool),
+            kubelet_args=_kubelet_args(pool),
         )
 
 
@@ -136,6 +137,7 @@ def _workers(configuration: Configuration, pool: WorkerPool, groups: int) -> Ite
             labels=_labels(pool),
             taints=_taints(pool),
             boot=_boot(configuration, pool),
+            kubelet_args=_kubelet_args(pool),
         )
 
 
@@ -160,6 +162,10 @@ def _boot(configuration: Configuration, pool: Pool) -> BootSpec:
         post_k3s_commands=_own_or(pool.additional_post_k3s_commands, configuration.additional_post_k3s_commands),
         grow_root_partition=configuration.grow_root_partition_automatically if grow is None else grow,
     )
+
+
+def _kubelet_args(pool: Pool) -> tuple[str, ...] | None:
+    return None if pool.kubelet_args is None else tuple(pool.kubelet_args)
 
 
 def _own_or(own: list[str] | None, inherited: list[str]) -> tuple[str, ...]:

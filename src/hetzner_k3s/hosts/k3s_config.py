@@ -124,7 +124,7 @@ def _node(spec: ClusterSpec, node: MasterSpec | WorkerSpec, addresses: HostAddre
         config["flannel-iface"] = _private_interface(node.name, addresses)
     if node.labels:
         config["node-label"] = [str(label) for label in node.labels]
-    config["kubelet-arg"] = kubelet_args(spec, addresses)
+    config["kubelet-arg"] = kubelet_args(spec, node, addresses)
     return config
 
 

@@ -67,7 +67,8 @@ class ServerSpec:
     """A server the cluster wants.
 
     `index` counts from 1 in its pool; `image` is a name or a snapshot id as text; `placement_group` is the name of
-    its spread group, None when the project has no room for one more.
+    its spread group, None when the project has no room for one more; `kubelet_args` are its pool's own, None where
+    those of the cluster count.
     """
 
     name: str
@@ -79,6 +80,7 @@ class ServerSpec:
     labels: tuple[Label, ...] = ()
     taints: tuple[Taint, ...] = ()
     boot: BootSpec = BootSpec()
+    kubelet_args: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

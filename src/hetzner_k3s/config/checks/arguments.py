@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from hetzner_k3s.config.checks.findings import Check, Finding
+from hetzner_k3s.config.checks.findings import Check, Finding, pools
 from hetzner_k3s.config.schema.file import Configuration
 from hetzner_k3s.model.text.settings import KeyPath
 
@@ -26,17 +26,17 @@ _PACKAGE: Final = re.compile(r"[a-z0-9][a-z0-9+.-]+(:[a-z0-9-]+)?([=/][A-Za-z0-9
 
 
 def _arguments(configuration: Configuration) -> Iterator[Finding]:
-    for component in _COMPONENTS:
-        for index, argument in enumerate(getattr(configuration, component)):
+    lists: list[tuple[KeyPath, list[str]]] = [((name,), getattr(configuration, name)) for name in _COMPONENTS]
+    lists += [((*path, "kubelet_args"), pool.kubelet_args or []) for path, pool in pools(configuration)]
+    for key, arguments in lists:
+        for index, argument in enumerate(arguments):
             if not _ARGUMENT.fullmatch(argument):
-                yield Finding((component, index), "is no argument: expected `name=value`, in one line")
+                yield Finding((*key, index), "is no argument: expected `name=value`, in one line")
 
 
 def _packages(configuration: Configuration) -> Iterator[Finding]:
-    pools = [(("worker_node_pools", index), pool) for index, pool in enumerate(configuration.worker_node_pools)]
     sections: list[tuple[KeyPath, list[str]]] = [((), configuration.additional_packages)]
-    for path, pool in (("masters_pool",), configuration.masters_pool), *pools:
-        sections.append((path, pool.additional_packages or []))
+    sections += [(path, pool.additional_packages or []) for path, pool in pools(configuration)]
     for path, packages in sections:
         for index, package in enumerate(packages):
             if not _PACKAGE.fullmatch(package):

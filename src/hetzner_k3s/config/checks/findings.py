@@ -10,6 +10,7 @@ from hetzner_k3s.model.text.settings import KeyPath, Severity
 
 if TYPE_CHECKING:
     from hetzner_k3s.config.schema.file import Configuration
+    from hetzner_k3s.config.schema.pools import Pool
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,13 @@ class Finding:
 
 
 Check = Callable[["Configuration"], Iterator[Finding]]
+
+
+def pools(configuration: Configuration) -> Iterator[tuple[KeyPath, Pool]]:
+    """Return every pool with its place in the file, the masters' first."""
+    yield ("masters_pool",), configuration.masters_pool
+    for index, pool in enumerate(configuration.worker_node_pools):
+        yield ("worker_node_pools", index), pool
 
 
 def _within(inner: KeyPath, outer: KeyPath) -> bool:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from hetzner_k3s.config.checks.findings import Check, Finding
+from hetzner_k3s.config.checks.findings import Check, Finding, pools
 from hetzner_k3s.config.schema.file import Configuration
 from hetzner_k3s.config.schema.pools import NodeLabel, NodeTaint, Pool
 from hetzner_k3s.model.kubernetes.node_labels import KUBELET_LABELS
@@ -43,8 +43,7 @@ def split_taint(text: str) -> tuple[str, str]:
 
 
 def _labels_and_taints(configuration: Configuration) -> Iterator[Finding]:
-    workers = [(("worker_node_pools", index), pool) for index, pool in enumerate(configuration.worker_node_pools)]
-    for path, pool in (("masters_pool",), configuration.masters_pool), *workers:
+    for path, pool in pools(configuration):
         for index, label in enumerate(pool.labels):
             yield from _label((*path, "labels", index), label)
         for index, taint in enumerate(pool.taints):
@@ -106,19 +105,33 @@ def _taints_once(path: KeyPath, pool: Pool, own: frozenset[tuple[str, str]]) -> 
 
 
 def _kubelet_args(configuration: Configuration) -> Iterator[Finding]:
-    """Labels and taints can be smuggled past the pools: the kubelet judges them in the same way."""
     for index, argument in enumerate(configuration.kubelet_args):
-        name, _, value = argument.removeprefix("--").partition("=")
-        key: KeyPath = ("kubelet_args", index)
-        if name == "node-labels":
-            for label in filter(None, value.split(",")):
-                label_key, _, label_value = label.partition("=")
-                if why := label_key_problem(label_key):
-                    yield Finding(key, f"node-labels: {why}")
-                elif not _LABEL_VALUE.fullmatch(label_value):
-                    yield Finding(key, f"node-labels: {label_value[:40]!r} is no label value of Kubernetes")
-        if name == "register-with-taints":
-            yield Finding(key, "replaces the taints of every pool: give them as `taints` of a pool")
+        yield from _kubelet_arg(("kubelet_args", index), *_name_and_value(argument))
+    for path, pool in pools(configuration):
+        for index, argument in enumerate(pool.kubelet_args or ()):
+            key, (name, value) = (*path, "kubelet_args", index), _name_and_value(argument)
+            yield from _kubelet_arg(key, name, value)
+            if name == "cloud-provider":
+                # One node that waits for no cloud controller stays without its addresses while the others have them.
+                yield Finding(key, "a cloud controller is the whole cluster's: say so in the root key kubelet_args")
+
+
+def _name_and_value(argument: str) -> tuple[str, str]:
+    name, _, value = argument.removeprefix("--").partition("=")
+    return name, value
+
+
+def _kubelet_arg(key: KeyPath, name: str, value: str) -> Iterator[Finding]:
+    """Labels and taints can be smuggled past the pools: the kubelet judges them in the same way."""
+    if name == "node-labels":
+        for label in filter(None, value.split(",")):
+            label_key, _, label_value = label.partition("=")
+            if why := label_key_problem(label_key):
+                yield Finding(key, f"node-labels: {why}")
+            elif not _LABEL_VALUE.fullmatch(label_value):
+                yield Finding(key, f"node-labels: {label_value[:40]!r} is no label value of Kubernetes")
+    if name == "register-with-taints":
+        yield Finding(key, "replaces the taints of every pool: give them as `taints` of a pool")
 
 
 NODE_RULES: Final[tuple[Check, ...]] = (_labels_and_taints, _kubelet_args)

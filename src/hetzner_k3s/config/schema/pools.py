@@ -70,6 +70,9 @@ class Pool(Section):
     additional_pre_k3s_commands: list[Command] | None = setting(None, "Replaces the root key of that name.")
     additional_post_k3s_commands: list[Command] | None = setting(None, "Replaces the root key of that name.")
     additional_packages: list[Text] | None = setting(None, "Replaces the root key of that name.")
+    kubelet_args: list[Text] | None = setting(
+        None, "Arguments of the kubelet on its nodes: replaces the root key of that name. 2.x ignores it."
+    )
     include_cluster_name_as_prefix: Flag = setting(True, "Name autoscaled nodes `<cluster>-<pool>`, not `<pool>`.")
     grow_root_partition_automatically: Flag | None = setting(None, "Replaces the root key of that name.")
     external: External | None = setting(None, "Machines that are not Hetzner Cloud servers.")

@@ -73,9 +73,8 @@ def _of_host(
         private_interface=None,
         server_id=server.id,
     )
-    yield from _compared(
-        spec.name, "kubelet_args", kubelet_args(context.spec, addresses), config.get("kubelet-arg", ())
-    )
+    kubelet = kubelet_args(context.spec, spec, addresses)
+    yield from _compared(spec.name, "kubelet_args", kubelet, config.get("kubelet-arg", ()))
     if isinstance(spec, MasterSpec):
         yield from _arguments(context.spec, spec.name, config)
         yield from _switches(context.spec, spec.name, config)

@@ -58,7 +58,7 @@ def _rows_of_hosts() -> Iterator[tuple[Remedy | None, str, Iterable[str]]]:
     yield Remedy.RESTART, "`config.yaml` of each master", (f"kube_{name}_args" for name in _COMPONENTS)
     proxy = ("kube_proxy_args", "networking.cni.flannel.disable_kube_proxy")
     yield Remedy.RESTART, "`config.yaml` of each master", proxy
-    yield Remedy.RESTART, "`config.yaml` of each host", ("kubelet_args",)
+    yield Remedy.RESTART, "`config.yaml` of each host", ("kubelet_args", *_in_pools("kubelet_args"))
     names = ("api_server_hostname", "create_load_balancer_for_the_kubernetes_api")
     how = "the names in each master's certificate; what the load balancer lacks is added"
     yield Remedy.RESTART, how, names

@@ -47,13 +47,15 @@ class HostAddresses:
         return address
 
 
-def kubelet_args(spec: ClusterSpec, addresses: HostAddresses) -> list[str]:
-    """Return the kubelet's arguments; one that announces a cloud controller makes its Node wait for it, for ever.
+def kubelet_args(spec: ClusterSpec, node: MasterSpec | WorkerSpec, addresses: HostAddresses) -> list[str]:
+    """Return the arguments of a node's kubelet: its pool's own, else the cluster's, and ours.
 
-    So it is there only where one comes (docs/decisions/0006).
+    One that announces a cloud controller makes its Node wait for it, for ever. So it is there only where one comes
+    (docs/decisions/0006).
     """
     external = [EXTERNAL_CLOUD] if spec.external_cloud else []
-    own = [argument for argument in spec.args.kubelet if argument not in external]
+    of_file = spec.args.kubelet if node.kubelet_args is None else node.kubelet_args
+    own = [argument for argument in of_file if argument not in external]
     args = [*external, f"resolv-conf={RESOLV_CONF_PATH}", *own]
     # With a private network the cloud controller finds the server by its name and sets the id itself.
     return args if spec.network.private else [*args, f"provider-id=hcloud://{addresses.server_id}"]
