@@ -9,6 +9,7 @@ import pytest
 from tests.decide import world as w
 
 from hetzner_k3s import decide
+from hetzner_k3s.decide import program
 from hetzner_k3s.decide.assume_waits_done import come_true
 from hetzner_k3s.decide.lifecycle import join
 from hetzner_k3s.decide.repair import remediate, removed_member, stale_nodes
@@ -16,7 +17,9 @@ from hetzner_k3s.decide.view import control_plane, predictions, sides
 from hetzner_k3s.decide.view.context import DecisionContext, context_of
 from hetzner_k3s.decide.view.control_plane import healthy_master, view_of
 from hetzner_k3s.decide.view.members import DeadMember
+from hetzner_k3s.decide.view.situations import Serving
 from hetzner_k3s.decide.view.stage import Stage
+from hetzner_k3s.model.plan import Verb
 from hetzner_k3s.model.state import ClusterState
 
 
@@ -91,3 +94,9 @@ def test_a_way_that_leads_nowhere_is_shown_as_far_as_the_limit(monkeypatch: pyte
     whole = decide.forecast(w.SPEC, w.nothing(), w.CREATE)
     monkeypatch.setattr(import_module("hetzner_k3s.decide.forecast"), "WAVE_LIMIT", 2)
     assert decide.forecast(w.SPEC, w.nothing(), w.CREATE).waves == whole.waves[:2]
+
+
+def test_a_program_for_a_served_cluster_is_asked_of_no_other() -> None:
+    served = program.PROGRAM[Verb.CREATE, Serving]
+    with pytest.raises(TypeError, match="ServingContext was given DecisionContext"):
+        served.next(_context(w.nothing()), program.WISHES[Verb.CREATE])

@@ -168,11 +168,6 @@ def test_nothing_beyond_the_file_goes_before_its_time(state: ClusterState) -> No
     assert not [p for p in planned.steps if p.step.target == MASTER3]
 
 
-def test_of_a_cluster_that_is_not_born_nothing_is_started_on_a_database() -> None:
-    unborn = context_of(d.SPEC, w.nothing(), w.CREATE, frozenset())
-    assert external_database.start_masters(unborn) is None
-
-
 def test_nothing_beyond_the_file_goes_before_all_of_the_file_serve() -> None:
     waiting = context_of(d.spec_of(2), d.said(d.served(), MASTER1), PRUNE, frozenset())
     assert external_database.remove_masters(waiting) is None

@@ -250,10 +250,11 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         law=5,
         what="a worker's scope runs past a gate",
-        file="decide/program.py",
-        old="        return Plan(steps=startable(aid, in_flight), refusals=refusals)",
-        new="        aid = (*aid, *(workers.bring_up_workers(context) or Proposal()).steps)\n"
-        "        return Plan(steps=startable(aid, in_flight), refusals=refusals)",
+        file="decide/asking.py",
+        old="            return Plan(steps=startable(aid, seen.in_flight), refusals=refusals)",
+        new="            from hetzner_k3s.decide.lifecycle import workers\n\n"
+        "            aid = (*aid, *(workers.bring_up_workers(seen) or Proposal()).steps)\n"
+        "            return Plan(steps=startable(aid, seen.in_flight), refusals=refusals)",
         tests=("tests/properties/test_decisions.py", "-k", "refusal_empties"),
     ),
     Mutation(

@@ -83,7 +83,7 @@ def _listening() -> Iterator[None]:
         program.PROGRAM = complete
 
 
-def _listened_to(listed: program.Program) -> program.Program:
+def _listened_to(listed: program.AnyProgram) -> program.AnyProgram:
     return replace(
         listed,
         gates=tuple(map(_heard, listed.gates)),

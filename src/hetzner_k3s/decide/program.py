@@ -1,19 +1,16 @@
 """The product's table of contents: for each verb and situation what forbids acting, and what is done, in order.
 
-All gates are evaluated and any refusal stops every scope: no server is bought, no worker deleted beside a control plane
-that we do not understand. Only first aid, which needs no host and loses nothing, is held by nothing but what speaks
-against it. Then come the moves: of those of the control plane the first with a proposal decides, the others are scopes
-of their own.
+How the rules are asked, `asking.py` says.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import Final
 
 from hetzner_k3s.decide import consents, first_aid, invariants
-from hetzner_k3s.decide.concurrency import startable
+from hetzner_k3s.decide.asking import Program, Wish
 from hetzner_k3s.decide.differences import differences
 from hetzner_k3s.decide.disaster import abandon, quorum_reset, restore, split_brain
 from hetzner_k3s.decide.identity import ca_pins, ca_rotation, hosts, lineage, made_by_2x, project
@@ -47,24 +44,26 @@ from hetzner_k3s.decide.repair import (
     unhealthy_masters,
 )
 from hetzner_k3s.decide.situation import situation_of
-from hetzner_k3s.decide.view.context import DecisionContext, Gate, Move, Note, Proposal, context_of
+from hetzner_k3s.decide.view.context import DecisionContext, Gate, Move, MoveOf, Note, ServingContext, context_of
 from hetzner_k3s.decide.view.situations import (
     AllLost,
     Bootstrapping,
     Deleting,
     MadeBy2x,
-    OnDatabase,
     OtherData,
     QuorumLost,
     Restored,
     Rotated,
     Serving,
+    ServingOnDatabase,
     Situation,
     SplitBrain,
     Uninitialized,
+    UninitializedOnDatabase,
     Unlisted,
+    UnservedOnDatabase,
 )
-from hetzner_k3s.model.plan import Intent, Plan, Refusal, StepKey, Verb, agreeing
+from hetzner_k3s.model.plan import Intent, Plan, StepKey, Verb
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
 
@@ -146,6 +145,7 @@ ON_DATABASE_GATES: tuple[Gate, ...] = (
 """Where the cluster's data lies outside its masters: nothing about members, quorum, snapshots."""
 
 NOTES: tuple[Note, ...] = (
+    lambda context: context.spec.not_yet,
     orders.orders_notes,
     permission.notes,
     load_balancer.notes,
@@ -172,11 +172,10 @@ PREPARATION: tuple[Move, ...] = (
     infra.ensure_infrastructure,
     join.prepare_masters,
     workers.bring_up_workers,
-    retire.take_back,
 )
-"""What can be done before a master serves: everything up to the start of k3s (`take_back` waits for a master)."""
+"""What can be done before a master serves: everything up to the start of k3s."""
 
-BESIDE_A_GATEWAY: tuple[Move, ...] = (
+BESIDE_A_GATEWAY: tuple[MoveOf[ServingContext], ...] = (
     steadiness.await_steady,
     infra.ensure_infrastructure,
     reconnect.reconnect_workers,
@@ -198,43 +197,54 @@ BESIDE_A_GATEWAY: tuple[Move, ...] = (
 """The scopes beside the control plane where a master serves."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Program:
-    """What a verb does in a situation.
-
-    Args:
-        gates: all are asked; one refusal stops every scope.
-        before_all: moves beside which nothing else is planned.
-        control_plane: moves of which the first with a proposal decides.
-        moves: scopes of their own.
-        before_the_end: gates that are asked where nothing is left to do or to wait for.
-    """
-
-    gates: tuple[Gate, ...]
-    before_all: tuple[Move, ...] = ()
-    control_plane: tuple[Move, ...] = ()
-    moves: tuple[Move, ...] = ()
-    before_the_end: tuple[Gate, ...] = (unfinished.cluster_lives,)
+_LIVES: tuple[Gate, ...] = (unfinished.cluster_lives,)
 
 
-def _of_etcd(*control_plane: Move, moves: tuple[Move, ...] = PREPARATION) -> Program:
-    return Program(gates=GATES, before_all=(power.power_on,), control_plane=control_plane, moves=moves)
+def _refusing(*gates: Gate) -> Program[DecisionContext]:
+    """Return a program of a situation in which something is always refused."""
+    return Program(given=DecisionContext, gates=gates, before_the_end=_LIVES)
 
 
-CREATE: Mapping[type[Situation], Program] = {
-    Unlisted: Program(gates=(project.listing_complete,)),
-    OtherData: Program(gates=(*_LISTED, external_database.datastore_agrees)),
-    Deleting: Program(gates=(project.listing_complete, project.record_agrees, project.not_deleting)),
-    MadeBy2x: Program(gates=(made_by_2x.made_by_2x,)),
-    Rotated: Program(gates=(*PROJECT_GATES, hosts.hosts_are_known, hosts.one_identity, consents.consents_fit)),
-    SplitBrain: Program(
-        gates=(*_LISTED, hosts.hosts_are_known, consents.consents_fit),
+def _unserved(
+    gates: tuple[Gate, ...], *control_plane: Move, moves: tuple[Move, ...] = PREPARATION
+) -> Program[DecisionContext]:
+    return Program(
+        given=DecisionContext,
+        gates=gates,
         before_all=(power.power_on,),
-        control_plane=(split_brain.fence_other_side,),
+        control_plane=control_plane,
+        moves=moves,
+        before_the_end=_LIVES,
+    )
+
+
+def _serving(gates: tuple[Gate, ...], *control_plane: MoveOf[ServingContext]) -> Program[ServingContext]:
+    return Program(
+        given=ServingContext,
+        gates=gates,
+        before_all=(power.power_on,),
+        control_plane=control_plane,
+        moves=BESIDE_A_GATEWAY,
+        before_the_end=_LIVES,
+    )
+
+
+AnyProgram = Program[ServingContext]
+"""Whatever takes any context takes one of a cluster that is served, too."""
+
+CREATE: Mapping[type[Situation], AnyProgram] = {
+    Unlisted: _refusing(project.listing_complete),
+    OtherData: _refusing(*_LISTED, external_database.datastore_agrees),
+    Deleting: _refusing(project.listing_complete, project.record_agrees, project.not_deleting),
+    MadeBy2x: _refusing(made_by_2x.made_by_2x),
+    Rotated: _refusing(*PROJECT_GATES, hosts.hosts_are_known, hosts.one_identity, consents.consents_fit),
+    SplitBrain: _unserved(
+        (*_LISTED, hosts.hosts_are_known, consents.consents_fit), split_brain.fence_other_side, moves=()
     ),
-    Uninitialized: _of_etcd(bootstrap.initialize),
-    Bootstrapping: _of_etcd(bootstrap.initialize),
-    Serving: _of_etcd(
+    Uninitialized: _unserved(GATES, bootstrap.initialize),
+    Bootstrapping: _unserved(GATES, bootstrap.initialize),
+    Serving: _serving(
+        GATES,
         ca_rotation.renew_record,
         lineage.adopt_lineage,
         bootstrap.complete_record,
@@ -246,30 +256,32 @@ CREATE: Mapping[type[Situation], Program] = {
         removed_member.wipe_removed_member,
         join.join_masters,
         retire.remove_masters,
-        moves=BESIDE_A_GATEWAY,
     ),
-    QuorumLost: _of_etcd(ca_rotation.renew_record, quorum_reset.reset_quorum),
-    AllLost: _of_etcd(ca_rotation.renew_record, abandon.forget, restore.bring_back),
-    Restored: _of_etcd(ca_rotation.renew_record, restore.bring_back),
-    OnDatabase: Program(
-        gates=ON_DATABASE_GATES,
-        before_all=(power.power_on,),
-        control_plane=(
-            bootstrap.initialize,
-            ca_rotation.renew_record,
-            bootstrap.complete_record,
-            tokens.renew_tokens,
-            silent_api.await_api,
-            replace.discard,
-            remediate.repair,
-            external_database.start_masters,
-            external_database.remove_masters,
-        ),
-        moves=BESIDE_A_GATEWAY,
+    QuorumLost: _unserved(GATES, ca_rotation.renew_record, quorum_reset.reset_quorum),
+    AllLost: _unserved(GATES, ca_rotation.renew_record, abandon.forget, restore.bring_back),
+    Restored: _unserved(GATES, ca_rotation.renew_record, restore.bring_back),
+    UninitializedOnDatabase: _unserved(ON_DATABASE_GATES, bootstrap.initialize),
+    UnservedOnDatabase: _unserved(
+        ON_DATABASE_GATES,
+        ca_rotation.renew_record,
+        bootstrap.complete_record,
+        external_database.start_first_master,
+    ),
+    ServingOnDatabase: _serving(
+        ON_DATABASE_GATES,
+        ca_rotation.renew_record,
+        bootstrap.complete_record,
+        tokens.renew_tokens,
+        silent_api.await_api,
+        replace.discard,
+        remediate.repair,
+        external_database.start_masters,
+        external_database.remove_masters,
     ),
 }
 
-_DELETION = Program(
+_DELETION: Final[Program[DecisionContext]] = Program(
+    given=DecisionContext,
     gates=(
         project.record_agrees,
         teardown.deletion_is_of_this_cluster,
@@ -277,15 +289,21 @@ _DELETION = Program(
         deletion_obstacles.nothing_used_by_others,
     ),
     moves=(teardown.tear_down,),
-    before_the_end=(),
 )
+_DELETION_UNLISTED: Final[Program[DecisionContext]] = Program(given=DecisionContext, gates=(project.listing_complete,))
 
-PROGRAM: Mapping[tuple[Verb, type[Situation]], Program] = {
+PROGRAM: Mapping[tuple[Verb, type[Situation]], AnyProgram] = {
     **{(Verb.CREATE, situation): program for situation, program in CREATE.items()},
     **{(Verb.DELETE, situation): _DELETION for situation in CREATE},
-    (Verb.DELETE, Unlisted): dataclasses.replace(CREATE[Unlisted], before_the_end=()),
+    (Verb.DELETE, Unlisted): _DELETION_UNLISTED,
 }
 """What each verb does in each situation. In those of `create` without moves something is always refused."""
+
+WISHES: Mapping[Verb, Wish] = {
+    Verb.CREATE: Wish(aid=first_aid.first_aid, notes=NOTES, degraded=DEGRADED, differences=differences),
+    Verb.DELETE: Wish(notes=(teardown.kept,)),
+}
+"""What each verb does in all of them."""
 
 
 def plan(spec: ClusterSpec, state: ClusterState, intent: Intent, in_flight: frozenset[StepKey] = frozenset()) -> Plan:
@@ -293,7 +311,8 @@ def plan(spec: ClusterSpec, state: ClusterState, intent: Intent, in_flight: froz
     context = context_of(spec, state, intent, in_flight)
     decided = _next(context)
     invariants.check(context, decided)
-    return dataclasses.replace(_told(context), steps=decided.steps, waits=decided.waits, refusals=decided.refusals)
+    told = WISHES[intent.verb].told(context)
+    return dataclasses.replace(told, steps=decided.steps, waits=decided.waits, refusals=decided.refusals)
 
 
 def next_steps(spec: ClusterSpec, state: ClusterState, intent: Intent) -> Plan:
@@ -302,38 +321,5 @@ def next_steps(spec: ClusterSpec, state: ClusterState, intent: Intent) -> Plan:
 
 
 def _next(context: DecisionContext) -> Plan:
-    program, in_flight = PROGRAM[context.intent.verb, type(situation_of(context))], context.in_flight
-    if refusals := _refusals(context, program.gates):
-        aid = first_aid.first_aid(context) if context.intent.verb is Verb.CREATE else ()
-        return Plan(steps=startable(aid, in_flight), refusals=refusals)
-    proposals = _proposals(context, program)
-    steps = startable((step for proposal in proposals for step in proposal.steps), in_flight)
-    waits = tuple(wait for proposal in proposals for wait in proposal.waits)
-    last = () if steps or waits or in_flight else program.before_the_end
-    return Plan(steps=steps, waits=waits, refusals=_refusals(context, last))
-
-
-def _told(context: DecisionContext) -> Plan:
-    """Return a plan without steps that says what is said beside them."""
-    if context.intent.verb is Verb.DELETE:
-        return Plan(notes=teardown.kept(context))
-    return Plan(
-        notes=(*context.spec.not_yet, *(told for note in NOTES for told in note(context))),
-        degraded=tuple(told for note in DEGRADED for told in note(context)),
-        differences=differences(context),
-    )
-
-
-def _refusals(context: DecisionContext, gates: tuple[Gate, ...]) -> tuple[Refusal, ...]:
-    return agreeing(tuple(refusal for gate in gates for refusal in gate(context)))
-
-
-def _proposals(context: DecisionContext, program: Program) -> tuple[Proposal, ...]:
-    if before_all := _heard(context, program.before_all):
-        return before_all
-    first = next((proposal for move in program.control_plane if (proposal := move(context)) is not None), Proposal())
-    return (first,) if first.alone else (*_heard(context, program.moves), first)
-
-
-def _heard(context: DecisionContext, moves: tuple[Move, ...]) -> tuple[Proposal, ...]:
-    return tuple(proposal for move in moves if (proposal := move(context)) is not None)
+    verb = context.intent.verb
+    return PROGRAM[verb, type(situation_of(context))].next(context, WISHES[verb])

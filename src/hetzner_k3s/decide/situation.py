@@ -6,7 +6,7 @@ from hetzner_k3s.decide.disaster import split_brain
 from hetzner_k3s.decide.identity import hosts, made_by_2x, project
 from hetzner_k3s.decide.lifecycle import external_database
 from hetzner_k3s.decide.view import all_lost, situations
-from hetzner_k3s.decide.view.context import DecisionContext
+from hetzner_k3s.decide.view.context import DecisionContext, ServingContext
 from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.identity import Phase
 
@@ -24,7 +24,7 @@ def situation_of(context: DecisionContext) -> situations.Situation:
     if hosts.was_rotated(context):
         return situations.Rotated()
     if context.control_plane.on_database:
-        return situations.OnDatabase()
+        return _on_database(context)
     if split_brain.is_fencing(context):
         return situations.SplitBrain()
     return _by_record(context)
@@ -34,6 +34,12 @@ def _has_other_data(context: DecisionContext) -> bool:
     initialized = context.control_plane.record.phase is Phase.BORN
     renamed = initialized and bool(project.masters_of_other_names(context))
     return renamed or bool(external_database.datastore_agrees(context))
+
+
+def _on_database(context: DecisionContext) -> situations.Situation:
+    if context.control_plane.record.phase is not Phase.BORN:
+        return situations.UninitializedOnDatabase()
+    return situations.ServingOnDatabase() if isinstance(context, ServingContext) else situations.UnservedOnDatabase()
 
 
 def _by_record(context: DecisionContext) -> situations.Situation:
@@ -47,7 +53,7 @@ def _by_record(context: DecisionContext) -> situations.Situation:
 
 
 def _of_initialized(context: DecisionContext) -> situations.Situation:
-    if context.control_plane.gateway is not None:
+    if isinstance(context, ServingContext):
         return situations.Serving()
     if all_lost.restored_master(context.control_plane) is not None:
         return situations.Restored()

@@ -14,7 +14,7 @@ from hetzner_k3s.decide.prune.retire import emptying, node_of_nobody
 from hetzner_k3s.decide.repair import power
 from hetzner_k3s.decide.view import held_tokens
 from hetzner_k3s.decide.view.consent_mismatch import unfit
-from hetzner_k3s.decide.view.context import DecisionContext, Proposal
+from hetzner_k3s.decide.view.context import DecisionContext, Proposal, ServingContext
 from hetzner_k3s.decide.view.control_plane import MasterView
 from hetzner_k3s.decide.view.stage import Stage, labelled_member
 from hetzner_k3s.model import naming
@@ -225,20 +225,24 @@ _LEAVE_IT = (
 # --- moves ----------------------------------------------------------------------------------------------------------
 
 
-def start_masters(context: DecisionContext) -> Proposal | None:
-    """Start whatever is ready on the database, and record what serves; where none does, one goes before the others."""
-    if context.control_plane.record.phase is not Phase.BORN:
-        return None
-    ready = [(m, m.server) for m in context.control_plane.masters if m.server and m.stage in _JOINERS]
-    if context.control_plane.gateway is not None:
-        starts = tuple(_start(m, server, via=context.control_plane.gateway_server.id) for m, server in ready)
-        steps = marked(context) + starts
-        return Proposal(steps) if steps else None
-    first = min(ready, key=lambda r: (r[0].stage is not Stage.JOINING, r[0].spec.index), default=None)
+def start_first_master(context: DecisionContext) -> Proposal | None:
+    """Start one of the masters that are ready, where none serves: with the token that opens the database."""
+    first = min(_ready(context), key=lambda r: (r[0].stage is not Stage.JOINING, r[0].spec.index), default=None)
     tokens = tokens_at_hand(context)
     if first is None or not tokens:
         return None
     return Proposal((_start(*first, found=tokens[0], agent=held_tokens.agent_token(context, tokens[0][0])),))
+
+
+def start_masters(context: ServingContext) -> Proposal | None:
+    """Start whatever is ready on the database, and record what serves."""
+    starts = tuple(_start(m, server, via=context.gateway.server.id) for m, server in _ready(context))
+    steps = marked(context) + starts
+    return Proposal(steps) if steps else None
+
+
+def _ready(context: DecisionContext) -> list[tuple[MasterView, Server]]:
+    return [(m, m.server) for m in context.control_plane.masters if m.server and m.stage in _JOINERS]
 
 
 def _start(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
-from hetzner_k3s.decide.view.control_plane import ControlPlane, view_of
+from hetzner_k3s.decide.view.control_plane import ControlPlane, Gateway, view_of
 from hetzner_k3s.decide.view.members import DeadMember, StrayMember, sort_members
 from hetzner_k3s.decide.view.stage import Stage
 from hetzner_k3s.model.cloud import CloudView, Server
 from hetzner_k3s.model.hosts.contact import private_ip
+from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.kube import KubeNode
 from hetzner_k3s.model.plan import Intent, PlannedStep, Refusal, StepKey, Wait
 from hetzner_k3s.model.spec import ClusterSpec
@@ -30,7 +32,7 @@ class DecisionContext:
     intent: Intent
     control_plane: ControlPlane
     dead: tuple[DeadMember, ...]
-    dead_beyond: tuple[DeadMember, ...] = ()
+    dead_beyond: tuple[DeadMember, ...]
     stray: tuple[StrayMember, ...]
     in_flight: frozenset[StepKey]
     servers: Mapping[str, Server]
@@ -83,6 +85,30 @@ class DecisionContext:
         return self.nodes.get(name)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServingContext(DecisionContext):
+    """The same of a cluster that was initialized and that a healthy master serves: everything is done through it."""
+
+    gateway: Gateway
+
+    @classmethod
+    def of(cls, seen: DecisionContext, gateway: Gateway) -> ServingContext:
+        """Return what was seen of a cluster that this master serves."""
+        return cls(
+            spec=seen.spec,
+            state=seen.state,
+            intent=seen.intent,
+            control_plane=seen.control_plane,
+            dead=seen.dead,
+            dead_beyond=seen.dead_beyond,
+            stray=seen.stray,
+            in_flight=seen.in_flight,
+            servers=seen.servers,
+            nodes=seen.nodes,
+            gateway=gateway,
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Proposal:
     """What a move wants: steps that are safe now, and what it waits for.
@@ -95,10 +121,15 @@ class Proposal:
     alone: bool = False
 
 
-Gate = Callable[[DecisionContext], tuple[Refusal, ...]]
+Given_contra = TypeVar("Given_contra", bound=DecisionContext, contravariant=True)
+"""What a rule is given. One that takes any context may stand where only a `ServingContext` is given to others."""
+
+GateOf = Callable[[Given_contra], tuple[Refusal, ...]]
+MoveOf = Callable[[Given_contra], Proposal | None]
+Gate = GateOf[DecisionContext]
+Move = MoveOf[DecisionContext]
 Note = Callable[[DecisionContext], tuple[str, ...]]
 """What a plan says beside its steps: one sentence each, without a full stop."""
-Move = Callable[[DecisionContext], Proposal | None]
 
 
 def joining(in_flight: frozenset[StepKey]) -> frozenset[str]:
@@ -109,10 +140,10 @@ def joining(in_flight: frozenset[StepKey]) -> frozenset[str]:
 def context_of(
     spec: ClusterSpec, state: ClusterState, intent: Intent, in_flight: frozenset[StepKey]
 ) -> DecisionContext:
-    """Look once at an observation, for all rules."""
+    """Look once at an observation, for all rules; here alone is said whether the cluster is served."""
     control_plane = view_of(spec, state, intent.consents.accept_ca)
     dead, stray = sort_members(control_plane, state, joining(in_flight))
-    return DecisionContext(
+    seen = DecisionContext(
         spec=spec,
         state=state,
         intent=intent,
@@ -124,3 +155,5 @@ def context_of(
         servers={server.name: server for server in state.view.servers},
         nodes={node.name: node for node in control_plane.kube.nodes} if control_plane.kube else {},
     )
+    gateway = control_plane.gateway if control_plane.record.phase is Phase.BORN else None
+    return seen if gateway is None else ServingContext.of(seen, gateway)

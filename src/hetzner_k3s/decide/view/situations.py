@@ -36,8 +36,18 @@ class SplitBrain:
 
 
 @dataclass(frozen=True, slots=True)
-class OnDatabase:
-    """The data lies in an external database: nothing is said of members, quorum or snapshots."""
+class UninitializedOnDatabase:
+    """The data will lie in an external database, and no cluster is recorded as initialized."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnservedOnDatabase:
+    """The cluster was initialized, its data lies in an external database, and no master serves it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServingOnDatabase:
+    """The same, and a healthy master answers; members, quorum, snapshots there are none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +87,9 @@ Situation = (
     | MadeBy2x
     | Rotated
     | SplitBrain
-    | OnDatabase
+    | UninitializedOnDatabase
+    | UnservedOnDatabase
+    | ServingOnDatabase
     | Uninitialized
     | Bootstrapping
     | Serving
