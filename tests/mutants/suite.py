@@ -1,0 +1,42 @@
+"""The tests that may kill a sampled mutant: those that need no real host and end, together, within ten minutes.
+
+Of the simulation the storms, the speeds, the model's own tests and most runs that are killed at every moment are left
+out: they take longest and go where the others have been.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+_CONTRACT: Final = ("adapter_guards", "hetzner_adapter", "load_balancer_correction", "own_place")
+_SIMULATION: Final = (
+    "agents_of_2x",
+    "backup",
+    "budget",
+    "ca_rotation",
+    "database",
+    "differences",
+    "found",
+    "found_by_owners",
+    "hetzner_transport",
+    "kube_requests",
+    "laws",
+    "load_balancer",
+    "loop",
+    "node_labels",
+    "requests",
+    "restore_file",
+    "retirement",
+    "scenarios",
+    "situations",
+    "status",
+)
+
+SUITE: Final = (
+    "tests/act",
+    "tests/adapters",
+    "tests/cli",
+    "tests/hosts",
+    *(f"tests/contract/test_{name}.py" for name in _CONTRACT),
+    *(f"tests/sim/test_{name}.py" for name in _SIMULATION),
+)
