@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import AbstractContextManager
+from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import replace
 from typing import Protocol
 
 from hetzner_k3s.cli.exits import code_of
+from hetzner_k3s.cli.output import tell_row
 from hetzner_k3s.cli.render.ending import Ending, Tally
-from hetzner_k3s.cli.wiring import Session
+from hetzner_k3s.cli.render.events import ConsoleReporter
+from hetzner_k3s.cli.render.json_events import JsonReporter
+from hetzner_k3s.cli.wiring import Session, to_stderr
 from hetzner_k3s.model.errors import ExitCode
 from hetzner_k3s.model.plan import Forecast, Verb
 from hetzner_k3s.reconcile import Confirm, Events, RunRequest, converge
@@ -38,11 +42,33 @@ class Reporter(Events, Protocol):
         ...
 
 
-async def run(request: RunRequest, session: Session, reporter: Reporter) -> ExitCode:
-    """Run the loop to its end, and report that; what it raises leaves it as it is.
+@asynccontextmanager
+async def _opened(request: RunRequest, session: Session, *, quiet: bool, as_json: bool) -> AsyncIterator[Reporter]:
+    """Open what reports a run, for the length of a block: events for a program, or lines for people."""
+    clock, cluster = session.ports.clock, request.spec.name
+    if as_json:
+        yield JsonReporter(
+            cluster=cluster,
+            run=session.lock_request.run,
+            verb=request.intent.verb,
+            now=clock.now,
+            monotonic=clock.monotonic,
+            write=tell_row,
+        )
+    else:
+        yield ConsoleReporter(cluster, quiet=quiet, now=clock.monotonic, write=to_stderr)
+
+
+async def run(request: RunRequest, session: Session, *, quiet: bool, as_json: bool) -> ExitCode:
+    """Run the loop to its end, and report what happens and how it ended; what it raises leaves it as it is.
 
     A deletion that the user does not agree to is refused, and not interrupted: nothing was begun.
     """
+    async with _opened(request, session, quiet=quiet, as_json=as_json) as reporter:
+        return await _run(request, session, reporter)
+
+
+async def _run(request: RunRequest, session: Session, reporter: Reporter) -> ExitCode:
     if request.confirm is not None:
         request = replace(request, confirm=_undisturbed(request.confirm, reporter))
     try:

@@ -8,8 +8,14 @@ import click
 
 from hetzner_k3s import addons
 from hetzner_k3s.cli import reporting, wiring
-from hetzner_k3s.cli.commands.options import color_option, config_option, consent_options, load_spec, quiet_option
-from hetzner_k3s.cli.render.events import ConsoleReporter
+from hetzner_k3s.cli.commands.options import (
+    color_option,
+    config_option,
+    consent_options,
+    events_option,
+    load_spec,
+    quiet_option,
+)
 from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.errors import ExitCode
 from hetzner_k3s.model.plan import Intent, Verb
@@ -21,8 +27,9 @@ from hetzner_k3s.reconcile import RunRequest
 @config_option
 @quiet_option
 @consent_options
+@events_option
 @color_option
-def create(config: Path, quiet: bool, consents: Consents) -> ExitCode:
+def create(config: Path, quiet: bool, as_json: bool, consents: Consents) -> ExitCode:
     """Make the cluster that the file describes, or bring it back to that.
 
     Running it again is always safe: a healthy cluster is left alone, an unfinished run is gone on with, a lost master
@@ -33,12 +40,11 @@ def create(config: Path, quiet: bool, consents: Consents) -> ExitCode:
     """
     spec = load_spec(config)
     wiring.demand_places(spec)
-    return wiring.run(_create(spec, quiet, consents))
+    return wiring.run(_create(spec, consents, quiet=quiet, as_json=as_json))
 
 
-async def _create(spec: ClusterSpec, quiet: bool, consents: Consents) -> ExitCode:
+async def _create(spec: ClusterSpec, consents: Consents, *, quiet: bool, as_json: bool) -> ExitCode:
     async with wiring.open_session(spec, consents.restore) as session:
-        reporter = ConsoleReporter(spec.name, quiet=quiet, now=session.ports.clock.monotonic, write=wiring.to_stderr)
         intent = Intent(verb=Verb.CREATE, addons=addons.digests(spec), consents=consents)
         request = RunRequest(spec=spec, intent=intent, lock_request=session.lock_request)
-        return await reporting.run(request, session, reporter)
+        return await reporting.run(request, session, quiet=quiet, as_json=as_json)

@@ -8,9 +8,8 @@ from pathlib import Path
 import click
 
 from hetzner_k3s.cli import reporting, wiring
-from hetzner_k3s.cli.commands.options import color_option, config_option, load_spec, quiet_option
+from hetzner_k3s.cli.commands.options import color_option, config_option, events_option, load_spec, quiet_option
 from hetzner_k3s.cli.output import say
-from hetzner_k3s.cli.render.events import ConsoleReporter
 from hetzner_k3s.model.errors import ExitCode
 from hetzner_k3s.model.plan import Forecast, Intent, Verb
 from hetzner_k3s.model.spec import ClusterSpec
@@ -26,37 +25,37 @@ from hetzner_k3s.reconcile import RunRequest
     help="Ask nothing, ignore protect_against_deletion of the file and leave the kubeconfig, as 2.x does. It does not "
     "lift Hetzner's own protection, nor take anything from servers that are not the cluster's.",
 )
+@events_option
 @color_option
-def delete(config: Path, quiet: bool, force: bool) -> ExitCode:
+def delete(config: Path, quiet: bool, force: bool, as_json: bool) -> ExitCode:
     """Delete the cluster: its servers, load balancer, network, firewall, placement groups and SSH key.
 
     Volumes and load balancers that Kubernetes made stay. What goes is shown first, and the cluster's name is asked for.
     Nothing goes while any of it is protected at Hetzner, or used by servers that stay: all of that is named at once.
     """
+    if as_json and not force:
+        raise click.UsageError("--json shows nobody what goes, so nobody is asked: it needs --force")
     spec = load_spec(config)
     if spec.protect_against_deletion and not force:
         say(f"refused: {config} protects the cluster: protect_against_deletion is true")
         say("you can: set it to false, or give --force")
         return ExitCode.REFUSED
-    return wiring.run(_delete(spec, quiet, force))
+    return wiring.run(_delete(spec, quiet=quiet, force=force, as_json=as_json))
 
 
-async def _delete(spec: ClusterSpec, quiet: bool, force: bool) -> ExitCode:
+async def _delete(spec: ClusterSpec, *, quiet: bool, force: bool, as_json: bool) -> ExitCode:
     async def confirm(_forecast: Forecast) -> bool:
         return _name_is_typed(spec.name)
 
     async with wiring.open_session(spec) as session:
-        # Whoever is asked must have seen what for.
-        reporter = ConsoleReporter(
-            spec.name, quiet=quiet and force, now=session.ports.clock.monotonic, write=wiring.to_stderr
-        )
         request = RunRequest(
             spec=spec,
             intent=Intent(verb=Verb.DELETE, keep_kubeconfig=force, unasked=force),
             lock_request=session.lock_request,
             confirm=None if force else confirm,
         )
-        return await reporting.run(request, session, reporter)
+        # Whoever is asked must have seen what for.
+        return await reporting.run(request, session, quiet=quiet and force, as_json=as_json)
 
 
 def _name_is_typed(cluster: str) -> bool:

@@ -33,6 +33,17 @@ def quiet_option(command: _Command) -> _Command:
     return click.option("-q", "--quiet", is_flag=True, help="Tell only what went wrong.")(command)
 
 
+def events_option(command: _Command) -> _Command:
+    """Add `--json` to a command that changes things."""
+    option = click.option(
+        "--json",
+        "as_json",
+        is_flag=True,
+        help="Print what happens as JSON to stdout, an object a line (docs/reference/events.md), and nothing else.",
+    )
+    return option(command)
+
+
 def color_option(command: _Command) -> _Command:
     """Add `--color`, which holds for whatever the process writes from then on."""
     option = click.option(

@@ -68,8 +68,8 @@ def forecast_rows(forecast: Forecast) -> dict[str, object]:
         for number, wave in enumerate(forecast.waves, start=1)
         for planned in wave
     ]
-    waits = [{"what": w.what, "because": w.because, "deadline": w.deadline} for w in forecast.waits]
-    refusals = [_refusal_row(refusal) for refusal in forecast.refusals]
+    waits = [wait_row(wait) for wait in forecast.waits]
+    refusals = [refusal_row(refusal) for refusal in forecast.refusals]
     return {
         "steps": steps,
         "waits": waits,
@@ -82,7 +82,13 @@ def forecast_rows(forecast: Forecast) -> dict[str, object]:
     }
 
 
-def _refusal_row(refusal: Refusal) -> dict[str, object]:
+def wait_row(wait: Wait) -> dict[str, object]:
+    """Return what has to come by itself as JSON data."""
+    return {"what": wait.what, "because": wait.because, "deadline": wait.deadline}
+
+
+def refusal_row(refusal: Refusal) -> dict[str, object]:
+    """Return a refusal as JSON data."""
     settings = [
         {"file": s.path, "line": s.line, "column": s.column, "key": s.key, "message": s.message}
         for s in refusal.settings
