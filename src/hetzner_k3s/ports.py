@@ -243,6 +243,18 @@ class Kube(Protocol):
         """Server-side apply objects, in order, with our field manager."""
         ...
 
+    async def dependents(self, master: HostTarget, chart: str) -> tuple[str, ...]:
+        """Name the volumes and Services that nobody would look after without this chart of ours."""
+        ...
+
+    async def remove_chart(self, master: HostTarget, name: str, digest: str) -> None:
+        """Delete a HelmChart if it still has this digest, and wait until k3s has uninstalled it.
+
+        Raises:
+            DeadlineExceeded: it did not come to that.
+        """
+        ...
+
     async def close(self) -> None:
         """Drop all connections."""
         ...

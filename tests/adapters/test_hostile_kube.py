@@ -26,6 +26,7 @@ from hetzner_k3s.lab.simulated.virtual_time import LoopClock
 from hetzner_k3s.model.errors import DeadlineExceeded, KubeError, OperationFailed
 from hetzner_k3s.model.hosts.contact import HostTarget
 from hetzner_k3s.model.kube import KubeNode, KubeView, Leaving, NodeLoad, Pod
+from hetzner_k3s.model.kubernetes.addons import CSI_DRIVER
 from hetzner_k3s.model.kubernetes.node_labels import NodeChange, NodeKeys
 from hetzner_k3s.model.operations.operation import Operation
 from hetzner_k3s.model.secrets import Secret
@@ -80,12 +81,14 @@ CALLS: dict[str, Callable[[K3sApi], Coroutine[Any, Any, Any]]] = {
     "release_node": lambda k: k.release_node(MASTER, "n1", "1"),
     "delete_node_password": lambda k: k.delete_node_password(MASTER, "n1"),
     "wait_node_ready": lambda k: k.wait_node_ready(MASTER, "n1", 0.0),
+    "dependents": lambda k: k.dependents(MASTER, CSI_DRIVER),
+    "remove_chart": lambda k: k.remove_chart(MASTER, CSI_DRIVER, "1"),
     "apply": lambda k: k.apply(MASTER, [{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}}]),
 }
 
 
 def outcome(api: Answering, name: str, answer: Callable[[str, str], Answer], monkeypatch: pytest.MonkeyPatch) -> Any:
-    for wait in ("_PERSIST", "_GONE_WITHIN", "_GOES_WITHIN"):
+    for wait in ("_PERSIST", "_GONE_WITHIN", "_GOES_WITHIN", "_UNINSTALLED_WITHIN"):
         monkeypatch.setattr(kube, wait, 0.0)
     api.answer = answer
 

@@ -7,6 +7,7 @@ from typing import get_args
 
 import pytest
 from tests.decide import on_database
+from tests.decide import test_addons_off as addons_off
 from tests.decide.disasters import FIVE, disaster, resetting
 from tests.decide.lost import (
     FROM_FILE,
@@ -86,6 +87,11 @@ WAYS: dict[str, tuple[ClusterState, ClusterSpec, Intent]] = {
     "a repair": (lose(healthy(), MASTER1), SPEC, CREATE),
     "a new worker": (lose(healthy(), WORKER1), SPEC, CREATE),
     "a prune": (healthy(a_spec(5, 2)), a_spec(3, 1), PRUNE),
+    "an add-on that was switched off": (
+        addons_off.installed(addons_off.WITHOUT_CSI),
+        addons_off.WITHOUT_CSI,
+        addons_off.asked(PRUNE, addons_off.WITHOUT_CSI),
+    ),
     "a prune taken back": (half_gone(), SPEC, CREATE),
     "a reset of a lost quorum": (disaster(FIVE), FIVE, resetting("prod-master5")),
     "a master that is off": (off(healthy(), MASTER1), SPEC, CREATE),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .situations_access import ACCESS
+from .situations_addons import ADDONS
 from .situations_advice import ADVICE
 from .situations_birth import BIRTH
 from .situations_claims import CLAIMS
@@ -32,6 +33,7 @@ _TOPICS = (
     WORKERS,
     CLAIMS,
     SCALE,
+    ADDONS,
     LINES,
     STOCK,
     TOKENS,

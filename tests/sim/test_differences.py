@@ -200,6 +200,11 @@ APPLIED: dict[str, tuple[Change, Remedy, str]] = {
     "masters_pool.taints": (of_masters(taints=TAINTS), Remedy.APPLY, MASTER1),
     "worker_node_pools[].labels": (of_workers(labels=LABELS), Remedy.APPLY, WORKER1),
     "worker_node_pools[].taints": (of_workers(taints=TAINTS), Remedy.APPLY, WORKER1),
+    "addons.csi_driver.enabled": (
+        lambda spec: replace(spec, addons=replace(spec.addons, csi_driver=False)),
+        Remedy.APPLY,
+        "prod",
+    ),
 }
 """What `create` applies and names as a difference besides: the rest of its kind are steps alone."""
 

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar, cast
 
 import httpx2
 
-from hetzner_k3s.adapters import kube_load, kube_objects
+from hetzner_k3s.adapters import kube_charts, kube_load, kube_objects
 from hetzner_k3s.adapters.kube_session import APPLY, MERGE, Session, Transport, over_tls, path_of
 from hetzner_k3s.adapters.kube_sessions import Forwarder, Sessions
 from hetzner_k3s.model import kube as model
@@ -39,10 +39,11 @@ _GONE_WITHIN: Final = 90.0
 """A Node's finalizer waits for a leader of k3s' etcd controller: 45 s were seen (docs/facts/k3s.md#node-delete)."""
 _GOES_WITHIN: Final = 10.0
 _K3S_FINALIZERS: Final = ("wrangler.cattle.io/managed-etcd-controller", "wrangler.cattle.io/node")
+_UNINSTALLED_WITHIN: Final = 180.0
+"""A pod of k3s' helm controller does it, and its image may have to be pulled."""
 _POLL: Final = 0.5
 _SECRETS: Final = path_of("secrets", namespace=_NAMESPACE)
 _LINEAGE: Final = path_of("configmaps", _OURS, namespace=_NAMESPACE)
-_CHARTS: Final = path_of("helmcharts", namespace=_NAMESPACE, group="helm.cattle.io/v1")
 
 
 class K3sApi:
@@ -68,7 +69,7 @@ class K3sApi:
                 session.listed(path_of("nodes")),
                 session.listed(_SECRETS),
                 session.find(_LINEAGE),
-                _none_if_404(session.listed(_CHARTS)),
+                _none_if_404(session.listed(kube_charts.CHARTS)),
             )
             credentials = [secret for secret in secrets if kube_objects.name_of(secret) == _CREDENTIALS]
             return KubeView(
@@ -220,6 +221,27 @@ class K3sApi:
         """Server-side apply objects, in order."""
         for manifest in manifests:
             await self._apply_one(master, manifest)
+
+    async def dependents(self, master: HostTarget, chart: str) -> tuple[str, ...]:
+        """Name what needs a chart of ours."""
+        return await self._call(
+            master,
+            lambda session: kube_charts.dependents(session, chart),
+            f"read what needs {chart}",
+            fate=Fate.DID_NOT_HAPPEN,
+        )
+
+    async def remove_chart(self, master: HostTarget, name: str, digest: str) -> None:
+        """Delete a HelmChart, and wait until it is uninstalled."""
+        await self._persist(
+            master, lambda session: kube_charts.delete(session, name, digest), f"delete HelmChart {name}"
+        )
+        await self._until(
+            master,
+            lambda session: kube_charts.is_gone(session, name, digest),
+            f"k3s has not uninstalled HelmChart {name}",
+            _UNINSTALLED_WITHIN,
+        )
 
     async def close(self) -> None:
         """Drop all connections."""

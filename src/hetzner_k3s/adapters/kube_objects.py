@@ -114,8 +114,13 @@ def password_of(name: str) -> str:
 
 def digests(objects: Sequence[Document]) -> dict[str, str]:
     """Map the objects that we applied to the digest they were applied with."""
-    noted = {name_of(one): one.child("metadata").text_map("annotations").get(_ANNOTATION_DIGEST) for one in objects}
+    noted = {name_of(one): digest_of(one) for one in objects}
     return {name: digest for name, digest in noted.items() if digest is not None}
+
+
+def digest_of(applied: Document) -> str | None:
+    """Return the digest that an object was applied with; None where it is not ours."""
+    return applied.child("metadata").text_map("annotations").get(_ANNOTATION_DIGEST)
 
 
 def credentials(secret: Document) -> Credentials | None:

@@ -13,14 +13,14 @@ from collections.abc import Mapping
 from typing import Final
 
 from hetzner_k3s.model import naming
+from hetzner_k3s.model.kubernetes import addons
 from hetzner_k3s.model.spec import ClusterSpec
 
 ANNOTATION_DIGEST: Final = "hetzner-k3s/digest"
 """On every chart we apply: what it was rendered from, so that a second run sees that there is nothing to write."""
 
 _CHARTS: Final = "https://charts.hetzner.cloud"
-_CLOUD_CONTROLLER: Final = ("hcloud-cloud-controller-manager", "1.33.0")
-_CSI_DRIVER: Final = ("hcloud-csi", "2.21.2")
+_VERSIONS: Final = {addons.CLOUD_CONTROLLER: "1.33.0", addons.CSI_DRIVER: "2.21.2"}
 _NAMESPACE: Final = "kube-system"
 _DIGEST_DIGITS: Final = 16
 
@@ -56,12 +56,8 @@ def _digest(content: Mapping[str, object]) -> str:
 
 
 def _wanted(spec: ClusterSpec) -> dict[str, dict[str, object]]:
-    charts: dict[str, dict[str, object]] = {}
-    if spec.addons.cloud_controller_manager:
-        charts[_CLOUD_CONTROLLER[0]] = _cloud_controller(spec)
-    if spec.addons.csi_driver:
-        charts[_CSI_DRIVER[0]] = _chart(*_CSI_DRIVER, values={})
-    return charts
+    charts = {addons.CLOUD_CONTROLLER: _cloud_controller(spec), addons.CSI_DRIVER: _chart(addons.CSI_DRIVER, values={})}
+    return {name: content for name, content in charts.items() if addons.wanted(spec)[name]}
 
 
 def _chart_object(name: str, content: Mapping[str, object]) -> Manifest:
@@ -72,15 +68,15 @@ def _chart_object(name: str, content: Mapping[str, object]) -> Manifest:
 def _cloud_controller(spec: ClusterSpec) -> dict[str, object]:
     networking = {"enabled": spec.network.private, "clusterCIDR": spec.kubernetes_network.cluster_cidr}
     # `bootstrap`: its job tolerates the taint that only the cloud controller removes, and needs neither CNI nor DNS.
-    return _chart(*_CLOUD_CONTROLLER, values={"networking": networking}, bootstrap=True)
+    return _chart(addons.CLOUD_CONTROLLER, values={"networking": networking}, bootstrap=True)
 
 
-def _chart(chart: str, version: str, *, values: Mapping[str, object], bootstrap: bool = False) -> dict[str, object]:
+def _chart(chart: str, *, values: Mapping[str, object], bootstrap: bool = False) -> dict[str, object]:
     return {
         "spec": {
             "repo": _CHARTS,
             "chart": chart,
-            "version": version,
+            "version": _VERSIONS[chart],
             "targetNamespace": _NAMESPACE,
             "bootstrap": bootstrap,
             "valuesContent": json.dumps(values, indent=2, sort_keys=True),  # JSON is YAML

@@ -23,6 +23,7 @@ from hetzner_k3s.decide.lifecycle import (
 )
 from hetzner_k3s.decide.preflight import tokens
 from hetzner_k3s.decide.program import next_steps, plan
+from hetzner_k3s.decide.prune import addons as addons_off
 from hetzner_k3s.decide.prune import retire
 from hetzner_k3s.decide.purchase import purchase
 from hetzner_k3s.decide.repair import power, reconnect, remediate, removed_member, replace
@@ -56,6 +57,7 @@ PREDICTORS: tuple[Callable[[ClusterSpec, ClusterState, Step], ClusterState], ...
     retire.predict,
     node_labels.predict,
     addons.predict,
+    addons_off.predict,
     kubeconfig.predict,
     token_copy.predict,
     teardown.predict,

@@ -33,6 +33,7 @@ from hetzner_k3s.decide.lifecycle import (
     workers,
 )
 from hetzner_k3s.decide.preflight import alarms, clocks, critical_config, encryption, orders, steadiness, tokens
+from hetzner_k3s.decide.prune import addons as addons_off
 from hetzner_k3s.decide.prune import load_balancer, permission, retire
 from hetzner_k3s.decide.repair import (
     power,
@@ -187,6 +188,7 @@ BESIDE_A_GATEWAY: tuple[MoveOf[ServingContext], ...] = (
     retire.take_back,
     node_labels.label_nodes,
     addons.apply_addons,
+    addons_off.remove_addons,
     uninitialized_nodes.await_controller,
     user_commands.await_commands,
     tokens.pin_tokens,

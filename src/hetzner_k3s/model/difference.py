@@ -13,8 +13,8 @@ from hetzner_k3s.model.text.wording import listed
 class Remedy(Enum):
     """What would bring the world to what the file says (docs/architecture.md#differences).
 
-    `create` carries out APPLY. The others touch servers that run, or cannot be carried out at all (FIXED): they are
-    named and left as they are.
+    `create` carries out APPLY, some of it with a consent only. The others touch servers that run, or cannot be carried
+    out at all (FIXED): they are named and left as they are.
     """
 
     APPLY = "apply"
@@ -35,7 +35,8 @@ class Difference:
         wanted: what the file says, as text.
         seen: what is there, as text.
         remedy: what would end the difference.
-        because: why it is left as it is, without a full stop, where the remedy alone does not say it.
+        because: why it is left as it is, without a full stop, where the remedy alone does not say it; of one that
+            `create` could apply this says that it does not.
     """
 
     subject: str
@@ -44,6 +45,11 @@ class Difference:
     seen: str
     remedy: Remedy
     because: str = ""
+
+    @property
+    def left(self) -> bool:
+        """Check whether `create` leaves it as it is."""
+        return self.remedy is not Remedy.APPLY or bool(self.because)
 
 
 _NAMED: Final = 3
@@ -61,7 +67,7 @@ def left_as_it_is(differences: Iterable[Difference]) -> tuple[str, ...]:
     """Return a sentence, without a full stop, for each kind of difference that `create` does not end."""
     groups: dict[tuple[str, str, str, Remedy, str], list[str]] = {}
     for one in differences:
-        if one.remedy is not Remedy.APPLY:
+        if one.left:
             groups.setdefault((one.field, one.wanted, one.seen, one.remedy, one.because), []).append(one.subject)
     return tuple(
         f"{field}: {listed(subjects, _NAMED)} {'has' if len(subjects) == 1 else 'have'} {seen}, the file says "

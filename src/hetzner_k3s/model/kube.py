@@ -130,6 +130,7 @@ class KubeView:
 
     `addons` maps the name of a chart that we applied to the digest it was applied with; `lineage` comes from the
     ConfigMap `kube-system/hetzner-k3s`; `credentials` are None where their Secret is missing or not whole.
+    `dependents` names what needs a chart that the file asks for no more; one that is not in it was not asked about.
     """
 
     uid: str
@@ -137,6 +138,7 @@ class KubeView:
     node_passwords: tuple[str, ...] = ()
     lineage: str | None = None
     addons: Mapping[str, str] = field(default_factory=dict)
+    dependents: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     credentials: Credentials | None = None
 
     def node(self, name: str) -> KubeNode | None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
+
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.errors import HostError, KubeError
 from hetzner_k3s.model.facts import Known, Reading, Unknown
-from hetzner_k3s.model.hosts.contact import host_target
+from hetzner_k3s.model.hosts.contact import HostTarget, host_target
 from hetzner_k3s.model.kube import KubeView
+from hetzner_k3s.model.kubernetes import addons
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.ports import Ports
@@ -37,6 +41,18 @@ async def _view(ports: Ports, spec: ClusterSpec, state: ClusterState, server: Se
     if target is None:
         return Unknown("it has no address", ports.clock.now())
     try:
-        return Known(await ports.kube.view(target))
+        view = await ports.kube.view(target)
     except (KubeError, HostError) as error:
         return Unknown(str(error), ports.clock.now())
+    return Known(replace(view, dependents=await _dependents(ports, spec, target, view)))
+
+
+async def _dependents(
+    ports: Ports, spec: ClusterSpec, target: HostTarget, view: KubeView
+) -> dict[str, tuple[str, ...]]:
+    """Read what needs the charts that the file switched off; what cannot be read is left out."""
+    needed: dict[str, tuple[str, ...]] = {}
+    for chart in addons.switched_off(spec, view.addons):
+        with suppress(KubeError, HostError):
+            needed[chart] = await ports.kube.dependents(target, chart)
+    return needed

@@ -1,10 +1,16 @@
-"""Carries out the step about what runs in every cluster."""
+"""Carries out the steps about what runs in every cluster."""
 
 from __future__ import annotations
 
+from typing import Final
+
 from hetzner_k3s import addons
 from hetzner_k3s.act.context import Context, Outcome
-from hetzner_k3s.model.steps import ApplyAddons
+from hetzner_k3s.model.errors import PreconditionChanged
+from hetzner_k3s.model.steps import ApplyAddons, RemoveAddon
+from hetzner_k3s.model.text.wording import listed
+
+_NAMED: Final = 3
 
 
 async def apply_addons(step: ApplyAddons, context: Context) -> Outcome:
@@ -12,4 +18,18 @@ async def apply_addons(step: ApplyAddons, context: Context) -> Outcome:
     context.say(step.target, "applying the cloud controller and the CSI driver")
     secret = (addons.credentials(context.spec, context.holder),) if step.credentials else ()
     await context.ports.kube.apply(context.target(step.via), (*secret, *addons.manifests(context.spec)))
+    return Outcome()
+
+
+async def remove_addon(step: RemoveAddon, context: Context) -> Outcome:
+    """Delete a HelmChart object, whereupon k3s' own helm controller uninstalls the chart.
+
+    Raises:
+        PreconditionChanged: somebody needs it by now.
+    """
+    via = context.target(step.via)
+    if needed := await context.ports.kube.dependents(via, step.target):
+        raise PreconditionChanged(f"{step.target} is needed by now: {listed(needed, _NAMED)}", server=via.name)
+    context.say(step.target, "uninstalling it")
+    await context.ports.kube.remove_chart(via, step.target, step.digest)
     return Outcome()

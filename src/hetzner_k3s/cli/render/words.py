@@ -49,6 +49,7 @@ VERBS: Final[Mapping[type, str]] = {
     steps.ReconnectWorker: "reconnect worker",
     steps.PointWorker: "name a living master to worker",
     steps.ApplyAddons: "apply",
+    steps.RemoveAddon: "uninstall",
     steps.WriteKubeconfig: "write kubeconfig",
     steps.KeepTokens: "keep on this machine the tokens of",
     steps.MarkDeleting: "record the deletion of",

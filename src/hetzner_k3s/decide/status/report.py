@@ -18,7 +18,6 @@ from hetzner_k3s.decide.view.stage import Stage, contact_stage
 from hetzner_k3s.decide.view.voters import healthy_ids
 from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import Server
-from hetzner_k3s.model.difference import Remedy
 from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.host import DiskFacts, HostFacts, Member, Unreachable
 from hetzner_k3s.model.identity import Phase
@@ -126,7 +125,7 @@ def _complaints(ahead: Forecast, servers: tuple[ServerReport, ...], drift: tuple
         (ahead.waits, f"waiting for {', '.join(wait.what for wait in ahead.waits)}"),
         (counted, f"drifted: {drifted_names}"),
     )
-    fields = ", ".join(dict.fromkeys(one.field for one in ahead.differences if one.remedy is not Remedy.APPLY))
+    fields = ", ".join(dict.fromkeys(one.field for one in ahead.differences if one.left))
     differs = (f"not as the file says, and left as it is: {fields}",) if fields else ()
     return [*(sentence for is_so, sentence in told_of if is_so), *ahead.degraded, *differs]
 

@@ -3,7 +3,7 @@
 (type, target) is a step's idempotency key: running it twice does nothing the second time.
 """
 
-from hetzner_k3s.model.steps.addons import ApplyAddons
+from hetzner_k3s.model.steps.addons import ApplyAddons, RemoveAddon
 from hetzner_k3s.model.steps.control_plane import (
     InitControlPlane,
     JoinControlPlane,
@@ -86,6 +86,7 @@ Step = (
     | PointWorker
     | ReconnectWorker
     | ApplyAddons
+    | RemoveAddon
     | WriteKubeconfig
     | KeepTokens
     | MarkDeleting
@@ -127,6 +128,7 @@ __all__ = [
     "PowerOn",
     "ReconnectWorker",
     "RecordBirth",
+    "RemoveAddon",
     "RemoveMember",
     "RenewToken",
     "ResetQuorum",

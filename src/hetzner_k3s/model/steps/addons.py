@@ -18,3 +18,12 @@ class ApplyAddons:
     addons: Mapping[str, str]
     via: int
     credentials: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoveAddon:
+    """Uninstall the chart `target`, which we applied with this digest, through the healthy master `via`."""
+
+    target: str
+    digest: str
+    via: int

@@ -101,6 +101,7 @@ TRAITS: Final[Mapping[type[Step], Traits]] = {
     steps.ReconnectWorker: Traits(look=Look.HOST | Look.KUBE, seconds=5),
     steps.PointWorker: Traits(occupies=_HOST, look=Look.HOST | Look.KUBE),
     steps.ApplyAddons: Traits(),
+    steps.RemoveAddon: Traits(seconds=20),
     steps.WriteKubeconfig: Traits(),
     steps.KeepTokens: Traits(),
     steps.MarkDeleting: Traits(),

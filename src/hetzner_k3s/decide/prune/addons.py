@@ -1,0 +1,46 @@
+"""An add-on that the file switched off: uninstalled with `--prune`, unless something in the cluster needs it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hetzner_k3s.decide.desired.addons import Unwanted, unwanted
+from hetzner_k3s.decide.view import predictions
+from hetzner_k3s.decide.view.context import DecisionContext, Proposal
+from hetzner_k3s.model.identity import Phase
+from hetzner_k3s.model.kube import KubeView
+from hetzner_k3s.model.plan import PlannedStep, Reason, Scope
+from hetzner_k3s.model.spec import ClusterSpec
+from hetzner_k3s.model.state import ClusterState
+from hetzner_k3s.model.steps import RemoveAddon, Step
+
+
+def remove_addons(context: DecisionContext) -> Proposal | None:
+    """Plan to uninstall what the file switched off, with consent."""
+    gateway = context.control_plane.gateway_server if context.control_plane.gateway is not None else None
+    if context.control_plane.record.phase is not Phase.BORN or gateway is None or not context.intent.consents.prune:
+        return None
+    steps = tuple(_removal(found, gateway.id) for found in unwanted(context) if found.needed is None)
+    return Proposal(steps) if steps else None
+
+
+def _removal(found: Unwanted, via: int) -> PlannedStep:
+    because = "; ".join(filter(None, ("the file switched it off", found.warning)))
+    return PlannedStep(
+        step=RemoveAddon(target=found.chart, digest=found.digest, via=via),
+        scope=Scope.ADDONS,
+        reason=Reason.SHRINK,
+        because=because,
+        consent="--prune",
+    )
+
+
+def predict(_spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
+    """Return what the API shows after an add-on was uninstalled."""
+    if not isinstance(step, RemoveAddon):
+        return state
+
+    def removed(kube: KubeView) -> KubeView:
+        return replace(kube, addons={name: digest for name, digest in kube.addons.items() if name != step.target})
+
+    return predictions.map_kube(state, removed)

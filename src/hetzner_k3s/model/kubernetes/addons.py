@@ -1,0 +1,27 @@
+"""The add-ons that are charts of ours: what each is called in the cluster and in the file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from hetzner_k3s.model.spec import ClusterSpec
+
+CLOUD_CONTROLLER: Final = "hcloud-cloud-controller-manager"
+CSI_DRIVER: Final = "hcloud-csi"
+
+KEYS: Final[Mapping[str, str]] = {
+    CLOUD_CONTROLLER: "addons.cloud_controller_manager.enabled",
+    CSI_DRIVER: "addons.csi_driver.enabled",
+}
+"""The key of the file that switches each chart."""
+
+
+def wanted(spec: ClusterSpec) -> Mapping[str, bool]:
+    """Return for each chart whether the file asks for it."""
+    return {CLOUD_CONTROLLER: spec.addons.cloud_controller_manager, CSI_DRIVER: spec.addons.csi_driver}
+
+
+def switched_off(spec: ClusterSpec, applied: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the charts among those we applied (by name: digest) that the file asks for no more."""
+    return tuple(chart for chart, asked in wanted(spec).items() if chart in applied and not asked)
