@@ -183,7 +183,8 @@ def test_quiet_tells_only_what_went_wrong() -> None:
 refused: Master prod-master2 (id 4) is unreachable: no answer.
     why: The server exists and may hold data that no other master has.
 you can: Bring it back, or delete it at Hetzner and run `create` again.
-   code: master.unreachable\
+   code: master.unreachable
+explain: hetzner-k3s explain master.unreachable\
 """)
 
 

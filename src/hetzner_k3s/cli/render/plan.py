@@ -160,10 +160,17 @@ def first_aid_lines(forecast: Forecast) -> Iterator[str]:
 
 
 def refusal_lines(refusals: Iterable[Refusal]) -> Iterator[str]:
-    """Render refusals: the settings that are refused, what was seen, why nothing is done, what the user can do."""
+    """Render refusals: the settings that are refused, what was seen, why nothing is done, what the user can do.
+
+    One line behind them all says how their codes are explained.
+    """
+    codes: dict[str, None] = {}
     for refusal in refusals:
+        codes[refusal.code] = None
         yield from map(str, refusal.settings)
         yield f"refused: {refusal.saw}"
         yield f"    why: {refusal.why}"
         yield f"you can: {refusal.you_can}"
         yield f"   code: {refusal.code}"
+    if codes:
+        yield f"explain: hetzner-k3s explain {' '.join(codes)}"
