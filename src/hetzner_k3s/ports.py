@@ -24,9 +24,10 @@ from hetzner_k3s.model.kube import BeforeStart, KubeView, Leaving, NodeLoad, Pod
 from hetzner_k3s.model.kubernetes.node_labels import NodeChange
 from hetzner_k3s.model.operations.operation import Done, Operation
 from hetzner_k3s.model.operations.snapshots import ReceiveSnapshot
+from hetzner_k3s.model.plan import Forecast, Intent, Plan
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.snapshots import StoredSnapshot
-from hetzner_k3s.model.state import LocalEvidence, Rescue
+from hetzner_k3s.model.state import ClusterState, LocalEvidence, Rescue
 from hetzner_k3s.model.tokens import ClusterTokens
 from hetzner_k3s.model.version import K3sVersion
 
@@ -358,6 +359,14 @@ class HostKeys(Protocol):
         ...
 
 
+class Transcript(Protocol):
+    """The debug transcript of a run; writing it never fails."""
+
+    def decided(self, state: ClusterState, intent: Intent, decision: Plan | Forecast) -> None:
+        """Take note of a decision and of what it was made from."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
     """Everything outside, passed down as one value."""
@@ -373,3 +382,5 @@ class Ports:
     """None where the file names no S3."""
     releases: Releases | None = None
     """None where nobody may be asked: in the lab."""
+    transcript: Transcript | None = None
+    """None where nobody keeps one: in tests and in the soak."""

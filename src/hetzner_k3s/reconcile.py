@@ -137,14 +137,21 @@ async def _let_time_pass(request: RunRequest, ports: Ports, state: ClusterState,
     Raises:
         DeadlineExceeded: time has not shown it, counted from `since` on.
     """
-    forecast = decide.forecast(request.spec, state, request.intent)
+    forecast = _forecast(request, ports, state)
     while _only_time_shows(forecast):
         waited = ports.clock.monotonic() - since
         if late := [wait for wait in forecast.waits if waited > wait.deadline]:
             raise DeadlineExceeded(f"waited {waited:.0f} s for {late[0].what}: {late[0].because}")
         await ports.clock.sleep(POLL)
         state = await observe_again(ports, request.spec, state, Focus(listing=False))
-        forecast = decide.forecast(request.spec, state, request.intent)
+        forecast = _forecast(request, ports, state)
+
+
+def _forecast(request: RunRequest, ports: Ports, state: ClusterState) -> Forecast:
+    forecast = decide.forecast(request.spec, state, request.intent)
+    if ports.transcript is not None:
+        ports.transcript.decided(state, request.intent, forecast)
+    return forecast
 
 
 async def _nothing_to_do(
@@ -171,7 +178,7 @@ async def look_ahead(
         state = await with_assortment(ports, request.spec, state, before)
     began, told = ports.clock.monotonic(), ""
     while True:
-        forecast = decide.forecast(request.spec, state, request.intent)
+        forecast = _forecast(request, ports, state)
         transient = [refusal for refusal in forecast.refusals if refusal.transient]
         left = began + max((r.patience for r in transient), default=0.0) - ports.clock.monotonic()
         if not transient or left <= 0:
@@ -217,6 +224,8 @@ class _Run:
         while True:
             plan = decide.plan(self.request.spec, state, self.request.intent, frozenset(self.in_flight))
             plan = replace(plan, steps=self.setbacks.startable(plan.steps))
+            if self.ports.transcript is not None:
+                self.ports.transcript.decided(state, self.request.intent, plan)
             await self._start(plan, state)
             if self.in_flight:
                 state = await self._next_completion(state)

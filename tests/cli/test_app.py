@@ -42,6 +42,8 @@ Commands:
   backup     Write all that brings the cluster back to a folder.
   snapshots  Show which snapshots there are, and where.
   delete     Delete the cluster's servers and resources.
+  history    Show earlier runs, and where their time went.
+  explain    Explain the code of a refusal.
   lab        Run an emulated Hetzner cloud on this machine.
 """
     )

@@ -24,6 +24,7 @@ _COMMANDS = {
         "hetzner_k3s.cli.commands.snapshots:snapshots", "Show which snapshots there are, and where."
     ),
     "delete": LazyCommand("hetzner_k3s.cli.commands.delete:delete", "Delete the cluster's servers and resources."),
+    "history": LazyCommand("hetzner_k3s.cli.commands.history:history", "Show earlier runs, and where their time went."),
     "explain": LazyCommand("hetzner_k3s.cli.commands.explain:explain", "Explain the code of a refusal."),
     "lab": LazyCommand("hetzner_k3s.cli.commands.lab:lab", "Run an emulated Hetzner cloud on this machine."),
 }

@@ -9,12 +9,21 @@ from collections.abc import Sequence
 
 import click
 
+from hetzner_k3s.cli.endings import gathered
 from hetzner_k3s.cli.output import say
 from hetzner_k3s.model.errors import ExitCode, ProductError
 
 
 def run(command: click.Command, arguments: Sequence[str]) -> int:
     """Run a command and give the exit code; no exception leaves it."""
+    with gathered() as endings:
+        code = _run(command, arguments)
+        for end in endings:
+            end(code)
+    return code
+
+
+def _run(command: click.Command, arguments: Sequence[str]) -> int:
     try:
         return int(command.main(args=list(arguments), prog_name="hetzner-k3s", standalone_mode=False) or 0)
     except click.ClickException as usage:

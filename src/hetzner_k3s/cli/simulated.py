@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import base64
+from functools import partial
 
 from hetzner_k3s.adapters.hetzner import HetznerCloud
+from hetzner_k3s.adapters.hetzner.connection import Heard
 from hetzner_k3s.adapters.kube import K3sApi
+from hetzner_k3s.cli.recording import Recorder
+from hetzner_k3s.cli.recording.opening import note_exchange
+from hetzner_k3s.cli.recording.wrapped import RecordedHosts, recorded
 from hetzner_k3s.lab.simulated.wires.hetzner_transport import ENDPOINT
 from hetzner_k3s.lab.simulated.world import Session
 from hetzner_k3s.model.secrets import Secret
-from hetzner_k3s.ports import Ports
+from hetzner_k3s.ports import Hosts, Ports
 
 
-def ports(session: Session) -> Ports:
+def ports(session: Session, recorder: Recorder | None = None) -> Ports:
     """Return the ports of one run in a simulated world; nothing is open that would have to be closed."""
+    if recorder is None:
+        return _ports(session, session.hosts, lambda _exchange: None)
+    hosts = RecordedHosts(session.hosts, recorder, session.clock)
+    return recorded(_ports(session, hosts, partial(note_exchange, recorder)), recorder)
+
+
+def _ports(session: Session, hosts: Hosts, heard: Heard) -> Ports:
     return Ports(
         cloud=HetznerCloud(
             Secret(session.token),
@@ -21,10 +33,11 @@ def ports(session: Session) -> Ports:
             rng=session.rng.fork("hetzner"),
             endpoint=ENDPOINT,
             transport=session.hetzner,
+            heard=heard,
         ),
-        hosts=session.hosts,
+        hosts=hosts,
         kube=K3sApi(
-            hosts=session.hosts,
+            hosts=hosts,
             forwarder=session.hosts,
             clock=session.clock,
             transport=lambda admin: session.kube.trusting(base64.b64decode(admin.ca)),

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -36,6 +37,9 @@ from hetzner_k3s.adapters.system.operator import state_directory
 from hetzner_k3s.adapters.system.places import demand_writable
 from hetzner_k3s.cli import library_log
 from hetzner_k3s.cli.output import say
+from hetzner_k3s.cli.recording import Recorder
+from hetzner_k3s.cli.recording.opening import note_exchange, recording
+from hetzner_k3s.cli.recording.wrapped import RecordedHosts, recorded
 from hetzner_k3s.model.errors import ProductError
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.spec import ClusterSpec, S3Spec
@@ -102,8 +106,11 @@ async def _open_simulated(spec: ClusterSpec, place: Place, given: GivenSnapshot 
     laptop = session.machine
     laptop.snapshot = (given.file, given.path.read_bytes()) if given else None
     laptop.tokens = [*(given.tokens if given else ()), *_tokens()]
+    holder = _holder()
     try:
-        yield Session(simulated.ports(session), LockRequest(cluster=spec.name, holder=_holder(), run=session.run))
+        with recording(spec, session.clock, session.run, holder, simulated=True) as recorder:
+            ports = simulated.ports(session, recorder)
+            yield Session(ports, LockRequest(cluster=spec.name, holder=holder, run=session.run))
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
     finally:
@@ -115,12 +122,27 @@ async def _open_simulated(spec: ClusterSpec, place: Place, given: GivenSnapshot 
 async def _open_outside(spec: ClusterSpec, given: GivenSnapshot | None) -> AsyncIterator[Session]:
     """Open the ports to Hetzner; `HCLOUD_ENDPOINT` takes its place, as for the official command (the lab sets it)."""
     clock, rng = SystemClock(), SystemRng()
-    run = rng.token_hex(_RUN_ID_BYTES)
-    ssh = spec.ssh
-    hosts = SshHosts(clock=clock, rng=rng, private_key_path=ssh.private_key_path, public_key=ssh.public_key)
-    kube = K3sApi(hosts=hosts, forwarder=hosts, clock=clock)
+    run, holder = rng.token_hex(_RUN_ID_BYTES), _holder()
+    _end_orderly_on_sigterm()
+    try:
+        with recording(spec, clock, run, holder, simulated=False) as recorder:
+            async with _outside(spec, given, run, recorder) as ports:
+                yield Session(ports, LockRequest(cluster=spec.name, holder=holder, run=run))
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+
+
+@asynccontextmanager
+async def _outside(
+    spec: ClusterSpec, given: GivenSnapshot | None, run: str, recorder: Recorder
+) -> AsyncIterator[Ports]:
+    clock, rng, ssh = SystemClock(), SystemRng(), spec.ssh
     endpoint = os.environ.get("HCLOUD_ENDPOINT") or DEFAULT_ENDPOINT
-    cloud = HetznerCloud(spec.hetzner_token, clock=clock, rng=rng, endpoint=endpoint)
+    heard = partial(note_exchange, recorder)
+    cloud = HetznerCloud(spec.hetzner_token, clock=clock, rng=rng, endpoint=endpoint, heard=heard)
+    connections = SshHosts(clock=clock, rng=rng, private_key_path=ssh.private_key_path, public_key=ssh.public_key)
+    hosts = RecordedHosts(connections, recorder, clock)
+    kube = K3sApi(hosts=hosts, forwarder=connections, clock=clock)
     ports = Ports(
         cloud=cloud,
         hosts=hosts,
@@ -141,11 +163,8 @@ async def _open_outside(spec: ClusterSpec, given: GivenSnapshot | None) -> Async
         objects=_objects(spec.etcd.s3),
         releases=_releases(endpoint),
     )
-    _end_orderly_on_sigterm()
     try:
-        yield Session(ports, LockRequest(cluster=spec.name, holder=_holder(), run=run))
-    except asyncio.CancelledError:
-        raise KeyboardInterrupt from None
+        yield recorded(ports, recorder)
     finally:
         await kube.close()
         await cloud.close()

@@ -16,7 +16,7 @@ from hetzner_k3s.adapters.hetzner import balancers, translate
 from hetzner_k3s.adapters.hetzner.actions import ACTION_WITHIN, Actions, unfinished
 from hetzner_k3s.adapters.hetzner.api import Api
 from hetzner_k3s.adapters.hetzner.arrivals import Arrivals
-from hetzner_k3s.adapters.hetzner.connection import Connection
+from hetzner_k3s.adapters.hetzner.connection import Connection, Heard
 from hetzner_k3s.adapters.hetzner.creation import carries, create_or_adopt, find
 from hetzner_k3s.adapters.hetzner.deletion import delete, delete_firewall
 from hetzner_k3s.adapters.hetzner.failures import understood
@@ -82,6 +82,7 @@ class HetznerCloud:
         clock, rng: time and jitter.
         endpoint: whom to ask.
         transport: what carries requests; None for the network.
+        heard: is told of every exchange.
     """
 
     def __init__(
@@ -92,8 +93,9 @@ class HetznerCloud:
         rng: Rng,
         endpoint: str = DEFAULT_ENDPOINT,
         transport: httpx2.AsyncBaseTransport | None = None,
+        heard: Heard = lambda _exchange: None,
     ) -> None:
-        self._connection = Connection(endpoint, clock, transport)
+        self._connection = Connection(endpoint, clock, transport, heard)
         self._api = Api(token, self._connection, clock, rng)
         self._actions = Actions(self._api, clock)
         self._arrivals = Arrivals(self._api, self._actions, clock)

@@ -10,6 +10,7 @@ import asyncio
 import os
 import ssl
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, Final
@@ -51,6 +52,25 @@ class Unaskable(Exception):
     """The endpoint, or the proxy before it, is none that can be asked."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """A request that was sent, and how it ended: with a `status`, or with an `error` (a type of exception).
+
+    `asked` is when it was sent, in the clock's monotonic seconds; `request_id` Hetzner's name for it.
+    """
+
+    method: str
+    path: str
+    asked: float
+    status: int | None = None
+    error: str = ""
+    request_id: str = ""
+
+
+Heard = Callable[[Exchange], None]
+"""Is told of every exchange."""
+
+
 class Connection:
     """Requests to an endpoint (URL with `/v1`), with any token.
 
@@ -58,9 +78,17 @@ class Connection:
         endpoint: whom to ask.
         clock: this machine's.
         transport: what carries requests; None for the network.
+        heard: is told of every exchange.
     """
 
-    def __init__(self, endpoint: str, clock: Clock, transport: httpx2.AsyncBaseTransport | None = None) -> None:
+    def __init__(
+        self,
+        endpoint: str,
+        clock: Clock,
+        transport: httpx2.AsyncBaseTransport | None = None,
+        heard: Heard = lambda _exchange: None,
+    ) -> None:
+        self._heard = heard
         self._endpoint, self._clock, self._transport = endpoint.rstrip("/"), clock, transport
         self._turns = asyncio.Semaphore(_AT_ONCE)
         self._opened: httpx2.AsyncClient | None = None
@@ -98,8 +126,20 @@ class Connection:
             raise Unreadable(str(problem)) from None
 
     async def _exchange(self, method: str, path: str, **arguments: Any) -> tuple[httpx2.Response, bytes]:
+        """Ask, read the answer, and tell of both, also where nothing came or nobody waits for it any more."""
+        asked = self._clock.monotonic()
+        try:
+            answer, content = await self._ask(method, path, asked, **arguments)
+        except BaseException as failure:
+            self._heard(Exchange(method=method, path=path, asked=asked, error=type(failure).__name__))
+            raise
+        name = _name_of(answer)
+        self._heard(Exchange(method=method, path=path, asked=asked, status=answer.status_code, request_id=name))
+        return answer, content
+
+    async def _ask(self, method: str, path: str, asked: float, **arguments: Any) -> tuple[httpx2.Response, bytes]:
         """Ask, and read an answer, unpacked, up to a size."""
-        asked, content = self._clock.monotonic(), bytearray()
+        content = bytearray()
         async with self._client().stream(method, self._endpoint + path, **arguments) as answer:
             self._note_date(answer.headers.get("Date", ""), self._clock.monotonic() - asked)
             async for piece in answer.aiter_bytes():
@@ -152,9 +192,14 @@ def _authorities() -> ssl.SSLContext:
         raise Unaskable(f"{name or 'certifi'} names authorities that cannot be read: {error.strerror}") from None
 
 
+def _name_of(answer: httpx2.Response) -> str:
+    """Return Hetzner's own name for a request, by which its support finds it."""
+    return excerpt(answer.headers.get("X-Correlation-Id", ""), 100)
+
+
 def _refused(answer: httpx2.Response, content: bytes) -> Refused:
     """Read an error; a gateway in between answers with a page instead, whose status is all that counts."""
-    correlation_id = excerpt(answer.headers.get("X-Correlation-Id", ""), 100)
+    correlation_id = _name_of(answer)
     try:
         error = Document.parsed(content).child("error")
         details = error.child_or_empty("details") if isinstance(error.fields.get("details"), dict) else Document({})

@@ -19,6 +19,7 @@ from hetzner_k3s.adapters.system.births import Births, Project
 from hetzner_k3s.adapters.system.files import append_private, kept_copy, naming, write_private
 from hetzner_k3s.adapters.system.given import GivenSnapshot
 from hetzner_k3s.adapters.system.kubeconfig import merged, read_kubeconfig, without
+from hetzner_k3s.model.errors import LocalTrouble
 from hetzner_k3s.model.secrets import Secret, masked
 from hetzner_k3s.model.state import UNREADABLE, LocalEvidence, Rescue
 from hetzner_k3s.model.text.printable import printable
@@ -30,8 +31,17 @@ _RUNS_KEPT: Final = 50
 
 
 def state_directory(cluster: str) -> Path:
-    """Return the folder where this machine remembers runs of a cluster."""
-    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    """Return the folder where this machine remembers runs of a cluster.
+
+    Raises:
+        LocalTrouble: the user has no home.
+    """
+    try:
+        base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    except RuntimeError:
+        raise LocalTrouble(
+            "this user has no home folder to remember runs in", hint="Set HOME or XDG_STATE_HOME to a folder."
+        ) from None
     return Path(base) / "hetzner-k3s" / cluster
 
 

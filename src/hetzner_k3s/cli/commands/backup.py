@@ -11,7 +11,7 @@ from hetzner_k3s.act import lock
 from hetzner_k3s.act.backup import write_backup
 from hetzner_k3s.act.context import Context, HostKeyRing
 from hetzner_k3s.cli import wiring
-from hetzner_k3s.cli.commands.options import color_option, config_option, load_spec, quiet_option
+from hetzner_k3s.cli.commands.options import color_option, config_option, load_spec, quiet_option, verbose_option
 from hetzner_k3s.cli.output import tell
 from hetzner_k3s.cli.render.events import ConsoleReporter
 from hetzner_k3s.model.errors import ExitCode, ProductError
@@ -23,6 +23,7 @@ from hetzner_k3s.observe import observe
 
 @click.command()
 @config_option
+@verbose_option
 @quiet_option
 @click.option(
     "--to",

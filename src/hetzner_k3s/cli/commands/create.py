@@ -15,6 +15,7 @@ from hetzner_k3s.cli.commands.options import (
     events_option,
     load_spec,
     quiet_option,
+    verbose_option,
 )
 from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.errors import ExitCode
@@ -25,6 +26,7 @@ from hetzner_k3s.reconcile import RunRequest
 
 @click.command()
 @config_option
+@verbose_option
 @quiet_option
 @consent_options
 @events_option

@@ -8,7 +8,14 @@ from pathlib import Path
 import click
 
 from hetzner_k3s.cli import reporting, wiring
-from hetzner_k3s.cli.commands.options import color_option, config_option, events_option, load_spec, quiet_option
+from hetzner_k3s.cli.commands.options import (
+    color_option,
+    config_option,
+    events_option,
+    load_spec,
+    quiet_option,
+    verbose_option,
+)
 from hetzner_k3s.cli.output import say
 from hetzner_k3s.model.errors import ExitCode
 from hetzner_k3s.model.plan import Forecast, Intent, Verb
@@ -18,6 +25,7 @@ from hetzner_k3s.reconcile import RunRequest
 
 @click.command()
 @config_option
+@verbose_option
 @quiet_option
 @click.option(
     "--force",

@@ -16,7 +16,7 @@ from hetzner_k3s.cli.commands.options import config_option
 if TYPE_CHECKING:
     from hetzner_k3s.lab.simulated.place import Place
 
-_COMMANDS = ("create", "plan", "status", "snapshots", "backup", "delete")
+_COMMANDS = ("create", "plan", "status", "snapshots", "backup", "delete", "history")
 _PROMPT = "simulation> "
 
 
@@ -78,7 +78,8 @@ def _command(config: Path, words: list[str]) -> None:
     from hetzner_k3s.cli.app import cli
     from hetzner_k3s.cli.exits import run
 
-    code = run(cli, [words[0], "--config", str(config), *words[1:]])
+    here = ["--simulated"] if words[0] == "history" else []
+    code = run(cli, [words[0], "--config", str(config), *here, *words[1:]])
     click.echo(f"(exit code {code})", err=True)
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar, cast
 import click
 
 from hetzner_k3s.cli.output import say
+from hetzner_k3s.cli.recording.verbosity import VERBOSITY
 from hetzner_k3s.cli.render import terminal
 from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.spec import ClusterSpec
@@ -54,6 +55,23 @@ def color_option(command: _Command) -> _Command:
         expose_value=False,
         callback=lambda _ctx, _option, choice: terminal.choose_colour(choice),
         help="Colours: `auto` obeys NO_COLOR and FORCE_COLOR, and colours a terminal.",
+    )
+    return option(command)
+
+
+def verbose_option(command: _Command) -> _Command:
+    """Add `-v/--verbose`, which the run's recorder finds in the context of the command."""
+
+    def remember(context: click.Context, _option: click.Parameter, count: int) -> None:
+        context.meta[VERBOSITY] = count
+
+    option = click.option(
+        "-v",
+        "--verbose",
+        count=True,
+        expose_value=False,
+        callback=remember,
+        help="Show decisions and steps on stderr as they come; -vv shows every call.",
     )
     return option(command)
 

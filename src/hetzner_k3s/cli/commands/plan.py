@@ -8,7 +8,7 @@ import click
 
 from hetzner_k3s import addons, decide
 from hetzner_k3s.cli import wiring
-from hetzner_k3s.cli.commands.options import color_option, config_option, consent_options, load_spec
+from hetzner_k3s.cli.commands.options import color_option, config_option, consent_options, load_spec, verbose_option
 from hetzner_k3s.cli.output import tell, tell_document
 from hetzner_k3s.cli.render.events import ConsoleReporter
 from hetzner_k3s.cli.render.plan import forecast_lines, forecast_rows
@@ -21,6 +21,7 @@ from hetzner_k3s.reconcile import RunRequest, look_ahead
 
 @click.command()
 @config_option
+@verbose_option
 @consent_options
 @click.option("--json", "as_json", is_flag=True, help="Print the same rows as JSON.")
 @click.option("--check", is_flag=True, help="Exit with 3 when something is pending.")

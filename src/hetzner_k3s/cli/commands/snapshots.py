@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from hetzner_k3s.cli import wiring
-from hetzner_k3s.cli.commands.options import color_option, config_option, load_spec
+from hetzner_k3s.cli.commands.options import color_option, config_option, load_spec, verbose_option
 from hetzner_k3s.cli.output import tell, tell_document
 from hetzner_k3s.cli.render.snapshots import snapshot_json, snapshot_lines
 from hetzner_k3s.model.errors import ExitCode
@@ -22,6 +22,7 @@ from hetzner_k3s.observe.snapshots import read
 
 @click.command()
 @config_option
+@verbose_option
 @click.option("--json", "as_json", is_flag=True, help="Print the same rows as JSON.")
 @click.option(
     "--from",

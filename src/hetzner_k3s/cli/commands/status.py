@@ -10,7 +10,7 @@ import click
 
 from hetzner_k3s import addons, decide
 from hetzner_k3s.cli import wiring
-from hetzner_k3s.cli.commands.options import color_option, config_option, load_spec
+from hetzner_k3s.cli.commands.options import color_option, config_option, load_spec, verbose_option
 from hetzner_k3s.cli.output import tell, tell_document
 from hetzner_k3s.cli.render.events import ConsoleReporter
 from hetzner_k3s.cli.render.status import status_document, status_lines
@@ -32,6 +32,7 @@ EXITS: Mapping[Health, ExitCode] = {
 
 @click.command()
 @config_option
+@verbose_option
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON (docs/reference/status.md).")
 @color_option
 def status(config: Path, as_json: bool) -> ExitCode:

@@ -1,0 +1,1 @@
+"""What transcripts tell of earlier runs."""

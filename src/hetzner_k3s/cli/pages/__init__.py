@@ -1,0 +1,1 @@
+"""Pages of HTML that are one file each: nothing is loaded, nothing runs, and every text is escaped."""

@@ -1,0 +1,102 @@
+"""How the transcript of a command begins and ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+import click
+from click.core import ParameterSource
+
+from hetzner_k3s.adapters.hetzner.connection import Exchange
+from hetzner_k3s.adapters.system.operator import state_directory
+from hetzner_k3s.adapters.system.transcripts import TranscriptFile
+from hetzner_k3s.cli.endings import at_end
+from hetzner_k3s.cli.output import say
+from hetzner_k3s.cli.recording.recorder import Recorder
+from hetzner_k3s.cli.recording.verbosity import VERBOSITY
+from hetzner_k3s.model.errors import ExitCode, LocalTrouble
+from hetzner_k3s.model.spec import ClusterSpec
+from hetzner_k3s.ports import Clock
+
+SIMULATED: Final = "simulations"
+"""The folder beside those of real clusters; no part of it is the token of a simulation, which would be masked."""
+_OF_THE_TERMINAL: Final = frozenset({"config", "verbose", "quiet", "color"})
+"""Options that change nothing of what a run does."""
+_WELL: Final = frozenset({ExitCode.CONVERGED, ExitCode.PENDING})
+
+
+def transcripts_folder(cluster: str, *, simulated: bool) -> Path | None:
+    """Return the state folder for transcripts; None for a user without a home. A simulation has one of its own."""
+    try:
+        return state_directory(SIMULATED) / cluster if simulated else state_directory(cluster)
+    except LocalTrouble:
+        return None
+
+
+@contextmanager
+def recording(spec: ClusterSpec, clock: Clock, run: str, holder: str, *, simulated: bool) -> Iterator[Recorder]:
+    """Record what a command does; the transcript is closed when its exit code is known."""
+    context = click.get_current_context(silent=True)
+    command, options = _invoked(context)
+    file = TranscriptFile(transcripts_folder(spec.name, simulated=simulated), command, run, clock.now())
+    verbosity = int(context.meta.get(VERBOSITY, 0)) if context else 0
+    recorder = Recorder(file, spec, clock.monotonic, verbosity, say)
+    recorder.note(
+        "run",
+        run=run,
+        cluster=spec.name,
+        command=" ".join((command, *options)),
+        who=holder,
+        began=round(clock.now(), 3),
+        version=version("hetzner-k3s"),
+        simulated=simulated,
+    )
+    recorder.phase("look")
+    at_end(lambda code: _end(recorder, code))
+    try:
+        yield recorder
+    except Exception as error:
+        recorder.note("error", error=type(error).__name__, message=str(error))
+        raise
+    finally:
+        recorder.stop_clock()
+
+
+def note_exchange(recorder: Recorder, exchange: Exchange) -> None:
+    """Take note of a request to Hetzner: nothing of what was sent or answered."""
+    told = {"status": exchange.status, "error": exchange.error, "request_id": exchange.request_id}
+    recorder.call(
+        "api",
+        exchange.asked,
+        method=exchange.method,
+        path=exchange.path,
+        **{name: value for name, value in told.items() if value},
+    )
+
+
+def _end(recorder: Recorder, code: int) -> None:
+    recorder.end(code)
+    if code not in _WELL and recorder.path is not None:
+        say(f"transcript: {recorder.path}")
+
+
+def _invoked(context: click.Context | None) -> tuple[str, list[str]]:
+    """Return the command that runs and the options that it was given, as they are written."""
+    if context is None or context.info_name is None:
+        return "run", []
+    given = [
+        param
+        for param in context.command.params
+        if param.name and context.get_parameter_source(param.name) is ParameterSource.COMMANDLINE
+    ]
+    return context.info_name, [_written(param, context) for param in given if param.name not in _OF_THE_TERMINAL]
+
+
+def _written(param: click.Parameter, context: click.Context) -> str:
+    value = context.params.get(param.name or "")
+    flag = param.opts[-1]
+    return flag if value is True or value is None else f"{flag} {value}"
