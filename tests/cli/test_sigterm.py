@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 RUN = """
 import asyncio, os, signal
@@ -25,8 +27,9 @@ except KeyboardInterrupt:
 """
 
 
-def test_sigterm_lets_a_run_give_back_what_it_holds() -> None:
+def test_sigterm_lets_a_run_give_back_what_it_holds(tmp_path: Path) -> None:
+    state = {**os.environ, "XDG_STATE_HOME": str(tmp_path)}
     command = [sys.executable, "-c", RUN]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=state)
     assert ended.stdout.split("\n")[:2] == ["given back", "interrupted"], ended
     assert ended.returncode == 0

@@ -24,7 +24,7 @@ from hetzner_k3s.ports import Clock
 
 SIMULATED: Final = "simulations"
 """The folder beside those of real clusters; no part of it is the token of a simulation, which would be masked."""
-_OF_THE_TERMINAL: Final = frozenset({"config", "verbose", "quiet", "color"})
+_OF_THE_TERMINAL: Final = frozenset({"config", "verbose", "quiet", "color", "as_json", "html"})
 """Options that change nothing of what a run does."""
 _WELL: Final = frozenset({ExitCode.CONVERGED, ExitCode.PENDING})
 

@@ -7,7 +7,7 @@ from typing import Final
 
 _LABEL: Final = re.compile(
     r"(?P<time> *\d+\.\ds )(?P<name>\S+ +)"
-    r"|(?P<label> *(?:error|refused|degraded|differs|note|why|you can|code|servers|time|next)): +"
+    r"|(?P<label> *(?:error|refused|degraded|differs|note|why|you can|code|servers|time|next|explain|transcript)): +"
     r"|(?P<number> *\d+\. +)"
     r"|(?P<health>health  )"
     r"|(?P<margin> +)"

@@ -35,7 +35,9 @@ def status_lines(report: Report) -> Iterator[str]:
     if report.snapshots:
         yield ""
         yield from table([_SNAPSHOT, *((s.name, s.where, age(s.age), size(s.size)) for s in report.snapshots)])
-    yield from _remarks(report)
+    if told := remarks(report):
+        yield ""
+        yield from told
 
 
 def identity_line(report: Report) -> str:
@@ -61,10 +63,11 @@ def _summary(report: Report) -> Iterator[str]:
     yield f"k3s     {running or 'none runs'}; the file says {report.file_version}"
 
 
-def _remarks(report: Report) -> Iterator[str]:
+def remarks(report: Report) -> tuple[str, ...]:
+    """Return what is to be known beside the tables, a sentence each."""
     known = {server.name for server in report.servers}
     orphans = [node.name for node in report.nodes if node.name not in known]
-    remarks = [
+    return (
         *(f"drift: {one.subject}: {one.saw}" for one in report.drift),
         *(f"differs: {what}" for what in left_as_it_is(report.forecast.differences)),
         *(f"another cluster's: {one.server}: {one.saw}" for one in report.strangers),
@@ -73,10 +76,7 @@ def _remarks(report: Report) -> Iterator[str]:
         *(f"not looked at: {what}" for what in report.not_seen),
         *(f"this machine: {what}" for what in report.this_machine),
         *(f"Node without a server of this cluster: {name}" for name in orphans),
-    ]
-    if remarks:
-        yield ""
-        yield from remarks
+    )
 
 
 def _server_row(server: ServerReport) -> tuple[str, ...]:
