@@ -11,8 +11,7 @@ from tests.decide import world as w
 from hetzner_k3s import decide
 from hetzner_k3s.decide import program
 from hetzner_k3s.decide.assume_waits_done import come_true
-from hetzner_k3s.decide.lifecycle import join
-from hetzner_k3s.decide.repair import remediate, removed_member, stale_nodes
+from hetzner_k3s.decide.repair import remediate, removed_member
 from hetzner_k3s.decide.view import control_plane, predictions, sides
 from hetzner_k3s.decide.view.context import DecisionContext, context_of
 from hetzner_k3s.decide.view.control_plane import healthy_master, view_of
@@ -37,14 +36,9 @@ def test_a_record_that_contradicts_itself_lets_nothing_come_true_that_a_reset_be
     assert come_true(w.SPEC, state).kube == state.kube
 
 
-def test_without_a_seed_nobody_is_named_and_nothing_is_begun() -> None:
-    context = _context(w.nothing())
-    with pytest.raises(LookupError):
-        _ = view_of(w.SPEC, w.nothing()).gateway_server
+def test_a_healthy_master_is_named_where_there_is_one() -> None:
     assert healthy_master(w.SPEC, w.nothing()) is None
     assert healthy_master(w.SPEC, w.healthy()) == w.FIRST_MASTER
-    assert join.join_masters(context) is None
-    assert remediate.repair(context) is None
 
 
 def test_a_master_without_a_server_is_no_gateway() -> None:
@@ -59,7 +53,7 @@ def test_a_master_without_a_server_is_no_gateway() -> None:
 def test_a_dead_member_of_no_wanted_master_is_not_replaced() -> None:
     state = w.with_snapshot(w.healthy(), w.MASTER2, 103)
     lost = DeadMember(w.member_of("prod-master9", 103), "prod-master9")
-    assert remediate._replace(_context(state), lost) == ()
+    assert remediate._replace(w.served(w.SPEC, state), lost) == ()
 
 
 def test_one_side_needs_no_advice_on_which_to_keep() -> None:
@@ -80,14 +74,9 @@ def test_what_is_deleted_is_gone_and_an_unknown_kind_changes_nothing() -> None:
 
 
 def test_a_former_member_without_a_server_cannot_be_wiped() -> None:
-    context = _context(w.healthy())
+    context = w.served(w.SPEC, w.healthy())
     with pytest.raises(LookupError):
         removed_member._wiping(context, replace(context.control_plane.masters[0], server=None))
-
-
-def test_without_a_seed_no_node_is_stale() -> None:
-    context = _context(w.nothing())
-    assert stale_nodes.stale_node(context, context.control_plane.masters[0]) is None
 
 
 def test_a_way_that_leads_nowhere_is_shown_as_far_as_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:

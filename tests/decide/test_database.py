@@ -14,7 +14,6 @@ from tests.properties.safety import violations
 from hetzner_k3s import decide
 from hetzner_k3s.decide.lifecycle import external_database
 from hetzner_k3s.decide.status.report import report
-from hetzner_k3s.decide.view.context import context_of
 from hetzner_k3s.decide.view.control_plane import EtcdMembers, OutsideDatabase, view_of
 from hetzner_k3s.decide.view.stage import Stage
 from hetzner_k3s.model import naming
@@ -169,7 +168,7 @@ def test_nothing_beyond_the_file_goes_before_its_time(state: ClusterState) -> No
 
 
 def test_nothing_beyond_the_file_goes_before_all_of_the_file_serve() -> None:
-    waiting = context_of(d.spec_of(2), d.said(d.served(), MASTER1), PRUNE, frozenset())
+    waiting = w.served(d.spec_of(2), d.said(d.served(), MASTER1), PRUNE)
     assert external_database.remove_masters(waiting) is None
 
 

@@ -88,6 +88,7 @@ from tests.decide.mishaps import (
 )
 
 from hetzner_k3s import decide
+from hetzner_k3s.decide.view.context import ServingContext, context_of
 from hetzner_k3s.model.plan import Forecast, Intent, Plan, PlannedStep, StepKey
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
@@ -154,6 +155,7 @@ __all__ = [
     "rebuilt",
     "recorded",
     "replacement_of",
+    "served",
     "server_id_of",
     "server_of",
     "started_by_hand",
@@ -187,6 +189,13 @@ def plan(state: ClusterState, spec: ClusterSpec = SPEC, intent: Intent = CREATE)
 def forecast(state: ClusterState, spec: ClusterSpec = SPEC, intent: Intent = CREATE) -> Forecast:
     """Give the whole way."""
     return decide.forecast(spec, state, intent)
+
+
+def served(spec: ClusterSpec, state: ClusterState, intent: Intent = CREATE) -> ServingContext:
+    """Look at a cluster that a healthy master serves."""
+    context = context_of(spec, state, intent, frozenset())
+    assert isinstance(context, ServingContext)
+    return context
 
 
 def codes(state: ClusterState, spec: ClusterSpec = SPEC, intent: Intent = CREATE) -> list[str]:

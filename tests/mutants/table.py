@@ -401,8 +401,9 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         law=10,
         what="without its consent: masters beyond the file go without --prune",
         file="decide/prune/retire.py",
-        old="    if not context.intent.consents.prune or context.control_plane.gateway is None or context",
-        new="    if context.control_plane.gateway is None or context",
+        old="    if not context.intent.consents.prune or context.control_plane.kube is None:\n"
+        "        return None\n    if not_yet_members",
+        new="    if context.control_plane.kube is None:\n        return None\n    if not_yet_members",
         tests=("tests/decide/test_shrink.py",),
     ),
     Mutation(

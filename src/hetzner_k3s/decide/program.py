@@ -9,13 +9,12 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Final
 
-from hetzner_k3s.decide import consents, first_aid, invariants
+from hetzner_k3s.decide import consents, first_aid, gates, invariants
 from hetzner_k3s.decide.asking import Program, Wish
 from hetzner_k3s.decide.differences import differences
 from hetzner_k3s.decide.disaster import abandon, quorum_reset, restore, split_brain
 from hetzner_k3s.decide.identity import ca_pins, ca_rotation, hosts, lineage, made_by_2x, project
 from hetzner_k3s.decide.lifecycle import (
-    access,
     addons,
     bootstrap,
     deletion_obstacles,
@@ -32,7 +31,7 @@ from hetzner_k3s.decide.lifecycle import (
     user_commands,
     workers,
 )
-from hetzner_k3s.decide.preflight import alarms, clocks, critical_config, encryption, orders, steadiness, tokens
+from hetzner_k3s.decide.preflight import alarms, clocks, orders, steadiness, tokens
 from hetzner_k3s.decide.prune import addons as addons_off
 from hetzner_k3s.decide.prune import load_balancer, permission, retire
 from hetzner_k3s.decide.repair import (
@@ -45,7 +44,16 @@ from hetzner_k3s.decide.repair import (
     unhealthy_masters,
 )
 from hetzner_k3s.decide.situation import situation_of
-from hetzner_k3s.decide.view.context import DecisionContext, Gate, Move, MoveOf, Note, ServingContext, context_of
+from hetzner_k3s.decide.view.context import (
+    DecisionContext,
+    Gate,
+    GateOf,
+    Move,
+    MoveOf,
+    Note,
+    ServingContext,
+    context_of,
+)
 from hetzner_k3s.decide.view.situations import (
     AllLost,
     Bootstrapping,
@@ -67,83 +75,6 @@ from hetzner_k3s.decide.view.situations import (
 from hetzner_k3s.model.plan import Intent, Plan, StepKey, Verb
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
-
-_LISTED: tuple[Gate, ...] = (
-    project.listing_complete,
-    project.record_agrees,
-    project.not_deleting,
-    project.names_are_ours,
-)
-"""What the listing forbids even where hardly anything else is asked."""
-
-PROJECT_GATES: tuple[Gate, ...] = (
-    *_LISTED,
-    project.resources_are_ours,
-    project.network_exists,
-    project.ssh_key_is_ours,
-    access.operator_stays_in,
-    clocks.own_clock_right,
-    external_database.datastore_agrees,
-    orders.orders_can_be_filled,
-    made_by_2x.made_by_2x,
-)
-"""What the listing itself forbids, wherever the cluster's data lies."""
-
-GATES: tuple[Gate, ...] = (
-    *PROJECT_GATES,
-    hosts.hosts_are_known,
-    hosts.one_identity,
-    hosts.one_member_list,
-    lineage.one_lineage,
-    lineage.masters_of_one_lineage,
-    hosts.kubeconfig_fits,
-    hosts.agents_fit,
-    bootstrap.bootstrap_permitted,
-    split_brain.past_members,
-    quorum_reset.quorum_lost,
-    restore.loss_answered,
-    unhealthy_masters.bootstrap_can_go_on,
-    unhealthy_masters.servers_are_ours,
-    unhealthy_masters.healthy_master_left,
-    unhealthy_masters.masters_explained,
-    remediate.members_explained,
-    permission.surplus_out_of_the_way,
-    permission.surplus_may_go,
-    stale_nodes.nodes_explained,
-    critical_config.configuration_agrees,
-    encryption.encryption_at_rest,
-    clocks.clocks_agree,
-    tokens.joins_are_accepted,
-    restore.agent_token_found,
-    alarms.datastore_takes_writes,
-    workers.workers_explained,
-    restore.consent_fits,
-    abandon.consent_fits,
-    consents.consents_fit,
-)
-
-ON_DATABASE_GATES: tuple[Gate, ...] = (
-    *PROJECT_GATES,
-    hosts.hosts_are_known,
-    hosts.one_identity,
-    lineage.one_lineage,
-    hosts.kubeconfig_fits,
-    hosts.agents_fit,
-    bootstrap.bootstrap_permitted,
-    external_database.database_serves,
-    external_database.agent_token_found,
-    unhealthy_masters.servers_are_ours,
-    unhealthy_masters.masters_explained,
-    permission.surplus_may_go,
-    stale_nodes.nodes_explained,
-    critical_config.configuration_agrees,
-    encryption.encryption_at_rest,
-    clocks.clocks_agree,
-    tokens.joins_are_accepted,
-    workers.workers_explained,
-    consents.consents_fit,
-)
-"""Where the cluster's data lies outside its masters: nothing about members, quorum, snapshots."""
 
 NOTES: tuple[Note, ...] = (
     lambda context: context.spec.not_yet,
@@ -183,7 +114,7 @@ BESIDE_A_GATEWAY: tuple[MoveOf[ServingContext], ...] = (
     reconnect.correct_server_lines,
     ca_pins.renew_pins,
     join.prepare_masters,
-    workers.bring_up_workers,
+    workers.join_workers,
     retire.remove_workers,
     retire.take_back,
     node_labels.label_nodes,
@@ -202,17 +133,17 @@ BESIDE_A_GATEWAY: tuple[MoveOf[ServingContext], ...] = (
 _LIVES: tuple[Gate, ...] = (unfinished.cluster_lives,)
 
 
-def _refusing(*gates: Gate) -> Program[DecisionContext]:
+def _refusing(*asked: Gate) -> Program[DecisionContext]:
     """Return a program of a situation in which something is always refused."""
-    return Program(given=DecisionContext, gates=gates, before_the_end=_LIVES)
+    return Program(given=DecisionContext, gates=asked, before_the_end=_LIVES)
 
 
 def _unserved(
-    gates: tuple[Gate, ...], *control_plane: Move, moves: tuple[Move, ...] = PREPARATION
+    asked: tuple[Gate, ...], *control_plane: Move, moves: tuple[Move, ...] = PREPARATION
 ) -> Program[DecisionContext]:
     return Program(
         given=DecisionContext,
-        gates=gates,
+        gates=asked,
         before_all=(power.power_on,),
         control_plane=control_plane,
         moves=moves,
@@ -220,10 +151,12 @@ def _unserved(
     )
 
 
-def _serving(gates: tuple[Gate, ...], *control_plane: MoveOf[ServingContext]) -> Program[ServingContext]:
+def _serving(
+    asked: tuple[GateOf[ServingContext], ...], *control_plane: MoveOf[ServingContext]
+) -> Program[ServingContext]:
     return Program(
         given=ServingContext,
-        gates=gates,
+        gates=asked,
         before_all=(power.power_on,),
         control_plane=control_plane,
         moves=BESIDE_A_GATEWAY,
@@ -236,17 +169,17 @@ AnyProgram = Program[ServingContext]
 
 CREATE: Mapping[type[Situation], AnyProgram] = {
     Unlisted: _refusing(project.listing_complete),
-    OtherData: _refusing(*_LISTED, external_database.datastore_agrees),
+    OtherData: _refusing(*gates.LISTED, external_database.datastore_agrees),
     Deleting: _refusing(project.listing_complete, project.record_agrees, project.not_deleting),
     MadeBy2x: _refusing(made_by_2x.made_by_2x),
-    Rotated: _refusing(*PROJECT_GATES, hosts.hosts_are_known, hosts.one_identity, consents.consents_fit),
+    Rotated: _refusing(*gates.PROJECT_GATES, hosts.hosts_are_known, hosts.one_identity, consents.consents_fit),
     SplitBrain: _unserved(
-        (*_LISTED, hosts.hosts_are_known, consents.consents_fit), split_brain.fence_other_side, moves=()
+        (*gates.LISTED, hosts.hosts_are_known, consents.consents_fit), split_brain.fence_other_side, moves=()
     ),
-    Uninitialized: _unserved(GATES, bootstrap.initialize),
-    Bootstrapping: _unserved(GATES, bootstrap.initialize),
+    Uninitialized: _unserved(gates.UNINITIALIZED_GATES, bootstrap.initialize),
+    Bootstrapping: _unserved(gates.UNINITIALIZED_GATES, bootstrap.initialize),
     Serving: _serving(
-        GATES,
+        gates.SERVING_GATES,
         ca_rotation.renew_record,
         lineage.adopt_lineage,
         bootstrap.complete_record,
@@ -259,18 +192,18 @@ CREATE: Mapping[type[Situation], AnyProgram] = {
         join.join_masters,
         retire.remove_masters,
     ),
-    QuorumLost: _unserved(GATES, ca_rotation.renew_record, quorum_reset.reset_quorum),
-    AllLost: _unserved(GATES, ca_rotation.renew_record, abandon.forget, restore.bring_back),
-    Restored: _unserved(GATES, ca_rotation.renew_record, restore.bring_back),
-    UninitializedOnDatabase: _unserved(ON_DATABASE_GATES, bootstrap.initialize),
+    QuorumLost: _unserved(gates.UNSERVED_GATES, ca_rotation.renew_record, quorum_reset.reset_quorum),
+    AllLost: _unserved(gates.UNSERVED_GATES, ca_rotation.renew_record, abandon.forget, restore.bring_back),
+    Restored: _unserved(gates.UNSERVED_GATES, ca_rotation.renew_record, restore.bring_back),
+    UninitializedOnDatabase: _unserved(gates.UNINITIALIZED_ON_DATABASE_GATES, bootstrap.initialize),
     UnservedOnDatabase: _unserved(
-        ON_DATABASE_GATES,
+        gates.UNSERVED_ON_DATABASE_GATES,
         ca_rotation.renew_record,
         bootstrap.complete_record,
         external_database.start_first_master,
     ),
     ServingOnDatabase: _serving(
-        ON_DATABASE_GATES,
+        gates.SERVING_ON_DATABASE_GATES,
         ca_rotation.renew_record,
         bootstrap.complete_record,
         tokens.renew_tokens,

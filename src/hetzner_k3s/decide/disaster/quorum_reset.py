@@ -13,7 +13,7 @@ from hetzner_k3s.decide.lifecycle.bootstrap import found_servers
 from hetzner_k3s.decide.preflight import tokens
 from hetzner_k3s.decide.view import all_lost, predictions, quorum, stale_lineage
 from hetzner_k3s.decide.view.consent_mismatch import unfit
-from hetzner_k3s.decide.view.context import DecisionContext, Proposal
+from hetzner_k3s.decide.view.context import DecisionContext, Proposal, ServingContext
 from hetzner_k3s.decide.view.control_plane import MasterView
 from hetzner_k3s.decide.view.node_machine import whereabouts
 from hetzner_k3s.decide.view.sides import Survivor
@@ -125,7 +125,7 @@ def _flag(context: DecisionContext) -> str:
 def quorum_lost(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse when quorum is lost, or when the reset that was consented to could lose data or leave a second cluster."""
     if not is_lost(context):
-        return _held_beside_quorum(context)
+        return ()
     if context.intent.consents.reset_quorum_from is None:
         return (_lost(context),)
     named = _named(context)
@@ -141,8 +141,9 @@ def quorum_lost(context: DecisionContext) -> tuple[Refusal, ...]:
     return _behind(context, named)
 
 
-def _held_beside_quorum(context: DecisionContext) -> tuple[Refusal, ...]:
-    if context.intent.consents.keep is not None or context.control_plane.gateway is None:
+def held_beside_quorum(context: ServingContext) -> tuple[Refusal, ...]:
+    """Refuse while a master is held back beside a quorum: the reset that it was held for did not come."""
+    if context.intent.consents.keep is not None:
         return ()
     return tuple(left_held(m.server) for m in context.control_plane.all_masters if m.server and m.stage is Stage.HELD)
 

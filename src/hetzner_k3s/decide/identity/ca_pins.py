@@ -9,41 +9,34 @@ from __future__ import annotations
 from dataclasses import replace
 
 from hetzner_k3s.decide.view import predictions
-from hetzner_k3s.decide.view.context import DecisionContext, Proposal
+from hetzner_k3s.decide.view.context import DecisionContext, Proposal, ServingContext
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.cloud import Server
-from hetzner_k3s.model.host import DiskFacts, HostFacts, UnitFacts
-from hetzner_k3s.model.identity import Phase
+from hetzner_k3s.model.host import HostFacts, UnitFacts
 from hetzner_k3s.model.plan import PlannedStep, Reason, Scope
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import PinCa, Step
 
 
-def renew_pins(context: DecisionContext) -> Proposal | None:
+def renew_pins(context: ServingContext) -> Proposal | None:
     """Plan the new pin on every worker of the cluster whose token holds the one of before."""
-    master, servers = _master(context), lookup.owned_servers(context.spec.name, context.view)
-    if master is None or master.server_ca is None:
+    ca, servers = context.gateway.facts.disk.server_ca, lookup.owned_servers(context.spec.name, context.view)
+    if ca is None:
         return None
     seen = [(server, facts) for server in servers if (facts := context.state.facts(server.id))]
     due = [(server, facts) for server, facts in seen if is_due(context, server, facts)]
-    steps = tuple(_planned(server, facts, master.server_ca, waits(context, server, facts)) for server, facts in due)
+    steps = tuple(_planned(server, facts, ca, waits(context, server, facts)) for server, facts in due)
     return Proposal(steps) if steps else None
 
 
-def is_due(context: DecisionContext, server: Server, facts: HostFacts) -> bool:
+def is_due(context: ServingContext, server: Server, facts: HostFacts) -> bool:
     """Check whether a worker of this cluster holds a token that pins another CA than the cluster's of now."""
-    master, node = _master(context), context.node(server.name)
-    if master is None or node is None or node.machine != server.id or facts.server_unit.installed:
+    master, node = context.gateway.facts.disk, context.node(server.name)
+    if node is None or node.machine != server.id or facts.server_unit.installed:
         return False
     pinned = facts.disk.config_token_ca
     return pinned not in {None, master.server_ca} and facts.disk.trusts(master)
-
-
-def _master(context: DecisionContext) -> DiskFacts | None:
-    """Return what lies on the disk of the master that everything is done through, once the cluster is recorded."""
-    gateway = context.control_plane.gateway
-    return gateway.facts.disk if gateway and context.control_plane.record.phase is Phase.BORN else None
 
 
 def waits(context: DecisionContext, server: Server, facts: HostFacts) -> bool:

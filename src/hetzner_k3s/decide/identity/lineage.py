@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from hetzner_k3s.decide.view import sides, stale_lineage
-from hetzner_k3s.decide.view.context import DecisionContext, Proposal
+from hetzner_k3s.decide.view.context import DecisionContext, Proposal, ServingContext
 from hetzner_k3s.decide.view.node_machine import whereabouts
 from hetzner_k3s.decide.view.predictions import PREDICTED_LINEAGE, map_kube, map_servers, with_shared_record
-from hetzner_k3s.model.identity import BirthRecord, Phase
+from hetzner_k3s.model.identity import BirthRecord
 from hetzner_k3s.model.plan import PlannedStep, Reason, Refusal, Scope, Way
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
@@ -20,7 +20,7 @@ def one_lineage(context: DecisionContext) -> tuple[Refusal, ...]:
     kube, record = context.control_plane.kube, context.control_plane.record
     if kube is None or kube.lineage is None or record.lineage in {None, kube.lineage}:
         return ()
-    if _adopted(context) is not None:
+    if isinstance(context, ServingContext) and _adopted(context) is not None:
         return ()
     return (
         Refusal(
@@ -63,12 +63,12 @@ def masters_of_one_lineage(context: DecisionContext) -> tuple[Refusal, ...]:
     )
 
 
-def adopt_lineage(context: DecisionContext) -> Proposal | None:
+def adopt_lineage(context: ServingContext) -> Proposal | None:
     """Write the lineage of a cluster that was reset or restored into its record, labels and ConfigMap."""
     record = _adopted(context)
     if record is None:
         return None
-    gateway = context.control_plane.gateway_server
+    gateway = context.gateway.server
     planned = PlannedStep(
         step=AdoptLineage(target=context.spec.name, record=record, via=gateway.id),
         scope=Scope.CONTROL_PLANE,
@@ -83,10 +83,10 @@ def _called(lineage: str | None) -> str:
     return "a new lineage" if lineage == PREDICTED_LINEAGE else f"lineage {lineage}"
 
 
-def _adopted(context: DecisionContext) -> BirthRecord | None:
+def _adopted(context: ServingContext) -> BirthRecord | None:
     """Return the record as it is to be written, None where nothing is to be adopted."""
-    record, gateway, kube = context.control_plane.record, context.control_plane.gateway, context.control_plane.kube
-    if record.phase is not Phase.BORN or gateway is None or gateway.facts.lineage is None:
+    record, gateway, kube = context.control_plane.record, context.gateway, context.control_plane.kube
+    if gateway.facts.lineage is None:
         return None
     if stale_lineage.began_anew(gateway.facts, record):
         return replace(record, lineage=gateway.facts.lineage, parent=record.lineage)

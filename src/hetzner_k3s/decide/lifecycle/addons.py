@@ -6,10 +6,9 @@ from dataclasses import replace
 
 from hetzner_k3s.decide.preflight import critical_config
 from hetzner_k3s.decide.view import predictions
-from hetzner_k3s.decide.view.context import DecisionContext, Proposal
+from hetzner_k3s.decide.view.context import DecisionContext, Proposal, ServingContext
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.facts import Known, Reading, Unknown
-from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.kube import Credentials, KubeView, TokenGrant
 from hetzner_k3s.model.plan import PlannedStep, Reason, Scope
 from hetzner_k3s.model.spec import ClusterSpec
@@ -20,10 +19,10 @@ SECRET = "the Hetzner token in Secret kube-system/hcloud"
 _NOBODY = "nobody knows whom"
 
 
-def apply_addons(context: DecisionContext) -> Proposal | None:
+def apply_addons(context: ServingContext) -> Proposal | None:
     """Plan the add-ons as soon as an API answers."""
     control_plane = context.control_plane
-    if control_plane.record.phase is not Phase.BORN or control_plane.gateway is None or control_plane.kube is None:
+    if control_plane.kube is None:
         return None
     if any(critical_config.cannot_change(context)):
         return None  # the cloud controller would be told of pods' addresses that no node has
@@ -34,7 +33,7 @@ def apply_addons(context: DecisionContext) -> Proposal | None:
     step = ApplyAddons(
         target=context.spec.name,
         addons=context.intent.addons,
-        via=control_plane.gateway_server.id,
+        via=context.gateway.server.id,
         credentials=secret is not None,
     )
     reason, because = _reason(control_plane.kube, stale, secret)

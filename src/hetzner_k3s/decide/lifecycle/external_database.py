@@ -271,9 +271,9 @@ def _start(
 _BEYOND = "it is beyond the file, and holds none of the data"
 
 
-def remove_masters(context: DecisionContext) -> Proposal | None:
+def remove_masters(context: ServingContext) -> Proposal | None:
     """Let one master beyond the file go a step further: off the load balancer, drained, its server, then its Node."""
-    if not context.intent.consents.prune or context.control_plane.gateway is None or context.control_plane.kube is None:
+    if not context.intent.consents.prune or context.control_plane.kube is None:
         return None
     if not_yet_members(context):
         return None
@@ -284,7 +284,7 @@ def remove_masters(context: DecisionContext) -> Proposal | None:
     return None
 
 
-def _next(context: DecisionContext, master: MasterView) -> PlannedStep | None:
+def _next(context: ServingContext, master: MasterView) -> PlannedStep | None:
     node, server = context.node(master.name), master.server
     if server is None:
         return node_of_nobody(context, node) if node is not None else None

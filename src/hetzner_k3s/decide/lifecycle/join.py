@@ -11,7 +11,7 @@ from hetzner_k3s.decide.lifecycle.provision import prepare
 from hetzner_k3s.decide.prune import permission
 from hetzner_k3s.decide.prune.load_balancer import addresses_that_go
 from hetzner_k3s.decide.view import predictions, quorum
-from hetzner_k3s.decide.view.context import DecisionContext, Proposal
+from hetzner_k3s.decide.view.context import DecisionContext, Proposal, ServingContext
 from hetzner_k3s.decide.view.control_plane import MasterView
 from hetzner_k3s.decide.view.master_addresses import host_of, is_an_address, living_masters
 from hetzner_k3s.decide.view.stage import JOINED, Stage, labelled_member
@@ -20,7 +20,6 @@ from hetzner_k3s.model import lookup
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.host import DiskFacts
 from hetzner_k3s.model.hosts.contact import private_ip
-from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.plan import PlannedStep, Reason, Scope, Wait
 from hetzner_k3s.model.spec import API_PORT, ClusterSpec
 from hetzner_k3s.model.state import ClusterState
@@ -48,16 +47,14 @@ def _free(master: MasterView, context: DecisionContext) -> bool:
     return settled or (master.server is not None and master.stage in {Stage.BOOTING, Stage.UNSECURED})
 
 
-def join_masters(context: DecisionContext) -> Proposal | None:
+def join_masters(context: ServingContext) -> Proposal | None:
     """Join what is ready, record what has joined."""
-    if context.control_plane.record.phase is not Phase.BORN or context.control_plane.gateway is None:
-        return None
     marks = marked(context)
     joins, waits = _joins(context)
     return Proposal(marks + joins, waits) if marks or joins or waits else None
 
 
-def marked(context: DecisionContext) -> tuple[PlannedStep, ...]:
+def marked(context: ServingContext) -> tuple[PlannedStep, ...]:
     """Plan to record what has joined, through the healthy master that there is."""
     return tuple(step for m in context.control_plane.masters if (step := _mark(context, m)) is not None)
 
@@ -66,7 +63,7 @@ def _wait(what: str, because: str) -> Wait:
     return Wait(what=what, because=because, deadline=SETTLE_DEADLINE)
 
 
-def _joins(context: DecisionContext) -> tuple[tuple[PlannedStep, ...], tuple[Wait, ...]]:
+def _joins(context: ServingContext) -> tuple[tuple[PlannedStep, ...], tuple[Wait, ...]]:
     joiners = [(m, m.server) for m in context.control_plane.masters if m.server and m.stage in _JOINERS]
     if not joiners:
         return (), ()
@@ -99,16 +96,16 @@ def _control_plane_is_being_born(context: DecisionContext) -> bool:
     )
 
 
-def _join(context: DecisionContext, master: MasterView, server: Server) -> PlannedStep:
+def _join(context: ServingContext, master: MasterView, server: Server) -> PlannedStep:
     step = JoinControlPlane(
         target=master.name,
         server_id=server.id,
-        via=context.control_plane.gateway_server.id,
-        server_url=api_url(context, context.control_plane.gateway_server),
+        via=context.gateway.server.id,
+        server_url=api_url(context, context.gateway.server),
     )
     reason = Reason.MISSING if master.stage is Stage.READY else Reason.UNFINISHED
     state = "is empty" if master.stage is Stage.READY else "holds no living member"
-    because = f"its host {state}, and {context.control_plane.gateway_server.name} is a healthy voter"
+    because = f"its host {state}, and {context.gateway.server.name} is a healthy voter"
     return PlannedStep(step=step, scope=Scope.CONTROL_PLANE, reason=reason, because=because)
 
 
@@ -120,7 +117,7 @@ def api_url(context: DecisionContext, server: Server) -> str:
     return f"https://{server.private_ips[context.control_plane.network_id or 0]}:{API_PORT}"
 
 
-def _mark(context: DecisionContext, master: MasterView) -> PlannedStep | None:
+def _mark(context: ServingContext, master: MasterView) -> PlannedStep | None:
     rewrite = _better_server_url(context, master)
     if master.server is None or (master.stage is not Stage.UNMARKED and rewrite is None):
         return None
@@ -128,7 +125,7 @@ def _mark(context: DecisionContext, master: MasterView) -> PlannedStep | None:
         step=MarkMember(
             target=master.name,
             server_id=master.server.id,
-            via=context.control_plane.gateway_server.id,
+            via=context.gateway.server.id,
             record=context.control_plane.record,
             rewrite_server_url=rewrite,
         ),

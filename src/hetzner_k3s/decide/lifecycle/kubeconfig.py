@@ -6,17 +6,16 @@ from dataclasses import replace
 
 from hetzner_k3s.decide.desired import host_config
 from hetzner_k3s.decide.view import predictions
-from hetzner_k3s.decide.view.context import DecisionContext, Proposal
+from hetzner_k3s.decide.view.context import DecisionContext, Proposal, ServingContext
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.hosts.contact import private_ip
-from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.plan import PlannedStep, Reason, Scope
 from hetzner_k3s.model.spec import API_PORT, ClusterSpec
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import Step, WriteKubeconfig
 
 
-def write_kubeconfig(context: DecisionContext) -> Proposal | None:
+def write_kubeconfig(context: ServingContext) -> Proposal | None:
     """Plan the kubeconfig once the cluster is born and every master has its address."""
     control_plane, local, fitting = context.control_plane, context.state.local, wanted(context)
     if fitting is None or (local.kubeconfig_ca, dict(local.kubeconfig_servers)) == fitting:
@@ -24,7 +23,7 @@ def write_kubeconfig(context: DecisionContext) -> Proposal | None:
     _, servers = fitting
     step = WriteKubeconfig(
         target=context.spec.kubeconfig_path,
-        via=control_plane.gateway_server.id,
+        via=context.gateway.server.id,
         servers=servers,
         current=context.spec.name if context.spec.name in servers else control_plane.masters[0].name,
     )
@@ -32,12 +31,10 @@ def write_kubeconfig(context: DecisionContext) -> Proposal | None:
     return Proposal((PlannedStep(step=step, scope=Scope.LOCAL, reason=Reason.DIFFERS, because=because),))
 
 
-def wanted(context: DecisionContext) -> tuple[str | None, dict[str, str]] | None:
+def wanted(context: ServingContext) -> tuple[str | None, dict[str, str]] | None:
     """Return the CA hash and the API URLs that the kubeconfig should have; None while they are not known."""
-    control_plane, servers = context.control_plane, _api_urls(context)
-    if control_plane.record.phase is not Phase.BORN or control_plane.gateway is None or servers is None:
-        return None
-    return control_plane.gateway.facts.disk.server_ca, servers
+    servers = _api_urls(context)
+    return None if servers is None else (context.gateway.facts.disk.server_ca, servers)
 
 
 def _api_urls(context: DecisionContext) -> dict[str, str] | None:

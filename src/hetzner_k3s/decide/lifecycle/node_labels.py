@@ -8,8 +8,7 @@ from typing import Final
 
 from hetzner_k3s.decide.desired.nodes import Labelled, otherwise
 from hetzner_k3s.decide.view import predictions
-from hetzner_k3s.decide.view.context import DecisionContext, Proposal
-from hetzner_k3s.model.identity import Phase
+from hetzner_k3s.decide.view.context import Proposal, ServingContext
 from hetzner_k3s.model.kube import KubeNode, KubeView
 from hetzner_k3s.model.kubernetes.node_labels import NodeChange
 from hetzner_k3s.model.plan import PlannedStep, Reason, Scope
@@ -21,11 +20,9 @@ from hetzner_k3s.model.text.wording import listed
 _NAMED: Final = 4
 
 
-def label_nodes(context: DecisionContext) -> Proposal | None:
+def label_nodes(context: ServingContext) -> Proposal | None:
     """Plan to set what the file names, and to take away what it dropped and we had set."""
-    if context.control_plane.record.phase is not Phase.BORN or context.control_plane.gateway is None:
-        return None
-    steps = tuple(_planned(found, context.control_plane.gateway_server.id) for found in otherwise(context))
+    steps = tuple(_planned(found, context.gateway.server.id) for found in otherwise(context))
     return Proposal(steps) if steps else None
 
 

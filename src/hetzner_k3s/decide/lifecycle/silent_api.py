@@ -5,25 +5,25 @@ docs/facts/recovery.md#api-down. Nodes left by lost machines must be seen before
 
 from __future__ import annotations
 
-from hetzner_k3s.decide.view.context import DecisionContext, Proposal
+from hetzner_k3s.decide.view.context import DecisionContext, Proposal, ServingContext
 from hetzner_k3s.decide.view.control_plane import ControlPlane
 from hetzner_k3s.decide.view.stage import labelled_member
 from hetzner_k3s.model.facts import Unknown
-from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.plan import Refusal, Wait
 
 PATIENCE = 120.0
 """Seconds given to an API: at a birth it comes 20 s after its etcd, after a leader's loss as long as k3s restarts."""
 
 
-def await_api(context: DecisionContext) -> Proposal | None:
+def await_api(context: ServingContext) -> Proposal | None:
     """Wait for the API of a born cluster that has a healthy voter; no proposal where it was read."""
-    control_plane = context.control_plane
-    if control_plane.record.phase is not Phase.BORN or control_plane.gateway is None or control_plane.kube is not None:
+    if context.control_plane.kube is not None:
         return None
     wait = Wait(
         what="the Kubernetes API",
-        because=_AT_BIRTH if _nobody_joined_yet(control_plane) else "Nodes left by lost machines must be seen first",
+        because=_AT_BIRTH
+        if _nobody_joined_yet(context.control_plane)
+        else "Nodes left by lost machines must be seen first",
         deadline=PATIENCE,
         otherwise=_silent(context),
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from hetzner_k3s.decide.view import held_tokens
-from hetzner_k3s.decide.view.context import DecisionContext, Proposal
+from hetzner_k3s.decide.view.context import DecisionContext, Proposal, ServingContext
 from hetzner_k3s.decide.view.control_plane import current_token
 from hetzner_k3s.model.host import HostFacts
 from hetzner_k3s.model.identity import Phase
@@ -19,11 +19,11 @@ from hetzner_k3s.model.steps import KeepTokens, Step
 from hetzner_k3s.model.tokens import HeldTokens
 
 
-def keep_tokens(context: DecisionContext) -> Proposal | None:
+def keep_tokens(context: ServingContext) -> Proposal | None:
     """Plan to keep the tokens here, once the cluster is born and where they are not kept yet or were rotated."""
-    if context.control_plane.record.phase is not Phase.BORN or is_kept(context) is not False:
+    if is_kept(context) is not False:
         return None
-    step = KeepTokens(target=context.spec.name, via=context.control_plane.gateway_server.id)
+    step = KeepTokens(target=context.spec.name, via=context.gateway.server.id)
     because = "beside the masters nobody here holds them, and without them no snapshot can be opened"
     return Proposal((PlannedStep(step=step, scope=Scope.LOCAL, reason=Reason.DIFFERS, because=because),))
 

@@ -6,7 +6,7 @@ some time, and then told: a controller that never comes is no reason to call a j
 
 from __future__ import annotations
 
-from hetzner_k3s.decide.view.context import DecisionContext, Proposal
+from hetzner_k3s.decide.view.context import DecisionContext, Proposal, ServingContext
 from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.kube import UNINITIALIZED, KubeNode
 from hetzner_k3s.model.plan import Wait
@@ -17,7 +17,7 @@ PATIENCE = 180.0
 _SHOWN = 6
 
 
-def await_controller(context: DecisionContext) -> Proposal | None:
+def await_controller(context: ServingContext) -> Proposal | None:
     """Wait for the cloud controller where Nodes joined a short while ago."""
     young = [node for node in _waiting(context) if _is_young(context, node)]
     if not young or not context.spec.external_cloud:
@@ -61,10 +61,9 @@ def _waiting(context: DecisionContext) -> list[KubeNode]:
     return [node for node in control_plane.kube.nodes if node.uninitialized and not node.deleting]
 
 
-def _is_young(context: DecisionContext, node: KubeNode) -> bool:
+def _is_young(context: ServingContext, node: KubeNode) -> bool:
     """Check how long a Node has been there by a master's clock: this machine's may be another one."""
-    facts = context.control_plane.gateway.facts if context.control_plane.gateway else None
-    return facts is not None and node.created is not None and facts.clock - node.created < PATIENCE
+    return node.created is not None and context.gateway.facts.clock - node.created < PATIENCE
 
 
 def _names(nodes: list[KubeNode]) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hetzner_k3s.decide.view.context import DecisionContext, Proposal
+from hetzner_k3s.decide.view.context import DecisionContext, Proposal, ServingContext
 from hetzner_k3s.model.host import HostFacts
 from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.plan import Wait
@@ -18,7 +18,7 @@ PATIENCE = 300.0
 PUT_RIGHT = "/var/lib/hetzner-k3s/commands/put-right"
 
 
-def await_commands(context: DecisionContext) -> Proposal | None:
+def await_commands(context: ServingContext) -> Proposal | None:
     """Wait for the commands of servers that joined a short while ago."""
     waiting = [name for name, facts in _joined(context) if facts.commands_wait and _is_young(context, name)]
     if not waiting:
@@ -66,9 +66,7 @@ def _joined(context: DecisionContext) -> Iterator[tuple[str, HostFacts]]:
             yield spec.name, facts
 
 
-def _is_young(context: DecisionContext, name: str) -> bool:
+def _is_young(context: ServingContext, name: str) -> bool:
     """Check how long a Node has been there by a master's clock: this machine's may be another one."""
-    node, facts = context.node(name), context.control_plane.gateway.facts if context.control_plane.gateway else None
-    if node is None or facts is None or node.created is None:
-        return False
-    return facts.clock - node.created < PATIENCE
+    node = context.node(name)
+    return node is not None and node.created is not None and context.gateway.facts.clock - node.created < PATIENCE

@@ -13,15 +13,14 @@ from hetzner_k3s.decide.repair.power import powering, rest
 from hetzner_k3s.decide.repair.silence import attaching, cure_of_silence
 from hetzner_k3s.decide.repair.stale_nodes import stale_node
 from hetzner_k3s.decide.view import given_up, predictions
-from hetzner_k3s.decide.view.context import DecisionContext, Proposal
+from hetzner_k3s.decide.view.context import DecisionContext, Proposal, ServingContext
 from hetzner_k3s.decide.view.node_machine import NamedServer, whereabouts
 from hetzner_k3s.decide.view.stage import NEVER_STARTED, TROUBLED, Stage, contact_stage
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.host import HostFacts
 from hetzner_k3s.model.hosts.contact import private_ip
-from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.kube import KubeNode
-from hetzner_k3s.model.plan import PlannedStep, Reason, Refusal, Scope, Way
+from hetzner_k3s.model.plan import PlannedStep, Reason, Refusal, Scope, Wait, Way
 from hetzner_k3s.model.spec import ClusterSpec, WorkerSpec
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import JoinWorker, Step
@@ -67,7 +66,7 @@ def workers_explained(context: DecisionContext) -> tuple[Refusal, ...]:
     Masters come first: a worker may be NotReady because the one API server that it knows is lost, and only the repair
     that this would stop brings it back.
     """
-    if context.control_plane.record.phase is not Phase.BORN or _masters_are_under_way(context):
+    if isinstance(context, ServingContext) and _masters_are_under_way(context):
         return ()
     views = [view_worker(context, spec) for spec in context.spec.workers()]
     return tuple(
@@ -80,17 +79,23 @@ def workers_explained(context: DecisionContext) -> tuple[Refusal, ...]:
 def _explained(context: DecisionContext, server: Server, facts: HostFacts | None) -> bool:
     if facts is None:
         return False
+    return given_up.left_over(context, facts) or (
+        isinstance(context, ServingContext) and _is_seen_to(context, server, facts)
+    )
+
+
+def _is_seen_to(context: ServingContext, server: Server, facts: HostFacts) -> bool:
     waits_for_pin = ca_pins.waits(context, server, facts) and ca_pins.is_due(context, server, facts)
-    return waits_for_pin or reconnect.is_lost(context, facts) or given_up.left_over(context, facts)
+    return waits_for_pin or reconnect.is_lost(context, facts)
 
 
 _UNDER_WAY = NEVER_STARTED | {Stage.JOINING, Stage.UNMARKED, Stage.LOCKED_OUT}
 
 
-def _masters_are_under_way(context: DecisionContext) -> bool:
+def _masters_are_under_way(context: ServingContext) -> bool:
     """Check whether the control plane is being repaired or completed, with nothing that stops it."""
     stages = {master.stage for master in context.control_plane.masters}
-    return context.control_plane.gateway is not None and bool(stages & _UNDER_WAY) and not stages & TROUBLED
+    return bool(stages & _UNDER_WAY) and not stages & TROUBLED
 
 
 _CODE = {
@@ -144,37 +149,49 @@ def _clause(stage: Stage) -> str:
 
 
 def bring_up_workers(context: DecisionContext) -> Proposal | None:
-    """Plan each worker by itself."""
-    views = [view_worker(context, spec) for spec in context.spec.workers()]
-    changing = (v.server for v in views if v.server is not None and v.stage is Stage.CHANGING)
-    return Proposal(tuple(step for v in views for step in _next(context, v)), tuple(map(rest, changing)))
+    """Plan each worker by itself, up to the start of k3s."""
+    views = _views(context)
+    return Proposal(tuple(step for v in views for step in _prepared(context, v)), _changing(views))
 
 
-def _next(context: DecisionContext, worker: WorkerView) -> tuple[PlannedStep, ...]:
-    if given_up.left_over(context, worker.facts):
-        return ()
-    if worker.stage is Stage.CHANGING:
-        return ()
+def join_workers(context: ServingContext) -> Proposal | None:
+    """Plan each worker by itself, up to its Node."""
+    views = _views(context)
+    steps = (step for v in views for step in (*_prepared(context, v), *_led_in(context, v)))
+    return Proposal(tuple(steps), _changing(views))
+
+
+def _views(context: DecisionContext) -> list[WorkerView]:
+    """Return the workers of the file, without those that are yet of a cluster that was given up."""
+    views = (view_worker(context, spec) for spec in context.spec.workers())
+    return [view for view in views if not given_up.left_over(context, view.facts)]
+
+
+def _changing(views: list[WorkerView]) -> tuple[Wait, ...]:
+    return tuple(rest(v.server) for v in views if v.server is not None and v.stage is Stage.CHANGING)
+
+
+def _prepared(context: DecisionContext, worker: WorkerView) -> tuple[PlannedStep, ...]:
     if worker.server is not None and worker.stage is Stage.OFF:
         via = context.control_plane.gateway.server if context.control_plane.gateway else None
         return (powering(worker.server, Scope.WORKER, via, joined=True),)
+    if worker.server is None and context.replacing:
+        return ()  # it must not take the address that the dead member's successor will get
     because = "the file asks for it" if worker.node is None else "its server is gone: no listing and no id shows it"
-    # A new worker must not take the address that the dead member's successor will get.
-    held_back = worker.server is None and context.replacing
-    steps = () if held_back else prepare(context, worker.spec, worker.server, worker.stage, because)
-    if (
-        context.control_plane.gateway is None
-        or context.control_plane.kube is None
-        or context.control_plane.record.phase is not Phase.BORN
-    ):
-        return steps
+    return prepare(context, worker.spec, worker.server, worker.stage, because)
+
+
+def _led_in(context: ServingContext, worker: WorkerView) -> tuple[PlannedStep, ...]:
+    """Plan its join, or before that the end of a Node that an earlier machine of its name left."""
+    if context.control_plane.kube is None:
+        return ()
     stale = stale_node(context, worker) if _has_anothers_node(worker) else None
     if stale is not None:
-        return (*steps, stale)
+        return (stale,)
     lost = worker.facts is not None and reconnect.is_lost(context, worker.facts)
     if worker.server is not None and worker.stage in {Stage.READY, Stage.JOINING} and not lost:
-        return (*steps, _join(context, worker, worker.server))
-    return steps
+        return (_join(context, worker, worker.server),)
+    return ()
 
 
 def _has_anothers_node(worker: WorkerView) -> bool:
@@ -189,17 +206,17 @@ def _has_anothers_node(worker: WorkerView) -> bool:
     return worker.stage is Stage.JOINING and machine is not None
 
 
-def _join(context: DecisionContext, worker: WorkerView, server: Server) -> PlannedStep:
+def _join(context: ServingContext, worker: WorkerView, server: Server) -> PlannedStep:
     return PlannedStep(
         step=JoinWorker(
             target=worker.name,
             server_id=server.id,
-            via=context.control_plane.gateway_server.id,
-            server_url=api_url(context, context.control_plane.gateway_server),
+            via=context.gateway.server.id,
+            server_url=api_url(context, context.gateway.server),
         ),
         scope=Scope.WORKER,
         reason=Reason.UNFINISHED if worker.stage is Stage.JOINING else Reason.MISSING,
-        because=f"its host is empty, and the API of {context.control_plane.gateway_server.name} answers",
+        because=f"its host is empty, and the API of {context.gateway.server.name} answers",
     )
 
 

@@ -8,7 +8,7 @@ certificate that is not valid yet.
 
 from __future__ import annotations
 
-from hetzner_k3s.decide.view.context import DecisionContext
+from hetzner_k3s.decide.view.context import DecisionContext, ServingContext
 from hetzner_k3s.decide.view.control_plane import MasterView
 from hetzner_k3s.decide.view.pending_joins import masters_due
 from hetzner_k3s.decide.view.stage import Stage
@@ -26,14 +26,14 @@ TOO_FAR = 30.0
 """Seconds of difference with which nothing joins."""
 
 
-def clocks_agree(context: DecisionContext) -> tuple[Refusal, ...]:
+def clocks_agree(context: ServingContext) -> tuple[Refusal, ...]:
     """Refuse to let a master join whose clock is far from the gateway's; a first boot may yet set it right."""
     ready = [m for m in masters_due(context) if m.stage in {Stage.READY, Stage.JOINING}]
     return tuple(_apart(context, m, ahead) for m in ready if abs(ahead := _ahead_of_gateway(context, m)) > TOO_FAR)
 
 
-def _ahead_of_gateway(context: DecisionContext, master: MasterView) -> float:
-    return (master.facts.ahead if master.facts else 0.0) - _gateway_ahead(context)
+def _ahead_of_gateway(context: ServingContext, master: MasterView) -> float:
+    return (master.facts.ahead if master.facts else 0.0) - context.gateway.facts.ahead
 
 
 def _gateway_ahead(context: DecisionContext) -> float:
@@ -41,11 +41,11 @@ def _gateway_ahead(context: DecisionContext) -> float:
     return gateway.facts.ahead if gateway else 0.0
 
 
-def _apart(context: DecisionContext, master: MasterView, ahead: float) -> Refusal:
+def _apart(context: ServingContext, master: MasterView, ahead: float) -> Refusal:
     return Refusal(
         code="clock.skew",
         saw=f"The clock of {master.name} is {_apart_by(ahead)} that of "
-        f"{context.control_plane.gateway_server.name}, through which it would join.",
+        f"{context.gateway.name}, through which it would join.",
         why=f"k3s judges certificates and files by their time; with more than {TOO_FAR:.0f} s between two masters "
         "nothing is joined.",
         you_can="Set the wrong one of the two right (`timedatectl` shows whether time is synchronised), and run "

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from hetzner_k3s.decide.view.context import DecisionContext
+from hetzner_k3s.decide.view.context import DecisionContext, ServingContext
 from hetzner_k3s.decide.view.pending_joins import masters_due
 from hetzner_k3s.model.difference import Difference, Remedy
 from hetzner_k3s.model.hosts.critical_config import SERVICELB, governed, wanted_arguments
@@ -25,7 +25,7 @@ _SETTING = {
 """Where the file says it. What no key says is carried over to a new master (`model.critical.carried`)."""
 
 
-def configuration_agrees(context: DecisionContext) -> tuple[Refusal, ...]:
+def configuration_agrees(context: ServingContext) -> tuple[Refusal, ...]:
     """Refuse to let a master join that would run with other critical arguments: k3s itself refuses it, but late."""
     due, drift = masters_due(context), _drift(context)
     if not due or not drift:

@@ -5,7 +5,7 @@ See docs/facts/recovery.md#encryption-keys.
 
 from __future__ import annotations
 
-from hetzner_k3s.decide.view.context import DecisionContext
+from hetzner_k3s.decide.view.context import DecisionContext, ServingContext
 from hetzner_k3s.decide.view.pending_joins import masters_due
 from hetzner_k3s.model.plan import Refusal
 
@@ -13,7 +13,7 @@ _AT_REST = frozenset({"start", "reencrypt_finished"})
 """The stages in which no rotation is under way (k3s, pkg/secretsencrypt)."""
 
 
-def encryption_at_rest(context: DecisionContext) -> tuple[Refusal, ...]:
+def encryption_at_rest(context: ServingContext) -> tuple[Refusal, ...]:
     """Refuse to let a master join while k3s changes the keys of its secrets: it would get one half of them."""
     told = _told(context)
     stages = {stage for stage, _ in told.values()}

@@ -13,13 +13,12 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from hetzner_k3s.decide.view import predictions
-from hetzner_k3s.decide.view.context import DecisionContext, Proposal
+from hetzner_k3s.decide.view.context import DecisionContext, Proposal, ServingContext
 from hetzner_k3s.decide.view.control_plane import MasterView, accepts_joins, current_token
 from hetzner_k3s.decide.view.pending_joins import something_due
 from hetzner_k3s.decide.view.stage import JOINED, Stage
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.host import DiskFacts, HostFacts, UnitFacts
-from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.operations.looks import SecretKind
 from hetzner_k3s.model.plan import PlannedStep, Reason, Refusal, Scope, Way
 from hetzner_k3s.model.spec import ClusterSpec
@@ -27,7 +26,7 @@ from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import RenewToken, Step
 
 
-def joins_are_accepted(context: DecisionContext) -> tuple[Refusal, ...]:
+def joins_are_accepted(context: ServingContext) -> tuple[Refusal, ...]:
     """Refuse to prepare a join that no master would accept, before anything is removed for it."""
     told = _told_keys(context)
     if not told or not something_due(context):
@@ -41,12 +40,9 @@ def joins_are_accepted(context: DecisionContext) -> tuple[Refusal, ...]:
     return (_nobody_accepts_it(context),)
 
 
-def _told_keys(context: DecisionContext) -> tuple[str, ...]:
-    """Return the hashes of the tokens that the gateway's datastore knows; none while there is no born cluster."""
-    gateway = context.control_plane.gateway
-    if gateway is None or context.control_plane.record.phase is not Phase.BORN:
-        return ()
-    return gateway.facts.bootstrap_keys
+def _told_keys(context: ServingContext) -> tuple[str, ...]:
+    """Return the hashes of the tokens that the gateway's datastore knows."""
+    return context.gateway.facts.bootstrap_keys
 
 
 def _voters(context: DecisionContext) -> list[HostFacts]:
@@ -64,13 +60,13 @@ def _rotating(keys: tuple[str, ...]) -> Refusal:
     )
 
 
-def _nobody_holds_it(context: DecisionContext, key: str) -> Refusal:
+def _nobody_holds_it(context: ServingContext, key: str) -> Refusal:
     return Refusal(
         code="token.unknown",
         saw=f"The datastore is sealed with a token whose hash begins {key}, and no master that answers holds that one.",
         why="It was rotated, and nothing can join with an earlier one.",
         you_can=f"Write the new token into the line `token:` of /etc/rancher/k3s/config.yaml on "
-        f"{context.control_plane.gateway_server.name}; whoever ran `k3s token rotate` has it. Then run `create` again.",
+        f"{context.gateway.server.name}; whoever ran `k3s token rotate` has it. Then run `create` again.",
     )
 
 
@@ -103,13 +99,13 @@ def differing(masters: Iterable[MasterView]) -> str | None:
     )
 
 
-def renew_tokens(context: DecisionContext) -> Proposal | None:
+def renew_tokens(context: ServingContext) -> Proposal | None:
     """Write the current token wherever a master would not start with the one it holds; nothing else comes before."""
     steps = _renewals(context, _outdated(context), _ROTATED)
     return Proposal(steps) if steps else None
 
 
-def pin_tokens(context: DecisionContext) -> Proposal | None:
+def pin_tokens(context: ServingContext) -> Proposal | None:
     """Complete a current token that does not pin the CA: who loses its disk must not take any CA on trust."""
     steps = _renewals(context, [m for m in context.control_plane.all_masters if _is_loose(m)], _BARE)
     return Proposal(steps) if steps else None
@@ -119,7 +115,7 @@ _ROTATED = "its config.yaml holds a token that the datastore does not know, so i
 _BARE = "the token in its config.yaml does not pin the cluster's CA"
 
 
-def _outdated(context: DecisionContext) -> list[MasterView]:
+def _outdated(context: ServingContext) -> list[MasterView]:
     """Return the masters that would not start, or do not, with the token they hold; none while nobody has another."""
     if _holder(context) is None:
         return []
@@ -140,19 +136,19 @@ def _is_loose(master: MasterView) -> bool:
     return current and facts.disk.config_token_ca != facts.disk.server_ca
 
 
-def _holder(context: DecisionContext) -> tuple[Server, SecretKind] | None:
+def _holder(context: ServingContext) -> tuple[Server, SecretKind] | None:
     """Find a healthy master that holds the one current token, in the file of the running k3s or in its config.yaml."""
     keys = _told_keys(context)
-    if len(keys) != 1 or context.control_plane.gateway is None:
+    if len(keys) != 1:
         return None
-    masters = [context.control_plane.gateway, *(m for m in context.control_plane.all_masters if m.stage in JOINED)]
+    masters = [context.gateway, *(m for m in context.control_plane.all_masters if m.stage in JOINED)]
     told = [(m.server, m.facts.disk) for m in masters if m.server and m.facts]
     holding = [(server, SecretKind.TOKEN) for server, disk in told if disk.token_hash == keys[0]]
     holding += [(server, SecretKind.CONFIG_TOKEN) for server, disk in told if disk.config_token_hash == keys[0]]
     return next(iter(holding), None)
 
 
-def _renewals(context: DecisionContext, masters: list[MasterView], because: str) -> tuple[PlannedStep, ...]:
+def _renewals(context: ServingContext, masters: list[MasterView], because: str) -> tuple[PlannedStep, ...]:
     holder = _holder(context)
     if holder is None:
         return ()
@@ -175,8 +171,8 @@ _KEPT_OUT = "the token was rotated, and its k3s ends at each start with an earli
 
 def token_notes(context: DecisionContext) -> tuple[str, ...]:
     """Tell of a token that nobody holds, and of workers whose token is an earlier one."""
-    keys = _told_keys(context)
-    if len(keys) != 1:
+    keys = _told_keys(context) if isinstance(context, ServingContext) else ()
+    if not isinstance(context, ServingContext) or len(keys) != 1:
         return ()
     if _holder(context) is None:
         return (f"no master holds the token that the datastore knows (hash {keys[0]}): none would start again",)
@@ -189,9 +185,8 @@ def token_notes(context: DecisionContext) -> tuple[str, ...]:
     )
 
 
-def _agents_hash(context: DecisionContext) -> str | None:
-    gateway = context.control_plane.gateway
-    return gateway.facts.disk.agent_token_hash if gateway is not None else None
+def _agents_hash(context: ServingContext) -> str | None:
+    return context.gateway.facts.disk.agent_token_hash
 
 
 def predict(_spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:

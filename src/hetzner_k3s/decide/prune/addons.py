@@ -6,8 +6,7 @@ from dataclasses import replace
 
 from hetzner_k3s.decide.desired.addons import Unwanted, unwanted
 from hetzner_k3s.decide.view import predictions
-from hetzner_k3s.decide.view.context import DecisionContext, Proposal
-from hetzner_k3s.model.identity import Phase
+from hetzner_k3s.decide.view.context import Proposal, ServingContext
 from hetzner_k3s.model.kube import KubeView
 from hetzner_k3s.model.plan import PlannedStep, Reason, Scope
 from hetzner_k3s.model.spec import ClusterSpec
@@ -15,12 +14,11 @@ from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import RemoveAddon, Step
 
 
-def remove_addons(context: DecisionContext) -> Proposal | None:
+def remove_addons(context: ServingContext) -> Proposal | None:
     """Plan to uninstall what the file switched off, with consent."""
-    gateway = context.control_plane.gateway_server if context.control_plane.gateway is not None else None
-    if context.control_plane.record.phase is not Phase.BORN or gateway is None or not context.intent.consents.prune:
+    if not context.intent.consents.prune:
         return None
-    steps = tuple(_removal(found, gateway.id) for found in unwanted(context) if found.needed is None)
+    steps = tuple(_removal(found, context.gateway.server.id) for found in unwanted(context) if found.needed is None)
     return Proposal(steps) if steps else None
 
 

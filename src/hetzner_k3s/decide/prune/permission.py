@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from hetzner_k3s.decide.view import extra_servers
-from hetzner_k3s.decide.view.context import DecisionContext
+from hetzner_k3s.decide.view.context import DecisionContext, ServingContext
 from hetzner_k3s.decide.view.control_plane import MasterView
 from hetzner_k3s.decide.view.node_machine import NamedServer, doubt, whereabouts
 from hetzner_k3s.decide.view.stage import NEVER_STARTED, TROUBLED, Stage, labelled_member
@@ -98,13 +98,13 @@ def _found(context: DecisionContext, master: MasterView) -> str:
     return f"its etcd member is not healthy ({master.stage.value})"
 
 
-def surplus_out_of_the_way(context: DecisionContext) -> tuple[Refusal, ...]:
+def surplus_out_of_the_way(context: ServingContext) -> tuple[Refusal, ...]:
     """Refuse when a master must join while a member beyond the file is not healthy: etcd takes no new one then."""
     healthy = healthy_ids(context)
     told = ((m, member_beyond(context, m)) for m in context.control_plane.surplus)
     sick = [(m, member) for m, member in told if member is not None and member.id not in healthy]
     joining = [m.name for m in context.control_plane.masters if m.stage in _JOINING]
-    if context.control_plane.gateway is None or not joining or context.intent.consents.prune:
+    if not joining or context.intent.consents.prune:
         return ()
     return tuple(_in_the_way(context, master, joining) for master, _ in sick)
 
@@ -124,12 +124,12 @@ def _in_the_way(context: DecisionContext, master: MasterView, joining: list[str]
 _PRUNE = "Or run `create --prune` to let go what is beyond the file."
 
 
-def surplus_may_go(context: DecisionContext) -> tuple[Refusal, ...]:
+def surplus_may_go(context: ServingContext) -> tuple[Refusal, ...]:
     """Refuse `--prune` while a master beyond the file is not well: it may hold data, and counts in the quorum.
 
     Masters of the file that are no members yet come first: what is done about them must not be stopped by this.
     """
-    if not context.intent.consents.prune or context.control_plane.gateway is None:
+    if not context.intent.consents.prune:
         return ()
     return _protected(context) + (() if not_yet_members(context) else tuple(_all_unwell(context)))
 

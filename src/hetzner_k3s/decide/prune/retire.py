@@ -15,7 +15,7 @@ from hetzner_k3s.decide.lifecycle.workers import view_worker
 from hetzner_k3s.decide.prune.permission import anothers_node, member_beyond, not_yet_members
 from hetzner_k3s.decide.repair.pre_repair_snapshot import PRUNE, saved_before, saving
 from hetzner_k3s.decide.view import extra_servers, predictions, quorum
-from hetzner_k3s.decide.view.context import DecisionContext, Proposal
+from hetzner_k3s.decide.view.context import Proposal, ServingContext
 from hetzner_k3s.decide.view.control_plane import MasterView
 from hetzner_k3s.decide.view.node_machine import NamedServer, doubt
 from hetzner_k3s.decide.view.stage import Stage, labelled_member
@@ -23,7 +23,6 @@ from hetzner_k3s.decide.view.voters import healthy_ids
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import Server, ServerStatus
 from hetzner_k3s.model.host import EtcdFacts, Member
-from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.kube import KubeNode, Leaving
 from hetzner_k3s.model.operations.members import MembersPrecondition
 from hetzner_k3s.model.plan import PlannedStep, Reason, Scope, Wait
@@ -48,9 +47,9 @@ DELETION = 300.0
 """Seconds given to Hetzner to delete a server."""
 
 
-def remove_dead_members(context: DecisionContext) -> Proposal | None:
+def remove_dead_members(context: ServingContext) -> Proposal | None:
     """Remove the dead member of a master beyond the file: before anything joins, since etcd takes nobody beside it."""
-    if not (context.intent.consents.prune and context.dead_beyond and context.control_plane.gateway):
+    if not (context.intent.consents.prune and context.dead_beyond):
         return None
     members, healthy = context.control_plane.members, healthy_ids(context)
     verdicts = [(lost, quorum.can_remove(members, healthy, lost.member.id)) for lost in context.dead_beyond]
@@ -61,16 +60,16 @@ def remove_dead_members(context: DecisionContext) -> Proposal | None:
     because = f"{_BEYOND}, and its server is gone"
     if not saved_before(context, lost.member, PRUNE):
         return Proposal((saving(context, lost.member, lost.master, PRUNE),))
-    via = context.control_plane.gateway_server.id
+    via = context.gateway.server.id
     step = RemoveMember(
         target=lost.master, member_id=lost.member.id, via=via, precondition=_members_precondition(context)
     )
     return Proposal((_planned(step, because),))
 
 
-def remove_masters(context: DecisionContext) -> Proposal | None:
+def remove_masters(context: ServingContext) -> Proposal | None:
     """Let one master beyond the file go a step further, when those of the file are all members."""
-    if not context.intent.consents.prune or context.control_plane.gateway is None or context.control_plane.kube is None:
+    if not context.intent.consents.prune or context.control_plane.kube is None:
         return None
     if not_yet_members(context):
         return None
@@ -85,7 +84,7 @@ def remove_masters(context: DecisionContext) -> Proposal | None:
     return Proposal(waits=waits) if waits else None
 
 
-def _next(context: DecisionContext, master: MasterView) -> PlannedStep | None:
+def _next(context: ServingContext, master: MasterView) -> PlannedStep | None:
     member, node = member_beyond(context, master), context.node(master.name)
     if master.server is None:
         return None if member or node is None else node_of_nobody(context, node)
@@ -100,33 +99,33 @@ def _next(context: DecisionContext, master: MasterView) -> PlannedStep | None:
     return _retirement(context, master.server, member)
 
 
-def _retirement(context: DecisionContext, server: Server, member: Member) -> PlannedStep | None:
+def _retirement(context: ServingContext, server: Server, member: Member) -> PlannedStep | None:
     if not saved_before(context, member, PRUNE):
         return saving(context, member, server.name, PRUNE)
     step = RetireMember(
         target=server.name,
         server_id=server.id,
         member_id=member.id,
-        via=context.control_plane.gateway_server.id,
-        heir=_seed_etcd(context).member_id or "",
+        via=context.gateway.server.id,
+        heir=context.gateway.facts.etcd.member_id or "",
         precondition=_members_precondition(context),
     )
     verdict = quorum.can_retire(context.control_plane.members, healthy_ids(context), member.id)
     return _planned(step, f"{_BEYOND}, and {verdict.because}") if verdict.ok else None
 
 
-def emptying(context: DecisionContext, node: KubeNode | None, scope: Scope) -> PlannedStep | None:
+def emptying(context: ServingContext, node: KubeNode | None, scope: Scope) -> PlannedStep | None:
     """Plan to cordon, then to drain a Node; None when it is drained, or there is none."""
     if node is None or node.leaving is Leaving.DRAINED:
         return None
-    via = context.control_plane.gateway_server.id
+    via = context.gateway.server.id
     if node.leaving is None:
         return _planned(CordonNode(target=node.name, via=via), _BEYOND, scope)
     step = DrainNode(target=node.name, via=via, answers=node.ready)
     return _planned(step, "its pods must run elsewhere before its server goes", scope)
 
 
-def _remains(context: DecisionContext, server: Server, node: KubeNode | None, scope: Scope) -> PlannedStep | None:
+def _remains(context: ServingContext, server: Server, node: KubeNode | None, scope: Scope) -> PlannedStep | None:
     """Plan the deletion of a Node with its secret, and at last of the server; None while its Node may be another's."""
     if anothers_node(context, server) is not None:
         return None
@@ -137,44 +136,37 @@ def _remains(context: DecisionContext, server: Server, node: KubeNode | None, sc
         step: Step = DeleteNode(
             target=server.name,
             uid=node.uid if node else None,
-            via=context.control_plane.gateway_server.id,
+            via=context.gateway.server.id,
             emptied=emptied,
         )
     else:
-        step = DeleteServer(target=server.name, server_id=server.id, via=context.control_plane.gateway_server.id)
+        step = DeleteServer(target=server.name, server_id=server.id, via=context.gateway.server.id)
     return _planned(step, _BEYOND, scope)
 
 
-def node_of_nobody(context: DecisionContext, node: KubeNode) -> PlannedStep | None:
+def node_of_nobody(context: ServingContext, node: KubeNode) -> PlannedStep | None:
     """Plan to delete the Node of a machine beyond the file that is proven gone."""
     gone = NamedServer(name=node.name, server=None, facts=None)
     if doubt(node, gone, context.state, context.control_plane.network_id) is not None:
         return None
-    step = DeleteNode(target=node.name, uid=node.uid, via=context.control_plane.gateway_server.id)
+    step = DeleteNode(target=node.name, uid=node.uid, via=context.gateway.server.id)
     scope = Scope.CONTROL_PLANE if node.control_plane else Scope.WORKER
     return _planned(step, f"{_BEYOND}, and its server is gone", scope)
 
 
-def _members_precondition(context: DecisionContext) -> MembersPrecondition:
+def _members_precondition(context: ServingContext) -> MembersPrecondition:
     return MembersPrecondition(
-        ids=tuple(sorted(m.id for m in context.control_plane.members)), uid=_seed_etcd(context).uid or ""
+        ids=tuple(sorted(m.id for m in context.control_plane.members)), uid=context.gateway.facts.etcd.uid or ""
     )
-
-
-def _seed_etcd(context: DecisionContext) -> EtcdFacts:
-    gateway = context.control_plane.gateway
-    return gateway.facts.etcd if gateway else EtcdFacts()
 
 
 def _planned(step: Step, because: str, scope: Scope = Scope.CONTROL_PLANE) -> PlannedStep:
     return PlannedStep(step=step, scope=scope, reason=Reason.SHRINK, because=because, consent="--prune")
 
 
-def remove_workers(context: DecisionContext) -> Proposal | None:
+def remove_workers(context: ServingContext) -> Proposal | None:
     """Let the workers beyond the file go, each by itself, when those of the file are there to take their pods over."""
-    if not context.intent.consents.prune or context.control_plane.record.phase is not Phase.BORN:
-        return None
-    if context.control_plane.gateway is None or context.control_plane.kube is None:
+    if not context.intent.consents.prune or context.control_plane.kube is None:
         return None
     leaving = tuple(extra_servers.surplus_workers(context.spec, context.view))
     left_over = tuple(extra_servers.nodes_of_gone_workers(context.spec, context.view, context.control_plane.kube))
@@ -186,23 +178,21 @@ def remove_workers(context: DecisionContext) -> Proposal | None:
     return Proposal(tuple(step for step in steps if step is not None))
 
 
-def _next_of_worker(context: DecisionContext, server: Server) -> PlannedStep | None:
+def _next_of_worker(context: ServingContext, server: Server) -> PlannedStep | None:
     node = context.node(server.name)
     own = node is not None and node.machine in {None, server.id}  # else it says nothing of this machine's pods
     return (emptying(context, node, Scope.WORKER) if own else None) or _remains(context, server, node, Scope.WORKER)
 
 
-def take_back(context: DecisionContext) -> Proposal | None:
+def take_back(context: ServingContext) -> Proposal | None:
     """Uncordon Nodes that an unfinished `--prune` cordoned, and that the file wants again."""
-    if context.control_plane.gateway is None:
-        return None
     marked = [n for s in context.spec.servers() if (n := context.node(s.name)) is not None and n.leaving is not None]
     return Proposal(tuple(_taken_back(context, node) for node in marked))
 
 
-def _taken_back(context: DecisionContext, node: KubeNode) -> PlannedStep:
+def _taken_back(context: ServingContext, node: KubeNode) -> PlannedStep:
     return PlannedStep(
-        step=UncordonNode(target=node.name, via=context.control_plane.gateway_server.id),
+        step=UncordonNode(target=node.name, via=context.gateway.server.id),
         scope=Scope.CONTROL_PLANE if node.control_plane else Scope.WORKER,
         reason=Reason.UNFINISHED,
         because="an unfinished --prune cordoned it, and the file wants it again",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from hetzner_k3s.decide.view.context import DecisionContext
+from hetzner_k3s.decide.view.context import DecisionContext, ServingContext
 from hetzner_k3s.decide.view.stage import JOINED
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.host import Member
@@ -32,7 +32,7 @@ def saved_before(context: DecisionContext, member: Member, occasion: Occasion = 
     return any(s.name.startswith(f"{_name(member, occasion)}-") and s.size > 0 for f in facts for s in f.snapshots)
 
 
-def saving(context: DecisionContext, member: Member, master: str, occasion: Occasion = REPAIR) -> PlannedStep:
+def saving(context: ServingContext, member: Member, master: str, occasion: Occasion = REPAIR) -> PlannedStep:
     """Plan to save it on the healthy master that everything is done through, or on one whose k3s takes commands."""
     return PlannedStep(
         step=SaveSnapshot(target=_name(member, occasion), via=_saver(context).id),
@@ -43,11 +43,11 @@ def saving(context: DecisionContext, member: Member, master: str, occasion: Occa
     )
 
 
-def _saver(context: DecisionContext) -> Server:
+def _saver(context: ServingContext) -> Server:
     """Choose the master that saves a snapshot; where none takes commands, k3s says why on the first one."""
-    gateway, others = context.control_plane.gateway, (m for m in context.control_plane.all_masters if m.stage in JOINED)
-    able = (m.server for m in (gateway, *others) if m and m.server and m.facts and m.facts.takes_commands)
-    return next(able, context.control_plane.gateway_server)
+    others = (m for m in context.control_plane.all_masters if m.stage in JOINED)
+    able = (m.server for m in (context.gateway, *others) if m.server and m.facts and m.facts.takes_commands)
+    return next(able, context.gateway.server)
 
 
 def _name(member: Member, occasion: Occasion) -> str:

@@ -10,11 +10,10 @@ from dataclasses import replace
 
 from hetzner_k3s.decide.prune.load_balancer import addresses_that_go
 from hetzner_k3s.decide.view import predictions
-from hetzner_k3s.decide.view.context import DecisionContext, Proposal
+from hetzner_k3s.decide.view.context import DecisionContext, Proposal, ServingContext
 from hetzner_k3s.decide.view.master_addresses import host_of, is_an_address, living_masters, private_addresses
 from hetzner_k3s.decide.view.stage import JOINED
 from hetzner_k3s.model.host import HostFacts, UnitFacts
-from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.kube import KubeView
 from hetzner_k3s.model.plan import PlannedStep, Reason, Scope
 from hetzner_k3s.model.spec import API_PORT, ClusterSpec
@@ -22,7 +21,7 @@ from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import PointWorker, ReconnectWorker, Step
 
 
-def reconnect_workers(context: DecisionContext) -> Proposal | None:
+def reconnect_workers(context: ServingContext) -> Proposal | None:
     """Point the first such worker to a living master; one by one, since each restarts its agent."""
     if any(key.kind is ReconnectWorker for key in context.in_flight):
         return None
@@ -35,7 +34,7 @@ def reconnect_workers(context: DecisionContext) -> Proposal | None:
             step = ReconnectWorker(
                 target=spec.name,
                 server_id=server.id,
-                via=context.control_plane.gateway_server.id,
+                via=context.gateway.server.id,
                 server_url=url,
                 known=known,
             )
@@ -52,13 +51,12 @@ def _planned(step: ReconnectWorker) -> PlannedStep:
     )
 
 
-def is_lost(context: DecisionContext, facts: HostFacts) -> bool:
+def is_lost(context: ServingContext, facts: HostFacts) -> bool:
     """Check whether an agent knows masters, and none of them lives; asked only when all masters of the file vote.
 
     Before that, a successor may yet get the address that the agent knows.
     """
-    control_plane = context.control_plane
-    if control_plane.record.phase is not Phase.BORN or control_plane.gateway is None or control_plane.kube is None:
+    if context.control_plane.kube is None:
         return False
     if not facts.agent_unit.runs or facts.disk.config_server is None or not _of_this_cluster(context, facts):
         return False
@@ -73,22 +71,18 @@ def _all_masters_serve(context: DecisionContext) -> bool:
     return all(master.stage in JOINED for master in context.control_plane.masters)
 
 
-def correct_server_lines(context: DecisionContext) -> Proposal | None:
+def correct_server_lines(context: ServingContext) -> Proposal | None:
     """Name a living master in the configuration of workers that name one that is gone, without a restart.
 
     Their agents go on with what they have learned; only one that forgets it would not find its way.
     """
-    if (
-        context.control_plane.record.phase is not Phase.BORN
-        or context.control_plane.gateway is None
-        or not _all_masters_serve(context)
-    ):
+    if not _all_masters_serve(context):
         return None
     steps = (_corrected(context, spec.name) for spec in context.spec.workers())
     return Proposal(tuple(step for step in steps if step is not None))
 
 
-def _corrected(context: DecisionContext, name: str) -> PlannedStep | None:
+def _corrected(context: ServingContext, name: str) -> PlannedStep | None:
     server = context.server(name)
     facts = context.state.facts(server.id) if server is not None else None
     named = facts.disk.config_server if facts is not None else None
@@ -107,9 +101,8 @@ def _corrected(context: DecisionContext, name: str) -> PlannedStep | None:
     )
 
 
-def _of_this_cluster(context: DecisionContext, facts: HostFacts) -> bool:
-    gateway = context.control_plane.gateway
-    return gateway is not None and facts.disk.trusts(gateway.facts.disk)
+def _of_this_cluster(context: ServingContext, facts: HostFacts) -> bool:
+    return facts.disk.trusts(context.gateway.facts.disk)
 
 
 def predict(_spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:

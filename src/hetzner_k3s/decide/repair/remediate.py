@@ -14,7 +14,7 @@ from hetzner_k3s.decide.repair import power
 from hetzner_k3s.decide.repair.pre_repair_snapshot import saved_before, saving
 from hetzner_k3s.decide.repair.stale_nodes import stale_node
 from hetzner_k3s.decide.view import predictions, quorum
-from hetzner_k3s.decide.view.context import DecisionContext, Proposal
+from hetzner_k3s.decide.view.context import DecisionContext, Proposal, ServingContext
 from hetzner_k3s.decide.view.members import DeadMember
 from hetzner_k3s.decide.view.stage import NEVER_STARTED, Stage
 from hetzner_k3s.decide.view.voters import healthy_ids
@@ -71,10 +71,8 @@ def _unsafe_removal(context: DecisionContext) -> tuple[Refusal, ...]:
     return tuple(refusals)
 
 
-def repair(context: DecisionContext) -> Proposal | None:
+def repair(context: ServingContext) -> Proposal | None:
     """Lead one lost master to the point where its replacement may join; no proposal when nobody is lost."""
-    if context.control_plane.gateway is None:
-        return None
     waiting = tuple(_unsettled(s.member.name, s.why) for s in context.stray if s.transient)
     if waiting:
         return Proposal(waits=waiting)
@@ -90,7 +88,7 @@ def _unsettled(member: str, why: str) -> Wait:
     return Wait(what=f"the fate of member {member} to be known", because=why, deadline=SETTLE_DEADLINE)
 
 
-def _replace(context: DecisionContext, lost: DeadMember) -> tuple[PlannedStep, ...]:
+def _replace(context: ServingContext, lost: DeadMember) -> tuple[PlannedStep, ...]:
     nobody = f"nobody at {lost.member.address or 'no address'}"
     if not saved_before(context, lost.member):
         return (saving(context, lost.member, lost.master or nobody),)
@@ -114,14 +112,14 @@ _PROOF = "{} is gone: complete listing, no server of its id with its data, no pe
 _NO_DATA = "holds no data of its member"
 
 
-def _removal(context: DecisionContext, lost: DeadMember, target: str) -> Step:
-    gateway = context.control_plane.gateway
-    uid = gateway.facts.etcd.uid if gateway else None
+def _removal(context: ServingContext, lost: DeadMember, target: str) -> Step:
     return RemoveMember(
         target=target,
         member_id=lost.member.id,
-        via=context.control_plane.gateway_server.id,
-        precondition=MembersPrecondition(ids=tuple(sorted(m.id for m in context.control_plane.members)), uid=uid or ""),
+        via=context.gateway.server.id,
+        precondition=MembersPrecondition(
+            ids=tuple(sorted(m.id for m in context.control_plane.members)), uid=context.gateway.facts.etcd.uid or ""
+        ),
     )
 
 

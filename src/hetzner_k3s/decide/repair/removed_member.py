@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from hetzner_k3s.decide.lifecycle.join import api_url
 from hetzner_k3s.decide.view import quorum, stale_lineage
-from hetzner_k3s.decide.view.context import DecisionContext, Proposal
+from hetzner_k3s.decide.view.context import DecisionContext, Proposal, ServingContext
 from hetzner_k3s.decide.view.control_plane import MasterView
 from hetzner_k3s.decide.view.predictions import with_facts, without_membership
 from hetzner_k3s.decide.view.stage import Stage
@@ -36,7 +36,7 @@ def is_former(context: DecisionContext, master: MasterView) -> bool:
     return facts.disk.wal and not facts.voter and facts.etcd.healthy is not True and not listed
 
 
-def wipe_removed_member(context: DecisionContext) -> Proposal | None:
+def wipe_removed_member(context: ServingContext) -> Proposal | None:
     """Put the data of one former member aside where that is safe; no proposal when there is none."""
     for master in context.control_plane.masters:
         if may_be_wiped(context, master):
@@ -64,7 +64,7 @@ def is_of_this_cluster(context: DecisionContext, master: MasterView) -> bool:
     )
 
 
-def _wiping(context: DecisionContext, master: MasterView) -> PlannedStep:
+def _wiping(context: ServingContext, master: MasterView) -> PlannedStep:
     server = master.server
     if server is None:
         raise LookupError(f"{master.name} has no server")
@@ -72,7 +72,7 @@ def _wiping(context: DecisionContext, master: MasterView) -> PlannedStep:
         step=WipeJoiner(
             target=master.name,
             server_id=server.id,
-            server_url=api_url(context, context.control_plane.gateway_server),
+            server_url=api_url(context, context.gateway.server),
             address=private_ip(server, context.control_plane.network_id) or "",
         ),
         scope=Scope.CONTROL_PLANE,

@@ -11,7 +11,7 @@ from dataclasses import replace
 from hetzner_k3s.decide.repair.pre_repair_snapshot import saved_before, saving
 from hetzner_k3s.decide.view import predictions, quorum
 from hetzner_k3s.decide.view.consent_mismatch import unfit
-from hetzner_k3s.decide.view.context import DecisionContext, Proposal, context_of
+from hetzner_k3s.decide.view.context import DecisionContext, Proposal, ServingContext, context_of
 from hetzner_k3s.decide.view.control_plane import MasterView
 from hetzner_k3s.decide.view.stage import JOINED, TROUBLED
 from hetzner_k3s.decide.view.voters import discarded, healthy_names, member_of, others_serve
@@ -65,7 +65,7 @@ def _misfit(context: DecisionContext, name: str) -> tuple[str, str] | None:
     )
 
 
-def discard(context: DecisionContext) -> Proposal | None:
+def discard(context: ServingContext) -> Proposal | None:
     """Save a snapshot, then delete the server of one master that may go; no proposal when none may."""
     name = min(discarded(context), default="")
     master = context.control_plane.master(name)

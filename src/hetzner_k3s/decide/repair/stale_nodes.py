@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from hetzner_k3s.decide.view import node_claims
-from hetzner_k3s.decide.view.context import DecisionContext
+from hetzner_k3s.decide.view.context import DecisionContext, ServingContext
 from hetzner_k3s.decide.view.node_machine import NamedServer, doubt
 from hetzner_k3s.model.kube import KubeNode
 from hetzner_k3s.model.plan import PlannedStep, Reason, Refusal, Scope, Way
 from hetzner_k3s.model.steps import DeleteNode
 
 
-def stale_node(context: DecisionContext, named: NamedServer) -> PlannedStep | None:
+def stale_node(context: ServingContext, named: NamedServer) -> PlannedStep | None:
     """Plan the deletion of the Node, or of the node-password secret alone, that a machine which is gone left behind."""
-    kube, gateway = context.control_plane.kube, context.control_plane.gateway
-    if kube is None or gateway is None or named.name in context.joining:
+    kube = context.control_plane.kube
+    if kube is None or named.name in context.joining:
         return None
     node = context.node(named.name)
     if node is None and not (named.name in kube.node_passwords and named.empty):
@@ -24,7 +24,7 @@ def stale_node(context: DecisionContext, named: NamedServer) -> PlannedStep | No
         step=DeleteNode(
             target=named.name,
             uid=node.uid if node else None,
-            via=context.control_plane.gateway_server.id,
+            via=context.gateway.server.id,
             release=node is not None and node.deleting and not _has_member(context, named.name),
         ),
         scope=Scope.WORKER if node and not node.control_plane else Scope.CONTROL_PLANE,

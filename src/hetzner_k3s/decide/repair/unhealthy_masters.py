@@ -156,8 +156,6 @@ def left_alone(context: DecisionContext) -> tuple[str, ...]:
 
 def servers_are_ours(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse a server under a wanted name that somebody made by hand: nobody knows which host key it has to show."""
-    if context.control_plane.record.phase is not Phase.BORN:
-        return ()
     wanted = [server for spec in context.spec.servers() if (server := context.server(spec.name)) is not None]
     return tuple(_by_hand(context, server) for server in wanted if _is_by_hand(context, server))
 

@@ -8,7 +8,7 @@ from typing import Final
 from hetzner_k3s.decide.identity import ca_pins
 from hetzner_k3s.decide.preflight import alarms, clocks
 from hetzner_k3s.decide.repair import stale_nodes
-from hetzner_k3s.decide.view.context import DecisionContext
+from hetzner_k3s.decide.view.context import DecisionContext, ServingContext
 from hetzner_k3s.decide.view.master_addresses import host_of, is_an_address, living_masters
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.cloud import Server
@@ -34,7 +34,7 @@ def tokens(context: DecisionContext) -> Iterator[Drift]:
 def pins(context: DecisionContext) -> Iterator[Drift]:
     """Name the workers that would not start again: their token pins another CA than the cluster's."""
     for server, facts in told(context):
-        if ca_pins.is_due(context, server, facts):
+        if isinstance(context, ServingContext) and ca_pins.is_due(context, server, facts):
             saw = f"its token pins the CA {(facts.disk.config_token_ca or '')[:8]}, from before a rotation"
             yield Drift(code="token", subject=server.name, saw=saw)
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 from hetzner_k3s.decide.forecast import forecast
 from hetzner_k3s.decide.lifecycle import addons, kubeconfig, token_copy
 from hetzner_k3s.decide.preflight import clocks
-from hetzner_k3s.decide.view.context import DecisionContext, context_of
+from hetzner_k3s.decide.view.context import DecisionContext, ServingContext, context_of
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.cloud import SshKey
 from hetzner_k3s.model.errors import SshStage
@@ -49,7 +49,7 @@ def pending(spec: ClusterSpec, state: ClusterState, intent: Intent, ahead: Forec
 
 def _as_its_owner(context: DecisionContext) -> ClusterState:
     spec, state = context.spec, context.state
-    wanted = kubeconfig.wanted(context)
+    wanted = kubeconfig.wanted(context) if isinstance(context, ServingContext) else None
     ca, servers = (None, {}) if wanted is None else wanted
     tokens = token_copy.current(context)
     kept = state.local.kept if tokens is None or token_copy.is_kept(context) else (tokens, *state.local.kept)

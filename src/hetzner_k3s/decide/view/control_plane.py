@@ -101,13 +101,6 @@ class ControlPlane:
         """Return every master there is, wanted or not: whoever votes counts."""
         return (*self.masters, *self.surplus)
 
-    @property
-    def gateway_server(self) -> Server:
-        """Return the gateway's server; asked for only where there is a gateway."""
-        if self.gateway is None:
-            raise LookupError("no healthy master")
-        return self.gateway.server
-
 
 def view_of(spec: ClusterSpec, state: ClusterState, accept_ca: str | None = None) -> ControlPlane:
     """Put together what was seen of the control plane; `accept_ca` is a rotated CA that its owner vouches for."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hetzner_k3s.decide.view.context import DecisionContext
+from hetzner_k3s.decide.view.context import DecisionContext, ServingContext
 from hetzner_k3s.decide.view.control_plane import MasterView
 from hetzner_k3s.decide.view.stage import NEVER_STARTED, Stage
 from hetzner_k3s.model.identity import Phase
@@ -10,19 +10,14 @@ from hetzner_k3s.model.identity import Phase
 _TO_JOIN = NEVER_STARTED | {Stage.JOINING}
 
 
-def masters_due(context: DecisionContext) -> tuple[MasterView, ...]:
-    """Return the masters that have yet to join through the gateway.
-
-    None while there is no cluster or no healthy master.
-    """
-    if context.control_plane.record.phase is not Phase.BORN or context.control_plane.gateway is None:
-        return ()
+def masters_due(context: ServingContext) -> tuple[MasterView, ...]:
+    """Return the masters that have yet to join through the gateway."""
     return tuple(m for m in context.control_plane.masters if m.stage in _TO_JOIN)
 
 
 def something_due(context: DecisionContext) -> bool:
     """Check whether a master or, as far as the Nodes are known, a worker has yet to join."""
-    if masters_due(context):
+    if isinstance(context, ServingContext) and masters_due(context):
         return True
     born = context.control_plane.record.phase is Phase.BORN and context.control_plane.kube is not None
     return born and any(context.node(worker.name) is None for worker in context.spec.workers())
