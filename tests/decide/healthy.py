@@ -220,7 +220,14 @@ def server_of(spec: ClusterSpec, name: str, server_id: int | None = None, *, joi
         },
         public_ipv4=f"203.0.{number // 250}.{number % 250}",
         private_ips={NETWORK: address_of(number)},
+        placement_group=group_of(spec, name),
     )
+
+
+def group_of(spec: ClusterSpec, name: str) -> int | None:
+    """Give the id of the placement group that a server of the file belongs to."""
+    ids = {group.name: 20 + place for place, group in enumerate(spec.placement_groups())}
+    return next((ids[s.placement_group] for s in spec.servers() if s.name == name and s.placement_group), None)
 
 
 def member_id_of(server_id: int) -> str:

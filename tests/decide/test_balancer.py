@@ -60,6 +60,10 @@ LACKS: dict[str, tuple[dict[str, Any], set[tuple[str, str]]]] = {
     "to another port": ({"services": (service(destination_port=80),)}, {(TCP, "tcp 6443 -> 80")}),
     "http": ({"services": (service(protocol="http"),)}, {(TCP, "http 6443 -> 6443")}),
     "proxied": ({"services": (service(proxy_protocol=True),)}, {(TCP, f"{TCP} with PROXY protocol")}),
+    "checked by another port": (
+        {"services": (service(check=("http", 80)),)},
+        {(TCP, f"{TCP}, checked by http 80")},
+    ),
     "all": (
         {"private_ips": {}, "targets": (), "services": ()},
         {("network prod", "no network"), (WANTED, "no target for the masters"), (TCP, "no service on its port")},
@@ -88,6 +92,7 @@ FINE: dict[str, dict[str, Any]] = {
     "in another order": {"targets": (target("role==master, cluster=prod"),)},
     "a target more": {"targets": (target("role=ingress"), *BALANCER.targets)},
     "a service more": {"services": (service(listen_port=443), API_SERVICE)},
+    "of whose check nothing is told": {"services": (service(check=None),)},
     "being made": {"public_ipv4": None, "private_ips": {}, "targets": (), "services": ()},
     "its public interface switched off": {"public_ipv4": None},
 }

@@ -19,8 +19,10 @@ from tests.decide.world import (
     lose,
     nothing,
     unreachable,
+    with_listing,
 )
 
+from hetzner_k3s.model.cloud import ServerStatus
 from hetzner_k3s.model.difference import Difference, Remedy, left_as_it_is
 from hetzner_k3s.model.hosts.critical_config import wanted_arguments
 from hetzner_k3s.model.state import ClusterState
@@ -73,6 +75,56 @@ def test_an_id_in_the_file_is_not_compared_with_a_name() -> None:
     spec = replace(SPEC, masters=tuple(replace(master, instance_type="109") for master in SPEC.masters))
     state = edit_server(healthy(), MASTER1, lambda server: replace(server, server_type="cpx22"))
     assert forecast(state, spec).differences == ()
+
+
+GROUP = SPEC.placement_groups()[0].name
+BOTH = frozenset({"ipv4", "ipv6"})
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"placement_group": None}, ("placement group", GROUP, "none")),
+        ({"placement_group": 21}, ("placement group", GROUP, SPEC.placement_groups()[1].name)),
+        ({"public": BOTH - {"ipv4"}}, ("networking.public_network.ipv4", "a public IPv4 address", "none")),
+        ({"public": BOTH - {"ipv6"}}, ("networking.public_network.ipv6", "a public IPv6 address", "none")),
+    ],
+)
+@pytest.mark.parametrize("status", [ServerStatus.RUNNING, ServerStatus.STARTING])
+def test_what_hetzner_changes_while_a_server_is_off_is_named(
+    change: dict[str, Any], expected: tuple[str, str, str], status: ServerStatus
+) -> None:
+    """One that is being made has no addresses yet."""
+    state = edit_server(healthy(), MASTER1, lambda server: replace(server, status=status, **change))
+    shown = {(MASTER1, *expected, Remedy.REPLACE)} if status is ServerStatus.RUNNING else set()
+    assert seen(state) == shown
+
+
+def test_public_addresses_that_the_file_does_not_want_are_named() -> None:
+    state = edit_server(healthy(), MASTER1, lambda server: replace(server, public=BOTH))
+    spec = replace(SPEC, network=replace(SPEC.network, public_ipv6=False))
+    (found,) = forecast(state, spec).differences
+    assert (found.wanted, found.seen, found.left) == ("none", "a public IPv6 address", True)
+    assert "while a server is off" in found.because
+
+
+@pytest.mark.parametrize(
+    ("subnets", "subnet", "differs"),
+    [
+        (("10.0.0.0/16",), "10.0.0.0/16", False),
+        (("10.0.1.0/24",), "10.0.0.0/16", False),
+        (("10.0.1.0/24",), "10.0.2.0/24", True),
+        (("10.0.0.0/16",), "10.1.0.0/16", True),
+    ],
+)
+def test_a_range_without_a_server_is_named_and_not_let_in(subnets: tuple[str, ...], subnet: str, differs: bool) -> None:
+    """Seen: the only step was to open the firewall to a range that no server is in (case 03)."""
+    state = healthy()
+    networks = tuple(replace(network, subnets=subnets) for network in state.view.networks)
+    spec = replace(SPEC, network=replace(SPEC.network, subnet=subnet))
+    found = forecast(with_listing(state, networks=networks), spec)
+    assert [d.field for d in found.differences] == (["networking.private_network.subnet"] if differs else [])
+    assert found.waves == ()
 
 
 def test_another_release_than_the_files_is_named() -> None:

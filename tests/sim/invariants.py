@@ -210,8 +210,9 @@ def snapshot_first(world: World, runs: Iterable[Run]) -> list[str]:
 
 
 def second_run(run: Run) -> list[str]:
-    """Ask of a run on a converged cluster that it did nothing (I12)."""
-    nothing = run.code == 0 and not run.writes and run.told.forecast is not None and not run.told.forecast.waves
+    """Ask of a run on a converged cluster that it did nothing (I12), and that the world was as the file says."""
+    ahead = run.told.forecast
+    nothing = run.code == 0 and not run.writes and ahead is not None and not (ahead.waves or ahead.differences)
     return [] if nothing else [f"I12: a second run was not idle: {run.writes}\n{run.story()}"]
 
 

@@ -12,7 +12,7 @@ from typing import Protocol
 from hetzner_k3s.model.errors import ExitCode
 from hetzner_k3s.model.spec import ClusterSpec
 
-from . import invariants
+from . import invariants, tool
 from .clusters import a_spec
 from .story import Story
 from .tool import Run
@@ -114,9 +114,12 @@ class Scenario:
         return f"{self.number}-{self.name}"
 
     async def play(self, story: Story) -> None:
-        """Let it happen, run the tool, look at the end."""
+        """Let it happen, run the tool, look at the end; where that is a healthy cluster, nothing differs any more."""
         run = await self.happens(story) or await story.create()
         await self.end.check(story, run)
+        if story.runs[-1].code is ExitCode.CONVERGED:
+            differences = (await tool.plan(story.world, story.spec)).differences
+            assert not differences, f"{differences}\n{story.runs[-1].story()}"
 
 
 def converges(*lost: str) -> Converges:

@@ -11,8 +11,6 @@ from typing import Any, Final
 import pytest
 
 from hetzner_k3s import decide
-from hetzner_k3s.act.lock import LockRequest
-from hetzner_k3s.cli import simulated
 from hetzner_k3s.decide.desired.keys import KEYS as COMPARISONS
 from hetzner_k3s.lab.simulated import faults, virtual_time
 from hetzner_k3s.model.difference import Difference, Remedy
@@ -22,22 +20,12 @@ from hetzner_k3s.model.plan import Intent, Verb
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.spec import ClusterSpec, ComponentArgs, Label, MasterSpec, PoolSpec, Taint
 from hetzner_k3s.model.state import ClusterState
-from hetzner_k3s.reconcile import RunRequest, look_ahead
 
+from . import tool
 from .clusters import MASTER1, WORKER1, a_spec, with_s3
-from .story import Story, healthy, with_version
-from .tool import Told
+from .story import healthy, with_version
 
 Change = Callable[[ClusterSpec], ClusterSpec]
-
-
-async def looked_at(story: Story) -> ClusterState:
-    session = story.world.session(story.spec.name)
-    lock_request = LockRequest(cluster=story.spec.name, holder="somebody@laptop", run=session.run)
-    request = RunRequest(spec=story.spec, intent=Intent(verb=Verb.CREATE), lock_request=lock_request)
-    state, _ = await look_ahead(request, simulated.ports(session), Told(session))
-    session.end()
-    return state
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +34,7 @@ def living() -> tuple[ClusterSpec, ClusterState]:
 
     async def tell() -> tuple[ClusterSpec, ClusterState]:
         async with healthy(1) as story:
-            return story.spec, await looked_at(story)
+            return story.spec, await tool.observed(story.world, story.spec)
 
     return virtual_time.run(tell())
 
@@ -156,6 +144,10 @@ def first_boot(**changes: Any) -> Change:
     return boot
 
 
+def public(**changes: Any) -> Change:
+    return lambda spec: replace(spec, network=replace(spec.network, **changes))
+
+
 KEYS |= {
     "additional_packages": (first_boot(packages=("htop",)), Remedy.REPLACE, MASTER1),
     "additional_pre_k3s_commands": (first_boot(pre_k3s_commands=("true",)), Remedy.REPLACE, MASTER1),
@@ -166,6 +158,8 @@ KEYS |= {
         Remedy.RESTART,
         WORKER1,
     ),
+    "networking.public_network.ipv4": (public(public_ipv4=False), Remedy.REPLACE, WORKER1),
+    "networking.public_network.ipv6": (public(public_ipv6=False), Remedy.REPLACE, MASTER1),
     "datastore.etcd.s3_*": (with_s3, Remedy.RESTART, MASTER1),
     "networking.private_network.subnet": (
         lambda spec: replace(spec, network=replace(spec.network, subnet="10.9.0.0/16")),
@@ -213,6 +207,7 @@ REFUSED: Final = {
     "datastore.mode",
     "include_instance_type_in_instance_name",
     "networking.private_network.existing_network_name",
+    "networking.ssh.public_key_path",
 }
 """Keys whose change is refused, or finds another cluster: `tests/decide` has them."""
 
@@ -279,7 +274,7 @@ def test_hosts_of_a_pool_are_made_with_its_kubelet_arguments() -> None:
         async with healthy(1, spec=replace(spec, pools=(pool,))) as story:
             told = {host.name: host.disk.config or "" for host in story.world.site.hosts.values()}
             assert [name for name, config in told.items() if "max-pods=200" in config] == [worker.name]
-            assert differences(story.spec, await looked_at(story)) == ()
+            assert differences(story.spec, await tool.observed(story.world, story.spec)) == ()
 
     virtual_time.run(tell())
 
@@ -289,8 +284,8 @@ def test_a_load_balancer_of_another_address_is_no_way_to_the_api() -> None:
 
     async def tell() -> None:
         async with healthy(1, spec=a_spec(load_balancer=True)) as story:
-            assert differences(story.spec, await looked_at(story)) == ()
-            before = (await looked_at(story)).local.kubeconfig_servers[story.spec.name]
+            assert differences(story.spec, await tool.observed(story.world, story.spec)) == ()
+            before = (await tool.observed(story.world, story.spec)).local.kubeconfig_servers[story.spec.name]
             for number in tuple(story.world.project.load_balancers):
                 faults.ask(story.world, "DELETE", f"/load_balancers/{number}")
             await asyncio.sleep(10)
@@ -298,7 +293,7 @@ def test_a_load_balancer_of_another_address_is_no_way_to_the_api() -> None:
             assert "primary_ip" in faults.ask(story.world, "POST", "/primary_ips", json.dumps(taken).encode())
             run = await story.create()
             assert run.code is ExitCode.PENDING, run.story()
-            state = await looked_at(story)
+            state = await tool.observed(story.world, story.spec)
             assert {(one.field, one.remedy) for one in differences(story.spec, state)} == {
                 ("create_load_balancer_for_the_kubernetes_api", Remedy.RESTART)
             }

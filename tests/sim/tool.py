@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
-from hetzner_k3s import addons
+from hetzner_k3s import addons, decide
 from hetzner_k3s.act.lock import LockRequest
 from hetzner_k3s.cli import simulated
 from hetzner_k3s.lab.simulated.moments import Killed
@@ -16,8 +16,9 @@ from hetzner_k3s.model.difference import Difference
 from hetzner_k3s.model.errors import ExitCode, ProductError
 from hetzner_k3s.model.plan import Forecast, Intent, PlannedStep, Refusal, Verb, Wait
 from hetzner_k3s.model.spec import ClusterSpec
+from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.ports import Ports
-from hetzner_k3s.reconcile import RunRequest, converge
+from hetzner_k3s.reconcile import RunRequest, converge, look_ahead
 
 NONE_GIVEN = Consents()
 LONGEST_RUN = 3600.0
@@ -118,6 +119,25 @@ async def create(
     """Run `hetzner-k3s create`, with consents; see `World.session` for the other arguments."""
     session = world.session(spec.name, kill_at=kill_at, machine=machine, token=token, skew=skew)
     return await run(world, spec, Intent(verb=Verb.CREATE, addons=addons.digests(spec), consents=consents), session)
+
+
+async def observed(world: World, spec: ClusterSpec) -> ClusterState:
+    """Look at a cluster as `plan` does."""
+    session = world.session(spec.name)
+    lock_request = LockRequest(cluster=spec.name, holder="somebody@laptop", run=session.run)
+    request = RunRequest(spec=spec, intent=_wish(spec), lock_request=lock_request)
+    state, _ = await look_ahead(request, simulated.ports(session), Told(session))
+    session.end()
+    return state
+
+
+async def plan(world: World, spec: ClusterSpec) -> Forecast:
+    """Run `hetzner-k3s plan`."""
+    return decide.forecast(spec, await observed(world, spec), _wish(spec))
+
+
+def _wish(spec: ClusterSpec) -> Intent:
+    return Intent(verb=Verb.CREATE, addons=addons.digests(spec))
 
 
 async def delete(world: World, spec: ClusterSpec, *, kill_at: int | str | None = None) -> Run:

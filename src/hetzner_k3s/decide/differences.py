@@ -16,6 +16,7 @@ from hetzner_k3s.model.identity import Phase
 
 KINDS: Final[tuple[Callable[[DecisionContext], Iterator[Difference]], ...]] = (
     servers.bought_otherwise,
+    servers.placed_otherwise,
     servers.booted_otherwise,
     servers.of_another_release,
     host_config.configured_otherwise,

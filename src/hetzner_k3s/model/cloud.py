@@ -27,7 +27,8 @@ class Server:
     """A cloud server. `private_ips` maps network id to address; addresses are None until Hetzner gave them.
 
     `image` are the name and the id of the image that it was made from, as far as Hetzner tells them: an image that was
-    deleted since has neither. `created` is when it was made (UNIX seconds), None where that was not told.
+    deleted since has neither. `created` is when it was made (UNIX seconds), None where that was not told. `public` are
+    the families of its public addresses (`ipv4`, `ipv6`), None where that was not told.
     """
 
     id: int
@@ -38,6 +39,7 @@ class Server:
     image: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     public_ipv4: str | None = None
+    public: frozenset[str] | None = None
     private_ips: Mapping[int, str] = field(default_factory=dict)
     placement_group: int | None = None
     protected: bool = False
@@ -92,12 +94,16 @@ class Firewall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BalancedService:
-    """A port that a load balancer listens on and the one it sends to; `protocol` is tcp, http or https."""
+    """A port that a load balancer listens on and the one it sends to; `protocol` is tcp, http or https.
+
+    `check` are the protocol and the port by which it finds out whether a target answers, None where that was not told.
+    """
 
     protocol: str
     listen_port: int
     destination_port: int
     proxy_protocol: bool = False
+    check: tuple[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ _SERVICE: Final[Json] = {
     "destination_port": API_SERVICE.destination_port,
     "proxyprotocol": API_SERVICE.proxy_protocol,
     "health_check": {
-        "protocol": "tcp",
+        "protocol": API_SERVICE.protocol,
         "port": API_SERVICE.destination_port,
         "interval": 5,
         "timeout": 3,

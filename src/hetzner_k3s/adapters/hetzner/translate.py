@@ -37,6 +37,7 @@ def server(raw: Document) -> Server:
         image=_image(raw.child_or_empty("image")),
         labels=raw.text_map("labels"),
         public_ipv4=_public_ipv4(raw),
+        public=_public(raw),
         private_ips=_private_ips(raw),
         placement_group=_group(raw),
         protected=_protected(raw),
@@ -125,7 +126,12 @@ def _service(raw: Document) -> BalancedService:
         listen_port=raw.whole("listen_port"),
         destination_port=raw.whole("destination_port"),
         proxy_protocol=raw.flag("proxyprotocol"),
+        check=_check(raw.child("health_check")) if "health_check" in raw else None,
     )
+
+
+def _check(raw: Document) -> tuple[str, int]:
+    return raw.text("protocol"), raw.whole("port")
 
 
 def _target(raw: Document) -> BalancerTarget:
@@ -177,6 +183,13 @@ def _protected(raw: Document) -> bool:
 
 def _public_ipv4(raw: Document) -> str | None:
     return raw.child_or_empty("public_net").child_or_empty("ipv4").optional_text("ip")
+
+
+def _public(raw: Document) -> frozenset[str] | None:
+    if "public_net" not in raw:
+        return None
+    addresses = raw.child("public_net")
+    return frozenset(family for family in ("ipv4", "ipv6") if family in addresses)
 
 
 def _private_ips(raw: Document) -> dict[int, str]:

@@ -55,4 +55,5 @@ def _words(
 
 def _described(service: BalancedService) -> str:
     proxied = " with PROXY protocol" if service.proxy_protocol else ""
-    return f"{service.protocol} {service.listen_port} -> {service.destination_port}{proxied}"
+    checked = "" if service.check in {None, API_SERVICE.check} else f", checked by {' '.join(map(str, service.check))}"
+    return f"{service.protocol} {service.listen_port} -> {service.destination_port}{proxied}{checked}"

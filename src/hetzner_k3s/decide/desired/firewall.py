@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Final
 
+from hetzner_k3s.decide.desired.network import of_another_range
 from hetzner_k3s.decide.view.context import DecisionContext
 from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import FirewallRule
@@ -26,11 +28,19 @@ def filtered_otherwise(context: DecisionContext) -> Iterator[Difference]:
     existing, selector = lookup.firewall(context.spec, context.view), naming.cluster_selector(context.spec.name)
     if existing is None:
         return
-    wanted, seen = _effects(firewall_rules(context.spec)), _effects(existing.rules)
+    wanted, seen = _effects(wanted_rules(context)), _effects(existing.rules)
     if wanted != seen:
         yield _differs(existing.name, RULES, _listed(wanted - seen), _listed(seen - wanted))
     if selector not in existing.selectors:
         yield _differs(existing.name, APPLIED_TO, selector, ", ".join(existing.selectors) or "none")
+
+
+def wanted_rules(context: DecisionContext) -> tuple[FirewallRule, ...]:
+    """Return the rules for the network that is there: servers stay in its range, whatever the file says by now."""
+    spec, network = context.spec, lookup.network(context.spec, context.view)
+    if network is None or not any(of_another_range(context)):
+        return firewall_rules(spec)
+    return firewall_rules(replace(spec, network=replace(spec.network, subnet=network.ip_range)))
 
 
 def firewall_rules(spec: ClusterSpec) -> tuple[FirewallRule, ...]:

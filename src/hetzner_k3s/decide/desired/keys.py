@@ -45,6 +45,7 @@ def _rows() -> Iterator[tuple[Remedy | None, str, Iterable[str]]]:
     yield Remedy.RESIZE, "the type of each server", _in_pools("instance_type")
     yield Remedy.REPLACE, "the location of each server", ("masters_pool.locations", "worker_node_pools[].location")
     yield Remedy.REPLACE, "the image of each server, unless it was deleted", ("image", *_in_pools("image"))
+    yield Remedy.REPLACE, "the public addresses of each server", _below("networking.public_network", "ipv4", "ipv6")
     yield Remedy.REPLACE, "a label that each server was made with", (*first_boot.FIELDS, *_in_pools(*first_boot.FIELDS))
     yield Remedy.UPGRADE, "what runs on each host", ("k3s_version",)
     yield from _rows_of_hosts()
@@ -103,13 +104,13 @@ def _rows_of_the_surroundings() -> Iterator[tuple[Remedy | None, str, Iterable[s
 
 def _rows_of_this_machine() -> Iterator[tuple[Remedy | None, str, Iterable[str]]]:
     yield Remedy.APPLY, "the kubeconfig on this machine", ("kubeconfig_path", "networking.ssh.use_private_ip")
-    yield Remedy.APPLY, "the project's SSH keys", ("networking.ssh.public_key_path",)
+    yield Remedy.FIXED, "the project's SSH keys", ("networking.ssh.public_key_path",)
     yield None, "how this machine logs in", _below("networking.ssh", "use_agent", "private_key_path")
     yield None, "another name is another cluster", ("cluster_name",)
     asked = ("protect_against_deletion", "k3s_upgrade_concurrency", "config_format_version")
     yield None, "what commands do, not what exists", asked
     yield None, "a word for readers", ("masters_pool.name", f"{_RULE}.description")
-    made = ("networking.ssh.existing_ssh_key_name", *_below("networking.public_network", "ipv4", "ipv6"))
+    made = ("networking.ssh.existing_ssh_key_name",)
     yield None, "given to a server when it is made, and not looked at afterwards", made
 
 

@@ -17,12 +17,14 @@ def of_another_range(context: DecisionContext) -> Iterator[Difference]:
         return
     wanted = context.spec.network.subnet
     ranges = (network.ip_range, *network.subnets)
-    if not any(_within(wanted, there) for there in ranges):
+    covered = any(_within(wanted, there) for there in ranges)
+    used = not network.subnets or any(_overlap(wanted, subnet) for subnet in network.subnets)
+    if not (covered and used):
         yield Difference(
             subject=network.name,
             field="networking.private_network.subnet",
             wanted=wanted,
-            seen=network.ip_range,
+            seen=network.ip_range if not covered else ", ".join(network.subnets),
             remedy=Remedy.FIXED,
             because="the addresses of all servers and members lie in the range that the network was made with",
         )
@@ -33,6 +35,13 @@ def _within(inner: str, outer: str) -> bool:
     if isinstance(one, IPv4Network) and isinstance(other, IPv4Network):
         return one.subnet_of(other)
     return one is not None and one == other
+
+
+def _overlap(one: str, other: str) -> bool:
+    first, second = _parsed(one), _parsed(other)
+    if isinstance(first, IPv4Network) and isinstance(second, IPv4Network):
+        return first.overlaps(second)
+    return first is not None and first == second
 
 
 def _parsed(text: str) -> IPv4Network | IPv6Network | None:

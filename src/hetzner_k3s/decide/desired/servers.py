@@ -6,14 +6,16 @@ from collections.abc import Iterator
 from typing import Final
 
 from hetzner_k3s.decide.view.context import DecisionContext
-from hetzner_k3s.model import naming
-from hetzner_k3s.model.cloud import Server
+from hetzner_k3s.model import lookup, naming
+from hetzner_k3s.model.cloud import Server, ServerStatus
 from hetzner_k3s.model.difference import Difference, Remedy
 from hetzner_k3s.model.hosts import first_boot
 from hetzner_k3s.model.spec import MasterSpec, ServerSpec, WorkerSpec
 
 MASTERS: Final = "masters_pool"
 WORKERS: Final = "worker_node_pools[]"
+GROUP: Final = "placement group"
+"""No key of the file leads to it: which group a server is in follows from its number."""
 
 
 def bought_otherwise(context: DecisionContext) -> Iterator[Difference]:
@@ -36,6 +38,43 @@ def _as_ordered(spec: MasterSpec | WorkerSpec, server: Server) -> Iterator[Diffe
         # What Hetzner's answer lacks is not compared, nor an id in the file where the answer has names only.
         if seen and wanted not in names and not (wanted.isdecimal() and not any(map(str.isdecimal, names))):
             yield Difference(subject=spec.name, field=field, wanted=wanted, seen=seen, remedy=remedy)
+
+
+_WHILE_OFF: Final = (
+    "Hetzner changes that only while a server is off, and `create` turns none off; one that is made anew gets it"
+)
+
+
+def placed_otherwise(context: DecisionContext) -> Iterator[Difference]:
+    """Return which servers stand in another placement group, or have other public addresses, than the file says."""
+    for spec in context.spec.servers():
+        server = context.server(spec.name)
+        if server is None or server.status not in {ServerStatus.RUNNING, ServerStatus.OFF}:
+            continue  # what Hetzner is still making has no addresses yet
+        for field, wanted, seen in (*_group(context, spec, server), *_addresses(context, server)):
+            if wanted != seen:
+                yield Difference(
+                    subject=spec.name, field=field, wanted=wanted, seen=seen, remedy=Remedy.REPLACE, because=_WHILE_OFF
+                )
+
+
+def _group(context: DecisionContext, spec: MasterSpec | WorkerSpec, server: Server) -> Iterator[tuple[str, str, str]]:
+    """Return wanted and present group; one that is missing is made, and servers of before stay outside of it."""
+    wanted = lookup.placement_group(spec.placement_group, context.view) if spec.placement_group else None
+    if wanted is not None:
+        names = {group.id: group.name for group in context.view.placement_groups}
+        yield GROUP, wanted.name, names.get(server.placement_group or 0, "none")
+
+
+def _addresses(context: DecisionContext, server: Server) -> Iterator[tuple[str, str, str]]:
+    network = context.spec.network
+    for family, wanted in (("ipv4", network.public_ipv4), ("ipv6", network.public_ipv6)):
+        if server.public is not None:
+            texts = [
+                f"a public {family.replace('ip', 'IP')} address" if is_so else "none"
+                for is_so in (wanted, family in server.public)
+            ]
+            yield f"networking.public_network.{family}", texts[0], texts[1]
 
 
 def booted_otherwise(context: DecisionContext) -> Iterator[Difference]:

@@ -86,7 +86,7 @@ def _firewall(context: DecisionContext) -> tuple[PlannedStep, ...]:
         return ()
     step = EnsureFirewall(
         target=naming.firewall(context.spec.name),
-        rules=firewall.firewall_rules(context.spec),
+        rules=firewall.wanted_rules(context),
         selector=naming.cluster_selector(context.spec.name),
         labels={naming.LABEL_CLUSTER: context.spec.name},
         existing=existing.id if existing else None,

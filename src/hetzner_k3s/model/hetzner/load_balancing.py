@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import Enum
 from typing import Final
 
@@ -9,7 +10,9 @@ from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import BalancedService, BalancerTarget, LoadBalancer
 from hetzner_k3s.model.spec import API_PORT
 
-API_SERVICE: Final = BalancedService(protocol="tcp", listen_port=API_PORT, destination_port=API_PORT)
+API_SERVICE: Final = BalancedService(
+    protocol="tcp", listen_port=API_PORT, destination_port=API_PORT, check=("tcp", API_PORT)
+)
 
 _NAMES_MASTERS: Final = frozenset({naming.LABEL_CLUSTER, naming.LABEL_ROLE})
 """Labels without which a selector would also take workers, or the masters of another cluster."""
@@ -82,8 +85,13 @@ def _of_targets(balancer: LoadBalancer, selector: str) -> tuple[Correction, ...]
     return (Correction.REPLACE_TARGET if public else Correction.ADD_TARGET,)
 
 
+def _serves_the_api(service: BalancedService) -> bool:
+    """Check whether a service does what ours does; how often it looks at a target is its owner's affair."""
+    return replace(service, check=API_SERVICE.check) == API_SERVICE and service.check in {None, API_SERVICE.check}
+
+
 def _of_services(balancer: LoadBalancer) -> tuple[Correction, ...]:
     service = api_service(balancer)
-    if service == API_SERVICE:
+    if service is not None and _serves_the_api(service):
         return ()
     return (Correction.ADD_SERVICE if service is None else Correction.CHANGE_SERVICE,)
