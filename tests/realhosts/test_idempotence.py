@@ -1,13 +1,15 @@
-"""A `create` on a healthy cluster touches no host: not a second time, and not for a changed file (cases 03, 05)."""
+"""A `create` on a healthy cluster touches no host: not a second time, and not for a changed file (cases 03, 05, 06)."""
 
 from __future__ import annotations
 
+import base64
 import json
+import re
 from collections.abc import Iterator
 
 import pytest
 from tests.realhosts.cluster import Cluster, assert_at_rest, assert_whole
-from tests.realhosts.standing import MASTERS, WORKER, standing, untouched
+from tests.realhosts.standing import MASTERS, WORKER, standing, until, untouched
 
 from hetzner_k3s.lab.realhosts.handle import LabHandle
 
@@ -75,6 +77,41 @@ def test_a_firewall_that_was_taken_off_is_put_back(cluster: Cluster) -> None:
     (after,) = cluster.lab.client.api("GET", "/firewalls")["firewalls"]
     assert [one["label_selector"] for one in after["applied_to"]] == [one["label_selector"] for one in applied]
     assert_at_rest(cluster)
+
+
+_UNTRUSTED = 60
+"""curl's exit code where no name of a certificate is the one that was asked for."""
+
+
+def test_a_load_balancer_that_came_later_is_named_and_no_way_to_the_api(cluster: Cluster) -> None:
+    """Seen: the kubeconfig named it, and each master answered with a certificate without its address."""
+    cluster.write_config(more="create_load_balancer_for_the_kubernetes_api: true\n")
+    try:
+        processes = [cluster.process(name) for name in MASTERS]
+        told = cluster.create(expect=3)
+        assert [cluster.process(name) for name in MASTERS] == processes
+        (balancer,) = cluster.lab.resources("load_balancers")
+        address = f"https://{balancer['public_net']['ipv4']['ip']}:6443"
+        text = cluster.kubeconfig.read_text()
+        ways = re.findall("server: (.*)", text)
+        (cluster.folder / "ca").write_bytes(base64.b64decode(re.findall("certificate-authority-data: (.*)", text)[0]))
+        until(lambda: asked(cluster, address, "-k") == 0, "the load balancer leads to a master")
+        assert asked(cluster, address) == _UNTRUSTED
+    finally:
+        cluster.write_config()
+    assert "create_load_balancer_for_the_kubernetes_api" in told.stdout + told.stderr
+    assert address not in ways
+    assert ways
+    assert [asked(cluster, way) for way in ways] == [0] * len(ways)
+    cluster.create("--prune")
+    assert cluster.lab.resources("load_balancers") == []
+    assert_at_rest(cluster)
+
+
+def asked(cluster: Cluster, url: str, *options: str) -> int:
+    """Ask an API as a client does that trusts the kubeconfig's CA; return curl's exit code."""
+    line = ["curl", "-s", "-m", "5", "-o", "/dev/null", "--cacert", str(cluster.folder / "ca"), *options, url]
+    return cluster.lab.run(line, check=False).returncode
 
 
 def objects_and_kubeconfig(cluster: Cluster) -> tuple[str, int]:

@@ -12,13 +12,14 @@ from hetzner_k3s.lab.simulated.faults import ServerDeleted
 from hetzner_k3s.lab.simulated.hosts.host import Host
 from hetzner_k3s.model.difference import Remedy
 from hetzner_k3s.model.errors import ExitCode
+from hetzner_k3s.model.kubernetes.addons import CLOUD_CONTROLLER
 from hetzner_k3s.model.operations.operation import K3sRole
 from hetzner_k3s.model.spec import AddonsSpec, BootSpec, ClusterSpec, ComponentArgs
 
 from . import mischief
 from .clusters import MASTER1, MASTER3, WORKER1, a_spec
 from .scenario import Told, converges
-from .situation import Situations, born, gone
+from .situation import PRUNE, Situations, born, gone
 from .story import Story
 from .tool import Run
 
@@ -97,18 +98,23 @@ async def _(story: Story) -> Run:
     await mischief.take_taint_off(story.world, WORKER1)
     run = await story.create()
     assert (run.code, run.writes, run.told.steps) == (ExitCode.PENDING, [], []), run.story()
-    assert {(one.field, one.remedy) for one in run.differences} == {("kubelet_args", Remedy.RESTART)}
+    assert {(one.field, one.remedy) for one in run.differences} == {
+        ("kubelet_args", Remedy.RESTART),
+        ("addons.cloud_controller_manager.enabled", Remedy.APPLY),
+    }
     assert not story.broken(WORKER1)
     return run
 
 
 @_tell("the-cloud-controller-is-of-the-users-own", Told())
 async def _(story: Story) -> Run:
-    """Kubelets wait for it where the file's own arguments say so, and the tool installs none."""
+    """Kubelets wait for it where the file's own arguments say so; the tool installs none, and its own goes."""
     story.wish(replace(_without_controller(story.spec), args=ComponentArgs(kubelet=("cloud-provider=external",))))
     await story.happens(ServerDeleted(WORKER1))
-    run = await story.create()
-    assert run.code is ExitCode.CONVERGED, run.story()
+    left = await story.create()
+    assert [one.field for one in left.differences] == ["addons.cloud_controller_manager.enabled"]
+    run = await story.create(consents=PRUNE)
+    assert (run.code, run.told.steps) == (ExitCode.CONVERGED, [("RemoveAddon", CLOUD_CONTROLLER)]), run.story()
     config = story.world.host(WORKER1).disk.config or ""
     assert config.count("cloud-provider=external") == 1
     assert await _tainted(story) == []
