@@ -117,9 +117,10 @@ class Scenario:
         """Let it happen, run the tool, look at the end; where that is a healthy cluster, nothing differs any more."""
         run = await self.happens(story) or await story.create()
         await self.end.check(story, run)
-        if story.runs[-1].code is ExitCode.CONVERGED:
-            differences = (await tool.plan(story.world, story.spec)).differences
-            assert not differences, f"{differences}\n{story.runs[-1].story()}"
+        last = story.runs[-1]
+        if last.code is ExitCode.CONVERGED:
+            differences = (await tool.plan(story.world, story.spec, last)).differences
+            assert not differences, f"{differences}\n{last.story()}"
 
 
 def converges(*lost: str) -> Converges:

@@ -121,9 +121,10 @@ async def create(
     return await run(world, spec, Intent(verb=Verb.CREATE, addons=addons.digests(spec), consents=consents), session)
 
 
-async def observed(world: World, spec: ClusterSpec) -> ClusterState:
-    """Look at a cluster as `plan` does."""
-    session = world.session(spec.name)
+async def observed(world: World, spec: ClusterSpec, before: Run | None = None) -> ClusterState:
+    """Look at a cluster as `plan` does, from where another run was made, with its token."""
+    token, machine = (before.session.token, before.session.machine) if before is not None else (TOKEN, None)
+    session = world.session(spec.name, machine=machine, token=token)
     lock_request = LockRequest(cluster=spec.name, holder="somebody@laptop", run=session.run)
     request = RunRequest(spec=spec, intent=_wish(spec), lock_request=lock_request)
     state, _ = await look_ahead(request, simulated.ports(session), Told(session))
@@ -131,9 +132,9 @@ async def observed(world: World, spec: ClusterSpec) -> ClusterState:
     return state
 
 
-async def plan(world: World, spec: ClusterSpec) -> Forecast:
-    """Run `hetzner-k3s plan`."""
-    return decide.forecast(spec, await observed(world, spec), _wish(spec))
+async def plan(world: World, spec: ClusterSpec, before: Run | None = None) -> Forecast:
+    """Run `hetzner-k3s plan`, from where another run was made."""
+    return decide.forecast(spec, await observed(world, spec, before), _wish(spec))
 
 
 def _wish(spec: ClusterSpec) -> Intent:
