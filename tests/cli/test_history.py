@@ -89,9 +89,10 @@ def test_the_phases_of_a_real_run_add_up_to_it(
 def test_a_run_is_listed_and_told_step_by_step(kept: Path, invoke: Invoke) -> None:
     listed = invoke("history", "-c", "cluster.yaml")
     assert listed.code == 0
-    (_, row) = listed.out.splitlines()
-    assert row.split()[:3] == ["1", "abc123", "prod"]
-    assert "servers 37.0 s, hosts 9.0 s" in row
+    first, second = listed.out.splitlines()
+    assert first.startswith("1  2027-01-15 ")
+    assert first.endswith("  create of prod: done, 1 min 0 s")
+    assert second == "   abc123 by me@here: servers 37.0 s, hosts 9.0 s, waiting 8.0 s, looking 2.0 s"
     for asked in ("1", "abc", "abc123"):
         told = invoke("history", asked).out
         assert "62% create server prod-master1 (37.0 s); 15% install k3s on prod-master1 (9.0 s)" in told

@@ -7,7 +7,7 @@ import json
 import os
 import stat
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -335,9 +335,9 @@ class Counted(TranscriptFile):
 
     writes = 0
 
-    def write(self, lines: Any) -> None:
+    def write(self, lines: Sequence[str], *, last: bool = False) -> None:
         self.writes += 1
-        super().write(lines)
+        super().write(lines, last=last)
 
 
 def test_notes_are_written_many_at_a_time(tmp_path: Path) -> None:
@@ -346,7 +346,7 @@ def test_notes_are_written_many_at_a_time(tmp_path: Path) -> None:
     for _ in range(10_000):
         recorder.note("ssh", server="prod-master1", call="Probe", outcome="done", seconds=0.1)
     recorder.end(0)
-    assert file.writes <= 51
+    assert file.writes <= 52
     assert len(events(transcripts(tmp_path)[0])) == 10_001
 
 
@@ -361,3 +361,13 @@ def test_a_decision_is_noted_once_however_often_it_is_made(tmp_path: Path) -> No
     assert first["inputs"]["cloud"] != second["inputs"]["cloud"]
     assert first["inputs"]["file"] == second["inputs"]["file"]
     assert [step for step, *_ in second["planned"]] == ["SaveSnapshot"]
+
+
+def test_one_that_is_full_still_says_how_the_run_ended(tmp_path: Path) -> None:
+    recorder = a_recorder(tmp_path)
+    for number in range(20_000):
+        recorder.note("ssh", server="prod-master1", call="Probe", message=f"{number} {'x' * 990}")
+    recorder.end(3)
+    (path,) = transcripts(tmp_path)
+    assert path.stat().st_size < 17 << 20
+    assert json.loads(path.read_text().splitlines()[-1])["code"] == 3

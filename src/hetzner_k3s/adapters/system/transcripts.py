@@ -17,8 +17,8 @@ from hetzner_k3s.adapters.system.files import make_private
 
 RUNS_KEPT: Final = 20
 """Of runs that may change something, and as many again of those that only look: a `status` a minute pushes out none."""
-_MOST_BYTES: Final = 64 << 20
-"""Of one transcript: a run on a thousand nodes has a tenth of that."""
+_MOST_BYTES: Final = 16 << 20
+"""Of one transcript: a run on a thousand nodes has a third of that; a watch of a day would have more."""
 _LOOKS: Final = frozenset({"plan", "status", "snapshots"})
 _NAME: Final = re.compile(r"(?P<when>\d{8}T\d{6}Z)-(?P<command>[a-z]+)-(?P<run>[0-9A-Za-z_-]+)\.jsonl")
 
@@ -68,9 +68,9 @@ class TranscriptFile:
         self.path = path
         _forget_old(path)
 
-    def write(self, lines: Sequence[str]) -> None:
-        """Append lines in one write."""
-        if self._handle < 0 or self._written > _MOST_BYTES:
+    def write(self, lines: Sequence[str], *, last: bool = False) -> None:
+        """Append lines in one write; a transcript that is full takes the `last` ones alone."""
+        if self._handle < 0 or (self._written > _MOST_BYTES and not last):
             return
         content = memoryview("".join(f"{line}\n" for line in lines).encode("utf-8", "backslashreplace"))
         try:

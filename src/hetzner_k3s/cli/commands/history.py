@@ -11,7 +11,7 @@ from hetzner_k3s.adapters.system.transcripts import run_of, transcripts
 from hetzner_k3s.cli.history.folders import cluster_named_in, transcript_folders
 from hetzner_k3s.cli.history.runs import Run, read_run
 from hetzner_k3s.cli.output import say, tell, tell_document
-from hetzner_k3s.cli.render.history import run_document, run_lines, run_table, runs_document
+from hetzner_k3s.cli.render.history import run_document, run_lines, run_list, runs_document
 from hetzner_k3s.model.errors import ExitCode
 
 
@@ -42,7 +42,7 @@ def _show_all(found: Sequence[Path], *, as_json: bool) -> None:
     if as_json:
         tell_document(runs_document(runs))
     elif runs:
-        for line in run_table(runs):
+        for line in run_list(runs):
             tell(line)
     else:
         say("no run was recorded on this machine yet")

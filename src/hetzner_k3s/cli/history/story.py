@@ -53,7 +53,7 @@ def where_the_time_went(run: Run, path: Sequence[Segment]) -> Iterator[str]:
         named = listed([step_words(step) for step in unfinished], _NAMED)
         yield f"{_count(len(unfinished), 'step')} had no end when the run had one: {named}."
     if run.refused:
-        yield f"Refused: {', '.join(run.refused)}."
+        yield f"Refused: {', '.join(run.refused)}; `hetzner-k3s explain {' '.join(run.refused)}` says what that means."
     if run.error:
         yield f"It ended with an error: {run.error}"
 

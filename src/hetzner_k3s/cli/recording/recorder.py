@@ -113,10 +113,10 @@ class Recorder:
             after=[list(pair) for pair in after],
         )
 
-    def flush(self) -> None:
+    def flush(self, *, last: bool = False) -> None:
         """Write what is held back; what goes wrong is said once and harms nothing."""
         held, self._held, self._flushed = self._held, [], self._now()
-        self._file.write([json.dumps(_harmless(event), ensure_ascii=False) for event in held])
+        self._file.write([json.dumps(_harmless(event), ensure_ascii=False) for event in held], last=last)
         if self._file.trouble and not self._warned:
             self._warned = True
             self._say(f"note: no transcript of this run is kept ({self._file.trouble}); the run goes on")
@@ -129,8 +129,9 @@ class Recorder:
 
     def end(self, code: int) -> None:
         """Write how the run ended."""
-        self.note("end", code=code)
         self.flush()
+        self.note("end", code=code)
+        self.flush(last=True)
         self._file.close()
 
 

@@ -11,21 +11,22 @@ from hetzner_k3s.cli.history.runs import CALLS, Run, StepRun
 from hetzner_k3s.cli.history.story import lasting, segment_words, step_words, where_the_time_went
 from hetzner_k3s.cli.render.tables import table
 
-_RUNS = ("#", "RUN", "CLUSTER", "WHEN", "COMMAND", "BY", "ENDED", "TOOK", "MOST OF IT")
 _STEPS = ("AT", "TOOK", "", "STEP", "ENDED")
-_MOST_OF_IT = 2
+_MOST_OF_IT = 4
 
 
-def run_table(runs: Sequence[Run]) -> Iterator[str]:
-    """Render runs, the newest first; their numbers are those that `history` takes."""
-    yield from table([_RUNS, *(_row(number, run) for number, run in enumerate(runs, start=1))])
+def run_list(runs: Sequence[Run]) -> Iterator[str]:
+    """Render runs, the newest first, in two lines each; their numbers are those that `history` takes."""
+    width = len(str(len(runs)))
+    for number, run in enumerate(runs, start=1):
+        cluster = f"{run.cluster} (simulation)" if run.simulated else run.cluster
+        yield f"{number:>{width}}  {when(run)}  {run.command} of {cluster}: {run.outcome}, {lasting(run.seconds)}"
+        yield f"{'':{width}}  {run.id} by {run.who}: {_phases(run)}"
 
 
-def _row(number: int, run: Run) -> tuple[str, ...]:
-    spread = sorted(seconds_by_phase(critical_path(run)).items(), key=lambda item: -item[1])[:_MOST_OF_IT]
-    most = ", ".join(f"{phase.value} {lasting(seconds)}" for phase, seconds in spread)
-    cluster = f"{run.cluster} (simulated)" if run.simulated else run.cluster
-    return (str(number), run.id, cluster, when(run), run.command, run.who, run.outcome, lasting(run.seconds), most)
+def _phases(run: Run) -> str:
+    spread = sorted(seconds_by_phase(critical_path(run)).items(), key=lambda item: -item[1])
+    return ", ".join(f"{phase.value} {lasting(seconds)}" for phase, seconds in spread[:_MOST_OF_IT])
 
 
 def when(run: Run) -> str:
@@ -62,10 +63,9 @@ def call_lines(run: Run) -> Iterator[str]:
         calls = [call for call in run.calls if call.kind == kind]
         failed = sum(not is_well(call.kind, call.outcome) for call in calls)
         if calls:
+            count = f"{len(calls)} call{'' if len(calls) == 1 else 's'}"
             total = lasting(sum(call.seconds for call in calls))
-            yield f"{words}: {len(calls)} calls, {total} of waiting" + (
-                f", {failed} not answered well" if failed else ""
-            )
+            yield f"{words}: {count}, {total} of waiting" + (f", {failed} not answered well" if failed else "")
 
 
 def is_well(kind: str, outcome: str) -> bool:
