@@ -30,12 +30,20 @@ from hetzner_k3s.model.plan import (
     PlannedStep,
     Refusal,
     StepKey,
-    Verb,
     Wait,
 )
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
-from hetzner_k3s.observe import Focus, focus_after, observe, observe_again, with_assortment, with_assortment_of
+from hetzner_k3s.observe import (
+    SIGHT,
+    Focus,
+    Sight,
+    focus_after,
+    observe,
+    observe_again,
+    with_assortment,
+    with_assortment_of,
+)
 from hetzner_k3s.ports import Ports
 
 POLL = 0.5
@@ -174,7 +182,7 @@ async def look_ahead(
     `before` is an earlier look of this run.
     """
     state = await observe(ports, request.spec, request.intent.verb)
-    if request.intent.verb is Verb.CREATE:
+    if SIGHT[request.intent.verb].assortment:
         state = await with_assortment(ports, request.spec, state, before)
     began, told = ports.clock.monotonic(), ""
     while True:
@@ -234,7 +242,7 @@ class _Run:
                 return verdict
             changing = _is_changing(state)
             await self.ports.clock.sleep(LISTING_POLL if changing else POLL)
-            focus = replace(self._whole_focus(listing=_unlisted(state)), servers=changing)
+            focus = replace(self.sight.whole, listing=_unlisted(state), servers=changing)
             state = await observe_again(self.ports, self.request.spec, state, focus)
 
     async def _start(self, plan: Plan, state: ClusterState) -> None:
@@ -275,15 +283,14 @@ class _Run:
         focus = focus_after([planned for planned, _ in done], state)
         if any(task.exception() for _, task in done):
             focus = replace(focus, listing=True)  # what a step did before it failed, only the listing tells
-        if _unlisted(state) or (self.request.intent.verb is Verb.DELETE and not self.in_flight):
-            focus = self._whole_focus(listing=True)
+        if _unlisted(state) or (self.sight.lists_at_rest and not self.in_flight):
+            focus = replace(self.sight.whole, listing=True)
         return await observe_again(self.ports, self.request.spec, state, focus)
 
-    def _whole_focus(self, *, listing: bool) -> Focus:
-        """Return the focus on everything that the verb needs: a deletion needs no hosts."""
-        if self.request.intent.verb is Verb.DELETE:
-            return Focus(listing=listing, hosts=frozenset(), kube=False)
-        return Focus(listing=listing)
+    @property
+    def sight(self) -> Sight:
+        """Return what the run's verb has to see."""
+        return SIGHT[self.request.intent.verb]
 
     def _settle(self, planned: PlannedStep, task: asyncio.Task[Outcome], state: ClusterState) -> ClusterState:
         error = task.exception()

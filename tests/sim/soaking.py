@@ -83,7 +83,7 @@ def _listening() -> Iterator[None]:
         program.PROGRAM = complete
 
 
-def _listened_to(listed: program.AnyProgram) -> program.AnyProgram:
+def _listened_to(listed: Any) -> Any:
     return replace(
         listed,
         gates=tuple(map(_heard, listed.gates)),

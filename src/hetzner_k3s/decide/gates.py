@@ -22,6 +22,7 @@ from hetzner_k3s.decide.view.context import (
     Gate,
     GateOf,
     ServingContext,
+    UnservedContext,
 )
 
 LISTED: tuple[Gate, ...] = (
@@ -71,7 +72,7 @@ UNINITIALIZED_GATES: tuple[Gate, ...] = (
     *_CONSENT_GATES,
 )
 
-UNSERVED_GATES: tuple[Gate, ...] = (
+UNSERVED_GATES: tuple[GateOf[UnservedContext], ...] = (
     *IDENTITY_GATES,
     quorum_reset.quorum_lost,
     restore.loss_answered,
@@ -127,7 +128,7 @@ UNINITIALIZED_ON_DATABASE_GATES: tuple[Gate, ...] = (
     consents.consents_fit,
 )
 
-UNSERVED_ON_DATABASE_GATES: tuple[Gate, ...] = (
+UNSERVED_ON_DATABASE_GATES: tuple[GateOf[UnservedContext], ...] = (
     *ON_DATABASE_GATES,
     external_database.database_serves,
     external_database.agent_token_found,

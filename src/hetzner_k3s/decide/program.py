@@ -52,6 +52,7 @@ from hetzner_k3s.decide.view.context import (
     MoveOf,
     Note,
     ServingContext,
+    UnservedContext,
     context_of,
 )
 from hetzner_k3s.decide.view.situations import (
@@ -138,7 +139,7 @@ def _refusing(*asked: Gate) -> Program[DecisionContext]:
     return Program(given=DecisionContext, gates=asked, before_the_end=_LIVES)
 
 
-def _unserved(
+def _anywhere(
     asked: tuple[Gate, ...], *control_plane: Move, moves: tuple[Move, ...] = PREPARATION
 ) -> Program[DecisionContext]:
     return Program(
@@ -147,6 +148,19 @@ def _unserved(
         before_all=(power.power_on,),
         control_plane=control_plane,
         moves=moves,
+        before_the_end=_LIVES,
+    )
+
+
+def _unserved(
+    asked: tuple[GateOf[UnservedContext], ...], *control_plane: MoveOf[UnservedContext]
+) -> Program[UnservedContext]:
+    return Program(
+        given=UnservedContext,
+        gates=asked,
+        before_all=(power.power_on,),
+        control_plane=control_plane,
+        moves=PREPARATION,
         before_the_end=_LIVES,
     )
 
@@ -164,8 +178,8 @@ def _serving(
     )
 
 
-AnyProgram = Program[ServingContext]
-"""Whatever takes any context takes one of a cluster that is served, too."""
+AnyProgram = Program[UnservedContext] | Program[ServingContext]
+"""Rules that take any context take either of these, too."""
 
 CREATE: Mapping[type[Situation], AnyProgram] = {
     Unlisted: _refusing(project.listing_complete),
@@ -173,11 +187,11 @@ CREATE: Mapping[type[Situation], AnyProgram] = {
     Deleting: _refusing(project.listing_complete, project.record_agrees, project.not_deleting),
     MadeBy2x: _refusing(made_by_2x.made_by_2x),
     Rotated: _refusing(*gates.PROJECT_GATES, hosts.hosts_are_known, hosts.one_identity, consents.consents_fit),
-    SplitBrain: _unserved(
+    SplitBrain: _anywhere(
         (*gates.LISTED, hosts.hosts_are_known, consents.consents_fit), split_brain.fence_other_side, moves=()
     ),
-    Uninitialized: _unserved(gates.UNINITIALIZED_GATES, bootstrap.initialize),
-    Bootstrapping: _unserved(gates.UNINITIALIZED_GATES, bootstrap.initialize),
+    Uninitialized: _anywhere(gates.UNINITIALIZED_GATES, bootstrap.initialize),
+    Bootstrapping: _anywhere(gates.UNINITIALIZED_GATES, bootstrap.initialize),
     Serving: _serving(
         gates.SERVING_GATES,
         ca_rotation.renew_record,
@@ -195,7 +209,7 @@ CREATE: Mapping[type[Situation], AnyProgram] = {
     QuorumLost: _unserved(gates.UNSERVED_GATES, ca_rotation.renew_record, quorum_reset.reset_quorum),
     AllLost: _unserved(gates.UNSERVED_GATES, ca_rotation.renew_record, abandon.forget, restore.bring_back),
     Restored: _unserved(gates.UNSERVED_GATES, ca_rotation.renew_record, restore.bring_back),
-    UninitializedOnDatabase: _unserved(gates.UNINITIALIZED_ON_DATABASE_GATES, bootstrap.initialize),
+    UninitializedOnDatabase: _anywhere(gates.UNINITIALIZED_ON_DATABASE_GATES, bootstrap.initialize),
     UnservedOnDatabase: _unserved(
         gates.UNSERVED_ON_DATABASE_GATES,
         ca_rotation.renew_record,

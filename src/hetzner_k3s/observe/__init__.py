@@ -1,6 +1,23 @@
 """Looking: what exists at Hetzner, what each host says, what the Kubernetes API says. Nothing is changed here."""
 
 from hetzner_k3s.observe.focus import focus_after
-from hetzner_k3s.observe.observer import Focus, observe, observe_again, with_assortment, with_assortment_of
+from hetzner_k3s.observe.observer import (
+    SIGHT,
+    Focus,
+    Sight,
+    observe,
+    observe_again,
+    with_assortment,
+    with_assortment_of,
+)
 
-__all__ = ["Focus", "focus_after", "observe", "observe_again", "with_assortment", "with_assortment_of"]
+__all__ = [
+    "SIGHT",
+    "Focus",
+    "Sight",
+    "focus_after",
+    "observe",
+    "observe_again",
+    "with_assortment",
+    "with_assortment_of",
+]

@@ -37,15 +37,35 @@ EVERYTHING = Focus()
 NO_HOSTS = Focus(hosts=frozenset(), kube=False)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sight:
+    """What a verb has to see.
+
+    Args:
+        whole: is looked at when everything is looked at.
+        assortment: whether what Hetzner sells, and which k3s there is, is read.
+        lists_at_rest: whether the listing is read again when nothing is under way: what steps deleted, it alone tells.
+    """
+
+    whole: Focus
+    assortment: bool
+    lists_at_rest: bool
+
+
+SIGHT: Mapping[Verb, Sight] = {
+    Verb.CREATE: Sight(whole=EVERYTHING, assortment=True, lists_at_rest=False),
+    Verb.DELETE: Sight(whole=NO_HOSTS, assortment=False, lists_at_rest=True),
+}
+
+
 async def observe(ports: Ports, spec: ClusterSpec, verb: Verb) -> ClusterState:
-    """Look at everything that the verb needs: a deletion needs no hosts.
+    """Look at everything that the verb needs.
 
     Raises:
         CloudRefused: Hetzner does not accept the token.
     """
     blank = ClusterState(observed_at=ports.clock.now(), cloud=await cloud.survey(ports))
-    rest = NO_HOSTS if verb is Verb.DELETE else EVERYTHING
-    return await observe_again(ports, spec, blank, replace(rest, listing=False))
+    return await observe_again(ports, spec, blank, replace(SIGHT[verb].whole, listing=False))
 
 
 async def with_assortment(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from hetzner_k3s.decide.view import all_lost, predictions
 from hetzner_k3s.decide.view.consent_mismatch import unfit
-from hetzner_k3s.decide.view.context import DecisionContext, Proposal
+from hetzner_k3s.decide.view.context import DecisionContext, Proposal, UnservedContext
 from hetzner_k3s.decide.view.given_up import consented, digits, in_effect, known_by_snapshots, left_over, workers
 from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.plan import PlannedStep, Reason, Refusal, Scope, Way
@@ -68,10 +68,10 @@ def _servers(context: DecisionContext) -> list[str]:
     return [master.name for master in context.control_plane.all_masters if master.server is not None]
 
 
-def forget(context: DecisionContext) -> Proposal | None:
+def forget(context: UnservedContext) -> Proposal | None:
     """Plan to forget the birth of a cluster that was given up; then a new one may be born."""
     record = context.control_plane.record
-    if record.phase is not Phase.BORN or not consented(context) or not all_lost.all_lost(context.control_plane):
+    if not consented(context) or not all_lost.all_lost(context.control_plane):
         return None
     planned = PlannedStep(
         step=ForgetBirth(target=digits(record), record=record, ca=_whole_ca(context)),

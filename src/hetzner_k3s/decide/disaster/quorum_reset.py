@@ -13,7 +13,7 @@ from hetzner_k3s.decide.lifecycle.bootstrap import found_servers
 from hetzner_k3s.decide.preflight import tokens
 from hetzner_k3s.decide.view import all_lost, predictions, quorum, stale_lineage
 from hetzner_k3s.decide.view.consent_mismatch import unfit
-from hetzner_k3s.decide.view.context import DecisionContext, Proposal, ServingContext
+from hetzner_k3s.decide.view.context import DecisionContext, Proposal, ServingContext, UnservedContext
 from hetzner_k3s.decide.view.control_plane import MasterView
 from hetzner_k3s.decide.view.node_machine import whereabouts
 from hetzner_k3s.decide.view.sides import Survivor
@@ -63,16 +63,12 @@ def _is_anothers(facts: HostFacts, record: BirthRecord) -> bool:
     return facts.stored_uid is not None and record.uid is not None and facts.stored_uid != record.uid
 
 
-def is_lost(context: DecisionContext) -> bool:
+def is_lost(context: UnservedContext) -> bool:
     """Check whether quorum is lost and does not come back by itself, as far as we can see.
 
     What is powered off or stopped is started first; one that was just reset is starting.
     """
-    if (
-        context.control_plane.record.phase is not Phase.BORN
-        or context.control_plane.gateway is not None
-        or _starting(context)
-    ):
+    if _starting(context):
         return False
     left = survivors(context)
     if not left or any(m.stage in _STARTED_FIRST for m in context.control_plane.all_masters):
@@ -103,15 +99,13 @@ def _is_leaderless(context: DecisionContext) -> bool:
 _STARTED_FIRST = frozenset({Stage.OFF, Stage.STOPPED, Stage.CHANGING})
 
 
-def is_starting(context: DecisionContext) -> bool:
+def is_starting(context: UnservedContext) -> bool:
     """Check whether a master was reset and does not serve yet."""
     return bool(_starting(context))
 
 
-def _starting(context: DecisionContext) -> list[Survivor]:
+def _starting(context: UnservedContext) -> list[Survivor]:
     record = context.control_plane.record
-    if context.control_plane.gateway is not None:
-        return []
     return [s for s in survivors(context) if stale_lineage.began_anew(s.facts, record) and not s.facts.held]
 
 
@@ -122,7 +116,7 @@ def _flag(context: DecisionContext) -> str:
 # --- what is refused
 
 
-def quorum_lost(context: DecisionContext) -> tuple[Refusal, ...]:
+def quorum_lost(context: UnservedContext) -> tuple[Refusal, ...]:
     """Refuse when quorum is lost, or when the reset that was consented to could lose data or leave a second cluster."""
     if not is_lost(context):
         return ()
@@ -318,7 +312,7 @@ def reset_fits(context: DecisionContext) -> tuple[Refusal, ...]:
         return (unfit(_flag(context), "The cluster has no such master.", "Name one that the file or `status` names."),)
     if (nothing := _nothing_to_reset(context)) is not None:
         return (unfit(_flag(context), nothing, "Run `create` without that option."),)
-    if is_lost(context):
+    if isinstance(context, UnservedContext) and is_lost(context):
         return () if _named(context) is not None else (_has_no_data(context, master),)
     if master.facts is not None and master.facts.lineage is not None and not master.facts.held:
         return ()  # it was reset from already; what is left to do is the ordinary way
@@ -352,7 +346,7 @@ def _named(context: DecisionContext) -> Survivor | None:
 # --- what is done
 
 
-def reset_quorum(context: DecisionContext) -> Proposal | None:
+def reset_quorum(context: UnservedContext) -> Proposal | None:
     """Lead a cluster without quorum to one member that goes on, where the user named it."""
     if starting := _starting(context):
         because = "it was reset and is starting; the others join when it serves"

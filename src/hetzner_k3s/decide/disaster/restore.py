@@ -16,7 +16,7 @@ from hetzner_k3s.decide.disaster import restore_predictions, restore_refusals, r
 from hetzner_k3s.decide.disaster.restore_sources import Place, Source
 from hetzner_k3s.decide.view import all_lost, given_up, held_tokens, predictions
 from hetzner_k3s.decide.view.consent_mismatch import unfit
-from hetzner_k3s.decide.view.context import DecisionContext, Proposal
+from hetzner_k3s.decide.view.context import DecisionContext, Proposal, UnservedContext
 from hetzner_k3s.decide.view.control_plane import MasterView
 from hetzner_k3s.decide.view.stage import Stage
 from hetzner_k3s.model.facts import Unknown
@@ -82,7 +82,7 @@ def target(context: DecisionContext, choice: Choice) -> MasterView:
     return holder or all_lost.target(context.control_plane)
 
 
-def agent_token_found(context: DecisionContext) -> tuple[Refusal, ...]:
+def agent_token_found(context: UnservedContext) -> tuple[Refusal, ...]:
     """Refuse to restore without the agents' token where the cluster has one."""
     chosen = choose(context) if all_lost.all_lost(context.control_plane) else None
     if chosen is None or not held_tokens.agent_token_is_missing(context, chosen.token_hash):
@@ -93,7 +93,7 @@ def agent_token_found(context: DecisionContext) -> tuple[Refusal, ...]:
 # --- what forbids it ------------------------------------------------------------------------------------------------
 
 
-def loss_answered(context: DecisionContext) -> tuple[Refusal, ...]:
+def loss_answered(context: UnservedContext) -> tuple[Refusal, ...]:
     """Refuse to do anything about the loss of all masters but what the user chose, and say what there is to choose."""
     if not all_lost.all_lost(context.control_plane) or given_up.consented(context):
         return ()
@@ -238,7 +238,7 @@ def _settling(context: DecisionContext) -> bool:
 # --- what is done ---------------------------------------------------------------------------------------------------
 
 
-def bring_back(context: DecisionContext) -> Proposal | None:
+def bring_back(context: UnservedContext) -> Proposal | None:
     """Lead a cluster whose masters are all lost to one healthy master; the rest is a repair like any other."""
     if (restored := all_lost.restored_master(context.control_plane)) is not None and restored.server is not None:
         step = StartRestored(target=restored.name, server_id=restored.server.id, quiet=_at_work(context, restored))

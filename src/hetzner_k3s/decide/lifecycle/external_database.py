@@ -14,7 +14,7 @@ from hetzner_k3s.decide.prune.retire import emptying, node_of_nobody
 from hetzner_k3s.decide.repair import power
 from hetzner_k3s.decide.view import held_tokens
 from hetzner_k3s.decide.view.consent_mismatch import unfit
-from hetzner_k3s.decide.view.context import DecisionContext, Proposal, ServingContext
+from hetzner_k3s.decide.view.context import DecisionContext, Proposal, ServingContext, UnservedContext
 from hetzner_k3s.decide.view.control_plane import MasterView
 from hetzner_k3s.decide.view.stage import Stage, labelled_member
 from hetzner_k3s.model import naming
@@ -111,13 +111,9 @@ def database_serves(context: DecisionContext) -> tuple[Refusal, ...]:
     return () if tokens_at_hand(context) or _started(context) else (_no_token(context),)
 
 
-def agent_token_found(context: DecisionContext) -> tuple[Refusal, ...]:
+def agent_token_found(context: UnservedContext) -> tuple[Refusal, ...]:
     """Refuse to start the first master again without the agents' token where the cluster has one."""
-    tokens = (
-        tokens_at_hand(context)
-        if context.control_plane.record.phase is Phase.BORN and context.control_plane.gateway is None
-        else []
-    )
+    tokens = tokens_at_hand(context)
     if not tokens or _started(context) or not held_tokens.agent_token_is_missing(context, tokens[0][0]):
         return ()
     return (held_tokens.missing_agent_token(context),)
@@ -225,7 +221,7 @@ _LEAVE_IT = (
 # --- moves ----------------------------------------------------------------------------------------------------------
 
 
-def start_first_master(context: DecisionContext) -> Proposal | None:
+def start_first_master(context: UnservedContext) -> Proposal | None:
     """Start one of the masters that are ready, where none serves: with the token that opens the database."""
     first = min(_ready(context), key=lambda r: (r[0].stage is not Stage.JOINING, r[0].spec.index), default=None)
     tokens = tokens_at_hand(context)

@@ -12,7 +12,7 @@ from hetzner_k3s.decide.repair.removed_member import is_former, is_of_this_clust
 from hetzner_k3s.decide.repair.replace import flag
 from hetzner_k3s.decide.repair.silence import address_explained, cure_of_silence, known_of_silence
 from hetzner_k3s.decide.view import all_lost, quorum
-from hetzner_k3s.decide.view.context import DecisionContext
+from hetzner_k3s.decide.view.context import DecisionContext, UnservedContext
 from hetzner_k3s.decide.view.control_plane import MasterView, identity_of
 from hetzner_k3s.decide.view.node_machine import whereabouts
 from hetzner_k3s.decide.view.stage import TROUBLED, Stage, holds_no_member
@@ -24,14 +24,14 @@ from hetzner_k3s.model.plan import EVERY, Refusal, Way
 from hetzner_k3s.model.steps import InitControlPlane
 
 
-def healthy_master_left(context: DecisionContext) -> tuple[Refusal, ...]:
+def healthy_master_left(context: UnservedContext) -> tuple[Refusal, ...]:
     """Refuse when a cluster was initialized and no healthy master answers: silence is not death."""
     record, masters = context.control_plane.record, context.control_plane.all_masters
     explained = (
         quorum_reset.is_lost(context) or quorum_reset.is_starting(context) or all_lost.all_lost(context.control_plane)
     )
     explained = explained or bool(power.awaited(context))
-    if not _none_is_healthy(context) or explained or all_lost.restored_master(context.control_plane):
+    if explained or all_lost.restored_master(context.control_plane):
         return ()
     born = f"The birth record says that '{context.spec.name}' was initialized (CA {(record.ca or '-')[:8]}, UID "
     born += f"{(record.uid or '-')[:8]}); "
@@ -76,10 +76,6 @@ def _seen(master: MasterView) -> str:
     return f"{master.stage.value}{f' ({master.detail})' if master.detail else ''}"
 
 
-def _none_is_healthy(context: DecisionContext) -> bool:
-    return context.control_plane.record.phase is Phase.BORN and context.control_plane.gateway is None
-
-
 _ONE_TOKEN = (
     "Write the newest token (whoever ran `k3s token rotate` has it; /var/lib/rancher/k3s/server/token is it where that "
     "was run) into the line `token:` of /etc/rancher/k3s/config.yaml on every master, delete "
@@ -122,9 +118,9 @@ def _no_quorum(born: str, seen: str, you_can: str, *, transient: bool) -> Refusa
 def masters_explained(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse while a master is in a state that only its owner can judge.
 
-    Where none is healthy, the gate above tells of all of them: there "discard it" would be bad advice.
+    Where no master of a cluster is healthy, the gate above tells of all: there "discard it" would be bad advice.
     """
-    if _none_is_healthy(context) or power.awaited(context):
+    if power.awaited(context):
         return ()
     told = [(m, m.server) for m in context.control_plane.masters if m.stage in _CODE and not _is_dealt_with(context, m)]
     return tuple(

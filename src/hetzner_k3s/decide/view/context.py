@@ -86,6 +86,11 @@ class DecisionContext:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UnservedContext(DecisionContext):
+    """The same of a cluster that was initialized and that no healthy master serves."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServingContext(DecisionContext):
     """The same of a cluster that was initialized and that a healthy master serves: everything is done through it."""
 
@@ -143,7 +148,8 @@ def context_of(
     """Look once at an observation, for all rules; here alone is said whether the cluster is served."""
     control_plane = view_of(spec, state, intent.consents.accept_ca)
     dead, stray = sort_members(control_plane, state, joining(in_flight))
-    seen = DecisionContext(
+    born, gateway = control_plane.record.phase is Phase.BORN, control_plane.gateway
+    seen = (UnservedContext if born and gateway is None else DecisionContext)(
         spec=spec,
         state=state,
         intent=intent,
@@ -155,5 +161,4 @@ def context_of(
         servers={server.name: server for server in state.view.servers},
         nodes={node.name: node for node in control_plane.kube.nodes} if control_plane.kube else {},
     )
-    gateway = control_plane.gateway if control_plane.record.phase is Phase.BORN else None
-    return seen if gateway is None else ServingContext.of(seen, gateway)
+    return ServingContext.of(seen, gateway) if born and gateway is not None else seen
