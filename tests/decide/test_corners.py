@@ -11,7 +11,8 @@ from tests.decide import world as w
 from hetzner_k3s import decide
 from hetzner_k3s.decide import program
 from hetzner_k3s.decide.assume_waits_done import come_true
-from hetzner_k3s.decide.repair import remediate, removed_member
+from hetzner_k3s.decide.identity import ca_pins
+from hetzner_k3s.decide.repair import remediate, removed_member, stale_nodes
 from hetzner_k3s.decide.view import control_plane, predictions, sides
 from hetzner_k3s.decide.view.context import DecisionContext, context_of
 from hetzner_k3s.decide.view.control_plane import healthy_master, view_of
@@ -77,6 +78,18 @@ def test_a_former_member_without_a_server_cannot_be_wiped() -> None:
     context = w.served(w.SPEC, w.healthy())
     with pytest.raises(LookupError):
         removed_member._wiping(context, replace(context.control_plane.masters[0], server=None))
+
+
+def test_without_an_api_no_node_is_stale() -> None:
+    context = w.served(w.SPEC, replace(w.healthy(), kube={}))
+    assert stale_nodes.stale_node(context, context.control_plane.masters[0]) is None
+
+
+def test_where_a_gateway_tells_no_ca_nothing_is_pinned() -> None:
+    context = w.served(w.SPEC, w.healthy())
+    facts = context.gateway.facts
+    odd = replace(context.gateway, facts=replace(facts, disk=replace(facts.disk, server_ca=None)))
+    assert ca_pins.renew_pins(replace(context, gateway=odd)) is None
 
 
 def test_a_way_that_leads_nowhere_is_shown_as_far_as_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -227,10 +227,8 @@ def _journal_remembers(context: DecisionContext) -> Refusal:
 
 
 def initialize(context: DecisionContext) -> Proposal | None:
-    """Lead an unborn cluster to its record `born`; has no proposal about a born one."""
+    """Lead an unborn cluster to its record `born`."""
     record = context.control_plane.record
-    if not _unborn(context):
-        return None
     seed = _recorded_seed(context) or _first_to_be_had(context)
     unseen = _unseen(context)
     if unseen or seed.server is None or not api_address_known(context):
