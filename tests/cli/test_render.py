@@ -166,8 +166,8 @@ note: no autoscaler yet
 time: about 2 s
    12.3s master1              joining through prod-master2
    12.3s prod                 waiting for a learner (up to 120 s): master3 is at 412 of 118000
-  112.3s master1              trying again (create server): no answer
-  112.3s master1              failed (create server): no capacity
+  112.3s master1              trying again (create server master1): no answer
+  112.3s master1              failed (create server master1): no capacity
 note: another\
 """)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import replace
@@ -11,6 +12,7 @@ from typing import Protocol
 
 from hetzner_k3s.cli.exits import code_of
 from hetzner_k3s.cli.output import tell_row
+from hetzner_k3s.cli.render import terminal
 from hetzner_k3s.cli.render.ending import Ending, Tally
 from hetzner_k3s.cli.render.events import ConsoleReporter
 from hetzner_k3s.cli.render.json_events import JsonReporter
@@ -44,7 +46,7 @@ class Reporter(Events, Protocol):
 
 @asynccontextmanager
 async def _opened(request: RunRequest, session: Session, *, quiet: bool, as_json: bool) -> AsyncIterator[Reporter]:
-    """Open what reports a run, for the length of a block: events for a program, or lines for people."""
+    """Open what reports a run, for the length of a block: to a program, to a person who watches, or as lines."""
     clock, cluster = session.ports.clock, request.spec.name
     if as_json:
         yield JsonReporter(
@@ -55,6 +57,12 @@ async def _opened(request: RunRequest, session: Session, *, quiet: bool, as_json
             monotonic=clock.monotonic,
             write=tell_row,
         )
+    elif not quiet and terminal.is_terminal(sys.stderr):
+        from hetzner_k3s.cli.render.live.display import LiveReporter
+
+        coloured = terminal.is_coloured(sys.stderr)
+        async with LiveReporter(request.spec, clock, sys.stderr, coloured=coloured) as live:
+            yield live
     else:
         yield ConsoleReporter(cluster, quiet=quiet, now=clock.monotonic, write=to_stderr)
 

@@ -16,7 +16,7 @@ from hetzner_k3s.cli.render.plan import (
     wait_lines,
 )
 from hetzner_k3s.cli.render.progress import Progress
-from hetzner_k3s.cli.render.words import verb
+from hetzner_k3s.cli.render.words import short, verb
 from hetzner_k3s.model.errors import ProductError
 from hetzner_k3s.model.plan import Forecast, PlannedStep, Refusal, Wait
 
@@ -67,10 +67,12 @@ class ConsoleReporter:
 
     def failed(self, planned: PlannedStep, error: ProductError, *, again: bool) -> None:
         """Say what a step failed of; one that is tried again has not failed yet, and is nothing for `--quiet`."""
+        target = planned.step.target
+        what = f"{verb(planned.step)} {short(target, self._cluster)}"
         if not again:
-            self._progress.say(planned.step.target, f"failed ({verb(planned.step)}): {error}")
+            self._progress.say(target, f"failed ({what}): {error}")
         else:
-            self.say(planned.step.target, f"trying again ({verb(planned.step)}): {error}")
+            self.say(target, f"trying again ({what}): {error}")
 
     def waiting(self, wait: Wait) -> None:
         """Say what has to come by itself."""

@@ -26,4 +26,9 @@ class Progress:
 
     def say(self, name: str, what: str) -> None:
         """Write that something happens to a server or resource."""
-        self._write(f"{self.seconds:7.1f}s {short(name, self._cluster):<{_NAME_WIDTH}} {what}")
+        self._write(progress_line(self.seconds, short(name, self._cluster), what))
+
+
+def progress_line(seconds: float, name: str, what: str) -> str:
+    """Return the line about what a server was doing so many seconds after the run began."""
+    return f"{seconds:7.1f}s {name:<{_NAME_WIDTH}} {what}"
