@@ -98,5 +98,9 @@ class ConsoleReporter:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Leave the terminal to a question for the length of a block: nothing is written meanwhile."""
-        yield
+        """Leave the terminal to a question for the length of a block, which is not counted as the run's time."""
+        before = self.seconds
+        try:
+            yield
+        finally:
+            self._progress.leave_out(self.seconds - before)

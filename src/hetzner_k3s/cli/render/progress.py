@@ -24,6 +24,10 @@ class Progress:
         """Return the seconds since the start."""
         return self._now() - self._began
 
+    def leave_out(self, seconds: float) -> None:
+        """Do not count seconds that were not the run's: it waited for an answer of its user."""
+        self._began += seconds
+
     def say(self, name: str, what: str) -> None:
         """Write that something happens to a server or resource."""
         self._write(progress_line(self.seconds, short(name, self._cluster), what))

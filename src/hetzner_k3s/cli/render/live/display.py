@@ -120,10 +120,12 @@ class LiveReporter:
     def paused(self) -> Iterator[None]:
         """Leave the terminal to a question for the length of a block."""
         self._screen.clear()
-        self._held = True
+        self._held, before = True, self._now
         try:
-            yield
+            with self._lines.paused():
+                yield
         finally:
+            self._board.began += self._now - before
             self._held = False
 
     @property
