@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -91,8 +91,15 @@ class Cloud(Protocol):
         ...
 
     async def create_firewall(
-        self, name: str, rules: Sequence[FirewallRule], selector: str, labels: Mapping[str, str]
-    ) -> Firewall: ...
+        self,
+        name: str,
+        rules: Sequence[FirewallRule],
+        selector: str,
+        labels: Mapping[str, str],
+        made: Callable[[Firewall], None] | None = None,
+    ) -> Firewall:
+        """Make a firewall; `made` is told of a new one as soon as it exists, before it is applied everywhere."""
+        ...
 
     async def set_firewall_rules(self, firewall_id: int, rules: Sequence[FirewallRule]) -> None: ...
 
@@ -110,8 +117,11 @@ class Cloud(Protocol):
         """Add what one lacks of that (`model.balancing`), as it is now; what is there already is left alone."""
         ...
 
-    async def create_server(self, order: ServerOrder) -> Server:
-        """Ask for a server and return it once it runs and has its private address."""
+    async def create_server(self, order: ServerOrder, made: Callable[[Server], None] | None = None) -> Server:
+        """Ask for a server and return it once it runs and has its private address.
+
+        `made` is told of a new one as soon as Hetzner has taken the order; never of one that was there before.
+        """
         ...
 
     async def last_rebuild(self, server_id: int) -> float | None:

@@ -7,7 +7,7 @@ started only if the forecast that was shown names it, only under the operator lo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Protocol
@@ -204,6 +204,31 @@ class _Again(Enum):
     LOOK = "look"
 
 
+@dataclass(slots=True)
+class _News:
+    """What steps under way have learned already, the oldest first."""
+
+    learned: list[Outcome] = field(default_factory=list)
+    came: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def put(self, outcome: Outcome) -> None:
+        self.learned.append(outcome)
+        self.came.set()
+
+    def take(self) -> list[Outcome]:
+        taken, self.learned = self.learned, []
+        self.came.clear()
+        return taken
+
+    async def come_or(self, tasks: Iterable[asyncio.Task[Outcome]]) -> None:
+        """Wait until there is something new, or one of the steps has ended."""
+        coming = asyncio.create_task(self.came.wait())
+        try:
+            await asyncio.wait([coming, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            coming.cancel()
+
+
 @dataclass(slots=True, kw_only=True)
 class _Run:
     """One run under the lock: what was shown, what is under way, what failed."""
@@ -216,6 +241,7 @@ class _Run:
     shown: Forecast
     key_ring: HostKeyRing = field(default_factory=HostKeyRing)
     in_flight: dict[StepKey, tuple[PlannedStep, asyncio.Task[Outcome]]] = field(default_factory=dict)
+    news: _News = field(default_factory=_News)
     quiet_since: float | None = None
     unsold_before: frozenset[str] = frozenset()
 
@@ -258,6 +284,7 @@ class _Run:
             fence=self.held.fence,
             key_ring=self.key_ring,
             say=self.events.say,
+            learn=self.news.put,
             holder=self.request.lock_request.holder,
         )
         self.events.started(planned)
@@ -275,8 +302,13 @@ class _Run:
         return outcome
 
     async def _next_completion(self, state: ClusterState) -> ClusterState:
-        await asyncio.wait([task for _, task in self.in_flight.values()], return_when=asyncio.FIRST_COMPLETED)
+        """Wait until a step ends, and look again at what it touched; or until one has learned something meanwhile."""
+        await self.news.come_or(task for _, task in self.in_flight.values())
+        for learned in self.news.take():
+            state = learn(state, learned)
         done = [(planned, task) for planned, task in self.in_flight.values() if task.done()]
+        if not done:
+            return state
         for planned, task in done:
             del self.in_flight[planned.key]
             state = self._settle(planned, task, state)

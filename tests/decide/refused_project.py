@@ -229,7 +229,7 @@ BIRTH = {
         unreachable(ready(UNFINISHED, SPEC, MASTER1), MASTER1), "master.unreachable"
     ),
     "a mark of a reset lies on an empty master": case(
-        edit_facts(every_server_ready(), MASTER1, lambda f: replace(f, held=True)), "cluster.unfinished"
+        edit_facts(every_server_ready(), MASTER1, lambda f: replace(f, held=True)), "birth.not-empty"
     ),
     "the phase's label was lost, not the CA's": case(
         recorded(forgetful(NO_BIRTH), BirthRecord(ca="ab12" * 10)), "masters.all-lost"

@@ -166,6 +166,27 @@ def test_a_cluster_is_born_once_and_recorded_before_a_second_master_starts_or_a_
     assert min(later) > at["RecordBirth", "born"]
 
 
+def test_whichever_master_is_ready_first_begins_the_cluster() -> None:
+    state = booting(booting(prepared(), SPEC, MASTER1), SPEC, MASTER3)
+    ordered = replace(state, ordered=frozenset(server.id for server in state.view.servers))
+    assert RECORD in verbs(plan(ordered).steps)
+    (step,) = [p.step for p in plan(ordered).steps if isinstance(p.step, RecordBirth)]
+    assert step.record.seed == FIRST_MASTER + 1
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_only_a_server_of_this_runs_own_order_needs_no_look(ordered: bool) -> None:
+    state = booting(prepared(), SPEC, WORKER1)
+    worker = next(server.id for server in state.view.servers if server.name == WORKER1)
+    state = replace(state, ordered=frozenset({worker} if ordered else ()))
+    assert (RECORD in verbs(plan(state).steps)) == ordered
+
+
+def test_what_is_seen_on_a_server_counts_whoever_ordered_it() -> None:
+    state = edit_facts(prepared(), WORKER1, lambda f: replace(f, disk=replace(f.disk, agent_ca=CA)))
+    assert codes(replace(state, ordered=frozenset(s.id for s in state.view.servers))) == ["birth.not-empty"]
+
+
 def test_at_birth_all_further_masters_join_at_once() -> None:
     spec = a_spec(5, 0)
     joins = [[p for p in wave if isinstance(p.step, JoinControlPlane)] for wave in forecast(nothing(), spec).waves]
@@ -187,7 +208,7 @@ def test_the_record_that_a_birth_writes_holds_what_the_seed_tells() -> None:
     [
         ("before a server answers", booting(prepared(), SPEC, MASTER2), [f"SecureHost {MASTER2}"]),
         ("before a boot key is replaced", with_boot_key(prepared(), SPEC, MASTER2), [f"SecureHost {MASTER2}", RECORD]),
-        ("in the middle of the rotation", with_next_key(prepared(), SPEC, MASTER1), [f"SecureHost {MASTER1}"]),
+        ("in the middle of the rotation", with_next_key(prepared(), SPEC, MASTER1), [f"SecureHost {MASTER1}", RECORD]),
         ("before k3s is on a worker", bare(prepared(), SPEC, WORKER1), [f"InstallK3s {WORKER1}", RECORD]),
         ("before the birth is recorded", prepared(), [RECORD]),
         ("before the first start", recorded(prepared(), BEGUN), [f"InitControlPlane {MASTER1}"]),

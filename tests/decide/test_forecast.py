@@ -29,6 +29,7 @@ from tests.decide.world import (
     FIRST_MASTER,
     MASTER1,
     MASTER2,
+    MASTER3,
     NOW,
     OTHER_CA,
     PRUNE,
@@ -57,7 +58,15 @@ from hetzner_k3s.model.kube import Leaving
 from hetzner_k3s.model.plan import Forecast, Intent, StepKey
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState, LocalEvidence
-from hetzner_k3s.model.steps import CreateServer, DeleteNode, JoinControlPlane, MarkMember, RemoveMember, Step
+from hetzner_k3s.model.steps import (
+    CreateServer,
+    DeleteNode,
+    InitControlPlane,
+    JoinControlPlane,
+    MarkMember,
+    RemoveMember,
+    Step,
+)
 
 ONE_MASTER = a_spec(1, 0)
 OVER = replace(CREATE, consents=Consents(new_cluster_over=CA[:8]))
@@ -161,9 +170,19 @@ def test_every_step_says_why_it_is_taken(way: str) -> None:
 
 
 def test_the_forecast_names_every_key_that_it_shows() -> None:
-    way: Forecast = forecast(nothing())
+    way: Forecast = forecast(lose(healthy(), MASTER1))
     assert len(way.waves) < WAVE_LIMIT
     assert way.keys == {p.key for wave in way.waves for p in wave}
+
+
+def test_which_master_is_ready_first_no_forecast_knows() -> None:
+    way = forecast(nothing())
+    shown = {p.key for wave in way.waves for p in wave}
+    assert way.keys - shown == {
+        StepKey(InitControlPlane, MASTER2),
+        StepKey(InitControlPlane, MASTER3),
+        StepKey(JoinControlPlane, MASTER1),
+    }
 
 
 def test_the_forecast_shows_what_comes_after_the_api_answers_again() -> None:

@@ -36,6 +36,8 @@ class Context:
     key_ring: HostKeyRing
     say: Callable[[str, str], None]
     """Report progress: server or resource name, what happens to it."""
+    learn: Callable[[Outcome], None] = lambda _: None
+    """Report what is true already while the step goes on, so that what waits only for that need not wait longer."""
 
     holder: str = ""
     """In whose name the run works, as in the operator lock."""
@@ -98,6 +100,8 @@ class Outcome:
     """What was deleted, whatever an older listing says."""
     snapshots: tuple[StoredSnapshot, ...] = ()
     """What lies in S3 by now."""
+    ordered: frozenset[int] = frozenset()
+    """Servers (ids) that Hetzner answered as new to an order of this run."""
 
 
 Handler = Callable[[Any, Context], Awaitable[Outcome]]

@@ -36,7 +36,7 @@ def learn(state: ClusterState, outcome: Outcome) -> ClusterState:
     """
     if not isinstance(state.cloud, Known):
         return state
-    state = state.with_view(fold(state.view, outcome))
+    state = replace(state.with_view(fold(state.view, outcome)), ordered=state.ordered | outcome.ordered)
     for stored in outcome.snapshots:
         state = state.with_snapshot(stored)
     return state
@@ -56,23 +56,23 @@ def fold(view: CloudView, outcome: Outcome) -> CloudView:
 def _put(view: CloudView, resource: CloudResource) -> CloudView:
     match resource:
         case Server():
-            return replace(view, servers=_put_by_id(view.servers, resource))
+            return replace(view, servers=_put_by_id(view.servers, _with_learned_labels(view.servers, resource)))
         case Network():
             return replace(view, networks=_put_by_id(view.networks, resource))
         case PlacementGroup():
             return replace(view, placement_groups=_put_by_id(view.placement_groups, resource))
         case Firewall():
-            return replace(view, firewalls=_put_by_id(view.firewalls, _with_learned_labels(view, resource)))
+            return replace(view, firewalls=_put_by_id(view.firewalls, _with_learned_labels(view.firewalls, resource)))
         case LoadBalancer():
             return replace(view, load_balancers=_put_by_id(view.load_balancers, resource))
         case SshKey():
             return replace(view, ssh_keys=_put_by_id(view.ssh_keys, resource))
 
 
-def _with_learned_labels(view: CloudView, changed: Firewall) -> Firewall:
-    """Keep the labels that were learned while the rules were being set: a birth may be recorded beside it."""
-    listed = next((f for f in view.firewalls if f.id == changed.id), changed)
-    return replace(changed, labels=listed.labels)
+def _with_learned_labels(listed: tuple[_Labelled, ...], changed: _Labelled) -> _Labelled:
+    """Keep the labels that were learned while a step went on: a bootstrap may be recorded beside it."""
+    known = next((resource for resource in listed if resource.id == changed.id), changed)
+    return replace(changed, labels=known.labels)
 
 
 def _put_by_id(old: tuple[_Listed, ...], new: _Listed) -> tuple[_Listed, ...]:

@@ -106,6 +106,7 @@ def forecast(spec: ClusterSpec, state: ClusterState, intent: Intent) -> Forecast
             break
         state, intent = after, replace.spent(intent, current.steps)
         current = next_steps(spec, state, intent)
+    steps = [planned for wave in waves for planned in wave]
     return Forecast(
         waves=tuple(waves),
         waits=first.waits,
@@ -113,7 +114,8 @@ def forecast(spec: ClusterSpec, state: ClusterState, intent: Intent) -> Forecast
         notes=first.notes,
         degraded=first.degraded,
         differences=first.differences,
-        purchase=purchase(beginning, (planned for wave in waves for planned in wave)),
+        purchase=purchase(beginning, steps),
+        alternatives=bootstrap.alternatives(spec, frozenset(planned.key for planned in steps)),
     )
 
 

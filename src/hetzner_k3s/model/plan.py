@@ -217,7 +217,10 @@ class Purchase:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """The whole way as predicted, wave by wave; `refusals` are the first wave's."""
+    """The whole way as predicted, wave by wave; `refusals` are the first wave's.
+
+    `alternatives` are steps that may be taken in the place of shown ones, where what comes first is not known.
+    """
 
     waves: tuple[tuple[PlannedStep, ...], ...]
     waits: tuple[Wait, ...]
@@ -226,6 +229,7 @@ class Forecast:
     degraded: tuple[str, ...] = ()
     differences: tuple[Difference, ...] = ()
     purchase: Purchase = Purchase()
+    alternatives: frozenset[StepKey] = frozenset()
 
     @property
     def left_alone(self) -> tuple[str, ...]:
@@ -240,4 +244,8 @@ class Forecast:
     @property
     def keys(self) -> frozenset[StepKey]:
         """Return the keys of all steps: what a run that was shown this may start."""
-        return frozenset(step.key for wave in self.waves for step in wave)
+        return _keys(self.waves) | self.alternatives
+
+
+def _keys(waves: tuple[tuple[PlannedStep, ...], ...]) -> frozenset[StepKey]:
+    return frozenset(step.key for wave in waves for step in wave)

@@ -70,6 +70,8 @@ class ClusterState:
     hosts: Mapping[int, HostReading] = field(default_factory=dict)
     kube: Mapping[int, Reading[KubeView]] = field(default_factory=dict)
     local: LocalEvidence = LocalEvidence()
+    ordered: frozenset[int] = frozenset()
+    """Servers (ids) that this very run asked Hetzner for, and that Hetzner answered as new: their disks are empty."""
     lookups: Mapping[int, Reading[bool]] = field(default_factory=dict)
     """Whether a server id that a Node records still exists, asked by id (a page that is missing is no absence)."""
     grants: Mapping[Secret, Reading[TokenGrant]] = field(default_factory=dict)

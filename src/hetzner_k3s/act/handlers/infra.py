@@ -37,7 +37,10 @@ async def ensure_firewall(step: EnsureFirewall, context: Context) -> Outcome:
     cloud = context.ports.cloud
     if step.existing is None:
         context.say(step.target, "making the firewall")
-        return Outcome((await cloud.create_firewall(step.target, step.rules, step.selector, step.labels),))
+        made = await cloud.create_firewall(
+            step.target, step.rules, step.selector, step.labels, made=lambda new: context.learn(Outcome((new,)))
+        )
+        return Outcome((made,))
     before = next(f for f in context.state.view.firewalls if f.id == step.existing)
     context.say(step.target, "setting the firewall's rules")
     await cloud.set_firewall_rules(step.existing, step.rules)

@@ -59,7 +59,7 @@ def _order(step: CreateServer, context: Context, boot: HostKeyPair, final: HostK
 
 async def _ask_or_adopt(order: ServerOrder, context: Context) -> Server:
     try:
-        return await context.ports.cloud.create_server(order)
+        return await context.ports.cloud.create_server(order, made=lambda new: context.learn(_ordered(new)))
     except CloudConflict as taken:
         return await _adopt(order, context, taken)
     except CloudUnavailable as failure:
@@ -70,6 +70,11 @@ async def _ask_or_adopt(order: ServerOrder, context: Context) -> Server:
         if refused.code not in _NO_SUCH_ORDER:
             raise
         raise _unknown_order(order, refused) from refused
+
+
+def _ordered(new: Server) -> Outcome:
+    """Return what is true of a server as soon as it is ordered: it is ours, and its disk is the image's."""
+    return Outcome((new,), ordered=frozenset({new.id}))
 
 
 _NO_SUCH_ORDER = frozenset({"invalid_input", "not_found", "unsupported_error"})

@@ -192,7 +192,12 @@ class HetznerCloud:
 
     @_answering(effect=True)
     async def create_firewall(
-        self, name: str, rules: Sequence[FirewallRule], selector: str, labels: Mapping[str, str]
+        self,
+        name: str,
+        rules: Sequence[FirewallRule],
+        selector: str,
+        labels: Mapping[str, str],
+        made: Callable[[Firewall], None] | None = None,
     ) -> Firewall:
         """Make a firewall that is applied to a label selector."""
         body = {
@@ -201,10 +206,13 @@ class HetznerCloud:
             "apply_to": [{"type": "label_selector", "label_selector": {"selector": selector}}],
             "labels": dict(labels),
         }
-        firewall, answer = await create_or_adopt(self._api, "firewalls", body, carries(labels))
+        document, answer = await create_or_adopt(self._api, "firewalls", body, carries(labels))
+        firewall = translate.firewall(document)
         if answer is not None:
+            if made is not None:
+                made(firewall)
             await self._actions.finish(*answer.children("actions"), within=ACTION_WITHIN)
-        return translate.firewall(firewall)
+        return firewall
 
     @_answering(effect=True)
     async def set_firewall_rules(self, firewall_id: int, rules: Sequence[FirewallRule]) -> None:
@@ -242,10 +250,12 @@ class HetznerCloud:
         return await balancers.correct(self._api, self._actions, balancer_id, network_id, selector)
 
     @_answering(effect=True)
-    async def create_server(self, order: ServerOrder) -> Server:
+    async def create_server(self, order: ServerOrder, made: Callable[[Server], None] | None = None) -> Server:
         """Ask for a server, and see it run with its addresses in the one listing that tells of all that are awaited."""
         server, answer = await create_or_adopt(self._api, "servers", _order_body(order), carries(order.labels))
         begun = () if answer is None else (answer.child("action"), *answer.children("next_actions"))
+        if answer is not None and made is not None:
+            made(translate.server(server))
         return await self._arrivals.of(server.whole("id"), order, begun, within=_SERVER_WITHIN)
 
     @_answering(effect=False)

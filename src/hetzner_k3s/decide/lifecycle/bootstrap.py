@@ -19,11 +19,12 @@ from hetzner_k3s.model.cloud import CloudView, Server
 from hetzner_k3s.model.facts import Unknown
 from hetzner_k3s.model.host import HostFacts
 from hetzner_k3s.model.identity import BirthRecord, Phase, RecordConflict
-from hetzner_k3s.model.plan import PlannedStep, Reason, Refusal, Scope, Wait, Way
+from hetzner_k3s.model.plan import PlannedStep, Reason, Refusal, Scope, StepKey, Wait, Way
 from hetzner_k3s.model.snapshots import StoredSnapshot
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import InitControlPlane, RecordBirth, Step
+from hetzner_k3s.model.steps.traits import TRAITS
 
 BOOT = 180.0
 """Seconds given to what a birth waits for: the boot of a server, the address of a load balancer."""
@@ -120,14 +121,19 @@ def _seed_missing(context: DecisionContext, seed: int) -> str | None:
 def _obstacle(server: Server, context: DecisionContext) -> str | None:
     facts = context.state.facts(server.id)
     if facts is not None:
-        return None if facts.disk.empty or given_up.left_over(context, facts) else _data_found(facts)
+        return None if given_up.left_over(context, facts) else _trace_found(facts)
+    if server.id in context.state.ordered:
+        return None  # its disk is the image's: nobody but this run, under the lock, knows of it
     stage, detail = contact_stage(server, context.state, committed=labelled_member(server))
     if stage in TROUBLED:
         return f"{stage.value}: {detail}"
     return None if naming.LABEL_BOOT_KEY in server.labels else "not made by this tool, so it cannot be looked at"
 
 
-def _data_found(facts: HostFacts) -> str:
+def _trace_found(facts: HostFacts) -> str | None:
+    """Say what on a host tells of a cluster; None where its disk is empty and nobody stopped k3s there on purpose."""
+    if facts.disk.empty:
+        return "k3s on it was stopped and masked for a quorum reset" if facts.held else None
     ca = facts.disk.server_ca or facts.disk.agent_ca
     return f"it holds data of a k3s cluster{f' with CA {ca[:8]}' if ca else ''}"
 
@@ -229,7 +235,7 @@ def _journal_remembers(context: DecisionContext) -> Refusal:
 def initialize(context: DecisionContext) -> Proposal | None:
     """Lead an unborn cluster to its record `born`."""
     record = context.control_plane.record
-    seed = _recorded_seed(context) or _first_to_be_had(context)
+    seed = _recorded_seed(context) or _first_ready(context)
     unseen = _unseen(context)
     if unseen or seed.server is None or not api_address_known(context):
         return Proposal(waits=_awaited(context, unseen))
@@ -245,14 +251,17 @@ def _may_begin(seed: MasterView) -> bool:
     return seed.stage is Stage.READY or started_by_hand
 
 
-def _first_to_be_had(context: DecisionContext) -> MasterView:
-    """Return the master that a birth begins on: any will do, so one that Hetzner does not sell holds no birth up."""
+def _first_ready(context: DecisionContext) -> MasterView:
+    """Return the master that a cluster begins on: whichever is ready, so that none that is slow holds it up."""
     masters = context.control_plane.masters
-    return next((m for m in masters if m.server or m.name not in context.intent.unsold), masters[0])
+    to_be_had = next((m for m in masters if m.server or m.name not in context.intent.unsold), masters[0])
+    return next((m for m in masters if _may_begin(m)), to_be_had)
 
 
 def _unseen(context: DecisionContext) -> list[Server]:
-    return [s for s in _found_beside_the_seed(context) if context.state.facts(s.id) is None]
+    """Return the servers that nobody has looked at; this run's own orders need no look (their disks are new)."""
+    state = context.state
+    return [s for s in _found_beside_the_seed(context) if state.facts(s.id) is None and s.id not in state.ordered]
 
 
 def _awaited(context: DecisionContext, unseen: list[Server]) -> tuple[Wait, ...]:
@@ -275,7 +284,7 @@ def _record_bootstrapping(seed: MasterView, server: Server) -> PlannedStep:
         ),
         scope=Scope.CONTROL_PLANE,
         reason=Reason.BIRTH,
-        because=f"no cluster of this name exists anywhere, and every server is empty; {seed.name} will be the first",
+        because=f"no cluster of this name exists anywhere, and every server is empty; {seed.name} is ready first",
     )
 
 
@@ -338,6 +347,21 @@ def complete_record(context: DecisionContext) -> Proposal | None:
         because="not everything that carries the record says so",
     )
     return Proposal((step,))
+
+
+def alternatives(spec: ClusterSpec, shown: frozenset[StepKey]) -> frozenset[StepKey]:
+    """Return what may be done in the place of shown steps: which master is ready first, no forecast knows.
+
+    Where one master begins the cluster and the others join it, each may be the one.
+    """
+    kinds = {key.kind for key in shown if key.target in spec.master_names and _begins_or_joins(key)}
+    if InitControlPlane not in kinds:
+        return frozenset()
+    return frozenset(StepKey(kind, name) for kind in kinds for name in spec.master_names)
+
+
+def _begins_or_joins(key: StepKey) -> bool:
+    return key.kind is InitControlPlane or TRAITS[key.kind].joins
 
 
 def predict(spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
