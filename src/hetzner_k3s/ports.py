@@ -74,6 +74,10 @@ class Cloud(Protocol):
         """List the whole project; a listing whose distinct ids do not equal `total_entries` is listed again."""
         ...
 
+    async def servers_and_groups(self) -> tuple[tuple[Server, ...], tuple[PlacementGroup, ...]]:
+        """List the servers and the placement groups alone: what runs of this tool change first and last."""
+        ...
+
     async def assortment(self, images: frozenset[str]) -> Assortment:
         """Read what Hetzner sells: server types, locations, and these images (names or ids)."""
         ...
@@ -138,6 +142,10 @@ class Cloud(Protocol):
 
     async def servers(self) -> tuple[Server, ...]:
         """List all servers of the project and nothing else, as completely as `survey` does."""
+        ...
+
+    async def replace_labels(self, kind: str, resource_id: int, labels: Mapping[str, str]) -> bool:
+        """Give a resource that only we write to exactly these labels; False where it is gone."""
         ...
 
     async def merge_labels(self, kind: str, resource_id: int, changes: Mapping[str, str | None]) -> Mapping[str, str]:

@@ -41,8 +41,8 @@ from hetzner_k3s.observe import (
     focus_after,
     observe,
     observe_again,
+    observe_under_lock,
     with_assortment,
-    with_assortment_of,
 )
 from hetzner_k3s.ports import Ports
 
@@ -109,6 +109,7 @@ async def _converge(request: RunRequest, ports: Ports, events: Events, setbacks:
     before: ClusterState | None = None
     idle_since: float | None = None
     while True:
+        listed_at = ports.clock.monotonic()
         state, forecast = await look_ahead(request, ports, events, before)
         before = state
         if idle_since is None or not _only_time_shows(forecast):
@@ -125,7 +126,7 @@ async def _converge(request: RunRequest, ports: Ports, events: Events, setbacks:
         request = replace(request, intent=bound(request.spec, state, request.intent))
         setbacks.approved = forecast.keys
         async with lock.held(ports, request.lock_request, events.say) as held:
-            state = with_assortment_of(state, await observe(ports, request.spec, request.intent.verb))
+            state = await observe_under_lock(ports, request.spec, request.intent.verb, state, listed_at)
             run = _Run(request=request, ports=ports, events=events, held=held, setbacks=setbacks, shown=forecast)
             verdict = await run.go(state)
         if verdict is not _Again.LOOK:

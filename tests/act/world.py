@@ -41,8 +41,8 @@ class World:
     lose_next_answer: bool = False
     kill_at: int | None = None
     moments: int = 0
-    readings: int = 0
-    """How often a placement group was read."""
+    renewals: int = 0
+    """How often the labels of a placement group were replaced."""
     ids: Any = field(default_factory=lambda: itertools.count(1))
     pairs: Any = field(default_factory=lambda: itertools.count(1))
 
@@ -73,8 +73,14 @@ class World:
         return group
 
     async def placement_group(self, group_id: int) -> PlacementGroup | None:
-        self.readings += 1
         return self.groups.get(group_id)
+
+    async def replace_labels(self, _kind: str, resource_id: int, labels: Mapping[str, str]) -> bool:
+        self.renewals += 1
+        if resource_id not in self.groups:
+            return False
+        self.groups[resource_id] = replace(self.groups[resource_id], labels=dict(labels))
+        return True
 
     async def merge_labels(self, kind: str, resource_id: int, changes: Mapping[str, str | None]) -> dict[str, str]:
         self.moment()

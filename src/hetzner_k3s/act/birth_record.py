@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from hetzner_k3s.act.context import Context, LabelChange
+from hetzner_k3s.act.context import Context, LabelChange, Outcome
 from hetzner_k3s.act.labels import merge
 from hetzner_k3s.act.waiting import together
 from hetzner_k3s.model import lookup, naming
@@ -57,8 +57,9 @@ async def write(
     """Merge `labels` into these carriers, else into every one (None removes a label), and say what was changed.
 
     The placement group comes first: it alone outlives every server, so a run that is killed here leaves the record
-    where the next one finds it.
+    where the next one finds it, and what waits for the record need not wait for its copies.
     """
     found = carriers(context.spec, context.state.view) if into is None else into
     first = [await merge(context, carrier.kind, carrier.resource.id, labels) for carrier in found[:1]]
+    context.learn(Outcome(labels=tuple(first)))
     return (*first, *await together(*(merge(context, c.kind, c.resource.id, labels) for c in found[1:])))

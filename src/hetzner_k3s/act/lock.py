@@ -23,7 +23,8 @@ from hetzner_k3s.ports import Ports
 
 _LEASE = 60.0
 _RENEW_EVERY = 20.0
-_READ_BACK_WITHIN = 10.0
+_PROVEN_WITHIN = 25.0
+"""Longer than the holder waits between two renewals, far shorter than the 90 s after which a taker's effects begin."""
 _TAKER_WAITS = 30.0
 """A holder that was overtaken may still start steps for as long as its last read-back counts, and then finish them."""
 _LOOK_EVERY = 5.0
@@ -49,42 +50,41 @@ class LockRequest:
 
 @dataclass(slots=True)
 class OperatorLock:
-    """The lock, held; `fence` is its id, which hosts compare with the greatest they have seen."""
+    """The lock, held; `fence` is its id, which hosts compare with the greatest they have seen.
+
+    A renewal is its own proof: who takes a lock over deletes it by its id and makes another one, so labels that could
+    be written under that id were those of a lock that nobody had taken.
+    """
 
     ports: Ports
     request: LockRequest
     fence: int
-    _seen_at: float = field(default=0.0)
+    _proven_at: float = field(default=0.0)
 
     async def check(self) -> None:
-        """Make sure that the lock was ours within the last ten seconds; called before every step.
+        """Make sure that the lock was ours a moment ago; called before every step.
 
         Raises:
             LockLost: another run took it over, or it was deleted.
         """
-        if self.ports.clock.monotonic() - self._seen_at <= _READ_BACK_WITHIN:
-            return
+        if self.ports.clock.monotonic() - self._proven_at > _PROVEN_WITHIN:
+            await self._renew()
+
+    async def renew_for_ever(self) -> None:
+        """Move the expiry on, until cancelled; a failure is not told here: `check` finds out what it means."""
+        while True:
+            await self.ports.clock.sleep(_RENEW_EVERY)
+            with suppress(CloudError, LockLost):
+                await self._renew()
+
+    async def _renew(self) -> None:
         asked_at = self.ports.clock.monotonic()
-        group = await self.ports.cloud.placement_group(self.fence)
-        if group is None or group.labels.get(naming.LABEL_LOCK_RUN) != self.request.run:
+        if not await self.ports.cloud.replace_labels("placement_group", self.fence, _labels(self.ports, self.request)):
             raise LockLost(
                 f"the operator lock {self.request.name} is no longer this run's",
                 hint="Another run works on the cluster; nothing more was started here.",
             )
-        self._seen_at = asked_at
-
-    async def renew_for_ever(self) -> None:
-        """Move the expiry on, until cancelled; what is read on the way counts as a check that succeeded.
-
-        A failure is not told here: `check` finds out what it means.
-        """
-        while True:
-            await self.ports.clock.sleep(_RENEW_EVERY)
-            asked_at = self.ports.clock.monotonic()
-            with suppress(CloudError):
-                labels = await self.ports.cloud.merge_labels("placement_group", self.fence, _expiry(self.ports))
-                if labels.get(naming.LABEL_LOCK_RUN) == self.request.run:
-                    self._seen_at = asked_at
+        self._proven_at = asked_at
 
     async def release(self) -> None:
         """Delete the lock by its id; one that is gone, or cannot be deleted now, expires by itself."""
@@ -136,21 +136,16 @@ async def _acquire(ports: Ports, request: LockRequest, say: Say) -> OperatorLock
             continue  # released between the two calls
         if found.labels.get(naming.LABEL_LOCK_RUN) == request.run:
             # Our own: only the answer to its creation was lost. Unread since, so the first check reads it back.
-            return OperatorLock(ports=ports, request=request, fence=found.id, _seen_at=float("-inf"))
+            return OperatorLock(ports=ports, request=request, fence=found.id, _proven_at=float("-inf"))
         overtaken |= await _clear_away(ports, request, found, say)
     raise LockHeld(f"the operator lock {request.name} changed hands {_ROUNDS} times", hint="Run the command again.")
 
 
 async def _create(ports: Ports, request: LockRequest) -> OperatorLock | None:
     """Make the lock, or give None where it may exist by now: the name is taken, or the answer was lost."""
-    labels = {
-        naming.LABEL_LOCK_HOLDER: _NOT_IN_LABELS.sub("-", request.holder).strip("-._")[: naming.MAX_NAME_LENGTH],
-        naming.LABEL_LOCK_RUN: request.run,
-        **_expiry(ports),
-    }
     asked_at = ports.clock.monotonic()
     try:
-        group = await ports.cloud.create_placement_group(request.name, labels)
+        group = await ports.cloud.create_placement_group(request.name, _labels(ports, request))
     except CloudConflict:
         return None
     except CloudRefused as refused:
@@ -161,11 +156,15 @@ async def _create(ports: Ports, request: LockRequest) -> OperatorLock | None:
         if failure.fate is Fate.DID_NOT_HAPPEN:
             raise
         return None
-    return OperatorLock(ports=ports, request=request, fence=group.id, _seen_at=asked_at)
+    return OperatorLock(ports=ports, request=request, fence=group.id, _proven_at=asked_at)
 
 
-def _expiry(ports: Ports) -> dict[str, str]:
-    return {naming.LABEL_LOCK_EXPIRES: str(int(ports.clock.now() + _LEASE))}
+def _labels(ports: Ports, request: LockRequest) -> dict[str, str]:
+    return {
+        naming.LABEL_LOCK_HOLDER: _NOT_IN_LABELS.sub("-", request.holder).strip("-._")[: naming.MAX_NAME_LENGTH],
+        naming.LABEL_LOCK_RUN: request.run,
+        naming.LABEL_LOCK_EXPIRES: str(int(ports.clock.now() + _LEASE)),
+    }
 
 
 async def _clear_away(ports: Ports, request: LockRequest, found: PlacementGroup, say: Say) -> bool:

@@ -7,8 +7,8 @@ from hetzner_k3s.observe.observer import (
     Sight,
     observe,
     observe_again,
+    observe_under_lock,
     with_assortment,
-    with_assortment_of,
 )
 
 __all__ = [
@@ -18,6 +18,6 @@ __all__ = [
     "focus_after",
     "observe",
     "observe_again",
+    "observe_under_lock",
     "with_assortment",
-    "with_assortment_of",
 ]

@@ -41,11 +41,32 @@ async def servers_of(ports: Ports, before: Reading[CloudView]) -> Reading[CloudV
         return Unknown(str(error), ports.clock.now())
 
 
-async def look_up(ports: Ports, server_ids: Iterable[int]) -> dict[int, Reading[bool]]:
-    """Ask for servers by id, all at once."""
-    wanted = sorted(server_ids)
-    answers = await asyncio.gather(*(_exists(ports, server_id) for server_id in wanted))
-    return dict(zip(wanted, answers, strict=True))
+async def survey_again(ports: Ports, before: Reading[CloudView]) -> Reading[CloudView]:
+    """Return a listing of a moment ago with the servers and groups of now.
+
+    What surrounds them is created or adopted by its name, and labels are merged on a fresh read, so that what another
+    run did to it in that moment is not undone.
+    """
+    if not isinstance(before, Known):
+        return await survey(ports)
+    try:
+        servers, groups = await ports.cloud.servers_and_groups()
+        return Known(replace(before.value, servers=servers, placement_groups=groups))
+    except CloudRefused:
+        raise
+    except CloudError as error:
+        return Unknown(str(error), ports.clock.now())
+
+
+async def look_up(
+    ports: Ports, server_ids: Iterable[int], before: Mapping[int, Reading[bool]]
+) -> dict[int, Reading[bool]]:
+    """Ask for servers by id, all at once; one that is gone is not asked for again: an id is never given out twice."""
+    gone = {number for number, answer in before.items() if answer == Known(False)}
+    wanted = frozenset(server_ids)
+    asked = sorted(wanted - gone)
+    answers = await asyncio.gather(*(_exists(ports, server_id) for server_id in asked))
+    return {**dict.fromkeys(wanted & gone, Known(False)), **dict(zip(asked, answers, strict=True))}
 
 
 async def grants(ports: Ports, spec: ClusterSpec, state: ClusterState) -> dict[Secret, Reading[TokenGrant]]:

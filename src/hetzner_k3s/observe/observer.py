@@ -35,6 +35,8 @@ class Focus:
 
 EVERYTHING = Focus()
 NO_HOSTS = Focus(hosts=frozenset(), kube=False)
+_A_MOMENT = 30.0
+"""Seconds for which a listing of the networks, firewalls, balancers and keys is good enough for a run to begin on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +70,24 @@ async def observe(ports: Ports, spec: ClusterSpec, verb: Verb) -> ClusterState:
     return await observe_again(ports, spec, blank, replace(SIGHT[verb].whole, listing=False))
 
 
+async def observe_under_lock(
+    ports: Ports, spec: ClusterSpec, verb: Verb, before: ClusterState, listed_at: float
+) -> ClusterState:
+    """Look once more with the lock held: another run may have ended between the look before and the lock.
+
+    Args:
+        before: the look that was shown; one of a moment ago is brought up to date, with two requests instead of six.
+        listed_at: when it began (seconds, monotonic).
+
+    Raises:
+        CloudRefused: Hetzner does not accept the token.
+    """
+    if ports.clock.monotonic() - listed_at > _A_MOMENT:
+        return _with_assortment_of(before, await observe(ports, spec, verb))
+    state = replace(before, observed_at=ports.clock.now(), cloud=await cloud.survey_again(ports, before.cloud))
+    return await observe_again(ports, spec, state, replace(SIGHT[verb].whole, listing=False))
+
+
 async def with_assortment(
     ports: Ports, spec: ClusterSpec, state: ClusterState, before: ClusterState | None = None
 ) -> ClusterState:
@@ -77,7 +97,7 @@ async def with_assortment(
         before: an earlier look of this run, which may have read it.
     """
     if before is not None and before.assortment is not None:
-        return with_assortment_of(before, state)
+        return _with_assortment_of(before, state)
     listed = {server.name for server in state.view.servers}
     if not isinstance(state.cloud, Known) or all(server.name in listed for server in spec.servers()):
         return state
@@ -85,7 +105,7 @@ async def with_assortment(
     return replace(state, assortment=sold, releases=releases)
 
 
-def with_assortment_of(before: ClusterState, state: ClusterState) -> ClusterState:
+def _with_assortment_of(before: ClusterState, state: ClusterState) -> ClusterState:
     """Return a look with what an earlier one of the same run read of catalogues."""
     return replace(state, assortment=before.assortment, releases=before.releases)
 
@@ -104,7 +124,7 @@ async def observe_again(ports: Ports, spec: ClusterSpec, state: ClusterState, fo
     state = replace(state, grants=await cloud.grants(ports, spec, state))
     state = replace(state, snapshots=await snapshots.look(ports, spec, state))
     state = replace(state, on_hosts=await snapshots.on_hosts(ports, spec, state))
-    return replace(state, lookups=await cloud.look_up(ports, _recorded(spec, state)))
+    return replace(state, lookups=await cloud.look_up(ports, _recorded(spec, state), state.lookups))
 
 
 async def _listing(ports: Ports, state: ClusterState, focus: Focus) -> Reading[CloudView]:

@@ -128,6 +128,12 @@ class HetznerCloud:
         return tuple(map(translate.server, await list_all(self._api, "servers")))
 
     @_answering(effect=False)
+    async def servers_and_groups(self) -> tuple[tuple[Server, ...], tuple[PlacementGroup, ...]]:
+        """List these two at once, each proven complete."""
+        servers, groups = await asyncio.gather(*(list_all(self._api, kind) for kind in ("servers", "placement_groups")))
+        return tuple(map(translate.server, servers)), tuple(map(translate.placement_group, groups))
+
+    @_answering(effect=False)
     async def assortment(self, images: frozenset[str]) -> Assortment:
         """Read the catalogue at once: two listings, and one request an image, which also finds deprecated ones."""
         wanted = sorted(images)
@@ -291,6 +297,17 @@ class HetznerCloud:
             if merged != present:
                 await self._api.put(path, {"labels": merged})
         return merged
+
+    @_answering(effect=True)
+    async def replace_labels(self, kind: str, resource_id: int, labels: Mapping[str, str]) -> bool:
+        """Replace all labels unread: only for what nobody else writes to."""
+        try:
+            await self._api.put(f"/{_PATHS[kind]}/{resource_id}", {"labels": dict(labels)})
+        except CloudError as failure:
+            if failure.code != "not_found":
+                raise
+            return False
+        return True
 
     @_answering(effect=False)
     async def placement_group(self, group_id: int) -> PlacementGroup | None:

@@ -15,6 +15,7 @@ from hetzner_k3s.decide.repair.pre_repair_snapshot import saved_before, saving
 from hetzner_k3s.decide.repair.stale_nodes import stale_node
 from hetzner_k3s.decide.view import predictions, quorum
 from hetzner_k3s.decide.view.context import DecisionContext, Proposal, ServingContext
+from hetzner_k3s.decide.view.control_plane import MasterView
 from hetzner_k3s.decide.view.members import DeadMember
 from hetzner_k3s.decide.view.stage import NEVER_STARTED, Stage
 from hetzner_k3s.decide.view.voters import healthy_ids
@@ -90,22 +91,38 @@ def _unsettled(member: str, why: str) -> Wait:
 
 def _replace(context: ServingContext, lost: DeadMember) -> tuple[PlannedStep, ...]:
     nobody = f"nobody at {lost.member.address or 'no address'}"
+    owner = context.control_plane.master(lost.master) if lost.master else None
+    because = _because(lost.master, owner)
+    unready = owner if owner is not None and _lacks_its_server(context, lost, owner) else None
+    preparation = prepare(context, unready.spec, unready.server, unready.stage, because, lost=True) if unready else ()
     if not saved_before(context, lost.member):
-        return (saving(context, lost.member, lost.master or nobody),)
-    if not lost.master:
-        because = "it is a learner that never started, and no server holds its address"
-        return (_planned(_removal(context, lost, nobody), because),)
-    owner = context.control_plane.master(lost.master)
-    if owner is None:
+        return (saving(context, lost.member, lost.master or nobody), *preparation)
+    if lost.master and owner is None:
         return ()
-    because = (
-        _PROOF.format(lost.master)
-        if owner.stage in NEVER_STARTED
-        else f"{lost.master} is there, but {owner.detail or _NO_DATA}"
-    )
-    if owner.stage in NEVER_STARTED - {Stage.READY} and not context.address_is_taken(lost):
-        return prepare(context, owner.spec, owner.server, owner.stage, because, lost=True)
-    return (_planned(_removal(context, lost, lost.master), because),)
+    if unready is not None and not _is_bought(context, unready):
+        return preparation
+    return (_planned(_removal(context, lost, lost.master or nobody), because), *preparation)
+
+
+def _because(master: str, owner: MasterView | None) -> str:
+    if not master:
+        return "it is a learner that never started, and no server holds its address"
+    if owner is None or owner.stage in NEVER_STARTED:
+        return _PROOF.format(master)
+    return f"{master} is there, but {owner.detail or _NO_DATA}"
+
+
+def _lacks_its_server(context: DecisionContext, lost: DeadMember, owner: MasterView) -> bool:
+    """Check whether the server that may take the lost one's place has yet to be made ready."""
+    return owner.stage in NEVER_STARTED - {Stage.READY} and not context.address_is_taken(lost)
+
+
+def _is_bought(context: DecisionContext, owner: MasterView) -> bool:
+    """Check whether Hetzner took this run's order for the successor: it will come, and its disk is new.
+
+    One that was there before is proven empty first. Without capacity the cluster stays as it was.
+    """
+    return owner.server is not None and owner.server.id in context.state.ordered
 
 
 _PROOF = "{} is gone: complete listing, no server of its id with its data, no peer connected to it"
