@@ -128,6 +128,10 @@ class Cloud(Protocol):
         """
         ...
 
+    def hurry(self, server_id: int) -> None:
+        """Look at a server that is awaited now: somebody saw it run."""
+        ...
+
     async def last_rebuild(self, server_id: int) -> float | None:
         """Return when the newest rebuild of a server ended (UNIX seconds), None when it never was rebuilt."""
         ...

@@ -9,7 +9,7 @@ from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import ServerOrder
 
 
-def order(cluster: str | None) -> ServerOrder:
+def order(cluster: str | None, *, public: bool = True) -> ServerOrder:
     return ServerOrder(
         name="prod-master1",
         server_type="cpx22",
@@ -20,7 +20,7 @@ def order(cluster: str | None) -> ServerOrder:
         network=2,
         placement_group=None,
         user_data="",
-        ipv4=True,
+        ipv4=public,
         ipv6=False,
     )
 
@@ -47,7 +47,18 @@ def test_nobody_sleeps_past_a_look_nor_for_long(left: list[float], pause: float)
 def test_the_longer_one_waits_and_the_more_there_are_the_rarer_are_the_looks(
     age: float, awaited: int, pause: float
 ) -> None:
-    assert pacing.next_look(age, awaited) == pytest.approx(pause)
+    assert pacing.next_look(order("prod", public=False), age, awaited) == pytest.approx(pause)
+
+
+@pytest.mark.parametrize(("age", "pause"), [(0.0, 1.0), (10.0, 5.0), (100.0, 15.0)])
+def test_who_is_watched_is_looked_at_seldom(age: float, pause: float) -> None:
+    assert pacing.next_look(order("prod"), age, 100) == pause
+    assert pacing.first_look(order("prod")) > pacing.first_look(order("prod", public=False))
+
+
+@pytest.mark.parametrize(("awaited", "seconds"), [(1, 0.05), (100, 5.0), (1000, 5.0)])
+def test_of_many_that_come_one_listing_tells(awaited: int, seconds: float) -> None:
+    assert pacing.between_looks(awaited) == pytest.approx(seconds)
 
 
 def test_a_listing_is_narrowed_where_all_orders_are_for_one_cluster() -> None:

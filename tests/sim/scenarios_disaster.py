@@ -148,11 +148,12 @@ async def _(story: Story) -> Run:
 @_add("50", "split-brain-equal-etcd-cluster-id", Told())
 async def _(story: Story) -> Run:
     """The first master is born again on its address with its TLS files: same CA, same etcd cluster id, other UID."""
-    host = await mischief.second_cluster(story.world, MASTER1, keep_tls=True)
+    first = story.begun_on
+    host = await mischief.second_cluster(story.world, first, keep_tls=True)
     assert host.disk.drive.data is not None
     assert host.disk.drive.data.cluster_id == story.before.cluster_id
     await asyncio.sleep(30)  # the two others have a leader again
-    return await _kept(story, MASTER1)
+    return await _kept(story, first)
 
 
 async def _reset_in_a_partition(story: Story) -> None:

@@ -14,6 +14,7 @@ from hetzner_k3s.lab.k3s.api.resources import CONFIGMAPS
 from hetzner_k3s.lab.simulated.faults import Fault
 from hetzner_k3s.lab.simulated.operator_machine import OperatorMachine
 from hetzner_k3s.lab.simulated.world import World, world
+from hetzner_k3s.model import naming
 from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.errors import ExitCode
 from hetzner_k3s.model.spec import ClusterSpec
@@ -36,6 +37,12 @@ class Story:
     spec: ClusterSpec
     before: Picture
     runs: list[Run] = field(default_factory=list)
+
+    @property
+    def begun_on(self) -> str:
+        """Name the master that is recorded as the one that the cluster began on."""
+        labels = [group.labels.get(naming.LABEL_SEED) for group in self.world.project.placement_groups.values()]
+        return next(s.name for s in self.world.project.servers.values() if str(s.id) in labels)
 
     async def happens(self, *faults: Fault) -> None:
         """Let faults strike, one after another."""

@@ -14,7 +14,7 @@ from hetzner_k3s.act.waiting import together
 from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import CloudView, Firewall, Network, PlacementGroup, Server
 from hetzner_k3s.model.errors import WrongCluster
-from hetzner_k3s.model.identity import BirthRecord, RecordConflict
+from hetzner_k3s.model.identity import BirthRecord, Phase, RecordConflict
 from hetzner_k3s.model.spec import ClusterSpec
 
 
@@ -37,6 +37,22 @@ def carriers(spec: ClusterSpec, view: CloudView) -> tuple[Carrier, ...]:
         *(Carrier(kind, resource) for kind, resource in shared if resource is not None),
         *(Carrier("server", server) for server in lookup.owned_masters(spec.name, view)),
     )
+
+
+def concerned(context: Context, record: BirthRecord) -> tuple[Carrier, ...]:
+    """Return the carriers that a new record is written to: masters that have not joined get theirs when they join.
+
+    Before there is a cluster to lose, its first group and its seed suffice, and whatever carries an earlier record.
+    """
+    first, *others = carriers(context.spec, context.state.view)
+    return (first, *(carrier for carrier in others if _is_concerned(carrier, record)))
+
+
+def _is_concerned(carrier: Carrier, record: BirthRecord) -> bool:
+    carries = not carrier.resource.labels.keys().isdisjoint((naming.LABEL_PHASE, naming.LABEL_STATE))
+    if carrier.kind == "server":
+        return carries or carrier.resource.id == record.seed
+    return carries or record.phase is Phase.BORN
 
 
 def recorded(context: Context) -> BirthRecord:

@@ -49,7 +49,7 @@ async def record_birth(step: RecordBirth, context: Context) -> Outcome:
     if record.phase is Phase.BORN and record.lineage is None:
         record = replace(record, lineage=context.ports.rng.token_hex(_LINEAGE_BYTES))
     context.say(context.spec.name, f"recording the birth: {step.target}")
-    changes = await birth_record.write(context, record.labels())
+    changes = await birth_record.write(context, record.labels(), birth_record.concerned(context, record))
     # Only then: a run killed in between must find its own record, not a memory of a cluster that the project lacks.
     journal.birth_opened(context.ports.local, context.spec.name)
     return Outcome(labels=changes)

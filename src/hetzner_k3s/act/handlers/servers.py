@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+
 from hetzner_k3s.act.context import Context, Outcome
 from hetzner_k3s.act.waiting import until
 from hetzner_k3s.hosts import cloud_init
 from hetzner_k3s.hosts.k3s_config import render_registries
 from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import Server, ServerOrder, ServerStatus
-from hetzner_k3s.model.errors import CloudConflict, CloudRefused, CloudUnavailable, NameTaken, OrderRefused
+from hetzner_k3s.model.errors import CloudConflict, CloudRefused, CloudUnavailable, HostError, NameTaken, OrderRefused
+from hetzner_k3s.model.hosts.contact import HostTarget, host_target
 from hetzner_k3s.model.hosts.first_boot import digits
 from hetzner_k3s.model.operations.configuration import Install
 from hetzner_k3s.model.operations.looks import Probe
@@ -28,7 +33,8 @@ async def create_server(step: CreateServer, context: Context) -> Outcome:
     """
     context.say(step.target, "asking for the server")
     boot, final = context.ports.host_keys.generate(), context.ports.host_keys.generate()
-    server = await _ask_or_adopt(_order(step, context, boot, final), context)
+    async with _watching(context) as made:
+        server = await _ask_or_adopt(_order(step, context, boot, final), context, made)
     if server.labels.get(naming.LABEL_HOST_KEY) == final.label:
         context.key_ring.final[step.target] = final
     context.say(step.target, "is up")
@@ -57,9 +63,36 @@ def _order(step: CreateServer, context: Context, boot: HostKeyPair, final: HostK
     )
 
 
-async def _ask_or_adopt(order: ServerOrder, context: Context) -> Server:
+@asynccontextmanager
+async def _watching(context: Context) -> AsyncIterator[Callable[[Server], None]]:
+    """Tell of a server as soon as it is ordered, and have Hetzner's listing read as soon as it answers by SSH."""
+    watch: list[asyncio.Task[None]] = []
+
+    def made(new: Server) -> None:
+        # What is true at once: it is ours, and its disk is the image's.
+        context.learn(Outcome((new,), ordered=frozenset({new.id})))
+        if (target := host_target(context.spec, new, context.network_id())) is not None:
+            watch.append(asyncio.create_task(_hurry_once_it_answers(context, target)))
+
     try:
-        return await context.ports.cloud.create_server(order, made=lambda new: context.learn(_ordered(new)))
+        yield made
+    finally:
+        for task in watch:
+            task.cancel()
+        await asyncio.gather(*watch, return_exceptions=True)
+
+
+async def _hurry_once_it_answers(context: Context, target: HostTarget) -> None:
+    while True:
+        with suppress(HostError):
+            await context.ports.hosts.perform(target, Probe())
+            return context.ports.cloud.hurry(target.server_id)
+        await context.ports.clock.sleep(_POLL)
+
+
+async def _ask_or_adopt(order: ServerOrder, context: Context, made: Callable[[Server], None]) -> Server:
+    try:
+        return await context.ports.cloud.create_server(order, made)
     except CloudConflict as taken:
         return await _adopt(order, context, taken)
     except CloudUnavailable as failure:
@@ -70,11 +103,6 @@ async def _ask_or_adopt(order: ServerOrder, context: Context) -> Server:
         if refused.code not in _NO_SUCH_ORDER:
             raise
         raise _unknown_order(order, refused) from refused
-
-
-def _ordered(new: Server) -> Outcome:
-    """Return what is true of a server as soon as it is ordered: it is ours, and its disk is the image's."""
-    return Outcome((new,), ordered=frozenset({new.id}))
 
 
 _NO_SUCH_ORDER = frozenset({"invalid_input", "not_found", "unsupported_error"})

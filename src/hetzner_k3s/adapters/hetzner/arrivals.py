@@ -53,6 +53,14 @@ class Arrivals:
         self._awaited: dict[int, _Awaited] = {}
         self._poller: asyncio.Task[None] | None = None
         self._failed_listings = 0
+        self._hurried = asyncio.Event()
+        self._looked_at = float("-inf")
+
+    def hurry(self, server_id: int) -> None:
+        """Have a server looked at now, and often from now on: somebody saw it run."""
+        if (one := self._awaited.get(server_id)) is not None:
+            one.left = one.age = 0.0
+            self._hurried.set()
 
     async def of(self, server_id: int, order: ServerOrder, actions: tuple[Document, ...], *, within: float) -> Server:
         """Wait until a server runs with an address in the network that it was ordered for.
@@ -69,7 +77,7 @@ class Arrivals:
         with understood("POST /servers", effect=True):
             running = tuple(action.whole("id") for action in actions if action.text("status") == "running")
         future: asyncio.Future[Server] = asyncio.get_running_loop().create_future()
-        awaited = _Awaited(order, running, pacing.FIRST_LOOK if running else 0.0, future)
+        awaited = _Awaited(order, running, pacing.first_look(order) if running else 0.0, future)
         self._awaited[server_id] = awaited
         if self._poller is None or self._poller.done():
             self._poller = asyncio.create_task(self._poll())
@@ -86,16 +94,35 @@ class Arrivals:
         while self._awaited:
             await self._sleep()
             if any(one.left <= 0 for one in self._awaited.values()):
+                await self._let_others_come()
                 await self._look(dict(self._awaited))
+
+    async def _let_others_come(self) -> None:
+        """Wait a little where many are awaited: one listing tells of all that have come meanwhile."""
+        early = self._looked_at + pacing.between_looks(len(self._awaited)) - self._clock.monotonic()
+        if early > 0:
+            await self._clock.sleep(early)
+        self._looked_at = self._clock.monotonic()
 
     async def _sleep(self) -> None:
         """Wait until the earliest look, in short pieces: somebody else may begin to wait meanwhile."""
         pause = pacing.until_look(one.left for one in self._awaited.values())
         if pause <= 0:
             return
-        await self._clock.sleep(pause)
+        if await self._hurried_within(pause):
+            return
         for one in self._awaited.values():
             one.left, one.age = one.left - pause, one.age + pause
+
+    async def _hurried_within(self, pause: float) -> bool:
+        self._hurried.clear()
+        waits = [asyncio.ensure_future(self._clock.sleep(pause)), asyncio.ensure_future(self._hurried.wait())]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+        return self._hurried.is_set()
 
     async def _look(self, awaited: dict[int, _Awaited]) -> None:
         try:
@@ -113,10 +140,10 @@ class Arrivals:
                 for one in awaited.values():
                     one.resolve(failure)
         for one in awaited.values():
-            one.left = pacing.next_look(one.age, len(awaited))
+            one.left = pacing.next_look(one.order, one.age, len(awaited))
 
     async def _note(self, server_id: int, one: _Awaited, row: Document | None) -> None:
-        one.looks += 1
+        one.looks += one.left <= 0
         one.missed = 0 if row is not None else one.missed + 1
         if row is None and one.missed >= pacing.MISSED_LOOKS:
             row = await self._by_id(server_id, one)  # a page that is missing is not an absence

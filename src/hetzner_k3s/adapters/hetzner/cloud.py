@@ -264,6 +264,10 @@ class HetznerCloud:
             made(translate.server(server))
         return await self._arrivals.of(server.whole("id"), order, begun, within=_SERVER_WITHIN)
 
+    def hurry(self, server_id: int) -> None:
+        """Look at a server that is awaited now: somebody saw it run."""
+        self._arrivals.hurry(server_id)
+
     @_answering(effect=False)
     async def last_rebuild(self, server_id: int) -> float | None:
         """Return when the newest rebuild ended: among the fifty newest actions, since a server is seldom touched."""

@@ -28,7 +28,9 @@ from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import FetchDatabase, ResetQuorum, Step
 
-_WATCHED = 30.0
+_WATCHED = 45.0
+"""Seconds: without a leader k3s ends on the master that led the controllers, is started again after 5 s, and asks a
+lost master for 15 s before its etcd starts; then an election takes up to 9 s."""
 """Seconds for which masters that are enough for a quorum must find no leader: several elections.
 
 See docs/facts/etcd.md#raft-clock.
