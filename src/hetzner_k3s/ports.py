@@ -39,15 +39,12 @@ class Clock(Protocol):
 
     def now(self) -> float:
         """Return the wall-clock time as UNIX seconds."""
-        ...
 
     def monotonic(self) -> float:
         """Return seconds that never run backwards and count while a laptop sleeps (CLOCK_BOOTTIME)."""
-        ...
 
     async def sleep(self, seconds: float) -> None:
         """Wait; used only between polls of a fact, never instead of one."""
-        ...
 
 
 class Rng(Protocol):
@@ -55,11 +52,9 @@ class Rng(Protocol):
 
     def token_hex(self, nbytes: int) -> str:
         """Give `nbytes` random bytes as lower-case hexadecimal digits."""
-        ...
 
     def uniform(self, low: float, high: float) -> float:
         """Return a number in [low, high], for jitter and modelled latencies."""
-        ...
 
 
 class Cloud(Protocol):
@@ -72,19 +67,15 @@ class Cloud(Protocol):
 
     async def survey(self) -> CloudView:
         """List the whole project; a listing whose distinct ids do not equal `total_entries` is listed again."""
-        ...
 
     async def servers_and_groups(self) -> tuple[tuple[Server, ...], tuple[PlacementGroup, ...]]:
         """List the servers and the placement groups alone: what runs of this tool change first and last."""
-        ...
 
     async def assortment(self, images: frozenset[str]) -> Assortment:
         """Read what Hetzner sells: server types, locations, and these images (names or ids)."""
-        ...
 
     async def server_exists(self, server_id: int) -> bool:
         """Ask for one server by id: False only for a 404."""
-        ...
 
     async def create_ssh_key(self, name: str, public_key: str) -> SshKey: ...
 
@@ -92,7 +83,6 @@ class Cloud(Protocol):
 
     async def create_placement_group(self, name: str, labels: Mapping[str, str]) -> PlacementGroup:
         """Make a spread group, or raise `CloudConflict` when the name is taken: the lock's compare-and-set."""
-        ...
 
     async def create_firewall(
         self,
@@ -103,77 +93,61 @@ class Cloud(Protocol):
         made: Callable[[Firewall], None] | None = None,
     ) -> Firewall:
         """Make a firewall; `made` is told of a new one as soon as it exists, before it is applied everywhere."""
-        ...
 
     async def set_firewall_rules(self, firewall_id: int, rules: Sequence[FirewallRule]) -> None: ...
 
     async def apply_firewall(self, firewall_id: int, selector: str) -> None:
         """Apply a firewall to all servers with a label, those to come included; one that has it already keeps it."""
-        ...
 
     async def create_load_balancer(
         self, name: str, location: str, network_id: int, selector: str, labels: Mapping[str, str]
     ) -> LoadBalancer:
         """Make an lb11 with TCP 6443 -> 6443 to the private addresses of the servers that match `selector`."""
-        ...
 
     async def correct_load_balancer(self, balancer_id: int, network_id: int, selector: str) -> LoadBalancer:
         """Add what one lacks of that (`model.balancing`), as it is now; what is there already is left alone."""
-        ...
 
     async def create_server(self, order: ServerOrder, made: Callable[[Server], None] | None = None) -> Server:
         """Ask for a server and return it once it runs and has its private address.
 
         `made` is told of a new one as soon as Hetzner has taken the order; never of one that was there before.
         """
-        ...
 
     def hurry(self, server_id: int) -> None:
         """Look at a server that is awaited now: somebody saw it run."""
-        ...
 
     async def last_rebuild(self, server_id: int) -> float | None:
         """Return when the newest rebuild of a server ended (UNIX seconds), None when it never was rebuilt."""
-        ...
 
     async def power_on(self, server_id: int) -> None:
         """Power a server on; one that runs is left alone."""
-        ...
 
     async def find_server(self, name: str) -> Server | None:
         """Look a server up by its exact name."""
-        ...
 
     async def servers(self) -> tuple[Server, ...]:
         """List all servers of the project and nothing else, as completely as `survey` does."""
-        ...
 
     async def replace_labels(self, kind: str, resource_id: int, labels: Mapping[str, str]) -> bool:
         """Give a resource that only we write to exactly these labels; False where it is gone."""
-        ...
 
     async def merge_labels(self, kind: str, resource_id: int, changes: Mapping[str, str | None]) -> Mapping[str, str]:
         """Set (or with None remove) labels of a resource on a fresh GET, since PUT replaces them all.
 
         `kind`: server, network, placement_group, firewall. Answers what the resource carries afterwards.
         """
-        ...
 
     async def placement_group(self, group_id: int) -> PlacementGroup | None:
         """Read one placement group by id."""
-        ...
 
     async def balanced(self, balancer_id: int) -> frozenset[int]:
         """Return the ids of the servers that a load balancer sends to now, as it found them by its selectors."""
-        ...
 
     async def grant_of(self, token: Secret, network_id: int) -> TokenGrant:
         """Return what another token opens: whether that project holds the cluster's network."""
-        ...
 
     async def delete(self, kind: str, resource_id: int) -> None:
         """Delete by kind (server, load_balancer, firewall, network, placement_group, ssh_key) and id."""
-        ...
 
 
 class Hosts(Protocol):
@@ -185,19 +159,15 @@ class Hosts(Protocol):
         A changed host key ends before anything is sent. A mutating operation whose connection is cut is settled by
         asking the host for its outcome.
         """
-        ...
 
     def stream(self, target: HostTarget, operation: Operation[Done]) -> AsyncIterator[bytes]:
         """Run a reading operation and give what it prints as it comes; raises `HostError` when it did not end well."""
-        ...
 
     async def send(self, target: HostTarget, operation: ReceiveSnapshot, pieces: AsyncIterator[bytes]) -> None:
         """Run an operation whose stdin is a file, given in pieces; cut off, it has left nothing that counts."""
-        ...
 
     async def close(self) -> None:
         """Drop all connections."""
-        ...
 
 
 class Kube(Protocol):
@@ -205,40 +175,32 @@ class Kube(Protocol):
 
     async def view(self, master: HostTarget) -> KubeView:
         """Read Nodes, node-password secrets, the lineage and what we applied."""
-        ...
 
     async def delete_node(self, master: HostTarget, name: str, uid: str) -> None:
         """Delete a Node if it still has this UID, and wait until it is gone."""
-        ...
 
     async def release_node(self, master: HostTarget, name: str, uid: str) -> None:
         """Take k3s' finalizers off a Node of this UID that is being deleted, if it does not go by itself in seconds."""
-        ...
 
     async def drop_node(self, master: HostTarget, name: str, uid: str) -> None:
         """Delete the Node of a lost master if it still has this UID, and take all its finalizers off.
 
         Whoever put them there waits for a machine that is gone, and k3s' own for a member that cannot go.
         """
-        ...
 
     async def delete_node_password(self, master: HostTarget, name: str) -> None:
         """Delete the Secret `kube-system/<name>.node-password.k3s` if it is there."""
-        ...
 
     async def annotate_node(
         self, master: HostTarget, name: str, annotations: Mapping[str, str], labels: Mapping[str, str]
     ) -> None:
         """Set annotations and labels on a Node."""
-        ...
 
     async def label_node(self, master: HostTarget, name: str, uid: str, change: NodeChange) -> None:
         """Change labels and taints of a Node if it still has this UID, and note there which are ours."""
-        ...
 
     async def last_heartbeat(self, master: HostTarget, name: str) -> str | None:
         """Read when a Node's lease was last renewed, as the API writes it; None where it never was."""
-        ...
 
     async def wait_node_ready(
         self, master: HostTarget, name: str, deadline: float, before: BeforeStart | None = None
@@ -248,27 +210,21 @@ class Kube(Protocol):
         Raises:
             DeadlineExceeded: it did not come to that.
         """
-        ...
 
     async def mark_leaving(self, master: HostTarget, name: str, stage: Leaving | None) -> None:
         """Cordon a Node and note that it leaves and how far that has come; None: uncordon it and take the note away."""
-        ...
 
     async def load_of(self, master: HostTarget, node: str) -> NodeLoad:
         """Read what a Node carries."""
-        ...
 
     async def evict(self, master: HostTarget, pod: Pod) -> bool:
         """Ask a pod to end, if it is still this one; False while its disruption budget does not allow that."""
-        ...
 
     async def apply(self, master: HostTarget, manifests: Sequence[Mapping[str, object]]) -> None:
         """Server-side apply objects, in order, with our field manager."""
-        ...
 
     async def dependents(self, master: HostTarget, chart: str) -> tuple[str, ...]:
         """Name the volumes and Services that nobody would look after without this chart of ours."""
-        ...
 
     async def remove_chart(self, master: HostTarget, name: str, digest: str) -> None:
         """Delete a HelmChart if it still has this digest, and wait until k3s has uninstalled it.
@@ -276,11 +232,9 @@ class Kube(Protocol):
         Raises:
             DeadlineExceeded: it did not come to that.
         """
-        ...
 
     async def close(self) -> None:
         """Drop all connections."""
-        ...
 
 
 class Objects(Protocol):
@@ -288,15 +242,12 @@ class Objects(Protocol):
 
     async def snapshots(self, folder: str) -> tuple[StoredSnapshot, ...]:
         """List the objects that lie directly in a folder ("" is the bucket's root), with what k3s wrote beside them."""
-        ...
 
     async def copy(self, snapshot: StoredSnapshot, folder: str, name: str) -> None:
         """Copy a snapshot within the bucket, with what k3s wrote beside it; a copy under that name is replaced."""
-        ...
 
     async def fetch(self, snapshot: StoredSnapshot, path: str) -> None:
         """Download a snapshot into a new file (0600)."""
-        ...
 
 
 class Bundle(Protocol):
@@ -304,11 +255,9 @@ class Bundle(Protocol):
 
     def add(self, name: str, text: Secret) -> None:
         """Write a text."""
-        ...
 
     async def add_stream(self, name: str, pieces: AsyncIterator[bytes]) -> int:
         """Write what comes in pieces; gives its size in bytes."""
-        ...
 
 
 class Local(Protocol):
@@ -316,37 +265,30 @@ class Local(Protocol):
 
     def evidence(self) -> LocalEvidence:
         """Read what this machine remembers of the cluster."""
-        ...
 
     def write_kubeconfig(self, text: Secret) -> str | None:
         """Write our contexts atomically, mode 0600; what else the file holds stays.
 
         Then a copy of the file as it was is kept; returns where.
         """
-        ...
 
     def token(self, token_hash: str) -> Secret | None:
         """Return the servers' token with this hash out of those that this machine was handed, or kept."""
-        ...
 
     def agent_token(self, token_hash: str) -> Secret | None:
         """Return the agents' token with this hash out of those that this machine was handed, or kept."""
-        ...
 
     def keep_tokens(self, tokens: ClusterTokens) -> str:
         """Keep a cluster's tokens, mode 0600, beside those that are kept already; return where they lie."""
-        ...
 
     def snapshot(self) -> AsyncIterator[bytes]:
         """Read the snapshot file that the user named, in pieces."""
-        ...
 
     def remove_kubeconfig(self) -> str | None:
         """Take our contexts out of the kubeconfig; with nothing else in it the file goes.
 
         Return where a copy of it as it was is kept, where it holds other clusters.
         """
-        ...
 
     async def keep_rescue(self, rescue: Rescue, archive: AsyncIterator[bytes]) -> str:
         """Unpack an archive of a host's data (compressed tar, SHA256SUMS first), check it, and say where it lies.
@@ -354,15 +296,12 @@ class Local(Protocol):
         Raises:
             DamagedRescue: a file is missing or differs from its checksum; nothing is left that looks like a rescue.
         """
-        ...
 
     def record(self, event: str, detail: Mapping[str, str]) -> None:
         """Append a line to the run journal."""
-        ...
 
     def run_is_dead(self, run: str) -> bool:
         """Check whether that run's journal lies here and nobody holds its lock any more."""
-        ...
 
 
 class Releases(Protocol):
@@ -370,7 +309,6 @@ class Releases(Protocol):
 
     async def newest(self) -> Mapping[str, K3sVersion]:
         """Return the newest release of each line (`v1.36`)."""
-        ...
 
 
 class HostKeys(Protocol):
@@ -378,7 +316,6 @@ class HostKeys(Protocol):
 
     def generate(self) -> HostKeyPair:
         """Make an ed25519 key pair."""
-        ...
 
 
 class Transcript(Protocol):
@@ -386,7 +323,6 @@ class Transcript(Protocol):
 
     def decided(self, state: ClusterState, intent: Intent, decision: Plan | Forecast) -> None:
         """Take note of a decision and of what it was made from."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,9 +127,9 @@ def test_a_master_is_held_by_the_leader_that_it_was_seen_to_follow() -> None:
     ("state", "spec", "held_after"),
     [
         (disaster(), SPEC, [0.0]),
-        (without_quorum(lose(healthy(), MASTER1)), SPEC, [30.0, 30.0]),
+        (without_quorum(lose(healthy(), MASTER1)), SPEC, [45.0, 45.0]),
         (held(without_quorum(lose(healthy(), MASTER1)), MASTER2), SPEC, [0.0]),
-        (without_quorum(healthy(a_spec(1))), a_spec(1), [30.0]),
+        (without_quorum(healthy(a_spec(1))), a_spec(1), [45.0]),
     ],
     ids=["too few run", "enough run", "one is held already", "the only one waits for members that are gone"],
 )

@@ -9,13 +9,14 @@ from dataclasses import replace
 from hetzner_k3s.lab.k3s.etcd.model_data import Data
 from hetzner_k3s.lab.k3s.trust import tokens
 from hetzner_k3s.lab.simulated.faults import K3sKilled, Rebooted, ServerDeleted, until
+from hetzner_k3s.lab.simulated.hosts.host import Host
 from hetzner_k3s.lab.simulated.operator_machine import OperatorMachine
 from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.errors import ExitCode
 from hetzner_k3s.model.operations.operation import K3sRole
 
 from . import mischief
-from .clusters import MASTER1, WORKER1, WORKER2, with_s3
+from .clusters import WORKER1, WORKER2, with_s3
 from .scenario import Told
 from .scenarios_restore import snapshot_now
 from .situation import Situations, born, gone, rename, said
@@ -46,15 +47,15 @@ async def _(story: Story) -> None:
 async def _(story: Story) -> None:
     """TLS files and token are there, a WAL is not, and the permit went with /run (TRACK_RECORD.md)."""
     await gone(story)
-    await story.create(kill_at=f"after StartK3s on {MASTER1}")
-    seed = story.world.host(MASTER1)
+    await story.create(kill_at="after StartK3s")
+    seed = story.world.host(story.begun_on)
     await until(lambda: seed.disk.server_ca is not None, "the authorities")
     assert seed.disk.drive.data is None
-    await story.happens(Rebooted(MASTER1))
+    await story.happens(Rebooted(seed.name))
     await asyncio.sleep(60)
     said(await story.refuses("birth.half-begun"), "birth.half-begun", "Delete that server")
     assert not story.world.site.births
-    await story.happens(ServerDeleted(MASTER1))
+    await story.happens(ServerDeleted(seed.name))
 
 
 def _log_began(data: Data) -> bool:
@@ -70,23 +71,23 @@ async def _kill_in_first_start(story: Story, moment: Callable[[Data], bool], aft
     while not any(moment(peer.data) for peer in story.world.site.peers.members()):
         await story.world.site.peers.changed()
     await asyncio.sleep(after)
-    await story.happens(K3sKilled(MASTER1))
+    await story.happens(K3sKilled(story.begun_on))
 
 
 async def _killed_in_its_first_start(story: Story, moment: Callable[[Data], bool], after: float = 0.0) -> str:
     """Kill k3s then, and the tool before; give the CA that there is by then."""
     await gone(story)
-    await story.create(kill_at=f"after StartK3s on {MASTER1}")
+    await story.create(kill_at="after StartK3s")
     await _kill_in_first_start(story, moment, after)
     await asyncio.sleep(60)
-    return tokens.ca_hash(story.world.host(MASTER1).disk.server_ca or b"")
+    return tokens.ca_hash(story.world.host(story.begun_on).disk.server_ca or b"")
 
 
 def _cut_off(moment: Callable[[Data], bool], words: str) -> Callable[[Story], Awaitable[None]]:
     async def happens(story: Story) -> None:
         """It ends at every start with these words; nothing was initialized, so it begins anew with the same CA."""
         ca = await _killed_in_its_first_start(story, moment)
-        seed = story.world.host(MASTER1)
+        seed = story.world.host(story.begun_on)
         assert seed.units[K3sRole.SERVER].facts().restarts > 5
         assert words in [line.text for line in seed.journal if "level=fatal" in line.text][-1]
         story.world.site.births.clear()
@@ -110,7 +111,7 @@ _tell("k3s-is-killed-before-it-saves-its-bootstrap", Told())(
 async def _(story: Story) -> None:
     """It goes on by itself."""
     await _killed_in_its_first_start(story, _log_leads, after=1.0)
-    assert story.world.host(MASTER1).units[K3sRole.SERVER].facts().active == "active"
+    assert story.world.host(story.begun_on).units[K3sRole.SERVER].facts().active == "active"
 
 
 @_tell("k3s-is-killed-right-after-its-log-began-under-the-run", born())
@@ -128,22 +129,31 @@ async def _(story: Story) -> Run:
 async def _(story: Story) -> None:
     """The start guard ends it again and again: nothing was initialized, and a run must not call that up to date."""
     await gone(story)
-    await story.create(kill_at=f"after Install on {MASTER1}")
-    mischief.start(story.world.host(MASTER1))
+    host = await _with_k3s_installed(story)
+    mischief.start(host)
     await asyncio.sleep(30)
-    assert story.world.host(MASTER1).units[K3sRole.SERVER].facts().restarts > 0
+    assert host.units[K3sRole.SERVER].facts().restarts > 0
 
 
 @_tell("a-mark-of-a-reset-lies-on-an-empty-master", born())
 async def _(story: Story) -> None:
-    """No rule knows what that is, so none has a step: the run says so and does not end with 0."""
+    """A quorum was reset here once: another master must not begin a cluster beside what that one may know."""
     await gone(story)
-    await story.create(kill_at=f"after Install on {MASTER1}")
-    story.world.host(MASTER1).disk.held = True
-    await story.create()
-    refused = await story.refuses("cluster.unfinished")
-    assert f"{MASTER1} (id" in said(refused, "cluster.unfinished", "delete it at Hetzner").saw
-    await story.happens(ServerDeleted(MASTER1))
+    host = await _with_k3s_installed(story)
+    host.disk.held = True
+    refused = await story.refuses("birth.not-empty")
+    assert f"{host.name} (id" in said(refused, "birth.not-empty", "Delete it at Hetzner").saw
+    await story.happens(ServerDeleted(host.name))
+
+
+async def _with_k3s_installed(story: Story) -> Host:
+    """Kill a run when k3s was installed on the first master, and give that master's host."""
+    for name in story.spec.master_names:
+        await story.create(kill_at=f"after Install on {name}")
+        if not story.world.site.births:
+            return story.world.host(name)
+        await gone(story)
+    raise AssertionError("each master's k3s was installed after the cluster had begun")
 
 
 @_tell("its-seed-is-renamed", born())
@@ -151,16 +161,18 @@ async def _(story: Story) -> None:
     """The seed of an unfinished birth may hold the cluster: under another name it is no master."""
     await gone(story)
     await story.create(kill_at="after record 'birth opened'")
-    rename(story, "servers", MASTER1, "keep-me")
+    seed = story.begun_on
+    rename(story, "servers", seed, "keep-me")
     said(await story.refuses("masters.other-names", "birth.seed"), "birth.seed", "Give that server its name back")
-    rename(story, "servers", "keep-me", MASTER1)
+    rename(story, "servers", "keep-me", seed)
 
 
 @_tell("its-seed-is-renamed-and-given-up", born())
 async def _(story: Story) -> None:
     await gone(story)
     await story.create(kill_at="after record 'birth opened'")
-    rename(story, "servers", MASTER1, "keep-me")
+    seed = story.begun_on
+    rename(story, "servers", seed, "keep-me")
     said(await story.refuses("masters.other-names", "birth.seed"), "birth.seed", "delete it at Hetzner")
     await story.happens(ServerDeleted("keep-me"))
 

@@ -17,7 +17,7 @@ from .tool import Run
 DELETION = Situations("deletion")
 _tell = DELETION.tell
 
-_HALFWAY = 12
+_HALFWAY = "before DELETE /servers/{id}"
 """The moment of a deletion at which its record is written and no server is gone yet."""
 
 

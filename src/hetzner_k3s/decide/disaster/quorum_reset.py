@@ -28,9 +28,7 @@ from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import FetchDatabase, ResetQuorum, Step
 
-_WATCHED = 45.0
-"""Seconds: without a leader k3s ends on the master that led the controllers, is started again after 5 s, and asks a
-lost master for 15 s before its etcd starts; then an election takes up to 9 s."""
+_WATCHED = 45.0  # k3s may end without a leader: its etcd is back after 20 s, and an election takes 9 more
 """Seconds for which masters that are enough for a quorum must find no leader: several elections.
 
 See docs/facts/etcd.md#raft-clock.

@@ -14,7 +14,8 @@ class Killed(BaseException):
 class Moments:
     """Counts the moments of one run, and ends it at one of them.
 
-    `kill_at` is the number (from 1) or the name of the moment at which the run dies; `passed` names those passed.
+    `kill_at` is the number (from 1) or the name of the moment at which the run dies, or its name but for the host (the
+    first such moment then); `passed` names those passed.
     """
 
     kill_at: int | str | None = None
@@ -31,7 +32,7 @@ class Moments:
         """Pass a moment, or die there."""
         self.check()
         self.passed.append(moment)
-        if self.kill_at in (len(self.passed), moment):
+        if self.kill_at in (len(self.passed), moment, moment.partition(" on ")[0]):
             self.kill()
             raise Killed
 
