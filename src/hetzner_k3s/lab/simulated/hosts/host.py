@@ -81,6 +81,8 @@ class Host:
         self.chance = site.chance.fork(f"host-{spec.server_id}")
         self.disk = self._fresh_disk()
         self.powered = self.frozen = self.ssh_up = self.permit = False
+        self.prepared_at: float | None = None
+        """When its first boot had ended and k3s was downloaded: nobody could have begun k3s on it before."""
         self.ssh = Ssh()
         self.ssh_port = _ssh_port(spec.user_data)
         self.rules: tuple[FirewallRule, ...] | None = None
@@ -172,11 +174,13 @@ class Host:
             self.disk.initialized = True
             self.disk.commands_wait = "/after-k3s" in self.spec.user_data
             self.disk.failed_commands += filter(None, [self.site.failing_commands.pop(self.name, None)])
+            self.prepared_at = self.site.now()
             self.tell_changed()
 
     async def _download(self) -> None:
         await self.takes(_DOWNLOAD)
         self.disk.k3s_version = self.disk.k3s_version or _version(self.spec.user_data)
+        self.prepared_at = self.site.now()
         self.tell_changed()
 
     async def takes(self, bounds: tuple[float, float]) -> None:
