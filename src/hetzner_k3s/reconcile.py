@@ -7,7 +7,7 @@ started only if the forecast that was shown names it, only under the operator lo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Protocol
@@ -15,6 +15,7 @@ from typing import Protocol
 from hetzner_k3s import decide
 from hetzner_k3s.act import journal, lock
 from hetzner_k3s.act.context import Context, HostKeyRing, Outcome
+from hetzner_k3s.act.news import News
 from hetzner_k3s.act.registry import execute
 from hetzner_k3s.act.setbacks import Setbacks
 from hetzner_k3s.act.state_patch import learn
@@ -205,31 +206,6 @@ class _Again(Enum):
     LOOK = "look"
 
 
-@dataclass(slots=True)
-class _News:
-    """What steps under way have learned already, the oldest first."""
-
-    learned: list[Outcome] = field(default_factory=list)
-    came: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def put(self, outcome: Outcome) -> None:
-        self.learned.append(outcome)
-        self.came.set()
-
-    def take(self) -> list[Outcome]:
-        taken, self.learned = self.learned, []
-        self.came.clear()
-        return taken
-
-    async def come_or(self, tasks: Iterable[asyncio.Task[Outcome]]) -> None:
-        """Wait until there is something new, or one of the steps has ended."""
-        coming = asyncio.create_task(self.came.wait())
-        try:
-            await asyncio.wait([coming, *tasks], return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            coming.cancel()
-
-
 @dataclass(slots=True, kw_only=True)
 class _Run:
     """One run under the lock: what was shown, what is under way, what failed."""
@@ -242,7 +218,7 @@ class _Run:
     shown: Forecast
     key_ring: HostKeyRing = field(default_factory=HostKeyRing)
     in_flight: dict[StepKey, tuple[PlannedStep, asyncio.Task[Outcome]]] = field(default_factory=dict)
-    news: _News = field(default_factory=_News)
+    news: News = field(default_factory=News)
     quiet_since: float | None = None
     unsold_before: frozenset[str] = frozenset()
 

@@ -231,6 +231,14 @@ BIRTH = {
     "a mark of a reset lies on an empty master": case(
         edit_facts(every_server_ready(), MASTER1, lambda f: replace(f, held=True)), "birth.not-empty"
     ),
+    "a mark of a reset lies on the empty seed of an unfinished birth": case(
+        edit_facts(
+            recorded(every_server_ready(), replace(NO_RECORD, phase=Phase.BOOTSTRAPPING, seed=FIRST_MASTER)),
+            MASTER1,
+            lambda f: replace(f, held=True),
+        ),
+        "cluster.unfinished",
+    ),
     "the phase's label was lost, not the CA's": case(
         recorded(forgetful(NO_BIRTH), BirthRecord(ca="ab12" * 10)), "masters.all-lost"
     ),

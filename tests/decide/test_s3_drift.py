@@ -28,14 +28,14 @@ def drifted(state: ClusterState, spec: ClusterSpec) -> list[str]:
 
 
 def test_changed_keys_are_told_of_each_master_that_has_the_old_ones() -> None:
-    new = replace(S3, secret_key=type(S3.secret_key)("another one"))
+    new = replace(S3, secret_key=type(S3.secret_key)("a newer secret key of S3"))
     state = having(having(healthy(S3_SPEC), S3, MASTER1, MASTER2), new, MASTER3)
     spec = replace(S3_SPEC, etcd=replace(S3_SPEC.etcd, s3=new))
     planned = plan(state, spec)
     assert planned.settled
     (sentence,) = planned.left_alone
     assert sentence.startswith(f"datastore.etcd.s3_*: {MASTER1}, {MASTER2} have")
-    assert "another one" not in sentence
+    assert "newer secret key" not in sentence
     assert drifted(state, spec) == [MASTER1, MASTER2]
 
 

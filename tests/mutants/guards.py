@@ -186,8 +186,8 @@ LOOP: Final = (
         law=2,
         what="the outcome of a step is folded into a listing that failed",
         file="act/state_patch.py",
-        old="    if not isinstance(state.cloud, Known):\n        return state\n    state = state.with_view",
-        new="    state = state.with_view",
+        old="    if not isinstance(state.cloud, Known):\n        return state\n    state = replace(state.with",
+        new="    state = replace(state.with",
         tests=("tests/act/test_folding.py",),
     ),
     Mutation(
