@@ -82,6 +82,7 @@ ORDER = ServerOrder(
 CALLS: dict[str, Callable[[HetznerCloud], Coroutine[Any, Any, Any]]] = {
     "survey": lambda c: c.survey(),
     "servers": lambda c: c.servers(),
+    "servers_and_groups": lambda c: c.servers_and_groups(),
     "server_exists": lambda c: c.server_exists(7),
     "assortment": lambda c: c.assortment(frozenset({"debian-13", "7"})),
     "last_rebuild": lambda c: c.last_rebuild(7),
@@ -100,6 +101,7 @@ CALLS: dict[str, Callable[[HetznerCloud], Coroutine[Any, Any, Any]]] = {
     "create_server": lambda c: c.create_server(ORDER),
     "power_on": lambda c: c.power_on(7),
     "merge_labels": lambda c: c.merge_labels("server", 7, {"a": "b"}),
+    "replace_labels": lambda c: c.replace_labels("placement_group", 7, {"a": "b"}),
     "delete": lambda c: c.delete("server", 7),
     "delete_firewall": lambda c: c.delete("firewall", 7),
 }
@@ -108,7 +110,7 @@ EVERY_CALL = pytest.mark.parametrize("name", CALLS)
 
 def test_every_call_of_the_port_is_tried() -> None:
     public = {name for name in vars(HetznerCloud) if not name.startswith("_")}
-    assert public - {"close"} <= {*CALLS}
+    assert public - {"close", "hurry"} <= {*CALLS}
 
 
 @EVERY_CALL

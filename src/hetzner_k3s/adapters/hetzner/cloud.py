@@ -306,12 +306,12 @@ class HetznerCloud:
     async def replace_labels(self, kind: str, resource_id: int, labels: Mapping[str, str]) -> bool:
         """Replace all labels unread: only for what nobody else writes to."""
         try:
-            await self._api.put(f"/{_PATHS[kind]}/{resource_id}", {"labels": dict(labels)})
+            answer = await self._api.put(f"/{_PATHS[kind]}/{resource_id}", {"labels": dict(labels)})
         except CloudError as failure:
             if failure.code != "not_found":
                 raise
             return False
-        return True
+        return answer.child(kind).whole("id") == resource_id
 
     @_answering(effect=False)
     async def placement_group(self, group_id: int) -> PlacementGroup | None:
