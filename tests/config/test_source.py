@@ -94,3 +94,12 @@ def test_a_quoted_null_is_text_and_a_bare_one_is_nothing(tmp_path: Path) -> None
     path = tmp_path / "cluster.yaml"
     path.write_text("a: null\nb: ~\nc:\nd: ''\ne: 'null'\n")
     assert read(path, "cluster.yaml").root == {"d": Scalar("", plain=False), "e": Scalar("null", plain=False)}
+
+
+def test_half_of_a_character_is_named_where_it_stands(tmp_path: Path) -> None:
+    path = tmp_path / "cluster.yaml"
+    path.write_text('networking:\n  ssh:\n    public_key_path: "/keys/\\ud800"\n')
+    (found,) = read(path, "cluster.yaml").diagnostics
+    assert str(found) == (
+        "cluster.yaml:3:22: networking.ssh.public_key_path: holds half of a character (one of \\ud800 to \\udfff)"
+    )

@@ -101,6 +101,8 @@ def changed(value: Any, path: Path, new: Any) -> Any:
     if isinstance(first, str):
         return replace(value, **{first: changed(getattr(value, first), tuple(rest), new)})
     if isinstance(first, _Key):
+        if first.key not in value:
+            return value  # an earlier change has taken it away
         return {**value, first.key: changed(value[first.key], tuple(rest), new)}
     return (*value[:first], changed(value[first], tuple(rest), new), *value[first + 1 :])
 

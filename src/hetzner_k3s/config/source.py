@@ -5,6 +5,7 @@ Values stay text here: whether `1` is a number or a name is decided by the key i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,8 @@ MAX_BYTES: Final = 256 * 1024
 MAX_DEPTH: Final = 40
 MAX_VALUES: Final = 50_000
 """How many values aliases may expand to: a file of 300 bytes can describe billions."""
+
+_HALVES: Final = re.compile("[\ud800-\udfff]")
 
 Tree = dict[str, "Value"]
 
@@ -169,7 +172,13 @@ class _Walk:
             return self._mapping(node, key)
         if isinstance(node, SequenceNode):
             return [self._value(item, (*key, index)) for index, item in enumerate(node.value)]
-        return Scalar(str(node.value), plain=getattr(node, "style", None) is None)
+        return Scalar(self._whole(str(node.value), key, node), plain=getattr(node, "style", None) is None)
+
+    def _whole(self, text: str, key: KeyPath, node: Node) -> str:
+        """Return a text without halves of characters, which YAML can write (`"\\ud800"`) and no file name can hold."""
+        if _HALVES.search(text):
+            self._report(key, "holds half of a character (one of \\ud800 to \\udfff)", node)
+        return _HALVES.sub("\ufffd", text)
 
     def _mapping(self, node: MappingNode, key: KeyPath) -> Tree:
         """Return the mapping's own pairs and what its merge keys (`<<`) add; its own pairs win."""
@@ -191,6 +200,8 @@ class _Walk:
         for name_node, value_node in node.value:
             if not isinstance(name_node, ScalarNode):
                 self._report(key, "a key must be plain text", name_node)
+            elif _HALVES.search(name_node.value):
+                self._report(key, "a key holds half of a character", name_node)
             elif name_node.value == "<<" and name_node.style is None:
                 merged.append(value_node)
             elif first := seen.get(name_node.value):
