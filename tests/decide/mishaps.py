@@ -168,6 +168,17 @@ def stopped(state: ClusterState, name: str) -> ClusterState:
     return _read_elsewhere(disconnected(edit_facts(state, name, change), server_id), server_id)
 
 
+def stopped_agent(state: ClusterState, name: str) -> ClusterState:
+    """Stop k3s-agent on a worker that knows living masters; its Node is not heard of any more."""
+
+    def change(facts: HostFacts) -> HostFacts:
+        known = f"{address_of(FIRST_MASTER)}:6443"
+        disk = replace(facts.disk, config_server=f"https://{known}", agent_servers=(known,))
+        return replace(facts, agent_unit=UnitFacts(active="inactive"), disk=disk)
+
+    return not_ready(edit_facts(state, name, change), name)
+
+
 def former(state: ClusterState, name: str) -> ClusterState:
     """Let a master come back after its member was removed: its data is there, its k3s waits for ever."""
     server_id = server_named(state, name).id

@@ -48,6 +48,7 @@ from tests.decide.world import (
     off,
     plan,
     stopped,
+    stopped_agent,
 )
 
 from hetzner_k3s.decide.forecast import WAVE_LIMIT, predict
@@ -105,6 +106,7 @@ WAYS: dict[str, tuple[ClusterState, ClusterSpec, Intent]] = {
     "a reset of a lost quorum": (disaster(FIVE), FIVE, resetting("prod-master5")),
     "a master that is off": (off(healthy(), MASTER1), SPEC, CREATE),
     "a master whose k3s is stopped": (stopped(healthy(), MASTER1), SPEC, CREATE),
+    "a worker whose agent is stopped": (stopped_agent(healthy(), WORKER1), SPEC, CREATE),
     "a master with the data of a former member": (former(healthy(), MASTER1), SPEC, CREATE),
     "a master with a bare token": (with_tokens(healthy(), MASTER1, config="f" * 12, pinned=None), SPEC, CREATE),
     "a rotated CA": (

@@ -30,7 +30,7 @@ def named(text: str) -> frozenset[str]:
 ON_HOST: Final = named("""
     CreateServer FenceMember FetchDatabase HoldMaster InitControlPlane InstallK3s JoinControlPlane JoinWorker MarkMember
     PinCa PointWorker PowerOn RenewToken ResetQuorum RestoreSnapshot SecureHost StartMaster StartOnDatabase
-    StartRestored UploadSnapshot WipeJoiner
+    StartRestored StartWorker UploadSnapshot WipeJoiner
 """)
 DEPARTING: Final = named("CordonNode DeleteNode DeleteServer DrainNode RetireMember UncordonNode UnmarkMember")
 JOINING: Final = named("JoinControlPlane JoinWorker StartOnDatabase")
@@ -49,6 +49,7 @@ LOOKED_AT: Final = {
     "PinCa": "host kube",
     "PointWorker": "host kube",
     "ReconnectWorker": "host kube",
+    "StartWorker": "host kube",
     "LabelNode": "kube",
     "PowerOn": "servers host masters kube",
 }

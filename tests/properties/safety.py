@@ -38,6 +38,7 @@ from hetzner_k3s.model.steps import (
     StartMaster,
     StartOnDatabase,
     StartRestored,
+    StartWorker,
     UnmarkMember,
     UploadSnapshot,
     WipeJoiner,
@@ -279,6 +280,17 @@ def _start(spec: ClusterSpec, state: ClusterState, step: StartMaster) -> Iterato
         yield "the cluster is not recorded as initialized"
 
 
+def _agent_start(spec: ClusterSpec, state: ClusterState, step: StartWorker) -> Iterator[str]:
+    facts, kube = state.facts(step.server_id), state.kube_of(step.via)
+    node = kube.node(step.target) if kube is not None else None
+    if facts is None or facts.agent_unit.runs or facts.key is not HostKeyKind.FINAL:
+        yield "it was not seen stopped, by its own key"
+    elif not (facts.disk.agent_ca or "").startswith(_record(spec, state).ca or "-"):
+        yield "its agent is not of the recorded cluster"
+    if node is None or node.server_id != step.server_id:
+        yield "its Node may be of another machine"
+
+
 def _node_deletion(spec: ClusterSpec, state: ClusterState, step: DeleteNode) -> Iterator[str]:
     if step.target in {s.name for s in spec.servers()} or state.server(step.target) is None:
         yield from _name_in_use(state, step.target)
@@ -423,4 +435,5 @@ _CHECKS: Final[dict[type, Callable[[ClusterSpec, ClusterState, Any], Iterator[st
     AdoptLineage: disaster_safety.adoption,
     WipeJoiner: _wipe,
     StartMaster: _start,
+    StartWorker: _agent_start,
 }

@@ -142,6 +142,7 @@ MASTER: Final[dict[str, Change]] = {
 
 WORKER: Final[dict[str, Change]] = {
     **BOTH,
+    "its agent stopped": plain(w.stopped_agent),
     "replaced, joining": _replaced(_lost, w.joining),
     "replaced, its Node gone, joining": _replaced(_without_node, w.joining),
 }

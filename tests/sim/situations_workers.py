@@ -1,11 +1,11 @@
-"""Workers that are there and not well: nothing is replaced beside their owner's back."""
+"""Workers that are there and not well: what is stopped is started, and nothing replaced behind their owner's back."""
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
 
-from hetzner_k3s.lab.simulated.faults import AnswersGarbled, Rebuilt, ServerDeleted, SshDenied, SshSilent
+from hetzner_k3s.lab.simulated.faults import AnswersGarbled, CutOff, Rebuilt, ServerDeleted, SshDenied, SshSilent
 from hetzner_k3s.model.errors import ExitCode
 from hetzner_k3s.model.operations.operation import K3sRole
 from hetzner_k3s.model.spec import Label
@@ -92,13 +92,34 @@ async def _(story: Story) -> Run:
 
 
 @_tell("the-agent-of-one-is-stopped", recovers(WORKER1))
+async def _(story: Story) -> Run:
+    """It is started, no other one, and its pods go on."""
+    story.world.host(WORKER1).units[K3sRole.AGENT].stop()
+    await asyncio.sleep(120)
+    run = await story.create()
+    assert run.told.steps == [("StartWorker", WORKER1)], run.story()
+    return run
+
+
+@_tell("the-agent-of-one-is-stopped-and-a-master-is-lost", converges(MASTER1, WORKER1))
+async def _(story: Story) -> Run:
+    """The agent had joined through that master, and finds the others by what it has learned."""
+    await story.happens(ServerDeleted(MASTER1))
+    story.world.host(WORKER1).units[K3sRole.AGENT].stop()
+    await asyncio.sleep(120)
+    run = await story.create()
+    assert ("StartWorker", WORKER1) in run.told.steps, run.story()
+    return run
+
+
+@_tell("the-agent-of-one-runs-and-its-node-is-silent", recovers())
 async def _(story: Story) -> None:
-    unit = story.world.host(WORKER1).units[K3sRole.AGENT]
-    unit.stop()
+    """Nobody knows from here what ails it."""
+    await story.happens(CutOff(WORKER1))
     await asyncio.sleep(120)
     said(await story.refuses("worker.not-ready"), "worker.not-ready", "journalctl -u k3s-agent")
-    unit.start()
-    await asyncio.sleep(30)
+    await story.heals(CutOff(WORKER1))
+    await asyncio.sleep(60)
 
 
 @_tell("one-has-another-name", recovers())

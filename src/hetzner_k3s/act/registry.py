@@ -34,6 +34,7 @@ HANDLERS: Final[Mapping[type, Handler]] = {
     steps.CreateServer: servers.create_server,
     steps.PowerOn: power.power_on,
     steps.StartMaster: power.start_master,
+    steps.StartWorker: nodes.start_worker,
     steps.SecureHost: host_keys.secure_host,
     steps.InstallK3s: servers.install_k3s,
     steps.RecordBirth: control_plane.record_birth,

@@ -26,7 +26,7 @@ from hetzner_k3s.decide.program import next_steps, plan
 from hetzner_k3s.decide.prune import addons as addons_off
 from hetzner_k3s.decide.prune import retire
 from hetzner_k3s.decide.purchase import purchase
-from hetzner_k3s.decide.repair import power, reconnect, remediate, removed_member, replace
+from hetzner_k3s.decide.repair import power, reconnect, remediate, removed_member, replace, stopped_workers
 from hetzner_k3s.model.plan import Forecast, Intent, Plan, PlannedStep
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
@@ -53,6 +53,7 @@ PREDICTORS: tuple[Callable[[ClusterSpec, ClusterState, Step], ClusterState], ...
     restore.predict,
     abandon.predict,
     reconnect.predict,
+    stopped_workers.predict,
     workers.predict,
     retire.predict,
     node_labels.predict,

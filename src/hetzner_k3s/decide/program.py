@@ -41,6 +41,7 @@ from hetzner_k3s.decide.repair import (
     removed_member,
     replace,
     stale_nodes,
+    stopped_workers,
     unhealthy_masters,
 )
 from hetzner_k3s.decide.situation import situation_of
@@ -114,6 +115,7 @@ BESIDE_A_GATEWAY: tuple[MoveOf[ServingContext], ...] = (
     reconnect.reconnect_workers,
     reconnect.correct_server_lines,
     ca_pins.renew_pins,
+    stopped_workers.start_workers,
     join.prepare_masters,
     workers.join_workers,
     retire.remove_workers,

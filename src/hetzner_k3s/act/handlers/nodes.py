@@ -15,7 +15,7 @@ from hetzner_k3s.model.kube import BeforeStart
 from hetzner_k3s.model.operations.configuration import PointToServer, ReconnectAgent
 from hetzner_k3s.model.operations.operation import K3sRole
 from hetzner_k3s.model.operations.service import Milestone, StopK3s
-from hetzner_k3s.model.steps import DeleteNode, JoinWorker, PointWorker, ReconnectWorker
+from hetzner_k3s.model.steps import DeleteNode, JoinWorker, PointWorker, ReconnectWorker, StartWorker
 
 _READY_WITHIN = 300.0
 _LONGER = 60.0
@@ -63,6 +63,18 @@ async def join_worker(step: JoinWorker, context: Context) -> Outcome:
     await k3s.start(context, target, K3sRole.AGENT)
     await _node_ready(context, target, via, before)
     await node_labels.record(context, via, server)
+    context.say(step.target, "is Ready")
+    return Outcome()
+
+
+async def start_worker(step: StartWorker, context: Context) -> Outcome:
+    """Start the stopped agent of a worker with the configuration that it has, and see its Node Ready again."""
+    server = context.server(step.server_id)
+    target, via = context.target_of(server), context.target(step.via)
+    context.say(step.target, "starting its k3s-agent")
+    before = await _before_start(context, server, via)
+    await k3s.start(context, target, K3sRole.AGENT)
+    await _node_ready(context, target, via, before)
     context.say(step.target, "is Ready")
     return Outcome()
 

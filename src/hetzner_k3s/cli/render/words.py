@@ -16,6 +16,7 @@ VERBS: Final[Mapping[type, str]] = {
     steps.CreateServer: "create server",
     steps.PowerOn: "power on",
     steps.StartMaster: "start k3s on",
+    steps.StartWorker: "start k3s-agent on",
     steps.SecureHost: "replace boot host key of",
     steps.InstallK3s: "install k3s on",
     steps.RecordBirth: "record the cluster as",

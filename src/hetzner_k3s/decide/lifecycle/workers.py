@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hetzner_k3s.decide.identity import ca_pins
 from hetzner_k3s.decide.lifecycle.join import api_url
 from hetzner_k3s.decide.lifecycle.provision import prepare
-from hetzner_k3s.decide.repair import reconnect
+from hetzner_k3s.decide.repair import reconnect, stopped_workers
 from hetzner_k3s.decide.repair.power import powering, rest
 from hetzner_k3s.decide.repair.silence import attaching, cure_of_silence
 from hetzner_k3s.decide.repair.stale_nodes import stale_node
@@ -86,7 +86,8 @@ def _explained(context: DecisionContext, server: Server, facts: HostFacts | None
 
 def _is_seen_to(context: ServingContext, server: Server, facts: HostFacts) -> bool:
     waits_for_pin = ca_pins.waits(context, server, facts) and ca_pins.is_due(context, server, facts)
-    return waits_for_pin or reconnect.is_lost(context, facts)
+    started = stopped_workers.is_stopped(context, server, facts)
+    return waits_for_pin or started or reconnect.is_lost(context, facts)
 
 
 _UNDER_WAY = NEVER_STARTED | {Stage.JOINING, Stage.UNMARKED, Stage.LOCKED_OUT}

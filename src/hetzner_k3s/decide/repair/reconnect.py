@@ -62,8 +62,13 @@ def is_lost(context: ServingContext, facts: HostFacts) -> bool:
         return False
     if not _all_masters_serve(context):
         return False
-    known = {host_of(facts.disk.config_server), *(host_of(entry) for entry in facts.disk.agent_servers)}
-    return not known & living_masters(context)
+    return not knows_a_living_master(context, facts)
+
+
+def knows_a_living_master(context: ServingContext, facts: HostFacts) -> bool:
+    """Check whether an agent finds the cluster by itself, through what it is started with or what it has learned."""
+    known = {host_of(entry) for entry in (facts.disk.config_server or "", *facts.disk.agent_servers)}
+    return bool(known & living_masters(context))
 
 
 def _all_masters_serve(context: DecisionContext) -> bool:

@@ -24,7 +24,7 @@ from hetzner_k3s.model.steps.infra import (
 )
 from hetzner_k3s.model.steps.local import KeepTokens, WriteKubeconfig
 from hetzner_k3s.model.steps.nodes import DeleteNode, JoinWorker, LabelNode, PointWorker
-from hetzner_k3s.model.steps.power import PowerOn, StartMaster
+from hetzner_k3s.model.steps.power import PowerOn, StartMaster, StartWorker
 from hetzner_k3s.model.steps.restore import (
     ForgetBirth,
     KeepSnapshot,
@@ -53,6 +53,7 @@ Step = (
     | CreateServer
     | PowerOn
     | StartMaster
+    | StartWorker
     | SecureHost
     | InstallK3s
     | RecordBirth
@@ -139,6 +140,7 @@ __all__ = [
     "StartMaster",
     "StartOnDatabase",
     "StartRestored",
+    "StartWorker",
     "Step",
     "UncordonNode",
     "UnmarkMember",

@@ -19,6 +19,15 @@ class PowerOn:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StartWorker:
+    """Start the stopped agent of the worker `target`, and see by the API of the master `via` that its Node is Ready."""
+
+    target: str
+    server_id: int
+    via: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StartMaster:
     """Start the stopped k3s of the master `target`, which has its data; no other one is touched."""
 

@@ -68,6 +68,7 @@ TRAITS: Final[Mapping[type[Step], Traits]] = {
     steps.CreateServer: Traits(occupies=_HOST, look=Look.NOTHING, seconds=25),
     steps.PowerOn: Traits(occupies=_HOST, look=Look.SERVERS | Look.HOST | Look.MASTERS | Look.KUBE, seconds=30),
     steps.StartMaster: Traits(occupies=_HOST, seconds=12),
+    steps.StartWorker: Traits(occupies=_HOST, look=Look.HOST | Look.KUBE, seconds=10),
     steps.SecureHost: Traits(occupies=_HOST, look=Look.HOST, seconds=9),
     steps.InstallK3s: Traits(occupies=_HOST, look=Look.HOST, seconds=8),
     steps.RecordBirth: Traits(disruptive=True),
