@@ -19,9 +19,8 @@ from hetzner_k3s.model.spec import ClusterSpec
 ANNOTATION_DIGEST: Final = "hetzner-k3s/digest"
 """On every chart we apply: what it was rendered from, so that a second run sees that there is nothing to write."""
 
-_CHARTS: Final = "https://charts.hetzner.cloud"
-_VERSIONS: Final = {addons.CLOUD_CONTROLLER: "1.33.0", addons.CSI_DRIVER: "2.21.2"}
 _NAMESPACE: Final = "kube-system"
+_HETZNER: Final = "https://charts.hetzner.cloud"
 _DIGEST_DIGITS: Final = 16
 
 Manifest = Mapping[str, object]
@@ -56,7 +55,10 @@ def _digest(content: Mapping[str, object]) -> str:
 
 
 def _wanted(spec: ClusterSpec) -> dict[str, dict[str, object]]:
-    charts = {addons.CLOUD_CONTROLLER: _cloud_controller(spec), addons.CSI_DRIVER: _chart(addons.CSI_DRIVER, values={})}
+    charts = {
+        addons.CLOUD_CONTROLLER: _cloud_controller(spec),
+        addons.CSI_DRIVER: _chart(addons.CSI_DRIVER, "2.21.2", values={}),
+    }
     return {name: content for name, content in charts.items() if addons.wanted(spec)[name]}
 
 
@@ -68,16 +70,26 @@ def _chart_object(name: str, content: Mapping[str, object]) -> Manifest:
 def _cloud_controller(spec: ClusterSpec) -> dict[str, object]:
     networking = {"enabled": spec.network.private, "clusterCIDR": spec.kubernetes_network.cluster_cidr}
     # `bootstrap`: its job tolerates the taint that only the cloud controller removes, and needs neither CNI nor DNS.
-    return _chart(addons.CLOUD_CONTROLLER, values={"networking": networking}, bootstrap=True)
+    return _chart(addons.CLOUD_CONTROLLER, "1.33.0", values={"networking": networking}, bootstrap=True)
 
 
-def _chart(chart: str, *, values: Mapping[str, object], bootstrap: bool = False) -> dict[str, object]:
+def _chart(
+    chart: str,
+    version: str,
+    *,
+    values: Mapping[str, object],
+    repo: str = _HETZNER,
+    namespace: str = _NAMESPACE,
+    bootstrap: bool = False,
+) -> dict[str, object]:
+    own = {} if namespace == _NAMESPACE else {"createNamespace": True}
     return {
         "spec": {
-            "repo": _CHARTS,
+            "repo": repo,
             "chart": chart,
-            "version": _VERSIONS[chart],
-            "targetNamespace": _NAMESPACE,
+            "version": version,
+            "targetNamespace": namespace,
+            **own,
             "bootstrap": bootstrap,
             "valuesContent": json.dumps(values, indent=2, sort_keys=True),  # JSON is YAML
         }

@@ -10,6 +10,7 @@ from hetzner_k3s.decide.view.context import DecisionContext, Proposal, ServingCo
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.facts import Known, Reading, Unknown
 from hetzner_k3s.model.kube import Credentials, KubeView, TokenGrant
+from hetzner_k3s.model.kubernetes.addons import CLOUD_CONTROLLER
 from hetzner_k3s.model.plan import PlannedStep, Reason, Scope
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
@@ -43,8 +44,10 @@ def apply_addons(context: ServingContext) -> Proposal | None:
 def _reason(kube: KubeView, stale: set[str], secret: str | None) -> tuple[Reason, str]:
     if stale & kube.addons.keys():
         return Reason.DIFFERS, "what is installed was made from another file"
-    if stale or kube.credentials is None or secret is None:
+    if CLOUD_CONTROLLER in stale or kube.credentials is None:
         return Reason.MISSING, "without a cloud controller the nodes stay tainted"
+    if stale or secret is None:
+        return Reason.MISSING, f"the file asks for {', '.join(sorted(stale))}"
     return Reason.DIFFERS, secret
 
 
