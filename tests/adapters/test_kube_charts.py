@@ -57,5 +57,6 @@ def test_what_needs_a_chart_is_read(tmp_path: Path) -> None:
             await store.create(SERVICES, {"metadata": {"name": name, **more}, "spec": {"type": kind}}, "default")
         assert await api.dependents(MASTER, "hcloud-csi") == ("PersistentVolume pvc-1",)
         assert await api.dependents(MASTER, "hcloud-cloud-controller-manager") == ("Service default/a",)
+        assert await api.dependents(MASTER, "cert-manager") == ()
 
     with_api(tmp_path, test)

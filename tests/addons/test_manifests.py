@@ -53,6 +53,19 @@ def test_each_addon_can_be_left_out() -> None:
     assert set(applied(spec)) == set() == set(addons.digests(spec))
 
 
+def test_cert_manager_is_there_when_asked_for_in_a_namespace_of_its_own() -> None:
+    assert "cert-manager" not in applied(SPEC)
+    chart = applied(replace(SPEC, addons=AddonsSpec(cert_manager=True)))["cert-manager"]
+    spec = {key: chart["spec"][key] for key in ("repo", "version", "targetNamespace", "createNamespace")}
+    assert spec == {
+        "repo": "https://charts.jetstack.io",
+        "version": "v1.21.2",
+        "targetNamespace": "cert-manager",
+        "createNamespace": True,
+    }
+    assert values(chart) == {"crds": {"enabled": True}, "startupapicheck": {"enabled": False}}
+
+
 def test_digests_are_those_on_the_objects() -> None:
     on_objects = {name: m["metadata"]["annotations"][addons.ANNOTATION_DIGEST] for name, m in applied(SPEC).items()}
     assert on_objects == addons.digests(SPEC)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hetzner_k3s.lab.k3s.api.resources import PERSISTENT_VOLUMES, SERVICES
+from hetzner_k3s.lab.k3s.api.resources import CUSTOM_RESOURCE_DEFINITIONS, PERSISTENT_VOLUMES, SERVICES, from_definition
 from hetzner_k3s.lab.k3s.control.cloud import HELM_CHARTS
 from hetzner_k3s.model.errors import ExitCode
-from hetzner_k3s.model.kubernetes.addons import CLOUD_CONTROLLER, CSI_DRIVER
+from hetzner_k3s.model.kubernetes.addons import CERT_MANAGER, CLOUD_CONTROLLER, CSI_DRIVER
 from hetzner_k3s.model.spec import AddonsSpec
 
 from . import mischief
@@ -24,6 +24,18 @@ _SERVICE = {
     "metadata": {"name": "web", "finalizers": ["service.kubernetes.io/load-balancer-cleanup"]},
     "spec": {"type": "LoadBalancer"},
 }
+
+
+_DEFINITION = {
+    "metadata": {"name": "certificates.cert-manager.io"},
+    "spec": {
+        "group": "cert-manager.io",
+        "names": {"plural": "certificates", "singular": "certificate", "kind": "Certificate"},
+        "scope": "Namespaced",
+        "versions": [{"name": "v1", "served": True, "storage": True}],
+    },
+}
+_CERTIFICATES = from_definition(_DEFINITION)[0]
 
 
 async def _charts(story: Story) -> set[str]:
@@ -73,6 +85,26 @@ async def _(story: Story) -> None:
     gone = await story.create(consents=PRUNE)
     assert gone.code is ExitCode.CONVERGED, gone.story()
     story.wish(replace(story.spec, addons=AddonsSpec()))
+
+
+@_tell("cert-manager-comes-and-goes", converges())
+async def _(story: Story) -> Run:
+    """It comes into a cluster that lives; it stays while it has certificates to renew, and its definitions for ever."""
+    story.wish(replace(story.spec, addons=AddonsSpec(cert_manager=True)))
+    came = await story.create()
+    assert (came.code, [verb for verb, _ in came.told.steps]) == (ExitCode.CONVERGED, ["ApplyAddons"]), came.story()
+    assert CERT_MANAGER in await _charts(story)
+    store = mischief.store(story.world)
+    await store.create(CUSTOM_RESOURCE_DEFINITIONS, _DEFINITION)
+    await store.create(_CERTIFICATES, {"metadata": {"name": "web"}, "spec": {"secretName": "web"}}, "default")
+    left = await _switch_off(story, AddonsSpec())
+    assert "Certificate default/web would be left behind: nobody would renew them" in left.differences[0].because
+    kept = await story.create(consents=PRUNE)
+    assert (kept.code, kept.writes) == (ExitCode.PENDING, []), kept.story()
+    await store.delete(_CERTIFICATES, "web", "default")
+    run = await story.create(consents=PRUNE)
+    assert run.told.steps == [("RemoveAddon", CERT_MANAGER)], run.story()
+    return run
 
 
 @_tell("the-cloud-controller-is-switched-off", Told())

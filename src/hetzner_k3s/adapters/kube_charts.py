@@ -8,7 +8,7 @@ import httpx2
 
 from hetzner_k3s.adapters.kube_objects import digest_of, name_of
 from hetzner_k3s.adapters.kube_session import Session, path_of
-from hetzner_k3s.model.kubernetes.addons import CLOUD_CONTROLLER, CSI_DRIVER
+from hetzner_k3s.model.kubernetes.addons import CERT_MANAGER, CLOUD_CONTROLLER, CSI_DRIVER
 from hetzner_k3s.model.text.documents import Document
 
 CHARTS: Final = path_of("helmcharts", namespace="kube-system", group="helm.cattle.io/v1")
@@ -27,8 +27,16 @@ async def dependents(session: Session, chart: str) -> tuple[str, ...]:
         case name if name == CLOUD_CONTROLLER:
             services = await session.listed(path_of("services"))
             return tuple(f"Service {_full_name(service)}" for service in services if _is_balanced(service))
+        case name if name == CERT_MANAGER:
+            return tuple(f"Certificate {_full_name(found)}" for found in await _certificates(session))
         case _:
             return ()
+
+
+async def _certificates(session: Session) -> list[Document]:
+    """Read all certificates; none where the API does not know their kind."""
+    path = path_of("certificates", group="cert-manager.io/v1")
+    return [] if await session.find(path) is None else await session.listed(path)
 
 
 async def delete(session: Session, name: str, digest: str) -> None:
@@ -62,5 +70,5 @@ def _is_balanced(service: Document) -> bool:
     return taken and spec.text_or("type") == "LoadBalancer"
 
 
-def _full_name(service: Document) -> str:
-    return f"{service.child('metadata').text('namespace')}/{name_of(service)}"
+def _full_name(found: Document) -> str:
+    return f"{found.child('metadata').text('namespace')}/{name_of(found)}"

@@ -1,7 +1,7 @@
 """The Secret `hcloud` and the HelmChart objects that k3s' own helm controller installs.
 
-Chart versions are those that hetzner-k3s 2.6 pins (docs/facts/compatibility.md#addons); a chart's version is its
-program's. Without a cloud controller real nodes stay tainted as uninitialized, so nothing else is ever scheduled.
+Versions of Hetzner's charts are those that hetzner-k3s 2.6 pins (docs/facts/compatibility.md#addons). Without a cloud
+controller real nodes stay tainted as uninitialized, so nothing else is ever scheduled.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ ANNOTATION_DIGEST: Final = "hetzner-k3s/digest"
 
 _NAMESPACE: Final = "kube-system"
 _HETZNER: Final = "https://charts.hetzner.cloud"
+_JETSTACK: Final = "https://charts.jetstack.io"
 _DIGEST_DIGITS: Final = 16
 
 Manifest = Mapping[str, object]
@@ -58,6 +59,7 @@ def _wanted(spec: ClusterSpec) -> dict[str, dict[str, object]]:
     charts = {
         addons.CLOUD_CONTROLLER: _cloud_controller(spec),
         addons.CSI_DRIVER: _chart(addons.CSI_DRIVER, "2.21.2", values={}),
+        addons.CERT_MANAGER: _cert_manager(),
     }
     return {name: content for name, content in charts.items() if addons.wanted(spec)[name]}
 
@@ -71,6 +73,12 @@ def _cloud_controller(spec: ClusterSpec) -> dict[str, object]:
     networking = {"enabled": spec.network.private, "clusterCIDR": spec.kubernetes_network.cluster_cidr}
     # `bootstrap`: its job tolerates the taint that only the cloud controller removes, and needs neither CNI nor DNS.
     return _chart(addons.CLOUD_CONTROLLER, "1.33.0", values={"networking": networking}, bootstrap=True)
+
+
+def _cert_manager() -> dict[str, object]:
+    # Its check of itself is a hook that fails the whole release where images or a first worker take over a minute.
+    values = {"crds": {"enabled": True}, "startupapicheck": {"enabled": False}}
+    return _chart(addons.CERT_MANAGER, "v1.21.2", values=values, repo=_JETSTACK, namespace="cert-manager")
 
 
 def _chart(

@@ -261,6 +261,7 @@ def _addons(configuration: Configuration) -> AddonsSpec:
         local_path_storage_class=addons.local_path_storage_class.enabled,
         csi_driver=addons.csi_driver.enabled,
         cloud_controller_manager=addons.cloud_controller_manager.enabled,
+        cert_manager=addons.cert_manager.enabled,
         embedded_registry_mirror=addons.embedded_registry_mirror.enabled,
         registries=addons.embedded_registry_mirror.registries,
     )

@@ -264,6 +264,7 @@ class AddonsSpec:
     local_path_storage_class: bool = False
     csi_driver: bool = True
     cloud_controller_manager: bool = True
+    cert_manager: bool = False
     embedded_registry_mirror: bool = True
     registries: Secret = DEFAULT_REGISTRIES
 

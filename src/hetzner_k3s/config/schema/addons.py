@@ -50,6 +50,16 @@ class CloudControllerManager(Section):
     manifest_url: Text | None = setting(None, "A manifest of your own instead of the pinned release.")
 
 
+class CertManager(Section):
+    """`addons.cert_manager`."""
+
+    enabled: Flag = setting(
+        False,
+        "cert-manager, which gets TLS certificates for Ingresses and Gateways; your own values go into a "
+        "HelmChartConfig `kube-system/cert-manager`. 2.x ignores it.",
+    )
+
+
 class SystemUpgradeController(Section):
     """`addons.system_upgrade_controller`."""
 
@@ -96,6 +106,7 @@ class Addons(Section):
     local_path_storage_class: LocalPathStorageClass = section(LocalPathStorageClass, "Storage on nodes.")
     csi_driver: CsiDriver = section(CsiDriver, "Hetzner volumes.")
     cloud_controller_manager: CloudControllerManager = section(CloudControllerManager, "Hetzner cloud controller.")
+    cert_manager: CertManager = section(CertManager, "TLS certificates.")
     system_upgrade_controller: SystemUpgradeController = section(SystemUpgradeController, "Upgrade controller.")
     cluster_autoscaler: ClusterAutoscaler = section(ClusterAutoscaler, "Autoscaler.")
     embedded_registry_mirror: EmbeddedRegistryMirror = section(EmbeddedRegistryMirror, "Image sharing.")

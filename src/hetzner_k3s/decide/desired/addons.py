@@ -9,13 +9,14 @@ from typing import Final
 from hetzner_k3s.decide.view.context import DecisionContext
 from hetzner_k3s.model.difference import Difference, Remedy
 from hetzner_k3s.model.kube import UNINITIALIZED, KubeView
-from hetzner_k3s.model.kubernetes.addons import CLOUD_CONTROLLER, CSI_DRIVER, KEYS, switched_off
+from hetzner_k3s.model.kubernetes.addons import CERT_MANAGER, CLOUD_CONTROLLER, CSI_DRIVER, KEYS, switched_off
 from hetzner_k3s.model.spec import EXTERNAL_CLOUD
 from hetzner_k3s.model.text.wording import listed
 
 _NAMED: Final = 3
 _HARM: Final = {
     CSI_DRIVER: "no pod could mount them and nobody could delete them",
+    CERT_MANAGER: "nobody would renew them, and they expire",
     CLOUD_CONTROLLER: "nobody would look after their load balancers, nor let these Services be deleted",
 }
 

@@ -97,7 +97,7 @@ def _rows_of_the_surroundings() -> Iterator[tuple[Remedy | None, str, Iterable[s
     allowed = _below("networking.allowed_networks", "ssh", "api")
     custom = _below(_RULE, "protocol", "direction", "port", "source_ips", "destination_ips")
     yield Remedy.APPLY, "the rules of the firewall, and whom it is on", (*rules, *allowed, *custom)
-    addons = _below("addons", "csi_driver.enabled", "cloud_controller_manager.enabled")
+    addons = _below("addons", "csi_driver.enabled", "cloud_controller_manager.enabled", "cert_manager.enabled")
     yield Remedy.APPLY, "the charts in the cluster; those that are switched off go with `--prune`", addons
     yield Remedy.APPLY, "the Secret that the addons read", ("hetzner_token",)
 

@@ -9,17 +9,23 @@ from hetzner_k3s.model.spec import ClusterSpec
 
 CLOUD_CONTROLLER: Final = "hcloud-cloud-controller-manager"
 CSI_DRIVER: Final = "hcloud-csi"
+CERT_MANAGER: Final = "cert-manager"
 
 KEYS: Final[Mapping[str, str]] = {
     CLOUD_CONTROLLER: "addons.cloud_controller_manager.enabled",
     CSI_DRIVER: "addons.csi_driver.enabled",
+    CERT_MANAGER: "addons.cert_manager.enabled",
 }
 """The key of the file that switches each chart."""
 
 
 def wanted(spec: ClusterSpec) -> Mapping[str, bool]:
     """Return for each chart whether the file asks for it."""
-    return {CLOUD_CONTROLLER: spec.addons.cloud_controller_manager, CSI_DRIVER: spec.addons.csi_driver}
+    return {
+        CLOUD_CONTROLLER: spec.addons.cloud_controller_manager,
+        CSI_DRIVER: spec.addons.csi_driver,
+        CERT_MANAGER: spec.addons.cert_manager,
+    }
 
 
 def switched_off(spec: ClusterSpec, applied: Mapping[str, str]) -> tuple[str, ...]:
