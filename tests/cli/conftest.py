@@ -10,6 +10,7 @@ import pytest
 
 from hetzner_k3s.cli.app import cli
 from hetzner_k3s.cli.exits import run
+from hetzner_k3s.model import secrets
 
 CLUSTER = """\
 cluster_name: prod
@@ -53,6 +54,12 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("HCLOUD_TOKEN", "the-token")
     return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def own_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Know no secret of other tests: a word of theirs would be masked in what is told."""
+    monkeypatch.setattr(secrets, "_KNOWN", {})
 
 
 @pytest.fixture
