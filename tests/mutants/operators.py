@@ -329,6 +329,12 @@ class _Finder(ast.NodeVisitor):
             end = comma + 1
         self._add("argument dropped", start, end, "")
 
+    def visit_Lambda(self, node: ast.Lambda) -> None:
+        self.visit_arguments(node.args)
+        outside, self._names = self._names, None
+        self.visit(node.body)
+        self._names = outside
+
     def visit_Constant(self, node: ast.Constant) -> None:
         match node.value:
             case bool():

@@ -8,6 +8,7 @@ import random
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import Final
 
@@ -15,8 +16,6 @@ from tests.mutants.operators import Mutant, mutants_of, named
 
 SOURCE: Final = Path("src") / "hetzner_k3s"
 SAMPLED: Final = ("adapters", "act", "hosts", "cli", "observe", "reconcile.py")
-_QUICK: Final = 5.0
-"""Seconds of tests in the first try of a mutant: most die there, and fewer files are collected for it."""
 
 
 def texts_of(root: Path) -> dict[str, str]:
@@ -145,11 +144,7 @@ def _share_fixtures(noted: Noted) -> None:
                 lines[line] |= of_file[context.removesuffix("|shared")]
 
 
-def in_tries(tests: list[str], seconds: Mapping[str, float], limit: float) -> list[list[str]]:
-    """Split tests into a first, quick try and the rest, as far as the time goes; one test is always tried."""
-    spent, tries = 0.0, [list[str](), list[str]()]
-    for test in tests:
-        spent += seconds[test]
-        if spent <= limit or test == tests[0]:
-            tries[spent > _QUICK].append(test)
-    return [some for some in tries if some]
+def within_limit(tests: list[str], seconds: Mapping[str, float], limit: float) -> list[str]:
+    """Return the tests that fit into a time; one is always tried."""
+    together = accumulate(seconds[test] for test in tests)
+    return [test for test, spent in zip(tests, together, strict=True) if spent <= limit or test == tests[0]]

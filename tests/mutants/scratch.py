@@ -30,18 +30,32 @@ def pytest(
     place: Path, arguments: tuple[str, ...], *, within: float = LONGEST, keep_bytecode: bool = False, **variables: str
 ) -> subprocess.CompletedProcess[str]:
     """Run tests on the copy; variables are set in its environment."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow", *arguments]
-    path = f"{place / 'src'}{os.pathsep}{place}"
-    environment = os.environ | {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "" if keep_bytecode else "1"}
     return subprocess.run(
-        command,
+        _command(arguments),
         cwd=place,
-        env=environment | variables,
+        env=_environment(place) | variables | ({"PYTHONDONTWRITEBYTECODE": ""} if keep_bytecode else {}),
         capture_output=True,
         text=True,
         check=False,
         timeout=within,
     )
+
+
+def started(place: Path, arguments: tuple[str, ...], kept: int, **variables: str) -> subprocess.Popen[bytes]:
+    """Start tests on the copy, and do not wait for them; one open file stays theirs."""
+    output = (place / "output").open("wb")
+    environment = _environment(place) | variables
+    command = _command(arguments)
+    return subprocess.Popen(command, cwd=place, env=environment, stdout=output, stderr=output, pass_fds=(kept,))
+
+
+def _command(arguments: tuple[str, ...]) -> list[str]:
+    return [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow", *arguments]
+
+
+def _environment(place: Path) -> dict[str, str]:
+    path = f"{place / 'src'}{os.pathsep}{place}"
+    return os.environ | {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def first_failure(printed: str) -> str | None:
