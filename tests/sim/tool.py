@@ -42,6 +42,8 @@ class Told:
     lines: list[str] = field(default_factory=list)
     steps: list[tuple[str, str]] = field(default_factory=list)
     """The steps that were started: verb and target."""
+    said: list[str] = field(default_factory=list)
+    """What was said while they ran, of which server or resource."""
 
     def _note(self, text: str) -> None:
         self.lines.append(f"{self.session.clock.monotonic():8.1f} {text}")
@@ -66,7 +68,8 @@ class Told:
         self.refusals = refusals
 
     def say(self, name: str, what: str) -> None:
-        self._note(f"{name} {what}")
+        self.said.append(f"{name} {what}")
+        self._note(self.said[-1])
 
 
 @dataclass(frozen=True)
