@@ -50,6 +50,8 @@ from hetzner_k3s.ports import Ports
 POLL = 0.5
 """Seconds between two looks while nothing is under way but something is waited for."""
 
+_LOOK = "Look at it with `hetzner-k3s status`, then run the command again."
+
 LISTING_POLL = 3.0
 """Seconds between two listings while a server of ours is being started, stopped or deleted: Hetzner counts requests."""
 
@@ -151,7 +153,7 @@ async def _let_time_pass(request: RunRequest, ports: Ports, state: ClusterState,
     while _only_time_shows(forecast):
         waited = ports.clock.monotonic() - since
         if late := [wait for wait in forecast.waits if waited > wait.deadline]:
-            raise DeadlineExceeded(f"waited {waited:.0f} s for {late[0].what}: {late[0].because}")
+            raise DeadlineExceeded(f"waited {waited:.0f} s for {late[0].what}: {late[0].because}", hint=_LOOK)
         await ports.clock.sleep(POLL)
         state = await observe_again(ports, request.spec, state, Focus(listing=False))
         forecast = _forecast(request, ports, state)
@@ -357,7 +359,7 @@ class _Run:
             return self._refuse((overdue[0].otherwise,))
         if overdue:
             self._unless_failed(ExitCode.FAILED)
-            raise ProductError(f"waited {quiet:.0f} s for {overdue[0].what}: {overdue[0].because}")
+            raise ProductError(f"waited {quiet:.0f} s for {overdue[0].what}: {overdue[0].because}", hint=_LOOK)
         return None
 
     def _refuse(self, refusals: tuple[Refusal, ...]) -> ExitCode:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from typing import Any
 
 import pytest
@@ -12,7 +12,16 @@ from hetzner_k3s.act import lock
 from hetzner_k3s.act.lock import LockRequest, OperatorLock
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import PlacementGroup
-from hetzner_k3s.model.errors import LockHeld, LockLost, NoRoomForLock
+from hetzner_k3s.model.errors import (
+    CloudConflict,
+    CloudRefused,
+    CloudUnavailable,
+    Fate,
+    LockHeld,
+    LockLost,
+    NoRoomForLock,
+    ProductError,
+)
 
 from .virtual_time import LoopClock, run
 from .world import World
@@ -25,9 +34,9 @@ def hold(world: World, request: LockRequest, *, skew: float = 0.0) -> Any:
     return lock.held(world.ports(LoopClock(skew)), request, lambda _name, _what: None)
 
 
-def abandoned(world: World) -> PlacementGroup:
+def abandoned(world: World, expires: str = "1700000100") -> PlacementGroup:
     """Leave Alice's lock as a killed run does."""
-    labels = {naming.LABEL_LOCK_HOLDER: "alice", naming.LABEL_LOCK_RUN: "a1", naming.LABEL_LOCK_EXPIRES: "1700000100"}
+    labels = {naming.LABEL_LOCK_HOLDER: "alice", naming.LABEL_LOCK_RUN: "a1", naming.LABEL_LOCK_EXPIRES: expires}
     group = PlacementGroup(id=next(world.ids), name=naming.operator_lock("c"), labels=labels)
     world.groups[group.id] = group
     return group
@@ -171,3 +180,89 @@ def test_no_room_names_the_groups_that_could_go() -> None:
         run(take(world, ALICE))
     assert "left-over" in refused.value.hint
     assert "in-use" not in refused.value.hint
+
+
+@pytest.mark.parametrize(
+    ("expires", "words"),
+    [
+        ("1700000100", "22:15:00 UTC"),
+        ("", "at an unknown time"),
+        ("soon", "at an unknown time"),
+        *(("9" * digits, "at an unknown time") for digits in (13, 18, 40)),
+    ],
+)
+def test_who_comes_second_is_told_who_is_at_it_and_how_long(expires: str, words: str) -> None:
+    held = lock._held_by(BOB, abandoned(World(), expires))
+    assert str(held) == f"c is being changed by alice (lock 1, expires {words})"
+
+
+def test_a_takeover_is_said_while_it_is_waited_for() -> None:
+    world, told = World(), list[tuple[str, str]]()
+    abandoned(world)
+
+    async def story() -> None:
+        async with lock.held(world.ports(LoopClock()), BOB, lambda name, what: told.append((name, what))):
+            pass
+
+    run(story())
+    assert told == [
+        ("c-operator-lock", "held by alice; watching for 60 s whether that run still lives"),
+        ("c-operator-lock", "taken over; waiting 30 s for what its last holder had started"),
+    ]
+
+
+@pytest.mark.parametrize(("dead", "left"), [({"a1"}, 0), ({"b1"}, 1)])
+def test_a_run_without_work_forgets_only_a_lock_whose_run_died_here(dead: set[str], left: int) -> None:
+    world = World(dead_runs=dead)
+    abandoned(world)
+
+    async def story() -> None:
+        await lock.forget_killed(world.ports(LoopClock()), BOB, await world.survey())
+        assert len(world.groups) == left
+
+    run(story())
+
+
+class NeverOurs(World):
+    """The name is always taken, and nobody is seen who has it."""
+
+    attempts = 0
+
+    async def create_placement_group(self, _name: str, _labels: Mapping[str, str]) -> PlacementGroup:
+        self.attempts += 1
+        raise CloudConflict("name is already used", code="uniqueness_error", fate=Fate.DID_NOT_HAPPEN)
+
+
+def test_a_lock_that_changes_hands_again_and_again_ends_the_run() -> None:
+    world = NeverOurs()
+    with pytest.raises(LockHeld, match="c-operator-lock changed hands 5 times"):
+        run(take(world, BOB))
+    assert world.attempts == 5
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        CloudRefused("no", code="forbidden", fate=Fate.DID_NOT_HAPPEN),
+        CloudUnavailable("busy", code="rate_limit_exceeded", fate=Fate.DID_NOT_HAPPEN),
+    ],
+    ids=lambda failure: failure.code,
+)
+def test_what_hetzner_says_about_the_lock_ends_the_run_as_it_is(failure: ProductError) -> None:
+    class Refusing(World):
+        async def create_placement_group(self, _name: str, _labels: Mapping[str, str]) -> PlacementGroup:
+            raise failure
+
+    with pytest.raises(type(failure)) as ended:
+        run(take(Refusing(), ALICE))
+    assert ended.value is failure
+
+
+def test_a_holder_is_named_by_what_a_label_may_hold() -> None:
+    world = World()
+
+    async def story() -> None:
+        async with hold(world, LockRequest(cluster="c", holder="-ä@" + "x" * 90, run="a1")) as held:
+            assert world.groups[held.fence].labels[naming.LABEL_LOCK_HOLDER] == "x" * 63
+
+    run(story())

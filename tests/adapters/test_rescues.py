@@ -106,7 +106,7 @@ def test_a_host_that_sends_for_ever_is_not_listened_to(tmp_path: Path, content: 
 def test_an_error_of_the_host_is_told_as_it_is(tmp_path: Path) -> None:
     async def failing() -> AsyncIterator[bytes]:
         yield archive(FILES)[:100]
-        raise OperationFailed("x", server="prod-master2", operation="FetchDatabase", status=1, fate=Fate.DID_NOT_HAPPEN)
+        raise OperationFailed("x", server="prod-master2", operation="FetchDatabase", fate=Fate.DID_NOT_HAPPEN)
 
     with pytest.raises(OperationFailed):
         asyncio.run(rescues.keep(tmp_path, RESCUE, failing(), NOW))

@@ -197,7 +197,6 @@ class Echoing:
             f"token={SERVER_TOKEN} of {target.name}\nforged",
             server="m",
             operation="x",
-            status=1,
             fate=Fate.DID_NOT_HAPPEN,
         )
 

@@ -13,7 +13,7 @@ MADE: dict[str, tuple[errors.ProductError, ExitCode]] = {
     "refused": (errors.CloudRefused("no", code="forbidden", fate=FATE), ExitCode.CLOUD_REFUSED),
     "no answer": (errors.CloudUnavailable("late", code="timeout", fate=FATE), ExitCode.FAILED),
     "busy": (errors.HostBusy("busy", server="m1"), ExitCode.FAILED),
-    "failed": (errors.OperationFailed("no", server="m1", operation="Probe", status=1, fate=FATE), ExitCode.FAILED),
+    "failed": (errors.OperationFailed("no", server="m1", operation="Probe", fate=FATE), ExitCode.FAILED),
     "changed": (errors.PreconditionChanged("other", server="m1"), ExitCode.FAILED),
     "silent": (errors.HostUnreachable("no", server="m1", stage=SshStage.TCP, fate=FATE), ExitCode.FAILED),
     "api": (errors.KubeError("no", server="m1", fate=FATE), ExitCode.FAILED),

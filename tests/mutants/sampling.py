@@ -80,6 +80,10 @@ class Noted:
             found = self._mentioning(mutant.names, source) or self._at(mutant.file, self.lines[mutant.file])
         return sorted(found - self.failed, key=lambda test: (self.seconds[test], test))
 
+    def tests_in(self, files: tuple[str, ...]) -> list[str]:
+        """Return all tests of these files."""
+        return [test for test in self.seconds if test.startswith(files) and test not in self.failed]
+
     def _at(self, file: str, lines: Iterable[int]) -> set[str]:
         return {test for line in lines for test in self.lines[file].get(line, ())}
 

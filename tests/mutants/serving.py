@@ -82,6 +82,7 @@ class Serving:
         if child == 0:
             os.setpgid(0, 0)
             resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
+            resource.setrlimit(resource.RLIMIT_CPU, (int(request.within), int(request.within)))  # also when we are gone
             try:
                 told = self._try(request, [items[test] for test in request.tests if test in items])
             except BaseException:  # noqa: BLE001  whatever a mutant led to is its end

@@ -1,6 +1,7 @@
 """The tests that may kill a sampled mutant: those that need no real host and end, together, within ten minutes.
 
-Of the simulation the storms, the speeds, the model's own tests and most runs that are killed at every moment are left
+Of the adapters' tests those that send anything at all are left out, which take as long as all others together. Of the
+simulation the storms, the speeds, the model's own tests and most runs that are killed at every moment are left
 out: they take longest and go where the others have been.
 """
 
@@ -27,14 +28,20 @@ _SIMULATION: Final = (
     "requests",
     "restore_file",
     "retirement",
+    "said",
     "scenarios",
     "situations",
     "status",
 )
 
+STATIC: Final = ("tests/architecture/test_hints.py", "tests/act/test_waits.py")
+"""Tests that read the source, or a table made of it: they try every mutant, last."""
+
 SUITE: Final = (
+    *STATIC,
     "tests/act",
     "tests/adapters",
+    *(f"--ignore=tests/adapters/test_hostile_{what}.py" for what in ("hetzner", "kube")),
     "tests/cli",
     "tests/hosts",
     *(f"tests/contract/test_{name}.py" for name in _CONTRACT),

@@ -27,8 +27,9 @@ class Noting:
     """Measures each test in a context of its own; `<file>|shared` is what its fixtures ran, for all of its file."""
 
     def __init__(self, folder: Path, source: Path) -> None:
-        self._into = folder / f"{os.environ.get('PYTEST_XDIST_WORKER', 'all')}.json"
+        self._into = folder / f"{os.environ.get('PYTEST_XDIST_WORKER', 'all')}-{os.getpid()}.json"
         self._source = source
+        self._file = ""
         self._coverage = Coverage(data_file=None, include=[f"{source}/*"])
         self._seconds: dict[str, float] = defaultdict(float)
         self._failed: set[str] = set()
@@ -58,9 +59,18 @@ class Noting:
         if report.failed:
             self._failed.add(report.nodeid)
 
+    def pytest_runtest_logfinish(self, location: tuple[str, int | None, str]) -> None:
+        """Write what was noted with each new file: a run that is ended early has noted something as well."""
+        if location[0] != self._file:
+            self._file = location[0]
+            self._write()
+
     def pytest_sessionfinish(self) -> None:
-        """Write what was noted."""
+        """Write the rest."""
         self._coverage.stop()
+        self._write()
+
+    def _write(self) -> None:
         data = self._coverage.get_data()
         lines = {
             str(Path(file).relative_to(self._source)): data.contexts_by_lineno(file) for file in data.measured_files()

@@ -81,7 +81,9 @@ def _saver(context: Context, through: HostTarget) -> HostTarget:
 
 def _torn(server: str, name: str, got: int, wanted: int) -> HostUnreachable:
     what = f"{server}: of the snapshot {name} came {got} bytes of {wanted}"
-    return HostUnreachable(what, server=server, stage=SshStage.SESSION, fate=Fate.DID_NOT_HAPPEN)
+    return HostUnreachable(
+        what, server=server, stage=SshStage.SESSION, fate=Fate.DID_NOT_HAPPEN, hint="Run the command again."
+    )
 
 
 def _identity(context: Context, tokens: ClusterTokens, snapshot: str | None) -> str:

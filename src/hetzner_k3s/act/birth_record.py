@@ -63,7 +63,10 @@ def recorded(context: Context) -> BirthRecord:
     """
     record = lookup.birth_record(context.spec, context.state.view)
     if isinstance(record, RecordConflict):
-        raise WrongCluster(f"the birth record has two values of {record.field}: {', '.join(record.values)}")
+        raise WrongCluster(
+            f"the birth record has two values of {record.field}: {', '.join(record.values)}",
+            hint="Run the command again to see who carries which.",
+        )
     return record
 
 

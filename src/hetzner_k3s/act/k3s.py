@@ -98,7 +98,6 @@ def uid_of(facts: HostFacts, server: str) -> str:
         f"{server}: the UID of kube-system could not be read; its k3s or etcd may have just ended",
         server=server,
         operation=Probe.__name__,
-        status=1,
         fate=Fate.DID_NOT_HAPPEN,
     )
 

@@ -12,7 +12,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from hetzner_k3s.act import journal
@@ -59,7 +59,7 @@ class OperatorLock:
     ports: Ports
     request: LockRequest
     fence: int
-    _proven_at: float = field(default=0.0)
+    _proven_at: float
 
     async def check(self) -> None:
         """Make sure that the lock was ours a moment ago; called before every step.

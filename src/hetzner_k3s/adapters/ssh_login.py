@@ -51,7 +51,10 @@ def _read_private_key(path: str) -> asyncssh.SSHKey:
         return asyncssh.read_private_key(path)
     except (OSError, asyncssh.KeyImportError) as failure:
         if "passphrase" not in str(failure).lower():  # there is no type of its own for this
-            raise UnusableKey(f"the SSH private key {path} cannot be read: {failure}") from failure
+            raise UnusableKey(
+                f"the SSH private key {path} cannot be read: {failure}",
+                hint="Name another one in networking.ssh.private_key_path, or set networking.ssh.use_agent: true.",
+            ) from failure
     raise UnusableKey(
         f"the SSH private key {path} is encrypted",
         hint="Load it into an SSH agent (ssh-add) and set networking.ssh.use_agent: true.",

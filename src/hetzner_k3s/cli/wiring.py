@@ -202,7 +202,8 @@ def _tokens() -> list[Secret]:
         try:
             given.append(Path(path).read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError) as error:
-            raise ProductError(f"HETZNER_K3S_TOKEN_FILE: cannot read {path} ({type(error).__name__})") from None
+            told = f"HETZNER_K3S_TOKEN_FILE: cannot read {path} ({type(error).__name__})"
+            raise ProductError(told, hint="Set it to a file of tokens, one a line, or leave it out.") from None
     return [token for text in given for token in parse(text)]
 
 

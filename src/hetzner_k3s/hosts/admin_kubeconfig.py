@@ -7,7 +7,6 @@ would so run commands on the operator's machine.
 from __future__ import annotations
 
 import base64
-import binascii
 from dataclasses import dataclass
 from typing import Final
 
@@ -52,7 +51,6 @@ def read_admin_kubeconfig(text: Secret, server: str) -> AdminKubeconfig:
             f"{server}: its kubeconfig (/etc/rancher/k3s/k3s.yaml) cannot be read: {problem}",
             server=server,
             operation="ReadSecret",
-            status=1,
             fate=Fate.DID_NOT_HAPPEN,
         ) from None
 
@@ -85,6 +83,6 @@ def _base64(document: Document, name: str) -> str:
     text = document.raw_text(name)
     try:
         base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
+    except ValueError:
         raise Malformed(f"{document.path}.{name} is no base64") from None
     return text

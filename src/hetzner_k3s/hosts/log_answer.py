@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import gzip
 import io
 import zlib
@@ -36,7 +35,7 @@ def _unpacked(segment: str) -> bytes:
         packed = base64.b64decode(segment, validate=True)
         with gzip.GzipFile(fileobj=io.BytesIO(packed)) as file:
             content = file.read(_SEGMENT + 1)
-    except (binascii.Error, EOFError, OSError, ValueError, zlib.error):
+    except (EOFError, OSError, ValueError, zlib.error):
         raise UnreadableLog("a segment that was not packed as it should be") from None
     if len(content) > _SEGMENT:
         raise UnreadableLog("a segment that is larger than etcd makes them")

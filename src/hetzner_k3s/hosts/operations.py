@@ -385,5 +385,5 @@ def _quotable(operation: Operation[Any], message: str) -> str:
 def _failure(operation: Operation[Any], server: str, message: str, *, began: bool = True) -> HostError:
     fate = Fate.MAY_HAVE_HAPPENED if operation.mutating and began else Fate.DID_NOT_HAPPEN
     return OperationFailed(
-        f"{server}: {name(operation)} failed: {message}", server=server, operation=name(operation), status=1, fate=fate
+        f"{server}: {name(operation)} failed: {message}", server=server, operation=name(operation), fate=fate
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import ipaddress
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -51,7 +50,7 @@ def _network(value: Document) -> str:
     try:
         mask = base64.b64decode(value.raw_text("Mask"), validate=True)
         return str(ipaddress.ip_network((value.text("IP"), int.from_bytes(mask).bit_count()), strict=False))
-    except (binascii.Error, ValueError):
+    except ValueError:
         raise Malformed(f"{value.path} is no network") from None
 
 

@@ -9,7 +9,7 @@ ProductError                    hint, exit_code
 ├── HostError                   server, fate
 │   ├── HostUnreachable         stage: tcp, host key, authentication, session
 │   ├── HostBusy                another operation runs on the host
-│   ├── OperationFailed         operation, exit status, message
+│   ├── OperationFailed         operation, message
 │   └── PreconditionChanged     the world moved between decision and act
 ├── KubeError                   server, fate
 ├── StorageError                fate
@@ -149,10 +149,9 @@ class HostBusy(HostError):
 class OperationFailed(HostError):
     """A host operation ran and failed; the message carries its own words."""
 
-    def __init__(self, message: str, *, server: str, operation: str, status: int, fate: Fate) -> None:
+    def __init__(self, message: str, *, server: str, operation: str, fate: Fate) -> None:
         super().__init__(message, server=server, fate=fate)
         self.operation = operation
-        self.status = status
 
 
 class PreconditionChanged(HostError):

@@ -48,7 +48,7 @@ async def forget_birth(step: ForgetBirth, context: Context) -> Outcome:
 async def keep_snapshot(step: KeepSnapshot, context: Context) -> Outcome:
     """Copy the chosen snapshot under a name that no retention takes away; a copy that is there is replaced."""
     if context.ports.objects is None:
-        raise StorageError("the file names no S3 any more")
+        raise StorageError("the file names no S3 any more", hint="Run the command again with the file as it was.")
     context.say(step.snapshot.name, f"keeping a copy as {step.folder}/{step.target}")
     await context.ports.objects.copy(step.snapshot, step.folder, step.target)
     return Outcome(snapshots=(step.copy,))

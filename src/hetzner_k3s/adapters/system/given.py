@@ -25,6 +25,7 @@ from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.snapshots import GivenFile
 from hetzner_k3s.model.text.documents import Document, Malformed
 
+_ANOTHER: Final = "Name another file or folder, or a snapshot that `hetzner-k3s snapshots` lists."
 _IDENTITY: Final = "identity.json"
 _NAMESPACE: Final = b"/registry/namespaces/kube-system"
 _NEAR: Final = 400
@@ -75,9 +76,11 @@ def read_given(typed: str | None) -> GivenSnapshot | None:
         _hold_against_sums(folder, file)
         return GivenSnapshot(path, file, _tokens(folder))
     except OSError as problem:
-        raise ProductError(f"--restore {typed}: cannot be read ({problem.strerror or problem})") from problem
+        why = problem.strerror or str(problem)
+        raise ProductError(f"--restore {typed}: cannot be read ({why})", hint=_ANOTHER) from problem
     except UnicodeDecodeError as problem:
-        raise ProductError(f"--restore {typed}: a file beside it is no text: it is damaged") from problem
+        told = f"--restore {typed}: a file beside it is no text: it is damaged"
+        raise ProductError(told, hint=_ANOTHER) from problem
 
 
 def _located(given: Path) -> tuple[Path, Path]:
@@ -142,7 +145,8 @@ def _hold_against_sums(folder: Path, file: GivenFile) -> None:
     lines = (line.partition("  ") for line in (folder / SUMS).read_text(encoding="utf-8").splitlines())
     wanted = {name: digest for digest, _, name in lines}
     if wanted.get(file.name, file.sha256) != file.sha256:
-        raise ProductError(f"--restore {file.given}: the snapshot is not as it was written ({SUMS}): it is damaged")
+        told = f"--restore {file.given}: the snapshot is not as it was written ({SUMS}): it is damaged"
+        raise ProductError(told, hint=_ANOTHER)
 
 
 def _tokens(folder: Path) -> tuple[Secret, ...]:

@@ -230,7 +230,6 @@ def _error(operation: Operation[Any], target: HostTarget, refused: OperationRefu
         f"{target.name}: {name} failed: {refused}",
         server=target.name,
         operation=name,
-        status=1,
         fate=Fate.MAY_HAVE_HAPPENED if began else Fate.DID_NOT_HAPPEN,
     )
 
