@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import click
 import pytest
+
+from hetzner_k3s.cli.commands.options import consent_options
+from hetzner_k3s.model.consents import Consents
 
 from .conftest import Invoke
 
@@ -17,3 +21,39 @@ def test_a_ca_is_named_by_exactly_eight_digits(invoke: Invoke, digits: str) -> N
 def test_eight_digits_in_any_case_are_taken(invoke: Invoke) -> None:
     ended = invoke("plan", "-c", "there-is-none.yaml", "--accept-ca", "3F2A91BC")
     assert "first eight digits" not in ended.err
+
+
+_ALL = ("--replace", "m1", "--replace", "m2", "--accept-ca", "3F2A91BC", "--prune", "--reset-quorum-from", "m3")
+_MORE = ("--keep", "0a0a0a0a", "--restore", "latest", "--new-cluster-over", "1b1b1b1b", "--skip-current-ip-validation")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "given"),
+    [
+        ((), Consents()),
+        (
+            (*_ALL, *_MORE),
+            Consents(
+                replace=frozenset({"m1", "m2"}),
+                reset_quorum_from="m3",
+                restore="latest",
+                new_cluster_over="1b1b1b1b",
+                accept_ca="3f2a91bc",
+                keep="0a0a0a0a",
+                prune=True,
+                skip_address_check=True,
+            ),
+        ),
+    ],
+)
+def test_a_flag_is_the_consent_of_its_name(arguments: tuple[str, ...], given: Consents) -> None:
+    taken = []
+
+    @click.command()
+    @consent_options
+    def command(consents: Consents) -> None:
+        taken.append(consents)
+
+    command.main(list(arguments), standalone_mode=False)
+    assert taken == [given]
+    assert isinstance(taken[0].replace, frozenset)
