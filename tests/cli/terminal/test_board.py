@@ -5,9 +5,11 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import get_args
 
+import pytest
 from tests.sim.clusters import CLUSTER, MASTER1, MASTER2, MASTER3, WORKER1, WORKER2, a_spec
 
-from hetzner_k3s.cli.render.live.board import MOST, Board, Row, counted
+from hetzner_k3s.cli.render.live.board import MOST, Board, Picture, Row, counted
+from hetzner_k3s.cli.render.live.frame import Signs, frame
 from hetzner_k3s.cli.render.live.phases import PHASES
 from hetzner_k3s.cli.render.live.todo import OVERDUE, Todo, estimate
 from hetzner_k3s.model import steps
@@ -181,3 +183,13 @@ def test_a_thousand_servers_are_followed() -> None:
     picture = board.picture(1.0)
     assert len(picture.rows) == 1000
     assert sum(row.critical for row in picture.rows) <= 1
+
+
+@pytest.mark.parametrize("columns", [60, 79, 80, 120])
+def test_what_stands_beside_the_bar_is_whole(columns: int) -> None:
+    """At 80 columns a late run was told "expected 1 min 11", its unit cut off."""
+    picture = Picture(rows=(), cluster=None, elapsed=3599.0, left=3590.0, expected=2399.0, share=0.5)
+    (line,) = frame(picture, columns, 24, Signs())
+    assert len(line.plain) < columns
+    assert line.plain.endswith("59 min 59 s, about 59 min 50 s left; expected 39 min 59 s") or line.plain.endswith(" …")
+    assert ("…" in line.plain) is (columns == 60)

@@ -94,7 +94,7 @@ def test_a_line_a_server_and_what_the_rest_waits_for() -> None:
   master3            ordered        6 s  asking for the server
   pool-small-worker1 ordered        6 s  asking for the server
   pool-small-worker2 ordered        6 s  asking for the server
-  ━━━────────────────  15%  10 s, about 55 s left\
+  ━━───────────  15%  10 s, about 55 s left\
 """)
     assert screens[1] == snapshot("""\
    10.0s prod                 making the private network 10.0.0.0/16
@@ -103,7 +103,7 @@ def test_a_line_a_server_and_what_the_rest_waits_for() -> None:
   master3            booting       26 s  usually 9 s: waiting for its SSH
   pool-small-worker1 installed     14 s  waits for master1
   pool-small-worker2 booting       28 s  usually 9 s: waiting for its SSH
-  ━━━━━━━━━━─────────  54%  52 s, about 45 s left; expected 1 min 11 s\
+  ━━━━━━━──────  54%  52 s, about 45 s left; expected 1 min 11 s\
 """)
 
 
@@ -199,7 +199,7 @@ def test_more_servers_than_lines() -> None:
   pool-small-worker18 booting       10 s
   pool-small-worker19 booting       10 s
   and 80 more: 78 booting, 2 up
-  ━━━━━━━━───────────  43%  30 s, about 40 s left\
+  ━━━━━━───────  43%  30 s, about 40 s left\
 """)
     assert film.emulator.lines[-2:] == snapshot(
         [
@@ -298,7 +298,7 @@ def test_what_is_tried_again_has_not_failed_and_what_failed_is_named() -> None:
   master3            booting       14 s  waiting for its SSH
   pool-small-worker1 installed      2 s  waits for master1
   pool-small-worker2 booting       16 s  usually 9 s: waiting for its SSH
-  ━━━━━━━━━──────────  49%  40 s, about 40 s left; expected 1 min 3 s\
+  ━━━━━━───────  49%  40 s, about 40 s left; expected 1 min 3 s\
 """)
     assert screens[1] == snapshot("""\
     2.0s prod                 making the private network 10.0.0.0/16
@@ -312,7 +312,7 @@ def test_what_is_tried_again_has_not_failed_and_what_failed_is_named() -> None:
   master3            booting       16 s  usually 9 s: waiting for its SSH
   pool-small-worker1 installed      4 s  waits for master1
   pool-small-worker2 booting       18 s  usually 9 s: waiting for its SSH
-  ━━━━━━━━━──────────  50%  42 s, about 45 s left; expected 1 min 3 s\
+  ━━━━━━───────  50%  42 s, about 45 s left; expected 1 min 3 s\
 """)
 
 

@@ -12,8 +12,8 @@ from hetzner_k3s.cli.render.tables import duration
 
 _NAME, _PHASE, _SECONDS = 22, 11, 7
 _BAR, _LEAST_BAR = 40, 8
-_WORDS = 60
-"""Room for what stands beside the bar."""
+_WORDS = 66
+"""Room for what stands beside the bar: "59 min 59 s, about 59 min 59 s left; expected 59 min 59 s" fits."""
 _AROUND = 3
 """Lines of a frame beside the servers': of the cluster, of the servers that are not shown, the bar."""
 
@@ -90,9 +90,9 @@ def _bar(picture: Picture, left: float, width: int, signs: Signs) -> Text:
     if room < _LEAST_BAR:
         return Text(_cut(f" {words}", width))
     done = round(room * picture.share)
-    bar = Text.assemble("  ", (signs.done * done, "cyan"), (signs.left * (room - done), "dim"), words)
-    bar.truncate(width)
-    return bar
+    return Text.assemble(
+        "  ", (signs.done * done, "cyan"), (signs.left * (room - done), "dim"), _cut(words, width - room - 2)
+    )
 
 
 def _words(picture: Picture, left: float) -> str:
