@@ -17,6 +17,7 @@ PHASES: Final[Mapping[type, tuple[str, str]]] = {
     steps.CreateServer: ("ordered", "up"),
     steps.PowerOn: ("powering on", "up"),
     steps.StartMaster: ("starting", "started"),
+    steps.StartWorker: ("starting", "started"),
     steps.SecureHost: ("booting", "secured"),
     steps.InstallK3s: ("installing", "installed"),
     steps.InitControlPlane: ("starting", "serving"),
