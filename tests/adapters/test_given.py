@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from pathlib import Path
 
@@ -131,3 +132,17 @@ def test_an_archive_that_unpacks_to_more_than_etcd_keeps_is_nobodys(
     monkeypatch.setattr(adapter, "_UNPACKED_BYTES", 100)
     zipped(tmp_path / f"{NAME}.zip", a_snapshot())
     assert given(tmp_path / f"{NAME}.zip").file.cluster_uid is None
+
+
+def test_whose_it_is_stands_close_behind_its_key_and_before_its_checksum(tmp_path: Path) -> None:
+    def told(content: bytes) -> tuple[str | None, tuple[str, ...]]:
+        (tmp_path / "s").write_bytes(content + hashlib.sha256(content).digest())
+        return adapter._told(tmp_path / "s")
+
+    key = b"/registry/namespaces/kube-system"
+    near = b"-" * (400 - len(key) - len(UID))
+    assert told(key + near + UID.encode()) == (UID, ())
+    assert told(key + near + b"-" + UID.encode()) == (None, ())
+    assert told(UID.encode()) == (None, ())
+    assert told(b"/bootstrap/bbbbbbbbbbbb /bootstrap/aaaaaaaaaaaa") == (None, ("aaaaaaaaaaaa", "bbbbbbbbbbbb"))
+    assert told(b"") == (None, ())

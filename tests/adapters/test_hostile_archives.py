@@ -80,6 +80,12 @@ HOSTILE: dict[str, bytes] = {
     "a size that is not there": archive(entry("tls/x", b""))[:-30],
     "too large a file": gzip.compress(entry("tls/x", size=(8 << 30) - 1)[0].tobuf(tarfile.USTAR_FORMAT)),
     "a file without a checksum": archive(entry("tls/x", b"unlisted")),
+    "a header with a wrong digit": gzip.compress(
+        (raw := gzip.decompress(archive(entry("tls/x", b"x"))))[:150] + b"9" + raw[151:]
+    ),
+    "something behind it": archive(entry("tls/x", b"x")) + b"more",
+    "something packed behind it": gzip.compress(gzip.decompress(archive(entry("tls/x", b"x"))) + b"more"),
+    "many zeros behind it": gzip.compress(gzip.decompress(archive(entry("tls/x", b"x"))) + bytes(20_480)),
     "nothing": gzip.compress(b""),
     "no gzip": b"\x1f\x8b" + b"\0" * 40,
     "blocks of nothing": gzip.compress(b"\xff" * 5120),

@@ -14,7 +14,15 @@ import pytest
 
 from hetzner_k3s.adapters.ssh import SshHosts
 from hetzner_k3s.adapters.system import SystemClock, SystemRng
-from hetzner_k3s.model.errors import Fate, HostUnreachable, OperationFailed, PreconditionChanged, SshStage, UnusableKey
+from hetzner_k3s.model.errors import (
+    Fate,
+    HostBusy,
+    HostUnreachable,
+    OperationFailed,
+    PreconditionChanged,
+    SshStage,
+    UnusableKey,
+)
 from hetzner_k3s.model.host import HostKeyKind
 from hetzner_k3s.model.hosts.contact import HostTarget, host_key_label
 from hetzner_k3s.model.operations.disaster import FetchDatabase
@@ -46,6 +54,8 @@ class Server:
         self.commands: list[str] = []
         self.answer = '{"result":{"members":[]}}'
         self.complaint = ""
+        self.busy = 0
+        """How often another operation is said to run there."""
         self.noise = ""
         """What the login shell prints by itself."""
         self.marks = 2
@@ -67,7 +77,9 @@ class Server:
             self.received = (await process.stdin.read()).encode("utf-8", "surrogateescape")
         mark = _mark(process.command or "")
         end = f"\n{mark}\n" if self.marks > 1 else ""
-        process.stdout.write(f"{self.noise}\n{mark}\n{self.answer}{end}{self.noise}")
+        answer = '{"error":"busy","message":"x"}' if self.busy else self.answer
+        self.busy = max(0, self.busy - 1)
+        process.stdout.write(f"{self.noise}\n{mark}\n{answer}{end}{self.noise}")
         process.stderr.write(f"{self.noise}\n{mark}\n{self.complaint}\n{mark}\n")
         process.exit(3 if self.complaint else 0)
 
@@ -333,3 +345,40 @@ def test_a_stream_whose_end_did_not_come_is_an_error(tmp_path: Path) -> None:
             [piece async for piece in ssh.stream(target, FetchDatabase())]
 
     with_server(tmp_path, story)
+
+
+class Patient(SystemClock):
+    """A clock on which nothing is waited for, and each wait takes a quarter of a minute."""
+
+    def __init__(self) -> None:
+        self.waits: list[float] = []
+
+    def monotonic(self) -> float:
+        return 15.0 * len(self.waits)
+
+    async def sleep(self, seconds: float) -> None:
+        self.waits.append(seconds)
+
+
+@pytest.mark.parametrize(("busy", "ends"), [(2, True), (99, False)])
+def test_a_host_that_is_busy_is_asked_again_for_a_minute(tmp_path: Path, busy: int, ends: bool) -> None:
+    clock = Patient()
+
+    async def run() -> None:
+        async with serving(tmp_path) as (server, target):
+            CLIENT_KEY.write_private_key(str(tmp_path / "key"))
+            public = CLIENT_KEY.export_public_key().decode()
+            ssh = SshHosts(clock=clock, rng=SystemRng(), private_key_path=str(tmp_path / "key"), public_key=public)
+            server.busy = busy
+            try:
+                if ends:
+                    await ssh.perform(target, ReadMembers())
+                else:
+                    with pytest.raises(HostBusy):
+                        await ssh.perform(target, ReadMembers())
+            finally:
+                await ssh.close()
+            assert len(server.commands) == len(clock.waits) + 1
+
+    asyncio.run(asyncio.wait_for(run(), 30))
+    assert clock.waits == [0.2] * (2 if ends else 4)

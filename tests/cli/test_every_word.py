@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 import pytest
+from tests.recorded import held
 
 from hetzner_k3s.cli import wiring
 from hetzner_k3s.cli.app import cli
@@ -16,8 +17,8 @@ from hetzner_k3s.lab.simulated.place import Place
 from hetzner_k3s.lab.simulated.world import TOKEN
 
 from .conftest import CLUSTER, Invoke
-from .recorded import held
 
+_RECORDED = Path(__file__).parent / "recorded_outputs"
 _VARYING = re.compile(
     r"^ +[\d.]+s(?= )|(?<=[a-z] )[\d.]+ (min \d+ )?s\b|(?<![\d.])\d+\.\d{3,}(?![\d.])|(?<=transcripts/)\S+",
     re.MULTILINE,
@@ -39,7 +40,7 @@ def _commands(command: click.Command, *path: str) -> Iterator[tuple[str, ...]]:
 def test_every_command_explains_itself(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "100")
     told = [invoke(*path, "--help").out for path in _commands(cli)]
-    held("help.txt", "\n".join(told))
+    held(_RECORDED / "help.txt", "\n".join(told))
 
 
 @pytest.fixture
@@ -75,7 +76,7 @@ def test_what_the_commands_say_of_a_cluster_that_lost_servers(invoke: Invoke, ho
     run("plan", "--json")
     run("create")
     run("delete", "--force")
-    held("session.txt", _VARYING.sub("*", "\n".join(said).replace(str(home), "~")))
+    held(_RECORDED / "session.txt", _VARYING.sub("*", "\n".join(said).replace(str(home), "~")))
 
 
 class _Typed(io.StringIO):
@@ -94,4 +95,4 @@ def test_what_is_typed_in_a_simulation_is_obeyed(invoke: Invoke, home: Path, mon
     typed = invoke("lab", "simulate", "-c", "cluster.yaml")
     assert (piped.code, typed.code) == (0, 0)
     assert typed.err == "simulation> simulation> "
-    held("simulation.txt", _VARYING.sub("*", f"{piped.out}--\n{piped.err}".replace(str(home), "~")))
+    held(_RECORDED / "simulation.txt", _VARYING.sub("*", f"{piped.out}--\n{piped.err}".replace(str(home), "~")))

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import base64
-import dataclasses
 import json
 import shlex
 from dataclasses import replace
-from enum import Enum
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Any
 
 import pytest
 from inline_snapshot import snapshot
+from tests.fields import plain
 from tests.hosts.test_cloud_init import KEY, MASTER, SPEC
 from tests.hosts.test_operations import ALL, DISK, ETCD, LOOK, SUPERVISOR, read
 
@@ -154,17 +153,8 @@ _FULL = {
 }
 
 
-def _plain(value: object) -> object:
-    """Return dataclasses as dictionaries of what they hold."""
-    if dataclasses.is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
-    if isinstance(value, Enum):
-        return value.name
-    return [_plain(each) for each in value] if isinstance(value, tuple) else value
-
-
 def test_every_field_of_a_look_is_read() -> None:
-    assert _plain(read(Probe(), {"result": _FULL})) == snapshot(
+    assert plain(read(Probe(), {"result": _FULL})) == snapshot(
         {
             "key": "FINAL",
             "machine_id": "abc",
@@ -263,7 +253,7 @@ def test_every_field_of_the_other_answers_is_read() -> None:
         read(ReadStoredUid(), {"result": "6c2170f8-0000-4000-8000-000000000001"}),
         read(ReadStoredUid(), {"result": None}),
     ]
-    assert [_plain(answer) for answer in answers] == snapshot(
+    assert [plain(answer) for answer in answers] == snapshot(
         [
             {"flag": "server", "bare_token": True, "configured": False, "runs": True},
             """\
