@@ -129,7 +129,7 @@ def _assert_readable(done: subprocess.CompletedProcess[str]) -> None:
 
 
 def _picture(cluster: Cluster, restless: tuple[str, ...]) -> dict[str, Any]:
-    """Look at everything that a run could change; a server that is off has no host to look into."""
+    """Look at all that a run could change, but for its transcript; a server that is off has no host to look into."""
     servers = cluster.lab.servers()
     picture: dict[str, Any] = {
         f"server {name}": (server["id"], server["labels"], server["status"]) for name, server in servers.items()
@@ -138,6 +138,6 @@ def _picture(cluster: Cluster, restless: tuple[str, ...]) -> dict[str, Any]:
         if server["status"] == "running":
             script = _FILES if name in restless else _UNITS + _FILES
             picture[f"host {name}"] = cluster.lab.host(name).exec(script).stdout.splitlines()
-    folders = sorted(path for path in cluster.folder.rglob("*") if path.is_file())
-    picture["operator"] = {str(path): path.read_bytes() for path in folders}
+    files = (path for path in cluster.folder.rglob("*") if path.is_file() and "transcripts" not in path.parts)
+    picture["operator"] = {str(path): path.read_bytes() for path in sorted(files)}
     return picture
