@@ -17,6 +17,7 @@ _SIMULATION: Final = (
     "ca_rotation",
     "database",
     "differences",
+    "every_request",
     "found",
     "found_by_owners",
     "hetzner_transport",
@@ -44,6 +45,7 @@ SUITE: Final = (
     *(f"--ignore=tests/adapters/test_hostile_{what}.py" for what in ("hetzner", "kube")),
     "tests/cli",
     "tests/hosts",
+    "tests/observe",
     *(f"tests/contract/test_{name}.py" for name in _CONTRACT),
     *(f"tests/sim/test_{name}.py" for name in _SIMULATION),
 )
