@@ -25,7 +25,7 @@ def test_masters_that_never_find_a_leader_are_reset_after_they_were_watched() ->
         await story.happens(ServerDeleted(MASTER1), CutOff(MASTER2))
         await story.refuses("quorum.lost")
         cut = await story.create(consents=Consents(reset_quorum_from=MASTER3))
-        assert "watching for 30 s" in cut.story()
+        assert "watching for 45 s" in cut.story()
         assert cut.code is ExitCode.FAILED, cut.story()  # master2 cannot join: it is still cut off
         await story.heals(CutOff(MASTER2))
         await asyncio.sleep(60)
