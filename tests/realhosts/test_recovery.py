@@ -24,12 +24,13 @@ def cluster(lab: LabHandle, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 def lose_node_too(cluster: Cluster, name: str) -> None:
     """Delete a server, and then its Node, as a user or a cloud controller would.
 
-    They ask again: when the lost master led, a write during the election ends in "etcdserver: leader changed".
+    They ask again: when the lost master led, a write during the election ends in "etcdserver: leader changed". Long,
+    since k3s takes its finalizer off only when the member is gone, and tries that again after longer and longer pauses.
     """
     lose(cluster, name)
-    delete = f"k3s kubectl delete node {name} --ignore-not-found --wait=true --timeout=30s"
+    delete = f"k3s kubectl delete node {name} --ignore-not-found --wait=true --timeout=60s"
     survivor = cluster.lab.host(cluster.masters()[0])
-    until(lambda: survivor.exec(delete).returncode == 0, f"Node {name} is deleted")
+    until(lambda: survivor.exec(delete).returncode == 0, f"Node {name} is deleted", within=240.0)
 
 
 LOSSES: dict[str, tuple[Callable[[Cluster], str], Callable[[Cluster, str], None]]] = {
