@@ -83,8 +83,9 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         law=2,
         what="a listing that failed counts as an empty project",
         file="observe/cloud.py",
-        old="        return Unknown(str(error), ports.clock.now())\n\n\nasync def servers_of",
-        new="        return Known(CloudView()) if error else Unknown('')\n\n\nasync def servers_of",
+        old="    return await _listed(ports, ports.cloud.survey())\n",
+        new="    found = await _listed(ports, ports.cloud.survey())\n"
+        "    return found if isinstance(found, Known) else Known(CloudView())\n",
         tests=_scenarios("23", "24"),
     ),
     Mutation(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import replace
+from typing import TypeVar
 
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.cloud import CloudView
@@ -18,27 +19,20 @@ from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.version import K3sVersion
 from hetzner_k3s.ports import Ports
 
+T = TypeVar("T")
+
 
 async def survey(ports: Ports) -> Reading[CloudView]:
     """List the project; refused credentials are raised, any other failure is an unknown listing."""
-    try:
-        return Known(await ports.cloud.survey())
-    except CloudRefused:
-        raise
-    except CloudError as error:
-        return Unknown(str(error), ports.clock.now())
+    return await _listed(ports, ports.cloud.survey())
 
 
 async def servers_of(ports: Ports, before: Reading[CloudView]) -> Reading[CloudView]:
     """List the servers again and keep the rest of a listing: what surrounds them does not come and go by itself."""
     if not isinstance(before, Known):
         return await survey(ports)
-    try:
-        return Known(replace(before.value, servers=await ports.cloud.servers()))
-    except CloudRefused:
-        raise
-    except CloudError as error:
-        return Unknown(str(error), ports.clock.now())
+    servers = await _listed(ports, ports.cloud.servers())
+    return Known(replace(before.value, servers=servers.value)) if isinstance(servers, Known) else servers
 
 
 async def survey_again(ports: Ports, before: Reading[CloudView]) -> Reading[CloudView]:
@@ -49,9 +43,17 @@ async def survey_again(ports: Ports, before: Reading[CloudView]) -> Reading[Clou
     """
     if not isinstance(before, Known):
         return await survey(ports)
+    listed = await _listed(ports, ports.cloud.servers_and_groups())
+    if not isinstance(listed, Known):
+        return listed
+    servers, groups = listed.value
+    return Known(replace(before.value, servers=servers, placement_groups=groups))
+
+
+async def _listed(ports: Ports, listing: Awaitable[T]) -> Reading[T]:
+    """Await a listing: refused credentials are raised, because without them there is nothing to look at."""
     try:
-        servers, groups = await ports.cloud.servers_and_groups()
-        return Known(replace(before.value, servers=servers, placement_groups=groups))
+        return Known(await listing)
     except CloudRefused:
         raise
     except CloudError as error:
