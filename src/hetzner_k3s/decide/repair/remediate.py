@@ -1,8 +1,8 @@
 """Repair of a lost master: gates that hold still where a member's end is not proven, and the one repair we do.
 
-The order is that of docs/architecture.md#order-of-repair: snapshot, replacement server proven empty, dead member
-removed, Node and secret gone; joining is `join`'s. Everything is planned from facts alone, so a run that was killed
-halfway is simply gone on with.
+The order is that of docs/architecture.md#order-of-repair: the replacement server ordered; while it boots a snapshot
+saved, the dead member removed, Node and secret gone; joining is `join`'s. Everything is planned from facts alone, so
+a run that was killed halfway is simply gone on with.
 """
 
 from __future__ import annotations
