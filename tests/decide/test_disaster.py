@@ -187,6 +187,27 @@ def test_a_lineage_is_adopted_into_record_labels_and_configmap() -> None:
     assert [step.record for step in steps] == [replace(born_record(), lineage="2222", parent=LINEAGE)]
 
 
+def test_a_lineage_is_adopted_from_the_master_that_began_it_whoever_else_is_ahead() -> None:
+    """A joined master carries no note: were it asked, nothing would record the lineage, and the past would count."""
+    state = edit_facts(
+        of_lineage(healthy(), MASTER1, "2222", LINEAGE),
+        MASTER2,
+        lambda f: replace(f, etcd=replace(f.etcd, revision=f.etcd.revision + 10)),
+    )
+    steps = [p.step for p in plan(state).steps if isinstance(p.step, AdoptLineage)]
+    assert [(step.via, step.record.lineage) for step in steps] == [(101, "2222")]
+
+
+def test_a_lineage_is_adopted_although_something_is_refused() -> None:
+    state = edit_facts(
+        of_lineage(healthy(), MASTER1, "2222", LINEAGE),
+        MASTER3,
+        lambda f: replace(f, etcd=replace(f.etcd, healthy=False, leader=None, member_id=None)),
+    )
+    assert codes(state) == ["master.not-ready"]
+    assert "AdoptLineage prod" in verbs(plan(state).steps)
+
+
 def test_a_lineage_whose_configmap_was_not_written_yet_is_adopted_again() -> None:
     state = recorded(
         of_lineage(healthy(), MASTER1, "2222", LINEAGE), replace(born_record(), lineage="2222", parent=LINEAGE)

@@ -2,7 +2,8 @@
 
 See docs/architecture.md#law-12.
 
-A firewall that lets us in again, power for what is off, the API's load balancer, a record that its owner has renewed.
+A firewall that lets us in again, power for what is off, the API's load balancer, a record that its owner has renewed
+or that a reset or a restore has outrun.
 Only what speaks against these very steps holds them: a project, a network or a name that may not be ours; for power
 and for the record also doubt about whose data it is.
 """
@@ -14,7 +15,7 @@ from hetzner_k3s.decide.disaster import split_brain
 from hetzner_k3s.decide.identity import ca_rotation, hosts, lineage, project
 from hetzner_k3s.decide.lifecycle import access, infra, join, workers
 from hetzner_k3s.decide.repair import power
-from hetzner_k3s.decide.view.context import DecisionContext, Gate, Move
+from hetzner_k3s.decide.view.context import DecisionContext, Gate, Move, ServingContext
 from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.plan import PlannedStep
 from hetzner_k3s.model.steps import EnsureFirewall, EnsureLoadBalancer, PowerOn
@@ -56,9 +57,14 @@ def first_aid(context: DecisionContext) -> tuple[PlannedStep, ...]:
 
 
 def _renewed_record(context: DecisionContext) -> tuple[PlannedStep, ...]:
-    """Plan what `--accept-ca` asks for: a record that contradicts itself would hold up the way back from a loss."""
-    proposal = ca_rotation.renew_record(context)
-    return proposal.steps if proposal is not None else ()
+    """Plan what `--accept-ca` asks for, and what a reset or restore began.
+
+    A record that contradicts itself would hold up the way back from a loss; one that is of the past would let the past
+    count as the cluster.
+    """
+    begun = lineage.adopt_lineage(context) if isinstance(context, ServingContext) else None
+    proposals = (ca_rotation.renew_record(context), begun)
+    return tuple(planned for proposal in proposals if proposal is not None for planned in proposal.steps)
 
 
 def _surroundings(context: DecisionContext) -> tuple[PlannedStep, ...]:

@@ -254,12 +254,18 @@ def _unless_relabelled(
 
 
 def _choose_gateway(masters: tuple[MasterView, ...], record: BirthRecord) -> Gateway | None:
-    """Choose by health, never by name or age: voter, leader seen, right identity and lineage, highest revision."""
+    """Choose by health, never by name or age: voter, leader seen, right identity and lineage, highest revision.
+
+    One that was reset or restored and is not recorded yet comes first: it alone proves the lineage that it began, and
+    until that is recorded a master of the past counts as one of the cluster.
+    """
     healthy = [found for master in masters if (found := _if_healthy(master, record)) is not None]
 
-    def rank(master: Gateway) -> tuple[bool, bool, bool, int, int]:
+    def rank(master: Gateway) -> tuple[bool, bool, bool, bool, bool, int, int]:
         facts, active = master.facts, master.facts.server_unit.active == "active"
-        return (active, accepts_joins(facts), holds_current_token(facts), facts.etcd.revision, -master.server.id)
+        anew, noted = stale_lineage.began_anew(facts, record), facts.lineage is not None
+        token = (accepts_joins(facts), holds_current_token(facts))
+        return (anew, active, *token, noted, facts.etcd.revision, -master.server.id)
 
     return max(healthy, key=rank, default=None)
 
