@@ -158,12 +158,12 @@ def test_a_second_cluster_of_the_same_ca_is_told_by_its_uid(cluster: Cluster) ->
 
 def test_a_fresh_replacement_is_no_reason_to_give_up_survivors_that_are_silent(cluster: Cluster) -> None:
     lose(cluster, MASTER3)
-    kill_once(cluster, lambda talk: said(talk, MASTER3, "removing its etcd member"), "create")
+    kill_once(cluster, lambda talk: said(talk, MASTER3, "installing k3s"), "create")
     until(lambda: all(told(cluster, name, _OPERATION) == "inactive\n" for name in MASTERS), "no operation goes on")
     survivors = [cluster.lab.host(MASTER1), cluster.lab.host(MASTER2)]
     for host in survivors:
         host.cut_ssh()
-    seen = (f"{MASTER1}: unreachable", f"{MASTER2}: unreachable", f"{MASTER3}: ready to join")
+    seen = (f"{MASTER1}: unreachable", f"{MASTER2}: unreachable", f"{MASTER3}: ")
     refused(cluster, "masters.none-healthy", "was initialized", *seen, "Delete no server meanwhile")
     for host in survivors:
         host.heal()
