@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 
 Tell = Callable[[str], None]
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+"""A shell gives what it starts in the background Ctrl-C as ignored, and every child inherits that."""
+
 settings.register_profile("steady", derandomize=True)
 settings.register_profile("roaming")
 settings.load_profile("roaming" if os.environ.get("HETZNER_K3S_EVERY_MOMENT") else "steady")
@@ -25,13 +30,15 @@ A world that nobody has seen before is worth a report, and no reason why a chang
 """
 
 _TOGETHER = (
+    ("tests/realhosts/test_lab_",),
     ("tests/realhosts/",),
     ("tests/k3s/",),
     ("tests/sim/test_scenarios.py", "tests/sim/test_situations.py"),
 )
-"""What one worker runs: folders whose tests share hosts, and stories that are played once a process (`sim/seen.py`).
+"""What one worker runs: tests that share hosts, and stories that are played once a process (`sim/seen.py`).
 
-Of all other tests those of a file stay together, for their fixtures' sake.
+Those of the lab itself have a lab of their own, so that both workers have hosts to wait for. Of all other tests those
+of a file stay together, for their fixtures' sake.
 """
 
 _LONGEST_FIRST = ("tests/realhosts/", "tests/k3s/", "tests/sim/")
