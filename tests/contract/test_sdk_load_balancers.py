@@ -55,7 +55,8 @@ def test_targets_follow_labels(lab: Lab, client: Client) -> None:
     eventually(lambda: addresses() == ["10.0.0.2"])
     spec = lab.machines.balancers[balancer.id]
     assert spec.addresses == (balancer.public_net.ipv4.ip, "10.0.0.3")
-    assert (spec.services[0].interval, spec.services[0].timeout, spec.services[0].retries) == (15, 10, 3)
+    check = spec.services[0].health_check
+    assert (check.protocol, check.port, check.interval, check.timeout, check.retries) == ("tcp", 6443, 15, 10, 3)
     second = make_server(client, "master2", networks=[network], labels={"role": "master"})
     eventually(lambda: addresses() == ["10.0.0.2", "10.0.0.4"])
     first.update(labels={})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -12,6 +12,18 @@ from hetzner_k3s.lab.realhosts.handle import HostHandle, LabHandle
 
 _WEB = """\
 mkdir -p /srv/{0} && echo {0} >/srv/{0}/index.html && systemd-run --unit=web python3 -m http.server -d /srv/{0} 8000
+"""
+_READINESS = """\
+cat >/srv/readiness.py <<'END'
+import http.server, pathlib
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        status = int(pathlib.Path("/srv/status").read_text()) if self.path == "/readyz" else 404
+        self.send_response(status)
+        self.end_headers()
+http.server.HTTPServer(("", 8001), Handler).serve_forever()
+END
+systemd-run --unit=readiness python3 /srv/readiness.py
 """
 
 
@@ -97,8 +109,8 @@ def test_firewall_is_gone_when_removed(lab: LabHandle, hosts: list[HostHandle]) 
     assert at_operator(lab, web(hosts[0].facts["public_ipv4"])) == "one"
 
 
-def test_load_balancer_spreads_and_drops_a_dead_target(lab: LabHandle, hosts: list[HostHandle]) -> None:
-    check = {"protocol": "tcp", "port": 8000, "interval": 3, "timeout": 1, "retries": 1}
+def make_balancer(lab: LabHandle, hosts: list[HostHandle], check: dict[str, Any]) -> Callable[[], dict[str, Any]]:
+    """Balance the web servers on port 80; return what shows the load balancer as it is then."""
     body = {
         "name": "lb",
         "load_balancer_type": "lb11",
@@ -109,20 +121,53 @@ def test_load_balancer_spreads_and_drops_a_dead_target(lab: LabHandle, hosts: li
     }
     answer = lab.client.api("POST", "/load_balancers", body)
     lab.finish(answer["action"])
+    return lambda: lab.resources("load_balancers")[0]
 
-    def balancer() -> dict[str, Any]:
-        return lab.resources("load_balancers")[0]
 
+@pytest.fixture
+def unbalanced(lab: LabHandle) -> Iterator[None]:
+    """Leave no load balancer behind."""
+    yield
+    for left in lab.resources("load_balancers"):
+        lab.finish(lab.client.api("DELETE", f"/load_balancers/{left['id']}")["action"])
+
+
+def healths(balancer: dict[str, Any]) -> dict[int, str]:
+    """Return by server id what the load balancer found."""
+    return {target["server"]["id"]: target["health_status"][0]["status"] for target in balancer["targets"]}
+
+
+@pytest.mark.usefixtures("unbalanced")
+def test_load_balancer_spreads_and_drops_a_dead_target(lab: LabHandle, hosts: list[HostHandle]) -> None:
+    balancer = make_balancer(lab, hosts, {"protocol": "tcp", "port": 8000, "interval": 3, "timeout": 1, "retries": 1})
     public, private = balancer()["public_net"]["ipv4"]["ip"], balancer()["private_net"][0]["ip"]
     names = {host.name for host in hosts}
     wait_until(lambda: {at_operator(lab, web(public, 80)) for _ in range(2)} == names)
     assert hosts[0].exec(web(private, 80)).stdout.strip() in names
     hosts[1].exec("systemctl stop web", check=True)
     wait_until(lambda: {at_operator(lab, web(public, 80)) for _ in range(4)} == {"one"})
-    states = {status["status"] for target in balancer()["targets"] for status in target["health_status"]}
-    assert states == {"healthy", "unhealthy"}
+    assert set(healths(balancer()).values()) == {"healthy", "unhealthy"}
     serve(hosts[1])
     wait_until(lambda: {at_operator(lab, web(public, 80)) for _ in range(2)} == names)
+
+
+@pytest.mark.usefixtures("unbalanced")
+def test_a_target_that_says_it_only_starts_gets_no_traffic(lab: LabHandle, hosts: list[HostHandle]) -> None:
+    one, other = hosts
+    for host, status in ((one, 401), (other, 503)):
+        host.exec(f"echo {status} >/srv/status && {_READINESS}", check=True)
+    asking = {"path": "/readyz", "status_codes": ["200", "401"]}
+    check = {"protocol": "http", "port": 8001, "interval": 3, "timeout": 1, "retries": 2, "http": asking}
+    balancer = make_balancer(lab, hosts, check)
+    public = balancer()["public_net"]["ipv4"]["ip"]
+    expected = {one.facts["id"]: "healthy", other.facts["id"]: "unhealthy"}
+    wait_until(lambda: healths(balancer()) == expected)
+    assert {at_operator(lab, web(public, 80)) for _ in range(4)} == {"one"}
+    other.exec("echo 401 >/srv/status", check=True)
+    wait_until(lambda: {at_operator(lab, web(public, 80)) for _ in range(2)} == {"one", "other"})
+    one.exec("echo 503 >/srv/status", check=True)
+    wait_until(lambda: {at_operator(lab, web(public, 80)) for _ in range(4)} == {"other"})
+    assert healths(balancer()) == {one.facts["id"]: "unhealthy", other.facts["id"]: "healthy"}
 
 
 @pytest.mark.usefixtures("healed")

@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from hetzner_k3s.lab.cloud.effects.machines import BalancerSpec, FirewallRule
+from hetzner_k3s.lab.cloud.effects.machines import BalancerSpec, FirewallRule, HealthCheck
 from hetzner_k3s.lab.cloud.requests.labels import Selector
 from hetzner_k3s.lab.cloud.resources.catalogue import Image, LoadBalancerType, Location, ServerType
 
@@ -180,29 +180,6 @@ class SelectorTarget:
 
 
 Target = ServerTarget | SelectorTarget
-
-
-@dataclass(frozen=True, slots=True)
-class HttpCheck:
-    """The options of an HTTP health check."""
-
-    domain: str | None = None
-    path: str = "/"
-    response: str = ""
-    status_codes: tuple[str, ...] = ("2??", "3??")
-    tls: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HealthCheck:
-    """How a load balancer checks a target (seconds), with the vendor's defaults; `http` for HTTP checks only."""
-
-    port: int
-    protocol: str = "tcp"
-    interval: int = 15
-    timeout: int = 10
-    retries: int = 3
-    http: HttpCheck | None = None
 
 
 @dataclass(frozen=True, slots=True)

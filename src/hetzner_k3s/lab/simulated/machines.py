@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hetzner_k3s.lab.cloud.effects.machines import BalancerSpec, FirewallRule, MachineSpec, PrivateNic
 from hetzner_k3s.lab.simulated.hosts.host import Host
+from hetzner_k3s.lab.simulated.k3s import balancing
 from hetzner_k3s.lab.simulated.k3s.processes import K3sProcesses
 from hetzner_k3s.lab.simulated.site import Site
 
@@ -83,13 +84,6 @@ class SimulatedMachines:
         return host is not None and host.powered
 
     def target_health(self, balancer_id: int) -> dict[tuple[int, int], bool]:
-        """Call those targets healthy whose API server listens."""
+        """Ask each target what its service's health check asks; no time passes between two checks here."""
         spec = self.site.balancers.get(balancer_id)
-        if spec is None:
-            return {}
-        pairs = ((target.server_id, service.listen_port) for target in spec.targets for service in spec.services)
-        return {(number, port): self._listens(number) for number, port in pairs}
-
-    def _listens(self, server_id: int) -> bool:
-        host = self.site.hosts.get(server_id)
-        return host is not None and host.awake and host.server is not None and host.server.listening
+        return balancing.health(self.site, spec) if spec else {}

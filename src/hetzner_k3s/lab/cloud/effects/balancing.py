@@ -35,13 +35,7 @@ def spec_of(project: Project, balancer: LoadBalancer) -> BalancerSpec:
         name=balancer.name,
         addresses=tuple(address for address in (public, private) if address),
         services=tuple(
-            BalancerService(
-                service.listen_port,
-                service.destination_port,
-                service.health_check.interval,
-                service.health_check.timeout,
-                service.health_check.retries,
-            )
+            BalancerService(service.listen_port, service.destination_port, service.health_check)
             for service in balancer.services
         ),
         targets=tuple(dict.fromkeys(_targets(project, balancer))),

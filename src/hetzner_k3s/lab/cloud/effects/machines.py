@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Protocol
 
 
@@ -56,14 +57,39 @@ class BalancerTarget:
 
 
 @dataclass(frozen=True, slots=True)
+class HttpCheck:
+    """The options of an HTTP health check, with the vendor's defaults."""
+
+    domain: str | None = None
+    path: str = "/"
+    response: str = ""
+    status_codes: tuple[str, ...] = ("2??", "3??")
+    tls: bool = False
+
+    def takes(self, status: int) -> bool:
+        """Check whether an answer with a status passes; in the codes `?` is one digit and `*` any."""
+        return any(fnmatchcase(str(status), pattern) for pattern in self.status_codes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthCheck:
+    """How a load balancer checks a target (seconds), with the vendor's defaults; `http` for HTTP checks only."""
+
+    port: int
+    protocol: str = "tcp"
+    interval: int = 15
+    timeout: int = 10
+    retries: int = 3
+    http: HttpCheck | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class BalancerService:
-    """A TCP service of a load balancer with its health check (seconds)."""
+    """A service of a load balancer, balanced as TCP, with its health check."""
 
     listen_port: int
     destination_port: int
-    interval: float
-    timeout: float
-    retries: int
+    health_check: HealthCheck
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from hetzner_k3s.lab.cloud.records import HealthCheck, HttpCheck, HttpOptions, LoadBalancer, Service
+from hetzner_k3s.lab.cloud.effects.machines import HealthCheck, HttpCheck
+from hetzner_k3s.lab.cloud.records import HttpOptions, LoadBalancer, Service
 from hetzner_k3s.lab.cloud.requests.errors import invalid_input, not_emulated
 from hetzner_k3s.lab.cloud.requests.fields import Body, JsonObject
 
@@ -95,10 +96,11 @@ def _read_check(body: Body, old: HealthCheck) -> HealthCheck:
 
 
 def _read_http_check(body: Body, old: HttpCheck) -> HttpCheck:
+    domain, response = body.optional_text("domain", 128), body.optional_text("response", 256)
     return HttpCheck(
-        domain=body.optional_text("domain", 128) or old.domain,
+        domain=old.domain if domain is None else domain or None,
         path=body.optional_text("path", 256) or old.path,
-        response=body.optional_text("response", 256) or old.response,
+        response=old.response if response is None else response,
         status_codes=tuple(body.texts("status_codes", 20)) or old.status_codes,
         tls=body.flag("tls", old.tls),
     )

@@ -1,4 +1,4 @@
-"""Load balancers: TCP proxies with health checks, listening on the balancer's public and private addresses."""
+"""Load balancers: TCP proxies with health checks by TCP or HTTP, listening on public and private addresses."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hetzner_k3s.lab.cloud.effects.machines import BalancerService, BalancerSpec, BalancerTarget
+from hetzner_k3s.lab.cloud.effects.machines import BalancerService, BalancerSpec, BalancerTarget, HealthCheck
 from hetzner_k3s.lab.realhosts.command import run
+from hetzner_k3s.lab.realhosts.network import health_checks
 from hetzner_k3s.lab.realhosts.network.fabric import Fabric
 from hetzner_k3s.lab.realhosts.network.namespaces import NetworkNamespace
 
@@ -123,38 +124,36 @@ class Balancer:
         if service is None or not targets:
             raise ConnectionRefusedError
         target = targets[next(self._turns) % len(targets)]
-        return await self._connect(target, service.destination_port, _CONNECT_SECONDS)
+        async with asyncio.timeout(_CONNECT_SECONDS):
+            return await asyncio.open_connection(sock=await self._connect(target, service.destination_port))
 
-    async def _connect(
-        self, target: BalancerTarget, port: int, timeout: float
-    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def _connect(self, target: BalancerTarget, port: int) -> socket.socket:
         network = self._fabric.network_holding(target.address, {target.server_id})
         outgoing = await _socket(network.namespace if network else None)
         try:
-            async with asyncio.timeout(timeout):
-                await asyncio.get_running_loop().sock_connect(outgoing, (target.address, port))
+            await asyncio.get_running_loop().sock_connect(outgoing, (target.address, port))
         except BaseException:
             outgoing.close()
             raise
-        return await asyncio.open_connection(sock=outgoing)
+        return outgoing
 
     async def _check(self, target: BalancerTarget, service: BalancerService) -> None:
-        """Check for ever: healthy after one success, unhealthy after `retries` failures in a row (at first: one)."""
-        key = (target.server_id, service.listen_port)
-        failures = 0
+        """Check for ever: what the first check found, and then what `retries` in a row found otherwise."""
+        key, check = (target.server_id, service.listen_port), service.health_check
+        otherwise = 0
         while True:
-            failures = 0 if await self._answers(target, service) else failures + 1
-            if failures == 0 or failures >= service.retries or key not in self.health:
-                self.health[key] = failures == 0
-            await asyncio.sleep(self._pace(service.interval))
+            passed = await self._passes(target, check)
+            otherwise = 0 if passed == self.health.get(key) else otherwise + 1
+            if otherwise >= check.retries or key not in self.health:
+                self.health[key], otherwise = passed, 0
+            await asyncio.sleep(self._pace(check.interval))
 
-    async def _answers(self, target: BalancerTarget, service: BalancerService) -> bool:
+    async def _passes(self, target: BalancerTarget, check: HealthCheck) -> bool:
         try:
-            _, writer = await self._connect(target, service.destination_port, service.timeout)
-        except (OSError, TimeoutError):
+            async with asyncio.timeout(check.timeout):
+                return await health_checks.passes(await self._connect(target, check.port), check.http)
+        except (OSError, TimeoutError, ValueError):  # ValueError: an endless line
             return False
-        writer.close()
-        return True
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

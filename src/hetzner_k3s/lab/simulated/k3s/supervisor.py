@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from hetzner_k3s.lab.cloud.effects.machines import BalancerSpec
 from hetzner_k3s.lab.k3s.etcd.port import EtcdError, EtcdUnavailable, Member
 from hetzner_k3s.lab.k3s.trust import ca_bundle, tokens
 from hetzner_k3s.lab.k3s.trust.bootstrap import File
 from hetzner_k3s.lab.k3s.trust.tokens import Token
 from hetzner_k3s.lab.simulated.hosts.host import Host
 from hetzner_k3s.lab.simulated.hosts.server import Server
+from hetzner_k3s.lab.simulated.k3s import balancing
 from hetzner_k3s.lab.simulated.site import Site
 
 _LIST_SECONDS = 2.0
@@ -35,15 +37,19 @@ async def dial(site: Site[Host], caller: Host, url: str, timeout: float) -> Serv
     """
     address = urlsplit(url).hostname or ""
     balanced = next((spec for spec in site.balancers.values() if address in spec.addresses), None)
-    hosts = [site.hosts.get(t.server_id) for t in balanced.targets] if balanced else [site.host_at(address)]
-    reached = [host for host in hosts if host is not None and site.connected(caller, host)]
-    for host in reached:
-        if host.server is not None and host.server.listening:
-            return host.server
-    if not reached:
+    host = _healthy(site, balanced) if balanced else site.host_at(address)
+    if balanced is None and (host is None or not site.connected(caller, host)):
         await asyncio.sleep(timeout)
         raise SupervisorError(f'Get "{url}": context deadline exceeded')
-    raise SupervisorError(f'Get "{url}": connect: connection refused')
+    if host is None or host.server is None or not host.server.listening:
+        raise SupervisorError(f'Get "{url}": connect: connection refused')
+    return host.server
+
+
+def _healthy(site: Site[Host], balanced: BalancerSpec) -> Host | None:
+    """Return the first target of a load balancer that passes its check; the balancer answers for itself."""
+    passed = balancing.health(site, balanced)
+    return next((site.hosts[number] for (number, _), healthy in passed.items() if healthy), None)
 
 
 def trusted_cacerts(server: Server, token: Token) -> bytes:
