@@ -63,6 +63,7 @@ async def corrected(lab: Lab, damage: list[tuple[str, dict[str, Any]]]) -> list[
 
 
 OFF = [("remove_target", selected(SELECTOR))]
+CHECKED = ["update_service"]
 DAMAGE: dict[str, tuple[list[tuple[str, dict[str, Any]]], list[str]]] = {
     "nothing": ([], []),
     "no target": (OFF, ["add_target"]),
@@ -73,6 +74,11 @@ DAMAGE: dict[str, tuple[list[tuple[str, dict[str, Any]]], list[str]]] = {
         ["attach_to_network", "add_target", "add_service"],
     ),
     "PROXY protocol": ([("update_service", {"listen_port": 6443, "proxyprotocol": True})], ["update_service"]),
+    "the check of 2.x": ([("update_service", {"listen_port": 6443, "health_check": {"protocol": "tcp"}})], CHECKED),
+    "a check of somebody's": (
+        [("update_service", {"listen_port": 6443, "health_check": {"http": {"domain": "api", "response": "ok"}}})],
+        CHECKED,
+    ),
     "public addresses": ([*OFF, ("add_target", selected(SELECTOR))], ["remove_target", "add_target"]),
     "the selector of 2.x": ([*OFF, ("add_target", {**selected(OF_2X), "use_private_ip": True})], []),
     "another service too": (

@@ -19,9 +19,9 @@ from tests.decide.world import (
 )
 
 from hetzner_k3s.model import naming
-from hetzner_k3s.model.cloud import BalancedService, BalancerTarget
+from hetzner_k3s.model.cloud import BalancedService, BalancerTarget, HealthCheck
 from hetzner_k3s.model.difference import Remedy, left_as_it_is
-from hetzner_k3s.model.hetzner.load_balancing import API_SERVICE
+from hetzner_k3s.model.hetzner.load_balancing import API_CHECK, API_SERVICE
 from hetzner_k3s.model.plan import Reason
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import EnsureLoadBalancer
@@ -31,6 +31,7 @@ MEMBERS = naming.members_selector(SPEC.name)
 MASTERS = naming.masters_selector(SPEC.name)
 (BALANCER,) = healthy().view.load_balancers
 TCP = "tcp 6443 -> 6443"
+CHECKED = "checked by https 6443/readyz (200, 401)"
 WANTED = f"target {MEMBERS} by private addresses"
 
 
@@ -44,6 +45,15 @@ def service(**changes: Any) -> BalancedService:
 
 def changed(state: ClusterState | None = None, **changes: Any) -> ClusterState:
     return with_listing(state or healthy(), load_balancers=(replace(BALANCER, **changes),))
+
+
+def checked(**changes: Any) -> dict[str, Any]:
+    return {"services": (service(check=replace(API_CHECK, **changes)),)}
+
+
+def otherwise(seen: str) -> set[tuple[str, str]]:
+    """Return the difference of a service that is checked in another way."""
+    return {(f"{TCP}, {CHECKED}", f"{TCP}, checked by {seen}")}
 
 
 LACKS: dict[str, tuple[dict[str, Any], set[tuple[str, str]]]] = {
@@ -60,10 +70,25 @@ LACKS: dict[str, tuple[dict[str, Any], set[tuple[str, str]]]] = {
     "to another port": ({"services": (service(destination_port=80),)}, {(TCP, "tcp 6443 -> 80")}),
     "http": ({"services": (service(protocol="http"),)}, {(TCP, "http 6443 -> 6443")}),
     "proxied": ({"services": (service(proxy_protocol=True),)}, {(TCP, f"{TCP} with PROXY protocol")}),
-    "checked by another port": (
-        {"services": (service(check=("http", 80)),)},
-        {(TCP, f"{TCP}, checked by http 80")},
+    "checked by TCP, as 2.x and we before did": (
+        {"services": (service(check=HealthCheck(protocol="tcp", port=6443)),)},
+        {(f"{TCP}, {CHECKED}", f"{TCP}, checked by tcp 6443")},
     ),
+    "to another port, and checked by TCP": (
+        {"services": (service(destination_port=80, check=HealthCheck(protocol="tcp", port=80)),)},
+        {(f"{TCP}, {CHECKED}", "tcp 6443 -> 80, checked by tcp 80")},
+    ),
+    "checked by another port": (checked(port=80), otherwise("https 80/readyz (200, 401)")),
+    "checked by another path": (checked(path="/ping"), otherwise("https 6443/ping (200, 401)")),
+    "checked without TLS": (checked(tls=False), otherwise("http 6443/readyz (200, 401)")),
+    "checked for ok alone": (checked(statuses=("200",)), otherwise("https 6443/readyz (200)")),
+    "no status": (checked(statuses=()), otherwise("https 6443/readyz ()")),
+    "starting masters are well": (checked(statuses=("*",)), otherwise("https 6443/readyz (*)")),
+    "failing masters are well": (
+        checked(statuses=("2??", "4??", "500")),
+        otherwise("https 6443/readyz (2??, 4??, 500)"),
+    ),
+    "checked for a word": (checked(response="ok"), otherwise('https 6443/readyz (200, 401, "ok")')),
     "all": (
         {"private_ips": {}, "targets": (), "services": ()},
         {("network prod", "no network"), (WANTED, "no target for the masters"), (TCP, "no service on its port")},
@@ -92,6 +117,7 @@ FINE: dict[str, dict[str, Any]] = {
     "in another order": {"targets": (target("role==master, cluster=prod"),)},
     "a target more": {"targets": (target("role=ingress"), *BALANCER.targets)},
     "a service more": {"services": (service(listen_port=443), API_SERVICE)},
+    "checked for more statuses": checked(statuses=("2??", "401", "403")),
     "of whose check nothing is told": {"services": (service(check=None),)},
     "being made": {"public_ipv4": None, "private_ips": {}, "targets": (), "services": ()},
     "its public interface switched off": {"public_ipv4": None},

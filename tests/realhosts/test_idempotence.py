@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -106,6 +107,50 @@ def test_a_load_balancer_that_came_later_is_named_and_no_way_to_the_api(cluster:
     cluster.create("--prune")
     assert cluster.lab.resources("load_balancers") == []
     assert_at_rest(cluster)
+
+
+def test_a_master_whose_k3s_starts_gets_no_traffic(cluster: Cluster) -> None:
+    """Seen with a TCP check: 503 through the load balancer, as long as k3s listened and its API server did not run.
+
+    Alone of three, a master that starts stays so: its etcd has no quorum, and its API server waits for it.
+    """
+    cluster.write_config(more="create_load_balancer_for_the_kubernetes_api: true\n")
+    try:
+        cluster.create(expect=3)
+        (balancer,) = cluster.lab.resources("load_balancers")
+        balanced = f"https://{balancer['public_net']['ipv4']['ip']}:6443/readyz"
+        until(lambda: status(cluster, balanced) == "401", "the load balancer leads to a master")
+        for name in MASTERS:
+            cluster.sh(name, "systemctl stop k3s")
+        cluster.sh(MASTERS[0], "systemctl start --no-block k3s")
+        direct = f"https://{cluster.lab.host(MASTERS[0]).facts['public_ipv4']}:6443/readyz"
+        until(lambda: status(cluster, direct) == "503", "k3s listens and its API server does not run")
+        assert {status(cluster, balanced) for _ in range(_LOOKS)} == {"000"}
+        assert status(cluster, direct) == "503", "it went on starting all the while"
+        for name in MASTERS[1:]:
+            cluster.sh(name, "systemctl start --no-block k3s")
+        until(lambda: status(cluster, balanced) == "401", "the masters that serve are taken again")
+        until(lambda: all(done(cluster, name) for name in MASTERS), "all masters serve")
+    finally:
+        cluster.write_config()
+    cluster.create("--prune")
+    assert_at_rest(cluster)
+
+
+_LOOKS = 20
+"""Looks through the load balancer, 0.2 s apart: longer than three of its checks."""
+
+
+def done(cluster: Cluster, name: str) -> bool:
+    """Check whether a master's k3s says that it is active."""
+    return cluster.lab.host(name).exec("systemctl is-active k3s").returncode == 0
+
+
+def status(cluster: Cluster, url: str) -> str:
+    """Ask without a certificate, and return the status of the answer; 000 where there is none."""
+    time.sleep(0.2)
+    line = ["curl", "-sk", "-m", "5", "-o", "/dev/null", "-w", "%{http_code}", url]
+    return cluster.lab.run(line, check=False).stdout.strip()
 
 
 def asked(cluster: Cluster, url: str, *options: str) -> int:

@@ -115,6 +115,16 @@ def checked(**changes: Any) -> Strike:
     return given(BALANCER, "services", change)
 
 
+def asking(**changes: Any) -> Strike:
+    """Change what the health check asks over HTTPS."""
+
+    def change(services: list[Any]) -> list[Any]:
+        check = services[0].health_check
+        return [replace(services[0], health_check=replace(check, http=replace(check.http, **changes)))]
+
+    return given(BALANCER, "services", change)
+
+
 def subnet(**changes: Any) -> Strike:
     return given(NETWORK, "subnets", lambda subnets: [replace(subnets[0], **changes)])
 
@@ -174,11 +184,18 @@ ROWS: Final[dict[str, Row]] = {
     "load_balancers services[].listen_port": Row(service(listen_port=443), LB),
     "load_balancers services[].destination_port": Row(service(destination_port=443), LB),
     "load_balancers services[].proxyprotocol": Row(service(proxyprotocol=True), LB),
-    "load_balancers services[].health_check.protocol": Row(checked(protocol="http"), LB),
+    "load_balancers services[].health_check.protocol": Row(checked(protocol="tcp", http=None), LB),
     "load_balancers services[].health_check.port": Row(checked(port=80), LB),
     "load_balancers services[].health_check.interval": Row(checked(interval=15), BIG),
     "load_balancers services[].health_check.timeout": Row(checked(timeout=10), BIG),
     "load_balancers services[].health_check.retries": Row(checked(retries=5), BIG),
+    "load_balancers services[].health_check.http.domain": Row(
+        asking(domain="api.example.com"), Unnamed("k3s answers whatever host it is asked for")
+    ),
+    "load_balancers services[].health_check.http.path": Row(asking(path="/ping"), LB),
+    "load_balancers services[].health_check.http.response": Row(asking(response="ok"), LB),
+    "load_balancers services[].health_check.http.status_codes[]": Row(asking(status_codes=("2??",)), LB),
+    "load_balancers services[].health_check.http.tls": Row(asking(tls=False), LB),
     "load_balancers targets[].type": Row(given(BALANCER, "targets", lambda _: []), LB),
     "load_balancers targets[].label_selector.selector": Row(
         target(lambda found: replace(found, match=replace(found.match, text="role=ingress"))), LB

@@ -16,6 +16,7 @@ from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.errors import ExitCode
 from hetzner_k3s.model.spec import ClusterSpec
 
+from . import mischief
 from .clusters import CLUSTER, MASTER2, MASTER3, a_spec
 from .story import Story, healthy
 
@@ -65,6 +66,7 @@ async def all_of_it(story: Story) -> None:
         await DAMAGE[name][0](story)
 
 
+TCP_OF_2X = {"protocol": "tcp", "interval": 15, "timeout": 10, "retries": 3}
 DAMAGE: dict[str, tuple[Callable[[Story], Awaitable[None]], str]] = {
     "no target": (
         lambda story: by_hand(story, "remove_target", selected(SELECTOR)),
@@ -77,6 +79,11 @@ DAMAGE: dict[str, tuple[Callable[[Story], Awaitable[None]], str]] = {
     "another service": (
         lambda story: by_hand(story, "update_service", {"listen_port": 6443, "destination_port": 80}),
         "it has tcp 6443 -> 80 (the file: tcp 6443 -> 6443)",
+    ),
+    "the check of 2.x": (
+        lambda story: by_hand(story, "update_service", {"listen_port": 6443, "health_check": TCP_OF_2X}),
+        "it has tcp 6443 -> 6443, checked by tcp 6443 "
+        "(the file: tcp 6443 -> 6443, checked by https 6443/readyz (200, 401))",
     ),
     "no network": (detach, f"it has no network (the file: network {CLUSTER})"),
     "all of it": (all_of_it, f"it has no network (the file: network {CLUSTER}) and no target for the masters"),
@@ -121,6 +128,75 @@ def test_what_was_taken_off_is_back_and_the_second_run_writes_nothing(damage: st
         assert (again.code, again.writes) == (ExitCode.CONVERGED, [])
 
     play(happens)
+
+
+def healths(story: Story) -> set[str]:
+    """Return what Hetzner says of the targets for the API now."""
+    balancer = shown(story)
+    assert balancer is not None
+    assert [service["listen_port"] for service in balancer["services"]] == [6443]
+    found = [one for target in balancer["targets"] for one in target["targets"]]
+    return {status["status"] for one in found for status in one["health_status"]}
+
+
+def test_a_check_is_changed_in_place_while_the_api_stays_reachable() -> None:
+    async def happens(story: Story) -> None:
+        before = shown(story)
+        assert before is not None
+        await by_hand(story, "update_service", {"listen_port": 6443, "health_check": TCP_OF_2X})
+        seen: list[set[str]] = []
+
+        async def look() -> None:
+            while True:
+                seen.append(healths(story))
+                await asyncio.sleep(0.2)
+
+        looking = asyncio.ensure_future(look())
+        run = await story.create()
+        looking.cancel()
+        assert run.code is ExitCode.CONVERGED, run.story()
+        assert [write for write in run.writes if "load_balancers" in write] == [
+            f"POST /load_balancers/{before['id']}/actions/update_service"
+        ]
+        assert set(map(frozenset, seen)) == {frozenset({"healthy"})}
+        assert len(seen) > len(story.spec.masters)
+        after = shown(story)
+        assert after is not None
+        assert (after["id"], after["services"]) == (before["id"], before["services"])
+
+    play(happens)
+
+
+@pytest.mark.parametrize(("check", "seen_as"), [(None, {"unhealthy"}), (TCP_OF_2X, {"healthy"})])
+def test_a_master_that_starts_gets_no_traffic(check: Body | None, seen_as: set[str]) -> None:
+    """Seen through a balancer that checked by TCP: 503 from a master whose k3s listened before its API server ran."""
+
+    async def happens(story: Story) -> None:
+        if check is not None:
+            await by_hand(story, "update_service", {"listen_port": 6443, "health_check": check})
+        host = story.world.host(MASTER2)
+        mischief.k3s_ends(host)
+        starting, seen = 0, set()
+        for _ in range(600):
+            await asyncio.sleep(0.1)
+            server = host.server
+            if server is not None and server.listening and not server.api_ready:
+                starting += 1
+                seen |= {status_of(story, host.server_id)}
+        assert starting, "it never listened before its API served"
+        assert seen == seen_as
+        assert status_of(story, host.server_id) == "healthy"
+
+    play(happens)
+
+
+def status_of(story: Story, server_id: int) -> str:
+    """Return what Hetzner says of one target."""
+    balancer = shown(story)
+    assert balancer is not None
+    targets = [one for target in balancer["targets"] for one in target["targets"]]
+    (status,) = next(one["health_status"] for one in targets if one["server"]["id"] == server_id)
+    return str(status["status"])
 
 
 def test_a_selector_of_2x_is_left_alone() -> None:

@@ -93,17 +93,33 @@ class Firewall:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HealthCheck:
+    """How a load balancer finds out whether a target serves; `protocol` is tcp or http.
+
+    One by http asks for `path`, over TLS or not, and takes the statuses that match one of `statuses` (`?` is one digit,
+    `*` any) with `response` in the body.
+    """
+
+    protocol: str
+    port: int
+    path: str = ""
+    tls: bool = False
+    statuses: tuple[str, ...] = ()
+    response: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BalancedService:
     """A port that a load balancer listens on and the one it sends to; `protocol` is tcp, http or https.
 
-    `check` are the protocol and the port by which it finds out whether a target answers, None where that was not told.
+    `check` is None where it was not told.
     """
 
     protocol: str
     listen_port: int
     destination_port: int
     proxy_protocol: bool = False
-    check: tuple[str, int] | None = None
+    check: HealthCheck | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

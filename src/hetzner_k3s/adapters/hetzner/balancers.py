@@ -11,7 +11,16 @@ from hetzner_k3s.adapters.hetzner.api import Api, Json
 from hetzner_k3s.adapters.hetzner.failures import understood
 from hetzner_k3s.model.cloud import LoadBalancer
 from hetzner_k3s.model.errors import CloudError
-from hetzner_k3s.model.hetzner.load_balancing import API_SERVICE, Correction, corrections
+from hetzner_k3s.model.hetzner.load_balancing import API_CHECK, API_SERVICE, Correction, corrections
+
+_HTTPS: Final[Json] = {
+    "domain": "",
+    "path": API_CHECK.path,
+    "response": API_CHECK.response,
+    "status_codes": list(API_CHECK.statuses),
+    "tls": API_CHECK.tls,
+}
+"""Empty texts end what somebody set there before."""
 
 _SERVICE: Final[Json] = {
     "protocol": API_SERVICE.protocol,
@@ -19,14 +28,15 @@ _SERVICE: Final[Json] = {
     "destination_port": API_SERVICE.destination_port,
     "proxyprotocol": API_SERVICE.proxy_protocol,
     "health_check": {
-        "protocol": API_SERVICE.protocol,
-        "port": API_SERVICE.destination_port,
-        "interval": 5,
+        "protocol": API_CHECK.protocol,
+        "port": API_CHECK.port,
+        "interval": 3,
         "timeout": 3,
         "retries": 3,
+        "http": _HTTPS,
     },
 }
-"""Its health check is quicker than Hetzner's default of 15 s."""
+"""Its health check is as quick as Hetzner allows: what serves no more is left after 9 s; 45 s are Hetzner's default."""
 
 _THERE_ALREADY: Final = frozenset(
     {"load_balancer_already_attached", "target_already_defined", "source_port_already_used"}

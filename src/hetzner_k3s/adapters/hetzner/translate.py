@@ -12,6 +12,7 @@ from hetzner_k3s.model.cloud import (
     BalancerTarget,
     Firewall,
     FirewallRule,
+    HealthCheck,
     LoadBalancer,
     Network,
     PlacementGroup,
@@ -130,8 +131,16 @@ def _service(raw: Document) -> BalancedService:
     )
 
 
-def _check(raw: Document) -> tuple[str, int]:
-    return raw.text("protocol"), raw.whole("port")
+def _check(raw: Document) -> HealthCheck:
+    http = raw.child_or_empty("http")
+    return HealthCheck(
+        protocol=raw.text("protocol"),
+        port=raw.whole("port"),
+        path=http.text_or("path"),
+        tls=http.flag_or("tls"),
+        statuses=http.texts("status_codes"),
+        response=http.text_or("response"),
+    )
 
 
 def _target(raw: Document) -> BalancerTarget:

@@ -1,4 +1,4 @@
-"""The API's load balancer: its network, its target and its service, compared by what they mean."""
+"""The API's load balancer: its network, its target, its service and its check, compared by what they mean."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import BalancedService, LoadBalancer, Network
 from hetzner_k3s.model.difference import Difference, Remedy
 from hetzner_k3s.model.hetzner import load_balancing
-from hetzner_k3s.model.hetzner.load_balancing import API_SERVICE, Correction
+from hetzner_k3s.model.hetzner.load_balancing import API_CHECK, API_SERVICE, Correction
 
 
 def balanced_otherwise(context: DecisionContext) -> Iterator[Difference]:
@@ -50,10 +50,27 @@ def _words(
         case Correction.REPLACE_TARGET:
             return f"target {selector} by private addresses", "it by public ones"
         case _:
-            return _described(API_SERVICE), _described(service) if service else "no service on its port"
+            return _services(service)
+
+
+def _services(service: BalancedService | None) -> tuple[str, str]:
+    """Return the service that the API needs and the one that is there; the health checks where these differ."""
+    if service is None:
+        return _described(API_SERVICE), "no service on its port"
+    if load_balancing.is_checked_well(service):
+        return _described(API_SERVICE), _described(service)
+    return f"{_described(API_SERVICE)}, {_checked(API_SERVICE)}", f"{_described(service)}, {_checked(service)}"
 
 
 def _described(service: BalancedService) -> str:
     proxied = " with PROXY protocol" if service.proxy_protocol else ""
-    checked = "" if service.check in {None, API_SERVICE.check} else f", checked by {' '.join(map(str, service.check))}"
-    return f"{service.protocol} {service.listen_port} -> {service.destination_port}{proxied}{checked}"
+    return f"{service.protocol} {service.listen_port} -> {service.destination_port}{proxied}"
+
+
+def _checked(service: BalancedService) -> str:
+    """Return how a service checks its targets, as in "checked by https 6443/readyz (200, 401)"."""
+    check = service.check or API_CHECK
+    if check.protocol != "http":
+        return f"checked by {check.protocol} {check.port}"
+    wanted = ", ".join((*check.statuses, *([f'"{check.response}"'] if check.response else [])))
+    return f"checked by {'https' if check.tls else 'http'} {check.port}{check.path} ({wanted})"

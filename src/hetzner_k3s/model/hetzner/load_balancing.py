@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from dataclasses import replace
 from enum import Enum
+from fnmatch import fnmatchcase
 from typing import Final
 
 from hetzner_k3s.model import naming
-from hetzner_k3s.model.cloud import BalancedService, BalancerTarget, LoadBalancer
+from hetzner_k3s.model.cloud import BalancedService, BalancerTarget, HealthCheck, LoadBalancer
 from hetzner_k3s.model.spec import API_PORT
 
-API_SERVICE: Final = BalancedService(
-    protocol="tcp", listen_port=API_PORT, destination_port=API_PORT, check=("tcp", API_PORT)
-)
+SERVING: Final = ("200", "401")
+"""What an API server that serves answers to a request for `/readyz` without a certificate: 401, or 200 where
+`kube_api_server_args` admit anybody. One that starts answers 503 or 500 (docs/facts/k3s.md#readiness-from-outside).
+"""
+
+API_CHECK: Final = HealthCheck(protocol="http", port=API_PORT, path="/readyz", tls=True, statuses=SERVING)
+
+API_SERVICE: Final = BalancedService(protocol="tcp", listen_port=API_PORT, destination_port=API_PORT, check=API_CHECK)
+
+_STARTING: Final = ("500", "503")
 
 _NAMES_MASTERS: Final = frozenset({naming.LABEL_CLUSTER, naming.LABEL_ROLE})
 """Labels without which a selector would also take workers, or the masters of another cluster."""
@@ -29,7 +37,7 @@ class Correction(Enum):
 
 
 def corrections(balancer: LoadBalancer, network_id: int, selector: str) -> tuple[Correction, ...]:
-    """Return what makes a load balancer send TCP 6443 to the private addresses of masters, in the order to do it.
+    """Return what makes a load balancer send TCP 6443 to the private addresses of masters that serve, in order.
 
     Args:
         balancer: as Hetzner lists it. One without any address is being made, and one in another network is somebody's
@@ -85,9 +93,25 @@ def _of_targets(balancer: LoadBalancer, selector: str) -> tuple[Correction, ...]
     return (Correction.REPLACE_TARGET if public else Correction.ADD_TARGET,)
 
 
+def is_checked_well(service: BalancedService) -> bool:
+    """Check whether a service tells a master that serves from one that starts, or nothing was told of how it checks.
+
+    How often it looks at a target is its owner's affair, and so are further statuses.
+    """
+    check = service.check
+    if check is None:
+        return True
+    tells_apart = all(_admits(check, code) for code in SERVING) and not any(_admits(check, code) for code in _STARTING)
+    return tells_apart and replace(check, statuses=SERVING) == API_CHECK
+
+
+def _admits(check: HealthCheck, status: str) -> bool:
+    return any(fnmatchcase(status, pattern) for pattern in check.statuses)
+
+
 def _serves_the_api(service: BalancedService) -> bool:
-    """Check whether a service does what ours does; how often it looks at a target is its owner's affair."""
-    return replace(service, check=API_SERVICE.check) == API_SERVICE and service.check in {None, API_SERVICE.check}
+    """Check whether a service does what ours does."""
+    return replace(service, check=API_SERVICE.check) == API_SERVICE and is_checked_well(service)
 
 
 def _of_services(balancer: LoadBalancer) -> tuple[Correction, ...]:
