@@ -73,7 +73,7 @@ def test_a_busy_server_is_locked() -> None:
     stepped = SteppedCloud()
     number = stepped.order()["server"]["id"]
     assert stepped.server(number)["locked"] is False
-    assert stepped.ask("POST", f"/servers/{number}/actions/poweron")["error"]["code"] == "locked"
+    assert stepped.ask("POST", f"/servers/{number}/actions/poweroff")["error"]["code"] == "locked"
     stepped.settle()
     stepped.ask("POST", f"/servers/{number}/actions/reboot")
     assert stepped.server(number)["locked"] is True
@@ -81,6 +81,32 @@ def test_a_busy_server_is_locked() -> None:
     assert stepped.ask("PUT", f"/servers/{number}", labels={"a": "b"})["server"]["labels"] == {"a": "b"}
     stepped.settle()
     assert stepped.server(number)["locked"] is False
+
+
+def test_switching_on_a_server_that_is_being_made_waits_for_it() -> None:
+    stepped = SteppedCloud()
+    order = stepped.order()
+    number = order["server"]["id"]
+    starting = order["next_actions"][-1]
+    assert starting["command"] == "start_server"
+    for _ in stepped.moments():
+        if stepped.server(number)["status"] == "running":
+            break
+        assert stepped.ask("POST", f"/servers/{number}/actions/poweron")["action"]["id"] == starting["id"]
+    stepped.settle()
+    again = stepped.ask("POST", f"/servers/{number}/actions/poweron")["action"]
+    assert again["id"] != starting["id"]
+
+
+def test_a_server_that_is_not_to_start_is_not_switched_on_while_it_is_made() -> None:
+    stepped = SteppedCloud()
+    number = stepped.order(start_after_create=False)["server"]["id"]
+    assert stepped.ask("POST", f"/servers/{number}/actions/poweron")["error"]["code"] == "locked"
+    stepped.settle()
+    assert stepped.server(number)["status"] == "off"
+    stepped.ask("POST", f"/servers/{number}/actions/poweron")
+    stepped.settle()
+    assert stepped.server(number)["status"] == "running"
 
 
 def test_deletion_ends_what_is_under_way() -> None:
@@ -242,6 +268,35 @@ def test_quotas_are_refused_before_anything_is_taken() -> None:
     public = {"enable_ipv4": True, "enable_ipv6": False}
     assert stepped.order("two", public_net=public)["server"]["public_net"]["ipv4"]["ip"] == "198.51.100.11"
     assert stepped.order("three")["error"]["message"] == "server limit exceeded"
+
+
+def test_a_load_balancer_is_deleted_while_a_target_is_being_removed() -> None:
+    stepped = SteppedCloud()
+    target = {"type": "label_selector", "label_selector": {"selector": "a=b"}}
+    balancer = {"name": "lb", "load_balancer_type": "lb11", "location": "nbg1", "targets": [target]}
+    lb = stepped.ask("POST", "/load_balancers", **balancer)["load_balancer"]["id"]
+    stepped.settle()
+    removal = stepped.ask("POST", f"/load_balancers/{lb}/actions/remove_target", **target)["action"]
+    assert removal["status"] == "running"
+    deletion = stepped.ask("DELETE", f"/load_balancers/{lb}")["action"]
+    ended = stepped.ask("GET", f"/actions/{removal['id']}")["action"]
+    assert (ended["status"], ended["error"]["code"]) == ("error", "load_balancer_does_not_exist_anymore")
+    assert stepped.ask("DELETE", f"/load_balancers/{lb}")["error"]["code"] == "conflict"
+    stepped.settle()
+    assert stepped.ask("GET", f"/actions/{deletion['id']}")["action"]["status"] == "success"
+    assert stepped.ask("GET", f"/load_balancers/{lb}")["error"]["code"] == "not_found"
+    assert stepped.machines.balancers == {}
+
+
+def test_a_load_balancer_is_deleted_while_it_is_made() -> None:
+    stepped = SteppedCloud()
+    balancer = {"name": "lb", "load_balancer_type": "lb11", "location": "nbg1"}
+    lb = stepped.ask("POST", "/load_balancers", **balancer)["load_balancer"]["id"]
+    next(stepped.moments())
+    assert stepped.ask("DELETE", f"/load_balancers/{lb}")["action"]["status"] == "running"
+    stepped.settle()
+    assert stepped.ask("GET", f"/load_balancers/{lb}")["error"]["code"] == "not_found"
+    assert stepped.machines.balancers == {}
 
 
 class SlowFarewell(NoMachines):

@@ -112,6 +112,10 @@ class ActionLog:
         own = (action for action in self.of(subject) if action.subjects[0] == subject)
         return any(action.running and (action.locks or not locking) for action in own)
 
+    def under_way(self, subject: Subject, command: str) -> Action | None:
+        """Return the running action of a resource that does this, None when there is none."""
+        return next((a for a in self.of(subject) if a.running and a.command == command), None)
+
     def abandon(self, subject: Subject) -> None:
         """Fail what still runs for a resource that is being deleted.
 
@@ -119,7 +123,8 @@ class ActionLog:
         """
         kind = subject[0]
         for action in (action for action in self.of(subject) if action.subjects[0] == subject):
-            action.fail(self._now(), f"{kind}_does_not_exist_anymore", f"{kind.capitalize()} does not exist anymore")
+            message = f"{kind.capitalize().replace('_', ' ')} does not exist anymore"
+            action.fail(self._now(), f"{kind}_does_not_exist_anymore", message)
 
     def carry_out(self, action: Action, work: Process) -> Process:
         """Wrap a process so that the action ends with it; a failed machine call fails the action."""

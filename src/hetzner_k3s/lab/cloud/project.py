@@ -23,7 +23,7 @@ from hetzner_k3s.lab.cloud.records import (
     SshKey,
     Volume,
 )
-from hetzner_k3s.lab.cloud.requests.errors import ApiError, already_used
+from hetzner_k3s.lab.cloud.requests.errors import ApiError, already_used, conflict
 from hetzner_k3s.lab.cloud.requests.ratelimit import Bucket
 from hetzner_k3s.lab.cloud.resources.catalogue import Catalogue
 from hetzner_k3s.ports import Clock, Rng
@@ -101,7 +101,7 @@ class Project:
     def require_idle(self, subject: Subject) -> None:
         """Refuse a change of a network, firewall or load balancer while another one is running."""
         if self.actions.busy(subject):
-            raise ApiError("conflict", f"{subject[0].replace('_', ' ')} has changed during request")
+            raise conflict(subject[0])
 
 
 def require_unique(name: str, others: Iterable[Resource], what: str, but: Resource | None = None) -> None:

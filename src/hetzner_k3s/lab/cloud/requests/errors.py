@@ -64,6 +64,11 @@ def not_found(kind: str, ref: int | str) -> ApiError:
     return ApiError("not_found", f"{kind} with ID '{ref}' not found")
 
 
+def conflict(kind: str) -> ApiError:
+    """Refuse a change of something that is being changed."""
+    return ApiError("conflict", f"{kind.replace('_', ' ')} has changed during request")
+
+
 def already_used(what: str, field: str = "name") -> ApiError:
     """Refuse a value that another resource of the project has."""
     return ApiError("uniqueness_error", f"{what} is already used", {"fields": [{"name": field}]})

@@ -13,7 +13,7 @@ from hetzner_k3s.lab.cloud.moments import moment
 from hetzner_k3s.lab.cloud.project import Project, require_unique
 from hetzner_k3s.lab.cloud.records import LoadBalancer, ServerTarget, Service
 from hetzner_k3s.lab.cloud.requests.endpoint import Answer, Endpoint, Kind, Request, one_action
-from hetzner_k3s.lab.cloud.requests.errors import ApiError, invalid_input, limit_exceeded, not_emulated
+from hetzner_k3s.lab.cloud.requests.errors import ApiError, conflict, invalid_input, limit_exceeded, not_emulated
 from hetzner_k3s.lab.cloud.requests.fields import Body, JsonObject
 from hetzner_k3s.lab.cloud.resources import load_balancer_services, load_balancer_targets, networks
 from hetzner_k3s.lab.cloud.resources.catalogue import Location
@@ -71,7 +71,7 @@ def _create(request: Request) -> Answer:
         load_balancer_targets.require_addable(project, balancer, target, balancer.targets)
         balancer.targets.append(target)
     project.load_balancers[balancer.id] = balancer
-    action = project.begin("create_load_balancer", _make(project, balancer), _subject(balancer))
+    action = project.begin("create_load_balancer", _make(project, balancer), _subject(balancer), owner=balancer.id)
     selectors.refresh_soon(project)
     return KIND.answer(201, project, balancer, action=action_view(action))
 
@@ -135,9 +135,15 @@ def _make(project: Project, balancer: LoadBalancer) -> Process:
 
 
 def _delete(request: Request) -> Answer:
-    project, balancer = request.project, _idle(request)
+    """What is under way does not stand in the way, as with a server: it fails."""
+    project, balancer = request.project, KIND.find(request)
+    subject = _subject(balancer)
     if balancer.protected:
         raise ApiError("protected", "load balancer is protected against deletion")
+    if project.actions.under_way(subject, "delete_load_balancer"):
+        raise conflict("load_balancer")
+    project.world.timeline.cancel(balancer.id)
+    project.actions.abandon(subject)
 
     def work() -> Process:
         yield project.world.pause("delete_load_balancer")
@@ -148,7 +154,7 @@ def _delete(request: Request) -> Answer:
         if balancer.ipv4:
             project.world.pool.free_ipv4(balancer.ipv4)
 
-    return one_action(201, project.begin("delete_load_balancer", work(), _subject(balancer)))
+    return one_action(201, project.begin("delete_load_balancer", work(), subject))
 
 
 def _idle(request: Request) -> LoadBalancer:
@@ -168,7 +174,7 @@ def _change(request: Request, command: str, change: Callable[[], None], *more: S
         yield push_call(project, balancer)
         selectors.refresh_soon(project)
 
-    return one_action(201, project.begin(command, work(), _subject(balancer), *more))
+    return one_action(201, project.begin(command, work(), _subject(balancer), *more, owner=balancer.id))
 
 
 def _add_service(request: Request) -> Answer:

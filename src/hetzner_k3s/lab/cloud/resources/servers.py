@@ -35,6 +35,10 @@ def _action(command: str, work: ServerWork) -> Handler:
 
 
 def _poweron(request: Request) -> Answer:
+    """What is being started, a server that is being made above all, is not started again: the answer is that action."""
+    subject = ("server", KIND.find(request).id)
+    if starting := request.project.actions.under_way(subject, "start_server"):
+        return one_action(201, starting)
     return _act(request, "start_server", power.stay if _is_running(request) else power.start)
 
 
