@@ -48,4 +48,6 @@ def run(version: str) -> int:
         sys.path.insert(0, unpack(os.path.abspath(sys.argv[0]), DATA))
     from hetzner_k3s.lab.k3s.command import main
 
-    return main(version, sys.argv[1:])
+    # k3s goes by the name it was called by: its installer links kubectl to it.
+    called = os.path.basename(sys.argv[0])
+    return main(version, [*([called] if called == "kubectl" else []), *sys.argv[1:]])

@@ -1,25 +1,41 @@
-"""The cloud controller as far as Nodes show it: Hetzner's when its HelmChart is there, else k3s' own."""
+"""The cloud controller as far as Nodes show it: Hetzner's where it is installed, else k3s' own.
+
+Hetzner's is installed as a HelmChart, or as the Deployment that its manifest holds.
+"""
 
 from __future__ import annotations
 
 import asyncio
 
 from hetzner_k3s.lab.k3s import logfmt
-from hetzner_k3s.lab.k3s.api.resources import NODES, SECRETS, Obj, Resource
+from hetzner_k3s.lab.k3s.api.resources import DEPLOYMENTS, NODES, SECRETS, Obj, Resource
 from hetzner_k3s.lab.k3s.api.status import ApiError
 from hetzner_k3s.lab.k3s.api.store import Store
 from hetzner_k3s.lab.k3s.etcd.port import EtcdError
-from hetzner_k3s.lab.k3s.node.node_object import INSTANCE_ANNOTATION, UNINITIALIZED
+from hetzner_k3s.lab.k3s.node.node_object import (
+    INSTANCE_ANNOTATION,
+    PUBLIC_ADDRESS_ANNOTATION,
+    UNINITIALIZED,
+    with_external_ip,
+)
 
 HELM_CHARTS = Resource("helm.cattle.io", "v1", "helmcharts", "HelmChart", True, custom=True)
-HCLOUD_CHART = "hcloud-cloud-controller-manager"
+HCLOUD_CONTROLLER = "hcloud-cloud-controller-manager"
 _LOOK_EVERY = 1.0
 
 
-def is_installed(charts: list[Obj], secret: Obj | None) -> bool:
-    """Check whether Hetzner's cloud controller runs: its chart is there and so is what it needs to log in."""
+def is_installed(charts: list[Obj], deployment: Obj | None, secret: Obj | None) -> bool:
+    """Check whether Hetzner's cloud controller runs: its chart or Deployment is there, and what it logs in with."""
     keys = (secret or {}).get("data") or {}
-    return any(chart["metadata"]["name"] == HCLOUD_CHART for chart in charts) and {"token", "network"} <= set(keys)
+    there = deployment is not None or any(chart["metadata"]["name"] == HCLOUD_CONTROLLER for chart in charts)
+    return there and {"token", "network"} <= set(keys)
+
+
+async def hetzner_runs(store: Store) -> bool:
+    """Look whether Hetzner's cloud controller runs in a cluster."""
+    charts, _ = await store.list(HELM_CHARTS)
+    deployment = await store.find(DEPLOYMENTS, HCLOUD_CONTROLLER, "kube-system")
+    return is_installed(charts, deployment, await store.find(SECRETS, "hcloud", "kube-system"))
 
 
 def initialized(node: Obj, provider_id: str) -> Obj:
@@ -59,18 +75,20 @@ class CloudController:
         waiting = [node for node in nodes if is_waiting(node)]
         if not waiting:
             return
-        hetzner = not self._built_in and await self._hetzner_runs()
+        hetzner = not self._built_in and await hetzner_runs(self._store)
         for node in waiting:
             name = node["metadata"]["name"]
-            server_id = (node["metadata"].get("annotations") or {}).get(INSTANCE_ANNOTATION)
+            notes = node["metadata"].get("annotations") or {}
+            server_id = notes.get(INSTANCE_ANNOTATION)
             if self._built_in:
                 await self._initialize(name, f"k3s://{name}")
             elif hetzner and server_id:
+                await self._show_address(name, notes.get(PUBLIC_ADDRESS_ANNOTATION, ""))
                 await self._initialize(name, f"hcloud://{server_id}")
 
-    async def _hetzner_runs(self) -> bool:
-        charts, _ = await self._store.list(HELM_CHARTS)
-        return is_installed(charts, await self._store.find(SECRETS, "hcloud", "kube-system"))
+    async def _show_address(self, name: str, address: str) -> None:
+        if address:
+            await self._store.change(NODES, name, "", lambda old: with_external_ip(old, address), "status")
 
     async def _initialize(self, name: str, provider_id: str) -> None:
         await self._store.change(NODES, name, "", lambda old: initialized(old, provider_id))

@@ -70,7 +70,7 @@ async def _metadata() -> dict[str, str]:
     found: dict[str, str] = {}
     try:
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
-            for key in ("instance-id", "region", "availability-zone"):
+            for key in ("instance-id", "public-ipv4", "region", "availability-zone"):
                 async with session.get(f"{_METADATA}/{key}") as response:
                     found |= {key: (await response.text()).strip()} if response.status == 200 else {}
     except (TimeoutError, aiohttp.ClientError, OSError):
@@ -91,6 +91,7 @@ async def this_host() -> node_object.Host:
         boot_id=_first_line("/proc/sys/kernel/random/boot_id"),
         architecture={"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine),
         instance_id=metadata.get("instance-id", ""),
+        public_ipv4=metadata.get("public-ipv4", ""),
         region=metadata.get("region", ""),
         zone=metadata.get("availability-zone", ""),
     )

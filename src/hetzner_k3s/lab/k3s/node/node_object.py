@@ -14,6 +14,7 @@ from hetzner_k3s.lab.k3s.logfmt import Fatal
 
 UNINITIALIZED = "node.cloudprovider.kubernetes.io/uninitialized"
 INSTANCE_ANNOTATION = "lab.hetzner-k3s/instance-id"
+PUBLIC_ADDRESS_ANNOTATION = "lab.hetzner-k3s/public-ipv4"
 READY = ("Ready", "True", "KubeletReady", "kubelet is posting ready status")
 _HEALTHY = (
     ("MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
@@ -69,6 +70,7 @@ class Host:
     boot_id: str
     architecture: str = "amd64"
     instance_id: str = ""
+    public_ipv4: str = ""
     region: str = ""
     zone: str = ""
 
@@ -130,7 +132,9 @@ def notes(registration: Registration) -> dict[str, str]:
         "node.alpha.kubernetes.io/ttl": "0",
         "volumes.kubernetes.io/controller-managed-attach-detach": "true",
     }
-    return found | ({INSTANCE_ANNOTATION: registration.host.instance_id} if registration.host.instance_id else {})
+    host = registration.host
+    lab = {INSTANCE_ANNOTATION: host.instance_id, PUBLIC_ADDRESS_ANNOTATION: host.public_ipv4}
+    return found | {key: value for key, value in lab.items() if value}
 
 
 def _taint(text: str) -> Obj:
@@ -186,6 +190,13 @@ def status(registration: Registration, old: Obj, now: str) -> Obj:
     for healthy in _HEALTHY:
         conditions = with_condition(conditions, healthy, now)
     return (old.get("status") or {}) | posted | {"conditions": conditions}
+
+
+def with_external_ip(node: Obj, address: str) -> Obj:
+    """Return a Node with its public address, as a cloud controller adds it to those that the kubelet posted."""
+    posted = node.get("status") or {}
+    others = [row for row in posted.get("addresses") or () if row["type"] != "ExternalIP"]
+    return node | {"status": posted | {"addresses": [*others, {"address": address, "type": "ExternalIP"}]}}
 
 
 def internal_ip(node: Obj) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import datetime
 
-from hetzner_k3s.lab.k3s.api.resources import NODES, SECRETS, Obj
+from hetzner_k3s.lab.k3s.api.resources import NODES, Obj
 from hetzner_k3s.lab.k3s.api.status import ApiError
 from hetzner_k3s.lab.k3s.api.store import Store
 from hetzner_k3s.lab.k3s.api.strategy import timestamp
-from hetzner_k3s.lab.k3s.control.cloud import HELM_CHARTS, initialized, is_installed, is_waiting
+from hetzner_k3s.lab.k3s.control.cloud import hetzner_runs, initialized, is_waiting
 from hetzner_k3s.lab.k3s.control.nodes import Heartbeats, declared_unknown
 from hetzner_k3s.lab.k3s.etcd.port import EtcdError
 from hetzner_k3s.lab.k3s.node import node_object
@@ -46,7 +46,7 @@ class CloudControllers:
         renewed = await renewals(self._store)
         for found in nodes:
             await self._watch_silence(found, renewed.get(found["metadata"]["name"], ""))
-        hetzner = self._built_in or await self._hetzner_runs()
+        hetzner = self._built_in or await hetzner_runs(self._store)
         for found in nodes if hetzner else ():
             await self._initialize(found)
             await self._forget(found)
@@ -57,10 +57,6 @@ class CloudControllers:
         if silent and node_object.condition(found, "Ready") not in ("", "Unknown"):
             stamp = timestamp(self._store.now())
             await self._store.change(NODES, name, "", lambda old: declared_unknown(old, stamp), "status")
-
-    async def _hetzner_runs(self) -> bool:
-        charts, _ = await self._store.list(HELM_CHARTS)
-        return is_installed(charts, await self._store.find(SECRETS, "hcloud", "kube-system"))
 
     async def _initialize(self, found: Obj) -> None:
         number = (found["metadata"].get("annotations") or {}).get(node_object.INSTANCE_ANNOTATION)
