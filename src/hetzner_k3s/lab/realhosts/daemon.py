@@ -1,4 +1,4 @@
-"""The lab's one background process: the cloud's API, metadata service, k3s' releases and all hosts.
+"""The lab's one background process: the cloud's API, metadata service, the sites of the internet and all hosts.
 
 Started by `lab up` with Settings; says `ready` on the pipe it was given when the API answers.
 """
@@ -25,13 +25,13 @@ from hetzner_k3s.lab.http.guard import LOOPBACK
 from hetzner_k3s.lab.http.listening import listen
 from hetzner_k3s.lab.realhosts import storage
 from hetzner_k3s.lab.realhosts.hosts.admin import hosts_routes
-from hetzner_k3s.lab.realhosts.hosts.identity import SERVED_NAMES
 from hetzner_k3s.lab.realhosts.hosts.machines import Plant, RealMachines
+from hetzner_k3s.lab.realhosts.internet import place
+from hetzner_k3s.lab.realhosts.internet.sites import NAMES, build_sites
 from hetzner_k3s.lab.realhosts.network.fabric import Fabric
 from hetzner_k3s.lab.realhosts.network.isolation import enter_own_world
 from hetzner_k3s.lab.realhosts.network.links import GATEWAY, METADATA, OPERATOR
 from hetzner_k3s.lab.realhosts.network.metadata import build_metadata_app
-from hetzner_k3s.lab.realhosts.releases import build_releases_app
 from hetzner_k3s.lab.realhosts.settings import PROJECT, Settings
 from hetzner_k3s.lab.realhosts.state import StateFolder
 from hetzner_k3s.lab.realhosts.system import SystemClock, SystemRng
@@ -71,7 +71,7 @@ async def _serve(settings: Settings, state: StateFolder) -> None:
         asyncio.create_task(cloud.run()),
         asyncio.create_task(_http(api, socket.socket(fileno=settings.listener), listen(OPERATOR, 80))),
         asyncio.create_task(_http(build_metadata_app(lambda: machines.specs), listen(METADATA, 80))),
-        asyncio.create_task(_https(build_releases_app(_program(settings)), state.credentials, listen(GATEWAY, 443))),
+        asyncio.create_task(_https(build_sites(_program(settings), api), state.credentials, listen(GATEWAY, 443))),
     ]
     await asyncio.to_thread(storage.serve)
     os.write(settings.ready, b"ready")
@@ -90,8 +90,9 @@ async def _until_stopped(stop: asyncio.Event, tasks: list[asyncio.Task[None]]) -
 def _prepare_layer(settings: Settings, state: StateFolder) -> None:
     """Make what all hosts of this lab share on top of the root filesystem: trust in its authority, its latency."""
     state.credentials.mkdir()
-    authority = write_server_credentials(state.credentials, SERVED_NAMES)
+    authority = write_server_credentials(state.credentials, NAMES)
     write_trust_layer(state.layer, Path(settings.rootfs), authority)
+    place.prepare(state.internet, authority)
     latency = state.layer / "etc/hetzner-k3s-lab/latency"
     latency.parent.mkdir(parents=True)
     latency.write_text(f"{settings.latency}\n")

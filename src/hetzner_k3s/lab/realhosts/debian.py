@@ -29,6 +29,9 @@ _DMI_SHIM = """\
             return _value.read().strip()
 """
 
+# The C format of ip(8) for the name of an interface and that of its peer, and one of the same length without the peer.
+_NAME_AND_PEER, _NAME_ALONE = b"%s@%s\0", b"%s\0\0\0\0"
+
 
 class RootfsBuildError(Exception):
     """The root filesystem could not be built; the text holds the end of mmdebstrap's output."""
@@ -77,6 +80,7 @@ def _adapt(root: Path) -> None:
     _choose_units(root)
     _declare_builtin_modules(root)
     _teach_dmi(root)
+    _name_links_plainly(root)
     shutil.rmtree(root / "var/cache/apt")
 
 
@@ -125,3 +129,12 @@ def _teach_dmi(root: Path) -> None:
     if text.count(marker) != 1:
         raise RootfsBuildError("cloud-init's dmi.py is not as expected; the DMI shim needs a new place")
     path.write_text(text.replace(marker, _DMI_SHIM + marker))
+
+
+def _name_links_plainly(root: Path) -> None:
+    """Make `ip` print `enp7s0`, as at Hetzner, for what it calls `enp7s0@if2` here (docs/facts/lab.md#interfaces)."""
+    path = root / "usr/bin/ip"
+    program = path.read_bytes()
+    if program.count(_NAME_AND_PEER) != 1:
+        raise RootfsBuildError("the program ip is not as expected; its interface names need another correction")
+    path.write_bytes(program.replace(_NAME_AND_PEER, _NAME_ALONE))

@@ -58,6 +58,7 @@ class StateFolder:
         self.hosts = self.folder / "hosts"
         self.layer = self.folder / "layer"
         self.credentials = self.folder / "tls"
+        self.internet = self.folder / "internet"
         self._record = self.folder / "lab.json"
         self._daemon = self.folder / "daemon.pid"
 

@@ -6,10 +6,7 @@ import hashlib
 from pathlib import Path
 
 from hetzner_k3s.lab.cloud.effects.machines import MachineSpec
-from hetzner_k3s.lab.realhosts.network.links import GATEWAY
-
-# Hosts have no name server: these names lead to the lab.
-SERVED_NAMES = ("github.com",)
+from hetzner_k3s.lab.realhosts.internet.place import name_lines
 
 
 def write_identity(disk: Path, spec: MachineSpec, boot_number: int) -> None:
@@ -37,6 +34,7 @@ def _files(spec: MachineSpec, boot_number: int) -> dict[str, str]:
         # Written here, systemd does not take the boot for a first one, which would preset every unit.
         "etc/machine-id": f"{uuid}\n",
         "etc/hostname": f"{spec.name}\n",
-        "etc/hosts": f"127.0.0.1 localhost\n127.0.1.1 {spec.name}\n{GATEWAY} {' '.join(SERVED_NAMES)}\n",
+        # Hosts have no name server: these names lead to the lab.
+        "etc/hosts": f"127.0.0.1 localhost\n127.0.1.1 {spec.name}\n{name_lines()}",
         **{f"etc/lab-dmi/{key}": f"{value}\n" for key, value in dmi.items()},
     }

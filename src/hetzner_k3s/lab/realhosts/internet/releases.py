@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable
 from functools import lru_cache
 
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
@@ -15,7 +14,7 @@ from starlette.routing import Route
 _VERSION = re.compile(r"v\d+\.\d+\.\d+([-+.][0-9A-Za-z.-]+)*\+k3s\d+")
 
 
-def build_releases_app(program: Callable[[str], bytes]) -> Starlette:
+def release_routes(program: Callable[[str], bytes]) -> list[Route]:
     """Serve `program(version)` as the release of every well-formed k3s version."""
     built = lru_cache(maxsize=8)(program)
 
@@ -29,4 +28,4 @@ def build_releases_app(program: Callable[[str], bytes]) -> Starlette:
             return PlainTextResponse(f"{hashlib.sha256(built(version)).hexdigest()}  k3s\n")
         return PlainTextResponse("Not Found", status_code=404)
 
-    return Starlette(routes=[Route("/k3s-io/k3s/releases/download/{version}/{name}", asset)])
+    return [Route("/k3s-io/k3s/releases/download/{version}/{name}", asset)]

@@ -1,0 +1,1 @@
+"""What hosts and operators find on the internet, inside the lab."""
