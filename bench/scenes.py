@@ -1,0 +1,59 @@
+"""What `make bench` measures, as data: the cluster, and which part of its life is timed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Part(Enum):
+    """The run that is measured; what has to be there before it is made beforehand."""
+
+    CREATE = "create"
+    NOTHING = "nothing to do"
+    RECOVERY = "recovery of master1"
+    DELETE = "delete"
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A part of the life of a cluster of so many masters and workers; `on_hosts`: on real hosts of the lab, too."""
+
+    part: Part
+    masters: int
+    workers: int
+    on_hosts: bool = False
+
+    @property
+    def name(self) -> str:
+        """Name it, for tables and the command line."""
+        return f"{self.part.value} {self.masters}+{self.workers}"
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Return masters and workers."""
+        return self.masters, self.workers
+
+    @property
+    def nodes(self) -> int:
+        """Return how many nodes the cluster has."""
+        return self.masters + self.workers
+
+
+SCENES = (
+    Scene(Part.CREATE, 3, 1, on_hosts=True),
+    Scene(Part.CREATE, 3, 3),
+    Scene(Part.CREATE, 3, 10, on_hosts=True),
+    Scene(Part.CREATE, 3, 97),  # a private network takes a hundred servers
+    Scene(Part.RECOVERY, 3, 1, on_hosts=True),
+    Scene(Part.RECOVERY, 3, 10, on_hosts=True),
+    Scene(Part.NOTHING, 3, 1, on_hosts=True),
+    Scene(Part.NOTHING, 3, 10, on_hosts=True),
+    Scene(Part.DELETE, 3, 1, on_hosts=True),
+    Scene(Part.DELETE, 3, 10, on_hosts=True),
+)
+
+
+def chosen(name: str, *, on_hosts: bool = False) -> tuple[Scene, ...]:
+    """Return the scenes whose name holds `name`; of those for real hosts only, where that is asked."""
+    return tuple(scene for scene in SCENES if name in scene.name and (scene.on_hosts or not on_hosts))
