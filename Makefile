@@ -4,7 +4,7 @@ SIMULATED ?=
 # Tests that share hosts run one after another, in a worker of their own (tests/conftest.py).
 WORKERS ?= --numprocesses 2 --dist loadscope --inline-snapshot=disable
 
-.PHONY: demo test test-all check setup
+.PHONY: demo test test-all check bench bench-hosts setup
 
 demo: setup
 	@.venv/bin/python scripts/demo.py --latency $(LATENCY) $(if $(SIMULATED),--simulated)
@@ -17,6 +17,13 @@ test-all: setup
 
 check: setup
 	@scripts/check
+
+# Figures, no verdicts; bench/RESULTS.md keeps them by commit. The second needs root and quiet cores.
+bench: setup
+	@.venv/bin/python -m bench.run --runs $(or $(RUNS),5)
+
+bench-hosts: setup
+	@.venv/bin/python -m bench.run --hosts --runs $(or $(RUNS),5)
 
 setup:
 	@scripts/setup

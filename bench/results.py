@@ -21,7 +21,7 @@ def commit() -> str:
 def record(kind: str, text: str, file: Path = FILE, measured: str | None = None) -> None:
     """Write a section as the last one, in the place of one with the same commit and kind."""
     title = f"{_SECTION}{measured or commit()}: {kind}"
-    whole = file.read_text() if file.exists() else "# Results of `make bench`\n"
+    whole = file.read_text() if file.exists() else "# Results\n"
     intro, *sections = whole.split(f"\n{_SECTION}")
     kept = [section for section in sections if not f"{_SECTION}{section}".startswith(f"{title},")]
     fresh = f"{title}, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC\n\n{text}"[len(_SECTION) :]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from bench.critical_path import ORDER, Step, boots, length
 
-from hetzner_k3s.lab.cloud.moments import seconds_of
 from hetzner_k3s.lab.realhosts.handle import LabHandle
 
 _BOOTED = "stat --format=%.Y /var/lib/cloud/instance/boot-finished"
@@ -28,10 +28,11 @@ def of_create(lab: LabHandle, transcript: Path) -> float:
 
 
 def of_delete(lab: LabHandle) -> float:
-    """Return how long Hetzner took for the slowest server of those that were just deleted."""
+    """Return how long Hetzner took for the slowest server of those that were just deleted, in whole seconds."""
     found = lab.client.api("GET", "/servers/actions?per_page=50&sort=id:desc")["actions"]
     gone = [action for action in found if action["command"] == "delete_server" and action["finished"]]
-    return max(seconds_of(action["finished"]) - seconds_of(action["started"]) for action in gone)
+    read = datetime.fromisoformat
+    return max((read(action["finished"]) - read(action["started"])).total_seconds() for action in gone)
 
 
 def steps(events: Iterable[dict[str, Any]]) -> tuple[dict[Step, float], dict[Step, float]]:

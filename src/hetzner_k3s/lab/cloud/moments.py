@@ -8,8 +8,3 @@ from datetime import UTC, datetime
 def moment(seconds: float) -> str:
     """Print UNIX seconds as RFC 3339 UTC ending in Z (docs/facts/hetzner-api.md#ids-and-times)."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def seconds_of(text: str) -> float:
-    """Read a printed moment as UNIX seconds."""
-    return datetime.fromisoformat(text).timestamp()
