@@ -48,7 +48,7 @@ def _on_hosts(wanted: argparse.Namespace) -> tuple[str, str]:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench/run.py", description=__doc__)
     parser.add_argument("--runs", type=int, default=5, help="of each scene; in the simulation the seeds 1 to RUNS")
-    parser.add_argument("--scene", default="", help="only scenes with this in their name")
+    parser.add_argument("--scene", default="", help="only scenes with these words in their name, as: create 3+1")
     parser.add_argument("--hosts", action="store_true", help="on real hosts of the lab (root, on a quiet machine)")
     parser.add_argument("--no-record", action="store_true", help="leave bench/RESULTS.md as it is")
     return parser.parse_args()

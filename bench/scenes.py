@@ -54,6 +54,7 @@ SCENES = (
 )
 
 
-def chosen(name: str, *, on_hosts: bool = False) -> tuple[Scene, ...]:
-    """Return the scenes whose name holds `name`; of those for real hosts only, where that is asked."""
-    return tuple(scene for scene in SCENES if name in scene.name and (scene.on_hosts or not on_hosts))
+def chosen(words: str, *, on_hosts: bool = False) -> tuple[Scene, ...]:
+    """Return the scenes that have all these words in their name; of those for real hosts only, where that is asked."""
+    wanted = set(words.split())
+    return tuple(s for s in SCENES if wanted <= set(s.name.split()) and (s.on_hosts or not on_hosts))

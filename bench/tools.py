@@ -14,11 +14,12 @@ from hetzner_k3s.lab.realhosts.handle import LabHandle
 from hetzner_k3s.lab.realhosts.internet import place
 
 ALIKE = """\
+config_format_version: "1"
 addons:
   cluster_autoscaler:
     enabled: false
 """
-"""What both are told beside the cluster's shape: the lab has no autoscaler to install."""
+"""What both are told beside the cluster's shape: 2.x wants the version, and the lab has no autoscaler to install."""
 
 _WORDS = {Part.DELETE: ("delete", "--force")}
 

@@ -19,7 +19,7 @@ from .memory_kv import MemoryKeyValues
 ADDRESSES = [{"address": "10.0.0.2", "type": "InternalIP"}, {"address": "n1", "type": "Hostname"}]
 
 
-async def initialized(with_secret: bool, installed: bool = True) -> Obj:
+async def initialized(with_secret: bool, installed: bool = True, posted: bool = True) -> Obj:
     """Let a controller look at a Node that waits for it."""
     store = Store(MemoryKeyValues())
     await store.create(NAMESPACES, {"metadata": {"name": "kube-system"}})
@@ -32,7 +32,8 @@ async def initialized(with_secret: bool, installed: bool = True) -> Obj:
         host=node_object.Host(2, 1, "6.12", "Debian", "m", "b", instance_id="4711", public_ipv4="198.51.100.7"),
     )
     await store.create(NODES, node_object.new(registration))
-    await store.change(NODES, "n1", "", lambda old: old | {"status": {"addresses": ADDRESSES}}, "status")
+    if posted:
+        await store.change(NODES, "n1", "", lambda old: old | {"status": {"addresses": ADDRESSES}}, "status")
     if installed:
         await store.create(DEPLOYMENTS, {"metadata": {"name": HCLOUD_CONTROLLER}, "spec": {}}, "kube-system")
     if with_secret:
@@ -44,8 +45,10 @@ async def initialized(with_secret: bool, installed: bool = True) -> Obj:
     return await store.get(NODES, "n1")
 
 
-def test_installed_as_a_deployment_it_initializes_nodes() -> None:
-    node = run(initialized(with_secret=True))
+@pytest.mark.parametrize("posted", [True, False])
+def test_installed_as_a_deployment_it_initializes_nodes(posted: bool) -> None:
+    """Whether it comes to the Node before or after the kubelet posts what it was given."""
+    node = run(initialized(with_secret=True, posted=posted))
     assert node["spec"]["providerID"] == "hcloud://4711"
     assert not node["spec"]["taints"]
     assert node["status"]["addresses"] == [*ADDRESSES, {"address": "198.51.100.7", "type": "ExternalIP"}]

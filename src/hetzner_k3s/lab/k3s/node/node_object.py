@@ -15,6 +15,7 @@ from hetzner_k3s.lab.k3s.logfmt import Fatal
 UNINITIALIZED = "node.cloudprovider.kubernetes.io/uninitialized"
 INSTANCE_ANNOTATION = "lab.hetzner-k3s/instance-id"
 PUBLIC_ADDRESS_ANNOTATION = "lab.hetzner-k3s/public-ipv4"
+_PROVIDED = "alpha.kubernetes.io/provided-node-ip"
 READY = ("Ready", "True", "KubeletReady", "kubelet is posting ready status")
 _HEALTHY = (
     ("MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
@@ -124,7 +125,7 @@ def notes(registration: Registration) -> dict[str, str]:
     arguments = json.dumps(list(registration.arguments), separators=(",", ":"))
     digest = base64.b32encode(hashlib.sha256(arguments.encode()).digest()).decode()
     found = {
-        "alpha.kubernetes.io/provided-node-ip": ",".join(registration.addresses),
+        _PROVIDED: ",".join(registration.addresses),
         "flannel.alpha.coreos.com/public-ip": registration.addresses[0],
         "k3s.io/node-args": arguments,
         "k3s.io/node-config-hash": digest,
@@ -177,7 +178,6 @@ def status(registration: Registration, old: Obj, now: str) -> Obj:
         "pods": "110",
         "ephemeral-storage": "41943040Ki",
     }
-    addresses = [{"address": address, "type": "InternalIP"} for address in registration.addresses]
     posted = {
         "addresses": old.get("status", {}).get("addresses") if registration.leaves_addresses else None,
         "capacity": capacity,
@@ -185,7 +185,7 @@ def status(registration: Registration, old: Obj, now: str) -> Obj:
         "daemonEndpoints": {"kubeletEndpoint": {"Port": 10250}},
         "nodeInfo": _node_info(registration),
     }
-    posted["addresses"] = posted["addresses"] or [*addresses, {"address": registration.name, "type": "Hostname"}]
+    posted["addresses"] = posted["addresses"] or _addresses(registration.name, registration.addresses)
     conditions = old.get("status", {}).get("conditions", [])
     for healthy in _HEALTHY:
         conditions = with_condition(conditions, healthy, now)
@@ -193,10 +193,24 @@ def status(registration: Registration, old: Obj, now: str) -> Obj:
 
 
 def with_external_ip(node: Obj, address: str) -> Obj:
-    """Return a Node with its public address, as a cloud controller adds it to those that the kubelet posted."""
+    """Return a Node with its public address, as a cloud controller adds it to those that the kubelet was given.
+
+    The kubelet may not have posted them yet, and then leaves what it finds (`Registration.leaves_addresses`).
+    """
     posted = node.get("status") or {}
-    others = [row for row in posted.get("addresses") or () if row["type"] != "ExternalIP"]
+    found = posted.get("addresses") or _addresses(node["metadata"]["name"], _provided(node))
+    others = [row for row in found if row["type"] != "ExternalIP"]
     return node | {"status": posted | {"addresses": [*others, {"address": address, "type": "ExternalIP"}]}}
+
+
+def _provided(node: Obj) -> list[str]:
+    text = str((node["metadata"].get("annotations") or {}).get(_PROVIDED, ""))
+    return text.split(",") if text else []
+
+
+def _addresses(name: str, internal: Sequence[str]) -> list[Obj]:
+    rows = [{"address": address, "type": "InternalIP"} for address in internal]
+    return [*rows, {"address": name, "type": "Hostname"}]
 
 
 def internal_ip(node: Obj) -> str:
