@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
-from pydantic import TypeAdapter
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from hetzner_k3s.config.moved import GONE, MOVED
 from hetzner_k3s.config.schema.section import Section
-from hetzner_k3s.config.schema.sections import is_list, section_in
+from hetzner_k3s.config.schema.sections import is_list, section_in, value_schema
 from hetzner_k3s.config.schema.sections import walk as walk  # noqa: PLC0414  re-exported: every key of the file
-from hetzner_k3s.config.schema.support import NOT_YET, PROGRAM
+from hetzner_k3s.config.schema.support import PROGRAM, not_yet
 from hetzner_k3s.model.secrets import Secret
 
 _HEAD: Final = f"""\
@@ -49,7 +48,7 @@ def _keys() -> Iterator[str]:
     yield "| key | type | default | meaning |"
     yield "|---|---|---|---|"
     for key, field in walk():
-        yield f"| `{key}` | {_kind(field)} | {_default(field)} | {field.description}{_not_yet(key)} |"
+        yield f"| `{key}` | {_kind(field)} | {_default(field)} | {field.description}{not_yet(key)} |"
 
 
 def _old_keys() -> Iterator[str]:
@@ -82,13 +81,12 @@ def _words(section: type[Section]) -> str:
 
 
 def _type_name(field: FieldInfo) -> str:
-    schema = TypeAdapter[Any](field.rebuild_annotation()).json_schema()
-    schema = next((part for part in schema.get("anyOf", []) if part.get("type") != "null"), schema)
+    schema = value_schema(field)
     if schema.get("type") == "array":
-        return f"list of {schema['items']['type']}"
+        return f"list of {schema['items']['title']}"
     if "enum" in schema:
         return ", ".join(f"`{value}`" for value in schema["enum"])
-    return str(schema["type"])
+    return str(schema["title"])
 
 
 def _default(field: FieldInfo) -> str:
@@ -104,11 +102,3 @@ def _default(field: FieldInfo) -> str:
     if isinstance(default, list):
         return f"`[{', '.join(default)}]`"
     return f"`{default}`" if default != "" else ""
-
-
-def _not_yet(key: str) -> str:
-    return "".join(f" **Not yet**{_values(limit.values)}: {limit.instead}." for limit in NOT_YET if limit.key == key)
-
-
-def _values(values: tuple[object, ...] | None) -> str:
-    return "" if values is None else " " + ", ".join(f"`{str(value).lower()}`" for value in values)

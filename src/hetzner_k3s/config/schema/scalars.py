@@ -130,18 +130,43 @@ def _secret(value: object) -> Secret:
     return value if isinstance(value, Secret) else Secret(text_of(value).strip())
 
 
-def _schema(name: str) -> WithJsonSchema:
-    return WithJsonSchema({"type": name})
+_SINGLE: Final = ["string", "number", "boolean"]
+"""What an editor may take a text for: `1` and `true` are texts where a text is asked for."""
 
 
-Text = Annotated[str, BeforeValidator(text_of), _schema("text")]
-Flag = Annotated[bool, BeforeValidator(_flag), _schema("true or false")]
-WholeNumber = Annotated[int, BeforeValidator(_whole_number), _schema("number")]
-Network = Annotated[str, BeforeValidator(_network), _schema("CIDR")]
-Networks = Annotated[str, BeforeValidator(_networks_text), _schema("CIDR, or two with a comma")]
-Addresses = Annotated[str, BeforeValidator(_addresses_text), _schema("IP address, or two with a comma")]
-Command = Annotated[str, BeforeValidator(_command), _schema("text or list of arguments")]
-Version = Annotated[str, BeforeValidator(_version), _schema("k3s release")]
-Ports = Annotated[str, BeforeValidator(_ports), _schema("port or range")]
-PortsOrAny = Annotated[str, BeforeValidator(_ports_or_any), _schema("port, range or `any`")]
-SecretText = Annotated[Any, BeforeValidator(_secret), _schema("text")]
+def _schema(title: str, **schema: Any) -> WithJsonSchema:
+    """Declare a type: its name for people, and its JSON schema, which refuses nothing that is valid here."""
+    return WithJsonSchema({"title": title, **schema})
+
+
+def _text(title: str, pattern: str) -> WithJsonSchema:
+    return _schema(title, type="string", pattern=pattern)
+
+
+_NETWORKS: Final = r"^[0-9A-Fa-f.:/,\s]+$"
+
+Text = Annotated[str, BeforeValidator(text_of), _schema("text", type=_SINGLE)]
+Flag = Annotated[
+    bool,
+    BeforeValidator(_flag),
+    _schema("true or false", type=["boolean", "string"], pattern="^([Yy][Ee][Ss]|[Nn][Oo]|[Oo][Nn]|[Oo][Ff][Ff])$"),
+]
+WholeNumber = Annotated[int, BeforeValidator(_whole_number), _schema("number", type="integer")]
+Network = Annotated[str, BeforeValidator(_network), _text("CIDR", _NETWORKS)]
+Networks = Annotated[str, BeforeValidator(_networks_text), _text("CIDR, or two with a comma", _NETWORKS)]
+Addresses = Annotated[str, BeforeValidator(_addresses_text), _text("IP address, or two with a comma", _NETWORKS)]
+Command = Annotated[
+    str,
+    BeforeValidator(_command),
+    _schema("text or list of arguments", type=[*_SINGLE, "array"], items={"type": _SINGLE}, minItems=1),
+]
+Version = Annotated[str, BeforeValidator(_version), _text("k3s release", r"^v\d+\.\d+\.\d+(-rc\d+)?\+k3s\d+$")]
+Ports = Annotated[
+    str, BeforeValidator(_ports), _schema("port or range", type=["string", "integer"], pattern=r"^\d+(-\d+)?$")
+]
+PortsOrAny = Annotated[
+    str,
+    BeforeValidator(_ports_or_any),
+    _schema("port, range or `any`", type=["string", "integer"], pattern=r"^(any|\d+(-\d+)?)$"),
+]
+SecretText = Annotated[Any, BeforeValidator(_secret), _schema("text", type=_SINGLE)]

@@ -6,6 +6,7 @@ import types
 from collections.abc import Iterator
 from typing import Any, get_args
 
+from pydantic import TypeAdapter
 from pydantic.fields import FieldInfo
 
 from hetzner_k3s.config.schema.file import Configuration
@@ -57,3 +58,9 @@ def default_of(path: KeyPath) -> str | None:
 def is_list(field: FieldInfo) -> bool:
     """Check whether a key takes a list."""
     return "list[" in str(field.annotation)
+
+
+def value_schema(field: FieldInfo) -> dict[str, Any]:
+    """Return the JSON schema of a setting's value, without the `null` that stands for one left out."""
+    schema: dict[str, Any] = TypeAdapter[Any](field.rebuild_annotation()).json_schema()
+    return next((part for part in schema.get("anyOf", []) if part.get("type") != "null"), schema)

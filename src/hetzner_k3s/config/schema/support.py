@@ -128,6 +128,15 @@ IDLE: Final = (
 )
 
 
+def not_yet(key: str) -> str:
+    """Return what the reference says of a key's values that are refused: a sentence with a blank before it, or none."""
+    return "".join(f" **Not yet**{_values(limit.values)}: {limit.instead}." for limit in NOT_YET if limit.key == key)
+
+
+def _values(values: tuple[object, ...] | None) -> str:
+    return "" if values is None else " " + ", ".join(f"`{str(value).lower()}`" for value in values)
+
+
 def refusals(configuration: Configuration) -> Iterator[Finding]:
     """Refuse every setting whose effect does not exist yet."""
     for limit in NOT_YET:
