@@ -12,6 +12,10 @@ from hetzner_k3s.cli.lazy import LazyCommand, LazyGroup
 from hetzner_k3s.cli.output import tell
 
 _COMMANDS = {
+    "init": LazyCommand("hetzner_k3s.cli.commands.init:init", "Write a first configuration file."),
+    "validate": LazyCommand(
+        "hetzner_k3s.cli.commands.validate:validate", "Check a configuration file, without token or network."
+    ),
     "create": LazyCommand(
         "hetzner_k3s.cli.commands.create:create", "Make the cluster, or bring it back to what the file says."
     ),
@@ -25,6 +29,7 @@ _COMMANDS = {
     ),
     "delete": LazyCommand("hetzner_k3s.cli.commands.delete:delete", "Delete the cluster's servers and resources."),
     "history": LazyCommand("hetzner_k3s.cli.commands.history:history", "Show earlier runs, and where their time went."),
+    "schema": LazyCommand("hetzner_k3s.cli.commands.schema:schema", "Print the configuration file's JSON schema."),
     "explain": LazyCommand("hetzner_k3s.cli.commands.explain:explain", "Explain the code of a refusal."),
     "lab": LazyCommand("hetzner_k3s.cli.commands.lab:lab", "Run an emulated Hetzner cloud on this machine."),
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from hetzner_k3s.config.schema import support
 from hetzner_k3s.config.schema.file import Configuration
 from hetzner_k3s.config.schema.sections import default_of
 from hetzner_k3s.config.source import Document
-from hetzner_k3s.config.validation import empty_keys, validate
+from hetzner_k3s.config.validation import Validated, empty_keys, validate
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.text.settings import Diagnostic, SettingPlaces, dotted
 
@@ -40,20 +40,61 @@ def load(path: Path | str, environ: Mapping[str, str]) -> ConfigFile:
     Raises:
         ConfigError: the file is of no use; it holds all findings.
     """
-    document = source.read(Path(path), str(path))
+    document, validated, diagnostics = _read(source.read(Path(path), str(path)))
+    facts, of_machine = machine.look(validated.configuration, environ, Path(path).parent)
+    diagnostics += _placed(document, _sound([*of_machine, *_rules(validated.configuration)], validated))
+    if _errors(diagnostics):
+        raise ConfigError(diagnostics)
+    warnings = tuple(sorted(diagnostics, key=lambda diagnostic: diagnostic.position))
+    spec = replace(compile_spec(validated.configuration, facts), places=_places(document))
+    return ConfigFile(Path(path), spec, warnings)
+
+
+def check(path: Path | str) -> tuple[Diagnostic, ...]:
+    """Return every finding about a file itself, in its order; no token, key or path of this machine is looked at."""
+    try:
+        return _findings(source.read(Path(path), str(path)))
+    except ConfigError as unreadable:
+        return unreadable.diagnostics
+
+
+def check_text(text: str, shown: str) -> tuple[Diagnostic, ...]:
+    """Return every finding about a text that is to be a file called `shown`."""
+    try:
+        return _findings(source.parsed(text, shown))
+    except ConfigError as unreadable:
+        return unreadable.diagnostics
+
+
+def _findings(read: Document) -> tuple[Diagnostic, ...]:
+    document, validated, diagnostics = _read(read)
+    found = [*machine.of_file(validated.configuration), *_rules(validated.configuration)]
+    diagnostics += _placed(document, _sound(found, validated))
+    return tuple(sorted(diagnostics, key=lambda diagnostic: diagnostic.position))
+
+
+def _read(document: Document) -> tuple[Document, Validated, list[Diagnostic]]:
+    """Hold a document against the schema; return it with what was found so far."""
     _drop_private_keys(document)
     diagnostics = list(document.diagnostics)
     diagnostics += _placed(document, moved.take_out(document.root))
     diagnostics += _placed(document, empty_keys(document.empty))
     validated = validate(document.root)
-    diagnostics += _placed(document, validated.findings)
-    found, facts = _checks(validated.configuration, environ, Path(path).parent)
-    diagnostics += _placed(document, [finding for finding in found if not finding.touches(validated.broken)])
-    if any(diagnostic.severity == "error" for diagnostic in diagnostics):
-        raise ConfigError(diagnostics)
-    warnings = tuple(sorted(diagnostics, key=lambda diagnostic: diagnostic.position))
-    spec = replace(compile_spec(validated.configuration, facts), places=_places(document))
-    return ConfigFile(Path(path), spec, warnings)
+    return document, validated, [*diagnostics, *_placed(document, validated.findings)]
+
+
+def _rules(configuration: Configuration) -> Iterator[Finding]:
+    for rule in (*RULES, support.refusals, support.idle_settings):
+        yield from rule(configuration)
+
+
+def _sound(findings: Iterable[Finding], validated: Validated) -> list[Finding]:
+    """Leave out what was found about settings that are wrong by themselves."""
+    return [finding for finding in findings if not finding.touches(validated.broken)]
+
+
+def _errors(diagnostics: Iterable[Diagnostic]) -> bool:
+    return any(diagnostic.severity == "error" for diagnostic in diagnostics)
 
 
 def _places(document: Document) -> SettingPlaces:
@@ -67,15 +108,6 @@ def _drop_private_keys(document: Document) -> None:
     for key in [key for key in document.root if key.startswith("x-")]:
         del document.root[key]
     document.empty = [key for key in document.empty if not str(key[0]).startswith("x-")]
-
-
-def _checks(
-    configuration: Configuration, environ: Mapping[str, str], folder: Path
-) -> tuple[list[Finding], machine.Machine]:
-    facts, found = machine.look(configuration, environ, folder)
-    for check in (*RULES, support.refusals, support.idle_settings):
-        found += check(configuration)
-    return found, facts
 
 
 def _placed(document: Document, findings: Iterable[Finding]) -> list[Diagnostic]:

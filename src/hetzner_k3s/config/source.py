@@ -77,7 +77,11 @@ def read(path: Path, shown: str) -> Document:
     Raises:
         ConfigError: it cannot be read, is no text, is no YAML or no mapping.
     """
-    text = _decode(_read_bytes(path, shown), shown)
+    return parsed(_decode(_read_bytes(path, shown), shown), shown)
+
+
+def parsed(text: str, shown: str) -> Document:
+    """Read a configuration from its text; see `read`."""
     try:
         node = _compose(text, shown)
         return _Walk(shown).document(node)

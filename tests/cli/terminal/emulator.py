@@ -126,6 +126,28 @@ def watch(
     return watched
 
 
+def converse(
+    command: Sequence[str], size: tuple[int, int], *answers: str, cwd: Path, environment: Mapping[str, str]
+) -> Watched:
+    """Run a command wholly on a terminal, and type the next answer whenever it has asked (`…: `)."""
+    ours, theirs = pty.openpty()
+    set_size(ours, *size)
+    watched, left = Watched(Emulator(*size)), list(answers)
+    with subprocess.Popen(
+        command, stdin=theirs, stdout=theirs, stderr=theirs, cwd=cwd, env=dict(environment), start_new_session=True
+    ) as process:
+        os.close(theirs)
+        while select.select([ours], [], [], _PATIENCE)[0] and (read := _read(ours)):
+            watched.written += read
+            watched.emulator.feed(read)
+            if left and watched.written.endswith(b": "):
+                os.write(ours, f"{left.pop(0)}\n".encode())
+        watched.code = process.wait(_PATIENCE)
+    os.close(ours)
+    assert not left, f"{left} was never asked for"
+    return watched
+
+
 def _pieces(handle: int) -> Iterator[bytes]:
     """Read what is written to a terminal until nobody has it open any more, a frame at a time."""
     rest, ends = b"", time.monotonic() + _PATIENCE

@@ -19,7 +19,7 @@ def choose_colour(choice: str) -> None:
 
 def is_terminal(stream: TextIO) -> bool:
     """Check whether a stream leads to a terminal on which the cursor can be moved."""
-    return _is_tty(stream) and os.environ.get("TERM") != "dumb"
+    return is_tty(stream) and os.environ.get("TERM") != "dumb"
 
 
 def is_coloured(stream: TextIO) -> bool:
@@ -33,7 +33,7 @@ def is_coloured(stream: TextIO) -> bool:
 
 def columns(stream: TextIO) -> int | None:
     """Return the width of the terminal; None where lines need not fit: in a pipe or a file."""
-    if not _is_tty(stream):
+    if not is_tty(stream):
         return None
     try:
         return os.get_terminal_size(stream.fileno()).columns or None
@@ -41,7 +41,8 @@ def columns(stream: TextIO) -> int | None:
         return None
 
 
-def _is_tty(stream: TextIO) -> bool:
+def is_tty(stream: TextIO) -> bool:
+    """Check whether a stream is a terminal."""
     try:
         return stream.isatty()
     except ValueError:  # it is closed

@@ -16,6 +16,7 @@ from hetzner_k3s.model.spec import S3Spec
 from hetzner_k3s.model.text.settings import KeyPath
 
 _TOKEN: Final = re.compile(r"[\x20-\x7e]+")  # what an HTTP header can carry; whether it is right is Hetzner's to say
+_NO_TOKEN: Final = "is no API token: it has characters that no token has"
 _PUBLIC_KEY: Final = re.compile(r"(ssh-|ecdsa-|sk-)[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,3}( .*)?")
 _MAX_KEY_BYTES: Final = 16 * 1024
 _SSH: Final = ("networking", "ssh")
@@ -84,12 +85,19 @@ def look(configuration: Configuration, environ: Mapping[str, str], folder: Path)
     return machine, search.findings
 
 
+def of_file(configuration: Configuration) -> list[Finding]:
+    """Check as much of it as the file alone tells: nothing of this machine is read."""
+    token: Secret | None = configuration.hetzner_token
+    wrong = token is not None and token and not _TOKEN.fullmatch(token.reveal())
+    return [*([Finding(("hetzner_token",), _NO_TOKEN)] if wrong else []), *object_storage.problems(configuration)]
+
+
 def _token(search: _Search, configuration: Configuration) -> Secret:
     token: Secret = configuration.hetzner_token or Secret(search.environ.get("HCLOUD_TOKEN", "").strip())
     if not token:
         search.complain(("hetzner_token",), "is required: give it here or in the environment variable HCLOUD_TOKEN")
     elif not _TOKEN.fullmatch(token.reveal()):
-        search.complain(("hetzner_token",), "is no API token: it has characters that no token has")
+        search.complain(("hetzner_token",), _NO_TOKEN)
     return token
 
 

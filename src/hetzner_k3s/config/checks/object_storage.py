@@ -31,6 +31,14 @@ def look(configuration: Configuration, environ: Mapping[str, str]) -> tuple[S3Sp
     )
 
 
+def problems(configuration: Configuration) -> list[Finding]:
+    """Check what the file itself says of the settings, whatever the environment holds."""
+    etcd = configuration.datastore.etcd
+    if not etcd.s3_enabled or configuration.datastore.mode != "etcd":
+        return []
+    return list(_wrong({name: _value(etcd, name, {}) for name in _NEEDED}, etcd))
+
+
 def _value(etcd: Etcd, name: str, environ: Mapping[str, str]) -> str:
     value: str | Secret | None = getattr(etcd, f"s3_{name}")
     text = value.reveal() if isinstance(value, Secret) else value
