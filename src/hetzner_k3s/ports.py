@@ -27,7 +27,7 @@ from hetzner_k3s.model.operations.snapshots import ReceiveSnapshot
 from hetzner_k3s.model.plan import Forecast, Intent, Plan
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.snapshots import StoredSnapshot
-from hetzner_k3s.model.state import ClusterState, LocalEvidence, Rescue
+from hetzner_k3s.model.state import ClusterState, LocalEvidence, MergedKubeconfig, Rescue
 from hetzner_k3s.model.tokens import ClusterTokens
 from hetzner_k3s.model.version import K3sVersion
 
@@ -270,6 +270,13 @@ class Local(Protocol):
         """Write our contexts atomically, mode 0600; what else the file holds stays.
 
         Then a copy of the file as it was is kept; returns where.
+        """
+
+    def merge_kubeconfig(self, text: Secret) -> MergedKubeconfig:
+        """Write our contexts likewise into the user's own kubeconfig, the one that kubectl reads unasked.
+
+        Raises:
+            LocalTrouble: that file is no kubeconfig; it is left as it is.
         """
 
     def token(self, token_hash: str) -> Secret | None:

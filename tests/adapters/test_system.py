@@ -16,6 +16,7 @@ from ruamel.yaml import YAML
 
 from hetzner_k3s.adapters.system import Ed25519HostKeys, OperatorMachine, SystemClock, SystemRng
 from hetzner_k3s.adapters.system.births import Project, project_key
+from hetzner_k3s.model.errors import LocalTrouble
 from hetzner_k3s.model.hosts.contact import host_key_label
 from hetzner_k3s.model.secrets import Secret
 
@@ -309,3 +310,61 @@ def test_the_kubeconfig_of_a_cluster_that_was_deleted_from_here_is_no_evidence(t
     assert machine(tmp_path, "run2").evidence().kubeconfig_ca is None
     (tmp_path / "kubeconfig").write_text(kubeconfig("demo", ca=b"another"))
     assert machine(tmp_path, "run3").evidence().kubeconfig_ca is not None
+
+
+@pytest.fixture
+def own_kubeconfig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give the user a home without a kubeconfig, and say where that would lie."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    return tmp_path / "home/.kube/config"
+
+
+def test_ones_own_kubeconfig_is_made_where_there_is_none(tmp_path: Path, own_kubeconfig: Path) -> None:
+    written = machine(tmp_path).merge_kubeconfig(Secret(kubeconfig("demo")))
+    assert (written.path, written.kept) == (str(own_kubeconfig), None)
+    assert list(contexts_of(own_kubeconfig)) == ["demo"]
+    assert own_kubeconfig.stat().st_mode & 0o777 == 0o600
+    assert not (tmp_path / "kubeconfig").exists()
+
+
+def test_a_merge_keeps_others_and_what_is_current(tmp_path: Path, own_kubeconfig: Path) -> None:
+    own_kubeconfig.parent.mkdir(parents=True)
+    before = json.dumps({"current-context": "other", **json.loads(kubeconfig("other"))})
+    own_kubeconfig.write_text(before)
+    written = machine(tmp_path).merge_kubeconfig(Secret(kubeconfig("demo")))
+    assert list(contexts_of(own_kubeconfig)) == ["other", "demo"]
+    assert YAML(typ="safe").load(own_kubeconfig.read_text())["current-context"] == "other"
+    assert written.kept is not None
+    assert Path(written.kept).read_text() == before
+    again = machine(tmp_path).merge_kubeconfig(Secret(kubeconfig("demo")))
+    assert list(contexts_of(Path(again.path))) == ["other", "demo"]
+
+
+def test_a_merge_goes_into_the_first_file_that_is_named(
+    tmp_path: Path, own_kubeconfig: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", f":{tmp_path}/first:{tmp_path}/second")
+    assert machine(tmp_path).merge_kubeconfig(Secret(kubeconfig("demo"))).path == f"{tmp_path}/first"
+    assert (own_kubeconfig.exists(), (tmp_path / "second").exists()) == (False, False)
+
+
+@pytest.mark.parametrize("text", ["a: [", "[1, 2]", "clusters: 3\n"])
+def test_what_is_no_kubeconfig_is_not_merged_into(tmp_path: Path, own_kubeconfig: Path, text: str) -> None:
+    own_kubeconfig.parent.mkdir(parents=True)
+    own_kubeconfig.write_text(text)
+    with pytest.raises(LocalTrouble, match="is no kubeconfig that can be read, and was left as it is"):
+        machine(tmp_path).merge_kubeconfig(Secret(kubeconfig("demo")))
+    assert own_kubeconfig.read_text() == text
+    assert [path.name for path in own_kubeconfig.parent.iterdir()] == ["config"]
+
+
+def test_without_a_home_there_is_nothing_to_merge_into(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    ours = machine(tmp_path)
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    monkeypatch.setattr(Path, "home", homeless)
+    with pytest.raises(LocalTrouble, match="no home folder with a kubeconfig"):
+        ours.merge_kubeconfig(Secret(kubeconfig("demo")))

@@ -36,18 +36,19 @@ Options:
   -h, --help  Show this message and exit.
 
 Commands:
-  init       Write a first configuration file.
-  validate   Check a configuration file, without token or network.
-  create     Make the cluster, or bring it back to what the file says.
-  plan       Show what `create` would do, and why.
-  status     Show what is there and what would be done.
-  backup     Write all that brings the cluster back to a folder.
-  snapshots  Show which snapshots there are, and where.
-  delete     Delete the cluster's servers and resources.
-  history    Show earlier runs, and where their time went.
-  schema     Print the configuration file's JSON schema.
-  explain    Explain the code of a refusal.
-  lab        Run an emulated Hetzner cloud on this machine.
+  init        Write a first configuration file.
+  validate    Check a configuration file, without token or network.
+  create      Make the cluster, or bring it back to what the file says.
+  plan        Show what `create` would do, and why.
+  status      Show what is there and what would be done.
+  kubeconfig  Write the kubeconfig, from any healthy master.
+  backup      Write all that brings the cluster back to a folder.
+  snapshots   Show which snapshots there are, and where.
+  delete      Delete the cluster's servers and resources.
+  history     Show earlier runs, and where their time went.
+  schema      Print the configuration file's JSON schema.
+  explain     Explain the code of a refusal.
+  lab         Run an emulated Hetzner cloud on this machine.
 """
     )
 

@@ -21,6 +21,9 @@ _COMMANDS = {
     ),
     "plan": LazyCommand("hetzner_k3s.cli.commands.plan:plan", "Show what `create` would do, and why."),
     "status": LazyCommand("hetzner_k3s.cli.commands.status:status", "Show what is there and what would be done."),
+    "kubeconfig": LazyCommand(
+        "hetzner_k3s.cli.commands.kubeconfig:kubeconfig", "Write the kubeconfig, from any healthy master."
+    ),
     "backup": LazyCommand(
         "hetzner_k3s.cli.commands.backup:backup", "Write all that brings the cluster back to a folder."
     ),

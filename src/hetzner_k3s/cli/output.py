@@ -32,6 +32,11 @@ def tell_row(row: object) -> None:
     _tell_json(row, indent=None)
 
 
+def tell_secret(text: str) -> None:
+    """Write a text to stdout as it is, unmasked: for the one who asked for that very secret."""
+    click.echo(text, nl=False)
+
+
 def harmless(line: str) -> str:
     """Return a line without what a terminal obeys, and without a secret that this process knows."""
     from hetzner_k3s.model.secrets import masked

@@ -31,6 +31,14 @@ class Rescue:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MergedKubeconfig:
+    """The kubeconfig that was written into, and where a copy of it as it was lies (None: nothing else was in it)."""
+
+    path: str
+    kept: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LocalEvidence:
     """What this machine remembers of the cluster; it may forbid a birth, never permit anything.
 

@@ -22,20 +22,28 @@ from hetzner_k3s.model.steps import KeepTokens, WriteKubeconfig
 
 async def write_kubeconfig(step: WriteKubeconfig, context: Context) -> Outcome:
     """Write a kubeconfig with a context for every way to the API, as the Crystal tool names them."""
+    kept = context.ports.local.write_kubeconfig(await read_kubeconfig(step, context))
+    others = f"; it held more, which stays, and as it was lies in {kept}" if kept is not None else ""
+    context.say(context.spec.name, f"kubeconfig written to {step.target}{others}")
+    return Outcome()
+
+
+async def read_kubeconfig(step: WriteKubeconfig, context: Context) -> Secret:
+    """Read the credentials off the healthy master `step.via`, and return the kubeconfig that the step describes.
+
+    Raises:
+        WrongCluster: that master is not of the cluster that the birth record names.
+    """
     token = await cluster_token(context, step.via)
     target = context.target(step.via)
     admin = await context.ports.hosts.perform(target, ReadSecret(kind=SecretKind.KUBECONFIG))
-    text = with_contexts(
+    return with_contexts(
         read_admin_kubeconfig(admin, target.name),
         context.spec.name,
         step.servers,
         step.current,
         token_ca(token.reveal()),
     )
-    kept = context.ports.local.write_kubeconfig(text)
-    others = f"; it held more, which stays, and as it was lies in {kept}" if kept is not None else ""
-    context.say(context.spec.name, f"kubeconfig written to {step.target}{others}")
-    return Outcome()
 
 
 async def keep_tokens(step: KeepTokens, context: Context) -> Outcome:

@@ -21,7 +21,7 @@ from hetzner_k3s.adapters.system.given import GivenSnapshot
 from hetzner_k3s.adapters.system.kubeconfig import merged, read_kubeconfig, without
 from hetzner_k3s.model.errors import LocalTrouble
 from hetzner_k3s.model.secrets import Secret, masked
-from hetzner_k3s.model.state import UNREADABLE, LocalEvidence, Rescue
+from hetzner_k3s.model.state import UNREADABLE, LocalEvidence, MergedKubeconfig, Rescue
 from hetzner_k3s.model.text.printable import printable
 from hetzner_k3s.model.tokens import ClusterTokens, agents_of, servers_of
 from hetzner_k3s.ports import Clock
@@ -43,6 +43,21 @@ def state_directory(cluster: str) -> Path:
             "this user has no home folder to remember runs in", hint="Set HOME or XDG_STATE_HOME to a folder."
         ) from None
     return Path(base) / "hetzner-k3s" / cluster
+
+
+def own_kubeconfig() -> Path:
+    """Return the kubeconfig that kubectl reads unasked, and writes: the first of `$KUBECONFIG`, else `~/.kube/config`.
+
+    Raises:
+        LocalTrouble: the user has no home.
+    """
+    named = [part for part in os.environ.get("KUBECONFIG", "").split(os.pathsep) if part]
+    try:
+        return Path(named[0]) if named else Path.home() / ".kube" / "config"
+    except RuntimeError:
+        raise LocalTrouble(
+            "this user has no home folder with a kubeconfig in it", hint="Set KUBECONFIG to the file to write into."
+        ) from None
 
 
 class OperatorMachine:
@@ -127,13 +142,27 @@ class OperatorMachine:
 
     def write_kubeconfig(self, text: Secret) -> str | None:
         """Write our contexts; where the file holds anything else, that stays, and a copy of it as it was is kept."""
-        found, kept, content = read_kubeconfig(self._kubeconfig, self._cluster), None, text.reveal()
-        if found.ca == UNREADABLE or found.others:
-            kept = kept_copy(self._kubeconfig, f"before-{self._cluster}")
-        if found.others:
-            content = merged(self._kubeconfig.read_text(encoding="utf-8"), content, self._cluster)
-        write_private(self._kubeconfig, content)
+        kept = self._write_into(self._kubeconfig, text)
         self._births.add({"event": births.WRITTEN, "ca": read_kubeconfig(self._kubeconfig, self._cluster).ca})
+        return kept
+
+    def merge_kubeconfig(self, text: Secret) -> MergedKubeconfig:
+        """Write our contexts into the user's own kubeconfig, unless that cannot be read."""
+        path = own_kubeconfig()
+        if read_kubeconfig(path, self._cluster).ca == UNREADABLE:
+            raise LocalTrouble(
+                f"{path} is no kubeconfig that can be read, and was left as it is",
+                hint="Correct it or move it away, and run the command again; --print writes to stdout instead.",
+            )
+        return MergedKubeconfig(path=str(path), kept=self._write_into(path, text))
+
+    def _write_into(self, path: Path, text: Secret) -> str | None:
+        found, kept, content = read_kubeconfig(path, self._cluster), None, text.reveal()
+        if found.ca == UNREADABLE or found.others:
+            kept = kept_copy(path, f"before-{self._cluster}")
+        if found.others:
+            content = merged(path.read_text(encoding="utf-8"), content, self._cluster)
+        write_private(path, content)
         return str(kept) if kept is not None else None
 
     def remove_kubeconfig(self) -> str | None:

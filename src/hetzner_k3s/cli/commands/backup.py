@@ -11,10 +11,17 @@ from hetzner_k3s.act import lock
 from hetzner_k3s.act.backup import write_backup
 from hetzner_k3s.act.context import Context, HostKeyRing
 from hetzner_k3s.cli import wiring
-from hetzner_k3s.cli.commands.options import color_option, config_option, load_spec, quiet_option, verbose_option
+from hetzner_k3s.cli.commands.options import (
+    color_option,
+    config_option,
+    load_spec,
+    no_healthy_master,
+    quiet_option,
+    verbose_option,
+)
 from hetzner_k3s.cli.output import tell
 from hetzner_k3s.cli.render.events import ConsoleReporter
-from hetzner_k3s.model.errors import ExitCode, ProductError
+from hetzner_k3s.model.errors import ExitCode
 from hetzner_k3s.model.plan import Verb
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.spec import ClusterSpec
@@ -52,10 +59,7 @@ async def _backup(spec: ClusterSpec, text: Secret, folder: Path, quiet: bool) ->
             state = await observe(session.ports, spec, Verb.CREATE)
             via = decide.healthy_master(spec, state)
             if via is None:
-                raise ProductError(
-                    "no master answers as a healthy voter of the recorded cluster",
-                    hint="`hetzner-k3s status` shows why; `hetzner-k3s snapshots` lists what S3 holds.",
-                )
+                raise no_healthy_master()
             context = Context(
                 ports=session.ports,
                 spec=spec,

@@ -16,6 +16,7 @@ from hetzner_k3s.cli.output import say
 from hetzner_k3s.cli.recording.verbosity import VERBOSITY
 from hetzner_k3s.cli.render import terminal
 from hetzner_k3s.model.consents import Consents
+from hetzner_k3s.model.errors import ProductError
 from hetzner_k3s.model.spec import ClusterSpec
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -147,6 +148,14 @@ def consent_options(command: _Command) -> _Command:
     for option in reversed(_CONSENTS):
         gathered = option(gathered)
     return cast(_Command, gathered)
+
+
+def no_healthy_master() -> ProductError:
+    """Return the error of a command that needs a master that serves."""
+    return ProductError(
+        "no master answers as a healthy voter of the recorded cluster",
+        hint="`hetzner-k3s status` shows why; `hetzner-k3s snapshots` lists what S3 holds.",
+    )
 
 
 def load_spec(path: Path) -> ClusterSpec:

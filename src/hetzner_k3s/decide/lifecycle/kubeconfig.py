@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from hetzner_k3s.decide.desired import host_config
 from hetzner_k3s.decide.view import predictions
-from hetzner_k3s.decide.view.context import DecisionContext, Proposal, ServingContext
+from hetzner_k3s.decide.view.context import DecisionContext, Proposal, ServingContext, context_of
 from hetzner_k3s.model import lookup
+from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.hosts.contact import private_ip
-from hetzner_k3s.model.plan import PlannedStep, Reason, Scope
+from hetzner_k3s.model.plan import Intent, PlannedStep, Reason, Scope, Verb
 from hetzner_k3s.model.spec import API_PORT, ClusterSpec
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import Step, WriteKubeconfig
@@ -33,33 +35,56 @@ def write_kubeconfig(context: ServingContext) -> Proposal | None:
 
 def wanted(context: ServingContext) -> tuple[str | None, dict[str, str]] | None:
     """Return the CA hash and the API URLs that the kubeconfig should have; None while they are not known."""
-    servers = _api_urls(context)
-    return None if servers is None else (context.gateway.facts.disk.server_ca, servers)
+    known = _known(servers := _api_urls(context))
+    return (context.gateway.facts.disk.server_ca, known) if len(known) == len(servers) else None
 
 
-def _api_urls(context: DecisionContext) -> dict[str, str] | None:
-    """Return the API URL of each context as 2.6 names them, None while unknown.
+def access(spec: ClusterSpec, state: ClusterState) -> WriteKubeconfig | None:
+    """Return the kubeconfig of the masters that are there, for whoever asks; None where no healthy master serves."""
+    context = context_of(spec, state, Intent(verb=Verb.CREATE), frozenset())
+    if not isinstance(context, ServingContext) or not (servers := _known(_api_urls(context))):
+        return None
+    return WriteKubeconfig(
+        target=spec.kubeconfig_path,
+        via=context.gateway.server.id,
+        servers=servers,
+        current=spec.name if spec.name in servers else next(iter(servers)),
+    )
+
+
+def _known(urls: Mapping[str, str | None]) -> dict[str, str]:
+    return {name: url for name, url in urls.items() if url is not None}
+
+
+def _api_urls(context: DecisionContext) -> dict[str, str | None]:
+    """Return the API URL of each context as 2.6 names them, None while it is unknown.
 
     See docs/facts/compatibility.md#kubeconfig.
 
     The load balancer has one as soon as no client is refused there because a master's certificate lacks its address.
     """
     private = context.spec.ssh.use_private_ip or not context.spec.network.public_ipv4
-    urls: dict[str, str] = {}
-    for master in context.control_plane.masters:
-        if master.server is None:
-            return None
-        address = private_ip(master.server, context.control_plane.network_id) if private else master.server.public_ipv4
-        urls[master.name] = f"https://{address}:{API_PORT}"
+    network = context.control_plane.network_id
+    urls = {master.name: _url(_address(master.server, network, private)) for master in context.control_plane.masters}
     if context.spec.api_load_balancer:
         balancer = lookup.load_balancer(context.spec, context.view)
         if balancer is None:
-            return None
+            return {**urls, context.spec.name: None}
         inside = next(iter(balancer.private_ips.values()), None)
         address = (inside if private else balancer.public_ipv4) or inside
         if address is not None and host_config.all_certificates_hold(context, address):
-            urls[context.spec.name] = f"https://{address}:{API_PORT}"
+            urls[context.spec.name] = _url(address)
     return urls
+
+
+def _address(server: Server | None, network_id: int | None, private: bool) -> str | None:
+    if server is None:
+        return None
+    return private_ip(server, network_id) if private else server.public_ipv4
+
+
+def _url(address: str | None) -> str | None:
+    return None if address is None else f"https://{address}:{API_PORT}"
 
 
 def predict(_spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:

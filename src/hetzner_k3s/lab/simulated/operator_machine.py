@@ -15,7 +15,7 @@ from hetzner_k3s.lab.simulated.moments import Moments
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.snapshots import GivenFile
-from hetzner_k3s.model.state import LocalEvidence, Rescue
+from hetzner_k3s.model.state import LocalEvidence, MergedKubeconfig, Rescue
 from hetzner_k3s.model.tokens import ClusterTokens, agents_of, servers_of
 
 _BIRTHS = ("birth opened", "birth closed")
@@ -33,6 +33,8 @@ class OperatorMachine:
     knows_its_address: bool = False
     """Whether that is an address of its own, and not that of a router that it is behind."""
     kubeconfig: str | None = None
+    own_kubeconfig: str | None = None
+    """The one that its user's kubectl reads unasked."""
     births: list[str] = field(default_factory=list)
     given_up: set[str] = field(default_factory=set)
     """CA hashes of clusters that were deleted from here: a kubeconfig with one is no evidence (`delete --force`)."""
@@ -125,6 +127,12 @@ class SimulatedLocal:
         self._machine.kubeconfig = text.reveal()
         self._moments.pass_by("after write_kubeconfig")
         return None
+
+    def merge_kubeconfig(self, text: Secret) -> MergedKubeconfig:
+        """Keep it beside the kubeconfig of the file: nobody's own file is touched for a simulated cluster."""
+        self._moments.check()
+        self._machine.own_kubeconfig = text.reveal()
+        return MergedKubeconfig(path="~/.kube/config of the simulation", kept=None)
 
     def remove_kubeconfig(self) -> str | None:
         """Remove the kubeconfig if it is there."""
