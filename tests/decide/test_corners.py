@@ -17,8 +17,9 @@ from hetzner_k3s.decide.view import control_plane, predictions, sides
 from hetzner_k3s.decide.view.context import DecisionContext, context_of
 from hetzner_k3s.decide.view.control_plane import healthy_master, view_of
 from hetzner_k3s.decide.view.members import DeadMember
+from hetzner_k3s.decide.view.servers.contact import Reached
+from hetzner_k3s.decide.view.servers.k3s import K3s
 from hetzner_k3s.decide.view.situations import Serving
-from hetzner_k3s.decide.view.stage import Stage
 from hetzner_k3s.model.plan import Verb
 from hetzner_k3s.model.state import ClusterState
 
@@ -44,7 +45,7 @@ def test_a_healthy_master_is_named_where_there_is_one() -> None:
 
 def test_a_master_without_a_server_is_no_gateway() -> None:
     view = view_of(w.SPEC, w.healthy()).masters[0]
-    odd = replace(view, server=None, stage=Stage.MEMBER)
+    odd = replace(view, server=None, contact=Reached(K3s.SERVING))
     chosen = control_plane._choose_gateway((odd, view), w.born_record())
     assert chosen is not None
     assert chosen.server == view.server

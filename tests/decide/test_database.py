@@ -15,7 +15,7 @@ from hetzner_k3s import decide
 from hetzner_k3s.decide.lifecycle import external_database
 from hetzner_k3s.decide.status.report import report
 from hetzner_k3s.decide.view.control_plane import EtcdMembers, OutsideDatabase, view_of
-from hetzner_k3s.decide.view.stage import Stage
+from hetzner_k3s.decide.view.servers.k3s import K3s
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import ServerStatus
 from hetzner_k3s.model.consents import Consents
@@ -124,7 +124,7 @@ def test_a_master_whose_files_are_gone_is_started_anew() -> None:
         return replace(facts, disk=replace(facts.disk, server_ca=None))
 
     state = w.edit_facts(d.said(d.served(), MASTER2, active="failed"), MASTER2, emptied)
-    assert view_of(d.SPEC, state).master(MASTER2).stage is Stage.EMPTIED  # type: ignore[union-attr]
+    assert view_of(d.SPEC, state).master(MASTER2).k3s is K3s.EMPTIED  # type: ignore[union-attr]
     assert w.verbs(_plan(state).steps) == [f"StartOnDatabase {MASTER2}"]
 
 

@@ -15,7 +15,7 @@ from hetzner_k3s.decide.view.predictions import (
     map_peers,
     with_only_voter,
 )
-from hetzner_k3s.decide.view.stage import labelled_member
+from hetzner_k3s.decide.view.servers.membership import labelled_member
 from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import Server, ServerStatus
 from hetzner_k3s.model.facts import Known

@@ -16,8 +16,9 @@ from hetzner_k3s.decide.view.consent_mismatch import unfit
 from hetzner_k3s.decide.view.context import DecisionContext, Proposal, ServingContext, UnservedContext
 from hetzner_k3s.decide.view.control_plane import MasterView
 from hetzner_k3s.decide.view.node_machine import whereabouts
+from hetzner_k3s.decide.view.servers.contact import Barrier
+from hetzner_k3s.decide.view.servers.k3s import K3s
 from hetzner_k3s.decide.view.sides import Survivor
-from hetzner_k3s.decide.view.stage import Stage
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.facts import Known
@@ -71,7 +72,7 @@ def is_lost(context: UnservedContext) -> bool:
     if _starting(context):
         return False
     left = survivors(context)
-    if not left or any(m.stage in _STARTED_FIRST for m in context.control_plane.all_masters):
+    if not left or any(_is_started_first(m) for m in context.control_plane.all_masters):
         return False
     return any(s.facts.held for s in left) or not _enough_run(context) or _is_leaderless(context)
 
@@ -96,7 +97,8 @@ def _is_leaderless(context: DecisionContext) -> bool:
     return False in told and True not in told and tokens.differing(masters) is None
 
 
-_STARTED_FIRST = frozenset({Stage.OFF, Stage.STOPPED, Stage.CHANGING})
+def _is_started_first(master: MasterView) -> bool:
+    return master.at_rest or master.barrier is Barrier.CHANGING
 
 
 def is_starting(context: UnservedContext) -> bool:
@@ -139,7 +141,7 @@ def held_beside_quorum(context: ServingContext) -> tuple[Refusal, ...]:
     """Refuse while a master is held back beside a quorum: the reset that it was held for did not come."""
     if context.intent.consents.keep is not None:
         return ()
-    return tuple(left_held(m.server) for m in context.control_plane.all_masters if m.server and m.stage is Stage.HELD)
+    return tuple(left_held(m.server) for m in context.control_plane.all_masters if m.server and m.k3s is K3s.HELD)
 
 
 def _lost(context: DecisionContext) -> Refusal:
@@ -222,7 +224,7 @@ def _not_proven_gone(context: DecisionContext, master: MasterView) -> str | None
     if server is None:
         return _hidden_seed(context, master)
     if facts is None:
-        return f"{master.stage.value}{f' ({master.detail})' if master.detail else ''}, {whereabouts(server)}"
+        return f"{master.described}, {whereabouts(server)}"
     if facts.disk.wal and _is_anothers(facts, context.control_plane.record):
         return f"holds data of another cluster (kube-system UID {(facts.stored_uid or '')[:8]}), {whereabouts(server)}"
     if not facts.disk.wal or stale_lineage.belongs(facts, server, context.control_plane.record):
@@ -305,7 +307,7 @@ _IF_DAMAGED = "If its data is damaged, delete the server at Hetzner and run the 
 def reset_fits(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse the consent where quorum is not lost, or the one that is named has nothing to go on from."""
     name = context.intent.consents.reset_quorum_from
-    if name is None or any(m.stage in _STARTED_FIRST for m in context.control_plane.all_masters):
+    if name is None or any(_is_started_first(m) for m in context.control_plane.all_masters):
         return ()
     master = next((m for m in context.control_plane.all_masters if m.name == name), None)
     if master is None:

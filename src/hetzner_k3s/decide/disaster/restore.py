@@ -18,7 +18,7 @@ from hetzner_k3s.decide.view import all_lost, given_up, held_tokens, predictions
 from hetzner_k3s.decide.view.consent_mismatch import unfit
 from hetzner_k3s.decide.view.context import DecisionContext, Proposal, UnservedContext
 from hetzner_k3s.decide.view.control_plane import MasterView
-from hetzner_k3s.decide.view.stage import Stage
+from hetzner_k3s.decide.view.servers.contact import Barrier
 from hetzner_k3s.model.facts import Unknown
 from hetzner_k3s.model.host import HostFacts, Snapshot
 from hetzner_k3s.model.plan import PlannedStep, Reason, Refusal, Scope, Wait, Way
@@ -317,10 +317,10 @@ def _has_arrived(master: MasterView, source: Source) -> bool:
 def _prepared(master: MasterView) -> bool:
     """Check whether k3s is installed on it and a final host key protects what is sent."""
     facts = master.facts
-    reached = master.stage not in {Stage.UNSECURED, Stage.REBUILT, Stage.BOOTING}
+    secured = not master.awaits_first_contact and master.barrier is not Barrier.REBUILT
     return (
         facts is not None
-        and reached
+        and secured
         and facts.boot_finished
         and bool(facts.k3s_version)
         and facts.server_unit.installed

@@ -7,7 +7,7 @@ from hetzner_k3s.decide.view import given_up
 from hetzner_k3s.decide.view.context import DecisionContext
 from hetzner_k3s.decide.view.control_plane import MasterView
 from hetzner_k3s.decide.view.node_machine import whereabouts
-from hetzner_k3s.decide.view.stage import NEVER_STARTED, Stage
+from hetzner_k3s.decide.view.servers.contact import Barrier
 from hetzner_k3s.model.plan import Refusal, Way
 
 
@@ -42,7 +42,7 @@ def nothing_left(context: DecisionContext) -> Refusal:
 
 def nowhere_to(master: MasterView) -> tuple[Refusal, ...]:
     """Refuse to restore where every master that is left was rebuilt."""
-    if master.stage is not Stage.REBUILT or master.server is None:
+    if master.barrier is not Barrier.REBUILT or master.server is None:
         return ()
     return (
         Refusal(
@@ -89,6 +89,4 @@ def all_are_lost(context: DecisionContext) -> str:
 def _state(master: MasterView) -> str:
     if master.facts is not None and master.facts.restoring:
         return "half a restore lies on it"
-    if master.stage in NEVER_STARTED:
-        return master.stage.value
-    return f"{master.stage.value}, no data on its disk"
+    return master.condition if master.never_started else f"{master.condition}, no data on its disk"

@@ -12,8 +12,8 @@ from hetzner_k3s.decide.view import quorum
 from hetzner_k3s.decide.view.consent_mismatch import unfit
 from hetzner_k3s.decide.view.context import DecisionContext, Proposal
 from hetzner_k3s.decide.view.node_machine import whereabouts
+from hetzner_k3s.decide.view.servers.membership import labelled_member
 from hetzner_k3s.decide.view.sides import Side, Survivor, digits, how_to_keep, is_of_its_ca, is_recorded, leads, sides
-from hetzner_k3s.decide.view.stage import labelled_member
 from hetzner_k3s.model.plan import PlannedStep, Reason, Refusal, Scope, Way
 from hetzner_k3s.model.steps import FetchDatabase, Step
 

@@ -9,10 +9,11 @@ from hetzner_k3s.decide.view.context import DecisionContext
 from hetzner_k3s.decide.view.control_plane import MasterView, identity_of
 from hetzner_k3s.decide.view.node_machine import whereabouts
 from hetzner_k3s.decide.view.record import recorded
+from hetzner_k3s.decide.view.servers.contact import Barrier
 from hetzner_k3s.decide.view.sides import how_to_keep
-from hetzner_k3s.decide.view.stage import Stage
 from hetzner_k3s.decide.view.voters import discarded
 from hetzner_k3s.model import lookup
+from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.host import DiskFacts, HostFacts
 from hetzner_k3s.model.identity import BirthRecord, Identity
 from hetzner_k3s.model.plan import Refusal, Way
@@ -276,21 +277,24 @@ def _two_lists(context: DecisionContext, name: str, other: str) -> Refusal:
 
 def hosts_are_known(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse when a host answers with a key that is not its own, or does not let us in."""
-    return tuple(
-        Refusal(
-            code="host.key-changed" if master.stage is Stage.KEY_CHANGED else "host.denied",
-            saw=f"Master {master.name} ({whereabouts(master.server)}) {master.stage.value}: {master.detail}.",
-            why="Another machine may answer at that address, so nothing was sent to it."
-            if master.stage is Stage.KEY_CHANGED
-            else "Without a session its state is unknown, and unknown is not absent.",
-            ways=(Way(text=_IF_LOST, deletes=frozenset({master.name})),) if master.stage is Stage.KEY_CHANGED else (),
-            you_can="Look through Hetzner's console which machine it is, and give it its old host key back."
-            if master.stage is Stage.KEY_CHANGED
-            else "Give the key of networking.ssh that this server was made with, or let it in again (authorized_keys "
-            "of root).",
-        )
-        for master in context.control_plane.masters
-        if master.server and master.stage in {Stage.KEY_CHANGED, Stage.DENIED} and master.name not in discarded(context)
+    shut = [m for m in context.control_plane.masters if m.barrier in {Barrier.KEY_CHANGED, Barrier.DENIED}]
+    gone = discarded(context)
+    return tuple(_shut(m, m.server) for m in shut if m.server is not None and m.name not in gone)
+
+
+def _shut(master: MasterView, server: Server) -> Refusal:
+    changed = master.barrier is Barrier.KEY_CHANGED
+    return Refusal(
+        code="host.key-changed" if changed else "host.denied",
+        saw=f"Master {master.name} ({whereabouts(server)}) {master.condition}: {master.detail}.",
+        why="Another machine may answer at that address, so nothing was sent to it."
+        if changed
+        else "Without a session its state is unknown, and unknown is not absent.",
+        ways=(Way(text=_IF_LOST, deletes=frozenset({master.name})),) if changed else (),
+        you_can="Look through Hetzner's console which machine it is, and give it its old host key back."
+        if changed
+        else "Give the key of networking.ssh that this server was made with, or let it in again (authorized_keys "
+        "of root).",
     )
 
 

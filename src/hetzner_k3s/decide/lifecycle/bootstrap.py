@@ -13,7 +13,9 @@ from hetzner_k3s.decide.lifecycle.provision import api_address_known
 from hetzner_k3s.decide.view import given_up, predictions
 from hetzner_k3s.decide.view.context import DecisionContext, Proposal
 from hetzner_k3s.decide.view.control_plane import MasterView, identity_of
-from hetzner_k3s.decide.view.stage import TROUBLED, Stage, contact_stage, labelled_member
+from hetzner_k3s.decide.view.servers.contact import NotReached, reach
+from hetzner_k3s.decide.view.servers.k3s import K3s
+from hetzner_k3s.decide.view.servers.membership import labelled_member
 from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import CloudView, Server
 from hetzner_k3s.model.facts import Unknown
@@ -124,9 +126,9 @@ def _obstacle(server: Server, context: DecisionContext) -> str | None:
         return None if given_up.left_over(context, facts) else _trace_found(facts)
     if server.id in context.state.ordered:
         return None  # its disk is the image's: nobody but this run, under the lock, knows of it
-    stage, detail = contact_stage(server, context.state, committed=labelled_member(server))
-    if stage in TROUBLED:
-        return f"{stage.value}: {detail}"
+    found = reach(server, context.state, joined=labelled_member(server))
+    if isinstance(found, NotReached) and found.lost:
+        return f"{found.why.value}: {found.detail}"
     return None if naming.LABEL_BOOT_KEY in server.labels else "not made by this tool, so it cannot be looked at"
 
 
@@ -247,8 +249,8 @@ def initialize(context: DecisionContext) -> Proposal | None:
 
 def _may_begin(seed: MasterView) -> bool:
     """Check whether a birth may be recorded for it; the start guard ends what somebody started on an empty disk."""
-    started_by_hand = seed.stage is Stage.JOINING and seed.facts is not None and seed.facts.disk.empty
-    return seed.stage is Stage.READY or started_by_hand
+    started_by_hand = seed.k3s is K3s.JOINING and seed.facts is not None and seed.facts.disk.empty
+    return seed.k3s is K3s.READY or started_by_hand
 
 
 def _first_ready(context: DecisionContext) -> MasterView:
@@ -306,7 +308,7 @@ def _bring_up(seed: MasterView, server: Server, record: BirthRecord) -> tuple[Pl
                 because=f"{seed.name} answers as a cluster of its own",
             ),
         )
-    if seed.stage not in {Stage.READY, Stage.JOINING, Stage.UNMARKED}:
+    if not (seed.k3s in {K3s.READY, K3s.JOINING} or seed.has_yet_to_be_recorded):
         return ()
     anew = seed.facts is not None and seed.facts.cut_off is not None
     return (

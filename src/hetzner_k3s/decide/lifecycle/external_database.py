@@ -16,7 +16,9 @@ from hetzner_k3s.decide.view import held_tokens
 from hetzner_k3s.decide.view.consent_mismatch import unfit
 from hetzner_k3s.decide.view.context import DecisionContext, Proposal, ServingContext, UnservedContext
 from hetzner_k3s.decide.view.control_plane import MasterView
-from hetzner_k3s.decide.view.stage import Stage, labelled_member
+from hetzner_k3s.decide.view.servers.contact import Barrier
+from hetzner_k3s.decide.view.servers.k3s import K3s
+from hetzner_k3s.decide.view.servers.membership import labelled_member
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import Server, ServerStatus
 from hetzner_k3s.model.identity import Phase
@@ -33,7 +35,6 @@ from hetzner_k3s.model.steps import (
     UnmarkMember,
 )
 
-_JOINERS = frozenset({Stage.READY, Stage.JOINING, Stage.EMPTIED})
 _OTHER_TOKEN = "encrypted with different token"
 _UNREACHABLE = ("kine", "storage endpoint", "leaderelection lost", "dial tcp", "connection refused")
 """What k3s says when its external datastore does not answer: kine's own start, and leases that cannot be renewed."""
@@ -175,7 +176,7 @@ def _sealed(context: DecisionContext, master: MasterView) -> Refusal:
 
 
 def _none_serves(context: DecisionContext, doubtful: list[MasterView]) -> Refusal:
-    seen = "; ".join(f"{m.name}: {m.stage.value}{f' ({m.detail})' if m.detail else ''}" for m in doubtful)
+    seen = "; ".join(f"{m.name}: {m.described}" for m in doubtful)
     return Refusal(
         code="masters.none-serves",
         saw=f"{_recorded(context)}no master answers for it: {seen}.",
@@ -183,7 +184,7 @@ def _none_serves(context: DecisionContext, doubtful: list[MasterView]) -> Refusa
         you_can="Restore SSH access to the masters and look at `journalctl -u k3s` there. The data is in the database: "
         "a master that is lost can be deleted at Hetzner, and `create` makes another one.",
         ways=(Way(deletes=frozenset(m.name for m in doubtful)),),
-        transient=any(m.stage in {Stage.SILENT, Stage.SICK} for m in doubtful),
+        transient=any(m.barrier is Barrier.SILENT or m.not_ready for m in doubtful),
     )
 
 
@@ -223,7 +224,7 @@ _LEAVE_IT = (
 
 def start_first_master(context: UnservedContext) -> Proposal | None:
     """Start one of the masters that are ready, where none serves: with the token that opens the database."""
-    first = min(_ready(context), key=lambda r: (r[0].stage is not Stage.JOINING, r[0].spec.index), default=None)
+    first = min(_ready(context), key=lambda r: (r[0].k3s is not K3s.JOINING, r[0].spec.index), default=None)
     tokens = tokens_at_hand(context)
     if first is None or not tokens:
         return None
@@ -238,7 +239,7 @@ def start_masters(context: ServingContext) -> Proposal | None:
 
 
 def _ready(context: DecisionContext) -> list[tuple[MasterView, Server]]:
-    return [(m, m.server) for m in context.control_plane.masters if m.server and m.stage in _JOINERS]
+    return [(m, m.server) for m in context.control_plane.masters if m.server and m.may_join_now]
 
 
 def _start(
@@ -260,7 +261,7 @@ def _start(
         agent_from=agent_from,
     )
     because = "the data lies in the external database, and its host is ready to serve it"
-    reason = Reason.MISSING if master.stage is Stage.READY else Reason.UNFINISHED
+    reason = Reason.MISSING if master.k3s is K3s.READY else Reason.UNFINISHED
     return PlannedStep(step=step, scope=Scope.CONTROL_PLANE, reason=reason, because=because)
 
 

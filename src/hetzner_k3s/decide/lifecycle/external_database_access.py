@@ -5,13 +5,13 @@ from __future__ import annotations
 from hetzner_k3s.decide.view import held_tokens
 from hetzner_k3s.decide.view.context import DecisionContext
 from hetzner_k3s.decide.view.control_plane import MasterView
-from hetzner_k3s.decide.view.stage import NEVER_STARTED, Stage
+from hetzner_k3s.decide.view.servers.k3s import K3s
 from hetzner_k3s.model.identity import Phase
 
 
 def is_out(master: MasterView) -> bool:
     """Check whether nothing of a cluster can run there: no server, an empty one, or a start that was never ended."""
-    return master.stage in NEVER_STARTED | {Stage.JOINING, Stage.EMPTIED}
+    return master.has_yet_to_join or master.k3s is K3s.EMPTIED
 
 
 def tokens_at_hand(context: DecisionContext) -> list[tuple[str, int | None]]:

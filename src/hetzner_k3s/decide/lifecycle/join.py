@@ -14,7 +14,8 @@ from hetzner_k3s.decide.view import predictions, quorum
 from hetzner_k3s.decide.view.context import DecisionContext, Proposal, ServingContext
 from hetzner_k3s.decide.view.control_plane import MasterView
 from hetzner_k3s.decide.view.master_addresses import host_of, is_an_address, living_masters
-from hetzner_k3s.decide.view.stage import JOINED, Stage, labelled_member
+from hetzner_k3s.decide.view.servers.k3s import K3s
+from hetzner_k3s.decide.view.servers.membership import labelled_member
 from hetzner_k3s.decide.view.voters import healthy_ids, witnessed_ids
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.cloud import Server
@@ -25,8 +26,6 @@ from hetzner_k3s.model.spec import API_PORT, ClusterSpec
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import JoinControlPlane, MarkMember, Step
 
-_JOINERS = frozenset({Stage.READY, Stage.JOINING, Stage.EMPTIED})
-
 SETTLE_DEADLINE = 120.0
 """Seconds given to a learner, a sick voter or an apiserver to come to rest before a run gives up."""
 
@@ -34,9 +33,7 @@ SETTLE_DEADLINE = 120.0
 def prepare_masters(context: DecisionContext) -> Proposal | None:
     """Make the masters' servers; beside a loss only look at those that are there, since a repair decides the rest."""
     because = "the file asks for it"
-    steps = (
-        prepare(context, m.spec, m.server, m.stage, because) for m in context.control_plane.masters if _free(m, context)
-    )
+    steps = (prepare(context, m, because) for m in context.control_plane.masters if _free(m, context))
     return Proposal(tuple(step for planned in steps for step in planned))
 
 
@@ -44,7 +41,7 @@ def _free(master: MasterView, context: DecisionContext) -> bool:
     if master.name in {lost.master for lost in context.dead}:
         return False
     settled = not context.repairable and not any(stray.transient for stray in context.stray)
-    return settled or (master.server is not None and master.stage in {Stage.BOOTING, Stage.UNSECURED})
+    return settled or master.awaits_first_contact
 
 
 def join_masters(context: ServingContext) -> Proposal | None:
@@ -64,18 +61,18 @@ def _wait(what: str, because: str) -> Wait:
 
 
 def _joins(context: ServingContext) -> tuple[tuple[PlannedStep, ...], tuple[Wait, ...]]:
-    joiners = [(m, m.server) for m in context.control_plane.masters if m.server and m.stage in _JOINERS]
+    joiners = [(m, m.server) for m in context.control_plane.masters if m.server and m.may_join_now]
     if not joiners:
         return (), ()
     if _control_plane_is_being_born(context):
         return tuple(_join(context, master, server) for master, server in joiners), ()
     if _another_join_ends(context, joiners):
         return (), ()
-    first, server = min(joiners, key=lambda j: (j[0].stage is not Stage.JOINING, j[0].spec.index))
+    first, server = min(joiners, key=lambda j: (j[0].k3s is not K3s.JOINING, j[0].spec.index))
     own = private_ip(server, context.control_plane.network_id)
     others = tuple(m for m in context.control_plane.members if m.address != own)  # its own, unstarted one k3s adopts
     verdict = quorum.can_add(others, healthy_ids(context) | witnessed_ids(context))
-    if first.stage is not Stage.JOINING and not verdict.ok:
+    if first.k3s is not K3s.JOINING and not verdict.ok:
         wait = _wait(f"the control plane to settle before {first.name} joins", verdict.because)
         return (), (replace(wait, otherwise=permission.in_the_way_of_joining(context)),)
     return (_join(context, first, server),), ()
@@ -103,8 +100,8 @@ def _join(context: ServingContext, master: MasterView, server: Server) -> Planne
         via=context.gateway.server.id,
         server_url=api_url(context, context.gateway.server),
     )
-    reason = Reason.MISSING if master.stage is Stage.READY else Reason.UNFINISHED
-    state = "is empty" if master.stage is Stage.READY else "holds no living member"
+    reason = Reason.MISSING if master.k3s is K3s.READY else Reason.UNFINISHED
+    state = "is empty" if master.k3s is K3s.READY else "holds no living member"
     because = f"its host {state}, and {context.gateway.server.name} is a healthy voter"
     return PlannedStep(step=step, scope=Scope.CONTROL_PLANE, reason=reason, because=because)
 
@@ -119,7 +116,7 @@ def api_url(context: DecisionContext, server: Server) -> str:
 
 def _mark(context: ServingContext, master: MasterView) -> PlannedStep | None:
     rewrite = _better_server_url(context, master)
-    if master.server is None or (master.stage is not Stage.UNMARKED and rewrite is None):
+    if master.server is None or not (master.has_yet_to_be_recorded or rewrite is not None):
         return None
     return PlannedStep(
         step=MarkMember(
@@ -131,7 +128,7 @@ def _mark(context: ServingContext, master: MasterView) -> PlannedStep | None:
         ),
         scope=Scope.CONTROL_PLANE,
         reason=Reason.UNFINISHED,
-        because=_because(context) if master.stage is Stage.UNMARKED else "its config.yaml names no living master",
+        because=_because(context) if master.has_yet_to_be_recorded else "its config.yaml names no living master",
     )
 
 
@@ -149,7 +146,7 @@ def _better_server_url(context: DecisionContext, master: MasterView) -> str | No
     if (
         context.control_plane.on_database
         or master.facts is None
-        or any(m.stage not in JOINED for m in context.control_plane.masters)
+        or not all(m.serves for m in context.control_plane.masters)
     ):
         return None
     others = [m.server for m in context.control_plane.masters if m.server and m.name != master.name]

@@ -10,7 +10,8 @@ from hetzner_k3s.decide.lifecycle import external_database_access
 from hetzner_k3s.decide.preflight.versions import running_version
 from hetzner_k3s.decide.view import predictions
 from hetzner_k3s.decide.view.context import DecisionContext
-from hetzner_k3s.decide.view.stage import TROUBLED, Stage
+from hetzner_k3s.decide.view.servers.k3s import K3s
+from hetzner_k3s.decide.view.servers.server_view import ServerView
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.cloud import Server, ServerStatus
 from hetzner_k3s.model.host import HostKeyKind
@@ -42,33 +43,26 @@ def can_order(context: DecisionContext, spec: MasterSpec | WorkerSpec) -> bool:
 
 
 def prepare(
-    context: DecisionContext,
-    spec: MasterSpec | WorkerSpec,
-    server: Server | None,
-    stage: Stage,
-    because: str,
-    *,
-    lost: bool = False,
+    context: DecisionContext, wanted: ServerView, because: str, *, lost: bool = False
 ) -> tuple[PlannedStep, ...]:
     """Plan the next step that makes a server ready, if it is one of these: order, secure, install.
 
     `lost` says that it takes the place of a lost one.
     """
-    step = _next_step(context, spec, server, stage)
+    step = _next_step(context, wanted)
     if step is None:
         return ()
-    scope = Scope.CONTROL_PLANE if isinstance(spec, MasterSpec) else Scope.WORKER
-    reason = Reason.LOST if lost else Reason.MISSING if server is None else Reason.UNFINISHED
+    scope = Scope.CONTROL_PLANE if isinstance(wanted.spec, MasterSpec) else Scope.WORKER
+    reason = Reason.LOST if lost else Reason.MISSING if wanted.server is None else Reason.UNFINISHED
     consent = None
-    if restore.awaits_server(context, spec.name):
+    if restore.awaits_server(context, wanted.name):
         consent, because = restore.flag(context), "all masters are lost, and the snapshot is to be restored on it"
     return (PlannedStep(step=step, scope=scope, reason=reason, because=because, consent=consent),)
 
 
-def _next_step(
-    context: DecisionContext, spec: MasterSpec | WorkerSpec, server: Server | None, stage: Stage
-) -> Step | None:
-    if stage in TROUBLED or (server is None and spec.name in context.intent.unsold):
+def _next_step(context: DecisionContext, wanted: ServerView) -> Step | None:
+    spec, server = wanted.spec, wanted.server
+    if wanted.trouble is not None or (server is None and spec.name in context.intent.unsold):
         return None
     if server is not None and server.status is ServerStatus.OFF:
         return PowerOn(target=server.name, server_id=server.id, joined=False, via=None)
@@ -78,9 +72,9 @@ def _next_step(
         understood = _understood(context) or restore.awaits_server(context, spec.name)
         understood = understood or external_database_access.awaits_server(context, spec.name)
         return _order(spec) if may_order and understood else None
-    if stage in {Stage.BOOTING, Stage.UNSECURED}:
+    if wanted.awaits_first_contact:
         return SecureHost(target=server.name, server_id=server.id)
-    if stage is Stage.BARE:
+    if wanted.k3s is K3s.MISSING:
         return InstallK3s(target=server.name, server_id=server.id, role=_role(spec), version=running_version(context))
     return None
 

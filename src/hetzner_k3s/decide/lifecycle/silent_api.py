@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from hetzner_k3s.decide.view.context import DecisionContext, Proposal, ServingContext
 from hetzner_k3s.decide.view.control_plane import ControlPlane
-from hetzner_k3s.decide.view.stage import labelled_member
+from hetzner_k3s.decide.view.servers.membership import labelled_member
 from hetzner_k3s.model.facts import Unknown
 from hetzner_k3s.model.plan import Refusal, Wait
 

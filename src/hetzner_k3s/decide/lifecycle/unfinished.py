@@ -13,7 +13,7 @@ from hetzner_k3s.decide.view import given_up
 from hetzner_k3s.decide.view.context import DecisionContext
 from hetzner_k3s.decide.view.control_plane import MasterView
 from hetzner_k3s.decide.view.node_machine import whereabouts
-from hetzner_k3s.decide.view.stage import Stage
+from hetzner_k3s.decide.view.servers.k3s import K3s
 from hetzner_k3s.decide.view.voters import witnesses
 from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.plan import Refusal, Way
@@ -30,8 +30,8 @@ def cluster_lives(context: DecisionContext) -> tuple[Refusal, ...]:
     initialized = context.control_plane.record.phase is Phase.BORN
     unborn = [] if initialized else ["no initialization of this cluster is recorded as done"]
     views: list[MasterView | WorkerView] = [*_masters(context), *_workers(context)]
-    missing = [view for view in views if view.stage is not Stage.MEMBER]
-    in_the_way = [view for view in missing if view.stage is not Stage.READY] or missing
+    missing = [view for view in views if not view.is_member]
+    in_the_way = [view for view in missing if view.k3s is not K3s.READY] or missing
     seen = [*unborn, *map(_stands, in_the_way)]
     return (_unfinished(seen, [view.name for view in in_the_way]),) if seen else ()
 
@@ -47,7 +47,7 @@ def _workers(context: DecisionContext) -> Iterator[WorkerView]:
 
 def _stands(view: MasterView | WorkerView) -> str:
     where = f" ({whereabouts(view.server)})" if view.server is not None else ""
-    return f"{view.name}{where} is {view.stage.value}{f': {view.detail}' if view.detail else ''}"
+    return f"{view.name}{where} is {view.condition}{f': {view.detail}' if view.detail else ''}"
 
 
 def _unfinished(seen: list[str], names: list[str]) -> Refusal:

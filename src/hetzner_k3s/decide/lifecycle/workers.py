@@ -14,8 +14,12 @@ from hetzner_k3s.decide.repair.silence import attaching, cure_of_silence
 from hetzner_k3s.decide.repair.stale_nodes import stale_node
 from hetzner_k3s.decide.view import given_up, predictions
 from hetzner_k3s.decide.view.context import DecisionContext, Proposal, ServingContext
-from hetzner_k3s.decide.view.node_machine import NamedServer, whereabouts
-from hetzner_k3s.decide.view.stage import NEVER_STARTED, TROUBLED, Stage, contact_stage
+from hetzner_k3s.decide.view.control_plane import MasterView
+from hetzner_k3s.decide.view.node_machine import whereabouts
+from hetzner_k3s.decide.view.servers.contact import Barrier, Contact, NotReached, Reached, reach
+from hetzner_k3s.decide.view.servers.k3s import K3s, k3s_of_worker
+from hetzner_k3s.decide.view.servers.membership import Membership, membership_of_worker
+from hetzner_k3s.decide.view.servers.server_view import ServerView, Trouble
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.host import HostFacts
 from hetzner_k3s.model.hosts.contact import private_ip
@@ -27,37 +31,43 @@ from hetzner_k3s.model.steps import JoinWorker, Step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerView(NamedServer):
-    """A wanted worker and how far it has come; server and Node share its name."""
+class WorkerView(ServerView):
+    """A wanted worker as it was seen; server and Node share its name."""
 
     spec: WorkerSpec
     node: KubeNode | None
-    stage: Stage
-    detail: str
 
 
 def view_worker(context: DecisionContext, spec: WorkerSpec) -> WorkerView:
-    """Return how far a worker has come."""
+    """Return a worker of the file as it was seen."""
     server, node = context.server(spec.name), context.node(spec.name)
     if server is None:
-        return WorkerView(name=spec.name, spec=spec, server=None, facts=None, node=node, stage=Stage.ABSENT, detail="")
-    registered = node is not None and node.machine == server.id
-    stage, detail = contact_stage(server, context.state, committed=registered)
-    facts = context.state.facts(server.id)
-    if facts is not None and stage is Stage.BARE:
-        recorded = node is not None and node.server_id == server.id
-        stage, detail = _agent_stage(facts, node if recorded else None)
-    return WorkerView(name=spec.name, spec=spec, server=server, facts=facts, node=node, stage=stage, detail=detail)
+        return WorkerView(
+            name=spec.name,
+            spec=spec,
+            server=None,
+            facts=None,
+            node=node,
+            contact=NotReached(Barrier.ABSENT),
+            membership=Membership.NONE,
+        )
+    membership = membership_of_worker(server, node)
+    return WorkerView(
+        name=spec.name,
+        spec=spec,
+        server=server,
+        facts=context.state.facts(server.id),
+        node=node,
+        contact=_contact(context, server, node, membership),
+        membership=membership,
+    )
 
 
-def _agent_stage(facts: HostFacts, node: KubeNode | None) -> tuple[Stage, str]:
-    if node is not None:
-        return (Stage.MEMBER, "") if node.ready else (Stage.SICK, "its Node is NotReady")
-    if not (facts.boot_finished and facts.k3s_version and facts.agent_unit.installed):
-        return Stage.BARE, ""
-    if facts.disk.agent_ca is None and facts.agent_unit.active in {"inactive", "failed"}:
-        return Stage.READY, ""
-    return Stage.JOINING, ""
+def _contact(context: DecisionContext, server: Server, node: KubeNode | None, membership: Membership) -> Contact:
+    found = reach(server, context.state, joined=membership.joined)
+    if isinstance(found, NotReached):
+        return found
+    return Reached(*k3s_of_worker(found, node if membership is Membership.RECORDED else None))
 
 
 def workers_explained(context: DecisionContext) -> tuple[Refusal, ...]:
@@ -72,7 +82,7 @@ def workers_explained(context: DecisionContext) -> tuple[Refusal, ...]:
     return tuple(
         _troubled(context, v, v.server)
         for v in views
-        if v.server is not None and v.stage in _CODE and not _explained(context, v.server, v.facts)
+        if v.server is not None and v.trouble in _CODE and not _explained(context, v.server, v.facts)
     )
 
 
@@ -90,28 +100,29 @@ def _is_seen_to(context: ServingContext, server: Server, facts: HostFacts) -> bo
     return waits_for_pin or started or reconnect.is_lost(context, facts)
 
 
-_UNDER_WAY = NEVER_STARTED | {Stage.JOINING, Stage.UNMARKED, Stage.LOCKED_OUT}
-
-
 def _masters_are_under_way(context: ServingContext) -> bool:
     """Check whether the control plane is being repaired or completed, with nothing that stops it."""
-    stages = {master.stage for master in context.control_plane.masters}
-    return bool(stages & _UNDER_WAY) and not stages & TROUBLED
+    masters = context.control_plane.masters
+    return any(map(_is_under_way, masters)) and all(master.trouble is None for master in masters)
 
 
-_CODE = {
-    Stage.SILENT: "worker.unreachable",
-    Stage.KEY_CHANGED: "worker.key-changed",
-    Stage.DENIED: "worker.denied",
-    Stage.REBUILT: "worker.rebuilt",
-    Stage.SICK: "worker.not-ready",
+def _is_under_way(master: MasterView) -> bool:
+    return master.has_yet_to_join or master.has_yet_to_be_recorded or master.k3s is K3s.LOCKED_OUT
+
+
+_CODE: dict[Trouble | None, str] = {
+    Barrier.SILENT: "worker.unreachable",
+    Barrier.KEY_CHANGED: "worker.key-changed",
+    Barrier.DENIED: "worker.denied",
+    Barrier.REBUILT: "worker.rebuilt",
+    K3s.SICK: "worker.not-ready",
 }
 
-_ADVICE = {
-    Stage.KEY_CHANGED: "Look through Hetzner's console which machine it is, and give it its old host key back.",
-    Stage.DENIED: "Let the key of networking.ssh in again (authorized_keys of root).",
-    Stage.REBUILT: "If it is to stay as it is, rename it and delete its Node (`kubectl delete node {}`).",
-    Stage.SICK: "Look at it: `journalctl -u k3s-agent` on its host.",
+_ADVICE: dict[Trouble | None, str] = {
+    Barrier.KEY_CHANGED: "Look through Hetzner's console which machine it is, and give it its old host key back.",
+    Barrier.DENIED: "Let the key of networking.ssh in again (authorized_keys of root).",
+    Barrier.REBUILT: "If it is to stay as it is, rename it and delete its Node (`kubectl delete node {}`).",
+    K3s.SICK: "Look at it: `journalctl -u k3s-agent` on its host.",
 }
 
 
@@ -120,33 +131,30 @@ _MADE_ANEW = "Or delete the server at Hetzner and run `create` again to have it 
 
 def _troubled(context: DecisionContext, worker: WorkerView, server: Server) -> Refusal:
     known, cure = _known(context, worker, server)
-    advice = _ADVICE.get(worker.stage, "").format(worker.name)
+    advice = _ADVICE.get(worker.trouble, "").format(worker.name)
     return Refusal(
-        code=_CODE[worker.stage],
-        saw=f"Worker {worker.name} ({whereabouts(server)}) {_clause(worker.stage)}: {worker.detail}.{known}",
+        code=_CODE[worker.trouble],
+        saw=f"Worker {worker.name} ({whereabouts(server)}) {_clause(worker)}: {worker.detail}.{known}",
         why="The server exists and may run workloads or hold local volumes; it is neither replaced nor restarted.",
         you_can=f"{cure}{advice}".rstrip(),
         ways=(Way(text=_MADE_ANEW, deletes=frozenset({worker.name})),),
-        transient=worker.stage is Stage.SICK and worker.facts is not None and worker.facts.agent_unit.runs,
+        transient=worker.not_ready and worker.facts is not None and worker.facts.agent_unit.runs,
     )
 
 
 def _known(context: DecisionContext, worker: WorkerView, server: Server) -> tuple[str, str]:
     """Return what is known beside of a worker that is silent, or without the address of its Node, and the cure."""
-    if worker.stage is Stage.SILENT:
+    if worker.barrier is Barrier.SILENT:
         return cure_of_silence(context, server)
     address = worker.node.internal_ip if worker.node else None
-    if (
-        worker.stage is not Stage.SICK
-        or not address
-        or private_ip(server, context.control_plane.network_id) is not None
-    ):
+    if not worker.not_ready or not address or private_ip(server, context.control_plane.network_id) is not None:
         return "", ""
     return f" It has no address in the cluster's network; its Node has {address}.", attaching(context, server, address)
 
 
-def _clause(stage: Stage) -> str:
-    return stage.value if stage in {Stage.KEY_CHANGED, Stage.DENIED} else f"is {stage.value}"
+def _clause(worker: WorkerView) -> str:
+    verb = "" if worker.barrier in {Barrier.KEY_CHANGED, Barrier.DENIED} else "is "
+    return f"{verb}{worker.condition}"
 
 
 def bring_up_workers(context: DecisionContext) -> Proposal | None:
@@ -169,17 +177,17 @@ def _views(context: DecisionContext) -> list[WorkerView]:
 
 
 def _changing(views: list[WorkerView]) -> tuple[Wait, ...]:
-    return tuple(rest(v.server) for v in views if v.server is not None and v.stage is Stage.CHANGING)
+    return tuple(rest(v.server) for v in views if v.server is not None and v.barrier is Barrier.CHANGING)
 
 
 def _prepared(context: DecisionContext, worker: WorkerView) -> tuple[PlannedStep, ...]:
-    if worker.server is not None and worker.stage is Stage.OFF:
+    if worker.server is not None and worker.barrier is Barrier.OFF:
         via = context.control_plane.gateway.server if context.control_plane.gateway else None
         return (powering(worker.server, Scope.WORKER, via, joined=True),)
     if worker.server is None and context.replacing:
         return ()  # it must not take the address that the dead member's successor will get
     because = "the file asks for it" if worker.node is None else "its server is gone: no listing and no id shows it"
-    return prepare(context, worker.spec, worker.server, worker.stage, because)
+    return prepare(context, worker, because)
 
 
 def _led_in(context: ServingContext, worker: WorkerView) -> tuple[PlannedStep, ...]:
@@ -190,7 +198,7 @@ def _led_in(context: ServingContext, worker: WorkerView) -> tuple[PlannedStep, .
     if stale is not None:
         return (stale,)
     lost = worker.facts is not None and reconnect.is_lost(context, worker.facts)
-    if worker.server is not None and worker.stage in {Stage.READY, Stage.JOINING} and not lost:
+    if worker.server is not None and worker.k3s in {K3s.READY, K3s.JOINING} and not lost:
         return (_join(context, worker, worker.server),)
     return ()
 
@@ -201,10 +209,10 @@ def _has_anothers_node(worker: WorkerView) -> bool:
     An agent that was started beside its predecessor's Node is refused until that is gone
     (docs/facts/k3s.md#node-password).
     """
-    if worker.stage in NEVER_STARTED:
+    if worker.never_started:
         return True
     machine = worker.node.machine if worker.node else None
-    return worker.stage is Stage.JOINING and machine is not None
+    return worker.k3s is K3s.JOINING and machine is not None
 
 
 def _join(context: ServingContext, worker: WorkerView, server: Server) -> PlannedStep:
@@ -216,7 +224,7 @@ def _join(context: ServingContext, worker: WorkerView, server: Server) -> Planne
             server_url=api_url(context, context.gateway.server),
         ),
         scope=Scope.WORKER,
-        reason=Reason.UNFINISHED if worker.stage is Stage.JOINING else Reason.MISSING,
+        reason=Reason.UNFINISHED if worker.k3s is K3s.JOINING else Reason.MISSING,
         because=f"its host is empty, and the API of {context.gateway.server.name} answers",
     )
 

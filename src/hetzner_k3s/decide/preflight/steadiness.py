@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from hetzner_k3s.decide.view.context import DecisionContext, Proposal
-from hetzner_k3s.decide.view.stage import JOINED
 from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.host import STEADY_AFTER, HostFacts, HostReading, UnitFacts
 from hetzner_k3s.model.plan import Wait
@@ -21,7 +20,7 @@ def await_steady(context: DecisionContext) -> Proposal | None:
 
     One that has not joined yet, or is not well, has its own rules.
     """
-    joined = {master.name for master in context.control_plane.masters if master.stage in JOINED}
+    joined = {master.name for master in context.control_plane.masters if master.serves}
     joined |= {node.name for node in context.nodes.values() if node.ready and not node.control_plane}
     waits = tuple(
         Wait(

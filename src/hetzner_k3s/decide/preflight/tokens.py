@@ -16,7 +16,7 @@ from hetzner_k3s.decide.view import predictions
 from hetzner_k3s.decide.view.context import DecisionContext, Proposal, ServingContext
 from hetzner_k3s.decide.view.control_plane import MasterView, accepts_joins, current_token
 from hetzner_k3s.decide.view.pending_joins import something_due
-from hetzner_k3s.decide.view.stage import JOINED, Stage
+from hetzner_k3s.decide.view.servers.k3s import K3s
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.host import DiskFacts, HostFacts, UnitFacts
 from hetzner_k3s.model.operations.looks import SecretKind
@@ -46,7 +46,7 @@ def _told_keys(context: ServingContext) -> tuple[str, ...]:
 
 
 def _voters(context: DecisionContext) -> list[HostFacts]:
-    return [m.facts for m in context.control_plane.all_masters if m.facts and m.stage in JOINED]
+    return [m.facts for m in context.control_plane.all_masters if m.facts and m.serves]
 
 
 def _rotating(keys: tuple[str, ...]) -> Refusal:
@@ -71,7 +71,7 @@ def _nobody_holds_it(context: ServingContext, key: str) -> Refusal:
 
 
 def _nobody_accepts_it(context: DecisionContext) -> Refusal:
-    voting = [m.name for m in context.control_plane.all_masters if m.stage in JOINED]
+    voting = [m.name for m in context.control_plane.all_masters if m.serves]
     return Refusal(
         code="token.not-accepted",
         saw=f"The token was rotated, and something has yet to join; but k3s on {', '.join(voting)} still runs with the "
@@ -120,17 +120,17 @@ def _outdated(context: ServingContext) -> list[MasterView]:
     if _holder(context) is None:
         return []
     key = _told_keys(context)[0]
-    return [m for m in context.control_plane.all_masters if m.stage is Stage.LOCKED_OUT or _is_stale(m, key)]
+    return [m for m in context.control_plane.all_masters if m.k3s is K3s.LOCKED_OUT or _is_stale(m, key)]
 
 
 def _is_stale(master: MasterView, key: str) -> bool:
     facts = master.facts
-    return facts is not None and master.stage in JOINED and facts.disk.config_token_hash not in {None, key}
+    return facts is not None and master.serves and facts.disk.config_token_hash not in {None, key}
 
 
 def _is_loose(master: MasterView) -> bool:
     facts = master.facts
-    if facts is None or master.stage is not Stage.MEMBER or facts.disk.config_token_hash is None:
+    if facts is None or not master.is_member or facts.disk.config_token_hash is None:
         return False
     current = facts.disk.config_token_hash == current_token(facts)
     return current and facts.disk.config_token_ca != facts.disk.server_ca
@@ -141,7 +141,7 @@ def _holder(context: ServingContext) -> tuple[Server, SecretKind] | None:
     keys = _told_keys(context)
     if len(keys) != 1:
         return None
-    masters = [context.gateway, *(m for m in context.control_plane.all_masters if m.stage in JOINED)]
+    masters = [context.gateway, *(m for m in context.control_plane.all_masters if m.serves)]
     told = [(m.server, m.facts.disk) for m in masters if m.server and m.facts]
     holding = [(server, SecretKind.TOKEN) for server, disk in told if disk.token_hash == keys[0]]
     holding += [(server, SecretKind.CONFIG_TOKEN) for server, disk in told if disk.config_token_hash == keys[0]]
@@ -157,7 +157,7 @@ def _renewals(context: ServingContext, masters: list[MasterView], because: str) 
 
 def _renewal(master: MasterView, server: Server, holder: tuple[Server, SecretKind], because: str) -> PlannedStep:
     via, kind = holder
-    revive = master.stage is Stage.LOCKED_OUT
+    revive = master.k3s is K3s.LOCKED_OUT
     return PlannedStep(
         step=RenewToken(target=master.name, server_id=server.id, via=via.id, kind=kind, revive=revive),
         scope=Scope.CONTROL_PLANE,

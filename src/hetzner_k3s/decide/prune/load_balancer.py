@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from hetzner_k3s.decide.view.context import DecisionContext, Proposal
 from hetzner_k3s.decide.view.master_addresses import host_of
-from hetzner_k3s.decide.view.stage import JOINED
 from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import LoadBalancer
 from hetzner_k3s.model.hetzner.load_balancing import covers_masters
@@ -43,7 +42,7 @@ def remove_load_balancer(context: DecisionContext) -> Proposal | None:
     balancer = dropped(context)
     if balancer is None or not context.intent.consents.prune or _not_ours_alone(context, balancer):
         return None
-    if any(_users(context, balancer)) or any(master.stage not in JOINED for master in context.control_plane.masters):
+    if any(_users(context, balancer)) or not all(master.serves for master in context.control_plane.masters):
         return None
     step = DeleteResource(target=balancer.name, kind="load_balancer", resource_id=balancer.id)
     address = f"; a kubeconfig elsewhere that names {balancer.public_ipv4} must be made anew"

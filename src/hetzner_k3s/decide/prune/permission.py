@@ -8,14 +8,12 @@ from hetzner_k3s.decide.view import extra_servers
 from hetzner_k3s.decide.view.context import DecisionContext, ServingContext
 from hetzner_k3s.decide.view.control_plane import MasterView
 from hetzner_k3s.decide.view.node_machine import NamedServer, doubt, whereabouts
-from hetzner_k3s.decide.view.stage import NEVER_STARTED, TROUBLED, Stage, labelled_member
+from hetzner_k3s.decide.view.servers.membership import labelled_member
 from hetzner_k3s.decide.view.voters import healthy_ids, member_of
 from hetzner_k3s.model.cloud import Server, ServerStatus
 from hetzner_k3s.model.host import Member
 from hetzner_k3s.model.hosts.contact import private_ip
 from hetzner_k3s.model.plan import Refusal, Way
-
-_JOINING = NEVER_STARTED | {Stage.JOINING}
 
 
 def notes(context: DecisionContext) -> tuple[str, ...]:
@@ -39,7 +37,7 @@ def _worker_notes(context: DecisionContext) -> Iterator[str]:
 def _kept_back(context: DecisionContext) -> Iterator[str]:
     """Name what even `--prune` leaves for now: what comes first, or whose Node may be that of another machine."""
     if missing := not_yet_members(context):
-        first = ", ".join(f"{master.name} is {master.stage.value}" for master in missing)
+        first = ", ".join(f"{master.name} is {master.condition}" for master in missing)
         for master in context.control_plane.surplus:
             yield f"{master.name} is beyond the file and stays until every master of the file is a member: {first}"
     servers = [m.server for m in context.control_plane.surplus if m.server is not None]
@@ -74,8 +72,7 @@ def _half_gone(context: DecisionContext, server: Server | None) -> str:
 
 
 def _is_taken_off(context: DecisionContext, server: Server) -> bool:
-    voter = any(m.server is server and m.stage is Stage.UNMARKED for m in context.control_plane.surplus)
-    return voter and not labelled_member(server)
+    return not labelled_member(server) and any(m.server is server and m.serves for m in context.control_plane.surplus)
 
 
 def member_beyond(context: DecisionContext, master: MasterView) -> Member | None:
@@ -87,7 +84,7 @@ def member_beyond(context: DecisionContext, master: MasterView) -> Member | None
 
 def _found(context: DecisionContext, master: MasterView) -> str:
     if context.control_plane.on_database and master.server is not None:
-        return master.stage.value
+        return master.condition
     member = member_beyond(context, master)
     if member is None:
         return "no member of etcd" if master.server else "only its Node is left"
@@ -95,7 +92,7 @@ def _found(context: DecisionContext, master: MasterView) -> str:
         return "its server is gone, its etcd member is not"
     if member.id in healthy_ids(context):
         return "a healthy voter"
-    return f"its etcd member is not healthy ({master.stage.value})"
+    return f"its etcd member is not healthy ({master.condition})"
 
 
 def surplus_out_of_the_way(context: ServingContext) -> tuple[Refusal, ...]:
@@ -103,7 +100,7 @@ def surplus_out_of_the_way(context: ServingContext) -> tuple[Refusal, ...]:
     healthy = healthy_ids(context)
     told = ((m, member_beyond(context, m)) for m in context.control_plane.surplus)
     sick = [(m, member) for m, member in told if member is not None and member.id not in healthy]
-    joining = [m.name for m in context.control_plane.masters if m.stage in _JOINING]
+    joining = [m.name for m in context.control_plane.masters if m.has_yet_to_join]
     if not joining or context.intent.consents.prune:
         return ()
     return tuple(_in_the_way(context, master, joining) for master, _ in sick)
@@ -148,7 +145,7 @@ def _all_unwell(context: DecisionContext) -> Iterator[Refusal]:
 
 def not_yet_members(context: DecisionContext) -> tuple[MasterView, ...]:
     """Return the masters of the file that are no members, for whatever reason: nothing living goes before they are."""
-    return tuple(master for master in context.control_plane.masters if master.stage is not Stage.MEMBER)
+    return tuple(master for master in context.control_plane.masters if not master.is_member)
 
 
 def _protected(context: DecisionContext) -> tuple[Refusal, ...]:
@@ -173,10 +170,10 @@ def _cannot_go(context: DecisionContext, master: MasterView) -> str | None:
     if master.server is None or master.server.status is ServerStatus.DELETING:
         return None
     if master.facts is None:
-        return f"it is {master.stage.value}{f' ({master.detail})' if master.detail else ''}"
+        return f"it is {master.described}"
     member = member_beyond(context, master)
-    if master.stage in TROUBLED:
-        return f"it is {master.stage.value} ({master.detail})"
+    if master.trouble is not None:
+        return f"it is {master.condition} ({master.detail})"
     if member is not None and member.id not in healthy_ids(context):
         return "its host does not say that it is a healthy voter"
     return None

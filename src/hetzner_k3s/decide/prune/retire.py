@@ -18,7 +18,7 @@ from hetzner_k3s.decide.view import extra_servers, predictions, quorum
 from hetzner_k3s.decide.view.context import Proposal, ServingContext
 from hetzner_k3s.decide.view.control_plane import MasterView
 from hetzner_k3s.decide.view.node_machine import NamedServer, doubt
-from hetzner_k3s.decide.view.stage import Stage, labelled_member
+from hetzner_k3s.decide.view.servers.membership import labelled_member
 from hetzner_k3s.decide.view.voters import healthy_ids
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import Server, ServerStatus
@@ -170,9 +170,7 @@ def remove_workers(context: ServingContext) -> Proposal | None:
         return None
     leaving = tuple(extra_servers.surplus_workers(context.spec, context.view))
     left_over = tuple(extra_servers.nodes_of_gone_workers(context.spec, context.view, context.control_plane.kube))
-    if not (leaving or left_over) or any(
-        view_worker(context, w).stage is not Stage.MEMBER for w in context.spec.workers()
-    ):
+    if not (leaving or left_over) or not all(view_worker(context, w).is_member for w in context.spec.workers()):
         return None
     steps = [*(_next_of_worker(context, s) for s in leaving), *(node_of_nobody(context, n) for n in left_over)]
     return Proposal(tuple(step for step in steps if step is not None))

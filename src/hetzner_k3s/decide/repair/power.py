@@ -12,7 +12,8 @@ from hetzner_k3s.decide.view import all_lost
 from hetzner_k3s.decide.view.context import DecisionContext, Proposal
 from hetzner_k3s.decide.view.control_plane import MasterView
 from hetzner_k3s.decide.view.predictions import map_kube, map_servers, with_facts, with_ready_node
-from hetzner_k3s.decide.view.stage import Stage
+from hetzner_k3s.decide.view.servers.contact import Barrier
+from hetzner_k3s.decide.view.servers.k3s import K3s
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import Server, ServerStatus
 from hetzner_k3s.model.facts import Known
@@ -30,10 +31,10 @@ def power_on(context: DecisionContext) -> Proposal | None:
     """Power on every master that is off, start every k3s that was stopped, all at once; else no proposal."""
     if not awaited(context):
         return None
-    off = [m.server for m in _counted(context) if m.server and m.stage is Stage.OFF and belongs(context, m)]
-    changing = [m.server for m in _counted(context) if m.server and m.stage is Stage.CHANGING]
+    off = [m.server for m in _counted(context) if m.server and m.barrier is Barrier.OFF and belongs(context, m)]
+    changing = [m.server for m in _counted(context) if m.server and m.barrier is Barrier.CHANGING]
     via = context.control_plane.gateway.server if context.control_plane.gateway else None
-    stopped = [m.server for m in _counted(context) if m.server and m.stage is Stage.STOPPED and belongs(context, m)]
+    stopped = [m.server for m in _counted(context) if m.server and m.k3s is K3s.STOPPED and belongs(context, m)]
     return Proposal(
         steps=(
             *(powering(server, Scope.CONTROL_PLANE, via, joined=True) for server in off),
@@ -54,11 +55,8 @@ def awaited(context: DecisionContext) -> frozenset[str]:
     return frozenset(
         m.name
         for m in _counted(context)
-        if m.stage is Stage.CHANGING or m.name in coming or (m.stage in _AT_REST and belongs(context, m))
+        if m.barrier is Barrier.CHANGING or m.name in coming or (m.at_rest and belongs(context, m))
     )
-
-
-_AT_REST = frozenset({Stage.OFF, Stage.STOPPED})
 
 
 def belongs(context: DecisionContext, master: MasterView) -> bool:

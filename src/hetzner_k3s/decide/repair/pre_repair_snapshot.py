@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from hetzner_k3s.decide.view.context import DecisionContext, ServingContext
-from hetzner_k3s.decide.view.stage import JOINED
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.host import Member
 from hetzner_k3s.model.plan import PlannedStep, Reason, Scope
@@ -45,7 +44,7 @@ def saving(context: ServingContext, member: Member, master: str, occasion: Occas
 
 def _saver(context: ServingContext) -> Server:
     """Choose the master that saves a snapshot; where none takes commands, k3s says why on the first one."""
-    others = (m for m in context.control_plane.all_masters if m.stage in JOINED)
+    others = (m for m in context.control_plane.all_masters if m.serves)
     able = (m.server for m in (context.gateway, *others) if m.server and m.facts and m.facts.takes_commands)
     return next(able, context.gateway.server)
 

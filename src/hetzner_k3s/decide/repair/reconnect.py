@@ -12,7 +12,6 @@ from hetzner_k3s.decide.prune.load_balancer import addresses_that_go
 from hetzner_k3s.decide.view import predictions
 from hetzner_k3s.decide.view.context import DecisionContext, Proposal, ServingContext
 from hetzner_k3s.decide.view.master_addresses import host_of, is_an_address, living_masters, private_addresses
-from hetzner_k3s.decide.view.stage import JOINED
 from hetzner_k3s.model.host import HostFacts, UnitFacts
 from hetzner_k3s.model.kube import KubeView
 from hetzner_k3s.model.plan import PlannedStep, Reason, Scope
@@ -73,7 +72,7 @@ def knows_a_living_master(context: ServingContext, facts: HostFacts) -> bool:
 
 def _all_masters_serve(context: DecisionContext) -> bool:
     """Check whether every master of the file does: before that, a successor may yet get the address of a lost one."""
-    return all(master.stage in JOINED for master in context.control_plane.masters)
+    return all(master.serves for master in context.control_plane.masters)
 
 
 def correct_server_lines(context: ServingContext) -> Proposal | None:

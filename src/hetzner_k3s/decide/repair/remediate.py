@@ -17,7 +17,7 @@ from hetzner_k3s.decide.view import predictions, quorum
 from hetzner_k3s.decide.view.context import DecisionContext, Proposal, ServingContext
 from hetzner_k3s.decide.view.control_plane import MasterView
 from hetzner_k3s.decide.view.members import DeadMember
-from hetzner_k3s.decide.view.stage import NEVER_STARTED, Stage
+from hetzner_k3s.decide.view.servers.k3s import K3s
 from hetzner_k3s.decide.view.voters import healthy_ids
 from hetzner_k3s.model.host import Member
 from hetzner_k3s.model.kube import KubeView
@@ -80,7 +80,7 @@ def repair(context: ServingContext) -> Proposal | None:
     if context.repairable:
         return Proposal(_replace(context, context.repairable[0]))
     waiting_for_stock = {lost.master for lost in context.dead}  # k3s removes the member of a Node that is deleted
-    renewed = [m for m in context.control_plane.masters if m.stage in NEVER_STARTED and m.name not in waiting_for_stock]
+    renewed = [m for m in context.control_plane.masters if m.never_started and m.name not in waiting_for_stock]
     stale = [step for master in renewed if (step := stale_node(context, master)) is not None]
     return Proposal(tuple(stale[:1])) if stale else None
 
@@ -94,7 +94,7 @@ def _replace(context: ServingContext, lost: DeadMember) -> tuple[PlannedStep, ..
     owner = context.control_plane.master(lost.master) if lost.master else None
     because = _because(lost.master, owner)
     unready = owner if owner is not None and _lacks_its_server(context, lost, owner) else None
-    preparation = prepare(context, unready.spec, unready.server, unready.stage, because, lost=True) if unready else ()
+    preparation = prepare(context, unready, because, lost=True) if unready else ()
     if not saved_before(context, lost.member):
         return (saving(context, lost.member, lost.master or nobody), *preparation)
     if lost.master and owner is None:
@@ -107,14 +107,14 @@ def _replace(context: ServingContext, lost: DeadMember) -> tuple[PlannedStep, ..
 def _because(master: str, owner: MasterView | None) -> str:
     if not master:
         return "it is a learner that never started, and no server holds its address"
-    if owner is None or owner.stage in NEVER_STARTED:
+    if owner is None or owner.never_started:
         return _PROOF.format(master)
     return f"{master} is there, but {owner.detail or _NO_DATA}"
 
 
 def _lacks_its_server(context: DecisionContext, lost: DeadMember, owner: MasterView) -> bool:
     """Check whether the server that may take the lost one's place has yet to be made ready."""
-    return owner.stage in NEVER_STARTED - {Stage.READY} and not context.address_is_taken(lost)
+    return owner.never_started and owner.k3s is not K3s.READY and not context.address_is_taken(lost)
 
 
 def _is_bought(context: DecisionContext, owner: MasterView) -> bool:

@@ -13,7 +13,6 @@ from hetzner_k3s.decide.view import predictions, quorum
 from hetzner_k3s.decide.view.consent_mismatch import unfit
 from hetzner_k3s.decide.view.context import DecisionContext, Proposal, ServingContext, context_of
 from hetzner_k3s.decide.view.control_plane import MasterView
-from hetzner_k3s.decide.view.stage import JOINED, TROUBLED
 from hetzner_k3s.decide.view.voters import discarded, healthy_names, member_of, others_serve
 from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.identity import Phase
@@ -43,7 +42,7 @@ def _misfit(context: DecisionContext, name: str) -> tuple[str, str] | None:
             f"The file has no master of that name; it has {', '.join(context.spec.master_names)}.",
             "Give one of these names.",
         )
-    if master.stage in JOINED:
+    if master.serves:
         well = "serves the cluster" if context.control_plane.on_database else "is a healthy voter"
         return f"{name} {well}.", "Run `create` without that flag."
     if master.server is not None and master.server.protected:
@@ -51,7 +50,7 @@ def _misfit(context: DecisionContext, name: str) -> tuple[str, str] | None:
             f"{name} (id {master.server.id}) is protected against deletion at Hetzner.",
             "Lift the protection in the Hetzner console and run the command again, or leave the flag away.",
         )
-    if master.stage not in TROUBLED or others_serve(context, master):
+    if master.trouble is None or others_serve(context, master):
         return None
     if context.control_plane.on_database:
         return (
@@ -83,7 +82,7 @@ def _deletion(master: MasterView, name: str, server_id: int, on_database: bool) 
         step=DeleteServer(target=name, server_id=server_id),
         scope=Scope.CONTROL_PLANE,
         reason=Reason.LOST,
-        because=f"it is {master.stage.value}, and {left}",
+        because=f"it is {master.condition}, and {left}",
         consent=flag(name),
     )
 

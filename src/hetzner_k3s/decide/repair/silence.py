@@ -5,7 +5,6 @@ from __future__ import annotations
 from hetzner_k3s.decide.lifecycle.access import own_addresses
 from hetzner_k3s.decide.view.context import DecisionContext
 from hetzner_k3s.decide.view.control_plane import MasterView
-from hetzner_k3s.decide.view.stage import Stage
 from hetzner_k3s.decide.view.voters import member_of
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.errors import SshStage
@@ -46,7 +45,7 @@ def cure_of_silence(context: DecisionContext, server: Server) -> tuple[str, str]
 def address_explained(context: DecisionContext, master: MasterView) -> tuple[str, str]:
     """Return where a master's member is listed when its server is elsewhere, and how it gets its address back."""
     member = member_of(context, master)
-    if master.server is None or member is None or master.stage is not Stage.SICK:
+    if master.server is None or member is None or not master.not_ready:
         return "", ""
     own = private_ip(master.server, context.control_plane.network_id)
     if not member.address or own == member.address:

@@ -15,7 +15,9 @@ from hetzner_k3s.decide.view import all_lost, quorum
 from hetzner_k3s.decide.view.context import DecisionContext, UnservedContext
 from hetzner_k3s.decide.view.control_plane import MasterView, identity_of
 from hetzner_k3s.decide.view.node_machine import whereabouts
-from hetzner_k3s.decide.view.stage import TROUBLED, Stage, holds_no_member
+from hetzner_k3s.decide.view.servers.contact import Barrier
+from hetzner_k3s.decide.view.servers.k3s import K3s, holds_no_member
+from hetzner_k3s.decide.view.servers.server_view import TROUBLES, Trouble
 from hetzner_k3s.decide.view.voters import discarded, healthy_names, others_serve, witnesses
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import Server
@@ -49,7 +51,7 @@ def healthy_master_left(context: UnservedContext) -> tuple[Refusal, ...]:
         token = Way(text=_ONE_TOKEN, starts=frozenset(m.name for m in masters if m.server))
         seen, ways = f"{seen}. {differing}", (token, Way(text=advice), *ways)
         advice = ""
-    if any(m.stage is Stage.SILENT for m in masters):
+    if any(m.barrier is Barrier.SILENT for m in masters):
         known, cure = known_of_silence(context)
         seen, advice = f"{seen}.{known}".removesuffix("."), f"{cure}{advice}"
     coming = sum(_has_data_and_runs(m) for m in masters)
@@ -71,9 +73,9 @@ def _is_removed(master: MasterView) -> bool:
 def _seen(master: MasterView) -> str:
     if master.server is not None and _is_removed(master):
         return f"removed from the cluster, with its data until then ({whereabouts(master.server)})"
-    if master.stage in {Stage.MEMBER, Stage.UNMARKED}:
+    if master.serves:
         return "a voter whose CA and UID are not the recorded ones, or could not be read"
-    return f"{master.stage.value}{f' ({master.detail})' if master.detail else ''}"
+    return master.described
 
 
 _ONE_TOKEN = (
@@ -122,7 +124,9 @@ def masters_explained(context: DecisionContext) -> tuple[Refusal, ...]:
     """
     if power.awaited(context):
         return ()
-    told = [(m, m.server) for m in context.control_plane.masters if m.stage in _CODE and not _is_dealt_with(context, m)]
+    told = [
+        (m, m.server) for m in context.control_plane.masters if m.trouble in _CODE and not _is_dealt_with(context, m)
+    ]
     return tuple(
         _explained(context, master, server)
         for master, server in told
@@ -206,14 +210,14 @@ def _is_half_begun(context: DecisionContext, seed: MasterView) -> bool:
 
 
 def _explained(context: DecisionContext, master: MasterView, server: Server) -> Refusal:
-    former = master.stage in {Stage.OFF, Stage.STOPPED} or is_former(context, master)
+    former = master.at_rest or is_former(context, master)
     return _former(context, master, server) if former else _troubled(context, master, server)
 
 
 def _former(context: DecisionContext, master: MasterView, server: Server) -> Refusal:
     return Refusal(
         code="master.former",
-        saw=f"Master {master.name} ({whereabouts(server)}) is {master.stage.value} ({master.detail}), and the cluster "
+        saw=f"Master {master.name} ({whereabouts(server)}) is {master.condition} ({master.detail}), and the cluster "
         f"lists no member of its name: it is a former master. Healthy voters: {healthy_names(context)}.",
         why="It holds old data; whether anybody still needs that, only you know.",
         you_can="Find out whether its data is still needed."
@@ -232,34 +236,33 @@ def _discard(context: DecisionContext, master: MasterView) -> tuple[Way, ...]:
     return (Way(text=told, deletes=frozenset({master.name}), consent=flag(master.name)),)
 
 
-_FIRST = {
-    Stage.REBUILT: "Find out who rebuilt it.",
-    Stage.SICK: "Look at it: `journalctl -u k3s` on its host.",
+_CODE: dict[Trouble | None, str] = {
+    Barrier.OFF: "master.former",
+    K3s.STOPPED: "master.former",
+    Barrier.SILENT: "master.unreachable",
+    Barrier.REBUILT: "master.rebuilt",
+    Barrier.DETACHED: "master.not-ready",
+    K3s.SICK: "master.not-ready",
 }
+"""Of the other troubles `identity` speaks of KEY_CHANGED and DENIED, and `power` waits for what is CHANGING."""
+assert _CODE.keys() | {Barrier.KEY_CHANGED, Barrier.DENIED, Barrier.CHANGING} == TROUBLES
 
-_CODE = {
-    Stage.OFF: "master.former",
-    Stage.STOPPED: "master.former",
-    Stage.SILENT: "master.unreachable",
-    Stage.REBUILT: "master.rebuilt",
-    Stage.SICK: "master.not-ready",
-}
-"""Of the troubled stages `identity` speaks of KEY_CHANGED and DENIED, and `power` waits for what is CHANGING."""
-assert _CODE.keys() | {Stage.KEY_CHANGED, Stage.DENIED, Stage.CHANGING} == TROUBLED
+_FIND_OUT = "Find out who rebuilt it. "
+_LOOK = "Look at it: `journalctl -u k3s` on its host. "
 
 
 def _troubled(context: DecisionContext, master: MasterView, server: Server) -> Refusal:
-    silent = master.stage is Stage.SILENT
+    silent, rebuilt = master.barrier is Barrier.SILENT, master.barrier is Barrier.REBUILT
     known, cure = cure_of_silence(context, server) if silent else address_explained(context, master)
     return Refusal(
-        code=_CODE[master.stage],
-        saw=f"Master {master.name} ({whereabouts(server)}) is {master.stage.value}: {master.detail}.{known} "
+        code=_CODE[master.trouble],
+        saw=f"Master {master.name} ({whereabouts(server)}) is {master.condition}: {master.detail}.{known} "
         f"{_healthy(context)}.",
         why="The server exists and may hold data; silence is not death, so it is neither replaced nor restarted.",
         keeps=frozenset() if _may_go(context, master) else EVERY,
-        you_can=f"{cure or _FIRST[master.stage] + ' '}{_not_now(context, master)}".rstrip(),
+        you_can=f"{cure or (_FIND_OUT if rebuilt else _LOOK)}{_not_now(context, master)}".rstrip(),
         ways=_ways(context, master),
-        transient=silent or (master.stage is Stage.SICK and _has_data_and_runs(master)),
+        transient=silent or (master.not_ready and _has_data_and_runs(master)),
     )
 
 
@@ -280,7 +283,7 @@ def _may_go(context: DecisionContext, master: MasterView) -> bool:
 
 
 def _is_unborn_and_new(context: DecisionContext, master: MasterView) -> bool:
-    return context.control_plane.record.phase is not Phase.BORN and master.stage is Stage.REBUILT
+    return context.control_plane.record.phase is not Phase.BORN and master.barrier is Barrier.REBUILT
 
 
 _NEW_DISK = "Nothing was initialized yet, and its disk is new: delete that server at Hetzner and run `create` again."

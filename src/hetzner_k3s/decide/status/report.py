@@ -14,7 +14,9 @@ from hetzner_k3s.decide.status import observer
 from hetzner_k3s.decide.status.drift import drifted, told
 from hetzner_k3s.decide.view import quorum, stale_lineage
 from hetzner_k3s.decide.view.context import DecisionContext, context_of
-from hetzner_k3s.decide.view.stage import Stage, contact_stage
+from hetzner_k3s.decide.view.servers.contact import NotReached, reach
+from hetzner_k3s.decide.view.servers.k3s import K3s
+from hetzner_k3s.decide.view.servers.server_view import MEMBER, ServerView
 from hetzner_k3s.decide.view.voters import healthy_ids
 from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import Server
@@ -112,7 +114,7 @@ def _health(
 
 def _complaints(ahead: Forecast, servers: tuple[ServerReport, ...], drift: tuple[Drift, ...]) -> list[str]:
     """Return what keeps the cluster from being healthy; what is beyond the file does not."""
-    unwell = [server.name for server in servers if server.in_file and server.stage != Stage.MEMBER.value]
+    unwell = [server.name for server in servers if server.in_file and server.stage != MEMBER]
     refused = ", ".join(dict.fromkeys(refusal.code for refusal in ahead.refusals))
     ours = all(step.scope is Scope.LOCAL for wave in ahead.waves for step in wave)
     pending = 0 if ours else sum(map(len, ahead.waves))  # what this machine alone lacks is no harm to the cluster
@@ -140,13 +142,11 @@ def _quorum(context: DecisionContext) -> Quorum | None:
 
 def _server_reports(context: DecisionContext) -> list[ServerReport]:
     """Tell of each server that the file wants, then of those beyond it."""
-    masters = {view.name: (view.stage, view.detail) for view in context.control_plane.masters}
-    workers = {spec.name: view_worker(context, spec) for spec in context.spec.workers()}
-    wanted = masters | {name: (view.stage, view.detail) for name, view in workers.items()}
-    roles = {spec.name: spec.role for spec in context.spec.servers()}
+    workers = (view_worker(context, spec) for spec in context.spec.workers())
+    views: list[ServerView] = [*context.control_plane.masters, *workers]
+    wanted = {view.name for view in views}
     reports = [
-        _server_report(context, name, roles[name], stage, detail, in_file=True)
-        for name, (stage, detail) in wanted.items()
+        _server_report(context, view.name, view.spec.role, view.condition, view.detail, in_file=True) for view in views
     ]
     beyond = [s for s in lookup.owned_servers(context.spec.name, context.view) if s.name not in wanted]
     return reports + [_beyond(context, server) for server in beyond]
@@ -156,24 +156,25 @@ def _beyond(context: DecisionContext, server: Server) -> ServerReport:
     role = server.labels.get(naming.LABEL_ROLE, "")
     master = next((m for m in context.control_plane.all_masters if m.name == server.name), None)
     if master is not None:
-        return _server_report(context, server.name, role, master.stage, master.detail, in_file=False)
-    stage, detail = contact_stage(server, context.state, committed=True)
+        return _server_report(context, server.name, role, master.condition, master.detail, in_file=False)
+    found = reach(server, context.state, joined=True)
+    stage, detail = (found.why.value, found.detail) if isinstance(found, NotReached) else (K3s.MISSING.value, "")
     facts = context.state.facts(server.id)
     node = context.node(server.name)
     ready = node is not None and node.ready  # its unit alone stays `activating` while it waits for a cloud controller
     if facts is not None and (facts.agent_unit.active == "active" or (facts.agent_unit.runs and ready)):
-        stage, detail = Stage.MEMBER, ""
+        stage, detail = MEMBER, ""
     return _server_report(context, server.name, role, stage, detail, in_file=False)
 
 
 def _server_report(
-    context: DecisionContext, name: str, role: str, stage: Stage, detail: str, *, in_file: bool
+    context: DecisionContext, name: str, role: str, stage: str, detail: str, *, in_file: bool
 ) -> ServerReport:
     node = context.node(name)
     ready = None if node is None else "Ready" if node.ready else "NotReady"
     server = context.server(name)
     if server is None:
-        return ServerReport(name=name, role=role, in_file=in_file, stage=stage.value, detail=detail, node=ready)
+        return ServerReport(name=name, role=role, in_file=in_file, stage=stage, detail=detail, node=ready)
     facts = context.state.facts(server.id)
     return ServerReport(
         name=name,
@@ -183,7 +184,7 @@ def _server_report(
         hetzner=server.status.value,
         address=server.public_ipv4 or next(iter(server.private_ips.values()), None),
         host=_host(server, context.state),
-        stage=stage.value,
+        stage=stage,
         detail=detail,
         version=facts.k3s_version if facts else None,
         unit=(facts.server_unit if facts.server_unit.installed else facts.agent_unit).active if facts else None,

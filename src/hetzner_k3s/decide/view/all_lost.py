@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from hetzner_k3s.decide.view import stale_lineage
 from hetzner_k3s.decide.view.control_plane import ControlPlane, MasterView
-from hetzner_k3s.decide.view.stage import Stage, labelled_member
+from hetzner_k3s.decide.view.servers.contact import Barrier
+from hetzner_k3s.decide.view.servers.membership import labelled_member
 from hetzner_k3s.model.identity import BirthRecord, Phase
 
 
@@ -24,7 +25,7 @@ def holds_no_data(master: MasterView) -> bool:
         return True
     if master.facts is not None:
         return is_being_restored(master) or not (master.facts.disk.wal or master.facts.disk.tombstone)
-    return master.stage is Stage.BOOTING
+    return master.barrier is Barrier.BOOTING
 
 
 def is_being_restored(master: MasterView) -> bool:
@@ -65,6 +66,11 @@ def target(control_plane: ControlPlane) -> MasterView:
     """
 
     def rank(master: MasterView) -> tuple[bool, bool, bool, int]:
-        return (not is_being_restored(master), master.stage is Stage.REBUILT, master.server is None, master.spec.index)
+        return (
+            not is_being_restored(master),
+            master.barrier is Barrier.REBUILT,
+            master.server is None,
+            master.spec.index,
+        )
 
     return min(control_plane.masters, key=rank)

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from hetzner_k3s.decide.view.control_plane import ControlPlane, Gateway, view_of
 from hetzner_k3s.decide.view.members import DeadMember, StrayMember, sort_members
-from hetzner_k3s.decide.view.stage import Stage
+from hetzner_k3s.decide.view.servers.k3s import K3s
 from hetzner_k3s.model.cloud import CloudView, Server
 from hetzner_k3s.model.hosts.contact import private_ip
 from hetzner_k3s.model.identity import Phase
@@ -77,7 +77,7 @@ class DecisionContext:
         return any(
             private_ip(master.server, self.control_plane.network_id) == lost.member.address
             for master in self.control_plane.masters
-            if master.server is not None and master.name != lost.master and master.stage is Stage.READY
+            if master.server is not None and master.name != lost.master and master.k3s is K3s.READY
         )
 
     def node(self, name: str) -> KubeNode | None:

@@ -8,9 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from hetzner_k3s.decide.view import extra_servers, node_claims, stale_lineage
-from hetzner_k3s.decide.view.node_machine import NamedServer
 from hetzner_k3s.decide.view.record import recorded
-from hetzner_k3s.decide.view.stage import Stage, contact_stage, k3s_stage, labelled_member
+from hetzner_k3s.decide.view.servers.contact import Barrier, Contact, NotReached, Reached, reach
+from hetzner_k3s.decide.view.servers.k3s import K3s, k3s_of_master
+from hetzner_k3s.decide.view.servers.membership import Membership, membership_of_master
+from hetzner_k3s.decide.view.servers.server_view import ServerView
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.facts import Known
@@ -23,15 +25,13 @@ from hetzner_k3s.model.state import ClusterState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MasterView(NamedServer):
-    """A master and how far it has come; server, Node and (with a suffix) member share its name.
+class MasterView(ServerView):
+    """A master as it was seen; server, Node and (with a suffix) member share its name.
 
     `spec` is what the file wants of it; of one beyond the file, what it would want.
     """
 
     spec: MasterSpec
-    stage: Stage
-    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,18 +166,36 @@ def _view_master(
 ) -> MasterView:
     server = state.server(spec.name)
     if server is None:
-        return MasterView(name=spec.name, spec=spec, server=None, facts=None, stage=Stage.ABSENT)
+        return MasterView(
+            name=spec.name,
+            spec=spec,
+            server=None,
+            facts=None,
+            contact=NotReached(Barrier.ABSENT),
+            membership=Membership.NONE,
+        )
     node = kube.node(server.name) if kube else None
-    committed = _committed(server, record, node)
-    stage, detail = contact_stage(server, state, committed)
-    facts = state.facts(server.id)
-    if stage is Stage.REBUILT and _rebuild_proven(server, state, node):
-        stage, detail = Stage.UNSECURED, "it was rebuilt"
-    if committed and private_ip(server, network_id) is None:
-        stage, detail = Stage.SICK, "it has no address in the cluster's network"
-    elif facts is not None and stage is Stage.BARE:
-        stage, detail = k3s_stage(server, facts, node, api_read=kube is not None)
-    return MasterView(name=spec.name, spec=spec, server=server, facts=facts, stage=stage, detail=detail)
+    membership = membership_of_master(server, record, node, api_read=kube is not None)
+    return MasterView(
+        name=spec.name,
+        spec=spec,
+        server=server,
+        facts=state.facts(server.id),
+        contact=_contact(server, state, node, membership, network_id),
+        membership=membership,
+    )
+
+
+def _contact(
+    server: Server, state: ClusterState, node: KubeNode | None, membership: Membership, network_id: int | None
+) -> Contact:
+    if membership.joined and private_ip(server, network_id) is None:
+        return NotReached(Barrier.DETACHED, "it has no address in the cluster's network")
+    found = reach(server, state, joined=membership.joined)
+    if isinstance(found, HostFacts):
+        return Reached(*k3s_of_master(server, found, node, membership))
+    proven = found.why is Barrier.REBUILT and _rebuild_proven(server, state, node)
+    return NotReached(Barrier.UNSECURED, "it was rebuilt") if proven else found
 
 
 def _rebuild_proven(server: Server, state: ClusterState, node: KubeNode | None) -> bool:
@@ -189,12 +207,6 @@ def _rebuild_proven(server: Server, state: ClusterState, node: KubeNode | None) 
     if not isinstance(reading, Known) or reading.value is None or node is None or node.created is None:
         return False
     return node.machine == server.id and reading.value > node.created
-
-
-def _committed(server: Server, record: BirthRecord, node: KubeNode | None) -> bool:
-    """Check whether this very server was chosen as seed or has joined: label, birth record or Node says so."""
-    registered = node is not None and node.machine == server.id
-    return labelled_member(server) or record.seed == server.id or registered
 
 
 def current_token(facts: HostFacts) -> str | None:
@@ -224,16 +236,16 @@ def _unless_locked_out(master: MasterView, gateway: Gateway | None) -> MasterVie
         facts is None
         or gateway is None
         or current is None
-        or master.stage not in {Stage.SICK, Stage.STOPPED, Stage.JOINING}
+        or not (master.not_ready or master.k3s in {K3s.STOPPED, K3s.JOINING})
     ):
         return master
-    begun = facts.disk.wal or master.stage is Stage.JOINING
+    begun = facts.disk.wal or master.k3s is K3s.JOINING
     ours = facts.disk.shares_ca(gateway.facts.disk)
-    stale = facts.disk.config_token_hash not in {None, current} and master.stage is not Stage.JOINING
+    stale = facts.disk.config_token_hash not in {None, current} and master.k3s is not K3s.JOINING
     half_renewed = facts.disk.passwd_hash not in {None, current} and facts.server_unit.restarts > 0
     silent = facts.server_unit.active in {"activating", "inactive", "failed"} and facts.etcd.healthy is None
     if begun and ours and silent and (stale or half_renewed):
-        return replace(master, stage=Stage.LOCKED_OUT)
+        return replace(master, contact=Reached(K3s.LOCKED_OUT, master.detail))
     return master
 
 
@@ -244,13 +256,14 @@ def _unless_relabelled(
 
     One without data waits for a quorum by itself, and joins whatever cluster its `server:` line leads it to.
     """
-    if master.stage is not Stage.MEMBER or master.server is None or master.facts is None or gateway is None:
+    if not master.is_member or master.server is None or master.facts is None or gateway is None:
         return master
     if stale_lineage.belongs(master.facts, master.server, record) or not stale_lineage.has_joined(
         master.facts, master.server, gateway.facts, network_id
     ):
         return master
-    return replace(master, stage=Stage.UNMARKED, detail="its label names an earlier lineage")
+    relabelled = Reached(K3s.SERVING, "its label names an earlier lineage")
+    return replace(master, contact=relabelled, membership=Membership.INCOMPLETE)
 
 
 def _choose_gateway(masters: tuple[MasterView, ...], record: BirthRecord) -> Gateway | None:
@@ -273,13 +286,18 @@ def _choose_gateway(masters: tuple[MasterView, ...], record: BirthRecord) -> Gat
 def _if_healthy(master: MasterView, record: BirthRecord) -> Gateway | None:
     """Return a master that everything could be done through; None where it is not well, or is another cluster's."""
     server, facts = master.server, master.facts
-    if server is None or facts is None or master.stage not in {Stage.MEMBER, Stage.UNMARKED}:
+    if server is None or facts is None or not master.serves:
         return None
     identity = identity_of(facts)
     if identity is None or not _fits(identity, record) or not stale_lineage.belongs(facts, server, record):
         return None
     return Gateway(
-        name=master.name, spec=master.spec, stage=master.stage, detail=master.detail, server=server, facts=facts
+        name=master.name,
+        spec=master.spec,
+        contact=master.contact,
+        membership=master.membership,
+        server=server,
+        facts=facts,
     )
 
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 
 from hetzner_k3s.decide.view.context import DecisionContext
 from hetzner_k3s.decide.view.control_plane import MasterView
-from hetzner_k3s.decide.view.stage import NEVER_STARTED
 from hetzner_k3s.model import lookup
 
 
@@ -34,7 +33,7 @@ def living_masters(context: DecisionContext) -> frozenset[str]:
     """
     masters = (
         *context.control_plane.masters,
-        *(m for m in context.control_plane.surplus if m.stage not in NEVER_STARTED),
+        *(m for m in context.control_plane.surplus if not m.never_started),
     )
     balancer = lookup.load_balancer(context.spec, context.view)
     public = {m.server.public_ipv4 for m in masters if m.server and m.server.public_ipv4}

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from hetzner_k3s.decide.view.control_plane import ControlPlane, MasterView
 from hetzner_k3s.decide.view.node_machine import doubt
-from hetzner_k3s.decide.view.stage import NEVER_STARTED, Stage, holds_no_member
+from hetzner_k3s.decide.view.servers.contact import Barrier
+from hetzner_k3s.decide.view.servers.k3s import holds_no_member
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.host import Member
@@ -70,7 +71,7 @@ def _judge(member: Member, control_plane: ControlPlane, state: ClusterState) -> 
         why = _judge_holder(holder, state)
         if why is not None:
             return StrayMember(member, why, transient=_not_looked_at(holder, state))
-    if owner.stage is Stage.UNSECURED and control_plane.master(owner.name) is None:
+    if owner.barrier is Barrier.UNSECURED and control_plane.master(owner.name) is None:
         return None  # rebuilt, and nobody gives what is beyond the file a host key; `permission` speaks of it
     if not (_may_be_replaced(owner, control_plane, state) or (_data_is_gone(owner) and not member.learner)):
         return _judge_by_server(member, owner) if control_plane.master(owner.name) else None
@@ -123,9 +124,9 @@ def _may_be_replaced(owner: MasterView, control_plane: ControlPlane, state: Clus
     A server that was never looked at could be the member's own: only its id, told by the Node, makes it another one.
     """
     if owner.empty:
-        return owner.stage in NEVER_STARTED
+        return owner.never_started
     node = control_plane.kube.node(owner.name) if control_plane.kube else None
-    if owner.stage is not Stage.BOOTING or node is None or node.machine is None:
+    if owner.barrier is not Barrier.BOOTING or node is None or node.machine is None:
         return False
     return doubt(node, owner, state, control_plane.network_id) is None
 
@@ -144,7 +145,7 @@ def _doubted(
 ) -> StrayMember | None:
     if node is None or _is_of(node, owner):
         return None
-    if owner.stage is Stage.UNSECURED and owner.server is not None and node.machine == owner.server.id:
+    if owner.barrier is Barrier.UNSECURED and owner.server is not None and node.machine == owner.server.id:
         return StrayMember(member, f"{owner.name} was rebuilt, and has yet to get its host key", transient=True)
     why = doubt(node, owner, state, control_plane.network_id)
     return None if why is None else StrayMember(member, why)
@@ -152,7 +153,7 @@ def _doubted(
 
 def _judge_by_server(member: Member, owner: MasterView) -> Verdict:
     """Leave a member alone whose machine may be the one of its name; the gates speak of one that is in trouble."""
-    if owner.stage is Stage.BOOTING:
+    if owner.barrier is Barrier.BOOTING:
         return StrayMember(member, f"{owner.name} has not been looked at yet", transient=True)
     return None
 

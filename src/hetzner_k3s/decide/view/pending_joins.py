@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from hetzner_k3s.decide.view.context import DecisionContext, ServingContext
 from hetzner_k3s.decide.view.control_plane import MasterView
-from hetzner_k3s.decide.view.stage import NEVER_STARTED, Stage
 from hetzner_k3s.model.identity import Phase
-
-_TO_JOIN = NEVER_STARTED | {Stage.JOINING}
 
 
 def masters_due(context: ServingContext) -> tuple[MasterView, ...]:
     """Return the masters that have yet to join through the gateway."""
-    return tuple(m for m in context.control_plane.masters if m.stage in _TO_JOIN)
+    return tuple(m for m in context.control_plane.masters if m.has_yet_to_join)
 
 
 def something_due(context: DecisionContext) -> bool:

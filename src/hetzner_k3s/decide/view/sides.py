@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hetzner_k3s.decide.view import stale_lineage
 from hetzner_k3s.decide.view.context import DecisionContext
 from hetzner_k3s.decide.view.control_plane import MasterView
-from hetzner_k3s.decide.view.stage import labelled_member
+from hetzner_k3s.decide.view.servers.membership import labelled_member
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.host import HostFacts
 from hetzner_k3s.model.hosts.contact import private_ip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hetzner_k3s.decide.view import quorum
 from hetzner_k3s.decide.view.context import DecisionContext
 from hetzner_k3s.decide.view.control_plane import MasterView
-from hetzner_k3s.decide.view.stage import TROUBLED, Stage
+from hetzner_k3s.decide.view.servers.contact import Barrier
 from hetzner_k3s.model.host import Member
 from hetzner_k3s.model.identity import Phase
 
@@ -53,7 +53,7 @@ def witnesses(context: DecisionContext, master: MasterView) -> tuple[str, ...]:
     They are the second witness of docs/architecture.md#absence: its etcd is well, and only our way to it is broken.
     """
     member = member_of(context, master)
-    if master.stage is not Stage.SILENT or member is None or member.learner:
+    if master.barrier is not Barrier.SILENT or member is None or member.learner:
         return ()
     return tuple(m.name for m in context.control_plane.all_masters if m.facts and m.facts.voter and _sees(m, member))
 
@@ -73,4 +73,4 @@ def discarded(context: DecisionContext) -> frozenset[str]:
     if context.control_plane.record.phase is not Phase.BORN:
         return frozenset()
     asked = ((name, context.control_plane.master(name)) for name in context.intent.consents.replace)
-    return frozenset(name for name, m in asked if m is not None and m.stage in TROUBLED and others_serve(context, m))
+    return frozenset(name for name, m in asked if m is not None and m.trouble is not None and others_serve(context, m))
