@@ -198,7 +198,7 @@ def _led_in(context: ServingContext, worker: WorkerView) -> tuple[PlannedStep, .
     if stale is not None:
         return (stale,)
     lost = worker.facts is not None and reconnect.is_lost(context, worker.facts)
-    if worker.server is not None and worker.k3s in {K3s.READY, K3s.JOINING} and not lost:
+    if worker.server is not None and worker.may_join_now and not lost:
         return (_join(context, worker, worker.server),)
     return ()
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 from hetzner_k3s.decide.view.context import DecisionContext, ServingContext
 from hetzner_k3s.decide.view.control_plane import MasterView
 from hetzner_k3s.decide.view.pending_joins import masters_due
-from hetzner_k3s.decide.view.servers.k3s import K3s
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.plan import Refusal
 from hetzner_k3s.model.text.dates import date_of
@@ -28,7 +27,7 @@ TOO_FAR = 30.0
 
 def clocks_agree(context: ServingContext) -> tuple[Refusal, ...]:
     """Refuse to let a master join whose clock is far from the gateway's; a first boot may yet set it right."""
-    ready = [m for m in masters_due(context) if m.k3s in {K3s.READY, K3s.JOINING}]
+    ready = [m for m in masters_due(context) if m.may_join_now]
     return tuple(_apart(context, m, ahead) for m in ready if abs(ahead := _ahead_of_gateway(context, m)) > TOO_FAR)
 
 

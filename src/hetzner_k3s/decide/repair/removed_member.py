@@ -14,7 +14,6 @@ from hetzner_k3s.decide.view import quorum, stale_lineage
 from hetzner_k3s.decide.view.context import DecisionContext, Proposal, ServingContext
 from hetzner_k3s.decide.view.control_plane import MasterView
 from hetzner_k3s.decide.view.predictions import with_facts, without_membership
-from hetzner_k3s.decide.view.servers.k3s import K3s
 from hetzner_k3s.decide.view.voters import healthy_ids, member_of
 from hetzner_k3s.model.host import EtcdFacts, HostFacts
 from hetzner_k3s.model.hosts.contact import private_ip
@@ -27,8 +26,7 @@ from hetzner_k3s.model.steps import Step, WipeJoiner
 def is_former(context: DecisionContext, master: MasterView) -> bool:
     """Check whether a master's host holds data of a member that the living cluster does not list."""
     facts, gateway = master.facts, context.control_plane.gateway
-    with_data = master.not_ready or master.k3s in {K3s.JOINING, K3s.STOPPED}
-    if facts is None or gateway is None or master.server is None or not with_data:
+    if facts is None or gateway is None or master.server is None or not master.started_and_does_not_serve:
         return False
     address = private_ip(master.server, context.control_plane.network_id)
     listed = member_of(context, master) is not None or any(m.address == address for m in context.control_plane.members)

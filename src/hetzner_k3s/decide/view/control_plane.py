@@ -232,12 +232,7 @@ def _unless_locked_out(master: MasterView, gateway: Gateway | None) -> MasterVie
     it is what keeps it from starting (docs/facts/k3s.md#token-rotation).
     """
     facts, current = master.facts, current_token(gateway.facts) if gateway else None
-    if (
-        facts is None
-        or gateway is None
-        or current is None
-        or not (master.not_ready or master.k3s in {K3s.STOPPED, K3s.JOINING})
-    ):
+    if facts is None or gateway is None or current is None or not master.started_and_does_not_serve:
         return master
     begun = facts.disk.wal or master.k3s is K3s.JOINING
     ours = facts.disk.shares_ca(gateway.facts.disk)

@@ -108,6 +108,11 @@ class ServerView(NamedServer):
         return self.k3s is K3s.SICK or self.barrier is Barrier.DETACHED
 
     @property
+    def started_and_does_not_serve(self) -> bool:
+        """Check whether its k3s was started, and joins, is stopped, or is not ready."""
+        return self.not_ready or self.k3s in {K3s.JOINING, K3s.STOPPED}
+
+    @property
     def trouble(self) -> Trouble | None:
         """Return what is wrong with it, where it may hold data and we must not go on by ourselves."""
         what = self.barrier or self.k3s
