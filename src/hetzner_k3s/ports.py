@@ -22,6 +22,7 @@ from hetzner_k3s.model.hosts.contact import HostKeyPair as HostKeyPair  # noqa: 
 from hetzner_k3s.model.hosts.contact import HostTarget
 from hetzner_k3s.model.kube import BeforeStart, KubeView, Leaving, NodeLoad, Pod, TokenGrant
 from hetzner_k3s.model.kubernetes.node_labels import NodeChange
+from hetzner_k3s.model.operations.commands import RunCommand, Stream
 from hetzner_k3s.model.operations.operation import Done, Operation
 from hetzner_k3s.model.operations.snapshots import ReceiveSnapshot
 from hetzner_k3s.model.plan import Forecast, Intent, Plan
@@ -32,6 +33,8 @@ from hetzner_k3s.model.tokens import ClusterTokens
 from hetzner_k3s.model.version import K3sVersion
 
 R = TypeVar("R")
+Heard = Callable[[Stream, bytes], None]
+"""Is handed a piece of what a command printed, and where."""
 
 
 class Clock(Protocol):
@@ -165,6 +168,15 @@ class Hosts(Protocol):
 
     async def send(self, target: HostTarget, operation: ReceiveSnapshot, pieces: AsyncIterator[bytes]) -> None:
         """Run an operation whose stdin is a file, given in pieces; cut off, it has left nothing that counts."""
+
+    async def run(self, target: HostTarget, command: RunCommand, heard: Heard) -> int:
+        """Run a command of the user's, hand on what it prints as it comes, and return its exit status.
+
+        It is ended where the caller is cancelled, or where it takes longer than its deadline, which is a `HostError`.
+        """
+
+    async def host_key(self, target: HostTarget) -> str:
+        """Return the public key by which a host proved itself, one line: for another SSH client to check."""
 
     async def close(self) -> None:
         """Drop all connections."""

@@ -42,6 +42,8 @@ Commands:
   plan        Show what `create` would do, and why.
   status      Show what is there and what would be done.
   kubeconfig  Write the kubeconfig, from any healthy master.
+  run         Run a command or script on all hosts, or some.
+  ssh         Run a command on a host, or open a shell there.
   backup      Write all that brings the cluster back to a folder.
   snapshots   Show which snapshots there are, and where.
   delete      Delete the cluster's servers and resources.

@@ -27,10 +27,12 @@ from hetzner_k3s.lab.simulated.place import Place
 from hetzner_k3s.model.errors import CloudError, CloudRefused, Fate, OperationFailed
 from hetzner_k3s.model.host import HostKeyKind
 from hetzner_k3s.model.hosts.contact import HostTarget
+from hetzner_k3s.model.operations.commands import RunCommand, Stream
 from hetzner_k3s.model.operations.looks import ReadSecret, SecretKind
 from hetzner_k3s.model.operations.operation import Done, Operation
 from hetzner_k3s.model.operations.snapshots import ReceiveSnapshot, SendSnapshot
 from hetzner_k3s.model.secrets import Secret
+from hetzner_k3s.ports import Heard
 
 from .conftest import CLUSTER, Invoke
 
@@ -207,6 +209,14 @@ class Echoing:
     async def send(self, target: HostTarget, operation: ReceiveSnapshot, pieces: AsyncIterator[bytes]) -> None:
         del pieces
         await self.perform(target, operation)
+
+    async def run(self, target: HostTarget, command: RunCommand, heard: Heard) -> int:
+        heard(Stream.OUT, b"piece")
+        await self.perform(target, command)
+        return 0
+
+    async def host_key(self, target: HostTarget) -> str:
+        return target.name
 
     async def close(self) -> None:
         """Do nothing."""

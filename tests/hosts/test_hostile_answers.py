@@ -182,6 +182,21 @@ def test_a_stream_in_any_pieces_is_what_was_sent(content: bytes, cuts: list[int]
     assert (got, frame.closed) == (content, True)
 
 
+@given(content=st.binary(max_size=400), noise=st.binary(max_size=30), cuts=st.lists(st.integers(0, 200), max_size=6))
+def test_a_command_is_heard_whole_wherever_it_is_cut(content: bytes, noise: bytes, cuts: list[int]) -> None:
+    whole = noise + f"\n{MARK}\n".encode() + content + f"{MARK}\n".encode()
+    edges = [0, *sorted(min(cut, len(whole)) for cut in cuts), len(whole)]
+    frame = framing.Frame(MARK, live=True)
+    got = b"".join(frame.feed(whole[a:b]) for a, b in pairwise(edges))
+    assert (got, frame.closed) == (content, True)
+
+
+def test_a_line_of_a_command_is_heard_when_it_is_whole() -> None:
+    frame = framing.Frame(MARK, live=True)
+    assert frame.feed(f"\n{MARK}\na line\n".encode()) == b"a line\n"
+    assert (frame.feed(MARK[:5].encode()), frame.feed(b"!")) == (b"", MARK[:5].encode() + b"!")
+
+
 def test_results_of_these_are_typed_at_all() -> None:
     for operation in (SaveSnapshot(name="a", fence=1), TellSnapshots(deadline=1.0)):
         assert not isinstance(

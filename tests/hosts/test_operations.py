@@ -12,6 +12,7 @@ from hetzner_k3s.hosts.units import install_files, unit
 from hetzner_k3s.model.errors import Fate, HostBusy, LockLost, OperationFailed, PreconditionChanged
 from hetzner_k3s.model.host import EtcdFacts, HostKeyKind, Member, OperationRecord, Snapshot, SupervisorFacts, UnitFacts
 from hetzner_k3s.model.hosts.origin import ReadOrigin
+from hetzner_k3s.model.operations.commands import RunCommand
 from hetzner_k3s.model.operations.configuration import (
     Install,
     PointToServer,
@@ -80,6 +81,7 @@ ALL: list[Operation[object]] = [
     SaveSnapshot(name="pre-repair", fence=7),
     ReadSecret(kind=SecretKind.TOKEN),
     ReadMembers(),
+    RunCommand(script=HIDDEN, deadline=60.0),
     ReadJournal(role=K3sRole.SERVER, lines=20),
     HoldK3s(precondition=DataPrecondition(ca="ab12", leader=None), fence=7),
     ReadLog(segments=1),
@@ -196,7 +198,7 @@ def test_it_becomes_one_command_without_a_secret(operation: Operation[object]) -
     words = shlex.split(sent.command)
     assert words[:3] == ["exec", "/bin/sh", "-c"]
     assert ("systemd-run" in words[3]) == operation.mutating
-    assert words[3].count("\\n0123\\n") == 4  # to both streams, first and last
+    assert words[3].count("0123\\n") == 4  # to both streams, first and last
     assert sent.limit > 0
 
 

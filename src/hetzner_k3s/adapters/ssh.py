@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 
 import asyncssh
 
+from hetzner_k3s.adapters.ssh_commands import PIECE, TooMuch, Unframed, overdue, pieces_of, run_command
 from hetzner_k3s.adapters.ssh_login import login_options
 from hetzner_k3s.hosts import operations
 from hetzner_k3s.hosts.framing import Frame
@@ -19,11 +20,12 @@ from hetzner_k3s.hosts.operations import Invocation
 from hetzner_k3s.model.errors import Fate, HostBusy, HostUnreachable, SshStage
 from hetzner_k3s.model.host import HostKeyKind
 from hetzner_k3s.model.hosts.contact import HostTarget, host_key_label
+from hetzner_k3s.model.operations.commands import RunCommand
 from hetzner_k3s.model.operations.configuration import RotateHostKey
 from hetzner_k3s.model.operations.operation import Done, Operation
 from hetzner_k3s.model.operations.snapshots import ReceiveSnapshot
 from hetzner_k3s.model.text.printable import excerpt
-from hetzner_k3s.ports import Clock, Rng
+from hetzner_k3s.ports import Clock, Heard, Rng
 
 R = TypeVar("R")
 
@@ -38,8 +40,6 @@ _BUSY_SECONDS: Final = 60.0
 """How long another operation on a host is waited for: what a killed run began may still be at it."""
 _SETTLE_SECONDS: Final = 60.0
 _POLL_SECONDS: Final = 0.2
-_PIECE: Final = 1 << 18
-"""Bytes of a stream that are taken at a time."""
 _COMPLAINT: Final = 1 << 16
 """Bytes of what a stream writes to stderr that are kept; the rest is read and forgotten."""
 _ID_BYTES: Final = 8
@@ -47,10 +47,6 @@ _WORDS: Final = 300
 """Characters of a peer's own words that are shown: it may be anybody, as long as no host key was checked."""
 
 _LOST = (asyncssh.Error, OSError, asyncio.TimeoutError)
-
-
-class _TooMuch(Exception):
-    """A host sent more than the operation may print."""
 
 
 @dataclass(slots=True)
@@ -129,14 +125,14 @@ class SshHosts:
                 process = await connection.client.create_process(sent.command, stdin=asyncssh.DEVNULL, encoding=None)
                 complaint = asyncio.create_task(_complaint(process.stderr))
                 try:
-                    async for piece in _pieces(process.stdout, sent.most):
+                    async for piece in pieces_of(process.stdout, sent.most):
                         if content := frame.feed(piece):
                             yield content
                     ended, said = await process.wait(), await _ended(complaint)
                 finally:
                     process.close()
                     complaint.cancel()  # a host that was cut short need not end its part
-        except _TooMuch:
+        except TooMuch:
             raise operations.too_much(operation, target.name) from None
         except _LOST as lost:
             self._drop(target)
@@ -157,12 +153,38 @@ class SshHosts:
                     printed = await _feed(process, pieces, sent.most)
                 finally:
                     process.close()
-        except _TooMuch:
+        except TooMuch:
             raise operations.too_much(operation, target.name) from None
         except _LOST as lost:
             self._drop(target)
             raise _unreachable(target, SshStage.SESSION, f"connection lost: {_words(lost)}") from lost
         operations.read_answer(operation, printed, sent.mark, target.keys[connection.label], target.name)
+
+    async def run(self, target: HostTarget, command: RunCommand, heard: Heard) -> int:
+        """Run a command of the user's; see `ports.Hosts.run`."""
+        connection = await self._connect(target, boot_key_suffices=False)
+        sent = operations.invocation(command, self._rng.token_hex(_ID_BYTES))
+        try:
+            async with connection.sessions, asyncio.timeout(sent.limit) as deadline:
+                return await run_command(connection.client, command, sent, heard)
+        except TooMuch:
+            raise operations.too_much(command, target.name) from None
+        except Unframed:
+            raise operations.cut_short(command, target.name) from None
+        except _LOST as lost:
+            if isinstance(lost, TimeoutError) and deadline.expired():
+                raise overdue(command, target.name) from None
+            self._drop(target)
+            what = f"connection lost: {_words(lost)}"
+            raise _unreachable(target, SshStage.SESSION, what, fate=Fate.MAY_HAVE_HAPPENED) from lost
+
+    async def host_key(self, target: HostTarget) -> str:
+        """Return the public key by which a host proved itself."""
+        connection = await self._connect(target, boot_key_suffices=False)
+        key = connection.client.get_server_host_key()
+        if key is None:
+            raise _unreachable(target, SshStage.HOST_KEY, "it showed no host key")
+        return key.export_public_key("openssh").decode().strip()
 
     async def forward(self, target: HostTarget, port: int) -> int:
         """Return a port of 127.0.0.1 here that leads to `port` of 127.0.0.1 there, as long as the connection lives.
@@ -201,7 +223,7 @@ class SshHosts:
         operation_id = self._rng.token_hex(_ID_BYTES)
         try:
             printed = await _run(connection, operations.invocation(operation, operation_id))
-        except _TooMuch:
+        except TooMuch:
             raise operations.too_much(operation, target.name) from None
         except _LOST as lost:
             self._drop(target)
@@ -215,7 +237,7 @@ class SshHosts:
         try:
             connection = await self._connect(target, boot_key_suffices=operation.boot_key_suffices)
             return await _run(connection, operations.settlement(operation_id, _SETTLE_SECONDS))
-        except (HostUnreachable, _TooMuch, *_LOST) as failure:
+        except (HostUnreachable, TooMuch, *_LOST) as failure:
             what = f"connection lost during {operations.name(operation)}, and its outcome could not be asked: "
             raise _unreachable(
                 target, SshStage.SESSION, what + _words(failure), fate=Fate.MAY_HAVE_HAPPENED
@@ -331,23 +353,14 @@ def _heard(task: asyncio.Task[bytes]) -> None:
         task.exception()
 
 
-async def _pieces(stream: asyncssh.SSHReader[bytes], most: int) -> AsyncIterator[bytes]:
-    arrived = 0
-    while piece := await stream.read(_PIECE):
-        arrived += len(piece)
-        if arrived > most:
-            raise _TooMuch
-        yield piece
-
-
 async def _read(stream: asyncssh.SSHReader[bytes], most: int) -> bytes:
-    return b"".join([piece async for piece in _pieces(stream, most)])
+    return b"".join([piece async for piece in pieces_of(stream, most)])
 
 
 async def _complaint(stream: asyncssh.SSHReader[bytes]) -> bytes:
     """Read all that comes, so that nothing is held up by it, and keep the end."""
     kept = b""
-    while piece := await stream.read(_PIECE):
+    while piece := await stream.read(PIECE):
         kept = (kept + piece)[-_COMPLAINT:]
     return kept
 

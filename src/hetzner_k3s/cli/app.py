@@ -24,6 +24,8 @@ _COMMANDS = {
     "kubeconfig": LazyCommand(
         "hetzner_k3s.cli.commands.kubeconfig:kubeconfig", "Write the kubeconfig, from any healthy master."
     ),
+    "run": LazyCommand("hetzner_k3s.cli.commands.run:run", "Run a command or script on all hosts, or some."),
+    "ssh": LazyCommand("hetzner_k3s.cli.commands.ssh:ssh", "Run a command on a host, or open a shell there."),
     "backup": LazyCommand(
         "hetzner_k3s.cli.commands.backup:backup", "Write all that brings the cluster back to a folder."
     ),

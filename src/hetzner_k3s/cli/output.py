@@ -32,6 +32,20 @@ def tell_row(row: object) -> None:
     _tell_json(row, indent=None)
 
 
+def tell_unwrapped(line: str, *, prefix: str = "", error: bool = False) -> None:
+    """Write a line of a host's to stdout or stderr: its columns stay, whatever the terminal's width."""
+    click.echo(f"{prefix}{harmless(line.expandtabs())}", err=error, color=terminal.is_coloured(_stream(error)))
+
+
+def hand_through(piece: bytes, *, error: bool = False) -> None:
+    """Write what a host's command printed, for the one who ran it, to a pipe or a file: byte by byte."""
+    click.echo(piece, nl=False, err=error)
+
+
+def _stream(error: bool) -> TextIO:
+    return sys.stderr if error else sys.stdout
+
+
 def tell_secret(text: str) -> None:
     """Write a text to stdout as it is, unmasked: for the one who asked for that very secret."""
     click.echo(text, nl=False)

@@ -35,6 +35,7 @@ from hetzner_k3s.adapters.system import (
 from hetzner_k3s.adapters.system.births import Project, project_key
 from hetzner_k3s.adapters.system.operator import state_directory
 from hetzner_k3s.adapters.system.places import demand_writable
+from hetzner_k3s.adapters.system.shell import open_shell as open_shell  # noqa: PLC0414  re-exported: for `ssh`
 from hetzner_k3s.cli import library_log
 from hetzner_k3s.cli.output import say
 from hetzner_k3s.cli.recording import Recorder

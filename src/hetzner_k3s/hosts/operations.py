@@ -24,6 +24,7 @@ from hetzner_k3s.model.errors import (
 )
 from hetzner_k3s.model.host import HostKeyKind
 from hetzner_k3s.model.hosts.origin import ReadOrigin
+from hetzner_k3s.model.operations.commands import RunCommand
 from hetzner_k3s.model.operations.configuration import (
     Install,
     PointToServer,
@@ -82,6 +83,7 @@ _LOG_ANSWER: Final = 256 * _MEBIBYTE
 """Two segments of 64 MB, packed and in base64 (docs/security.md#caps)."""
 _FILE: Final = 16 * 1024 * _MEBIBYTE
 """A file or an archive: etcd keeps at most 8 GiB of data, and its log beside that."""
+_OUTPUT: Final = 64 * _MEBIBYTE  # of each stream of a command of the user's
 _QUOTED: Final = 200
 """Characters of an unreadable answer that are shown."""
 
@@ -235,6 +237,14 @@ _PROCEDURES: Mapping[type[Operation[Any]], _Procedure] = {
     ),
     SendSnapshot: _procedure("send_snapshot", arguments=lambda op: (op.name,), limit=lambda _: 3600.0, most=_FILE),
     ReconnectAgent: _procedure("reconnect_agent", arguments=lambda op: (op.url, ",".join(op.known) or "-")),
+    RunCommand: _procedure(
+        "run_command",
+        arguments=lambda op: (str(len(op.script.encode())),),
+        limit=lambda op: op.deadline,
+        tied=True,
+        most=_OUTPUT,
+        secret=True,
+    ),
     ReadMembers: _procedure("read_members", read=lambda result, _: members(Document.of(result))),
     ReadJournal: _procedure(
         "read_journal",
@@ -273,7 +283,7 @@ def invocation(operation: Operation[Any], operation_id: str) -> Invocation:
         size = str(len(stdin.encode()))
         arguments = (operation_id, name(operation), fence, size, body, operation_script("unit"), *arguments)
         body = operation_script("launch")
-    body = framing.framed(body, operation_id)
+    body = framing.framed(body, operation_id, live=isinstance(operation, RunCommand))
     return Invocation(
         command=shlex.join(("exec", "/bin/sh", "-c", body, procedure.script, *arguments)),
         stdin=Secret(stdin),

@@ -7,6 +7,7 @@ from hetzner_k3s.observe.observer import (
     Sight,
     observe,
     observe_again,
+    observe_hosts,
     observe_under_lock,
     with_assortment,
 )
@@ -18,6 +19,7 @@ __all__ = [
     "focus_after",
     "observe",
     "observe_again",
+    "observe_hosts",
     "observe_under_lock",
     "with_assortment",
 ]

@@ -70,6 +70,16 @@ async def observe(ports: Ports, spec: ClusterSpec, verb: Verb) -> ClusterState:
     return await observe_again(ports, spec, blank, replace(SIGHT[verb].whole, listing=False))
 
 
+async def observe_hosts(ports: Ports, spec: ClusterSpec) -> ClusterState:
+    """Look at the servers and their hosts alone.
+
+    Raises:
+        CloudRefused: Hetzner does not accept the token.
+    """
+    blank = ClusterState(observed_at=ports.clock.now(), cloud=await cloud.survey(ports))
+    return replace(blank, hosts=await hosts.probe(ports, spec, blank, hosts.reachable(spec, blank.view)))
+
+
 async def observe_under_lock(
     ports: Ports, spec: ClusterSpec, verb: Verb, before: ClusterState, listed_at: float
 ) -> ClusterState:

@@ -129,7 +129,7 @@ def watch(
 def converse(
     command: Sequence[str], size: tuple[int, int], *answers: str, cwd: Path, environment: Mapping[str, str]
 ) -> Watched:
-    """Run a command wholly on a terminal, and type the next answer whenever it has asked (`…: `)."""
+    """Run a command wholly on a terminal, and type the next answer whenever it has asked (`…: ` or `…> `)."""
     ours, theirs = pty.openpty()
     set_size(ours, *size)
     watched, left = Watched(Emulator(*size)), list(answers)
@@ -140,7 +140,7 @@ def converse(
         while select.select([ours], [], [], _PATIENCE)[0] and (read := _read(ours)):
             watched.written += read
             watched.emulator.feed(read)
-            if left and watched.written.endswith(b": "):
+            if left and watched.written.endswith((b": ", b"> ")):
                 os.write(ours, f"{left.pop(0)}\n".encode())
         watched.code = process.wait(_PATIENCE)
     os.close(ours)

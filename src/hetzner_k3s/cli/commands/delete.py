@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
 
 import click
 
-from hetzner_k3s.cli import reporting, wiring
+from hetzner_k3s.cli import asking, reporting, wiring
 from hetzner_k3s.cli.commands.options import (
     color_option,
     config_option,
@@ -67,14 +66,7 @@ async def _delete(spec: ClusterSpec, *, quiet: bool, force: bool, as_json: bool)
 
 
 def _name_is_typed(cluster: str) -> bool:
-    # While an event loop runs, asyncio only notes a Ctrl-C, and the prompt would go on waiting.
-    noted = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        typed = click.prompt(f"Type the cluster's name ({cluster}) to delete all this", err=True)
-    except click.Abort:
-        typed = ""
-    finally:
-        signal.signal(signal.SIGINT, noted)
-    if typed != cluster:
-        say("Its name was not typed: nothing was deleted.")
-    return bool(typed == cluster)
+    if asking.typed(f"Type the cluster's name ({cluster}) to delete all this") == cluster:
+        return True
+    say("Its name was not typed: nothing was deleted.")
+    return False

@@ -33,20 +33,20 @@ FILE, MERGE, PRINT = "file", "merge", "print"
 @config_option
 @verbose_option
 @quiet_option
-@click.option(
-    "--merge", "where", flag_value=MERGE, help="Into your own: the first of $KUBECONFIG, else ~/.kube/config."
-)
-@click.option("--print", "where", flag_value=PRINT, help="To stdout, and into no file.")
+@click.option("--merge", is_flag=True, help="Into your own: the first of $KUBECONFIG, else ~/.kube/config.")
+@click.option("--print", "shown", is_flag=True, help="To stdout, and into no file.")
 @color_option
-def kubeconfig(config: Path, quiet: bool, where: str | None) -> ExitCode:
+def kubeconfig(config: Path, quiet: bool, merge: bool, shown: bool) -> ExitCode:
     """Write the kubeconfig of the cluster's admin, to the path that the file names.
 
     The credentials come from any healthy master, over SSH to a proven host, as `create` reads them. Written
     atomically, for your eyes alone (0600); contexts of other clusters stay, and the current one too while it is
     another cluster's. Masters that are lost are left out.
     """
-    spec = load_spec(config)
-    return wiring.run(_kubeconfig(spec, where or FILE, quiet=quiet))
+    if merge and shown:
+        raise click.UsageError("give either --merge or --print")
+    where = MERGE if merge else PRINT if shown else FILE
+    return wiring.run(_kubeconfig(load_spec(config), where, quiet=quiet))
 
 
 async def _kubeconfig(spec: ClusterSpec, where: str, *, quiet: bool) -> ExitCode:

@@ -16,7 +16,7 @@ from hetzner_k3s.cli.commands.options import config_option
 if TYPE_CHECKING:
     from hetzner_k3s.lab.simulated.place import Place
 
-_COMMANDS = ("create", "plan", "status", "snapshots", "backup", "kubeconfig", "delete", "history")
+_COMMANDS = ("create", "plan", "status", "snapshots", "backup", "kubeconfig", "run", "ssh", "delete", "history")
 _PROMPT = "simulation> "
 
 

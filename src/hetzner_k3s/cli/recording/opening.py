@@ -17,7 +17,7 @@ from hetzner_k3s.adapters.system.transcripts import TranscriptFile
 from hetzner_k3s.cli.endings import at_end
 from hetzner_k3s.cli.output import say
 from hetzner_k3s.cli.recording.recorder import Recorder
-from hetzner_k3s.cli.recording.verbosity import VERBOSITY
+from hetzner_k3s.cli.recording.verbosity import HOSTS_CODE, VERBOSITY
 from hetzner_k3s.model.errors import ExitCode, LocalTrouble
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.ports import Clock
@@ -26,6 +26,8 @@ SIMULATED: Final = "simulations"
 """The folder beside those of real clusters; no part of it is the token of a simulation, which would be masked."""
 _OF_THE_TERMINAL: Final = frozenset({"config", "verbose", "quiet", "color", "as_json", "html"})
 """Options that change nothing of what a run does."""
+_OF_THE_USER: Final = frozenset({"command"})
+"""What users write themselves may hold a secret of theirs: it is named and not noted."""
 _WELL: Final = frozenset({ExitCode.CONVERGED, ExitCode.PENDING})
 
 
@@ -56,7 +58,7 @@ def recording(spec: ClusterSpec, clock: Clock, run: str, holder: str, *, simulat
         simulated=simulated,
     )
     recorder.phase("look")
-    at_end(lambda code: _end(recorder, code))
+    at_end(lambda code: _end(recorder, code, own=not (context and context.meta.get(HOSTS_CODE))))
     try:
         yield recorder
     except Exception as error:
@@ -78,9 +80,10 @@ def note_exchange(recorder: Recorder, exchange: Exchange) -> None:
     )
 
 
-def _end(recorder: Recorder, code: int) -> None:
-    recorder.end(code)
-    if code not in _WELL and recorder.path is not None:
+def _end(recorder: Recorder, code: int, *, own: bool) -> None:
+    """End the transcript, and name it where the command failed; `own` says whose exit code it is."""
+    recorder.end(code if own else min(code, ExitCode.FAILED))
+    if own and code not in _WELL and recorder.path is not None:
         say(f"transcript: {recorder.path}")
 
 
@@ -93,10 +96,15 @@ def _invoked(context: click.Context | None) -> tuple[str, list[str]]:
         for param in context.command.params
         if param.name and context.get_parameter_source(param.name) is ParameterSource.COMMANDLINE
     ]
-    return context.info_name, [_written(param, context) for param in given if param.name not in _OF_THE_TERMINAL]
+    told = [_written(param, context) for param in given if param.name not in _OF_THE_TERMINAL]
+    return context.info_name, [words for words in told if words]
 
 
 def _written(param: click.Parameter, context: click.Context) -> str:
     value = context.params.get(param.name or "")
+    if isinstance(param, click.Argument):
+        return "" if param.name in _OF_THE_USER else str(value)
     flag = param.opts[-1]
-    return flag if value is True or value is None else f"{flag} {value}"
+    if value is True or value is None or param.name in _OF_THE_USER:
+        return flag
+    return " ".join(f"{flag} {one}" for one in value) if isinstance(value, tuple) else f"{flag} {value}"

@@ -11,9 +11,10 @@ from typing import Any, Final, TypeVar, cast
 
 from hetzner_k3s.cli.recording.recorder import Recorder
 from hetzner_k3s.model.hosts.contact import HostTarget
+from hetzner_k3s.model.operations.commands import RunCommand
 from hetzner_k3s.model.operations.operation import Done, Operation
 from hetzner_k3s.model.operations.snapshots import ReceiveSnapshot
-from hetzner_k3s.ports import Clock, Hosts, Kube, Local, Objects, Ports
+from hetzner_k3s.ports import Clock, Heard, Hosts, Kube, Local, Objects, Ports
 
 R = TypeVar("R")
 
@@ -120,6 +121,15 @@ class RecordedHosts:
         """Run an operation whose stdin is a file."""
         with self._noted(target, operation):
             await self._hosts.send(target, operation, pieces)
+
+    async def run(self, target: HostTarget, command: RunCommand, heard: Heard) -> int:
+        """Run a command of the user's; neither it nor what it prints is noted."""
+        with self._noted(target, command):
+            return await self._hosts.run(target, command, heard)
+
+    async def host_key(self, target: HostTarget) -> str:
+        """Return the public key by which a host proved itself."""
+        return await self._hosts.host_key(target)
 
     async def close(self) -> None:
         """Drop all connections."""

@@ -13,7 +13,7 @@ from hetzner_k3s.lab.simulated.hosts.host import Host
 from hetzner_k3s.lab.simulated.hosts.refusal import OperationRefused
 from hetzner_k3s.lab.simulated.hosts.ssh import Ssh
 from hetzner_k3s.lab.simulated.moments import Moments
-from hetzner_k3s.lab.simulated.operations import host_operations, snapshots
+from hetzner_k3s.lab.simulated.operations import host_operations, snapshots, user_commands
 from hetzner_k3s.lab.simulated.site import Site
 from hetzner_k3s.lab.simulated.wires import firewall
 from hetzner_k3s.lab.simulated.wires.forwards import Forwards
@@ -29,8 +29,10 @@ from hetzner_k3s.model.errors import (
 )
 from hetzner_k3s.model.host import HostFacts, HostKeyKind, OperationRecord
 from hetzner_k3s.model.hosts.contact import HostTarget
+from hetzner_k3s.model.operations.commands import RunCommand
 from hetzner_k3s.model.operations.operation import Done, Operation
 from hetzner_k3s.model.operations.snapshots import ReceiveSnapshot
+from hetzner_k3s.ports import Heard
 
 R = TypeVar("R")
 
@@ -97,6 +99,31 @@ class SimulatedHosts:
         except OperationRefused as refused:
             raise _error(operation, target, refused) from refused
         self._moments.pass_by(f"after {name} on {target.name}")
+
+    async def run(self, target: HostTarget, command: RunCommand, heard: Heard) -> int:
+        """Run a command of the user's; see `ports.Hosts.run`."""
+        host, _ = await self._connect(target, command)
+        work = host.spawn(user_commands.run(host, command, heard))
+        try:
+            async with asyncio.timeout(command.deadline):
+                return await unless_cut(host.ssh, work)
+        except Cut as cut:
+            raise _unreachable(target, SshStage.SESSION, "connection lost", fate=Fate.MAY_HAVE_HAPPENED) from cut
+        except TimeoutError:
+            late = refusal.failed(f"it did not end within {command.deadline:.0f} s, and was ended")
+            raise _error(command, target, late) from None
+        finally:
+            work.cancel()
+
+    async def host_key(self, target: HostTarget) -> str:
+        """Fail: no other SSH client can reach a simulated host."""
+        host, _ = await self._connect(target, Operation())
+        raise OperationFailed(
+            f"{host.name}: it is simulated, and has no shell for a terminal; give a command: ssh NAME -- hostname",
+            server=host.name,
+            operation="host_key",
+            fate=Fate.DID_NOT_HAPPEN,
+        )
 
     async def forward(self, target: HostTarget, _port: int) -> int:
         """Return a port here that leads to the API there, over a verified connection with the host's final key."""
