@@ -329,6 +329,9 @@ class Releases(Protocol):
     async def newest(self) -> Mapping[str, K3sVersion]:
         """Return the newest release of each line (`v1.36`)."""
 
+    async def channels(self) -> Mapping[str, K3sVersion]:
+        """Return the newest release of each channel: of each line, and of `stable`, `latest` and the like."""
+
 
 class HostKeys(Protocol):
     """Makes SSH host keys."""

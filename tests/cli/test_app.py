@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -48,6 +49,7 @@ Commands:
   snapshots   Show which snapshots there are, and where.
   delete      Delete the cluster's servers and resources.
   history     Show earlier runs, and where their time went.
+  releases    Print which releases of k3s there are.
   schema      Print the configuration file's JSON schema.
   explain     Explain the code of a refusal.
   lab         Run an emulated Hetzner cloud on this machine.
@@ -77,7 +79,9 @@ def test_every_command_explains_itself(invoke: Invoke, command: str) -> None:
 def test_version_is_data(invoke: Invoke) -> None:
     ended = invoke("--version")
     assert (ended.code, ended.err) == (0, "")
-    assert ended.out.count(".") == 2
+    assert re.fullmatch(
+        r"hetzner-k3s-py \d+\.\d+\.\d+ \(Python \d+\.\d+\.\d+; file format of hetzner-k3s 2\.6\)\n", ended.out
+    )
 
 
 @pytest.mark.parametrize("arguments", [["creat"], ["create"], ["create", "--config"], ["create", "--no-such-option"]])

@@ -11,6 +11,7 @@ from hetzner_k3s.cli.exits import run
 from hetzner_k3s.cli.lazy import LazyCommand, LazyGroup
 from hetzner_k3s.cli.output import tell
 
+PROGRAM = "hetzner-k3s"
 _COMMANDS = {
     "init": LazyCommand("hetzner_k3s.cli.commands.init:init", "Write a first configuration file."),
     "validate": LazyCommand(
@@ -34,6 +35,7 @@ _COMMANDS = {
     ),
     "delete": LazyCommand("hetzner_k3s.cli.commands.delete:delete", "Delete the cluster's servers and resources."),
     "history": LazyCommand("hetzner_k3s.cli.commands.history:history", "Show earlier runs, and where their time went."),
+    "releases": LazyCommand("hetzner_k3s.cli.commands.releases:releases", "Print which releases of k3s there are."),
     "schema": LazyCommand("hetzner_k3s.cli.commands.schema:schema", "Print the configuration file's JSON schema."),
     "explain": LazyCommand("hetzner_k3s.cli.commands.explain:explain", "Explain the code of a refusal."),
     "lab": LazyCommand("hetzner_k3s.cli.commands.lab:lab", "Run an emulated Hetzner cloud on this machine."),
@@ -45,7 +47,8 @@ def _show_version(ctx: click.Context, _option: click.Parameter, wanted: bool) ->
         return
     from importlib.metadata import version
 
-    tell(version("hetzner-k3s"))
+    python = ".".join(map(str, sys.version_info[:3]))
+    tell(f"hetzner-k3s-py {version('hetzner-k3s')} (Python {python}; file format of hetzner-k3s 2.6)")
     ctx.exit()
 
 

@@ -196,6 +196,11 @@ def _releases(endpoint: str) -> Releases | None:
     return K3sChannels(url) if url else None
 
 
+def releases() -> Releases | None:
+    """Open k3s' channels for a command that has no cluster; None where the lab that is used names none."""
+    return _releases(os.environ.get("HCLOUD_ENDPOINT") or DEFAULT_ENDPOINT)
+
+
 def _tokens() -> list[Secret]:
     """Read the k3s tokens that the user hands over for a restore: one itself, or a file of them, one a line."""
     given = [os.environ.get(name, "") for name in ("HETZNER_K3S_TOKEN", "K3S_TOKEN")]

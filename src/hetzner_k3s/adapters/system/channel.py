@@ -29,10 +29,14 @@ class K3sChannels:
 
     async def newest(self) -> dict[str, K3sVersion]:
         """Return the newest release of each line (`v1.36`)."""
+        return {name: release for name, release in (await self.channels()).items() if _LINE.fullmatch(name)}
+
+    async def channels(self) -> dict[str, K3sVersion]:
+        """Return the newest release of each channel: of each line, and of `stable`, `latest` and the like."""
         try:
             answer = await anyio.to_thread.run_sync(self._read, abandon_on_cancel=True)
-            channels = Document.parsed(answer).children("data")
-            return {name: K3sVersion.parse(newest) for name, newest in map(_channel, channels) if _LINE.fullmatch(name)}
+            told = dict(map(_channel, Document.parsed(answer).children("data")))
+            return {name: K3sVersion.parse(newest) for name, newest in told.items() if newest or _LINE.fullmatch(name)}
         except (OSError, HTTPException, Malformed, ValueError) as failure:
             raise ProductError(f"{self._url} gave no channels: {excerpt(str(failure), _WORDS)}") from None
 
