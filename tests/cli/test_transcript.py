@@ -339,6 +339,15 @@ def test_twenty_runs_that_change_and_twenty_that_look_are_kept(tmp_path: Path) -
     assert not any(path.name.endswith("-run4.jsonl") for path in transcripts(tmp_path))
 
 
+@pytest.mark.parametrize("command", ["kubeconfig", "run", "ssh"])
+def test_what_is_run_all_day_pushes_no_creation_out(tmp_path: Path, command: str) -> None:
+    TranscriptFile(tmp_path, "create", "made", 1.8e9).close()
+    for number in range(RUNS_KEPT + 5):
+        TranscriptFile(tmp_path, command, f"run{number}", 1.8e9 + 1 + number).close()
+    kept = Counter(path.name.split("-")[1] for path in transcripts(tmp_path))
+    assert kept == {"create": 1, command: RUNS_KEPT}
+
+
 class Counted(TranscriptFile):
     """A transcript that counts how often it is written to."""
 

@@ -19,7 +19,7 @@ RUNS_KEPT: Final = 20
 """Of runs that may change something, and as many again of those that only look: a `status` a minute pushes out none."""
 _MOST_BYTES: Final = 16 << 20
 """Of one transcript: a run on a thousand nodes has a third of that; a watch of a day would have more."""
-_LOOKS: Final = frozenset({"plan", "status", "snapshots"})
+_LOOKS: Final = frozenset({"plan", "status", "snapshots", "kubeconfig", "run", "ssh"})
 _NAME: Final = re.compile(r"(?P<when>\d{8}T\d{6}Z)-(?P<command>[a-z]+)-(?P<run>[0-9A-Za-z_-]+)\.jsonl")
 
 
