@@ -158,23 +158,23 @@ def _beyond(context: DecisionContext, server: Server) -> ServerReport:
     if master is not None:
         return _server_report(context, server.name, role, master.condition, master.detail, in_file=False)
     found = reach(server, context.state, joined=True)
-    stage, detail = (found.why.value, found.detail) if isinstance(found, NotReached) else (K3s.MISSING.value, "")
+    condition, detail = (found.why.value, found.detail) if isinstance(found, NotReached) else (K3s.MISSING.value, "")
     facts = context.state.facts(server.id)
     node = context.node(server.name)
     ready = node is not None and node.ready  # its unit alone stays `activating` while it waits for a cloud controller
     if facts is not None and (facts.agent_unit.active == "active" or (facts.agent_unit.runs and ready)):
-        stage, detail = MEMBER, ""
-    return _server_report(context, server.name, role, stage, detail, in_file=False)
+        condition, detail = MEMBER, ""
+    return _server_report(context, server.name, role, condition, detail, in_file=False)
 
 
 def _server_report(
-    context: DecisionContext, name: str, role: str, stage: str, detail: str, *, in_file: bool
+    context: DecisionContext, name: str, role: str, condition: str, detail: str, *, in_file: bool
 ) -> ServerReport:
     node = context.node(name)
     ready = None if node is None else "Ready" if node.ready else "NotReady"
     server = context.server(name)
     if server is None:
-        return ServerReport(name=name, role=role, in_file=in_file, stage=stage, detail=detail, node=ready)
+        return ServerReport(name=name, role=role, in_file=in_file, stage=condition, detail=detail, node=ready)
     facts = context.state.facts(server.id)
     return ServerReport(
         name=name,
@@ -184,7 +184,7 @@ def _server_report(
         hetzner=server.status.value,
         address=server.public_ipv4 or next(iter(server.private_ips.values()), None),
         host=_host(server, context.state),
-        stage=stage,
+        stage=condition,
         detail=detail,
         version=facts.k3s_version if facts else None,
         unit=(facts.server_unit if facts.server_unit.installed else facts.agent_unit).active if facts else None,
