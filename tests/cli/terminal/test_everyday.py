@@ -79,3 +79,18 @@ def test_each_host_has_its_colour_unless_none_is_wanted(home: Path, environment:
     coloured = re.findall(r"\x1b\[(\d+)mprod-[a-z0-9-]+ +\| \x1b\[0mprod-", written)
     assert len(set(coloured)) == (0 if environment else 5)
     assert "next: export KUBECONFIG=/tmp/kubeconfig-of-nobody" in watched.emulator.text.replace("\n", " ")
+
+
+@pytest.mark.parametrize("environment", [{}, {"NO_COLOR": "1"}])
+def test_what_is_wrong_with_a_file_fits_the_terminal(home: Path, environment: dict[str, str]) -> None:
+    (home / "cluster.yaml").write_text(FILE.replace("v1.36.3+k3s1", "1.36") + "masters_poll: {}\n")
+    program = [sys.executable, "-m", "hetzner_k3s", "validate", "-c", "cluster.yaml"]
+    user = {"PATH": os.environ["PATH"], "TERM": "xterm-256color", "PYTHONUTF8": "1", **environment}
+    watched = converse(program, (80, 24), cwd=home, environment=user)
+    assert watched.code == 2
+    assert watched.emulator.text == snapshot("""\
+cluster.yaml:3:14: k3s_version: '1.36' is not a k3s release: expected a form
+  such as v1.36.3+k3s1
+cluster.yaml:15:1: masters_poll: unknown key (did you mean "masters_pool"?)
+cluster.yaml is not valid: 2 errors\
+""")
