@@ -15,13 +15,14 @@ from tests.hosts.test_snapshot_scripts import NAME, UID, a_snapshot, zipped
 
 from hetzner_k3s.adapters.system import BackupBundle, GivenSnapshot, read_given
 from hetzner_k3s.adapters.system import given as adapter
+from hetzner_k3s.model.consents import LATEST, Restore
 from hetzner_k3s.model.errors import ProductError
 from hetzner_k3s.model.secrets import Secret
 
 
 def given(path: Path) -> GivenSnapshot:
     """Read what is there."""
-    found = read_given(str(path))
+    found = read_given(Restore(str(path)))
     assert found is not None
     return found
 
@@ -40,12 +41,12 @@ def folder(tmp_path: Path) -> Path:
 
 def test_neither_the_newest_nor_a_name_is_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for typed in (None, "latest", NAME):
-        assert read_given(typed) is None
+    for consent in (None, LATEST, Restore(NAME)):
+        assert read_given(consent) is None
     (tmp_path / NAME).write_bytes(a_snapshot())
-    found = read_given(NAME)
+    found = read_given(Restore(NAME))
     assert found is not None
-    assert (found.file.given, found.tokens) == (NAME, ())
+    assert (found.file.given, found.tokens) == (Restore(NAME), ())
 
 
 def test_a_backup_gives_its_snapshot_and_its_tokens(folder: Path) -> None:
@@ -69,19 +70,19 @@ def test_a_file_called_token_beside_a_bare_snapshot_is_nobodys(tmp_path: Path) -
 def test_a_snapshot_that_is_not_as_it_was_written_is_damaged(folder: Path) -> None:
     (folder / "SHA256SUMS").write_text(f"{'00' * 32}  {NAME}\n")
     with pytest.raises(ProductError, match="damaged"):
-        read_given(str(folder))
+        read_given(Restore(str(folder)))
 
 
 @pytest.mark.parametrize("identity", ["", "[]", "{}"])
 def test_a_folder_that_is_no_backup_is_told_apart(tmp_path: Path, identity: str) -> None:
     (tmp_path / "identity.json").write_text(identity)
     with pytest.raises(ProductError, match="no backup"):
-        read_given(str(tmp_path))
+        read_given(Restore(str(tmp_path)))
 
 
 def test_what_is_not_there_is_said_so(tmp_path: Path) -> None:
     with pytest.raises(ProductError, match="cannot be read"):
-        read_given(str(tmp_path / "nothing"))
+        read_given(Restore(str(tmp_path / "nothing")))
 
 
 def test_what_is_no_snapshot_is_nobodys(tmp_path: Path) -> None:
@@ -102,14 +103,14 @@ def test_an_archive_of_k3s_is_looked_into(tmp_path: Path) -> None:
 def test_a_backup_whose_text_is_none_is_damaged(folder: Path, name: str) -> None:
     (folder / name).write_bytes(b"\xff\xfe\xfa")
     with pytest.raises(ProductError, match="damaged"):
-        read_given(str(folder))
+        read_given(Restore(str(folder)))
 
 
 @pytest.mark.parametrize("named", ["5", "null", "[1]", '{"snapshot":5}', "[" * 100_000, '{"snapshot":"\\ud800"}'])
 def test_an_identity_of_anything_is_no_bug(tmp_path: Path, named: str) -> None:
     (tmp_path / "identity.json").write_text(named)
     with pytest.raises(ProductError, match=r"backup|cannot be read"):
-        read_given(str(tmp_path))
+        read_given(Restore(str(tmp_path)))
 
 
 @settings(max_examples=80, deadline=None)

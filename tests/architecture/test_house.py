@@ -22,11 +22,13 @@ from importlinter.cli import lint_imports
 from hetzner_k3s import decide
 from hetzner_k3s.decide import consents, program
 from hetzner_k3s.decide.view.situations import Situation
+from hetzner_k3s.model.consents import KINDS
 from hetzner_k3s.model.plan import Verb
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "hetzner_k3s"
 MODULES = sorted(SOURCE.rglob("*.py"))
+CHECKS = (*consents.CHECKS, *consents.ON_DATABASE_CHECKS)
 CONCERNS = tuple(import_module(m.name) for m in pkgutil.walk_packages(decide.__path__, f"{decide.__name__}."))
 
 FUNCTION_LINES = 40
@@ -61,27 +63,37 @@ def test_what_is_imported_is_declared_and_the_other_way_round() -> None:
     assert told.returncode == 0, told.stderr
 
 
-def _of_signature(module: ModuleType, returns: set[str]) -> Iterator[FunctionType]:
+def _of_signature(module: ModuleType, *types: str, returns: set[str]) -> Iterator[FunctionType]:
+    """Return the rules of a module: what takes a context, beside it values of these types, and answers so."""
     for name, function in inspect.getmembers(module, inspect.isfunction):
         signature = inspect.get_annotations(function)
         local = function.__module__ == module.__name__ and not name.startswith("_")
-        if local and list(signature) == ["context", "return"] and signature["return"] in returns:
+        taken = [kind for parameter, kind in signature.items() if parameter not in {"context", "return"}]
+        if local and next(iter(signature)) == "context" and taken == [*types] and signature["return"] in returns:
             yield function
 
 
-CHECKS = (*consents.CHECKS, *consents.ON_DATABASE_CHECKS)
-
-
 PROGRAMS = tuple(program.PROGRAM.values())
+GATES = {*CHECKS, *(gate for p in PROGRAMS for gate in (*p.gates, *p.before_the_end))}
 
 
 def test_every_gate_is_in_a_program() -> None:
-    written = {gate for module in CONCERNS for gate in _of_signature(module, {"tuple[Refusal, ...]"})}
-    assert written == {*CHECKS, *(gate for p in PROGRAMS for gate in (*p.gates, *p.before_the_end))}
+    written = {gate for module in CONCERNS for gate in _of_signature(module, returns={"tuple[Refusal, ...]"})}
+    assert written == {gate for gate in GATES if not isinstance(gate, consents.Fits)}
+
+
+def test_what_is_asked_of_a_consent_is_asked_where_it_is_given() -> None:
+    for kind in KINDS:
+        written = {
+            check
+            for module in CONCERNS
+            for check in _of_signature(module, kind.__name__, returns={"tuple[Refusal, ...]"})
+        }
+        assert written == {gate.asked for gate in GATES if isinstance(gate, consents.Fits) and gate.kind is kind}
 
 
 def test_every_move_is_in_a_program() -> None:
-    written = {move for module in CONCERNS for move in _of_signature(module, {"Proposal | None", "Proposal"})}
+    written = {move for module in CONCERNS for move in _of_signature(module, returns={"Proposal | None", "Proposal"})}
     assert written == {move for p in PROGRAMS for move in (*p.before_all, *p.control_plane, *p.moves)}
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import product
 
 from hetzner_k3s import decide
-from hetzner_k3s.model.consents import Consents
+from hetzner_k3s.model.consents import Consent
 from hetzner_k3s.model.plan import EVERY, Intent, Plan, Refusal, Way
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
@@ -37,8 +37,8 @@ def _clashes(one: Refusal, other: Refusal) -> Iterator[str]:
             yield f"deletes {sorted(way.deletes)}"
         if way.starts & other.rests:
             yield f"starts k3s on {sorted(way.starts)}"
-        if way.consent.split(" ")[0] in other.forbids:
-            yield way.consent
+        if way.kind in other.forbids:
+            yield as_typed(way)
     if _DELETES.search(one.you_can) and _KEEPS_ALL.search(other.you_can):
         yield "deletes, by its words"
 
@@ -54,7 +54,7 @@ def undeclared(refusal: Refusal) -> list[str]:
             bool(_KEEPS_ALL.search(words)),
             refusal.keeps == EVERY and bool(_KEEPS_ALL.search(words)),
         ),
-        f"the consents {flags}": (flags, {way.consent for way in ways} - {""}),
+        f"the consents {flags}": (flags, {as_typed(way) for way in ways} - {""}),
     }
     return [what for what, (said, declared) in pairs.items() if said != declared]
 
@@ -64,26 +64,29 @@ Followed = tuple[Refusal, Way, Plan]
 
 def followed(spec: ClusterSpec, state: ClusterState, intent: Intent, refusals: Iterable[Refusal]) -> list[Followed]:
     """Give each consent that is advised and may be given at once, and plan again."""
-    ways = [(refusal, way) for refusal in refusals for way in refusal.ways if way.consent and not way.starts]
-    return [(refusal, way, decide.plan(spec, state, giving(intent, way))) for refusal, way in ways]
+    ways = [(refusal, way) for refusal in refusals for way in refusal.ways if not way.starts]
+    given = [(refusal, way, way.consent) for refusal, way in ways if isinstance(way.consent, Consent)]
+    return [(refusal, way, decide.plan(spec, state, giving(intent, consent))) for refusal, way, consent in given]
 
 
 def in_vain(advice: Iterable[Followed]) -> list[str]:
     """Return the consents that are advised and, when they are given, do not fit or change nothing."""
     return [
-        f"{refusal.code} advises {way.consent}: {after.code}: {after.saw}"
+        f"{refusal.code} advises {as_typed(way)}: {after.code}: {after.saw}"
         for refusal, way, plan in advice
         for after in plan.refusals
-        if (after.saw.startswith(f"{way.consent} was given") and after.code == "consent.unfit")
+        if (after.saw.startswith(f"{as_typed(way)} was given") and after.code == "consent.unfit")
         or (after.code, after.saw) == (refusal.code, refusal.saw)
     ]
 
 
-def giving(intent: Intent, way: Way) -> Intent:
-    """Give the consent of a way beside those that were given."""
-    flag, _, value = way.consent.partition(" ")
-    name = flag.removeprefix("--").replace("-", "_")
-    given: Consents = intent.consents
-    if name == "replace":
-        return replace(intent, consents=replace(given, replace=given.replace | {value}))
-    return replace(intent, consents=replace(given, **{name: value or True}))  # type: ignore[arg-type]
+def as_typed(way: Way) -> str:
+    """Return the consent of a way as its words name it; nothing where it gives none."""
+    if way.consent is None:
+        return ""
+    return way.consent.flag if isinstance(way.consent, type) else str(way.consent)
+
+
+def giving(intent: Intent, consent: Consent) -> Intent:
+    """Give a consent beside those that were given."""
+    return replace(intent, consents=intent.consents.adding(consent))

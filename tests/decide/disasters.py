@@ -32,7 +32,7 @@ from tests.decide.world import (
 )
 
 from hetzner_k3s.model.cloud import Server, ServerStatus
-from hetzner_k3s.model.consents import Consents
+from hetzner_k3s.model.consents import Consents, Keep, ResetQuorumFrom
 from hetzner_k3s.model.facts import Known, Unknown
 from hetzner_k3s.model.host import EtcdFacts, HostFacts, LogPosition, UnitFacts
 from hetzner_k3s.model.plan import Intent
@@ -45,7 +45,7 @@ MASTER4, MASTER5 = "prod-master4", "prod-master5"
 
 def resetting(name: str) -> Intent:
     """Consent to a reset from this master."""
-    return replace(CREATE, consents=Consents(reset_quorum_from=name))
+    return replace(CREATE, consents=Consents.of(ResetQuorumFrom(name)))
 
 
 def disaster(spec: ClusterSpec = SPEC) -> ClusterState:
@@ -109,7 +109,7 @@ def forgotten(state: ClusterState, name: str) -> ClusterState:
 
 def keeping(what: str) -> Intent:
     """Consent to keep the side of these digits."""
-    return replace(CREATE, consents=Consents(keep=what))
+    return replace(CREATE, consents=Consents.of(Keep(what)))
 
 
 DISASTERS = {

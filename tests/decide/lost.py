@@ -19,7 +19,7 @@ from tests.decide.world import (
     server_id_of,
 )
 
-from hetzner_k3s.model.consents import Consents
+from hetzner_k3s.model.consents import Consents, Restore
 from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.host import DiskFacts, EtcdFacts, Snapshot
 from hetzner_k3s.model.plan import Intent
@@ -43,7 +43,7 @@ WORKERS_OF_S3 = tuple(worker.name for worker in S3_SPEC.workers())
 
 def restoring(wanted: str = "latest") -> Intent:
     """Give the intent with `--restore`."""
-    return replace(CREATE, consents=Consents(restore=wanted))
+    return replace(CREATE, consents=Consents.of(Restore(wanted)))
 
 
 def stored(
@@ -153,7 +153,7 @@ def a_file(age: float = 600.0, *, uid: str | None = UID, token_hash: str = TOKEN
     """Make what is known of the file that `--restore` names."""
     made = int(NOW - age)
     return GivenFile(
-        given="/backups/monday",
+        given=Restore("/backups/monday"),
         name=f"backup-{MASTER1}-{made}",
         size=5_000_032,
         created=NOW,

@@ -38,7 +38,7 @@ from tests.decide.world import (
 
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import CloudView, Server, ServerStatus
-from hetzner_k3s.model.consents import Consents
+from hetzner_k3s.model.consents import AcceptCa, Consents, Replace
 from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.host import EtcdFacts, HostFacts, Member, SupervisorFacts
 from hetzner_k3s.model.hosts.origin import Origin
@@ -175,11 +175,11 @@ def clock_off(state: ClusterState, name: str, seconds: float) -> ClusterState:
 
 
 def replacing(*names: str) -> Intent:
-    return replace(CREATE, consents=Consents(replace=frozenset(names)))
+    return replace(CREATE, consents=Consents.of(*map(Replace, names)))
 
 
 def accepting(ca: str) -> Intent:
-    return replace(CREATE, consents=Consents(accept_ca=ca[:8]))
+    return replace(CREATE, consents=Consents.of(AcceptCa(ca[:8])))
 
 
 def with_ca(state: ClusterState, ca: str, *, masters: tuple[str, ...] = SPEC.master_names) -> ClusterState:

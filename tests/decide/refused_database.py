@@ -8,15 +8,15 @@ from tests.decide import on_database as d
 from tests.decide import world as w
 from tests.decide.world import CREATE, MASTER1, MASTER2, MASTER3
 
-from hetzner_k3s.model.consents import Consents
+from hetzner_k3s.model.consents import LATEST, Consent, Consents, Keep, NewClusterOver, Replace, ResetQuorumFrom
 from hetzner_k3s.model.identity import BirthRecord, Phase
 from hetzner_k3s.model.plan import Intent
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
 
 
-def _given(**consents: object) -> Intent:
-    return replace(CREATE, consents=Consents(**consents))  # type: ignore[arg-type]
+def _given(*consents: Consent) -> Intent:
+    return replace(CREATE, consents=Consents.of(*consents))
 
 
 def _all_silent() -> ClusterState:
@@ -104,18 +104,18 @@ ON_DATABASE: dict[str, tuple[ClusterState, tuple[str, ...], ClusterSpec, Intent]
         d.served(),
         ("consent.unfit",) * 4,
         d.SPEC,
-        _given(reset_quorum_from=MASTER1, restore="latest", keep="ab12ab12", new_cluster_over="ab12ab12"),
+        _given(ResetQuorumFrom(MASTER1), LATEST, Keep("ab12ab12"), NewClusterOver("ab12ab12")),
     ),
     "a master on a database is to be discarded and serves": (
         d.served(),
         ("consent.unfit",),
         d.SPEC,
-        _given(replace=frozenset({MASTER3})),
+        _given(Replace(MASTER3)),
     ),
     "a master on a database is to be discarded and no other serves": (
         _all_silent(),
         ("masters.none-serves", "consent.unfit"),
         d.SPEC,
-        _given(replace=frozenset({MASTER3})),
+        _given(Replace(MASTER3)),
     ),
 }

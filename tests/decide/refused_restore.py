@@ -35,13 +35,13 @@ from tests.decide.world import (
     unreachable,
 )
 
-from hetzner_k3s.model.consents import Consents
+from hetzner_k3s.model.consents import Consents, NewClusterOver
 from hetzner_k3s.model.facts import Unknown
 from hetzner_k3s.model.plan import Intent
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
 
-OVER = replace(CREATE, consents=Consents(new_cluster_over=OTHER_CA[:8]))
+OVER = replace(CREATE, consents=Consents.of(NewClusterOver(OTHER_CA[:8])))
 
 LOST: dict[str, tuple[ClusterState, tuple[str, ...], ClusterSpec, Intent]] = {
     "all masters lost, snapshots and token found": (to_restore(), ("restore.consent",), S3_SPEC, CREATE),

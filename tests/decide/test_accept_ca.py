@@ -28,6 +28,7 @@ from tests.decide.world import (
 )
 
 from hetzner_k3s.model import naming
+from hetzner_k3s.model.consents import AcceptCa
 from hetzner_k3s.model.plan import PlannedStep
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import RecordBirth
@@ -58,7 +59,7 @@ def test_the_record_is_renewed_first_and_the_kubeconfig_after_it() -> None:
 
 def test_the_plan_names_the_consent_and_changes_nothing_but_the_ca() -> None:
     planned = only(plan(rotated(), intent=ACCEPTING).steps)
-    assert planned.consent == f"--accept-ca {OTHER_CA[:8]}"
+    assert planned.consent == AcceptCa(OTHER_CA[:8])
     assert planned.because.endswith(f"its CA was {CA[:8]} before")
     assert isinstance(planned.step, RecordBirth)
     before = waves(healthy())

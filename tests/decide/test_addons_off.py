@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from tests.decide.world import CREATE, MASTER1, PRUNE, SPEC, edit_facts, edit_kube, edit_node, forecast, healthy, waves
 
+from hetzner_k3s.model.consents import Prune
 from hetzner_k3s.model.difference import Remedy, left_as_it_is
 from hetzner_k3s.model.kubernetes.addons import CLOUD_CONTROLLER, CSI_DRIVER
 from hetzner_k3s.model.plan import Intent, Reason
@@ -53,7 +54,7 @@ def test_it_is_named_and_goes_with_consent_only(spec: ClusterSpec, chart: str, f
     assert left(state, spec, PRUNE) == []
     assert waves(state, spec, asked(PRUNE, spec)) == [[f"RemoveAddon {chart}"]]
     ((planned,),) = forecast(state, spec, asked(PRUNE, spec)).waves
-    assert (planned.consent, planned.reason) == ("--prune", Reason.SHRINK)
+    assert (planned.consent, planned.reason) == (Prune(), Reason.SHRINK)
 
 
 def test_what_the_file_wants_or_is_not_ours_is_never_touched() -> None:

@@ -18,6 +18,7 @@ from tests.decide.refused import CASES
 from tests.decide.world import plan
 
 from hetzner_k3s.decide.view.sides import Side, digits
+from hetzner_k3s.model.consents import Keep, Replace
 from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.plan import EVERY, Refusal, Verb, Way, agreeing
 
@@ -53,13 +54,13 @@ def test_somebody_keeps_every_server() -> None:
 _OFFERS = {
     "a deletion": Way(text="Or delete it.", deletes=frozenset({"a"})),
     "a start": Way(text="Or start it.", starts=frozenset({"a"})),
-    "a consent": Way(text="Or give `--replace a`.", consent="--replace a"),
+    "a consent": Way(text="Or give `--replace a`.", consent=Replace("a")),
 }
 _WAITING = Refusal(code="a", saw="", why="", you_can="Wait.")
 _FORBIDDING = {
     "a deletion": (replace(_WAITING, keeps=EVERY), replace(_WAITING, keeps=frozenset({"a"}))),
     "a start": (replace(_WAITING, rests=frozenset({"a", "b"})),),
-    "a consent": (replace(_WAITING, forbids=frozenset({"--replace"})),),
+    "a consent": (replace(_WAITING, forbids=frozenset({Replace})),),
 }
 
 
@@ -75,7 +76,7 @@ def test_what_another_refusal_forbids_is_not_offered(what: str) -> None:
 @pytest.mark.parametrize("what", _OFFERS)
 def test_what_nobody_forbids_is_offered(what: str) -> None:
     other = Refusal(
-        code="a", saw="", why="", you_can="", keeps=frozenset({"b"}), rests=frozenset({"b"}), forbids=frozenset({"-b"})
+        code="a", saw="", why="", you_can="", keeps=frozenset({"b"}), rests=frozenset({"b"}), forbids=frozenset({Keep})
     )
     offering = Refusal(code="b", saw="", why="", you_can="Look at it.", ways=(_OFFERS[what],))
     told = agreeing((other, offering))

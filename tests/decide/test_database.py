@@ -18,7 +18,7 @@ from hetzner_k3s.decide.view.control_plane import EtcdMembers, OutsideDatabase, 
 from hetzner_k3s.decide.view.servers.k3s import K3s
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import ServerStatus
-from hetzner_k3s.model.consents import Consents
+from hetzner_k3s.model.consents import AcceptCa, Consents, Prune, Replace
 from hetzner_k3s.model.host import EtcdFacts, HostFacts
 from hetzner_k3s.model.identity import BirthRecord, Phase, RecordConflict, merge_records
 from hetzner_k3s.model.plan import Intent, Plan, StepKey
@@ -27,7 +27,7 @@ from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import RecordBirth, StartOnDatabase
 
-PRUNE = replace(w.CREATE, consents=Consents(prune=True))
+PRUNE = replace(w.CREATE, consents=Consents.of(Prune()))
 
 
 def _plan(state: ClusterState, spec: ClusterSpec = d.SPEC, intent: Intent = w.CREATE) -> Plan:
@@ -131,7 +131,7 @@ def test_a_master_whose_files_are_gone_is_started_anew() -> None:
 def test_a_silent_master_may_be_discarded_while_another_one_serves() -> None:
     state = d._elsewhere(w.unreachable(d.served(), MASTER2))
     assert w.codes(state, d.SPEC) == ["master.unreachable"]
-    consented = replace(w.CREATE, consents=Consents(replace=frozenset({MASTER2})))
+    consented = replace(w.CREATE, consents=Consents.of(Replace(MASTER2)))
     assert w.verbs(_plan(state, intent=consented).steps) == [f"DeleteServer {MASTER2}"]
 
 
@@ -217,7 +217,7 @@ def test_a_rotated_ca_is_accepted_where_one_database_is_served() -> None:
         state = w.edit_facts(
             state, name, lambda f: replace(f, disk=replace(f.disk, server_ca=rotated, config_token_ca=rotated))
         )
-    accepted = replace(w.CREATE, consents=Consents(accept_ca=rotated[:8]))
+    accepted = replace(w.CREATE, consents=Consents.of(AcceptCa(rotated[:8])))
     assert w.verbs(w.plan(state, d.SPEC, accepted).steps) == ["RecordBirth born"]
 
 

@@ -41,6 +41,7 @@ from tests.decide.world import (
 
 from hetzner_k3s.decide.assume_waits_done import come_true
 from hetzner_k3s.decide.view.stale_lineage import began_anew, belongs
+from hetzner_k3s.model.consents import ResetQuorumFrom
 from hetzner_k3s.model.host import EtcdFacts, HostFacts, LogPosition, UnitFacts
 from hetzner_k3s.model.identity import BirthRecord
 from hetzner_k3s.model.operations.disaster import DataPrecondition
@@ -108,7 +109,7 @@ def test_the_whole_way() -> None:
 def test_a_run_that_was_cut_off_is_gone_on_with(state: ClusterState, next_step: str) -> None:
     planned = plan(state, FIVE, resetting(MASTER5))
     assert verbs(planned.steps) == [next_step]
-    assert planned.steps[0].consent == f"--reset-quorum-from {MASTER5}"
+    assert planned.steps[0].consent == ResetQuorumFrom(MASTER5)
 
 
 def test_equal_logs_let_either_be_named() -> None:

@@ -26,6 +26,7 @@ from tests.decide.world import (
 )
 
 from hetzner_k3s.decide.status.report import report
+from hetzner_k3s.model.consents import Prune
 from hetzner_k3s.model.hetzner.load_balancing import API_SERVICE
 from hetzner_k3s.model.plan import Reason
 from hetzner_k3s.model.state import ClusterState
@@ -55,7 +56,7 @@ def test_with_prune_it_is_deleted() -> None:
     assert waves(beyond(), WITHOUT, PRUNE) == [[DELETION]]
     assert told(beyond(), prune=True) == []
     (planned,) = plan(beyond(), WITHOUT, PRUNE).steps
-    assert (planned.consent, planned.reason) == ("--prune", Reason.SHRINK)
+    assert (planned.consent, planned.reason) == (Prune(), Reason.SHRINK)
     assert BALANCER.public_ipv4 is not None
     assert BALANCER.public_ipv4 in planned.because
 

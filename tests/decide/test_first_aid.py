@@ -25,7 +25,7 @@ from tests.decide.world import (
 )
 
 from hetzner_k3s.model import naming
-from hetzner_k3s.model.consents import Consents
+from hetzner_k3s.model.consents import Consents, SkipAddressCheck
 from hetzner_k3s.model.plan import Intent, Verb
 from hetzner_k3s.model.state import ClusterState
 
@@ -84,7 +84,7 @@ def test_a_firewall_without_its_selector_is_applied_again() -> None:
 
 def test_the_firewall_may_shut_us_out_when_that_is_wanted() -> None:
     state, spec = seen(healthy(), MASTER1), let_in("198.18.0.0/15")
-    anyway = Intent(verb=Verb.CREATE, addons={}, consents=Consents(skip_address_check=True))
+    anyway = Intent(verb=Verb.CREATE, addons={}, consents=Consents.of(SkipAddressCheck()))
     assert codes(state, spec) == ["firewall.shuts-out"]
     assert codes(state, spec, anyway) == []
     assert not codes(state, let_in("198.18.0.0/15", f"{OWN}/32"))

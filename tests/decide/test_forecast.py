@@ -52,7 +52,7 @@ from tests.decide.world import (
 )
 
 from hetzner_k3s.decide.forecast import WAVE_LIMIT, predict
-from hetzner_k3s.model.consents import Consents
+from hetzner_k3s.model.consents import Consents, NewClusterOver
 from hetzner_k3s.model.facts import Unknown
 from hetzner_k3s.model.host import DiskFacts
 from hetzner_k3s.model.kube import Leaving
@@ -70,7 +70,7 @@ from hetzner_k3s.model.steps import (
 )
 
 ONE_MASTER = a_spec(1, 0)
-OVER = replace(CREATE, consents=Consents(new_cluster_over=CA[:8]))
+OVER = replace(CREATE, consents=Consents.of(NewClusterOver(CA[:8])))
 
 
 def forgetful_of_access(state: ClusterState) -> ClusterState:

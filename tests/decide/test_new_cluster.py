@@ -32,7 +32,7 @@ from tests.decide.world import (
     with_listing,
 )
 
-from hetzner_k3s.model.consents import Consents
+from hetzner_k3s.model.consents import Consents, NewClusterOver
 from hetzner_k3s.model.facts import Known, Unknown
 from hetzner_k3s.model.plan import Intent, StepKey
 from hetzner_k3s.model.state import LocalEvidence
@@ -47,7 +47,7 @@ from hetzner_k3s.model.steps import (
 
 
 def over(digits: str) -> Intent:
-    return replace(CREATE, consents=Consents(new_cluster_over=digits))
+    return replace(CREATE, consents=Consents.of(NewClusterOver(digits)))
 
 
 OVER = over(CA[:8])
@@ -58,7 +58,7 @@ def test_the_record_is_forgotten_first_and_alone(digits: str) -> None:
     state = with_snapshots(all_lost(), stored(60))
     steps = plan(state, S3_SPEC, over(digits)).steps
     assert [s.key for s in steps if s.consent] == [StepKey(ForgetBirth, CA[:8])]
-    assert {s.consent for s in steps if s.consent} == {f"--new-cluster-over {digits}"}
+    assert {s.consent for s in steps if s.consent} == {NewClusterOver(digits)}
 
 
 def test_then_it_is_a_birth_and_the_old_workers_are_left_and_named() -> None:

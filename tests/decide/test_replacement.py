@@ -34,7 +34,7 @@ from tests.decide.world import (
 )
 
 from hetzner_k3s.decide.repair.replace import spent
-from hetzner_k3s.model.consents import Consents
+from hetzner_k3s.model.consents import Consents, Replace
 from hetzner_k3s.model.errors import SshStage
 from hetzner_k3s.model.host import DiskFacts, HostFacts, UnitFacts
 from hetzner_k3s.model.plan import Intent, StepKey
@@ -48,7 +48,7 @@ MASTER4 = "prod-master4"
 
 
 def replacing(*names: str) -> Intent:
-    return replace(CREATE, consents=Consents(replace=frozenset(names)))
+    return replace(CREATE, consents=Consents.of(*map(Replace, names)))
 
 
 def _corrupt(facts: HostFacts) -> HostFacts:
@@ -92,7 +92,7 @@ def test_the_deletion_names_the_server_by_id_and_the_flag_that_permits_it() -> N
     state = with_snapshot(DEAD, MASTER1, 102)
     (planned,) = [p for p in plan(state, intent=replacing(MASTER2)).steps if isinstance(p.step, DeleteServer)]
     assert planned.step == DeleteServer(target=MASTER2, server_id=102)
-    assert planned.consent == "--replace prod-master2"
+    assert planned.consent == Replace("prod-master2")
     assert "unreachable" in planned.because
 
 
@@ -105,7 +105,7 @@ def test_the_consent_is_used_up_by_the_deletion() -> None:
     state = with_snapshot(DEAD, MASTER1, 102)
     intent = replacing(MASTER2, MASTER3)
     steps = plan(state, intent=replacing(MASTER2)).steps
-    assert spent(intent, steps).consents.replace == frozenset({MASTER3})
+    assert spent(intent, steps).consents == Consents.of(Replace(MASTER3))
     assert spent(intent, ()) is intent
 
 

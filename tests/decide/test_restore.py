@@ -47,6 +47,7 @@ from tests.decide.world import (
 from hetzner_k3s.decide.disaster import restore
 from hetzner_k3s.decide.forecast import predict
 from hetzner_k3s.decide.view.context import DecisionContext, context_of
+from hetzner_k3s.model.consents import LATEST
 from hetzner_k3s.model.facts import Known, Unknown
 from hetzner_k3s.model.plan import StepKey
 from hetzner_k3s.model.snapshots import StoredSnapshot, of_cluster
@@ -84,7 +85,7 @@ def test_the_way_back_in_order() -> None:
 def test_what_is_done_for_the_consent_says_so() -> None:
     first = plan(to_restore(), S3_SPEC, restoring()).steps
     assert verbs(first) == [f"CreateServer {MASTER1}", f"KeepSnapshot kept-{stored(2220).name}"]
-    assert {step.consent for step in first} == {"--restore latest"}
+    assert {step.consent for step in first} == {LATEST}
     assert "all masters are lost" in first[0].because
 
 

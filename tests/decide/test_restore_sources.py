@@ -48,6 +48,7 @@ from hetzner_k3s.decide.disaster.restore_sources import Place
 from hetzner_k3s.decide.forecast import predict
 from hetzner_k3s.decide.repair import power
 from hetzner_k3s.decide.view.context import DecisionContext, context_of
+from hetzner_k3s.model.consents import LATEST, Restore
 from hetzner_k3s.model.facts import Unknown
 from hetzner_k3s.model.host import DiskFacts, EtcdFacts, Snapshot, UnitFacts
 from hetzner_k3s.model.plan import Intent, StepKey
@@ -78,7 +79,7 @@ def test_the_newest_on_any_disk_is_restored_where_it_lies() -> None:
         token_from=FIRST_WORKER,
         parent=LINEAGE,
     )
-    assert planned.consent == "--restore latest"
+    assert planned.consent == LATEST
 
 
 def test_one_that_is_named_is_restored_where_it_lies() -> None:
@@ -151,7 +152,7 @@ def test_a_file_is_sent_before_it_is_restored_and_only_to_a_host_that_is_ready()
     assert upload.step == UploadSnapshot(
         target=MASTER1, server_id=900, name=f"kept-{a_file().name}", size=a_file().size, sha256=a_file().sha256
     )
-    assert upload.consent == "--restore /backups/monday"
+    assert upload.consent == Restore("/backups/monday")
     sent = predict(SPEC, prepared(state), upload.step)
     (planned,) = plan(sent, SPEC, FROM_FILE).steps
     assert isinstance(planned.step, RestoreSnapshot)

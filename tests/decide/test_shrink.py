@@ -47,6 +47,7 @@ from hetzner_k3s import decide
 from hetzner_k3s.decide.view import extra_servers
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import Server, ServerStatus
+from hetzner_k3s.model.consents import Prune
 from hetzner_k3s.model.facts import Known, Unknown
 from hetzner_k3s.model.host import EtcdFacts, Member, Snapshot, UnitFacts
 from hetzner_k3s.model.kube import Leaving
@@ -158,7 +159,7 @@ def test_every_step_but_the_users_own_shows_the_flag_that_permits_it() -> None:
     for wave in forecast(healthy(a_spec(5, 2)), a_spec(3, 1), PRUNE).waves:
         for planned in wave:
             own = planned.key.verb in {"MarkMember", "WriteKubeconfig"}
-            assert planned.consent == (None if own else "--prune"), planned.key
+            assert planned.consent == (None if own else Prune()), planned.key
 
 
 def test_without_the_flag_nothing_goes_and_what_was_begun_is_named() -> None:

@@ -38,7 +38,7 @@ from tests.decide.world import (
 from hetzner_k3s.decide.disaster.split_brain import is_fencing
 from hetzner_k3s.decide.view.context import context_of
 from hetzner_k3s.decide.view.sides import digits, sides
-from hetzner_k3s.model.consents import Consents
+from hetzner_k3s.model.consents import Consents, Keep
 from hetzner_k3s.model.host import EtcdFacts, HostFacts, LogPosition, UnitFacts
 from hetzner_k3s.model.plan import Intent
 from hetzner_k3s.model.state import ClusterState
@@ -47,7 +47,7 @@ CA8 = ("ab12" * 16)[:8]
 
 
 def keep(what: str) -> Intent:
-    return replace(CREATE, consents=Consents(keep=what))
+    return replace(CREATE, consents=Consents.of(Keep(what)))
 
 
 def silent(state: ClusterState, name: str) -> ClusterState:
@@ -121,7 +121,7 @@ def test_the_other_side_is_held_copied_off_and_fenced_and_nothing_else_is_done(n
     state, named = SPLITS[name]
     first = plan(state, SPEC, keep(named))
     assert verbs(first.steps) == [f"HoldMaster {MASTER3}"]
-    assert first.steps[0].consent == f"--keep {named}"
+    assert first.steps[0].consent == Keep(named)
     stopped = held(state, MASTER3)
     assert verbs(plan(stopped, SPEC, keep(named)).steps) == [f"FetchDatabase {MASTER3}"]
     copied = rescued(stopped, MASTER3, LogPosition(5, 900))

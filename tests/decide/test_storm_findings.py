@@ -31,7 +31,7 @@ from tests.decide.world import (
     without_quorum,
 )
 
-from hetzner_k3s.model.consents import Consents
+from hetzner_k3s.model.consents import Consents, Prune
 from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.host import EtcdFacts
 from hetzner_k3s.model.identity import BirthRecord, Phase
@@ -122,7 +122,7 @@ def test_a_rebuilt_master_beyond_the_file_is_not_waited_for() -> None:
     proven = replace(created, rebuilds={105: Known(NOW - 10.0)})
     assert not plan(proven, SPEC).waits
     assert not codes(proven, SPEC)
-    pruned = plan(proven, SPEC, replace(CREATE, consents=Consents(prune=True)))
+    pruned = plan(proven, SPEC, replace(CREATE, consents=Consents.of(Prune())))
     assert [r.code for r in pruned.refusals] == ["surplus.unwell"]
 
 

@@ -14,6 +14,7 @@ from tests.hosts.test_disaster_scripts import FAILURE, SUCCESS, MakeBelieve
 from hetzner_k3s.adapters.system.given import read_given
 from hetzner_k3s.hosts.host_facts import hosted_snapshots
 from hetzner_k3s.hosts.shell import operation_script
+from hetzner_k3s.model.consents import Restore
 
 UID = "6c2170f8-1111-2222-3333-444455556666"
 NAME = "etcd-snapshot-m1-1700000000"
@@ -190,7 +191,7 @@ def test_whose_a_snapshot_is_it_says_itself_on_a_host_and_here_alike(host: MakeB
     told = {found.name: found for found in hosted_snapshots(host.answer("tell_snapshots", "30")["result"])}
     assert told.keys() == {NAME, f"{NAME}.zip", "torn"}
     for name, found in told.items():
-        given = read_given(str(folder / name))
+        given = read_given(Restore(str(folder / name)))
         assert given is not None
         assert (found.cluster_uid, found.token_hashes) == (given.file.cluster_uid, given.file.token_hashes)
         assert (found.sha256, found.size) == (given.file.sha256, given.file.size)

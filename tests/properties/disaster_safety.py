@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from hetzner_k3s.model import lookup, naming
+from hetzner_k3s.model.consents import Keep, ResetQuorumFrom
 from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.host import HostFacts, LogPosition
 from hetzner_k3s.model.identity import BirthRecord, Phase
@@ -16,10 +17,9 @@ from hetzner_k3s.model.steps import AdoptLineage, FenceMember, FetchDatabase, Ho
 
 def is_unasked(planned: PlannedStep) -> bool:
     """Tell whether a step stops a master, moves its data or resets a quorum without a consent that permits it."""
-    flag = planned.consent or ""
     if isinstance(planned.step, ResetQuorum):
-        return flag != f"--reset-quorum-from {planned.step.target}"
-    permitted = flag.startswith(("--reset-quorum-from ", "--keep "))
+        return planned.consent != ResetQuorumFrom(planned.step.target)
+    permitted = isinstance(planned.consent, ResetQuorumFrom | Keep)
     return isinstance(planned.step, HoldMaster | FetchDatabase | FenceMember) and not permitted
 
 

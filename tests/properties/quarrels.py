@@ -12,7 +12,17 @@ from tests.decide.lost import S3_SPEC, stored
 from tests.properties.start_states import CLASSES
 from tests.properties.worlds import MASTER, MEMORIES, READINGS, RECORDS, WORKER, Change, plain, quorum_lost
 
-from hetzner_k3s.model.consents import Consents
+from hetzner_k3s.model.consents import (
+    LATEST,
+    AcceptCa,
+    Consent,
+    Consents,
+    Keep,
+    NewClusterOver,
+    Prune,
+    Replace,
+    ResetQuorumFrom,
+)
 from hetzner_k3s.model.facts import Known, Reading, Unknown
 from hetzner_k3s.model.plan import Intent
 from hetzner_k3s.model.snapshots import StoredSnapshot
@@ -125,13 +135,15 @@ def _with_a_store(
 @st.composite
 def consents(draw: st.DrawFn, spec: ClusterSpec) -> Intent:
     """Draw the consents given: mostly none, for they come from what is advised."""
-    given = Consents(
-        replace=draw(st.sampled_from([frozenset()] * 5 + [frozenset({name}) for name in spec.master_names])),
-        reset_quorum_from=draw(st.sampled_from([None] * 9 + [spec.master_names[0]])),
-        restore=draw(st.sampled_from([None] * 9 + ["latest"])),
-        new_cluster_over=draw(st.sampled_from([None] * 9 + [w.CA[:8]])),
-        accept_ca=draw(st.sampled_from([None] * 9 + [w.OTHER_CA[:8]])),
-        keep=draw(st.sampled_from([None] * 9 + [w.CA[:8]])),
-        prune=draw(st.sampled_from([False, False, True])),
+    offered: tuple[list[Consent | None], ...] = (
+        [*[None] * 5, *map(Replace, spec.master_names)],
+        *([*[None] * 9, consent] for consent in _once(spec)),
+        [None, None, Prune()],
     )
-    return replace(w.CREATE, consents=given)
+    given = [draw(st.sampled_from(consents)) for consents in offered]
+    return replace(w.CREATE, consents=Consents.of(*(consent for consent in given if consent is not None)))
+
+
+def _once(spec: ClusterSpec) -> tuple[Consent, ...]:
+    digits = w.CA[:8]
+    return ResetQuorumFrom(spec.master_names[0]), LATEST, NewClusterOver(digits), AcceptCa(w.OTHER_CA[:8]), Keep(digits)

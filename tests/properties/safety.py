@@ -9,6 +9,7 @@ from tests.properties import database_safety, disaster_safety, restore_safety
 
 from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import Server
+from hetzner_k3s.model.consents import NewClusterOver, Prune, Replace, Restore
 from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.host import HostFacts, HostKeyKind
 from hetzner_k3s.model.identity import BirthRecord, Phase
@@ -96,21 +97,19 @@ def _is_unasked(spec: ClusterSpec, planned: PlannedStep) -> bool:
     beyond = isinstance(step, RemoveMember) and step.target not in spec.master_names and not nobody
     way_out = isinstance(step, UnmarkMember | RetireMember | CordonNode | DrainNode)
     shrinks = planned.reason is Reason.SHRINK
-    return (beyond or way_out or shrinks) and planned.consent != "--prune"
+    return (beyond or way_out or shrinks) and planned.consent != Prune()
 
 
 def _of_step(spec: ClusterSpec, state: ClusterState, planned: PlannedStep) -> Iterator[str]:
     step = planned.step
     wanted = {s.name for s in spec.servers()}
     if isinstance(step, DeleteServer) and step.target in wanted and _record(spec, state).phase is Phase.BORN:
-        if planned.consent != f"--replace {step.target}":
+        if planned.consent != Replace(step.target):
             yield "the file wants it, and nobody consented"
         yield from _discarding(state, step)
         return
     yield from _names_strangers(spec, state, step)
-    if _needs_consent(spec, state, step) and not (planned.consent or "").startswith(
-        ("--restore", "--new-cluster-over")
-    ):
+    if _needs_consent(spec, state, step) and not isinstance(planned.consent, Restore | NewClusterOver):
         yield "it needs a consent"
     check = _CHECKS.get(type(step))
     if check is not None:

@@ -19,7 +19,7 @@ from tests.properties.walking import run
 from tests.properties.worlds import MASTER, World, anything
 
 from hetzner_k3s import decide
-from hetzner_k3s.model.consents import Consents
+from hetzner_k3s.model.consents import Consents, Replace
 from hetzner_k3s.model.plan import Intent, Plan
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
@@ -71,6 +71,6 @@ def test_what_does_not_fit_now_is_not_advised_beside_its_refusal() -> None:
     for name in ("prod-master1", "prod-master5"):
         state = MASTER["not recorded and silent"](state, spec, name)
     state = MASTER["stopped"](state, spec, "prod-master2")
-    intent = replace(CREATE, consents=Consents(replace=frozenset({"prod-master2"})))
+    intent = replace(CREATE, consents=Consents.of(Replace("prod-master2")))
     assert codes(state, spec, intent) == ["master.former", "consent.unfit"]
     assert _wrong(spec, state, intent) == []

@@ -7,7 +7,7 @@ import hashlib
 from hetzner_k3s.lab.simulated.faults import DatabaseDeleted
 from hetzner_k3s.lab.simulated.hosts import config_file, snapshot_files
 from hetzner_k3s.lab.simulated.k3s import saving
-from hetzner_k3s.model.consents import Consents
+from hetzner_k3s.model.consents import Consents, Restore
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.snapshots import GivenFile
 
@@ -16,7 +16,7 @@ from .story import Story
 from .test_backup import backup
 
 PATH = "/backups/monday"
-FROM_PATH = Consents(restore=PATH)
+FROM_PATH = Consents.of(Restore(PATH))
 
 
 async def back_up(story: Story) -> None:
@@ -34,7 +34,7 @@ def name_file(story: Story, name: str, content: bytes) -> None:
     """Have the user name a file."""
     backend = snapshot_files.decode(content)
     file = GivenFile(
-        given=PATH,
+        given=Restore(PATH),
         name=name,
         size=len(content),
         created=story.world.clock.now(),

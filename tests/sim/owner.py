@@ -14,7 +14,18 @@ from typing import Final
 from hetzner_k3s.lab.simulated.chance import Chance
 from hetzner_k3s.lab.simulated.faults import ServerDeleted
 from hetzner_k3s.lab.simulated.world import World
-from hetzner_k3s.model.consents import Consents
+from hetzner_k3s.model.consents import (
+    KINDS,
+    AcceptCa,
+    Consents,
+    Keep,
+    NamingConsent,
+    NewClusterOver,
+    Replace,
+    ResetQuorumFrom,
+    Restore,
+    SkipAddressCheck,
+)
 from hetzner_k3s.model.operations.operation import K3sRole
 from hetzner_k3s.model.plan import Refusal
 
@@ -26,6 +37,8 @@ _SERVER: Final = re.compile(r"\bid (\d+)")
 _KEPT: Final = r"--keep {}` keeps ([\w, -]+\d)"
 _NAME: Final = re.compile(r"\bprod-[\w-]+\d\b")
 _MOVE: Final = re.compile(r"^Move that file away")
+_CONSENTS: Final = {kind.flag: kind for kind in KINDS if kind is not SkipAddressCheck}
+"""What this owner gives when it is offered: nobody shuts themselves out."""
 _RESTART: Final = "systemctl restart k3s-agent"
 _RESTART_MASTERS: Final = re.compile(r"^Restart k3s on ([\w ,-]+), one master after another")
 
@@ -55,19 +68,12 @@ def answers(refusals: Iterable[Refusal]) -> list[Answer]:
 
 
 def _consent(flag: str, target: str, refusal: Refusal) -> Answer | None:
-    given = {
-        "--reset-quorum-from": lambda: Consents(reset_quorum_from=target),
-        "--restore": lambda: Consents(restore=target),
-        "--new-cluster-over": lambda: Consents(new_cluster_over=target),
-        "--keep": lambda: Consents(keep=target),
-        "--accept-ca": lambda: Consents(accept_ca=target),
-        "--replace": lambda: Consents(replace=frozenset({target})),
-        "--prune": lambda: Consents(prune=True),
-    }
-    if flag not in given or target in {"NAME", "PATH"}:
+    kind = _CONSENTS.get(flag)
+    if kind is None or target in {"NAME", "PATH"}:
         return None
-    kept = re.search(_KEPT.format(target), refusal.you_can) if flag == "--keep" else None
-    return Answer(flag, target, given[flag](), tuple(kept.group(1).split(", ")) if kept else ())
+    given = kind(target) if issubclass(kind, NamingConsent) else kind()
+    kept = re.search(_KEPT.format(target), refusal.you_can) if kind is Keep else None
+    return Answer(flag, target, Consents.of(given), tuple(kept.group(1).split(", ")) if kept else ())
 
 
 def _deeds(refusal: Refusal) -> Iterable[Answer]:
@@ -111,12 +117,12 @@ def wrong(chance: Chance) -> Consents:
     """Give a consent for an object that there is not, in any state of any storm."""
     return chance.choice(
         (
-            Consents(reset_quorum_from="prod-master9"),
-            Consents(restore="etcd-snapshot-of-nobody"),
-            Consents(new_cluster_over="00000000"),
-            Consents(keep="00000000"),
-            Consents(accept_ca="00000000"),
-            Consents(replace=frozenset({"prod-master9"})),
+            Consents.of(ResetQuorumFrom("prod-master9")),
+            Consents.of(Restore("etcd-snapshot-of-nobody")),
+            Consents.of(NewClusterOver("00000000")),
+            Consents.of(Keep("00000000")),
+            Consents.of(AcceptCa("00000000")),
+            Consents.of(Replace("prod-master9")),
         )
     )
 
@@ -125,9 +131,9 @@ def needless(chance: Chance, ca: str, masters: tuple[str, ...]) -> Consents:
     """Give a consent for an object that there is, on a healthy cluster: it fits in no such state."""
     return chance.choice(
         (
-            Consents(reset_quorum_from=chance.choice(masters)),
-            Consents(restore="latest"),
-            Consents(new_cluster_over=ca[:8]),
-            Consents(replace=frozenset({chance.choice(masters)})),
+            Consents.of(ResetQuorumFrom(chance.choice(masters))),
+            Consents.of(Restore("latest")),
+            Consents.of(NewClusterOver(ca[:8])),
+            Consents.of(Replace(chance.choice(masters))),
         )
     )

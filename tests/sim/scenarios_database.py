@@ -5,7 +5,7 @@ from __future__ import annotations
 from hetzner_k3s.lab.k3s.trust import tokens
 from hetzner_k3s.lab.simulated.faults import PoweredOff, Rebuilt, ServerDeleted, SshSilent
 from hetzner_k3s.lab.simulated.faults_database import DatabaseDown
-from hetzner_k3s.model.consents import Consents
+from hetzner_k3s.model.consents import Consents, Prune, Replace, ResetQuorumFrom, Restore
 from hetzner_k3s.model.errors import ExitCode
 from hetzner_k3s.model.secrets import Secret
 
@@ -135,7 +135,7 @@ async def _(story: Story) -> None:
 @ON_DATABASE.add("70", "external-db-consents-of-etcd", refuses("consent.unfit", "consent.unfit"), spec=_SPEC)
 async def _(story: Story) -> Run:
     await story.happens(ServerDeleted(MASTER1))
-    return await story.create(consents=Consents(restore="latest", reset_quorum_from=MASTER2))
+    return await story.create(consents=Consents.of(Restore("latest"), ResetQuorumFrom(MASTER2)))
 
 
 @ON_DATABASE.add("70", "external-db-off", recovers(*_MASTERS), spec=_SPEC)
@@ -152,7 +152,7 @@ async def _(story: Story) -> None:
 async def _(story: Story) -> Run:
     await story.happens(SshSilent(MASTER2))
     await _refused(story, "master.unreachable")
-    return await story.create(consents=Consents(replace=frozenset({MASTER2})))
+    return await story.create(consents=Consents.of(Replace(MASTER2)))
 
 
 @ON_DATABASE.add("70", "external-db-scaled", Told(), spec=on_database(a_spec(1)))
@@ -163,7 +163,7 @@ async def _(story: Story) -> Run:
         run = await story.create()
         assert run.code is ExitCode.CONVERGED, run.story()
     story.wish(on_database(a_spec(1)))
-    run = await story.create(consents=Consents(prune=True))
+    run = await story.create(consents=Consents.of(Prune()))
     assert run.code is ExitCode.CONVERGED, run.story()
     await story.is_pruned(MASTER2, MASTER3)
     return run

@@ -6,7 +6,7 @@ import asyncio
 import re
 
 from hetzner_k3s.lab.simulated.faults import CutOff, PoweredOff, ServerDeleted, SshSilent
-from hetzner_k3s.model.consents import Consents
+from hetzner_k3s.model.consents import Consents, Keep, ResetQuorumFrom
 from hetzner_k3s.model.errors import ExitCode
 
 from . import invariants, mischief
@@ -22,7 +22,7 @@ _MASTER4, _MASTER5 = "prod-master4", "prod-master5"
 
 
 async def _reset(story: Story, name: str) -> Run:
-    return await story.create(consents=Consents(reset_quorum_from=name))
+    return await story.create(consents=Consents.of(ResetQuorumFrom(name)))
 
 
 async def _is_reset(story: Story, run: Run, *changed: str) -> None:
@@ -119,7 +119,7 @@ async def _kept(story: Story, *fenced: str, side: str | None = None) -> Run:
     assert refused.code is ExitCode.REFUSED, refused.story()
     offered = re.findall(r"--keep (\w{8})` keeps ([\w, -]+\d)", " ".join(r.you_can for r in refused.told.refusals))
     digits = next(digits for digits, names in offered if side is None or side in names)
-    run = await story.create(consents=Consents(keep=digits))
+    run = await story.create(consents=Consents.of(Keep(digits)))
     assert run.code is ExitCode.CONVERGED, run.story()
     assert {rescue.server for rescue in story.world.laptop.rescues} == set(fenced)
     assert all(story.world.host(name).disk.fenced for name in fenced), "their data was not kept on their disks"

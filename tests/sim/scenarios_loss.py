@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from hetzner_k3s.lab.simulated.faults import DatabaseDeleted, PoweredOff, Rebuilt, ServerDeleted, SshSilent
-from hetzner_k3s.model.consents import Consents
+from hetzner_k3s.model.consents import Consents, Prune
 from hetzner_k3s.model.errors import ExitCode
 
 from . import invariants, mischief
@@ -171,7 +171,7 @@ async def _left(story: Story, *names: str) -> Run:
     return run
 
 
-PRUNE = Consents(prune=True)
+PRUNE = Consents.of(Prune())
 
 
 @_add("46", "scale-3-1", Told())

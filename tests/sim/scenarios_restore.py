@@ -11,7 +11,7 @@ from hetzner_k3s.lab.k3s.trust import tokens
 from hetzner_k3s.lab.simulated.faults import AddressReused, ServerDeleted
 from hetzner_k3s.lab.simulated.hosts import config_file
 from hetzner_k3s.lab.simulated.k3s import saving
-from hetzner_k3s.model.consents import Consents
+from hetzner_k3s.model.consents import Consents, Restore
 from hetzner_k3s.model.errors import ExitCode
 from hetzner_k3s.model.operations.operation import K3sRole
 from hetzner_k3s.model.spec import ClusterSpec
@@ -26,7 +26,7 @@ RESTORE = Collection()
 _add = RESTORE.add
 
 MASTERS = (MASTER1, MASTER2, MASTER3)
-LATEST = Consents(restore="latest")
+LATEST = Consents.of(Restore("latest"))
 
 
 def snapshot_now(story: Story) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from hetzner_k3s.lab.simulated import faults
 from hetzner_k3s.lab.simulated.faults import ServerDeleted
-from hetzner_k3s.model.consents import Consents
+from hetzner_k3s.model.consents import Consents, Prune
 from hetzner_k3s.model.errors import ExitCode
 from hetzner_k3s.model.plan import Refusal
 from hetzner_k3s.model.spec import ClusterSpec
@@ -22,7 +22,7 @@ from .scenario import Collection, End, Happening
 from .story import Story
 from .tool import Run
 
-PRUNE = Consents(prune=True)
+PRUNE = Consents.of(Prune())
 
 
 class Situations(Collection):

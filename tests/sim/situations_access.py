@@ -11,7 +11,7 @@ from dataclasses import replace
 from hetzner_k3s.lab.simulated import faults
 from hetzner_k3s.lab.simulated.faults import PoweredOff, ServerDeleted, SshSilent
 from hetzner_k3s.model import naming
-from hetzner_k3s.model.consents import Consents
+from hetzner_k3s.model.consents import Consents, SkipAddressCheck
 from hetzner_k3s.model.errors import ExitCode
 from hetzner_k3s.model.spec import ClusterSpec
 
@@ -26,7 +26,7 @@ _tell = ACCESS.tell
 
 _OFFICE = "203.0.113.0/24"
 _ELSEWHERE = "198.18.0.0/15"
-_ANYWAY = Consents(skip_address_check=True)
+_ANYWAY = Consents.of(SkipAddressCheck())
 
 
 def _from(spec: ClusterSpec, *networks: str) -> ClusterSpec:

@@ -10,7 +10,7 @@ from hetzner_k3s.lab.k3s.trust import tokens
 from hetzner_k3s.lab.simulated import faults
 from hetzner_k3s.lab.simulated.faults import ApiFault, CutOff, PoweredOff, ServerDeleted, SshDenied, SshSilent, until
 from hetzner_k3s.lab.simulated.world import OTHER_TOKEN
-from hetzner_k3s.model.consents import Consents
+from hetzner_k3s.model.consents import Consents, Replace, ResetQuorumFrom
 from hetzner_k3s.model.errors import ExitCode
 from hetzner_k3s.model.spec import ClusterSpec, KubernetesNetworkSpec
 
@@ -153,7 +153,7 @@ async def _(story: Story) -> None:
 async def _(story: Story) -> Run:
     """The same command again, now that nothing can come back."""
     await story.happens(ServerDeleted(MASTER1), CutOff(MASTER2), SshSilent(MASTER2))
-    reset = Consents(reset_quorum_from=MASTER3)
+    reset = Consents.of(ResetQuorumFrom(MASTER3))
     refused = await story.create(consents=reset)
     said(refused, "quorum.reset-unsafe", "delete its server at Hetzner", "run the same command again")
     await story.happens(ServerDeleted(MASTER2))
@@ -237,7 +237,7 @@ async def _(story: Story) -> Run:
     story.world.site.alarms[MASTER1] = ("CORRUPT",)
     said(await story.refuses("master.not-ready"), "master.not-ready", f"--replace {MASTER1}")
     old = story.world.host(MASTER1)
-    run = asyncio.ensure_future(story.create(consents=Consents(replace=frozenset({MASTER1}))))
+    run = asyncio.ensure_future(story.create(consents=Consents.of(Replace(MASTER1))))
     await until(lambda: old.server_id not in story.world.project.servers, "its end")
     del story.world.site.alarms[MASTER1]
     return await run

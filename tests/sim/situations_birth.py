@@ -11,7 +11,7 @@ from hetzner_k3s.lab.k3s.trust import tokens
 from hetzner_k3s.lab.simulated.faults import K3sKilled, Rebooted, ServerDeleted, until
 from hetzner_k3s.lab.simulated.hosts.host import Host
 from hetzner_k3s.lab.simulated.operator_machine import OperatorMachine
-from hetzner_k3s.model.consents import Consents
+from hetzner_k3s.model.consents import Consents, NewClusterOver
 from hetzner_k3s.model.errors import ExitCode
 from hetzner_k3s.model.operations.operation import K3sRole
 
@@ -214,7 +214,7 @@ async def _with_old_snapshots(story: Story) -> str:
 
 @_tell("snapshots-of-an-earlier-one-are-let-go", born(), spec=with_s3())
 async def _(story: Story) -> Run:
-    return await story.create(consents=Consents(new_cluster_over=await _with_old_snapshots(story)))
+    return await story.create(consents=Consents.of(NewClusterOver(await _with_old_snapshots(story))))
 
 
 @_tell("snapshots-of-an-earlier-one-are-kept-in-their-folder", born(), spec=with_s3())
@@ -247,18 +247,19 @@ async def _(story: Story) -> Run:
     refused = await story.refuses("network.gone", "masters.all-lost")
     said(refused, "masters.all-lost", f"--new-cluster-over {story.before.ca[:8]}")
     story.world.site.births.clear()
-    return await story.create(consents=Consents(new_cluster_over=story.before.ca[:8]))
+    return await story.create(consents=Consents.of(NewClusterOver(story.before.ca[:8])))
 
 
 @_tell("a-lost-cluster-is-given-up", Told())
 async def _(story: Story) -> Run:
     """Given up by the digits that the refusal shows, and only when it is lost; its workers are then in the way."""
-    over = Consents(new_cluster_over=story.before.ca[:8])
+    new = NewClusterOver(story.before.ca[:8])
+    over = Consents.of(new)
     said(await story.refuses("consent.unfit", consents=over), "consent.unfit", "delete its masters")
     for name in story.spec.master_names:
         await story.happens(ServerDeleted(name))
     refused = await story.refuses("masters.all-lost")
-    said(refused, "masters.all-lost", f"--new-cluster-over {over.new_cluster_over}", f"rebuilt: {WORKER1}, {WORKER2}")
+    said(refused, "masters.all-lost", str(new), f"rebuilt: {WORKER1}, {WORKER2}")
     story.world.site.births.clear()
     run = await story.create(consents=over)
     assert run.code is ExitCode.PENDING, run.story()

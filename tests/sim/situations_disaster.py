@@ -9,7 +9,7 @@ import re
 from hetzner_k3s.lab.simulated.faults import DatabaseDeleted, ServerDeleted
 from hetzner_k3s.lab.simulated.hosts.disk import Disk
 from hetzner_k3s.lab.simulated.hosts.host import Host
-from hetzner_k3s.model.consents import Consents
+from hetzner_k3s.model.consents import Consents, Keep, ResetQuorumFrom
 from hetzner_k3s.model.errors import ExitCode
 
 from . import invariants
@@ -26,7 +26,7 @@ _MASTER4, _MASTER5 = "prod-master4", "prod-master5"
 
 
 async def _reset(story: Story, name: str) -> Run:
-    return await story.create(consents=Consents(reset_quorum_from=name))
+    return await story.create(consents=Consents.of(ResetQuorumFrom(name)))
 
 
 async def _is_reset(story: Story, run: Run) -> None:
@@ -103,7 +103,7 @@ async def _(story: Story) -> Run:
     refused = await _meets_an_image_of_its_past(story)
     digits = re.search(r"--keep (\w{8})", said(refused, "master.past").you_can)
     assert digits is not None
-    run = await story.create(consents=Consents(keep=digits.group(1)))
+    run = await story.create(consents=Consents.of(Keep(digits.group(1))))
     await _is_reset(story, run)
     return run
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hetzner_k3s.lab.simulated.faults import ServerDeleted
 from hetzner_k3s.model import naming
-from hetzner_k3s.model.consents import Consents
+from hetzner_k3s.model.consents import Consents, Keep, Restore
 from hetzner_k3s.model.errors import ExitCode
 
 from . import mischief
@@ -51,7 +51,7 @@ async def _(story: Story) -> None:
 
 @_tell("a-restore-is-asked-for-while-all-is-well", recovers())
 async def _(story: Story) -> None:
-    refused = await story.refuses("consent.unfit", consents=Consents(restore="latest"))
+    refused = await story.refuses("consent.unfit", consents=Consents.of(Restore("latest")))
     said(refused, "consent.unfit", "Run `create` without it")
 
 
@@ -65,7 +65,7 @@ async def _(story: Story) -> None:
 @_tell("keeping-a-side-is-cut-off-and-asked-for-again", Told())
 async def _(story: Story) -> Run:
     digits = await _cut_off(story)
-    run = await story.create(consents=Consents(keep=digits))
+    run = await story.create(consents=Consents.of(Keep(digits)))
     assert run.code is ExitCode.CONVERGED, run.story()
     assert not story.broken(MASTER3), story.broken(MASTER3)
     return run
@@ -75,7 +75,7 @@ async def _cut_off(story: Story) -> str:
     """Begin a third of the masters anew by hand, and kill the run that fences it; gives the digits of what stays."""
     await mischief.second_cluster(story.world, MASTER3, keep_tls=False)
     digits = story.before.ca[:8]
-    killed = await story.create(consents=Consents(keep=digits), kill_at=f"after HoldK3s on {MASTER3}")
+    killed = await story.create(consents=Consents.of(Keep(digits)), kill_at=f"after HoldK3s on {MASTER3}")
     assert killed.code is None, killed.story()
     refused = await story.refuses("identity.other", "master.held")
     said(refused, "identity.other", f"--keep {digits}")

@@ -6,7 +6,7 @@ import asyncio
 
 from hetzner_k3s.lab.simulated import faults
 from hetzner_k3s.lab.simulated.faults import Frozen, Rebuilt, ServerDeleted
-from hetzner_k3s.model.consents import Consents
+from hetzner_k3s.model.consents import Consents, Replace
 from hetzner_k3s.model.errors import ExitCode
 from hetzner_k3s.model.host import STEADY_AFTER
 from hetzner_k3s.model.operations.operation import K3sRole
@@ -25,7 +25,7 @@ _tell = MASTERS.tell
 
 
 def _replacing(name: str) -> Consents:
-    return Consents(replace=frozenset({name}))
+    return Consents.of(Replace(name))
 
 
 @_tell("one-answers-nobody-and-is-discarded", converges(MASTER2))

@@ -9,7 +9,7 @@ import asyncio
 
 from hetzner_k3s.lab.k3s.trust import tokens
 from hetzner_k3s.lab.simulated.faults import ServerDeleted
-from hetzner_k3s.model.consents import Consents
+from hetzner_k3s.model.consents import AcceptCa, Consents
 from hetzner_k3s.model.errors import ExitCode
 
 from . import mischief
@@ -34,7 +34,7 @@ def _pinned(story: Story, name: str) -> str | None:
 async def _accepted(story: Story) -> Run:
     """Do as the refusal says, and demand that the run after that has nothing left to do."""
     ca = _ca(story)
-    run = await story.create(consents=Consents(accept_ca=ca[:8]))
+    run = await story.create(consents=Consents.of(AcceptCa(ca[:8])))
     assert run.code is ExitCode.CONVERGED, run.story()
     last = await story.create()
     assert last.code is ExitCode.CONVERGED, last.story()
@@ -74,7 +74,7 @@ async def _(story: Story) -> Run:
     """It is named and no split: whoever restarts the others as told goes on as after a whole rotation."""
     await mischief.rotate_ca(story.world, restart=(MASTER2,))
     assert _ca(story, MASTER2) != _ca(story)
-    for consents in (Consents(), Consents(accept_ca=_ca(story, MASTER2)[:8])):
+    for consents in (Consents(), Consents.of(AcceptCa(_ca(story, MASTER2)[:8]))):
         run = await story.create(consents=consents)
         assert run.refused[0] == "identity.rotating", run.story()
         assert not run.writes, run.story()
@@ -105,7 +105,7 @@ async def _(story: Story) -> Run:
     await story.happens(ServerDeleted(MASTER3))
     await mischief.election_over(story.world)
     said(await story.refuses("identity.other"), "identity.other", "--accept-ca")
-    run = await story.create(consents=Consents(accept_ca=_ca(story)[:8]))
+    run = await story.create(consents=Consents.of(AcceptCa(_ca(story)[:8])))
     assert run.code is ExitCode.CONVERGED, run.story()
     assert _ca(story, MASTER3) == _ca(story)
     await asyncio.sleep(30)
@@ -119,7 +119,7 @@ async def _(story: Story) -> Run:
     await asyncio.sleep(60)
     await mischief.rotate_ca(story.world)
     assert _ca(story, MASTER3) != _ca(story)
-    run = await story.create(consents=Consents(accept_ca=_ca(story)[:8]))
+    run = await story.create(consents=Consents.of(AcceptCa(_ca(story)[:8])))
     assert run.code is ExitCode.CONVERGED, run.story()
     assert _ca(story, MASTER3) == _ca(story)
     await asyncio.sleep(30)

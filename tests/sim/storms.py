@@ -23,7 +23,7 @@ from hetzner_k3s.lab.simulated.hosts import config_file
 from hetzner_k3s.lab.simulated.k3s import saving
 from hetzner_k3s.lab.simulated.operator_machine import OperatorMachine
 from hetzner_k3s.lab.simulated.world import World, world
-from hetzner_k3s.model.consents import Consents
+from hetzner_k3s.model.consents import Consents, Prune
 from hetzner_k3s.model.errors import ExitCode
 
 from . import expectation, invariants, mischief, owner, strikes, tool
@@ -75,7 +75,7 @@ class Storm:
     @property
     def base(self) -> Consents:
         """Give the consents that every run is given."""
-        return Consents(prune=self.weather.prunes)
+        return Consents.of(Prune()) if self.weather.prunes else Consents()
 
 
 async def storm(seed: int) -> Storm:
@@ -214,7 +214,7 @@ def _consent(place: World, told: Storm, answer: Answer) -> Consents:
     told.strikes.append(f"{place.clock.monotonic():8.1f} {answer.flag} {answer.target}")
     told.answered.append(answer)
     told.expected.consented(place, answer)
-    return replace(answer.consents, prune=answer.consents.prune or told.weather.prunes)
+    return answer.consents.adding(Prune()) if told.weather.prunes else answer.consents
 
 
 # --- the last runs

@@ -13,7 +13,7 @@ from hetzner_k3s.act.context import Context, HostKeyRing
 from hetzner_k3s.cli import simulated
 from hetzner_k3s.lab.k3s.trust import tokens
 from hetzner_k3s.lab.simulated.virtual_time import run
-from hetzner_k3s.model.consents import Consents
+from hetzner_k3s.model.consents import Consents, Restore
 from hetzner_k3s.model.errors import ExitCode, ProductError
 from hetzner_k3s.model.plan import Verb
 from hetzner_k3s.model.secrets import Secret
@@ -70,11 +70,11 @@ def test_a_backup_opens_the_snapshots_in_s3_when_no_worker_is_left() -> None:
             snapshot_now(story)
             await lose_all(story, *MASTERS)
             tokens_at_hand.laptop_lost(story.world)
-            assert (await story.create(consents=Consents(restore="latest"))).refused == ("restore.no-token",)
+            assert (await story.create(consents=Consents.of(Restore("latest")))).refused == ("restore.no-token",)
             story.world.laptop.tokens.append(Secret(token))
-            assert (await story.create(consents=Consents(restore="latest"))).refused == ("token.agent-unknown",)
+            assert (await story.create(consents=Consents.of(Restore("latest")))).refused == ("token.agent-unknown",)
             story.world.laptop.tokens.append(Secret(written["agent-token"].decode()))
-            run = await story.create(consents=Consents(restore="latest"))
+            run = await story.create(consents=Consents.of(Restore("latest")))
             assert run.code is ExitCode.CONVERGED, run.story()
             restored_picture(story)
             await story.is_converged(MASTER1, MASTER2, MASTER3)

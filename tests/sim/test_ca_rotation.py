@@ -7,7 +7,7 @@ import pytest
 from hetzner_k3s.lab.k3s.trust import tokens
 from hetzner_k3s.lab.simulated.virtual_time import run
 from hetzner_k3s.model import naming
-from hetzner_k3s.model.consents import Consents
+from hetzner_k3s.model.consents import AcceptCa, Consents
 from hetzner_k3s.model.errors import ExitCode
 
 from . import mischief, story
@@ -17,7 +17,7 @@ from .tool import Run
 
 
 async def _accept(cluster: Story, ca: str, kill_at: int | None = None) -> Run:
-    return await cluster.create(kill_at=kill_at, consents=Consents(accept_ca=ca[:8]))
+    return await cluster.create(kill_at=kill_at, consents=Consents.of(AcceptCa(ca[:8])))
 
 
 def _recorded(cluster: Story) -> set[str]:

@@ -14,7 +14,7 @@ from hetzner_k3s.lab.simulated.k3s import saving
 from hetzner_k3s.lab.simulated.virtual_time import run
 from hetzner_k3s.lab.simulated.world import World
 from hetzner_k3s.model import naming
-from hetzner_k3s.model.consents import Consents
+from hetzner_k3s.model.consents import AcceptCa, Consents, NewClusterOver, Prune, ResetQuorumFrom, Restore
 from hetzner_k3s.model.errors import ExitCode
 from hetzner_k3s.model.spec import ClusterSpec
 
@@ -40,7 +40,7 @@ def test_an_emptied_master_that_joins_a_reset_cluster_by_itself_is_taken_for_one
     async def happens(story: Story) -> None:
         await story.happens(DatabaseDeleted(MASTER3), ServerDeleted(MASTER2))
         assert (await story.create()).refused == ("quorum.lost",)
-        await _to_the_end(story, Consents(reset_quorum_from=MASTER1))
+        await _to_the_end(story, Consents.of(ResetQuorumFrom(MASTER1)))
         assert not story.broken(MASTER1, MASTER2, MASTER3)
         assert not invariants.lineage_known(story.world, story.spec)
 
@@ -52,7 +52,7 @@ def test_a_label_of_the_past_on_a_master_that_joined_is_corrected() -> None:
 
     async def happens(story: Story) -> None:
         await story.happens(ServerDeleted(MASTER1), ServerDeleted(MASTER2))
-        assert (await story.create(consents=Consents(reset_quorum_from=MASTER3))).code is ExitCode.CONVERGED
+        assert (await story.create(consents=Consents.of(ResetQuorumFrom(MASTER3)))).code is ExitCode.CONVERGED
         server = story.world.server(MASTER1)
         parent = server.labels[naming.LABEL_PARENT] if server else ""
         mischief.with_labels(story.world, MASTER1, {naming.LABEL_LINEAGE: parent})
@@ -70,7 +70,7 @@ def test_masters_that_were_all_rebuilt_are_not_taken_for_a_restored_cluster() ->
         server = mischief.leading(story.world)
         saving.save(server, config_file.flags("server", server.disk.config), saving.SCHEDULED)
         await story.happens(Rebuilt(MASTER1), Rebuilt(MASTER2), Rebuilt(MASTER3))
-        latest = Consents(restore="latest")
+        latest = Consents.of(Restore("latest"))
         refused = await story.create(consents=latest)
         assert refused.refused == ("master.rebuilt",), refused.story()
         await _follows(story, "delete server")
@@ -85,7 +85,7 @@ def test_a_cluster_that_is_given_up_leaves_no_rebuilt_master_in_the_way() -> Non
 
     async def happens(story: Story) -> None:
         await story.happens(Rebuilt(MASTER1))
-        over = Consents(new_cluster_over=story.before.ca[:8])
+        over = Consents.of(NewClusterOver(story.before.ca[:8]))
         assert (await story.create(consents=over)).refused == ("master.rebuilt",)
         await _follows(story, "delete server")
         ended = await story.create()
@@ -104,7 +104,7 @@ def test_another_cluster_beside_a_lost_quorum_can_be_left_behind() -> None:
         assert "identity.other" in (await story.create()).refused
         await _follows(story, "delete server")
         assert (await story.create()).refused == ("quorum.lost",)
-        await _to_the_end(story, Consents(reset_quorum_from=MASTER3))
+        await _to_the_end(story, Consents.of(ResetQuorumFrom(MASTER3)))
         assert not story.broken(MASTER1, MASTER2, MASTER3)
 
     told(happens)
@@ -116,7 +116,7 @@ def test_a_worker_follows_a_rotated_ca_without_its_owner() -> None:
     async def happens(story: Story) -> None:
         await story.happens(CaRotated())
         ca = tokens.ca_hash(story.world.host(MASTER1).disk.server_ca or b"")
-        assert (await story.create(consents=Consents(accept_ca=ca[:8]))).code is ExitCode.CONVERGED
+        assert (await story.create(consents=Consents.of(AcceptCa(ca[:8])))).code is ExitCode.CONVERGED
         mischief.restart_worker(story.world, WORKER1)
         await asyncio.sleep(60)
         assert (await story.create()).code is ExitCode.CONVERGED
@@ -186,7 +186,7 @@ def test_a_rebuilt_master_beyond_the_file_is_left_alone_until_it_is_to_go() -> N
         await asyncio.sleep(60)
         left = await story.create()
         assert left.code is ExitCode.CONVERGED, left.story()
-        prune = Consents(prune=True)
+        prune = Consents.of(Prune())
         refused = await story.create(consents=prune)
         assert refused.refused == ("surplus.unwell",), refused.story()
         await _follows(story, "delete server")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from hetzner_k3s.lab.simulated.faults import AddressReused, CutOff, ServerDeleted
-from hetzner_k3s.model.consents import Consents
+from hetzner_k3s.model.consents import AcceptCa, Consents, Prune, Replace, ResetQuorumFrom
 from hetzner_k3s.model.errors import ExitCode
 
 from . import mischief
@@ -15,7 +15,7 @@ from .scenarios_restore import LATEST, MASTERS, restored_picture, snapshot_now, 
 from .story import Story, healthy
 from .test_found_by_owners import told
 
-_PRUNE = Consents(prune=True)
+_PRUNE = Consents.of(Prune())
 
 
 def test_masters_that_never_find_a_leader_are_reset_after_they_were_watched() -> None:
@@ -24,7 +24,7 @@ def test_masters_that_never_find_a_leader_are_reset_after_they_were_watched() ->
     async def happens(story: Story) -> None:
         await story.happens(ServerDeleted(MASTER1), CutOff(MASTER2))
         await story.refuses("quorum.lost")
-        cut = await story.create(consents=Consents(reset_quorum_from=MASTER3))
+        cut = await story.create(consents=Consents.of(ResetQuorumFrom(MASTER3)))
         assert "watching for 45 s" in cut.story()
         assert cut.code is ExitCode.FAILED, cut.story()  # master2 cannot join: it is still cut off
         await story.heals(CutOff(MASTER2))
@@ -55,7 +55,7 @@ def test_an_agent_that_knows_only_masters_beyond_the_file_is_not_started_anew() 
     async def happens(story: Story) -> None:
         story.wish(a_spec(1, 1))
         await story.happens(AddressReused(MASTER1))
-        run = await story.create(consents=Consents(prune=True, replace=frozenset({MASTER1})))
+        run = await story.create(consents=Consents.of(Prune(), Replace(MASTER1)))
         assert run.code is ExitCode.CONVERGED, run.story()
         await story.heals(AddressReused(MASTER1))
         await story.is_pruned(MASTER1, MASTER2, MASTER3)
@@ -71,13 +71,13 @@ def test_a_snapshot_from_before_a_rotation_of_the_ca_is_restored() -> None:
         before = story.before.ca
         await mischief.rotate_ca(story.world)
         rotated = (await story.create()).told.refusals[0].you_can.partition("--accept-ca ")[2][:8]
-        assert (await story.create(consents=Consents(accept_ca=rotated))).code is ExitCode.CONVERGED
+        assert (await story.create(consents=Consents.of(AcceptCa(rotated)))).code is ExitCode.CONVERGED
         await story.happens(ServerDeleted(MASTER1), ServerDeleted(MASTER2), ServerDeleted(MASTER3))
         await story.refuses("restore.consent")
         restored = await story.create(consents=LATEST)
         assert restored.refused == ("identity.other",), restored.story()
         assert f"--accept-ca {before[:8]}" in restored.told.refusals[0].you_can
-        accepted = await story.create(consents=Consents(accept_ca=before[:8]))
+        accepted = await story.create(consents=Consents.of(AcceptCa(before[:8])))
         assert accepted.code is ExitCode.CONVERGED, accepted.story()
         restored_picture(story)
         assert not story.broken(*MASTERS), story.broken(*MASTERS)

@@ -6,7 +6,7 @@ import pytest
 
 from hetzner_k3s.lab.simulated.faults import ServerDeleted
 from hetzner_k3s.lab.simulated.virtual_time import run
-from hetzner_k3s.model.consents import Consents
+from hetzner_k3s.model.consents import Consents, ResetQuorumFrom
 from hetzner_k3s.model.errors import ExitCode
 from hetzner_k3s.model.spec import ClusterSpec
 
@@ -27,7 +27,7 @@ async def _reset_killed(kill_at: int | None, spec: ClusterSpec) -> tuple[list[st
     async with healthy(_SEED, spec) as story:
         lost = _names(spec)[: len(spec.masters) // 2 + 1]
         named = _names(spec)[-1]
-        consents = Consents(reset_quorum_from=named)
+        consents = Consents.of(ResetQuorumFrom(named))
         await story.happens(*(ServerDeleted(name) for name in lost))
         first = await story.create(kill_at=kill_at, consents=consents)
         passed = first.session.moments.passed

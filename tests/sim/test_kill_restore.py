@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from hetzner_k3s.lab.simulated.virtual_time import run
-from hetzner_k3s.model.consents import Consents
+from hetzner_k3s.model.consents import Consents, NewClusterOver
 from hetzner_k3s.model.errors import ExitCode
 
 from . import invariants
@@ -72,7 +72,7 @@ def test_a_restore_killed_at_any_moment_is_finished_by_the_next_run(lose: Loss) 
 async def _given_up(kill_at: int | None) -> tuple[list[str], list[str]]:
     """Give a lost cluster of one master up; killed or not, there is one new cluster afterwards."""
     async with healthy(_SEED, a_spec(1, 1)) as story:
-        over = Consents(new_cluster_over=story.before.ca[:8])
+        over = Consents.of(NewClusterOver(story.before.ca[:8]))
         await lose_all(story, MASTER1)
         first = await story.create(kill_at=kill_at, consents=over)
         passed = first.session.moments.passed

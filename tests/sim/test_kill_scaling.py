@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hetzner_k3s.model.consents import Consents
+from hetzner_k3s.model.consents import Consents, Prune
 from hetzner_k3s.model.errors import ExitCode
 from hetzner_k3s.model.spec import ClusterSpec
 
@@ -14,7 +14,7 @@ from .killing import killed_at_every_moment
 from .story import Story, healthy
 
 _SEED = 1
-_PRUNE = Consents(prune=True)
+_PRUNE = Consents.of(Prune())
 
 
 async def _finished(story: Story, wish: ClusterSpec, kill_at: int | None, consents: Consents) -> list[str]:

@@ -12,7 +12,7 @@ import pytest
 
 from hetzner_k3s.lab.simulated import faults, virtual_time
 from hetzner_k3s.model import naming
-from hetzner_k3s.model.consents import Consents
+from hetzner_k3s.model.consents import Consents, Prune
 from hetzner_k3s.model.errors import ExitCode
 from hetzner_k3s.model.spec import ClusterSpec
 
@@ -23,7 +23,7 @@ from .story import Story, healthy
 Body = dict[str, Any]
 
 BALANCER = naming.api_load_balancer(CLUSTER)
-PRUNE = Consents(prune=True)
+PRUNE = Consents.of(Prune())
 SELECTOR = naming.members_selector(CLUSTER)
 
 

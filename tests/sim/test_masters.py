@@ -9,7 +9,7 @@ import pytest
 
 from hetzner_k3s.lab.simulated.faults import CutOff, DatabaseDeleted, Frozen, PoweredOff, ServerDeleted, SshSilent
 from hetzner_k3s.lab.simulated.virtual_time import run
-from hetzner_k3s.model.consents import Consents
+from hetzner_k3s.model.consents import Consents, Replace
 from hetzner_k3s.model.errors import ExitCode
 
 from . import invariants, mischief
@@ -30,7 +30,7 @@ def told(happens: Callable[[Story], Awaitable[None]], masters: int = 3) -> None:
 
 
 def replacing(*names: str) -> Consents:
-    return Consents(replace=frozenset(names))
+    return Consents.of(*map(Replace, names))
 
 
 @pytest.mark.parametrize("name", [MASTER1, MASTER2, MASTER3])

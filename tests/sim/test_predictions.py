@@ -24,7 +24,7 @@ from hetzner_k3s.lab.simulated import faults
 from hetzner_k3s.lab.simulated.faults import ServerDeleted
 from hetzner_k3s.lab.simulated.virtual_time import run
 from hetzner_k3s.lab.simulated.world import Session, World, world
-from hetzner_k3s.model.consents import Consents
+from hetzner_k3s.model.consents import Consents, Prune, ResetQuorumFrom
 from hetzner_k3s.model.facts import Known, Reading
 from hetzner_k3s.model.kube import KubeView
 from hetzner_k3s.model.plan import Intent, Plan, PlannedStep, StepKey, Verb
@@ -189,12 +189,12 @@ WAYS: dict[str, Way] = {
     ),
     "one master grows to three": Way(_wishes(a_spec(3)), "JoinControlPlane", spec=a_spec(1)),
     "three masters grow to five": Way(_wishes(a_spec(5)), "JoinControlPlane"),
-    "five masters shrink to three": Way(_wishes(a_spec(3)), "RetireMember", Consents(prune=True), a_spec(5)),
+    "five masters shrink to three": Way(_wishes(a_spec(3)), "RetireMember", Consents.of(Prune()), a_spec(5)),
     "a label of the record is lost": Way(_record_loses_a_label, "RecordBirth"),
     "two of three masters are deleted": Way(
         _happens(ServerDeleted(MASTER1), ServerDeleted(MASTER2)),
         "ResetQuorum",
-        Consents(reset_quorum_from="prod-master3"),
+        Consents.of(ResetQuorumFrom("prod-master3")),
     ),
 }
 

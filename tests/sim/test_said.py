@@ -9,7 +9,7 @@ from inline_snapshot import snapshot
 
 from hetzner_k3s.lab.simulated.faults import PoweredOff, ServerDeleted
 from hetzner_k3s.lab.simulated.virtual_time import run
-from hetzner_k3s.model.consents import Consents
+from hetzner_k3s.model.consents import Consents, Prune, ResetQuorumFrom, Restore
 from hetzner_k3s.model.spec import ClusterSpec
 
 from .clusters import MASTER1, MASTER2, MASTER3, a_spec, on_database, with_s3
@@ -110,7 +110,7 @@ def test_of_a_host_without_power() -> None:
 def test_of_a_smaller_cluster() -> None:
     async def shrunk(story: Story) -> Run:
         story.wish(a_spec(1, 0))
-        return await story.create(consents=Consents(prune=True))
+        return await story.create(consents=Consents.of(Prune()))
 
     assert said(a_spec(3, 1, load_balancer=True), shrunk) == snapshot(
         [
@@ -142,7 +142,7 @@ def test_of_a_smaller_cluster() -> None:
 def test_of_a_lost_quorum() -> None:
     async def reset(story: Story) -> Run:
         await story.happens(ServerDeleted(MASTER1), ServerDeleted(MASTER2))
-        return await story.create(consents=Consents(reset_quorum_from=MASTER3))
+        return await story.create(consents=Consents.of(ResetQuorumFrom(MASTER3)))
 
     assert said(a_spec(workers=1), reset) == snapshot(
         [
@@ -180,7 +180,7 @@ def test_of_a_restored_cluster() -> None:
     async def restored(story: Story) -> Run:
         snapshot_now(story)
         await lose_all(story, *MASTERS)
-        return await story.create(consents=Consents(restore="latest"))
+        return await story.create(consents=Consents.of(Restore("latest")))
 
     assert said(with_s3(a_spec(workers=1)), restored) == snapshot(
         [

@@ -9,7 +9,7 @@ from dataclasses import replace
 from hetzner_k3s.lab.simulated.faults import PoweredOff, ServerDeleted
 from hetzner_k3s.lab.simulated.virtual_time import run
 from hetzner_k3s.model import naming
-from hetzner_k3s.model.consents import Consents
+from hetzner_k3s.model.consents import Consents, Prune
 from hetzner_k3s.model.errors import DrainRefused, ExitCode
 from hetzner_k3s.model.spec import ClusterSpec
 
@@ -18,7 +18,7 @@ from .clusters import MASTER1, MASTER2, MASTER3, WORKER1, WORKER2, a_spec
 from .story import Story, healthy
 
 _SEED = 44
-_PRUNE = Consents(prune=True)
+_PRUNE = Consents.of(Prune())
 MASTER4, MASTER5 = "prod-master4", "prod-master5"
 
 

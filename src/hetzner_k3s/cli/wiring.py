@@ -41,6 +41,7 @@ from hetzner_k3s.cli.output import say
 from hetzner_k3s.cli.recording import Recorder
 from hetzner_k3s.cli.recording.opening import note_exchange, recording
 from hetzner_k3s.cli.recording.wrapped import RecordedHosts, recorded
+from hetzner_k3s.model.consents import Restore
 from hetzner_k3s.model.errors import ProductError
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.spec import ClusterSpec, S3Spec
@@ -90,8 +91,8 @@ def simulation(seed: int, latency: str) -> Iterator[Place]:
 
 
 @asynccontextmanager
-async def open_session(spec: ClusterSpec, restore: str | None = None) -> AsyncIterator[Session]:
-    """Open the ports to a cluster's world for the length of a block; `restore` is what `--restore` was given."""
+async def open_session(spec: ClusterSpec, restore: Restore | None = None) -> AsyncIterator[Session]:
+    """Open the ports to a cluster's world for the length of a block; `restore` may name a file on this machine."""
     library_log.take_over()
     place, given = _PLACE.get(), read_given(restore)
     opened = _open_outside(spec, given) if place is None else _open_simulated(spec, place, given)

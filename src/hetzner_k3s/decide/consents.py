@@ -3,29 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
-from hetzner_k3s.decide.disaster import quorum_reset, split_brain
+from hetzner_k3s.decide.disaster import abandon, quorum_reset, restore, split_brain
 from hetzner_k3s.decide.identity import ca_rotation
 from hetzner_k3s.decide.lifecycle import external_database
 from hetzner_k3s.decide.repair import replace
-from hetzner_k3s.decide.view.context import DecisionContext
+from hetzner_k3s.decide.view.context import DecisionContext, Gate
+from hetzner_k3s.model.consents import AcceptCa, Consent, Keep, NewClusterOver, Replace, ResetQuorumFrom, Restore
 from hetzner_k3s.model.plan import Refusal
 
-Check = Callable[[DecisionContext], tuple[Refusal, ...]]
+_Kind = TypeVar("_Kind", bound=Consent)
 
-CHECKS: tuple[Check, ...] = (
-    quorum_reset.reset_fits,
-    split_brain.keeping_fits,
-    replace.replacement_fits,
-    ca_rotation.acceptance_fits,
+
+@dataclass(frozen=True, slots=True)
+class Fits(Generic[_Kind]):
+    """The gate of a kind of consent: `asked` is the concern that acts on it, and is asked for each that was given."""
+
+    kind: type[_Kind]
+    asked: Callable[[DecisionContext, _Kind], tuple[Refusal, ...]]
+
+    def __call__(self, context: DecisionContext) -> tuple[Refusal, ...]:
+        """Refuse each consent of this kind that does not fit the observation."""
+        return tuple(refusal for given in context.consents.every(self.kind) for refusal in self.asked(context, given))
+
+
+RESTORING: Gate = Fits(Restore, restore.restoring_fits)
+GIVING_UP: Gate = Fits(NewClusterOver, abandon.giving_up_fits)
+CHECKS: tuple[Gate, ...] = (
+    Fits(ResetQuorumFrom, quorum_reset.reset_fits),
+    Fits(Keep, split_brain.keeping_fits),
+    Fits(Replace, replace.replacement_fits),
+    Fits(AcceptCa, ca_rotation.acceptance_fits),
 )
-"""One a consent, from the concern that acts on it; each answers nothing where its consent is not given."""
 
 
-ON_DATABASE_CHECKS: tuple[Check, ...] = (
+ON_DATABASE_CHECKS: tuple[Gate, ...] = (
     external_database.consents_fit_a_database,
-    replace.replacement_fits,
-    ca_rotation.acceptance_fits,
+    Fits(Replace, replace.replacement_fits),
+    Fits(AcceptCa, ca_rotation.acceptance_fits),
 )
 """The same where the cluster's data lies outside its masters."""
 

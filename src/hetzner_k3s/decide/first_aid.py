@@ -57,7 +57,7 @@ def first_aid(context: DecisionContext) -> tuple[PlannedStep, ...]:
 
 
 def _renewed_record(context: DecisionContext) -> tuple[PlannedStep, ...]:
-    """Plan what `--accept-ca` asks for, and what a reset or restore began.
+    """Plan what `AcceptCa` asks for, and what a reset or restore began.
 
     A record that contradicts itself would hold up the way back from a loss; one that is of the past would let the past
     count as the cluster.

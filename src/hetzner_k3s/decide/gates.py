@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hetzner_k3s.decide import consents
-from hetzner_k3s.decide.disaster import abandon, quorum_reset, restore, split_brain
+from hetzner_k3s.decide.disaster import quorum_reset, restore, split_brain
 from hetzner_k3s.decide.identity import hosts, lineage, made_by_2x, project
 from hetzner_k3s.decide.lifecycle import (
     access,
@@ -58,7 +58,7 @@ IDENTITY_GATES: tuple[Gate, ...] = (
 )
 """What the hosts tell of whose data there is forbids, wherever the cluster is."""
 
-_CONSENT_GATES: tuple[Gate, ...] = (restore.consent_fits, abandon.consent_fits, consents.consents_fit)
+_CONSENT_GATES: tuple[Gate, ...] = (consents.RESTORING, consents.GIVING_UP, consents.consents_fit)
 
 UNINITIALIZED_GATES: tuple[Gate, ...] = (
     *IDENTITY_GATES,

@@ -1,26 +1,193 @@
-"""What only the user can decide: each consent names its object, and none is ever guessed."""
+"""What only the user can decide: each consent is a class, names its object, and is never guessed.
+
+Its flag is spelled here and nowhere else: the command line, the refusals that propose it and the steps that need it
+take it from the class. docs/architecture.md#where-to-add says where a new one goes.
+"""
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from dataclasses import dataclass
+from typing import ClassVar, Final, Self, TypeVar
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Consents:
-    """The consents given on the command line, each for the one run it was given to.
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """What is never done unasked, permitted for the one run that it was given to; written as the user types it.
 
-    `replace` are names of masters that may be discarded; `reset_quorum_from` is the master whose data goes on when
-    quorum is lost; `restore` is `latest`, a snapshot's name or a path; `new_cluster_over` are the first eight digits of
-    the CA hash or UID of a cluster that is given up; `accept_ca` and `keep` are the first eight digits of a CA hash
-    (`keep`: or of a UID) that is right; `prune` lets go what is beyond the file; `skip_address_check` lets the firewall
-    shut this machine out.
+    `help` is what the command line says of it. One that is `repeatable` may be given for several objects.
     """
 
-    replace: frozenset[str] = frozenset()
-    reset_quorum_from: str | None = None
-    restore: str | None = None
-    new_cluster_over: str | None = None
-    accept_ca: str | None = None
-    keep: str | None = None
-    prune: bool = False
-    skip_address_check: bool = False
+    flag: ClassVar[str]
+    help: ClassVar[str]
+    repeatable: ClassVar[bool] = False
+
+    def __str__(self) -> str:
+        return self.flag
+
+
+@dataclass(frozen=True, slots=True)
+class NamingConsent(Consent):
+    """A consent for the object that the user `named`; `metavar` stands for it in the help."""
+
+    metavar: ClassVar[str]
+    named: str
+
+    @classmethod
+    def typed(cls, text: str) -> Self:
+        """Return the consent for what was typed behind its flag.
+
+        Raises:
+            ValueError: nothing of this kind can be named so.
+        """
+        return cls(text)
+
+    def __str__(self) -> str:
+        return f"{self.flag} {self.named}"
+
+
+@dataclass(frozen=True, slots=True)
+class Replace(NamingConsent):
+    """A master, by its name, that may be discarded; one consent a master."""
+
+    flag = "--replace"
+    metavar = "MASTER"
+    help = "Discard this master, which is there and not well: its server is deleted, another one takes its place."
+    repeatable = True
+
+
+_EIGHT_DIGITS: Final = re.compile(r"[0-9a-f]{8}")
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptCa(NamingConsent):
+    """The CA that the cluster was rotated to, by the first eight digits of its hash."""
+
+    flag = "--accept-ca"
+    metavar = "CA8"
+    help = "You rotated the cluster's CA: record the one that begins so."
+
+    @classmethod
+    def typed(cls, text: str) -> Self:
+        """Take exactly eight digits, in any case: fewer could fit two clusters."""
+        digits = text.lower()
+        if not _EIGHT_DIGITS.fullmatch(digits):
+            raise ValueError(f"{text!r} is not the first eight digits of a hash or UID")
+        return cls(digits)
+
+    def vouches_for(self, ca: str) -> bool:
+        """Check whether this CA hash, or its beginning in a label, is the accepted one."""
+        return ca.startswith(self.named)
+
+
+@dataclass(frozen=True, slots=True)
+class Prune(Consent):
+    """What is beyond the file may go."""
+
+    flag = "--prune"
+    help = "Let go what exists beyond the file: drained, removed, deleted."
+
+
+@dataclass(frozen=True, slots=True)
+class ResetQuorumFrom(NamingConsent):
+    """The master, by its name, whose data goes on when quorum is lost."""
+
+    flag = "--reset-quorum-from"
+    metavar = "NAME"
+    help = "Quorum is lost for good: go on from this master's data, checked to be the newest left."
+
+
+@dataclass(frozen=True, slots=True)
+class Keep(NamingConsent):
+    """The side of a split brain that stays, by eight digits of its CA hash, UID, lineage or of a member's id."""
+
+    flag = "--keep"
+    metavar = "ID8"
+    help = "Of two clusters under this name keep the one of these digits; the other is fenced, its data kept."
+
+
+@dataclass(frozen=True, slots=True)
+class Restore(NamingConsent):
+    """The snapshot to go back to when all masters are lost: the newest, one by its name, or a path on this machine."""
+
+    flag = "--restore"
+    metavar = "latest|NAME|PATH"
+    help = "All masters are lost: restore this snapshot (see `snapshots`), or a backup, or a snapshot file."
+
+
+LATEST: Final = Restore("latest")
+
+
+@dataclass(frozen=True, slots=True)
+class NewClusterOver(NamingConsent):
+    """The cluster that is given up for a new one of its name, by the first eight digits of its CA hash or UID."""
+
+    flag = "--new-cluster-over"
+    metavar = "ID8"
+    help = "Give a lost cluster up, and begin a new one of its name."
+
+
+@dataclass(frozen=True, slots=True)
+class SkipAddressCheck(Consent):
+    """The firewall may shut this machine out."""
+
+    flag = "--skip-current-ip-validation"
+    help = "Set the firewall although its rules would shut this machine out."
+
+
+KINDS: Final[tuple[type[Consent], ...]] = (
+    Replace,
+    AcceptCa,
+    Prune,
+    ResetQuorumFrom,
+    Keep,
+    Restore,
+    NewClusterOver,
+    SkipAddressCheck,
+)
+"""Every kind of consent, in the order in which the help lists them."""
+
+_Kind = TypeVar("_Kind", bound=Consent)
+
+
+@dataclass(frozen=True, slots=True)
+class Consents:
+    """The consents that were given to one run.
+
+    Raises:
+        ValueError: two of one kind are given that is not repeatable.
+    """
+
+    given: frozenset[Consent] = frozenset()
+
+    def __post_init__(self) -> None:
+        counts = Counter(type(consent) for consent in self.given)
+        twice = [kind.flag for kind, count in counts.items() if count > 1 and not kind.repeatable]
+        if twice:
+            raise ValueError(f"given for two objects: {', '.join(sorted(twice))}")
+
+    @classmethod
+    def of(cls, *given: Consent) -> Consents:
+        """Return these consents as a run is given them."""
+        return cls(frozenset(given))
+
+    def __contains__(self, consent: Consent) -> bool:
+        return consent in self.given
+
+    def get(self, kind: type[_Kind]) -> _Kind | None:
+        """Return the consent of a kind that is not repeatable; None where it was not given."""
+        return next(iter(self.every(kind)), None)
+
+    def every(self, kind: type[_Kind]) -> tuple[_Kind, ...]:
+        """Return all consents of a kind, in the order of what they name."""
+        return tuple(sorted((consent for consent in self.given if isinstance(consent, kind)), key=str))
+
+    def adding(self, consent: Consent) -> Consents:
+        """Return them with one more, which takes the place of another of its kind unless that is repeatable."""
+        others = () if consent.repeatable else self.every(type(consent))
+        return Consents(self.given.difference(others) | {consent})
+
+    def without(self, *consents: Consent) -> Consents:
+        """Return them without these."""
+        return Consents(self.given.difference(consents))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Final
 
-from hetzner_k3s.model.consents import Consents
+from hetzner_k3s.model.consents import Consent, Consents
 from hetzner_k3s.model.difference import Difference, left_as_it_is
 from hetzner_k3s.model.steps import DeleteResource, Step
 from hetzner_k3s.model.steps.traits import TRAITS
@@ -81,13 +81,13 @@ class StepKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedStep:
-    """A step with the sentence that tells why it is taken, and the flag that permits it where it needs one."""
+    """A step with the sentence that tells why it is taken, and the consent that permits it where it needs one."""
 
     step: Step
     scope: Scope
     reason: Reason
     because: str
-    consent: str | None = None
+    consent: Consent | None = None
 
     @property
     def key(self) -> StepKey:
@@ -125,13 +125,19 @@ class Way:
     """A way out of a refusal that not every other refusal allows: its words, and what is done on it.
 
     `deletes` names the servers that it deletes, `starts` the masters on which it starts or restarts k3s, `consent` is
-    the flag that it gives, with its value. Without a `text` its words stand in `Refusal.you_can`.
+    what it gives, or only the kind of that where the user alone knows the object. Without a `text` its words stand in
+    `Refusal.you_can`.
     """
 
     text: str = ""
     deletes: frozenset[str] = frozenset()
     starts: frozenset[str] = frozenset()
-    consent: str = ""
+    consent: Consent | type[Consent] | None = None
+
+    @property
+    def kind(self) -> type[Consent] | None:
+        """Return the kind of the consent that it gives."""
+        return self.consent if self.consent is None or isinstance(self.consent, type) else type(self.consent)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +146,7 @@ class Refusal:
 
     `transient` says that an election or a restart under way may clear it up: a run looks again before it gives up,
     for as many seconds as `patience` says. `ways` are ways out that another refusal may forbid: one that `keeps`
-    servers, that wants k3s on masters to stay as it is (`rests`), or that `forbids` consents, by their flags.
+    servers, that wants k3s on masters to stay as it is (`rests`), or that `forbids` consents, by their kinds.
     `settings` are those of the file that are refused, each with its place.
     """
 
@@ -153,13 +159,13 @@ class Refusal:
     ways: tuple[Way, ...] = ()
     keeps: frozenset[str] = frozenset()
     rests: frozenset[str] = frozenset()
-    forbids: frozenset[str] = frozenset()
+    forbids: frozenset[type[Consent]] = frozenset()
     settings: tuple[Diagnostic, ...] = ()
 
     def allows(self, way: Way) -> bool:
         """Check whether a way out may be offered beside this refusal."""
         kept = way.deletes if self.keeps == EVERY else way.deletes & self.keeps
-        return not (kept or way.starts & self.rests or way.consent.partition(" ")[0] in self.forbids)
+        return not (kept or way.starts & self.rests or way.kind in self.forbids)
 
 
 def agreeing(refusals: tuple[Refusal, ...]) -> tuple[Refusal, ...]:

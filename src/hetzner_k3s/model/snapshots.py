@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from hetzner_k3s.model.consents import Restore
+
 KEPT: Final = "kept-"
 """Begins the name of a copy that a restore makes first: k3s prunes by the prefix `etcd-snapshot` alone."""
 
@@ -49,12 +51,9 @@ class SnapshotFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GivenFile(SnapshotFile):
-    """The file on the operator's machine that `--restore PATH` names, or that of the backup it names.
+    """The file on the operator's machine that `given` names by its path, or that of the backup it names."""
 
-    `given` is what was typed.
-    """
-
-    given: str
+    given: Restore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

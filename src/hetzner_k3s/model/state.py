@@ -49,7 +49,7 @@ class LocalEvidence:
     `open_birth` is true when the journal here tells of a birth that no `delete` closed; `rescues` are the copies of
     hosts' data that lie here, verified; `token_hashes` those of the k3s tokens that the user handed to this run, and
     `agent_hashes` of those that admit agents only; `kept` are the tokens that earlier runs kept here, the newest first;
-    `snapshot` the file that its `--restore` names; `given_up` the CA hashes of clusters of this name that were deleted,
+    `snapshot` the file that its `Restore` names; `given_up` the CA hashes of clusters of this name that were deleted,
     or given up, from here.
     """
 

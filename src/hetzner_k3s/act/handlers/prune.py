@@ -88,7 +88,7 @@ async def drain_node(step: DrainNode, context: Context) -> Outcome:
 
 
 async def uncordon_node(step: UncordonNode, context: Context) -> Outcome:
-    """Take back what an unfinished `--prune` began on a Node that the file wants again."""
+    """Take back what an unfinished `Prune` began on a Node that the file wants again."""
     context.say(step.target, "uncordoning its Node")
     await context.ports.kube.mark_leaving(context.target(step.via), step.target, None)
     return Outcome()

@@ -1,4 +1,4 @@
-"""The snapshot that `--restore PATH` names: a file, or a folder that `hetzner-k3s backup` wrote; and whose it is.
+"""The snapshot that `Restore` names by its path: a file, or a folder that `hetzner-k3s backup` wrote; and whose it is.
 
 What a snapshot is it says itself: it is etcd's file with its checksum at the end, and holds the namespace kube-system
 and the names under which its keys are sealed (docs/facts/k3s.md#bootstrap-key). An archive of k3s holds one.
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from hetzner_k3s.adapters.system.bundle import SUMS
+from hetzner_k3s.model.consents import Restore
 from hetzner_k3s.model.errors import ProductError
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.snapshots import GivenFile
@@ -53,19 +54,19 @@ class GivenSnapshot:
                 yield piece
 
 
-def read_given(typed: str | None) -> GivenSnapshot | None:
-    """Read what `--restore` names; None where that is no path: `latest`, or a snapshot's name.
+def read_given(given: Restore | None) -> GivenSnapshot | None:
+    """Read what the consent names; None where that is no path: `latest`, or a snapshot's name.
 
     Raises:
         ProductError: nothing lies there, it cannot be read, or it is no backup or a damaged one.
     """
-    if typed is None or not ("/" in typed or Path(typed).exists()):
+    if given is None or not ("/" in given.named or Path(given.named).exists()):
         return None
     try:
-        path, folder = _located(Path(typed))
+        path, folder = _located(Path(given.named))
         uid, tokens = _told(path)
         file = GivenFile(
-            given=typed,
+            given=given,
             name=path.name,
             size=path.stat().st_size,
             created=path.stat().st_mtime,
@@ -77,9 +78,9 @@ def read_given(typed: str | None) -> GivenSnapshot | None:
         return GivenSnapshot(path, file, _tokens(folder))
     except OSError as problem:
         why = problem.strerror or str(problem)
-        raise ProductError(f"--restore {typed}: cannot be read ({why})", hint=_ANOTHER) from problem
+        raise ProductError(f"{given}: cannot be read ({why})", hint=_ANOTHER) from problem
     except UnicodeDecodeError as problem:
-        told = f"--restore {typed}: a file beside it is no text: it is damaged"
+        told = f"{given}: a file beside it is no text: it is damaged"
         raise ProductError(told, hint=_ANOTHER) from problem
 
 
@@ -92,7 +93,7 @@ def _located(given: Path) -> tuple[Path, Path]:
         return given / Path(named).name, given
     except (OSError, Malformed) as problem:
         raise ProductError(
-            f"--restore {given}: that folder is no backup: {_IDENTITY} is missing or cannot be read",
+            f"{Restore(str(given))}: that folder is no backup: {_IDENTITY} is missing or cannot be read",
             hint="Give a folder that `hetzner-k3s backup` wrote, or the snapshot file itself.",
         ) from problem
 
@@ -145,7 +146,7 @@ def _hold_against_sums(folder: Path, file: GivenFile) -> None:
     lines = (line.partition("  ") for line in (folder / SUMS).read_text(encoding="utf-8").splitlines())
     wanted = {name: digest for digest, _, name in lines}
     if wanted.get(file.name, file.sha256) != file.sha256:
-        told = f"--restore {file.given}: the snapshot is not as it was written ({SUMS}): it is damaged"
+        told = f"{file.given}: the snapshot is not as it was written ({SUMS}): it is damaged"
         raise ProductError(told, hint=_ANOTHER)
 
 

@@ -71,7 +71,7 @@ class OperatorMachine:
         tokens: k3s tokens that the user handed to this run, for the restore of a snapshot.
         address: the address that this machine has in the internet, where it knows it.
         project: which project it works in.
-        given: the snapshot that the run's `--restore` names by its path; a backup's token is one of the tokens.
+        given: the snapshot that the run's `Restore` names by its path; a backup's token is one of the tokens.
     """
 
     def __init__(

@@ -17,14 +17,23 @@ from hetzner_k3s.cli.commands.options import (
     quiet_option,
     verbose_option,
 )
-from hetzner_k3s.model.consents import Consents
+from hetzner_k3s.model.consents import Consents, Prune, Restore
 from hetzner_k3s.model.errors import ExitCode
 from hetzner_k3s.model.plan import Intent, Verb
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.reconcile import RunRequest
 
+_HELP = f"""Make the cluster that the file describes, or bring it back to that.
 
-@click.command()
+Running it again is always safe: a healthy cluster is left alone, an unfinished run is gone on with, a lost master
+or worker is replaced. What cannot be done safely is refused, with exit code 4 and the reason; what
+only you can decide has a flag of its own, which the refusal names. What exists beyond the file is named and left
+alone, unless {Prune()} is given. The exit code is 3 when all else is done and a master was left alone because only
+the way to it is broken: its peers say that it is well.
+"""
+
+
+@click.command(help=_HELP)
 @config_option
 @verbose_option
 @quiet_option
@@ -32,21 +41,14 @@ from hetzner_k3s.reconcile import RunRequest
 @events_option
 @color_option
 def create(config: Path, quiet: bool, as_json: bool, consents: Consents) -> ExitCode:
-    """Make the cluster that the file describes, or bring it back to that.
-
-    Running it again is always safe: a healthy cluster is left alone, an unfinished run is gone on with, a lost master
-    or worker is replaced. What cannot be done safely is refused, with exit code 4 and the reason; what
-    only you can decide has a flag of its own, which the refusal names. What exists beyond the file is named and left
-    alone, unless --prune is given. The exit code is 3 when all else is done and a master was left alone because only
-    the way to it is broken: its peers say that it is well.
-    """
+    """Make the cluster that the file describes, or bring it back to that."""
     spec = load_spec(config)
     wiring.demand_places(spec)
     return wiring.run(_create(spec, consents, quiet=quiet, as_json=as_json))
 
 
 async def _create(spec: ClusterSpec, consents: Consents, *, quiet: bool, as_json: bool) -> ExitCode:
-    async with wiring.open_session(spec, consents.restore) as session:
+    async with wiring.open_session(spec, consents.get(Restore)) as session:
         intent = Intent(verb=Verb.CREATE, addons=addons.digests(spec), consents=consents)
         request = RunRequest(spec=spec, intent=intent, lock_request=session.lock_request)
         return await reporting.run(request, session, quiet=quiet, as_json=as_json)

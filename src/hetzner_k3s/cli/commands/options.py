@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import functools
 import os
-import re
-from collections.abc import Callable
-from dataclasses import fields, replace
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import click
 
 from hetzner_k3s.cli.output import say
 from hetzner_k3s.cli.recording.verbosity import VERBOSITY
 from hetzner_k3s.cli.render import terminal
-from hetzner_k3s.model.consents import Consents
+from hetzner_k3s.model.consents import KINDS, Consent, Consents, NamingConsent
 from hetzner_k3s.model.errors import ProductError
 from hetzner_k3s.model.spec import ClusterSpec
 
@@ -77,63 +76,19 @@ def verbose_option(command: _Command) -> _Command:
     return option(command)
 
 
-class EightDigits(click.ParamType[str]):
-    """The first eight hexadecimal digits of a CA hash or UID, as refusals show them."""
+class _Named(click.ParamType[str]):
+    """What a consent names, taken as its class takes it."""
 
-    name = "ID8"
+    def __init__(self, kind: type[NamingConsent]) -> None:
+        self.name = kind.metavar
+        self._kind = kind
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Take exactly eight: fewer could fit two clusters."""
-        digits = str(value).lower()
-        if not re.fullmatch(r"[0-9a-f]{8}", digits):
-            self.fail(f"{value!r} is not the first eight digits of a hash or UID", param, ctx)
-        return digits
-
-
-_CONSENTS: Final = (
-    click.option(
-        "--replace",
-        multiple=True,
-        metavar="MASTER",
-        help="Discard this master, which is there and not well: its server is deleted, another one takes its place.",
-    ),
-    click.option(
-        "--accept-ca",
-        type=EightDigits(),
-        metavar="CA8",
-        help="You rotated the cluster's CA: record the one that begins so.",
-    ),
-    click.option("--prune", is_flag=True, help="Let go what exists beyond the file: drained, removed, deleted."),
-    click.option(
-        "--reset-quorum-from",
-        metavar="NAME",
-        help="Quorum is lost for good: go on from this master's data, checked to be the newest left.",
-    ),
-    click.option(
-        "--keep",
-        metavar="ID8",
-        help="Of two clusters under this name keep the one of these digits; the other is fenced, its data kept.",
-    ),
-    click.option(
-        "--restore",
-        metavar="latest|NAME|PATH",
-        help="All masters are lost: restore this snapshot (see `snapshots`), or a backup, or a snapshot file.",
-    ),
-    click.option(
-        "--new-cluster-over",
-        metavar="ID8",
-        help="Give a lost cluster up, and begin a new one of its name.",
-    ),
-    click.option(
-        "--skip-current-ip-validation",
-        "skip_address_check",
-        is_flag=True,
-        help="Set the firewall although its rules would shut this machine out.",
-    ),
-)
-
-
-_CONSENT_NAMES: Final = frozenset(field.name for field in fields(Consents))
+        """Take what can be an object of this kind."""
+        try:
+            return self._kind.typed(str(value)).named
+        except ValueError as problem:
+            self.fail(str(problem), param, ctx)
 
 
 def consent_options(command: _Command) -> _Command:
@@ -141,13 +96,30 @@ def consent_options(command: _Command) -> _Command:
 
     @functools.wraps(command)
     def gathered(**given: Any) -> Any:
-        consents = {name: given.pop(name) for name in _CONSENT_NAMES & given.keys()}
-        consents["replace"] = frozenset(consents.get("replace", ()))
-        return command(consents=Consents(**consents), **given)
+        consents = [consent for kind in KINDS for consent in _taken(kind, given.pop(kind.__name__))]
+        return command(consents=Consents.of(*consents), **given)
 
-    for option in reversed(_CONSENTS):
-        gathered = option(gathered)
+    for kind in reversed(KINDS):
+        gathered = _option(kind)(gathered)
     return cast(_Command, gathered)
+
+
+def _option(kind: type[Consent]) -> Callable[[_Command], _Command]:
+    """Return the option of a kind of consent; the command finds what was typed under the name of its class."""
+    if not issubclass(kind, NamingConsent):
+        return click.option(kind.flag, kind.__name__, is_flag=True, help=kind.help)
+    return click.option(
+        kind.flag, kind.__name__, type=_Named(kind), multiple=kind.repeatable, metavar=kind.metavar, help=kind.help
+    )
+
+
+def _taken(kind: type[Consent], typed: Any) -> Iterator[Consent]:
+    """Return the consents that were typed: as a flag, behind one, or behind several."""
+    if issubclass(kind, NamingConsent):
+        names = typed if kind.repeatable else [typed]
+        yield from (kind.typed(name) for name in names if name is not None)
+    elif typed:
+        yield kind()
 
 
 def no_healthy_master() -> ProductError:

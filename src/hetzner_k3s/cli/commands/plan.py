@@ -12,7 +12,7 @@ from hetzner_k3s.cli.commands.options import color_option, config_option, consen
 from hetzner_k3s.cli.output import tell, tell_document
 from hetzner_k3s.cli.render.events import ConsoleReporter
 from hetzner_k3s.cli.render.plan import forecast_lines, forecast_rows
-from hetzner_k3s.model.consents import Consents
+from hetzner_k3s.model.consents import Consents, Restore
 from hetzner_k3s.model.errors import ExitCode
 from hetzner_k3s.model.plan import Forecast, Intent, Verb
 from hetzner_k3s.model.spec import ClusterSpec
@@ -50,7 +50,7 @@ def plan(config: Path, as_json: bool, check: bool, consents: Consents) -> ExitCo
 
 async def _look_ahead(spec: ClusterSpec, consents: Consents) -> tuple[Forecast, Forecast]:
     """Look as `create` does, with the same patience; return its way, and the cluster's part of that."""
-    async with wiring.open_session(spec, consents.restore) as session:
+    async with wiring.open_session(spec, consents.get(Restore)) as session:
         reporter = ConsoleReporter(spec.name, quiet=False, now=session.ports.clock.monotonic, write=wiring.to_stderr)
         intent = Intent(verb=Verb.CREATE, addons=addons.digests(spec), consents=consents)
         request = RunRequest(spec=spec, intent=intent, lock_request=session.lock_request)

@@ -11,6 +11,7 @@ from hetzner_k3s.cli import wiring
 from hetzner_k3s.cli.commands.options import color_option, config_option, load_spec, verbose_option
 from hetzner_k3s.cli.output import tell, tell_document
 from hetzner_k3s.cli.render.snapshots import snapshot_json, snapshot_lines
+from hetzner_k3s.model.consents import Restore
 from hetzner_k3s.model.errors import ExitCode
 from hetzner_k3s.model.facts import Unknown
 from hetzner_k3s.model.plan import Verb
@@ -19,8 +20,14 @@ from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.observe import observe
 from hetzner_k3s.observe.snapshots import read
 
+_HELP = f"""Show the snapshots in S3 and on the masters: age, size, and whether they are this cluster's.
 
-@click.command()
+A snapshot can be restored with `create {Restore("NAME")}` when all masters are lost, a backup or a file of this
+machine with `create {Restore("PATH")}`. The exit code is 3 when S3 did not answer.
+"""
+
+
+@click.command(help=_HELP)
 @config_option
 @verbose_option
 @click.option("--json", "as_json", is_flag=True, help="Print the same rows as JSON.")
@@ -32,13 +39,9 @@ from hetzner_k3s.observe.snapshots import read
 )
 @color_option
 def snapshots(config: Path, as_json: bool, path: Path | None) -> ExitCode:
-    """Show the snapshots in S3 and on the masters: age, size, and whether they are this cluster's.
-
-    A snapshot can be restored with `create --restore NAME` when all masters are lost, a backup or a file of this
-    machine with `create --restore PATH`. The exit code is 3 when S3 did not answer.
-    """
+    """Show the snapshots in S3 and on the masters: age, size, and whether they are this cluster's."""
     spec = load_spec(config)
-    state = wiring.run(_look(spec, str(path.absolute()) if path else None))
+    state = wiring.run(_look(spec, Restore(str(path.absolute())) if path else None))
     if as_json:
         tell_document(snapshot_json(spec, state))
     else:
@@ -47,7 +50,7 @@ def snapshots(config: Path, as_json: bool, path: Path | None) -> ExitCode:
     return ExitCode.PENDING if isinstance(state.snapshots, Unknown) else ExitCode.CONVERGED
 
 
-async def _look(spec: ClusterSpec, path: str | None) -> ClusterState:
-    async with wiring.open_session(spec, path) as session:
+async def _look(spec: ClusterSpec, given: Restore | None) -> ClusterState:
+    async with wiring.open_session(spec, given) as session:
         state = await observe(session.ports, spec, Verb.CREATE)
         return replace(state, snapshots=state.snapshots or await read(session.ports, spec))

@@ -63,7 +63,7 @@ class JsonReporter:
         self._attempts[planned.key] += 1
         self._ids[planned.key] = self._attempts.total()
         why = {"scope": planned.scope.value, "reason": planned.reason.value, "because": planned.because}
-        self._tell("started", **self._step(planned), **why, consent=planned.consent)
+        self._tell("started", **self._step(planned), **why, consent=str(planned.consent) if planned.consent else None)
 
     def finished(self, planned: PlannedStep, seconds: float) -> None:
         """Tell that a step was carried out."""

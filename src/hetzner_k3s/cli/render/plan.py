@@ -62,7 +62,7 @@ def forecast_rows(forecast: Forecast) -> dict[str, object]:
             "scope": planned.scope.value,
             "reason": planned.reason.value,
             "because": planned.because,
-            "consent": planned.consent,
+            "consent": str(planned.consent) if planned.consent else None,
             **_bought(planned.step),
         }
         for number, wave in enumerate(forecast.waves, start=1)

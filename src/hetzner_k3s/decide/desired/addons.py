@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from hetzner_k3s.decide.view.context import DecisionContext
+from hetzner_k3s.model.consents import Prune
 from hetzner_k3s.model.difference import Difference, Remedy
 from hetzner_k3s.model.kube import UNINITIALIZED, KubeView
 from hetzner_k3s.model.kubernetes.addons import CERT_MANAGER, CLOUD_CONTROLLER, CSI_DRIVER, KEYS, switched_off
@@ -51,9 +52,9 @@ def installed_otherwise(context: DecisionContext) -> Iterator[Difference]:
     """Return the add-ons that are there although the file switched them off, with what keeps them."""
     for found in unwanted(context):
         if found.needed is not None:
-            because = f"it stays, with --prune too: {found.needed}"
-        elif not context.intent.consents.prune:
-            because = "; ".join(filter(None, ("`create --prune` uninstalls it", found.warning)))
+            because = f"it stays, with {Prune()} too: {found.needed}"
+        elif Prune() not in context.consents:
+            because = "; ".join(filter(None, (f"`create {Prune()}` uninstalls it", found.warning)))
         else:
             because = ""
         yield Difference(

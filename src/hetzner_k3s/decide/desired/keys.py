@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
+from hetzner_k3s.model.consents import Prune
 from hetzner_k3s.model.difference import Remedy
 from hetzner_k3s.model.hosts import first_boot
 
@@ -91,14 +92,14 @@ def _rows_of_the_cluster() -> Iterator[tuple[Remedy | None, str, Iterable[str]]]
 
 
 def _rows_of_the_surroundings() -> Iterator[tuple[Remedy | None, str, Iterable[str]]]:
-    yield Remedy.APPLY, "the servers there are; those beyond the file with `--prune`", _in_pools("instance_count")
-    yield Remedy.APPLY, "the servers there are; those beyond the file with `--prune`", ("worker_node_pools[].name",)
+    yield Remedy.APPLY, f"the servers there are; those beyond the file with `{Prune()}`", _in_pools("instance_count")
+    yield Remedy.APPLY, f"the servers there are; those beyond the file with `{Prune()}`", ("worker_node_pools[].name",)
     rules = ("networking.node_port_firewall_enabled", "networking.node_port_range", "networking.ssh.port")
     allowed = _below("networking.allowed_networks", "ssh", "api")
     custom = _below(_RULE, "protocol", "direction", "port", "source_ips", "destination_ips")
     yield Remedy.APPLY, "the rules of the firewall, and whom it is on", (*rules, *allowed, *custom)
     addons = _below("addons", "csi_driver.enabled", "cloud_controller_manager.enabled", "cert_manager.enabled")
-    yield Remedy.APPLY, "the charts in the cluster; those that are switched off go with `--prune`", addons
+    yield Remedy.APPLY, f"the charts in the cluster; those that are switched off go with `{Prune()}`", addons
     yield Remedy.APPLY, "the Secret that the addons read", ("hetzner_token",)
 
 

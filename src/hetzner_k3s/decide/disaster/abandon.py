@@ -1,4 +1,4 @@
-"""A cluster that is given up for a new one of its name: `--new-cluster-over`.
+"""A cluster that is given up for a new one of its name: `NewClusterOver`.
 
 It is the one override of docs/architecture.md#bootstrap.
 
@@ -12,6 +12,7 @@ from hetzner_k3s.decide.view import all_lost, predictions
 from hetzner_k3s.decide.view.consent_mismatch import unfit
 from hetzner_k3s.decide.view.context import DecisionContext, Proposal, UnservedContext
 from hetzner_k3s.decide.view.given_up import consented, digits, in_effect, known_by_snapshots, left_over, workers
+from hetzner_k3s.model.consents import NewClusterOver
 from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.plan import PlannedStep, Reason, Refusal, Scope, Way
 from hetzner_k3s.model.spec import ClusterSpec
@@ -41,12 +42,10 @@ def notes(context: DecisionContext) -> tuple[str, ...]:
     return (*told, f"{pruned} datastore.etcd.s3_folder before")
 
 
-def consent_fits(context: DecisionContext) -> tuple[Refusal, ...]:
-    """Refuse `--new-cluster-over` where that cluster is not here, or may still have its data."""
-    given = context.intent.consents.new_cluster_over
+def giving_up_fits(context: DecisionContext, over: NewClusterOver) -> tuple[Refusal, ...]:
+    """Refuse the consent where that cluster is not here, or may still have its data."""
     if (
-        given is None
-        or in_effect(context)
+        in_effect(context)
         or known_by_snapshots(context)
         or (consented(context) and all_lost.all_lost(context.control_plane))
     ):
@@ -61,7 +60,7 @@ def consent_fits(context: DecisionContext) -> tuple[Refusal, ...]:
         saw = f"No cluster of these digits is known here; the recorded one is {recorded}."
         can = "Give the eight digits that the refusal shows, or run `create` without it."
         ways = []
-    return (unfit(f"--new-cluster-over {given}", saw, can, *ways),)
+    return (unfit(over, saw, can, *ways),)
 
 
 def _servers(context: DecisionContext) -> list[str]:
@@ -70,15 +69,15 @@ def _servers(context: DecisionContext) -> list[str]:
 
 def forget(context: UnservedContext) -> Proposal | None:
     """Plan to forget the birth of a cluster that was given up; then a new one may be born."""
-    record = context.control_plane.record
-    if not consented(context) or not all_lost.all_lost(context.control_plane):
+    record, over = context.control_plane.record, context.consents.get(NewClusterOver)
+    if over is None or not consented(context) or not all_lost.all_lost(context.control_plane):
         return None
     planned = PlannedStep(
         step=ForgetBirth(target=digits(record), record=record, ca=_whole_ca(context)),
         scope=Scope.CONTROL_PLANE,
         reason=Reason.BIRTH,
         because="it is given up: all its masters are lost, and a new cluster of its name is wanted",
-        consent=f"--new-cluster-over {context.intent.consents.new_cluster_over}",
+        consent=over,
     )
     return Proposal((planned,))
 

@@ -10,6 +10,7 @@ from hetzner_k3s.decide.view.node_machine import whereabouts
 from hetzner_k3s.decide.view.sides import Survivor
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import Server
+from hetzner_k3s.model.consents import Keep, ResetQuorumFrom
 from hetzner_k3s.model.host import DiskFacts, EtcdFacts, HostFacts, LogPosition, UnitFacts
 from hetzner_k3s.model.operations.disaster import DataPrecondition
 from hetzner_k3s.model.plan import Refusal, Way
@@ -41,10 +42,10 @@ def left_held(server: Server) -> Refusal:
     """Refuse while a master is stopped and masked although nobody resets a quorum: it is missing where it is needed."""
     return Refusal(
         code="master.held",
-        saw=f"k3s on {server.name} ({whereabouts(server)}) was stopped by a run with --reset-quorum-from or "
-        "--keep that did not end, and is stopped and masked; quorum is not lost.",
+        saw=f"k3s on {server.name} ({whereabouts(server)}) was stopped by a run with {ResetQuorumFrom.flag} or "
+        f"{Keep.flag} that did not end, and is stopped and masked; quorum is not lost.",
         why="Whether its data is still of the cluster is not known, so it is not started by itself.",
-        you_can="If that run was given --keep, give it again.",
+        you_can=f"If that run was given {Keep.flag}, give it again.",
         ways=(
             Way(text=_LET_GO, starts=frozenset({server.name})),
             Way(text="If its data may go, delete the server at Hetzner.", deletes=frozenset({server.name})),

@@ -2,7 +2,7 @@
 
 The order is that of docs/facts/recovery.md#reset-order: every member that can be reached is stopped and masked; the
 one whose log goes furthest is copied off; every other one is proven gone or its data is moved aside; then one is made
-the only member. Nothing of it happens without `--reset-quorum-from`. Each step is planned from what the hosts say, so a
+the only member. Nothing of it happens without `ResetQuorumFrom`. Each step is planned from what the hosts say, so a
 run that was killed is gone on with by the same command.
 """
 
@@ -21,6 +21,7 @@ from hetzner_k3s.decide.view.servers.k3s import K3s
 from hetzner_k3s.decide.view.sides import Survivor
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import Server
+from hetzner_k3s.model.consents import Keep, ResetQuorumFrom
 from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.host import HostFacts, LogPosition
 from hetzner_k3s.model.identity import BirthRecord, Phase
@@ -111,10 +112,6 @@ def _starting(context: UnservedContext) -> list[Survivor]:
     return [s for s in survivors(context) if stale_lineage.began_anew(s.facts, record) and not s.facts.held]
 
 
-def _flag(context: DecisionContext) -> str:
-    return f"--reset-quorum-from {context.intent.consents.reset_quorum_from}"
-
-
 # --- what is refused
 
 
@@ -122,9 +119,10 @@ def quorum_lost(context: UnservedContext) -> tuple[Refusal, ...]:
     """Refuse when quorum is lost, or when the reset that was consented to could lose data or leave a second cluster."""
     if not is_lost(context):
         return ()
-    if context.intent.consents.reset_quorum_from is None:
+    reset = context.consents.get(ResetQuorumFrom)
+    if reset is None:
         return (_lost(context),)
-    named = _named(context)
+    named = _named(context, reset)
     if named is None:
         return ()  # the consent is refused as unfit
     told = ((m.name, _not_proven_gone(context, m)) for m in context.control_plane.all_masters)
@@ -133,13 +131,13 @@ def quorum_lost(context: UnservedContext) -> tuple[Refusal, ...]:
         s.name: f"{whereabouts(s)} in the private network is not known to us ({s.name})" for s in _strangers(context)
     }
     if open_fates:
-        return (_unsafe(context, open_fates),)
-    return _behind(context, named)
+        return (_unsafe(context, reset, open_fates),)
+    return _behind(context, reset, named)
 
 
 def held_beside_quorum(context: ServingContext) -> tuple[Refusal, ...]:
     """Refuse while a master is held back beside a quorum: the reset that it was held for did not come."""
-    if context.intent.consents.keep is not None:
+    if context.consents.get(Keep) is not None:
         return ()
     return tuple(left_held(m.server) for m in context.control_plane.all_masters if m.server and m.k3s is K3s.HELD)
 
@@ -169,8 +167,8 @@ _HOW = (
 )
 
 
-def _reset_from(survivor: Survivor) -> str:
-    return f"--reset-quorum-from {survivor.name}"
+def _reset_from(survivor: Survivor) -> ResetQuorumFrom:
+    return ResetQuorumFrom(survivor.name)
 
 
 _ELECTION = 10.0
@@ -256,10 +254,10 @@ def _strangers(context: DecisionContext) -> list[Server]:
     return [s for s in found if s.name not in wanted and s.labels.get(naming.LABEL_ROLE) != worker]
 
 
-def _unsafe(context: DecisionContext, open_fates: dict[str, str]) -> Refusal:
+def _unsafe(context: DecisionContext, reset: ResetQuorumFrom, open_fates: dict[str, str]) -> Refusal:
     return Refusal(
         code="quorum.reset-unsafe",
-        saw=f"{_flag(context)} was given, but not every other master is proven gone: {'; '.join(open_fates.values())}. "
+        saw=f"{reset} was given, but not every other master is proven gone: {'; '.join(open_fates.values())}. "
         f"{_fates(context)}",
         why="A master that comes back later, with others of its kind, would live on as a second cluster with the same "
         "identity. Powered off is not gone. No data was changed.",
@@ -268,7 +266,7 @@ def _unsafe(context: DecisionContext, open_fates: dict[str, str]) -> Refusal:
     )
 
 
-def _behind(context: DecisionContext, named: Survivor) -> tuple[Refusal, ...]:
+def _behind(context: DecisionContext, reset: ResetQuorumFrom, named: Survivor) -> tuple[Refusal, ...]:
     """Refuse when another survivor's log goes further, or when a log could not be read."""
     left = survivors(context)
     if not all(s.facts.held for s in left):
@@ -282,7 +280,7 @@ def _behind(context: DecisionContext, named: Survivor) -> tuple[Refusal, ...]:
     return (
         Refusal(
             code="quorum.reset-behind",
-            saw=f"{_flag(context)} was given, but the log of {best.name} goes further. {_fates(context)}",
+            saw=f"{reset} was given, but the log of {best.name} goes further. {_fates(context)}",
             why="Going on from the shorter one would lose what the other holds. k3s is stopped on the masters that are "
             "left; no data was changed.",
             you_can=f"Run `create {_reset_from(best)}`.",
@@ -304,26 +302,25 @@ def _unreadable(context: DecisionContext, names: list[str]) -> Refusal:
 _IF_DAMAGED = "If its data is damaged, delete the server at Hetzner and run the same command again."
 
 
-def reset_fits(context: DecisionContext) -> tuple[Refusal, ...]:
+def reset_fits(context: DecisionContext, reset: ResetQuorumFrom) -> tuple[Refusal, ...]:
     """Refuse the consent where quorum is not lost, or the one that is named has nothing to go on from."""
-    name = context.intent.consents.reset_quorum_from
-    if name is None or any(_is_started_first(m) for m in context.control_plane.all_masters):
+    if any(_is_started_first(m) for m in context.control_plane.all_masters):
         return ()
-    master = next((m for m in context.control_plane.all_masters if m.name == name), None)
+    master = next((m for m in context.control_plane.all_masters if m.name == reset.named), None)
     if master is None:
-        return (unfit(_flag(context), "The cluster has no such master.", "Name one that the file or `status` names."),)
+        return (unfit(reset, "The cluster has no such master.", "Name one that the file or `status` names."),)
     if (nothing := _nothing_to_reset(context)) is not None:
-        return (unfit(_flag(context), nothing, "Run `create` without that option."),)
+        return (unfit(reset, nothing, "Run `create` without that option."),)
     if isinstance(context, UnservedContext) and is_lost(context):
-        return () if _named(context) is not None else (_has_no_data(context, master),)
+        return () if _named(context, reset) is not None else (_has_no_data(context, reset, master),)
     if master.facts is not None and master.facts.lineage is not None and not master.facts.held:
         return ()  # it was reset from already; what is left to do is the ordinary way
     if context.control_plane.gateway is not None:
-        return (unfit(_flag(context), f"Quorum is not lost. {_fates(context)}", "Run `create` without that option."),)
+        return (unfit(reset, f"Quorum is not lost. {_fates(context)}", "Run `create` without that option."),)
     saw = "Enough masters for a quorum run with their data, and it comes back when they reach one another. "
     names = frozenset(m.name for m in context.control_plane.all_masters if m.server)
     lost = Way(text="Or delete the servers that are really lost.", deletes=names)
-    return (unfit(_flag(context), saw + _fates(context), "Repair the network between them.", lost),)
+    return (unfit(reset, saw + _fates(context), "Repair the network between them.", lost),)
 
 
 def _nothing_to_reset(context: DecisionContext) -> str | None:
@@ -334,15 +331,14 @@ def _nothing_to_reset(context: DecisionContext) -> str | None:
     return None
 
 
-def _has_no_data(context: DecisionContext, master: MasterView) -> Refusal:
+def _has_no_data(context: DecisionContext, reset: ResetQuorumFrom, master: MasterView) -> Refusal:
     names = ", ".join(s.name for s in survivors(context))
     saw = f"Quorum is lost, but on {master.name} there is no data that can be reached: {_told(context, master)}."
-    return unfit(_flag(context), saw, f"Name a master that has data and answers: {names}.")
+    return unfit(reset, saw, f"Name a master that has data and answers: {names}.")
 
 
-def _named(context: DecisionContext) -> Survivor | None:
-    name = context.intent.consents.reset_quorum_from
-    return next((s for s in survivors(context) if s.name == name), None)
+def _named(context: DecisionContext, reset: ResetQuorumFrom) -> Survivor | None:
+    return next((s for s in survivors(context) if s.name == reset.named), None)
 
 
 # --- what is done
@@ -355,7 +351,8 @@ def reset_quorum(context: UnservedContext) -> Proposal | None:
         return Proposal(
             waits=(Wait(what=f"{starting[0].name} to serve", because=because, deadline=START_DEADLINE),), alone=True
         )
-    named = _named(context)
+    reset = context.consents.get(ResetQuorumFrom)
+    named = _named(context, reset) if reset is not None else None
     if named is None or not is_lost(context):
         return None
     return Proposal(_next(context, named), alone=True)
@@ -367,21 +364,21 @@ def _next(context: DecisionContext, named: Survivor) -> tuple[PlannedStep, ...]:
     if running:
         because = "quorum is lost; no master may go on by itself while one of them is chosen"
         watched = _WATCHED if len(running) == len(left) and _enough_run(context) else 0.0
-        return tuple(_planned(context, hold(s, watched), because) for s in running)
+        return tuple(_planned(named, hold(s, watched), because) for s in running)
     if (log := named.facts.log) is not None and not is_rescued(context, named):
         fetch = FetchDatabase(target=named.name, server_id=named.server.id, log=log)
-        return (_planned(context, fetch, "its data is about to become the cluster's, so a copy is kept"),)
+        return (_planned(named, fetch, "its data is about to become the cluster's, so a copy is kept"),)
     others = [s for s in left if s.name != named.name]
     if others:
         because = f"the cluster goes on from {named.name}, and this one must never vote for its past"
-        return tuple(_planned(context, fence(s), because) for s in others)
+        return tuple(_planned(named, fence(s), because) for s in others)
     reset = ResetQuorum(target=named.name, server_id=named.server.id, ca=named.ca, record=context.control_plane.record)
-    return (_planned(context, reset, "every other member is proven gone or fenced, and its log goes furthest"),)
+    return (_planned(named, reset, "every other member is proven gone or fenced, and its log goes furthest"),)
 
 
-def _planned(context: DecisionContext, step: Step, because: str) -> PlannedStep:
+def _planned(named: Survivor, step: Step, because: str) -> PlannedStep:
     return PlannedStep(
-        step=step, scope=Scope.CONTROL_PLANE, reason=Reason.LOST, because=because, consent=_flag(context)
+        step=step, scope=Scope.CONTROL_PLANE, reason=Reason.LOST, because=because, consent=_reset_from(named)
     )
 
 

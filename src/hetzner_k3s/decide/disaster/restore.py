@@ -2,7 +2,7 @@
 
 See docs/facts/recovery.md#restore-order.
 
-Nothing of it happens by itself: `--restore` with `latest`, a NAME or a PATH is the consent. What was found is told
+Nothing of it happens by itself: `Restore`, of `latest`, a name or a path, is the consent. What was found is told
 before.
 """
 
@@ -19,6 +19,7 @@ from hetzner_k3s.decide.view.consent_mismatch import unfit
 from hetzner_k3s.decide.view.context import DecisionContext, Proposal, UnservedContext
 from hetzner_k3s.decide.view.control_plane import MasterView
 from hetzner_k3s.decide.view.servers.contact import Barrier
+from hetzner_k3s.model.consents import LATEST, Restore
 from hetzner_k3s.model.facts import Unknown
 from hetzner_k3s.model.host import HostFacts, Snapshot
 from hetzner_k3s.model.plan import PlannedStep, Reason, Refusal, Scope, Wait, Way
@@ -27,14 +28,17 @@ from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import KeepSnapshot, RestoreSnapshot, StartRestored, Step, UploadSnapshot
 
-LATEST = "latest"
 _BOOT = 180.0
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The snapshot that is to be restored, the hash of its token, and who holds that; the same of the agents' token."""
+    """The snapshot that is to be restored, by which consent, the hash of its token, and who holds that.
 
+    The same of the agents' token.
+    """
+
+    consent: Restore
     source: Source
     token_hash: str
     token_from: held_tokens.Holder
@@ -56,19 +60,19 @@ def known_tokens(context: DecisionContext) -> dict[str, int | None]:
 
 
 def choose(context: DecisionContext) -> Choice | None:
-    """Return what `--restore` names, if it is this cluster's and its token is known."""
-    wanted = context.intent.consents.restore
+    """Return what the user named, if it is this cluster's and its token is known."""
+    wanted = context.consents.get(Restore)
     if wanted is None:
         return None
     tokens = known_tokens(context)
     fitting = [s for s in restore_sources.ours(context) if opened_by(s, tokens)]
     anyone = wanted == LATEST or context.state.local.snapshot is not None
-    named = fitting if anyone else [s for s in fitting if wanted in {s.name, s.original}]
+    named = fitting if anyone else [s for s in fitting if wanted.named in {s.name, s.original}]
     if not named:
         return None
     token_hash = opened_by(named[0], tokens)[0]
     agent = held_tokens.agent_token(context, token_hash) or (None, None)
-    return Choice(named[0], token_hash, tokens[token_hash], *agent)
+    return Choice(wanted, named[0], token_hash, tokens[token_hash], *agent)
 
 
 def opened_by(source: Source, tokens: Mapping[str, int | None]) -> tuple[str, ...]:
@@ -97,7 +101,7 @@ def loss_answered(context: UnservedContext) -> tuple[Refusal, ...]:
     """Refuse to do anything about the loss of all masters but what the user chose, and say what there is to choose."""
     if not all_lost.all_lost(context.control_plane) or given_up.consented(context):
         return ()
-    unseen, wanted = _unseen(context), context.intent.consents.restore
+    unseen, wanted = _unseen(context), context.consents.get(Restore)
     chosen, here = choose(context), context.state.local.snapshot
     if unseen and here is None and (chosen is None or wanted == LATEST):
         return (restore_refusals.unknown(context, "; ".join(unseen)),)
@@ -108,7 +112,7 @@ def loss_answered(context: UnservedContext) -> tuple[Refusal, ...]:
         return (restore_refusals.nothing_left(context) if here is None else _not_that_file(context, here),)
     if not any(opened_by(s, known_tokens(context)) for s in found):
         return (_no_token(context, found),)
-    return (_offer(context, found) if wanted is None else _not_that_one(context, found),)
+    return (_offer(context, found) if wanted is None else _not_that_one(context, wanted, found),)
 
 
 def _unseen(context: DecisionContext) -> tuple[str, ...]:
@@ -122,7 +126,7 @@ def _not_that_file(context: DecisionContext, here: GivenFile) -> Refusal:
     uid = here.cluster_uid
     told = f"of another cluster (UID {uid[:8]})" if uid else "no snapshot of etcd, or a damaged one"
     return unfit(
-        f"--restore {here.given}",
+        here.given,
         f"{here.name} is {told}. {restore_refusals.all_are_lost(context)}",
         "Give the snapshot or the backup of this cluster; `hetzner-k3s snapshots --from PATH` shows whose one is.",
     )
@@ -149,9 +153,9 @@ def _offer(context: DecisionContext, found: tuple[Source, ...]) -> Refusal:
         code="restore.consent",
         saw=f"{restore_refusals.all_are_lost(context)} {_told(context, found)} {_whose_token(context, found)}",
         why="A restore goes back to that moment: what was written later is lost, so it is your choice.",
-        you_can=f"Run `create --restore {LATEST}`, or `create --restore NAME` with a name that `hetzner-k3s snapshots` "
-        "shows, or `create --restore PATH` with a backup.",
-        ways=(Way(consent=f"--restore {LATEST}"),),
+        you_can=f"Run `create {LATEST}`, or `create {Restore('NAME')}` with a name that `hetzner-k3s snapshots` "
+        f"shows, or `create {Restore('PATH')}` with a backup.",
+        ways=(Way(consent=LATEST),),
     )
 
 
@@ -173,56 +177,54 @@ def _whose_token(context: DecisionContext, found: tuple[Source, ...]) -> str:
     return f"The token of hash {token_hash}, which {name} holds, opens {what}."
 
 
-def _not_that_one(context: DecisionContext, found: tuple[Source, ...]) -> Refusal:
-    wanted = context.intent.consents.restore or ""
+def _not_that_one(context: DecisionContext, wanted: Restore, found: tuple[Source, ...]) -> Refusal:
     if (elsewhere := _beside_a_begun_one(context, wanted)) is not None:
         return elsewhere
-    anywhere = next((s for s in restore_sources.everything(context) if wanted in {s.name, s.original}), None)
+    anywhere = next((s for s in restore_sources.everything(context) if wanted.named in {s.name, s.original}), None)
     if anywhere is None:
         saw = f"There is no such snapshot of this cluster; the newest is {found[0].name}."
     elif anywhere.cluster_uid != context.control_plane.record.uid:
         saw = f"It is of another cluster (UID {(anywhere.cluster_uid or 'not noted')[:8]})."
     else:
         saw = f"It is sealed with the token of hash {', '.join(anywhere.token_hashes) or '-'}, which was not found."
-    can = f"Choose one that `hetzner-k3s snapshots` shows, or `--restore {LATEST}`."
-    return unfit(f"--restore {wanted}", saw, can, Way(consent=f"--restore {LATEST}"))
+    can = f"Choose one that `hetzner-k3s snapshots` shows, or `{LATEST}`."
+    return unfit(wanted, saw, can, Way(consent=LATEST))
 
 
-def _beside_a_begun_one(context: DecisionContext, wanted: str) -> Refusal | None:
+def _beside_a_begun_one(context: DecisionContext, wanted: Restore) -> Refusal | None:
     """Refuse a snapshot that is there, on another master than the one on which half a restore lies."""
-    found = next((s for s in restore_sources.beside_a_begun_one(context) if wanted in {s.name, s.original}), None)
+    beside = restore_sources.beside_a_begun_one(context)
+    found = next((s for s in beside if wanted.named in {s.name, s.original}), None)
     if found is None:
         return None
     begun = ", ".join(restore_sources.begun_on(context))
     return unfit(
-        f"--restore {wanted}",
+        wanted,
         f"It lies {found.where}, and half a restore lies on {begun}: only there it is gone on with.",
         f"Copy it here (/var/lib/rancher/k3s/server/db/snapshots/{found.name} of {found.server}) and run `create "
-        f"--restore PATH` with that file, which is restored on {begun}. Or `--restore latest`, the newest on {begun}.",
-        Way(consent=f"--restore {LATEST}"),
+        f"{Restore('PATH')}` with that file, which is restored on {begun}. Or `{LATEST}`, the newest on {begun}.",
+        Way(consent=LATEST),
     )
 
 
-def consent_fits(context: DecisionContext) -> tuple[Refusal, ...]:
-    """Refuse `--restore` while a master is left that may hold newer data than any snapshot."""
-    wanted = context.intent.consents.restore
+def restoring_fits(context: DecisionContext, wanted: Restore) -> tuple[Refusal, ...]:
+    """Refuse the consent while a master is left that may hold newer data than any snapshot."""
     if (
-        wanted is None
-        or all_lost.all_lost(context.control_plane)
+        all_lost.all_lost(context.control_plane)
         or all_lost.restored_master(context.control_plane) is not None
         or _settling(context)
     ):
         return ()
     if context.control_plane.gateway is not None:
         saw = f"Its masters are not lost: {context.control_plane.gateway.name} is a healthy voter."
-        return (unfit(f"--restore {wanted}", saw, "Run `create` without it."),)
+        return (unfit(wanted, saw, "Run `create` without it."),)
     kept = (
         ", ".join(m.name for m in context.control_plane.all_masters if not all_lost.holds_no_data(m))
         or "nothing is recorded as initialized"
     )
     return (
         unfit(
-            f"--restore {wanted}",
+            wanted,
             f"Not all masters are proven lost: {kept}.",
             "Run `create` without it to see what can be done. A snapshot is older than the data on a master's disk.",
         ),
@@ -248,7 +250,7 @@ def bring_back(context: UnservedContext) -> Proposal | None:
         return None
     stored = choice.source.stored
     if stored is not None and not stored.kept:
-        return Proposal((_keep(context, stored),))
+        return Proposal((_keep(context, choice, stored),))
     return _restore(context, choice)
 
 
@@ -264,10 +266,10 @@ def _at_work(context: DecisionContext, restored: MasterView) -> tuple[int, ...]:
     return tuple(m.server.id for m in others if m.server and m.facts and m.facts.server_unit.runs)
 
 
-def _keep(context: DecisionContext, stored: StoredSnapshot) -> PlannedStep:
+def _keep(context: DecisionContext, choice: Choice, stored: StoredSnapshot) -> PlannedStep:
     s3 = context.spec.etcd.s3
     step = KeepSnapshot(target=f"{KEPT}{stored.name}", snapshot=stored, folder=s3.folder if s3 else "")
-    return _consented(context, step, "k3s' retention, of this cluster or another, must not take it away meanwhile")
+    return _consented(choice, step, "k3s' retention, of this cluster or another, must not take it away meanwhile")
 
 
 def _restore(context: DecisionContext, choice: Choice) -> Proposal:
@@ -287,7 +289,7 @@ def _restore(context: DecisionContext, choice: Choice) -> Proposal:
             size=source.size,
             sha256=source.sha256 or "",
         )
-        return Proposal((_consented(context, upload, "the snapshot to restore lies on this machine"),))
+        return Proposal((_consented(choice, upload, "the snapshot to restore lies on this machine"),))
     step = RestoreSnapshot(
         target=master.name,
         server_id=master.server.id,
@@ -300,7 +302,7 @@ def _restore(context: DecisionContext, choice: Choice) -> Proposal:
         parent=context.control_plane.record.lineage,
     )
     old = age(context.state.cluster_time - source.created)
-    return Proposal((_consented(context, step, f"all masters are lost; the snapshot is {old} old"),))
+    return Proposal((_consented(choice, step, f"all masters are lost; the snapshot is {old} old"),))
 
 
 def _uploaded(source: Source) -> str:
@@ -331,19 +333,14 @@ def _planned(step: Step, because: str) -> PlannedStep:
     return PlannedStep(step=step, scope=Scope.CONTROL_PLANE, reason=Reason.LOST, because=because)
 
 
-def _consented(context: DecisionContext, step: Step, because: str) -> PlannedStep:
-    return replace(_planned(step, because), consent=flag(context))
+def _consented(choice: Choice, step: Step, because: str) -> PlannedStep:
+    return replace(_planned(step, because), consent=choice.consent)
 
 
-def flag(context: DecisionContext) -> str:
-    """Return the consent as it was typed."""
-    return f"--restore {context.intent.consents.restore}"
-
-
-def awaits_server(context: DecisionContext, name: str) -> bool:
-    """Check whether a server may be ordered under this name although no API answers: the snapshot is restored on it."""
+def consent_for_server(context: DecisionContext, name: str) -> Restore | None:
+    """Return the consent by which a server is ordered under this name though no API answers: to be restored on."""
     chosen = choose(context) if all_lost.all_lost(context.control_plane) else None
-    return chosen is not None and target(context, chosen).name == name
+    return chosen.consent if chosen is not None and target(context, chosen).name == name else None
 
 
 _EVER = 6e10

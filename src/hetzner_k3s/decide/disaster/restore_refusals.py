@@ -8,6 +8,7 @@ from hetzner_k3s.decide.view.context import DecisionContext
 from hetzner_k3s.decide.view.control_plane import MasterView
 from hetzner_k3s.decide.view.node_machine import whereabouts
 from hetzner_k3s.decide.view.servers.contact import Barrier
+from hetzner_k3s.model.consents import NewClusterOver, Restore
 from hetzner_k3s.model.plan import Refusal, Way
 
 
@@ -18,13 +19,13 @@ def unknown(context: DecisionContext, why: str) -> Refusal:
         saw=f"{all_are_lost(context)} Which snapshot is the newest cannot be told: {why}.",
         why="What could not be listed may exist all the same, and it may be all that is left of the data.",
         you_can="Run `create` again when it answers; for S3 check datastore.etcd.s3_* in the file. Or name the "
-        "snapshot: `create --restore NAME` with one that `hetzner-k3s snapshots` shows, or the PATH of a backup.",
+        f"snapshot: `create {Restore('NAME')}` with one that `hetzner-k3s snapshots` shows, or the PATH of a backup.",
     )
 
 
 def nothing_left(context: DecisionContext) -> Refusal:
     """Refuse to begin anew where no snapshot was found, and say where else one may lie."""
-    give_up = f"--new-cluster-over {given_up.digits(context.control_plane.record)}"
+    give_up = NewClusterOver(given_up.digits(context.control_plane.record))
     return Refusal(
         code="masters.all-lost",
         saw=f"{all_are_lost(context)} {_searched(context)}",
@@ -68,10 +69,11 @@ def _searched(context: DecisionContext) -> str:
     return f"{disks}; S3 holds no snapshot of this cluster ({folder}){left}."
 
 
+_GIVEN = Restore("PATH")
 _SEARCH = {
-    True: "If you have a backup (`hetzner-k3s backup`) or a snapshot file, run `create --restore PATH`; if snapshots "
+    True: f"If you have a backup (`hetzner-k3s backup`) or a snapshot file, run `create {_GIVEN}`; if snapshots "
     "were copied to S3, name it under datastore.etcd in the file and run `create` again.",
-    False: "If you have a backup (`hetzner-k3s backup`) or a snapshot file, run `create --restore PATH`; if its "
+    False: f"If you have a backup (`hetzner-k3s backup`) or a snapshot file, run `create {_GIVEN}`; if its "
     "snapshots lie in another folder or bucket, name that under datastore.etcd and run `create` again.",
 }
 

@@ -1,4 +1,4 @@
-"""Two clusters where there should be one, and `--keep`: the side that goes is stopped, copied off and moved aside.
+"""Two clusters where there should be one, and `Keep`: the side that goes is stopped, copied off and moved aside.
 
 Sides are told apart by CA, kube-system UID, lineage and, where all of those are equal, by who leads (after a quorum
 reset in a partition: docs/facts/k3s.md#lineage). Nothing is wiped; afterwards the fenced hosts join the side that
@@ -14,6 +14,7 @@ from hetzner_k3s.decide.view.context import DecisionContext, Proposal
 from hetzner_k3s.decide.view.node_machine import whereabouts
 from hetzner_k3s.decide.view.servers.membership import labelled_member
 from hetzner_k3s.decide.view.sides import Side, Survivor, digits, how_to_keep, is_of_its_ca, is_recorded, leads, sides
+from hetzner_k3s.model.consents import Keep
 from hetzner_k3s.model.plan import PlannedStep, Reason, Refusal, Scope, Way
 from hetzner_k3s.model.steps import FetchDatabase, Step
 
@@ -51,51 +52,49 @@ def _was_member(master: Survivor, living: list[Side]) -> bool:
     return same and labelled_member(master.server) and not master.facts.held
 
 
-def _kept(context: DecisionContext) -> Side | None:
+def _kept(context: DecisionContext, keep: Keep) -> Side | None:
     """Return the side that the user named, None where the digits name none, or more than one."""
-    wanted, found = context.intent.consents.keep, sides(context)
-    named = [side for side in found if wanted in side.digits]
+    named = [side for side in sides(context) if keep.named in side.digits]
     return named[0] if len(named) == 1 and named[0].lives else None
 
 
 def is_fencing(context: DecisionContext) -> bool:
     """Check whether a side was named, may be kept, and another one has to be fenced."""
-    kept = _kept(context)
+    keep = context.consents.get(Keep)
+    kept = _kept(context, keep) if keep is not None else None
     return kept is not None and len(sides(context)) > 1 and is_recorded(kept, context.control_plane.record)
 
 
-def keeping_fits(context: DecisionContext) -> tuple[Refusal, ...]:
-    """Refuse `--keep` where its digits name no living side, several, or one that the birth record does not know."""
-    wanted = context.intent.consents.keep
-    if wanted is None:
-        return ()
-    kept, found = _kept(context), sides(context)
+def keeping_fits(context: DecisionContext, keep: Keep) -> tuple[Refusal, ...]:
+    """Refuse the consent where its digits name no living side, several, or one that the birth record does not know."""
+    kept, found = _kept(context, keep), sides(context)
     told = "; ".join(f"{digits(s, found) or 'nothing of its own'}: {s.names}" for s in found) or "no master answers"
     if kept is None:
         saw = f"Those digits do not name exactly one cluster that lives. What was seen: {told}."
-        return (unfit(f"--keep {wanted}", saw, "Run `create` without that option: it shows the digits of each side."),)
+        return (unfit(keep, saw, "Run `create` without that option: it shows the digits of each side."),)
     if not is_recorded(kept, context.control_plane.record):
         saw = f"They name the cluster of {kept.names}, and the birth record knows another one."
         others = frozenset(m.name for side in found if side != kept for m in side.masters)
         way = Way(text="Or delete the servers of that one at Hetzner first.", deletes=others)
         can = "Keep the side that the birth record names." if others else "Run `create` without that option."
-        return (unfit(f"--keep {wanted}", saw, can, *((way,) if others else ())),)
+        return (unfit(keep, saw, can, *((way,) if others else ())),)
     return ()
 
 
 def fence_other_side(context: DecisionContext) -> Proposal | None:
     """Stop, copy off and fence every master that is not of the side that is kept."""
-    if not is_fencing(context):
+    keep = context.consents.get(Keep)
+    if keep is None or not is_fencing(context):
         return None
-    kept = _kept(context)
+    kept = _kept(context, keep)
     others = [m for side in sides(context) if side != kept for m in side.masters]
     running = sorted((m for m in others if not m.facts.held), key=leads)
     # One at a time, the leader last: who follows whom is held against what was seen, and changes with each that stops.
     turn = [*running[:1], *(m for m in others if m.facts.held)]
-    return Proposal(tuple(step for master in turn for step in _next(context, master)), alone=True)
+    return Proposal(tuple(step for master in turn for step in _next(context, master, keep)), alone=True)
 
 
-def _next(context: DecisionContext, master: Survivor) -> tuple[PlannedStep, ...]:
+def _next(context: DecisionContext, master: Survivor, keep: Keep) -> tuple[PlannedStep, ...]:
     step: Step
     if not master.facts.held:
         step, because = hold(master), "it is of the side that was not kept"
@@ -104,6 +103,5 @@ def _next(context: DecisionContext, master: Survivor) -> tuple[PlannedStep, ...]
         because = "it may hold what the other side does not, so a copy is kept"
     else:
         step, because = fence(master), "it must never serve as that cluster again; its data stays on its disk"
-    flag = f"--keep {context.intent.consents.keep}"
-    planned = PlannedStep(step=step, scope=Scope.CONTROL_PLANE, reason=Reason.LOST, because=because, consent=flag)
+    planned = PlannedStep(step=step, scope=Scope.CONTROL_PLANE, reason=Reason.LOST, because=because, consent=keep)
     return (planned,)

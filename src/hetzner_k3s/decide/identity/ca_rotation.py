@@ -1,4 +1,4 @@
-"""`--accept-ca`: the CA hash in the birth record is renewed after the cluster's CA was rotated.
+"""`AcceptCa`: the CA hash in the birth record is renewed after the cluster's CA was rotated.
 
 See docs/architecture.md#birth-record.
 """
@@ -7,19 +7,20 @@ from __future__ import annotations
 
 from hetzner_k3s.decide.view.consent_mismatch import unfit
 from hetzner_k3s.decide.view.context import DecisionContext, Proposal
+from hetzner_k3s.model.consents import AcceptCa
 from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.plan import PlannedStep, Reason, Refusal, Scope
 from hetzner_k3s.model.steps import RecordBirth
 
 
-def acceptance_fits(context: DecisionContext) -> tuple[Refusal, ...]:
+def acceptance_fits(context: DecisionContext, accepted: AcceptCa) -> tuple[Refusal, ...]:
     """Refuse the consent where what answers is not proven to be the recorded cluster with another CA."""
-    accepted, obstacle = context.intent.consents.accept_ca, context.control_plane.ca_obstacle
-    if accepted is None or obstacle is None:
+    obstacle = context.control_plane.ca_obstacle
+    if obstacle is None:
         return ()
     return (
         unfit(
-            f"--accept-ca {accepted}",
+            accepted,
             f"It is for a cluster whose CA was rotated, and here {obstacle}.",
             "Give the first eight digits of the CA that the refusal without this flag shows, when every master answers "
             "with that one.",
@@ -29,7 +30,7 @@ def acceptance_fits(context: DecisionContext) -> tuple[Refusal, ...]:
 
 def renew_record(context: DecisionContext) -> Proposal | None:
     """Write the accepted CA wherever the record stands; nothing of a living control plane comes before."""
-    record, accepted = context.control_plane.record, context.intent.consents.accept_ca
+    record, accepted = context.control_plane.record, context.consents.get(AcceptCa)
     if context.control_plane.former_ca is None or accepted is None:
         return None
     step = PlannedStep(
@@ -37,7 +38,7 @@ def renew_record(context: DecisionContext) -> Proposal | None:
         scope=Scope.CONTROL_PLANE,
         reason=Reason.DIFFERS,
         because=f"{_proof(context)}, and its CA was {context.control_plane.former_ca[:8]} before",
-        consent=f"--accept-ca {accepted}",
+        consent=accepted,
     )
     return Proposal((step,), alone=True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from hetzner_k3s.decide.view import all_lost, given_up
 from hetzner_k3s.decide.view.context import DecisionContext
@@ -14,6 +15,7 @@ from hetzner_k3s.decide.view.sides import how_to_keep
 from hetzner_k3s.decide.view.voters import discarded
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.cloud import Server
+from hetzner_k3s.model.consents import AcceptCa, Consent, Prune, Replace
 from hetzner_k3s.model.host import DiskFacts, HostFacts
 from hetzner_k3s.model.identity import BirthRecord, Identity
 from hetzner_k3s.model.plan import Refusal, Way
@@ -133,8 +135,8 @@ def _rotating(side: _Side, record: BirthRecord) -> Refusal:
     left = [name for name, facts in side.masters if facts.disk.server_ca != new]
     where = f"on {', then on '.join(left)}" if side.newest.former_cas else "where it was not restarted since"
     recorded = record.ca is not None and new.startswith(record.ca)
-    flag = "" if recorded or not side.newest.former_cas else f"--accept-ca {new[:8]}"
-    accept = f" with `{flag}`" if flag else ""
+    accepting = None if recorded or not side.newest.former_cas else AcceptCa(new[:8])
+    accept = f" with `{accepting}`" if accepting else ""
     return Refusal(
         code="identity.rotating",
         saw=f"The CA of this cluster is being rotated (`k3s certificate rotate-ca`): its masters answer with {told}.",
@@ -142,7 +144,7 @@ def _rotating(side: _Side, record: BirthRecord) -> Refusal:
         "them. No healthy k3s is restarted by this tool.",
         you_can=f"Restart k3s {where}, one master after another (`systemctl restart k3s`), and run `create` "
         f"again{accept}.",
-        ways=(Way(starts=frozenset(left), consent=flag),),
+        ways=(Way(starts=frozenset(left), consent=accepting),),
     )
 
 
@@ -164,7 +166,7 @@ def _split(context: DecisionContext, sides: list[_Side], record: BirthRecord) ->
 
 
 _SAY_SO = "Look which side has your data, and say so."
-_UNTIL_ONE_IS_LEFT = frozenset({"--replace", "--prune"})
+_UNTIL_ONE_IS_LEFT: Final[frozenset[type[Consent]]] = frozenset({Replace, Prune})
 """Consents that count healthy masters: of which cluster, nobody knows."""
 
 
@@ -195,19 +197,19 @@ def _other_cluster(context: DecisionContext, side: _Side) -> Refusal:
 
 
 def _rotated(context: DecisionContext, side: _Side) -> Refusal:
-    obstacle = recorded(context.spec, context.state, side.identity.ca[:8]).obstacle
-    flag = f"--accept-ca {side.identity.ca[:8]}"
+    accepting = AcceptCa(side.identity.ca[:8])
+    obstacle = recorded(context.spec, context.state, accepting).obstacle
     return Refusal(
         code="identity.other",
         saw=f"{', '.join(side.names)} answer with the recorded UID and with CA {side.identity.ca[:8]}; the record says "
         f"CA {_recorded_ca(context)}. The new CA was made out of the recorded one: this cluster's CA was "
         "rotated (`k3s certificate rotate-ca`).",
         why="Only its owner knows whether that was meant.",
-        you_can=f"If you rotated it, say so with `{flag}`: the record, the tokens on masters and workers and the "
+        you_can=f"If you rotated it, say so with `{accepting}`: the record, the tokens on masters and workers and the "
         "kubeconfig are then written anew, and nothing that runs is restarted for that."
         if obstacle is None
         else _WHEN_IT_FITS.format(obstacle),
-        ways=(Way(consent=flag),) if obstacle is None else (),
+        ways=(Way(consent=accepting),) if obstacle is None else (),
     )
 
 
@@ -235,14 +237,14 @@ def _is_ours(facts: HostFacts, record: BirthRecord) -> bool:
 
 
 def _accepting(context: DecisionContext, side: _Side) -> Way:
-    obstacle = recorded(context.spec, context.state, side.identity.ca[:8]).obstacle
+    accepting = AcceptCa(side.identity.ca[:8])
+    obstacle = recorded(context.spec, context.state, accepting).obstacle
     if obstacle is not None:
         return Way(text=_WHEN_IT_FITS.format(obstacle))
-    flag = f"--accept-ca {side.identity.ca[:8]}"
     return Way(
         text="If you rotated the CA of this cluster yourself, or restored a snapshot from before that, say so with "
-        f"`{flag}`.",
-        consent=flag,
+        f"`{accepting}`.",
+        consent=accepting,
     )
 
 
@@ -324,8 +326,8 @@ def kubeconfig_fits(context: DecisionContext) -> tuple[Refusal, ...]:
 
 def _accepted(context: DecisionContext, ca: str) -> bool:
     """Check whether the user vouched for this CA: what holds an earlier one is not another cluster's for that."""
-    accepted = context.intent.consents.accept_ca
-    return accepted is not None and context.control_plane.ca_obstacle is None and ca.startswith(accepted)
+    accepted = context.consents.get(AcceptCa)
+    return accepted is not None and context.control_plane.ca_obstacle is None and accepted.vouches_for(ca)
 
 
 def holds_ca(kubeconfig_ca: str) -> str:

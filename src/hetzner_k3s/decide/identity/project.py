@@ -7,6 +7,7 @@ from hetzner_k3s.decide.view import given_up
 from hetzner_k3s.decide.view.context import DecisionContext
 from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import Server
+from hetzner_k3s.model.consents import AcceptCa, Consent, Keep, Prune, Replace, ResetQuorumFrom, Restore
 from hetzner_k3s.model.facts import Unknown
 from hetzner_k3s.model.identity import Phase, RecordConflict
 from hetzner_k3s.model.plan import EVERY, Refusal, Way
@@ -58,8 +59,9 @@ def _carriers(context: DecisionContext) -> frozenset[str]:
 def _half_accepted(context: DecisionContext, values: tuple[str, ...]) -> tuple[Way, ...]:
     served = {m.facts.disk.server_ca for m in context.control_plane.all_masters if m.facts and m.facts.disk.server_ca}
     answered = [ca[:8] for ca in values if any(whole.startswith(ca) for whole in served)]
-    flag = f"--accept-ca {answered[0]}" if len(answered) == 1 else "--accept-ca"
-    return (Way(text=f"If a run with `{flag}` was cut off here, give that flag again.", consent=flag),)
+    given: Consent | type[Consent] = AcceptCa(answered[0]) if len(answered) == 1 else AcceptCa
+    typed = given if isinstance(given, Consent) else given.flag
+    return (Way(text=f"If a run with `{typed}` was cut off here, give that flag again.", consent=given),)
 
 
 def not_deleting(context: DecisionContext) -> tuple[Refusal, ...]:
@@ -203,7 +205,7 @@ def _network_gone(context: DecisionContext) -> Refusal:
         saw=f"The private network {context.spec.network_name} of a cluster that was initialized is not in the project.",
         why="The masters' addresses in it were their names for one another; a new network does not bring them back.",
         you_can="Check whether it was renamed. If it was deleted, nothing here can repair that yet.",
-        forbids=frozenset({"--replace", "--prune", "--reset-quorum-from", "--restore", "--keep", "--accept-ca"}),
+        forbids=frozenset({Replace, Prune, ResetQuorumFrom, Restore, Keep, AcceptCa}),
     )
 
 

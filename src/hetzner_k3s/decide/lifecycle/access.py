@@ -7,13 +7,12 @@ from hetzner_k3s.decide.lifecycle import infra
 from hetzner_k3s.decide.view.context import DecisionContext
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.cloud import Firewall
+from hetzner_k3s.model.consents import SkipAddressCheck
 from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.hetzner import access
 from hetzner_k3s.model.plan import Refusal
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import EnsureFirewall
-
-FLAG = "--skip-current-ip-validation"
 
 
 def own_addresses(state: ClusterState) -> tuple[str, ...]:
@@ -28,7 +27,7 @@ def operator_stays_in(context: DecisionContext) -> tuple[Refusal, ...]:
     depend on it.
     """
     step = next((s for s in infra.firewall_steps(context) if isinstance(s, EnsureFirewall)), None)
-    if step is None or context.intent.consents.skip_address_check or context.spec.ssh.use_private_ip:
+    if step is None or SkipAddressCheck() in context.consents or context.spec.ssh.use_private_ip:
         return ()
     existing = lookup.firewall(context.spec, context.view)
     if existing is not None and _closes_the_port_in_use(context, existing):
@@ -61,7 +60,7 @@ def _port_changed(context: DecisionContext, existing: Firewall) -> Refusal:
         f"server answers on {port}.",
         why=f"A server gets its SSH port when it is made. Opening {port} would close {old}, where the servers listen.",
         you_can=f"Write the old port into networking.ssh.port. If you changed sshd on every server yourself, run the "
-        f"command with {FLAG}.",
+        f"command with {SkipAddressCheck()}.",
     )
 
 
@@ -73,5 +72,5 @@ def _shut_out(context: DecisionContext, because: str) -> Refusal:
         why="With these rules the firewall would shut this machine out of every server, and nothing could be done "
         "about them from here any more.",
         you_can="Add the address you come from to networking.allowed_networks.ssh. If you will come from an allowed "
-        f"address, run the command with {FLAG}.",
+        f"address, run the command with {SkipAddressCheck()}.",
     )

@@ -18,6 +18,7 @@ from hetzner_k3s.decide.view.servers.k3s import K3s
 from hetzner_k3s.decide.view.servers.membership import labelled_member
 from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import CloudView, Server
+from hetzner_k3s.model.consents import NewClusterOver
 from hetzner_k3s.model.facts import Unknown
 from hetzner_k3s.model.host import HostFacts
 from hetzner_k3s.model.identity import BirthRecord, Phase, RecordConflict
@@ -209,8 +210,8 @@ def _snapshots_exist(context: DecisionContext, found: list[StoredSnapshot]) -> R
     newest = max(found, key=lambda s: s.created)
     count = f"{len(found)} {'snapshot' if len(found) == 1 else 'snapshots'}"
     uid = newest.cluster_uid
-    flag = f"--new-cluster-over {uid[:8]}" if uid else ""
-    let_go = f", or let them be pushed out: `create {flag}`" if uid else ""
+    over = NewClusterOver(uid[:8]) if uid else None
+    let_go = f", or let them be pushed out: `create {over}`" if over else ""
     return Refusal(
         code="birth.snapshots",
         saw=f"S3 holds {count} of masters named like those of '{context.spec.name}', the newest {newest.folder}/"
@@ -218,7 +219,7 @@ def _snapshots_exist(context: DecisionContext, found: list[StoredSnapshot]) -> R
         why="That cluster may be lost, or live in another project; a new one's snapshots would push them out.",
         you_can="Check the Hetzner token. If that cluster is gone for good, name another datastore.etcd.s3_folder, "
         f"move its snapshots away{let_go}.",
-        ways=(Way(consent=flag),) if uid else (),
+        ways=(Way(consent=over),) if over else (),
     )
 
 

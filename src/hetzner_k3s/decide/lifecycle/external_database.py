@@ -6,6 +6,8 @@ the database, so it is never a new one; a database that does not answer stops ev
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from hetzner_k3s.decide.lifecycle.external_database_access import is_out, tokens_at_hand
 from hetzner_k3s.decide.lifecycle.external_database_predictions import with_serving_master
 from hetzner_k3s.decide.lifecycle.join import marked
@@ -21,6 +23,7 @@ from hetzner_k3s.decide.view.servers.k3s import K3s
 from hetzner_k3s.decide.view.servers.membership import labelled_member
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import Server, ServerStatus
+from hetzner_k3s.model.consents import Consent, Keep, NewClusterOver, Prune, ResetQuorumFrom, Restore
 from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.plan import PlannedStep, Reason, Refusal, Scope, Way
 from hetzner_k3s.model.spec import ClusterSpec
@@ -202,16 +205,19 @@ def _no_token(context: DecisionContext) -> Refusal:
 
 def consents_fit_a_database(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse the consents that are about etcd, or about data on masters: here there is neither."""
-    given = context.intent.consents
-    told = (
-        ("--reset-quorum-from", given.reset_quorum_from, "The masters have no etcd, so there is no quorum to reset."),
-        ("--restore", given.restore, "The masters have no etcd, so there is no snapshot of it to restore."),
-        ("--keep", given.keep, "All masters serve one database, so there are no two sides to choose from."),
-        ("--new-cluster-over", given.new_cluster_over, "The old cluster's data lies in the database, and stays there."),
+    return tuple(
+        unfit(consent, f"{_OUTSIDE} {saw}", _LEAVE_IT)
+        for kind, saw in _NEEDLESS.items()
+        for consent in context.consents.every(kind)
     )
-    return tuple(unfit(f"{flag} {value}", f"{_OUTSIDE} {saw}", _LEAVE_IT) for flag, value, saw in told if value)
 
 
+_NEEDLESS: Mapping[type[Consent], str] = {
+    ResetQuorumFrom: "The masters have no etcd, so there is no quorum to reset.",
+    Restore: "The masters have no etcd, so there is no snapshot of it to restore.",
+    Keep: "All masters serve one database, so there are no two sides to choose from.",
+    NewClusterOver: "The old cluster's data lies in the database, and stays there.",
+}
 _OUTSIDE = "The cluster's data lies in an external database."
 _LEAVE_IT = (
     "Run `create` without it. What is done about the data itself (a backup, a new and empty database) is done in the "
@@ -270,7 +276,7 @@ _BEYOND = "it is beyond the file, and holds none of the data"
 
 def remove_masters(context: ServingContext) -> Proposal | None:
     """Let one master beyond the file go a step further: off the load balancer, drained, its server, then its Node."""
-    if not context.intent.consents.prune or context.control_plane.kube is None:
+    if Prune() not in context.consents or context.control_plane.kube is None:
         return None
     if not_yet_members(context):
         return None
@@ -294,7 +300,7 @@ def _next(context: ServingContext, master: MasterView) -> PlannedStep | None:
 
 
 def _gone(step: Step) -> PlannedStep:
-    return PlannedStep(step=step, scope=Scope.CONTROL_PLANE, reason=Reason.SHRINK, because=_BEYOND, consent="--prune")
+    return PlannedStep(step=step, scope=Scope.CONTROL_PLANE, reason=Reason.SHRINK, because=_BEYOND, consent=Prune())
 
 
 def predict(spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:

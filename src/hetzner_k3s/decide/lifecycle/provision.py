@@ -54,9 +54,9 @@ def prepare(
         return ()
     scope = Scope.CONTROL_PLANE if isinstance(wanted.spec, MasterSpec) else Scope.WORKER
     reason = Reason.LOST if lost else Reason.MISSING if wanted.server is None else Reason.UNFINISHED
-    consent = None
-    if restore.awaits_server(context, wanted.name):
-        consent, because = restore.flag(context), "all masters are lost, and the snapshot is to be restored on it"
+    consent = restore.consent_for_server(context, wanted.name)
+    if consent is not None:
+        because = "all masters are lost, and the snapshot is to be restored on it"
     return (PlannedStep(step=step, scope=scope, reason=reason, because=because, consent=consent),)
 
 
@@ -69,7 +69,7 @@ def _next_step(context: DecisionContext, wanted: ServerView) -> Step | None:
     if server is None or server.status is not ServerStatus.RUNNING or not _addressed(context, server):
         # One that is there already is adopted, and waited for until it runs.
         may_order = server is not None or can_order(context, spec)
-        understood = _understood(context) or restore.awaits_server(context, spec.name)
+        understood = _understood(context) or restore.consent_for_server(context, spec.name) is not None
         understood = understood or external_database_access.awaits_server(context, spec.name)
         return _order(spec) if may_order and understood else None
     if wanted.awaits_first_contact:

@@ -1,1 +1,1 @@
-"""What is beyond the file: named, and removed with `--prune`."""
+"""What is beyond the file: named, and removed with `Prune`."""

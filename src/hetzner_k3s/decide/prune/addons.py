@@ -1,4 +1,4 @@
-"""An add-on that the file switched off: uninstalled with `--prune`, unless something in the cluster needs it."""
+"""An add-on that the file switched off: uninstalled with `Prune`, unless something in the cluster needs it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import replace
 from hetzner_k3s.decide.desired.addons import Unwanted, unwanted
 from hetzner_k3s.decide.view import predictions
 from hetzner_k3s.decide.view.context import Proposal, ServingContext
+from hetzner_k3s.model.consents import Prune
 from hetzner_k3s.model.kube import KubeView
 from hetzner_k3s.model.plan import PlannedStep, Reason, Scope
 from hetzner_k3s.model.spec import ClusterSpec
@@ -16,7 +17,7 @@ from hetzner_k3s.model.steps import RemoveAddon, Step
 
 def remove_addons(context: ServingContext) -> Proposal | None:
     """Plan to uninstall what the file switched off, with consent."""
-    if not context.intent.consents.prune:
+    if Prune() not in context.consents:
         return None
     steps = tuple(_removal(found, context.gateway.server.id) for found in unwanted(context) if found.needed is None)
     return Proposal(steps) if steps else None
@@ -29,7 +30,7 @@ def _removal(found: Unwanted, via: int) -> PlannedStep:
         scope=Scope.ADDONS,
         reason=Reason.SHRINK,
         because=because,
-        consent="--prune",
+        consent=Prune(),
     )
 
 

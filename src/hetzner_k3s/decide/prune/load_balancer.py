@@ -1,4 +1,4 @@
-"""The API's load balancer when the file asks for none any more: named, and deleted with `--prune`."""
+"""The API's load balancer when the file asks for none any more: named, and deleted with `Prune`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from hetzner_k3s.decide.view.context import DecisionContext, Proposal
 from hetzner_k3s.decide.view.master_addresses import host_of
 from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import LoadBalancer
+from hetzner_k3s.model.consents import Prune
 from hetzner_k3s.model.hetzner.load_balancing import covers_masters
 from hetzner_k3s.model.host import DiskFacts
 from hetzner_k3s.model.identity import Phase
@@ -29,8 +30,8 @@ def notes(context: DecisionContext) -> tuple[str, ...]:
     if balancer is None:
         return ()
     name, why = f"load balancer {balancer.name} is beyond the file and", _not_ours_alone(context, balancer)
-    if not context.intent.consents.prune:
-        return (f"{name} is left as it is{f', with --prune too: {why}' if why else ''}",)
+    if Prune() not in context.consents:
+        return (f"{name} is left as it is{f', with {Prune()} too: {why}' if why else ''}",)
     if why is not None:
         return (f"{name} stays all the same: {why}",)
     users = tuple(_users(context, balancer))
@@ -38,9 +39,9 @@ def notes(context: DecisionContext) -> tuple[str, ...]:
 
 
 def remove_load_balancer(context: DecisionContext) -> Proposal | None:
-    """Plan to delete it with `--prune`, once neither the kubeconfig here nor a host of the cluster names it."""
+    """Plan to delete it with `Prune`, once neither the kubeconfig here nor a host of the cluster names it."""
     balancer = dropped(context)
-    if balancer is None or not context.intent.consents.prune or _not_ours_alone(context, balancer):
+    if balancer is None or Prune() not in context.consents or _not_ours_alone(context, balancer):
         return None
     if any(_users(context, balancer)) or not all(master.serves for master in context.control_plane.masters):
         return None
@@ -48,14 +49,14 @@ def remove_load_balancer(context: DecisionContext) -> Proposal | None:
     address = f"; a kubeconfig elsewhere that names {balancer.public_ipv4} must be made anew"
     because = f"it is beyond the file{address if balancer.public_ipv4 else ''}"
     return Proposal(
-        (PlannedStep(step=step, scope=Scope.INFRASTRUCTURE, reason=Reason.SHRINK, because=because, consent="--prune"),)
+        (PlannedStep(step=step, scope=Scope.INFRASTRUCTURE, reason=Reason.SHRINK, because=because, consent=Prune()),)
     )
 
 
 def addresses_that_go(context: DecisionContext) -> frozenset[str]:
-    """Return the addresses at which nobody is found when `--prune` has let the load balancer go."""
+    """Return the addresses at which nobody is found when `Prune` has let the load balancer go."""
     balancer = dropped(context)
-    if balancer is None or not context.intent.consents.prune or _not_ours_alone(context, balancer):
+    if balancer is None or Prune() not in context.consents or _not_ours_alone(context, balancer):
         return frozenset()
     return _addresses(balancer)
 

@@ -1,4 +1,4 @@
-"""What is beyond the file: named and left alone without `--prune`, and with it let go only where that is safe."""
+"""What is beyond the file: named and left alone without `Prune`, and with it let go only where that is safe."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from hetzner_k3s.decide.view.node_machine import NamedServer, doubt, whereabouts
 from hetzner_k3s.decide.view.servers.membership import labelled_member
 from hetzner_k3s.decide.view.voters import healthy_ids, member_of
 from hetzner_k3s.model.cloud import Server, ServerStatus
+from hetzner_k3s.model.consents import Prune
 from hetzner_k3s.model.host import Member
 from hetzner_k3s.model.hosts.contact import private_ip
 from hetzner_k3s.model.plan import Refusal, Way
 
 
 def notes(context: DecisionContext) -> tuple[str, ...]:
-    """Name what is beyond the file and stays, and what an unfinished `--prune` has done to it."""
-    if context.intent.consents.prune:
+    """Name what is beyond the file and stays, and what an unfinished `Prune` has done to it."""
+    if Prune() in context.consents:
         return tuple(_kept_back(context))
     return (*_master_notes(context), *_worker_notes(context))
 
@@ -35,7 +36,7 @@ def _worker_notes(context: DecisionContext) -> Iterator[str]:
 
 
 def _kept_back(context: DecisionContext) -> Iterator[str]:
-    """Name what even `--prune` leaves for now: what comes first, or whose Node may be that of another machine."""
+    """Name what even `Prune` leaves for now: what comes first, or whose Node may be that of another machine."""
     if missing := not_yet_members(context):
         first = ", ".join(f"{master.name} is {master.condition}" for master in missing)
         for master in context.control_plane.surplus:
@@ -61,14 +62,14 @@ def anothers_node(context: DecisionContext, server: Server) -> str | None:
 
 
 def _half_gone(context: DecisionContext, server: Server | None) -> str:
-    """Return what an unfinished `--prune` left behind, and how it is ended."""
+    """Return what an unfinished `Prune` left behind, and how it is ended."""
     node = context.node(server.name) if server else None
     marks = {
         "taken off the API load balancer": server is not None and _is_taken_off(context, server),
         "cordoned": node is not None and node.leaving is not None,
     }
     told = [mark for mark, there in marks.items() if there]
-    return f"; an unfinished --prune left it {' and '.join(told)}: run it again to let it go" if told else ""
+    return f"; an unfinished {Prune()} left it {' and '.join(told)}: run it again to let it go" if told else ""
 
 
 def _is_taken_off(context: DecisionContext, server: Server) -> bool:
@@ -101,7 +102,7 @@ def surplus_out_of_the_way(context: ServingContext) -> tuple[Refusal, ...]:
     told = ((m, member_beyond(context, m)) for m in context.control_plane.surplus)
     sick = [(m, member) for m, member in told if member is not None and member.id not in healthy]
     joining = [m.name for m in context.control_plane.masters if m.has_yet_to_join]
-    if not joining or context.intent.consents.prune:
+    if not joining or Prune() in context.consents:
         return ()
     return tuple(_in_the_way(context, master, joining) for master, _ in sick)
 
@@ -113,20 +114,20 @@ def _in_the_way(context: DecisionContext, master: MasterView, joining: list[str]
         why="etcd takes no new member while one of its members is not healthy, and what is beyond the file goes only "
         "with your consent.",
         you_can="Raise masters_pool.instance_count again.",
-        ways=(Way(text=_PRUNE, deletes=frozenset({master.name}), consent="--prune"),),
+        ways=(Way(text=_PRUNE, deletes=frozenset({master.name}), consent=Prune()),),
         transient=master.server is not None,
     )
 
 
-_PRUNE = "Or run `create --prune` to let go what is beyond the file."
+_PRUNE = f"Or run `create {Prune()}` to let go what is beyond the file."
 
 
 def surplus_may_go(context: ServingContext) -> tuple[Refusal, ...]:
-    """Refuse `--prune` while a master beyond the file is not well: it may hold data, and counts in the quorum.
+    """Refuse `Prune` while a master beyond the file is not well: it may hold data, and counts in the quorum.
 
     Masters of the file that are no members yet come first: what is done about them must not be stopped by this.
     """
-    if not context.intent.consents.prune:
+    if Prune() not in context.consents:
         return ()
     return _protected(context) + (() if not_yet_members(context) else tuple(_all_unwell(context)))
 
@@ -158,7 +159,7 @@ def _protected(context: DecisionContext) -> tuple[Refusal, ...]:
     return (
         Refusal(
             code="surplus.protected",
-            saw=f"--prune was given. Beyond the file, and protected against deletion at Hetzner: {names}.",
+            saw=f"{Prune()} was given. Beyond the file, and protected against deletion at Hetzner: {names}.",
             why="Somebody said that it must not be deleted, and half of the way there helps nobody.",
             you_can="Lift the protection in the Hetzner console and run the command again, or leave the flag away.",
         ),
@@ -166,7 +167,7 @@ def _protected(context: DecisionContext) -> tuple[Refusal, ...]:
 
 
 def _cannot_go(context: DecisionContext, master: MasterView) -> str | None:
-    """Return why a server beyond the file is not deleted though `--prune` was given: what it holds is not known."""
+    """Return why a server beyond the file is not deleted though `Prune` was given: what it holds is not known."""
     if master.server is None or master.server.status is ServerStatus.DELETING:
         return None
     if master.facts is None:
@@ -185,7 +186,7 @@ _IF_IT_MAY_GO = "Or, if what it holds may go, delete the server at Hetzner and r
 def _unwell(master: MasterView, server: Server, why: str) -> Refusal:
     return Refusal(
         code="surplus.unwell",
-        saw=f"--prune was given. {master.name} ({whereabouts(server)}) is beyond the file, and {why}.",
+        saw=f"{Prune()} was given. {master.name} ({whereabouts(server)}) is beyond the file, and {why}.",
         why="Only a master that is well, or whose server is gone, is let go: silence is not death.",
         you_can="Bring it back.",
         ways=(Way(text=_IF_IT_MAY_GO, deletes=frozenset({server.name})),),

@@ -1,4 +1,4 @@
-"""Letting go what is beyond the file, with `--prune`: masters one at a time, workers each by itself.
+"""Letting go what is beyond the file, with `Prune`: masters one at a time, workers each by itself.
 
 The order for a master is that of docs/facts/recovery.md#shrink-order: off the load balancer, drained, leadership handed
 over, its member removed and seen gone on every master, its Node and at last its server deleted. A dead one goes before
@@ -22,6 +22,7 @@ from hetzner_k3s.decide.view.servers.membership import labelled_member
 from hetzner_k3s.decide.view.voters import healthy_ids
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import Server, ServerStatus
+from hetzner_k3s.model.consents import Prune
 from hetzner_k3s.model.host import EtcdFacts, Member
 from hetzner_k3s.model.kube import KubeNode, Leaving
 from hetzner_k3s.model.operations.members import MembersPrecondition
@@ -49,7 +50,7 @@ DELETION = 300.0
 
 def remove_dead_members(context: ServingContext) -> Proposal | None:
     """Remove the dead member of a master beyond the file: before anything joins, since etcd takes nobody beside it."""
-    if not (context.intent.consents.prune and context.dead_beyond):
+    if Prune() not in context.consents or not context.dead_beyond:
         return None
     members, healthy = context.control_plane.members, healthy_ids(context)
     verdicts = [(lost, quorum.can_remove(members, healthy, lost.member.id)) for lost in context.dead_beyond]
@@ -69,7 +70,7 @@ def remove_dead_members(context: ServingContext) -> Proposal | None:
 
 def remove_masters(context: ServingContext) -> Proposal | None:
     """Let one master beyond the file go a step further, when those of the file are all members."""
-    if not context.intent.consents.prune or context.control_plane.kube is None:
+    if Prune() not in context.consents or context.control_plane.kube is None:
         return None
     if not_yet_members(context):
         return None
@@ -161,12 +162,12 @@ def _members_precondition(context: ServingContext) -> MembersPrecondition:
 
 
 def _planned(step: Step, because: str, scope: Scope = Scope.CONTROL_PLANE) -> PlannedStep:
-    return PlannedStep(step=step, scope=scope, reason=Reason.SHRINK, because=because, consent="--prune")
+    return PlannedStep(step=step, scope=scope, reason=Reason.SHRINK, because=because, consent=Prune())
 
 
 def remove_workers(context: ServingContext) -> Proposal | None:
     """Let the workers beyond the file go, each by itself, when those of the file are there to take their pods over."""
-    if not context.intent.consents.prune or context.control_plane.kube is None:
+    if Prune() not in context.consents or context.control_plane.kube is None:
         return None
     leaving = tuple(extra_servers.surplus_workers(context.spec, context.view))
     left_over = tuple(extra_servers.nodes_of_gone_workers(context.spec, context.view, context.control_plane.kube))
@@ -183,7 +184,7 @@ def _next_of_worker(context: ServingContext, server: Server) -> PlannedStep | No
 
 
 def take_back(context: ServingContext) -> Proposal | None:
-    """Uncordon Nodes that an unfinished `--prune` cordoned, and that the file wants again."""
+    """Uncordon Nodes that an unfinished `Prune` cordoned, and that the file wants again."""
     marked = [n for s in context.spec.servers() if (n := context.node(s.name)) is not None and n.leaving is not None]
     return Proposal(tuple(_taken_back(context, node) for node in marked))
 
@@ -193,7 +194,7 @@ def _taken_back(context: ServingContext, node: KubeNode) -> PlannedStep:
         step=UncordonNode(target=node.name, via=context.gateway.server.id),
         scope=Scope.CONTROL_PLANE if node.control_plane else Scope.WORKER,
         reason=Reason.UNFINISHED,
-        because="an unfinished --prune cordoned it, and the file wants it again",
+        because=f"an unfinished {Prune()} cordoned it, and the file wants it again",
     )
 
 

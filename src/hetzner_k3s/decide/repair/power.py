@@ -16,6 +16,7 @@ from hetzner_k3s.decide.view.servers.contact import Barrier
 from hetzner_k3s.decide.view.servers.k3s import K3s
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import Server, ServerStatus
+from hetzner_k3s.model.consents import Replace
 from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.host import EtcdFacts, HostFacts, Member, UnitFacts
 from hetzner_k3s.model.plan import PlannedStep, Reason, Scope, Wait
@@ -66,7 +67,7 @@ def belongs(context: DecisionContext, master: MasterView) -> bool:
     One that its user wants to discard gets no power; a restored one is started by the restore, which looks whose it is.
     """
     restored = all_lost.restored_master(context.control_plane)
-    if master.name in context.intent.consents.replace or (restored is not None and restored.name == master.name):
+    if Replace(master.name) in context.consents or (restored is not None and restored.name == master.name):
         return False
     return context.control_plane.gateway is None or context.control_plane.lists(master.name)
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from hetzner_k3s.decide.view.context import DecisionContext, ServingContext
 from hetzner_k3s.model.cloud import Server
+from hetzner_k3s.model.consents import Consent, Prune
 from hetzner_k3s.model.host import Member
 from hetzner_k3s.model.plan import PlannedStep, Reason, Scope
 from hetzner_k3s.model.steps import SaveSnapshot
@@ -18,11 +19,11 @@ class Occasion:
 
     prefix: str
     reason: Reason
-    consent: str | None = None
+    consent: Consent | None = None
 
 
 REPAIR: Final = Occasion("pre-repair", Reason.LOST)
-PRUNE: Final = Occasion("pre-prune", Reason.SHRINK, consent="--prune")
+PRUNE: Final = Occasion("pre-prune", Reason.SHRINK, consent=Prune())
 
 
 def saved_before(context: DecisionContext, member: Member, occasion: Occasion = REPAIR) -> bool:

@@ -1,4 +1,4 @@
-"""`--replace NAME`: a master that is there and not well is discarded with its user's consent, while quorum holds.
+"""`Replace`: a master that is there and not well is discarded with its user's consent, while quorum holds.
 
 Its server is deleted by its id; what follows is the repair of any lost master. Before that, a snapshot is saved.
 """
@@ -14,6 +14,7 @@ from hetzner_k3s.decide.view.consent_mismatch import unfit
 from hetzner_k3s.decide.view.context import DecisionContext, Proposal, ServingContext, context_of
 from hetzner_k3s.decide.view.control_plane import MasterView
 from hetzner_k3s.decide.view.voters import discarded, healthy_names, member_of, others_serve
+from hetzner_k3s.model.consents import Replace
 from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.plan import Intent, PlannedStep, Reason, Refusal, Scope
@@ -22,15 +23,10 @@ from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import DeleteServer, Step
 
 
-def flag(name: str) -> str:
-    """Return the consent as it is typed."""
-    return f"--replace {name}"
-
-
-def replacement_fits(context: DecisionContext) -> tuple[Refusal, ...]:
+def replacement_fits(context: DecisionContext, consent: Replace) -> tuple[Refusal, ...]:
     """Refuse to discard what is no master, what is well, and what quorum needs; one that is gone needs no consent."""
-    told = ((name, _misfit(context, name)) for name in sorted(context.intent.consents.replace))
-    return tuple(unfit(flag(name), *misfit) for name, misfit in told if misfit is not None)
+    misfit = _misfit(context, consent.named)
+    return () if misfit is None else (unfit(consent, *misfit),)
 
 
 def _misfit(context: DecisionContext, name: str) -> tuple[str, str] | None:
@@ -83,24 +79,23 @@ def _deletion(master: MasterView, name: str, server_id: int, on_database: bool) 
         scope=Scope.CONTROL_PLANE,
         reason=Reason.LOST,
         because=f"it is {master.condition}, and {left}",
-        consent=flag(name),
+        consent=Replace(name),
     )
 
 
 def bound(spec: ClusterSpec, state: ClusterState, intent: Intent) -> Intent:
     """Bind consents to what was seen when they were given: what is discarded then, and nothing that fails later."""
-    if not intent.consents.replace:
+    given = intent.consents.every(Replace)
+    if not given:
         return intent
     names = discarded(context_of(spec, state, intent, frozenset()))
-    return replace(intent, consents=replace(intent.consents, replace=names))
+    return replace(intent, consents=intent.consents.without(*(r for r in given if r.named not in names)))
 
 
 def spent(intent: Intent, steps: Iterable[PlannedStep]) -> Intent:
     """Take back the consents that steps have used: a master is discarded once."""
-    used = {p.step.target for p in steps if isinstance(p.step, DeleteServer) and p.consent == flag(p.step.target)}
-    if not used:
-        return intent
-    return replace(intent, consents=replace(intent.consents, replace=intent.consents.replace - used))
+    used = [p.consent for p in steps if isinstance(p.step, DeleteServer) and isinstance(p.consent, Replace)]
+    return replace(intent, consents=intent.consents.without(*used)) if used else intent
 
 
 def predict(_spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:

@@ -9,7 +9,6 @@ from hetzner_k3s.decide.identity.server_labels import restore_labels
 from hetzner_k3s.decide.preflight import tokens
 from hetzner_k3s.decide.repair import power
 from hetzner_k3s.decide.repair.removed_member import is_former, is_of_this_cluster, may_be_wiped
-from hetzner_k3s.decide.repair.replace import flag
 from hetzner_k3s.decide.repair.silence import address_explained, cure_of_silence, known_of_silence
 from hetzner_k3s.decide.view import all_lost, quorum
 from hetzner_k3s.decide.view.context import DecisionContext, UnservedContext
@@ -21,6 +20,7 @@ from hetzner_k3s.decide.view.servers.server_view import TROUBLES, Trouble
 from hetzner_k3s.decide.view.voters import discarded, healthy_names, others_serve, witnesses
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import Server
+from hetzner_k3s.model.consents import Replace, ResetQuorumFrom
 from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.plan import EVERY, Refusal, Way
 from hetzner_k3s.model.steps import InitControlPlane
@@ -93,7 +93,7 @@ _LOSE_NONE = "Delete nothing more:"
 _LOSE_NO_OTHER = "Keep the servers that may hold its data ({}):"
 _TOO_FEW_LEFT = (
     "Too few masters are left for a quorum. Make those that are left answer by SSH, with the data that they had, and "
-    "run `create` again: it then says from which of them the cluster can go on (`--reset-quorum-from NAME`). Delete "
+    f"run `create` again: it then says from which of them the cluster can go on (`{ResetQuorumFrom('NAME')}`). Delete "
     "nothing more: the data is on their disks, and in the snapshots in /var/lib/rancher/k3s/server/db/snapshots."
 )
 
@@ -230,10 +230,9 @@ def _discard(context: DecisionContext, master: MasterView) -> tuple[Way, ...]:
     """Offer to replace it, once there is a cluster to which its successor can belong."""
     if context.control_plane.record.phase is not Phase.BORN:
         return ()
-    told = (
-        f"If its data may go, run `create {flag(master.name)}`: its server is deleted, and another one takes its place."
-    )
-    return (Way(text=told, deletes=frozenset({master.name}), consent=flag(master.name)),)
+    replace_it = Replace(master.name)
+    told = f"If its data may go, run `create {replace_it}`: its server is deleted, and another one takes its place."
+    return (Way(text=told, deletes=frozenset({master.name}), consent=replace_it),)
 
 
 _CODE: dict[Trouble | None, str] = {

@@ -17,6 +17,7 @@ from hetzner_k3s.decide.preflight import clocks
 from hetzner_k3s.decide.view.context import DecisionContext, ServingContext, context_of
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.cloud import SshKey
+from hetzner_k3s.model.consents import SkipAddressCheck
 from hetzner_k3s.model.errors import SshStage
 from hetzner_k3s.model.facts import Known, Unknown
 from hetzner_k3s.model.host import Unreachable
@@ -42,7 +43,7 @@ def pending(spec: ClusterSpec, state: ClusterState, intent: Intent, ahead: Forec
     if impersonal == state and not ahead.refusals:
         shown = ahead
     else:  # where one comes from is this machine's, too
-        somewhere = replace(intent, consents=replace(intent.consents, skip_address_check=True))
+        somewhere = replace(intent, consents=intent.consents.adding(SkipAddressCheck()))
         shown = forecast(spec, impersonal, somewhere)
     return replace(shown, waves=tuple(wave for steps in shown.waves if (wave := tuple(filter(_is_clusters, steps)))))
 

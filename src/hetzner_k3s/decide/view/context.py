@@ -10,6 +10,7 @@ from hetzner_k3s.decide.view.control_plane import ControlPlane, Gateway, view_of
 from hetzner_k3s.decide.view.members import DeadMember, StrayMember, sort_members
 from hetzner_k3s.decide.view.servers.k3s import K3s
 from hetzner_k3s.model.cloud import CloudView, Server
+from hetzner_k3s.model.consents import AcceptCa, Consents
 from hetzner_k3s.model.hosts.contact import private_ip
 from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.kube import KubeNode
@@ -42,6 +43,11 @@ class DecisionContext:
     def joining(self) -> frozenset[str]:
         """Name the servers whose join is under way: looks at them and at the cluster are of different moments."""
         return joining(self.in_flight)
+
+    @property
+    def consents(self) -> Consents:
+        """Return what the user permitted."""
+        return self.intent.consents
 
     @property
     def view(self) -> CloudView:
@@ -146,7 +152,7 @@ def context_of(
     spec: ClusterSpec, state: ClusterState, intent: Intent, in_flight: frozenset[StepKey]
 ) -> DecisionContext:
     """Look once at an observation, for all rules; here alone is said whether the cluster is served."""
-    control_plane = view_of(spec, state, intent.consents.accept_ca)
+    control_plane = view_of(spec, state, intent.consents.get(AcceptCa))
     dead, stray = sort_members(control_plane, state, joining(in_flight))
     born, gateway = control_plane.record.phase is Phase.BORN, control_plane.gateway
     seen = (UnservedContext if born and gateway is None else DecisionContext)(

@@ -15,6 +15,7 @@ from hetzner_k3s.decide.view.servers.membership import Membership, membership_of
 from hetzner_k3s.decide.view.servers.server_view import ServerView
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.cloud import Server
+from hetzner_k3s.model.consents import AcceptCa
 from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.host import HostFacts, Member
 from hetzner_k3s.model.hosts.contact import private_ip
@@ -102,9 +103,9 @@ class ControlPlane:
         return (*self.masters, *self.surplus)
 
 
-def view_of(spec: ClusterSpec, state: ClusterState, accept_ca: str | None = None) -> ControlPlane:
-    """Put together what was seen of the control plane; `accept_ca` is a rotated CA that its owner vouches for."""
-    reading = recorded(spec, state, accept_ca)
+def view_of(spec: ClusterSpec, state: ClusterState, accepted: AcceptCa | None = None) -> ControlPlane:
+    """Put together what was seen of the control plane; `accepted` is a rotated CA that its owner vouches for."""
+    reading = recorded(spec, state, accepted)
     record = reading.record
     if isinstance(record, RecordConflict):
         record = BirthRecord()  # its own gate refuses; nothing may be built on either side

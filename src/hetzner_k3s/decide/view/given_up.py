@@ -1,10 +1,11 @@
-"""What is known of a cluster that its user gives up with `--new-cluster-over`: its digits, and what is left of it."""
+"""What is known of a cluster that its user gives up with `NewClusterOver`: its digits, and what is left of it."""
 
 from __future__ import annotations
 
 from hetzner_k3s.decide.view.context import DecisionContext
 from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import Server
+from hetzner_k3s.model.consents import NewClusterOver
 from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.host import HostFacts
 from hetzner_k3s.model.identity import BirthRecord
@@ -18,19 +19,19 @@ def digits(record: BirthRecord) -> str:
     return (record.ca or record.uid or "")[:DIGITS]
 
 
-def _names(given: str | None, value: str | None) -> bool:
-    return given is not None and len(given) == DIGITS and (value or "").startswith(given)
+def _names(given: NewClusterOver | None, value: str | None) -> bool:
+    return given is not None and len(given.named) == DIGITS and (value or "").startswith(given.named)
 
 
 def consented(context: DecisionContext) -> bool:
     """Check whether the user gave up the cluster that is recorded here."""
-    given, record = context.intent.consents.new_cluster_over, context.control_plane.record
+    given, record = context.consents.get(NewClusterOver), context.control_plane.record
     return _names(given, record.ca) or _names(given, record.uid)
 
 
 def gives_up(context: DecisionContext, ca: str | None) -> bool:
     """Check whether what has this CA hash is of the cluster that was given up, and not of the recorded one."""
-    given = context.intent.consents.new_cluster_over
+    given = context.consents.get(NewClusterOver)
     return _names(given, ca) and not _names(given, context.control_plane.record.ca)
 
 
@@ -43,7 +44,7 @@ def in_effect(context: DecisionContext) -> bool:
 
 def gives_up_snapshot(context: DecisionContext, snapshot: StoredSnapshot) -> bool:
     """Check whether a snapshot is of the cluster that the user gave up, by its kube-system UID."""
-    return _names(context.intent.consents.new_cluster_over, snapshot.cluster_uid)
+    return _names(context.consents.get(NewClusterOver), snapshot.cluster_uid)
 
 
 def known_by_snapshots(context: DecisionContext) -> bool:

@@ -2,7 +2,7 @@
 
 A CA hash that is not the recorded one is another cluster's, unless all else says that it is the same one: a majority of
 the members answers for it, with the recorded kube-system UID, and the cluster names the recorded lineage. Even then
-only the owner knows that its CA was rotated: `--accept-ca` says so.
+only the owner knows that its CA was rotated: the consent `AcceptCa` says so.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from hetzner_k3s.decide.view import quorum
 from hetzner_k3s.model import lookup, naming
+from hetzner_k3s.model.consents import AcceptCa
 from hetzner_k3s.model.host import HostFacts
 from hetzner_k3s.model.identity import BirthRecord, RecordConflict, merge_records, read_record
 from hetzner_k3s.model.spec import ClusterSpec
@@ -26,21 +27,21 @@ class Reading:
     obstacle: str | None = None
 
 
-def recorded(spec: ClusterSpec, state: ClusterState, accept_ca: str | None) -> Reading:
-    """Read the record; `accept_ca` are the first digits of a CA hash that its owner says is the cluster's now."""
+def recorded(spec: ClusterSpec, state: ClusterState, accepted: AcceptCa | None) -> Reading:
+    """Read the record; `accepted` is the CA that its owner says is the cluster's now."""
     record = lookup.birth_record(spec, state.view)
-    if accept_ca is None:
+    if accepted is None:
         return Reading(record)
     without_ca, told = _without_ca(spec, state)
-    former = sorted(ca for ca in told if not ca.startswith(accept_ca))
+    former = sorted(ca for ca in told if not accepted.vouches_for(ca))
     if isinstance(without_ca, RecordConflict) or len(told) - len(former) > 1 or len(former) > 1:
         return Reading(record, obstacle="the labels contradict each other in more than that")
     if not former:
         return Reading(record, obstacle=None if told else "no CA is recorded yet")
-    begun = next((ca for ca in told if ca.startswith(accept_ca)), None)
+    begun = next((ca for ca in told if accepted.vouches_for(ca)), None)
     if begun is not None and without_ca.lineage is not None and _nobody_contradicts(spec, state, begun):
         return Reading(replace(without_ca, ca=begun), former_ca=former[0])
-    served, why = _served_ca(spec, state, without_ca, accept_ca)
+    served, why = _served_ca(spec, state, without_ca, accepted)
     if served is None:
         return Reading(record, obstacle=why)
     return Reading(replace(without_ca, ca=served[: naming.CA_LABEL_DIGITS]), former_ca=former[0])
@@ -66,7 +67,7 @@ def _nobody_contradicts(spec: ClusterSpec, state: ClusterState, begun: str) -> b
 
 
 def _served_ca(
-    spec: ClusterSpec, state: ClusterState, record: BirthRecord, accept_ca: str
+    spec: ClusterSpec, state: ClusterState, record: BirthRecord, accepted: AcceptCa
 ) -> tuple[str | None, str | None]:
     """Return the CA that the cluster serves if it is the accepted one and all else is as recorded, or what is not."""
     masters = lookup.owned_masters(spec.name, state.view)
@@ -79,7 +80,7 @@ def _served_ca(
     if len(served) != 1 or strangers or not _majority(voters):
         return None, "no majority of the masters answers with one and the same CA"
     (ca,) = served
-    if ca is None or not ca.startswith(accept_ca):
+    if ca is None or not accepted.vouches_for(ca):
         return None, f"the masters answer with CA {(ca or '')[:8]}"
     if {facts.uid for facts in voters} != {record.uid}:
         return None, "the kube-system UID of what answers is not the recorded one"

@@ -9,6 +9,7 @@ from hetzner_k3s.decide.view.context import DecisionContext
 from hetzner_k3s.decide.view.control_plane import MasterView
 from hetzner_k3s.decide.view.servers.membership import labelled_member
 from hetzner_k3s.model.cloud import Server
+from hetzner_k3s.model.consents import Keep
 from hetzner_k3s.model.host import HostFacts
 from hetzner_k3s.model.hosts.contact import private_ip
 from hetzner_k3s.model.identity import BirthRecord
@@ -153,10 +154,10 @@ def how_to_keep(context: DecisionContext) -> tuple[Way, ...]:
     may_stay = [s for s in found if s.lives and digits(s, found) and is_recorded(s, record)]
     if len(found) < 2:
         return ()
-    ways = [(f"--keep {digits(side, found)}", side.names) for side in may_stay]
-    texts = [f"`create {flag}` keeps {names}{_AND_THEN if len(ways) == 1 else '.'}" for flag, names in ways]
+    ways = [(Keep(digits(side, found)), side.names) for side in may_stay]
+    texts = [f"`create {keep}` keeps {names}{_AND_THEN if len(ways) == 1 else '.'}" for keep, names in ways]
     texts[-1:] = [f"{last}{_IN_EACH_CASE if len(ways) > 1 else ''}" for last in texts[-1:]]
-    return tuple(Way(text=text, consent=flag) for text, (flag, _) in zip(texts, ways, strict=True))
+    return tuple(Way(text=text, consent=keep) for text, (keep, _) in zip(texts, ways, strict=True))
 
 
 _THE_OTHERS = (

@@ -6,6 +6,7 @@ from hetzner_k3s.decide.view import quorum
 from hetzner_k3s.decide.view.context import DecisionContext
 from hetzner_k3s.decide.view.control_plane import MasterView
 from hetzner_k3s.decide.view.servers.contact import Barrier
+from hetzner_k3s.model.consents import Replace
 from hetzner_k3s.model.host import Member
 from hetzner_k3s.model.identity import Phase
 
@@ -69,8 +70,8 @@ def witnessed_ids(context: DecisionContext) -> frozenset[str]:
 
 
 def discarded(context: DecisionContext) -> frozenset[str]:
-    """Name the masters that are there, not well, and are discarded with `--replace NAME`."""
+    """Name the masters that are there, not well, and are discarded with `Replace`."""
     if context.control_plane.record.phase is not Phase.BORN:
         return frozenset()
-    asked = ((name, context.control_plane.master(name)) for name in context.intent.consents.replace)
+    asked = ((r.named, context.control_plane.master(r.named)) for r in context.consents.every(Replace))
     return frozenset(name for name, m in asked if m is not None and m.trouble is not None and others_serve(context, m))

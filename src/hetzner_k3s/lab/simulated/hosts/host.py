@@ -20,6 +20,7 @@ from hetzner_k3s.lab.simulated.hosts.server import Server
 from hetzner_k3s.lab.simulated.hosts.ssh import Ssh
 from hetzner_k3s.lab.simulated.hosts.unit import Process, Unit
 from hetzner_k3s.lab.simulated.site import Site
+from hetzner_k3s.model.consents import Restore
 from hetzner_k3s.model.hosts.contact import host_key_label
 from hetzner_k3s.model.operations.operation import K3sRole
 
@@ -40,7 +41,8 @@ GUARD_DATABASE = (
     "hetzner-k3s start guard: an external datastore and no token that pins its CA; "
     "that would make a new, empty cluster."
 )
-HALF_RESTORED = 'hetzner-k3s start guard: half a restore lies here; run "hetzner-k3s create --restore ..." again.'
+_AGAIN = f'run "hetzner-k3s create {Restore("...")}" again'
+HALF_RESTORED = f"hetzner-k3s start guard: half a restore lies here; {_AGAIN}."
 HELD = "hetzner-k3s start guard: k3s is stopped and masked here by a quorum reset that has not ended."
 
 
