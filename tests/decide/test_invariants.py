@@ -26,6 +26,7 @@ from tests.decide.world import (
 
 from hetzner_k3s.decide.invariants import InvariantBroken, check
 from hetzner_k3s.decide.view.context import context_of
+from hetzner_k3s.model.consents import Consent, Consents, Prune, Replace
 from hetzner_k3s.model.facts import Unknown
 from hetzner_k3s.model.operations.members import MembersPrecondition
 from hetzner_k3s.model.plan import Intent, Plan, PlannedStep, Reason, Scope, StepKey
@@ -89,3 +90,17 @@ def test_the_control_plane_changes_one_step_at_a_time() -> None:
         checked(lose(healthy(), MASTER3), removal(2), in_flight=(StepKey(JoinControlPlane, MASTER2),))
     joins = (StepKey(JoinControlPlane, MASTER2), StepKey(JoinControlPlane, MASTER3))
     checked(nothing(), in_flight=joins)
+
+
+@pytest.mark.parametrize("given", [(), (Replace(MASTER2), Prune())])
+def test_no_step_is_taken_by_a_consent_that_nobody_gave(given: tuple[Consent, ...]) -> None:
+    intent = replace(CREATE, consents=Consents.of(*given))
+    step = DeleteServer(target=MASTER3, server_id=server_id_of(MASTER3))
+    planned = PlannedStep(
+        step=step, scope=Scope.CONTROL_PLANE, reason=Reason.LOST, because="", consent=Replace(MASTER3)
+    )
+    context = context_of(SPEC, healthy(), intent, frozenset())
+    with pytest.raises(InvariantBroken, match=f"nobody gave --replace {MASTER3}"):
+        check(context, Plan(steps=(planned,)))
+    permitted = replace(intent, consents=intent.consents.adding(Replace(MASTER3)))
+    check(context_of(SPEC, healthy(), permitted, frozenset()), Plan(steps=(planned,)))

@@ -48,6 +48,9 @@ def _of_all(context: DecisionContext, plan: Plan) -> Iterator[str]:
     alike = len({key.kind for key in disruptive}) == 1 and all(TRAITS[key.kind].alike for key in disruptive)
     if len(disruptive) > 1 and not alike:
         yield f"at once: {', '.join(sorted(map(str, disruptive)))}"
+    for planned in plan.steps:
+        if planned.consent is not None and planned.consent not in context.consents:
+            yield f"{planned.key}: nobody gave {planned.consent}"
 
 
 def _keys(context: DecisionContext, steps: tuple[PlannedStep, ...]) -> tuple[StepKey, ...]:
