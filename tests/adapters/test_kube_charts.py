@@ -11,7 +11,7 @@ from hetzner_k3s.adapters.kube import K3sApi
 from hetzner_k3s.lab.k3s.api.resources import PERSISTENT_VOLUMES, SERVICES, Obj
 from hetzner_k3s.lab.k3s.api.store import Store
 from hetzner_k3s.lab.k3s.control.cloud import HELM_CHARTS
-from hetzner_k3s.model.errors import DeadlineExceeded
+from hetzner_k3s.model.errors import DeadlineExceeded, KubeError
 
 
 def _chart(name: str, digest: str | None) -> Obj:
@@ -45,6 +45,15 @@ def test_a_chart_that_is_not_uninstalled_is_no_success(tmp_path: Path) -> None:
             await api.remove_chart(MASTER, "hcloud-csi", "now")
 
     with_api(tmp_path, test)
+
+
+def test_a_deletion_that_is_refused_is_no_success(tmp_path: Path) -> None:
+    async def test(api: K3sApi, store: Store) -> None:
+        await store.create(HELM_CHARTS, _chart("hcloud-csi", "now"), "kube-system")
+        with pytest.raises(KubeError, match="403"):
+            await api.remove_chart(MASTER, "hcloud-csi", "now")
+
+    with_api(tmp_path, test, lambda request: 403 if request.method == "DELETE" else None)
 
 
 def test_what_needs_a_chart_is_read(tmp_path: Path) -> None:

@@ -109,6 +109,7 @@ def test_an_api_that_refuses_its_own_hosts_kubeconfig_is_asked_by_one_client(tmp
                 with pytest.raises(KubeError, match="Unauthorized"):
                     await api.view(MASTER)
         assert len(made) == 1
+        assert access.read == 1 + 3, "the kubeconfig of now is looked at each time it is refused"
         await api.close()
 
     asyncio.run(test())

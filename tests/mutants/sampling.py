@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import random
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -73,11 +74,12 @@ class Noted:
     seconds: dict[str, float] = field(default_factory=dict)
     failed: set[str] = field(default_factory=set)
 
-    def tests_of(self, mutant: Mutant, source: Path) -> list[str]:
-        """Return the tests that run what a mutant changes, the cheapest first."""
+    def tests_of(self, mutant: Mutant, root: Path) -> list[str]:
+        """Return the tests that run what a mutant changes, or that read a constant that it changes, cheapest first."""
         found = self._at(mutant.file, [mutant.line]) or self._at(mutant.file, [mutant.statement])
         if mutant.names:
-            found = self._mentioning(mutant.names, source) or self._at(mutant.file, self.lines[mutant.file])
+            asked = self._mentioning(mutant.names, root / SOURCE) | self._reading(mutant.names, root)
+            found = asked or self._at(mutant.file, self.lines[mutant.file])
         return sorted(found - self.failed, key=lambda test: (self.seconds[test], test))
 
     def tests_in(self, files: tuple[str, ...]) -> list[str]:
@@ -86,6 +88,13 @@ class Noted:
 
     def _at(self, file: str, lines: Iterable[int]) -> set[str]:
         return {test for line in lines for test in self.lines[file].get(line, ())}
+
+    def _reading(self, names: frozenset[str], root: Path) -> set[str]:
+        """Return the tests in files that mention one of the names: it is read there, and no line of ours runs."""
+        files = {test.split("::", maxsplit=1)[0] for test in self.seconds}
+        texts = {file: (root / file).read_text() for file in files if (root / file).is_file()}
+        reading = tuple(file for file, text in texts.items() if any(re.search(rf"\b{name}\b", text) for name in names))
+        return set(self.tests_in(reading)) if reading else set()
 
     def _mentioning(self, names: frozenset[str], source: Path) -> set[str]:
         """Return the tests that run a line within a function which mentions one of the names, or what is made of it."""

@@ -98,17 +98,31 @@ def test_the_tests_of_a_line_are_the_cheapest_first_without_those_that_fail_anyw
     noted = Noted(seconds={"slow": 9, "quick": 1, "red": 0}, failed={"red"})
     noted.lines["x.py"][2] = {"slow", "quick", "red"}
     mutant = Mutant("x.py", 3, 0, 1, "", "kind", statement=2)
-    assert noted.tests_of(mutant, _ROOT / SOURCE) == ["quick", "slow"]
+    assert noted.tests_of(mutant, _ROOT) == ["quick", "slow"]
 
 
 def test_a_constant_is_tried_by_the_tests_of_what_mentions_it(tmp_path: Path) -> None:
-    (tmp_path / "x.py").write_text("A = 5\nB = A\n")
-    (tmp_path / "y.py").write_text("def f():\n    return x.B\n")
+    place = tmp_path / SOURCE
+    place.mkdir(parents=True)
+    (place / "x.py").write_text("A = 5\nB = A\n")
+    (place / "y.py").write_text("def f():\n    return x.B\n")
     noted = Noted(seconds={"imports": 0, "asks": 1})
     noted.lines["x.py"][1] = {"imports"}
     noted.lines["y.py"][2] = {"asks"}
-    constant = next(iter(mutants_of("x.py", (tmp_path / "x.py").read_text())))
+    constant = next(iter(mutants_of("x.py", (place / "x.py").read_text())))
     assert noted.tests_of(constant, tmp_path) == ["asks"]
+
+
+def test_a_constant_is_tried_by_the_tests_that_read_it(tmp_path: Path) -> None:
+    """Seen: a cap that a test holds against a table survived, for no line of ours runs when it is read."""
+    place = tmp_path / SOURCE
+    place.mkdir(parents=True)
+    (place / "x.py").write_text("A = 5\n")
+    for name, text in (("reads.py", "assert x.A == 5"), ("other.py", "assert x.AA == 5")):
+        (tmp_path / name).write_text(text)
+    noted = Noted(seconds={"reads.py::one": 0, "other.py::one": 0})
+    constant = next(iter(mutants_of("x.py", (place / "x.py").read_text())))
+    assert noted.tests_of(constant, tmp_path) == ["reads.py::one"]
 
 
 def test_a_mutant_has_no_more_than_its_time() -> None:
