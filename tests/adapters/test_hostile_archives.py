@@ -158,12 +158,23 @@ def _in_memory(kept: dict[str, io.BytesIO]) -> Callable[[PurePosixPath], BinaryI
     return create
 
 
-@pytest.mark.parametrize("sizes", [[101], [80, 80], [1, 1, 1, 1]], ids=["a file", "all", "how many"])
-def test_each_cap_holds(sizes: list[int]) -> None:
+def _archive(sizes: list[int]) -> io.BytesIO:
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w:gz", format=tarfile.USTAR_FORMAT) as tar:
         for number, size in enumerate(sizes):
             made, content = entry(f"tls/{number}", b"x" * size)
             tar.addfile(made, io.BytesIO(content))
+    return io.BytesIO(out.getvalue())
+
+
+@pytest.mark.parametrize("sizes", [[101], [80, 80], [1, 1, 1, 1]], ids=["a file", "all", "how many"])
+def test_each_cap_holds(sizes: list[int]) -> None:
     with pytest.raises(UnusableArchive, match="more than a database"):
-        unpack(io.BytesIO(out.getvalue()), LIMITS, _in_memory({}))
+        unpack(_archive(sizes), LIMITS, _in_memory({}))
+
+
+@pytest.mark.parametrize("sizes", [[100], [75, 75], [1, 1, 1]], ids=["a file", "all", "how many"])
+def test_what_is_as_large_as_a_cap_is_taken(sizes: list[int]) -> None:
+    kept: dict[str, io.BytesIO] = {}
+    unpack(_archive(sizes), LIMITS, _in_memory(kept))
+    assert len(kept) == len(sizes)

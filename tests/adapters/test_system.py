@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -264,6 +265,14 @@ def test_the_journal_is_lines_for_its_owner_alone(tmp_path: Path, state: Path) -
     assert [json.loads(line)["event"] for line in path.read_text().splitlines()] == ["started", "finished"]
     assert path.stat().st_mode & 0o777 == 0o600
     assert state.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_line_of_the_journal_is_for_people(tmp_path: Path, state: Path) -> None:
+    """Moments by the millisecond, and letters as they are written."""
+    machine(tmp_path).record("failed", {"error": "für master1 kam nichts"})
+    line = (state / "runs" / "run1.jsonl").read_text()
+    assert "für master1" in line
+    assert re.search(r'"at": \d+(\.\d{1,3})?,', line)
 
 
 def test_a_run_is_dead_only_when_its_journal_is_here_and_nobody_holds_it(tmp_path: Path) -> None:
