@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from hetzner_k3s.act.context import HostKeyRing
@@ -118,11 +120,31 @@ def test_an_announcement_that_another_run_made_needless_is_taken_back() -> None:
     assert_settled(world)
 
 
+def test_a_host_that_still_answers_with_the_key_of_its_image_is_waited_for() -> None:
+    """Until cloud-init is done, a first boot answers with the key of the image that it was made from."""
+    world = World()
+    key_ring = fresh(world)
+    boot, world.host_keys[7] = world.host_keys[7], "the image's"
+
+    async def story() -> None:
+        asyncio.get_running_loop().call_later(20, world.host_keys.update, {7: boot})
+        await secure(world, key_ring)
+
+    run(story())
+    assert_settled(world)
+
+
 def test_a_host_with_a_foreign_key_is_sent_nothing() -> None:
     world = World()
     fresh(world)
     world.host_keys[7] = "somebody else's"
-    with pytest.raises(HostUnreachable):
-        run(secure(world, HostKeyRing()))
+
+    async def story() -> float:
+        began = asyncio.get_running_loop().time()
+        with pytest.raises(HostUnreachable):
+            await secure(world, HostKeyRing())
+        return asyncio.get_running_loop().time() - began
+
+    assert run(story()) == pytest.approx(30, abs=2), "longer than any cloud-init takes is not waited"
     assert world.host_keys[7] == "somebody else's"
     assert world.moments == 0

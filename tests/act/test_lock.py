@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -194,6 +195,11 @@ def test_no_room_names_the_groups_that_could_go() -> None:
 def test_who_comes_second_is_told_who_is_at_it_and_how_long(expires: str, words: str) -> None:
     held = lock._held_by(BOB, abandoned(World(), expires))
     assert str(held) == f"c is being changed by alice (lock 1, expires {words})"
+
+
+def test_a_lock_whose_holder_is_not_told_is_somebodys() -> None:
+    group = replace(abandoned(World()), labels={})
+    assert str(lock._held_by(BOB, group)).startswith("c is being changed by somebody (lock 1")
 
 
 def test_a_takeover_is_said_while_it_is_waited_for() -> None:
