@@ -50,6 +50,11 @@ def test_it_is_served_under_its_own_name(url: str) -> None:
     assert SERVED[url] in answer.text
 
 
+def test_tags_go_back_to_the_release_that_brought_native_wireguard() -> None:
+    names = [tag["name"] for tag in fetch("https://api.github.com/repos/k3s-io/k3s/tags").json()]
+    assert names.index("v1.36.3+k3s1") < names.index("v1.23.6+k3s1")
+
+
 def test_every_name_that_hosts_know_is_served() -> None:
     assert {httpx2.URL(url).host for url in SERVED} == set(NAMES)
 

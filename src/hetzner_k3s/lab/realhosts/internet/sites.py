@@ -31,6 +31,9 @@ _RAW: Final[Mapping[str, str]] = {
     "/hetznercloud/csi-driver/{version}/deploy/kubernetes/hcloud-csi.yml": "hcloud-csi.yml"
 }
 
+_OLD: Final = ("v1.23.6+k3s1",)
+"""Not among the channels of the lab; 2.x looks whether the release it installs stands after this one in k3s' tags."""
+
 API_NAME: Final = "api.hetzner.cloud"
 NAMES: Final = (
     "github.com",
@@ -74,7 +77,7 @@ def _file(path: Path) -> Callable[[Request], Response]:
 
 
 def _tags(_: Request) -> Response:
-    return JSONResponse([{"name": version} for version in sorted(NEWEST.values(), reverse=True)])
+    return JSONResponse([{"name": version} for version in (*sorted(NEWEST.values(), reverse=True), *_OLD)])
 
 
 def _own_address(request: Request) -> Response:
