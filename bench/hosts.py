@@ -127,9 +127,12 @@ def _failure(cluster: Cluster, scene: Scene, ran: Timed) -> str | None:
         return f"ended with {ran.code}"
     if scene.part is Part.DELETE:
         return f"left {left}" if (left := sorted(cluster.lab.servers())) else None
-    through = sorted(cluster.lab.servers())[1]  # any master but the one that was lost
-    voters = {member.name.rpartition("-")[0] for member in cluster.members(through) if not member.learner}
-    nodes = [name for name, node in cluster.nodes(through).items() if _is_ready(node)]
+    through = cluster.masters()[-1]  # not the one that was lost
+    try:
+        voters = {member.name.rpartition("-")[0] for member in cluster.members(through) if not member.learner}
+        nodes = [name for name, node in cluster.nodes(through).items() if _is_ready(node)]
+    except (AssertionError, ValueError, LookupError) as silence:
+        return f"ended well, but {through} does not serve ({silence})"
     if len(voters) != scene.masters or len(nodes) != scene.nodes:
         return f"ended well with {len(voters)} voters and {len(nodes)} Ready nodes"
     return None
