@@ -99,7 +99,7 @@ class Expectation:
 
 
 def _furthest(place: World, names: Iterable[str]) -> Data | None:
-    """Give the data whose log goes furthest on the disks of some masters."""
+    """Give the data whose log is the longest on the disks of some masters."""
     wanted = set(names)
     found = [h.disk.drive.data for h in place.site.hosts.values() if h.name in wanted and h.disk.drive.data is not None]
     return max(found, key=lambda data: data.position, default=None)

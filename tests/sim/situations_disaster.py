@@ -39,7 +39,7 @@ async def _is_reset(story: Story, run: Run) -> None:
 
 @_tell("a-log-cannot-be-read", Told(), spec=a_spec(5))
 async def _(story: Story) -> Run:
-    """Nobody knows whose data goes furthest; when the damaged one is deleted, the other one is all there is."""
+    """Nobody knows whose data is the newest; when the damaged one is deleted, the other one is all there is."""
     story.world.host(_MASTER4).disk.log_damaged = True
     await story.happens(*(ServerDeleted(name) for name in (MASTER1, MASTER2, MASTER3)))
     refused = await _reset(story, _MASTER5)

@@ -1,7 +1,7 @@
 """Quorum lost: what is left, what became of the others, and the reset that the user may consent to.
 
 The order is that of docs/facts/recovery.md#reset-order: every member that can be reached is stopped and masked; the
-one whose log goes furthest is copied off; every other one is proven gone or its data is moved aside; then one is made
+one with the longest log is copied off; every other one is proven gone or its data is moved aside; then one is made
 the only member. Nothing of it happens without `ResetQuorumFrom`. Each step is planned from what the hosts say, so a
 run that was killed is gone on with by the same command.
 """
@@ -267,7 +267,7 @@ def _unsafe(context: DecisionContext, reset: ResetQuorumFrom, open_fates: dict[s
 
 
 def _behind(context: DecisionContext, reset: ResetQuorumFrom, named: Survivor) -> tuple[Refusal, ...]:
-    """Refuse when another survivor's log goes further, or when a log could not be read."""
+    """Refuse when another survivor's log is ahead, or when a log could not be read."""
     left = survivors(context)
     if not all(s.facts.held for s in left):
         return ()
@@ -280,7 +280,7 @@ def _behind(context: DecisionContext, reset: ResetQuorumFrom, named: Survivor) -
     return (
         Refusal(
             code="quorum.reset-behind",
-            saw=f"{reset} was given, but the log of {best.name} goes further. {_fates(context)}",
+            saw=f"{reset} was given, but the log of {best.name} is ahead of that of {reset.named}. {_fates(context)}",
             why="Going on from the shorter one would lose what the other holds. k3s is stopped on the masters that are "
             "left; no data was changed.",
             you_can=f"Run `create {_reset_from(best)}`.",
@@ -293,7 +293,7 @@ def _unreadable(context: DecisionContext, names: list[str]) -> Refusal:
     return Refusal(
         code="quorum.log-unreadable",
         saw=f"How far the etcd log of {', '.join(names)} goes could not be read. {_fates(context)}",
-        why="Without it nobody knows whose data goes furthest, and going on from the wrong one would lose some.",
+        why="Without it nobody knows whose data is the newest, and going on from the wrong one would lose some.",
         you_can="Look at /var/lib/rancher/k3s/server/db/etcd/member/wal on that host.",
         ways=(Way(text=_IF_DAMAGED, deletes=frozenset(names)),),
     )
@@ -373,7 +373,7 @@ def _next(context: DecisionContext, named: Survivor) -> tuple[PlannedStep, ...]:
         because = f"the cluster goes on from {named.name}, and this one must never vote for its past"
         return tuple(_planned(named, fence(s), because) for s in others)
     reset = ResetQuorum(target=named.name, server_id=named.server.id, ca=named.ca, record=context.control_plane.record)
-    return (_planned(named, reset, "every other member is proven gone or fenced, and its log goes furthest"),)
+    return (_planned(named, reset, "every other member is proven gone or fenced, and its log is the longest"),)
 
 
 def _planned(named: Survivor, step: Step, because: str) -> PlannedStep:

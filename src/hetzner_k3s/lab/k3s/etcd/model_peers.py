@@ -243,7 +243,7 @@ class Peers:
             member.election = loop.call_later(self.rng.uniform(*bounds), self._elect, member)
 
     def _elect(self, member: Peer) -> None:
-        """Make the voter leader whose log goes furthest among those the candidate reaches."""
+        """Make the voter leader whose log is ahead of all others among those the candidate reaches."""
         member.election = None
         reached = [o for o in self.members() if o.data.member_id in self.connected(member, 0.0)]
         reached = [o for o in reached if self.linked(member, o) and self.has_quorum(o)]
