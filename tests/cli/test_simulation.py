@@ -118,7 +118,7 @@ def test_another_projects_token_finds_nothing_and_permits_nothing(
     monkeypatch.setenv("HCLOUD_TOKEN", OTHER_TOKEN)
     gone = invoke("delete", "-c", "cluster.yaml", "--force")
     assert gone.code == 0
-    assert "still remembers a birth" in gone.err
+    assert "still remembers a bootstrap" in gone.err
     refused = invoke("create", "-c", "cluster.yaml")
     assert refused.code == 4
     assert "birth.kubeconfig" in refused.err

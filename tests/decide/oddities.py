@@ -52,7 +52,7 @@ ONE = a_spec(1, 0)
 MOVED_ON = (*FIVE.masters[:2], replace(FIVE.masters[2], name="prod-master6", index=6))
 """The masters of a file that wants a sixth and neither the third, nor the fourth, nor the fifth."""
 NO_BIRTH = forgetful(with_listing(nothing(), **{f: getattr(surroundings(SPEC), f) for f in CloudView.__slots__}))
-"""Everything but servers is there, and nobody remembers a birth."""
+"""Everything but servers is there, and nobody remembers a bootstrap."""
 UNFINISHED = recorded(NO_BIRTH, BirthRecord(phase=Phase.BOOTSTRAPPING, seed=FIRST_MASTER))
 """A birth was begun on server 101, which is not there any more."""
 FOREIGN = Server(id=901, name=MASTER1, status=ServerStatus.RUNNING, public_ipv4="192.0.2.1")

@@ -183,7 +183,7 @@ BIRTH = {
     "the token is another project's and a file that cannot be read is here": case(
         kubeconfig(nothing(), UNREADABLE), "birth.kubeconfig"
     ),
-    "the token is another project's and the journal remembers a birth": case(
+    "the token is another project's and the journal remembers a bootstrap": case(
         replace(nothing(), local=LocalEvidence(open_birth=True)), "birth.journal"
     ),
     "a server without a record holds data": case(

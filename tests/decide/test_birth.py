@@ -137,7 +137,7 @@ def cut_off(record: BirthRecord) -> ClusterState:
 def test_a_birth_whose_log_was_cut_off_begins_anew_and_says_so() -> None:
     (planned,) = plan(cut_off(BEGUN)).steps
     assert planned.step == InitControlPlane(target=MASTER1, server_id=FIRST_MASTER, anew=True)
-    assert "the birth begins anew with the same CA" in planned.because
+    assert "the bootstrap begins anew with the same CA" in planned.because
     assert position(cut_off(BEGUN))["RecordBirth", "born"] == 1
 
 

@@ -179,7 +179,7 @@ async def _(story: Story) -> None:
 
 @_tell("everything-was-deleted-in-the-console", born())
 async def _(story: Story) -> None:
-    """Only this machine remembers a birth: it could be the wrong project, so its owner says that it is gone."""
+    """Only this machine remembers a bootstrap: it could be the wrong project, so its owner says that it is gone."""
     await mischief.delete_everything(story.world)
     refused = await story.refuses("birth.kubeconfig", "birth.journal")
     said(refused, "birth.kubeconfig", "If that cluster is gone for good, move the kubeconfig away")

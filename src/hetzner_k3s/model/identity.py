@@ -100,7 +100,7 @@ def merge_records(records: tuple[BirthRecord, ...]) -> BirthRecord | RecordConfl
 
     A missing value is filled in; only two different values of seed, ca, uid, database or lineage are a conflict. Who
     carries a CA or a UID was initialized, whatever became of the label that says so: without that, a lost label could
-    permit a birth.
+    permit a bootstrap.
     Before that a birth may begin anew on another seed, and a run may be killed while it writes so: the first carrier is
     written first, so its seed is the newer one (`decide/lifecycle/bootstrap.py` asks that the other is gone). A lineage
     and the one that it was made out of are no conflict: the younger one was not written everywhere yet.

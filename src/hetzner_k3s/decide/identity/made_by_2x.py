@@ -1,6 +1,6 @@
 """A living cluster that hetzner-k3s 2.x made: recognised by its masters' disks, named, and left alone.
 
-Its servers have the names and labels that ours have, but no host key, no record of a birth. Without this it looked
+Its servers have the names and labels that ours have, but no host key, no record of a bootstrap. Without this it looked
 like a birth in whose way there are servers, and the way out was said to be to delete them.
 """
 

@@ -37,7 +37,7 @@ def record_agrees(context: DecisionContext) -> tuple[Refusal, ...]:
         Refusal(
             code="record.conflict",
             saw=f"The labels of {context.spec.name}'s resources name two values of '{record.field}': {values}.",
-            why="They belong to two births or two lineages; taking either side could lose the other's data.",
+            why="They belong to two bootstraps or two lineages; taking either side could lose the other's data.",
             you_can="Look which servers carry which label.",
             ways=(
                 Way(text=_REMOVE_ONE, deletes=_carriers(context)),

@@ -144,8 +144,8 @@ def _trace_found(facts: HostFacts) -> str | None:
 def _holds_data(server: Server, why: str) -> Refusal:
     return Refusal(
         code="birth.not-empty",
-        saw=f"No birth is recorded as done, but {server.name} (id {server.id}) exists: {why}.",
-        why="A new cluster beside it could be a second one; only servers proven empty permit a birth.",
+        saw=f"No bootstrap is recorded as done, but {server.name} (id {server.id}) exists: {why}.",
+        why="A new cluster beside it could be a second one; only servers proven empty permit a bootstrap.",
         you_can="Find out whose it is, and restore access to it.",
         ways=(
             Way(text="Delete it at Hetzner only if you know that its data may go.", deletes=frozenset({server.name})),
@@ -156,7 +156,7 @@ def _holds_data(server: Server, why: str) -> Refusal:
 def _seed_unproven(context: DecisionContext, seed: int, why: str) -> Refusal:
     return Refusal(
         code="birth.seed",
-        saw=f"A birth of '{context.spec.name}' was begun on server {seed}, which is no master now: {why}.",
+        saw=f"A bootstrap of '{context.spec.name}' was begun on server {seed}, which is no master now: {why}.",
         why="It may hold the cluster that was initialized there, so no other master may begin one.",
         you_can="Give that server its name back, or delete it at Hetzner, and run `create` again.",
         ways=(Way(deletes=frozenset({f"server {seed}"})),),
@@ -168,7 +168,7 @@ def _kubeconfig_exists(context: DecisionContext) -> Refusal:
         code="birth.kubeconfig",
         saw=f"{context.spec.kubeconfig_path} {holds_ca(context.state.local.kubeconfig_ca or '')}, "
         "but this Hetzner project "
-        f"has no record of a birth of '{context.spec.name}'.",
+        f"has no record of a bootstrap of '{context.spec.name}'.",
         why="The cluster may live in another project: this token could be the wrong one.",
         you_can="Check the Hetzner token. If that cluster is gone for good, move the kubeconfig away.",
     )
@@ -215,7 +215,8 @@ def _snapshots_exist(context: DecisionContext, found: list[StoredSnapshot]) -> R
     return Refusal(
         code="birth.snapshots",
         saw=f"S3 holds {count} of masters named like those of '{context.spec.name}', the newest {newest.folder}/"
-        f"{newest.name} (cluster UID {uid[:8] if uid else 'not noted'}), but this project has no record of a birth.",
+        f"{newest.name} (cluster UID {uid[:8] if uid else 'not noted'}), but this project has no record of a "
+        "bootstrap.",
         why="That cluster may be lost, or live in another project; a new one's snapshots would push them out.",
         you_can="Check the Hetzner token. If that cluster is gone for good, name another datastore.etcd.s3_folder, "
         f"move its snapshots away{let_go}.",
@@ -325,7 +326,7 @@ def _bring_up(seed: MasterView, server: Server, record: BirthRecord) -> tuple[Pl
 _CUT_OFF = (
     "its first start was cut off right after etcd had begun its log, and k3s never starts with that; nothing was "
     "initialized, "
-    "so the log is put aside and the birth begins anew with the same CA"
+    "so the log is put aside and the bootstrap begins anew with the same CA"
 )
 
 

@@ -132,7 +132,7 @@ def _kept_journal(context: DecisionContext) -> tuple[str, ...]:
     if not _journal_stays(context):
         return ()
     return (
-        f"this machine still remembers a birth of '{context.spec.name}' that nothing in this project "
+        f"this machine still remembers a bootstrap of '{context.spec.name}' that nothing in this project "
         "tells of: the token "
         "may be another project's. If that cluster is gone for good, delete without --force and type its name",
     )
