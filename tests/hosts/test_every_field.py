@@ -78,6 +78,7 @@ def test_each_operation_is_sent_with_its_arguments_and_its_limit() -> None:
             "unit.sh 0123 SaveSnapshot 7 save_snapshot.sh pre-repair (180.0 s, 4 MiB)",
             "read_secret token (30.0 s, 4 MiB)",
             "read_members (30.0 s, 4 MiB)",
+            "run_command 16 (60.0 s, 64 MiB, tied)",
             "read_journal k3s 20 (30.0 s, 4 MiB)",
             "unit.sh 0123 HoldK3s 7 hold_k3s.sh ab12 - 0 (150.0 s, 4 MiB)",
             "read_log 1 (300.0 s, 256 MiB)",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 
 import click
 
+from hetzner_k3s.cli import wiring
 from hetzner_k3s.cli.output import tell, tell_document
 from hetzner_k3s.model.errors import ExitCode, ProductError
 from hetzner_k3s.model.version import K3sVersion
@@ -21,7 +21,7 @@ def releases(channel: str | None, as_json: bool) -> ExitCode:
     They are read from $INSTALL_K3S_CHANNEL_URL, else from update.k3s.io, as k3s' own installer does. The exit code is 1
     where that list cannot be read.
     """
-    found = asyncio.run(_read())
+    found = wiring.run(_read())
     if channel is not None:
         if channel not in found:
             raise click.UsageError(f"k3s has no channel {channel!r}; there are {', '.join(_ordered(found))}")
@@ -35,8 +35,6 @@ def releases(channel: str | None, as_json: bool) -> ExitCode:
 
 
 async def _read() -> Mapping[str, K3sVersion]:
-    from hetzner_k3s.cli import wiring
-
     hint = "Any release of github.com/k3s-io/k3s/releases may stand in the file: `create` checks what it downloads."
     port = wiring.releases()
     if port is None:

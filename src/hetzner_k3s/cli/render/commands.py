@@ -34,7 +34,7 @@ are used: [everyday jobs](../guides/everyday.md), [after a loss](../guides/recov
 
 def page() -> str:
     """Return the whole page."""
-    root = click.Context(cli, info_name=PROGRAM)
+    root = click.Context(cli, info_name=PROGRAM, **cli.context_settings)
     return "\n".join([_HEAD, *_command(root), ""])
 
 
