@@ -151,3 +151,10 @@ def test_a_terminal_is_drawn_anew(home: Path) -> None:
     os.close(theirs)
     assert drawn.startswith(b"\x1b[2J")
     assert b"prod-master3" in drawn
+
+
+@pytest.mark.usefixtures("place")
+def test_a_page_is_written_where_it_is_asked_for(invoke: Invoke, home: Path) -> None:
+    told = invoke("status", "-c", "cluster.yaml", "--html", "s.html")
+    assert "prod is shown in s.html" in told.err
+    assert "prod-master1" in (home / "s.html").read_text()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 import shutil
 import subprocess
@@ -15,6 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hetzner_k3s.hosts.log_answer import log_position
 from hetzner_k3s.hosts.wal import UnreadableLog, last_position
 from hetzner_k3s.model.host import LogPosition
 
@@ -119,6 +122,19 @@ def test_a_damaged_record_in_the_middle_is_not_passed_over() -> None:
     at = whole.index(entry(1, 2))
     with pytest.raises(UnreadableLog):
         last_position([whole[: at + 8] + b"y" + whole[at + 9 :]])
+
+
+def test_a_field_that_etcd_does_not_write_is_no_log() -> None:
+    fixed64 = b"\x09" + bytes(8)
+    with pytest.raises(UnreadableLog, match="a kind that etcd does not write"):
+        last_position([segment([(2, fixed64), *entries((1, 2))])])
+
+
+def test_more_segments_than_were_asked_for_are_no_answer() -> None:
+    packed = base64.b64encode(gzip.compress(segment(entries((1, 1))))).decode()
+    assert log_position({"segments": [packed] * 2}) == LogPosition(1, 1)
+    with pytest.raises(UnreadableLog, match="more than the 2 segments"):
+        log_position({"segments": [packed] * 3})
 
 
 @settings(deadline=None)  # two cores are shared: a slow example says nothing about the reader

@@ -78,8 +78,8 @@ class Noted:
         """Return the tests that run what a mutant changes, or that read a constant that it changes, cheapest first."""
         found = self._at(mutant.file, [mutant.line]) or self._at(mutant.file, [mutant.statement])
         if mutant.names:
-            asked = self._mentioning(mutant.names, root / SOURCE) | self._reading(mutant.names, root)
-            found = asked or self._at(mutant.file, self.lines[mutant.file])
+            found = self._mentioning(mutant.names, root / SOURCE) | self._reading(mutant.names, root)
+        found = found or self._at(mutant.file, self.lines[mutant.file])  # a line that only an import runs
         return sorted(found - self.failed, key=lambda test: (self.seconds[test], test))
 
     def tests_in(self, files: tuple[str, ...]) -> list[str]:

@@ -113,6 +113,13 @@ def test_a_constant_is_tried_by_the_tests_of_what_mentions_it(tmp_path: Path) ->
     assert noted.tests_of(constant, tmp_path) == ["asks"]
 
 
+def test_what_only_an_import_runs_is_tried_by_the_tests_of_its_file() -> None:
+    """Seen: a function that makes a table at import returned nothing, and no test was asked."""
+    noted = Noted(seconds={"asks": 0})
+    noted.lines["x.py"][9] = {"asks"}
+    assert noted.tests_of(Mutant("x.py", 3, 0, 1, "", "kind", statement=2), _ROOT) == ["asks"]
+
+
 def test_a_constant_is_tried_by_the_tests_that_read_it(tmp_path: Path) -> None:
     """Seen: a cap that a test holds against a table survived, for no line of ours runs when it is read."""
     place = tmp_path / SOURCE
