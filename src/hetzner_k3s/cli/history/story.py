@@ -48,10 +48,10 @@ def where_the_time_went(run: Run, path: Sequence[Segment]) -> Iterator[str]:
         yield "By phase: " + ", ".join(f"{phase.value} {lasting(seconds)}" for phase, seconds in spread.items()) + "."
     yield from _beside(run, path)
     if failed := [step for step in run.steps if step.outcome == "failed"]:
-        yield f"{_count(len(failed), 'start')} failed: {listed([step_words(step) for step in failed], _NAMED)}."
+        yield f"{counted(len(failed), 'start')} failed: {listed([step_words(step) for step in failed], _NAMED)}."
     if unfinished := [step for step in run.steps if step.outcome == "unfinished"]:
         named = listed([step_words(step) for step in unfinished], _NAMED)
-        yield f"{_count(len(unfinished), 'step')} had no end when the run had one: {named}."
+        yield f"{counted(len(unfinished), 'step')} had no end when the run had one: {named}."
     if run.refused:
         yield f"Refused: {', '.join(run.refused)}; `hetzner-k3s explain {' '.join(run.refused)}` says what that means."
     if run.error:
@@ -74,8 +74,9 @@ def _beside(run: Run, path: Sequence[Segment]) -> Iterator[str]:
     if chain:
         work = sum(step.seconds for step in beside)
         more = f"; the other {len(beside)} ran beside it, {lasting(work)} of work in all" if beside else ""
-        yield f"It hung on a chain of {_count(len(chain), 'step')}, each of which waited for the one before{more}."
+        yield f"It hung on a chain of {counted(len(chain), 'step')}, each of which waited for the one before{more}."
 
 
-def _count(number: int, noun: str) -> str:
+def counted(number: int, noun: str) -> str:
+    """Return how many there are of something, as in "1 call", "2 calls"."""
     return f"{number} {noun}{'' if number == 1 else 's'}"

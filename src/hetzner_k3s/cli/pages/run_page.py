@@ -9,7 +9,7 @@ from typing import Final
 
 from hetzner_k3s.cli.history.critical_path import Phase, Segment, critical_path, phase_of
 from hetzner_k3s.cli.history.runs import CALLS, Call, Run, StepRun
-from hetzner_k3s.cli.history.story import lasting, segment_words, step_words, where_the_time_went
+from hetzner_k3s.cli.history.story import counted, lasting, segment_words, step_words, where_the_time_went
 from hetzner_k3s.cli.pages.page import render
 from hetzner_k3s.cli.render.history import when
 from hetzner_k3s.cli.render.words import short, verb_of
@@ -172,7 +172,9 @@ def _details(step: StepRun, run: Run) -> tuple[str, ...]:
     calls = [call for call in run.calls if call.server == step.target and step.started <= call.ended <= step.ended]
     if calls:
         longest = max(calls, key=lambda call: call.seconds)
-        said.append(f"{len(calls)} calls to it meanwhile, the longest {longest.name} ({lasting(longest.seconds)})")
+        said.append(
+            f"{counted(len(calls), 'call')} to it meanwhile, the longest {longest.name} ({lasting(longest.seconds)})"
+        )
     return tuple(said)
 
 
