@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import argparse
 import os
+import subprocess
 import sys
 from pathlib import Path
 
 from bench import results
-from bench.figures import HEAD, row
-from bench.scenes import chosen
+from bench.figures import HEAD, Figure, row
+from bench.scenes import Scene, chosen
 from bench.simulated import measured_apart
 
 
@@ -28,12 +29,25 @@ def main() -> None:
 def _simulated(wanted: argparse.Namespace) -> tuple[str, str]:
     lines = [f"Virtual time, latency `typical`, seeds 1 to {wanted.runs}.\n\n", HEAD]
     sys.stdout.write("".join(lines))
+    failures: list[str] = []
     for scene in chosen(wanted.scene):
-        figures = [measured_apart(scene, seed) for seed in range(1, wanted.runs + 1)]
-        lines.append(row(scene.name, scene.nodes, figures))
-        sys.stdout.write(lines[-1])
-        sys.stdout.flush()
+        figures = [found for seed in range(1, wanted.runs + 1) if (found := _one(scene, seed, failures)) is not None]
+        if figures:
+            lines.append(row(scene.name, scene.nodes, figures))
+            sys.stdout.write(lines[-1])
+            sys.stdout.flush()
+    lines += ["\n", *failures] if failures else []
     return "simulated", "".join(lines)
+
+
+def _one(scene: Scene, seed: int, failures: list[str]) -> Figure | None:
+    """Measure a run; one that does not end well is no figure, but is told: its story went to stderr."""
+    try:
+        return measured_apart(scene, seed)
+    except subprocess.CalledProcessError:
+        failures.append(f"- {scene.name}, seed {seed}: did not end well\n")
+        sys.stdout.write(failures[-1])
+        return None
 
 
 def _on_hosts(wanted: argparse.Namespace) -> tuple[str, str]:
