@@ -29,6 +29,7 @@ from hetzner_k3s.adapters.system import (
     OperatorMachine,
     SystemClock,
     SystemRng,
+    allow_open_files,
     public_address,
     read_given,
 )
@@ -142,6 +143,7 @@ async def _outside(
     endpoint = os.environ.get("HCLOUD_ENDPOINT") or DEFAULT_ENDPOINT
     heard = partial(note_exchange, recorder)
     cloud = HetznerCloud(spec.hetzner_token, clock=clock, rng=rng, endpoint=endpoint, heard=heard)
+    allow_open_files()
     connections = SshHosts(clock=clock, rng=rng, private_key_path=ssh.private_key_path, public_key=ssh.public_key)
     hosts = RecordedHosts(connections, recorder, clock)
     kube = K3sApi(hosts=hosts, forwarder=connections, clock=clock)
