@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hetzner_k3s.adapters import kube_session, s3, s3_pool, ssh
+from hetzner_k3s.adapters import kube_session, s3, s3_pool, ssh_dial
 from hetzner_k3s.adapters.hetzner import connection, listing
 from hetzner_k3s.adapters.system import given, rescues
 from hetzner_k3s.hosts import admin_kubeconfig, log_answer, operations
@@ -38,7 +38,7 @@ def test_the_page_names_the_caps_of_hosts() -> None:
     assert _counts("an archive of a host's data") == [limits.files]
     assert _sizes("a zip that `--restore` names") == [given._UNPACKED_BYTES]
     assert _sizes("a master's kubeconfig") == [admin_kubeconfig._MOST]
-    assert _counts("a message that is quoted") == [printable.LINE_CHARACTERS, ssh._WORDS]
+    assert _counts("a message that is quoted") == [printable.LINE_CHARACTERS, ssh_dial._WORDS]
 
 
 def test_the_page_names_the_caps_of_apis() -> None:
@@ -51,7 +51,7 @@ def test_the_page_names_the_caps_of_apis() -> None:
     assert _counts("an answer of S3") == [s3_pool._REQUESTS_MOST, s3._OBJECTS_MOST]
 
 
-@pytest.mark.parametrize("most", [printable.LINE_CHARACTERS, ssh._WORDS])
+@pytest.mark.parametrize("most", [printable.LINE_CHARACTERS, ssh_dial._WORDS])
 def test_a_long_message_is_cut_with_a_mark(most: int) -> None:
     assert printable.excerpt("x" * most, most) == "x" * most
     assert printable.excerpt("x" * (most + 1), most) == "x" * most + " …"

@@ -345,8 +345,8 @@ SSH: Final = (
         law=6,
         what="an operation whose outcome cannot be asked did not happen",
         file="adapters/ssh.py",
-        old="what + _words(failure), fate=Fate.MAY_HAVE_HAPPENED",
-        new="what + _words(failure)",
+        old="what + words(failure), fate=Fate.MAY_HAVE_HAPPENED",
+        new="what + words(failure)",
         tests=_SSH,
     ),
     Mutation(
@@ -361,8 +361,8 @@ SSH: Final = (
         law=6,
         what="an operation that outlived its connection is not asked for",
         file="adapters/ssh.py",
-        old="            if not operation.mutating:\n                raise _unreachable(target, SshStage.SESSION",
-        new="            if True:\n                raise _unreachable(target, SshStage.SESSION",
+        old="            if not operation.mutating:\n                raise unreachable(target, SshStage.SESSION",
+        new="            if True:\n                raise unreachable(target, SshStage.SESSION",
         tests=_SSH,
     ),
 )

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 import asyncssh
 
 from hetzner_k3s.adapters.ssh_commands import PIECE, TooMuch, Unframed, overdue, pieces_of, run_command
+from hetzner_k3s.adapters.ssh_dial import HANDSHAKE_SECONDS, LOST, Dialer, unreachable, words
 from hetzner_k3s.adapters.ssh_login import login_options
 from hetzner_k3s.hosts import operations
 from hetzner_k3s.hosts.framing import Frame
@@ -24,16 +25,13 @@ from hetzner_k3s.model.operations.commands import RunCommand
 from hetzner_k3s.model.operations.configuration import RotateHostKey
 from hetzner_k3s.model.operations.operation import Done, Operation
 from hetzner_k3s.model.operations.snapshots import ReceiveSnapshot
-from hetzner_k3s.model.text.printable import excerpt
 from hetzner_k3s.ports import Clock, Heard, Rng
 
 R = TypeVar("R")
 
-_CONNECT_SECONDS: Final = 5.0
 _LOGIN_SECONDS: Final = 15.0
 _KEEPALIVE_SECONDS: Final = 5.0
 _KEEPALIVES_LOST: Final = 3
-_HANDSHAKES_AT_ONCE: Final = 24
 _SESSIONS_PER_HOST: Final = 8
 """OpenSSH's MaxSessions is 10 a connection."""
 _BUSY_SECONDS: Final = 60.0
@@ -43,10 +41,6 @@ _POLL_SECONDS: Final = 0.2
 _COMPLAINT: Final = 1 << 16
 """Bytes of what a stream writes to stderr that are kept; the rest is read and forgotten."""
 _ID_BYTES: Final = 8
-_WORDS: Final = 300
-"""Characters of a peer's own words that are shown: it may be anybody, as long as no host key was checked."""
-
-_LOST = (asyncssh.Error, OSError, asyncio.TimeoutError)
 
 
 @dataclass(slots=True)
@@ -92,7 +86,7 @@ class SshHosts:
         self._login: dict[str, Any] | None = None
         self._connections: dict[tuple[int, str, int], _Connection] = {}
         self._connecting: dict[tuple[int, str, int], asyncio.Lock] = {}
-        self._handshakes = asyncio.Semaphore(_HANDSHAKES_AT_ONCE)
+        self._dialer = Dialer()
 
     async def perform(self, target: HostTarget, operation: Operation[R]) -> R:
         """Run one host operation and give its typed result; see `ports.Hosts.perform` for what it raises."""
@@ -134,9 +128,9 @@ class SshHosts:
                     complaint.cancel()  # a host that was cut short need not end its part
         except TooMuch:
             raise operations.too_much(operation, target.name) from None
-        except _LOST as lost:
+        except LOST as lost:
             self._drop(target)
-            raise _unreachable(target, SshStage.SESSION, f"connection lost: {_words(lost)}") from lost
+            raise unreachable(target, SshStage.SESSION, f"connection lost: {words(lost)}") from lost
         if ended.exit_status != 0:
             raise operations.stream_failure(operation, said, sent.mark, target.name)
         if not frame.closed:
@@ -155,9 +149,9 @@ class SshHosts:
                     process.close()
         except TooMuch:
             raise operations.too_much(operation, target.name) from None
-        except _LOST as lost:
+        except LOST as lost:
             self._drop(target)
-            raise _unreachable(target, SshStage.SESSION, f"connection lost: {_words(lost)}") from lost
+            raise unreachable(target, SshStage.SESSION, f"connection lost: {words(lost)}") from lost
         operations.read_answer(operation, printed, sent.mark, target.keys[connection.label], target.name)
 
     async def run(self, target: HostTarget, command: RunCommand, heard: Heard) -> int:
@@ -171,19 +165,19 @@ class SshHosts:
             raise operations.too_much(command, target.name) from None
         except Unframed:
             raise operations.cut_short(command, target.name) from None
-        except _LOST as lost:
+        except LOST as lost:
             if isinstance(lost, TimeoutError) and deadline.expired():
                 raise overdue(command, target.name) from None
             self._drop(target)
-            what = f"connection lost: {_words(lost)}"
-            raise _unreachable(target, SshStage.SESSION, what, fate=Fate.MAY_HAVE_HAPPENED) from lost
+            what = f"connection lost: {words(lost)}"
+            raise unreachable(target, SshStage.SESSION, what, fate=Fate.MAY_HAVE_HAPPENED) from lost
 
     async def host_key(self, target: HostTarget) -> str:
         """Return the public key by which a host proved itself."""
         connection = await self._connect(target, boot_key_suffices=False)
         key = connection.client.get_server_host_key()
         if key is None:
-            raise _unreachable(target, SshStage.HOST_KEY, "it showed no host key")
+            raise unreachable(target, SshStage.HOST_KEY, "it showed no host key")
         return key.export_public_key("openssh").decode().strip()
 
     async def forward(self, target: HostTarget, port: int) -> int:
@@ -196,8 +190,8 @@ class SshHosts:
         if port not in connection.forwards:
             try:
                 listener = await connection.client.forward_local_port("127.0.0.1", 0, "127.0.0.1", port)
-            except _LOST as lost:
-                raise _unreachable(target, SshStage.SESSION, f"no forward to port {port}: {_words(lost)}") from lost
+            except LOST as lost:
+                raise unreachable(target, SshStage.SESSION, f"no forward to port {port}: {words(lost)}") from lost
             connection.forwards[port] = listener
         return connection.forwards[port].get_port()
 
@@ -225,10 +219,10 @@ class SshHosts:
             printed = await _run(connection, operations.invocation(operation, operation_id))
         except TooMuch:
             raise operations.too_much(operation, target.name) from None
-        except _LOST as lost:
+        except LOST as lost:
             self._drop(target)
             if not operation.mutating:
-                raise _unreachable(target, SshStage.SESSION, f"connection lost: {_words(lost)}") from lost
+                raise unreachable(target, SshStage.SESSION, f"connection lost: {words(lost)}") from lost
             printed = await self._settle(target, operation, operation_id)
         return operations.read_answer(operation, printed, operation_id, target.keys[connection.label], target.name)
 
@@ -237,11 +231,9 @@ class SshHosts:
         try:
             connection = await self._connect(target, boot_key_suffices=operation.boot_key_suffices)
             return await _run(connection, operations.settlement(operation_id, _SETTLE_SECONDS))
-        except (HostUnreachable, TooMuch, *_LOST) as failure:
+        except (HostUnreachable, TooMuch, *LOST) as failure:
             what = f"connection lost during {operations.name(operation)}, and its outcome could not be asked: "
-            raise _unreachable(
-                target, SshStage.SESSION, what + _words(failure), fate=Fate.MAY_HAVE_HAPPENED
-            ) from failure
+            raise unreachable(target, SshStage.SESSION, what + words(failure), fate=Fate.MAY_HAVE_HAPPENED) from failure
 
     async def _connect(self, target: HostTarget, *, boot_key_suffices: bool) -> _Connection:
         place = (target.server_id, target.address, target.port)
@@ -253,29 +245,16 @@ class SshHosts:
                 self._connections[place] = connection
         if target.keys[connection.label] is HostKeyKind.BOOT and not boot_key_suffices:
             self._drop(target)
-            raise _unreachable(target, SshStage.HOST_KEY, "it answers with its boot host key, which is no secret")
+            raise unreachable(target, SshStage.HOST_KEY, "it answers with its boot host key, which is no secret")
         return connection
 
     async def _open(self, target: HostTarget, check: _KeyCheck) -> _Connection:
         if not target.keys and not check.anybody:
-            raise _unreachable(
+            raise unreachable(
                 target, SshStage.HOST_KEY, "its labels name no host key, so it cannot be told from another"
             )
         options = await self._options()
-        async with self._handshakes:
-            try:
-                client = await asyncssh.connect(target.address, target.port, **options, client_factory=lambda: check)
-            except asyncssh.KeyExchangeFailed as failure:
-                raise _unreachable(
-                    target, SshStage.HOST_KEY, f"it offers no ed25519 host key ({_words(failure)})"
-                ) from failure
-            except asyncssh.HostKeyNotVerifiable as failure:
-                what = "its host key is none of those that its labels name"
-                raise _unreachable(target, SshStage.HOST_KEY, what, hint=_OTHER_KEY) from failure
-            except asyncssh.PermissionDenied as failure:
-                raise _unreachable(target, SshStage.AUTH, "permission denied for root") from failure
-            except _LOST as failure:
-                raise _unreachable(target, SshStage.TCP, _no_answer(failure)) from failure
+        client = await self._dialer.dial(target, **options, client_factory=lambda: check)
         return _Connection(client, check.label)
 
     async def _options(self) -> dict[str, Any]:
@@ -289,7 +268,7 @@ class SshHosts:
             "server_host_key_algs": ["ssh-ed25519"],
             "preferred_auth": "publickey",
             "gss_host": None,
-            "connect_timeout": _CONNECT_SECONDS,
+            "connect_timeout": HANDSHAKE_SECONDS,
             "login_timeout": _LOGIN_SECONDS,
             "keepalive_interval": _KEEPALIVE_SECONDS,
             "keepalive_count_max": _KEEPALIVES_LOST,
@@ -299,12 +278,6 @@ class SshHosts:
         connection = self._connections.pop((target.server_id, target.address, target.port), None)
         if connection is not None:
             connection.client.close()
-
-
-_OTHER_KEY: Final = (
-    "If the server was rebuilt or replaced by hand, delete it and run create again; "
-    "if another machine answers on its address, wait until Hetzner's listing shows the right one."
-)
 
 
 async def _run(connection: _Connection, invocation: Invocation) -> bytes:
@@ -368,25 +341,5 @@ async def _complaint(stream: asyncssh.SSHReader[bytes]) -> bytes:
 async def _ended(complaint: asyncio.Task[bytes]) -> bytes:
     try:
         return await complaint
-    except _LOST:
+    except LOST:
         return b""
-
-
-def _unreachable(
-    target: HostTarget, stage: SshStage, what: str, *, fate: Fate = Fate.DID_NOT_HAPPEN, hint: str = ""
-) -> HostUnreachable:
-    message = f"{target.name} ({target.address}:{target.port}): {what}"
-    return HostUnreachable(message, server=target.name, stage=stage, fate=fate, why=what, hint=hint)
-
-
-def _no_answer(failure: Exception) -> str:
-    if isinstance(failure, TimeoutError):
-        return f"no answer by SSH within {_CONNECT_SECONDS:.0f} s"
-    if isinstance(failure, ConnectionRefusedError):
-        return "nothing listens for SSH (connection refused)"
-    return f"no answer by SSH: {_words(failure)}"
-
-
-def _words(failure: Exception) -> str:
-    """Return what a failure says; the text may be the peer's own."""
-    return excerpt(str(failure) or type(failure).__name__, _WORDS)
