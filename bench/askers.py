@@ -34,7 +34,7 @@ def name_askers() -> None:
         _made_by[id(task)] = _asker(sys._getframe(2))
         return task
 
-    asyncio.get_running_loop().set_task_factory(make)
+    asyncio.get_running_loop().set_task_factory(make)  # type: ignore[arg-type]
 
 
 def nameless() -> None:
@@ -77,5 +77,12 @@ def _asker(frame: FrameType | None) -> tuple[str, str]:
         frame = frame.f_back
     if room:
         return room, wire
-    made_by = _made_by.get(id(asyncio.current_task()), ("?", ""))
+    made_by = _made_by.get(id(_task()), ("?", ""))
     return made_by[0], made_by[1] or wire
+
+
+def _task() -> asyncio.Task[Any] | None:
+    try:
+        return asyncio.current_task()
+    except RuntimeError:  # the loop is being closed
+        return None

@@ -116,8 +116,8 @@ class Cloud(Protocol):
         `made` is told of a new one as soon as Hetzner has taken the order; never of one that was there before.
         """
 
-    def hurry(self, server_id: int) -> None:
-        """Look at a server that is awaited now: somebody saw it run."""
+    def arrived(self, server_id: int, private_ip: str) -> None:
+        """End the wait for a server that was ordered: it was spoken to, and holds this address in its network."""
 
     async def last_rebuild(self, server_id: int) -> float | None:
         """Return when the newest rebuild of a server ended (UNIX seconds), None when it never was rebuilt."""
@@ -148,6 +148,12 @@ class Cloud(Protocol):
 
     async def grant_of(self, token: Secret, network_id: int) -> TokenGrant:
         """Return what another token opens: whether that project holds the cluster's network."""
+
+    async def delete_server(self, server_id: int) -> tuple[Server, ...]:
+        """Delete a server, and return a complete listing in which it is not; nothing where it was gone before."""
+
+    async def delete_unused_firewall(self, firewall_id: int, selectors: Sequence[str]) -> None:
+        """Delete a firewall that has these selectors alone, which are known to match no server."""
 
     async def delete(self, kind: str, resource_id: int) -> None:
         """Delete by kind (server, load_balancer, firewall, network, placement_group, ssh_key) and id."""

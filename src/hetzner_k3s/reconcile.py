@@ -129,7 +129,8 @@ async def _converge(request: RunRequest, ports: Ports, events: Events, setbacks:
         request = replace(request, intent=bound(request.spec, state, request.intent))
         setbacks.approved = forecast.keys
         async with lock.held(ports, request.lock_request, events.say) as held:
-            state = await observe_under_lock(ports, request.spec, request.intent.verb, state, listed_at)
+            if not held.was_free_since(listed_at, state.view):
+                state = await observe_under_lock(ports, request.spec, request.intent.verb, state, listed_at)
             run = _Run(request=request, ports=ports, events=events, held=held, setbacks=setbacks, shown=forecast)
             verdict = await run.go(state)
         if verdict is not _Again.LOOK:
@@ -294,7 +295,7 @@ class _Run:
         focus = focus_after([planned for planned, _ in done], state)
         if any(task.exception() for _, task in done):
             focus = replace(focus, listing=True)  # what a step did before it failed, only the listing tells
-        if _unlisted(state) or (self.sight.lists_at_rest and not self.in_flight):
+        if _unlisted(state):
             focus = replace(self.sight.whole, listing=True)
         return await observe_again(self.ports, self.request.spec, state, focus)
 

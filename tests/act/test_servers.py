@@ -93,6 +93,7 @@ def test_an_order_carries_all_that_was_shown() -> None:
             "user_data": "",
             "ipv4": True,
             "ipv6": True,
+            "watched": True,
         }
     )
 

@@ -104,13 +104,15 @@ CALLS: dict[str, Callable[[HetznerCloud], Coroutine[Any, Any, Any]]] = {
     "replace_labels": lambda c: c.replace_labels("placement_group", 7, {"a": "b"}),
     "delete": lambda c: c.delete("server", 7),
     "delete_firewall": lambda c: c.delete("firewall", 7),
+    "delete_server": lambda c: c.delete_server(7),
+    "delete_unused_firewall": lambda c: c.delete_unused_firewall(7, ("cluster=demo",)),
 }
 EVERY_CALL = pytest.mark.parametrize("name", CALLS)
 
 
 def test_every_call_of_the_port_is_tried() -> None:
     public = {name for name in vars(HetznerCloud) if not name.startswith("_")}
-    assert public - {"close", "hurry"} <= {*CALLS}
+    assert public - {"close", "arrived"} <= {*CALLS}
 
 
 @EVERY_CALL

@@ -287,6 +287,32 @@ def test_labels_that_are_merged_side_by_side_are_all_kept(lab: Lab) -> None:
     run(story())
 
 
+def test_what_another_run_made_is_read_before_its_labels_are_written(lab: Lab) -> None:
+    async def story() -> None:
+        mine, theirs = cloud_of(lab), cloud_of(lab)
+        group = await mine.create_placement_group("demo-masters-pg1", {"cluster": "demo"})
+        await mine.merge_labels("placement_group", group.id, {"hetzner-k3s/phase": "bootstrapping"})
+        assert requests_of(lab, "GET") == []
+        merged = await theirs.merge_labels("placement_group", group.id, {"hetzner-k3s/phase": "born"})
+        assert merged == {"cluster": "demo", "hetzner-k3s/phase": "born"}
+        assert requests_of(lab, "GET") == [f"/placement_groups/{group.id}"]
+
+    run(story())
+
+
+def test_a_group_whose_new_labels_were_not_answered_is_read_before_the_next(lab: Lab) -> None:
+    async def story() -> None:
+        cloud = cloud_of(lab)
+        group = await cloud.create_placement_group("demo-masters-pg1", {"cluster": "demo"})
+        fault(lab, effect="error", method="PUT", path=r"/placement_groups/\d+", code="forbidden")
+        with pytest.raises(CloudRefused):
+            await cloud.merge_labels("placement_group", group.id, {"a": "1"})
+        assert await cloud.merge_labels("placement_group", group.id, {"b": "2"}) == {"cluster": "demo", "b": "2"}
+        assert len(requests_of(lab, "GET")) == 1
+
+    run(story())
+
+
 def test_labels_are_merged_on_a_fresh_reading_and_written_only_when_they_differ(lab: Lab) -> None:
     async def story() -> None:
         cloud = cloud_of(lab)

@@ -133,7 +133,7 @@ def test_a_server_that_the_listing_leaves_out_is_asked_for_by_its_id() -> None:
     run(tale)
 
 
-def test_actions_that_cannot_be_read_are_no_success() -> None:
+def test_actions_and_listings_that_cannot_be_read_are_no_success() -> None:
     async def tale(place: World, _session: Session, cloud: Cloud) -> None:
         server = await cloud.create_server(await ordered(cloud))
         faults.ask(place, "POST", f"/servers/{server.id}/actions/poweroff")
@@ -143,7 +143,7 @@ def test_actions_that_cannot_be_read_are_no_success() -> None:
         with pytest.raises(CloudUnavailable, match="does not know action"):
             await cloud.power_on(server.id)
         await hidden.heal(place)
-        await ApiFault("error", method="GET", path="/actions", code="service_error", times=None).strike(place)
+        await ApiFault("error", method="GET", path="/servers", code="service_error", times=None).strike(place)
         with pytest.raises(CloudUnavailable, match="service_error") as failed:
             await cloud.delete("server", server.id)
         assert failed.value.code == "service_error"

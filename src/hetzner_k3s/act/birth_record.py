@@ -40,9 +40,9 @@ def carriers(spec: ClusterSpec, view: CloudView) -> tuple[Carrier, ...]:
 
 
 def concerned(context: Context, record: BirthRecord) -> tuple[Carrier, ...]:
-    """Return the carriers that a new record is written to: masters that have not joined get theirs when they join.
+    """Return the carriers that a new record is written to: masters get theirs when they are recorded as members.
 
-    Before there is a cluster to lose, its first group and its seed suffice, and whatever carries an earlier record.
+    Before there is a cluster to lose, its first group suffices, and whatever carries an earlier record.
     """
     first, *others = carriers(context.spec, context.state.view)
     return (first, *(carrier for carrier in others if _is_concerned(carrier, record)))
@@ -50,9 +50,7 @@ def concerned(context: Context, record: BirthRecord) -> tuple[Carrier, ...]:
 
 def _is_concerned(carrier: Carrier, record: BirthRecord) -> bool:
     carries = not carrier.resource.labels.keys().isdisjoint((naming.LABEL_PHASE, naming.LABEL_STATE))
-    if carrier.kind == "server":
-        return carries or carrier.resource.id == record.seed
-    return carries or record.phase is Phase.BORN
+    return carries or (carrier.kind != "server" and record.phase is Phase.BORN)
 
 
 def recorded(context: Context) -> BirthRecord:

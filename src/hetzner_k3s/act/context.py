@@ -98,6 +98,8 @@ class Outcome:
     labels: tuple[LabelChange, ...] = ()
     gone: tuple[Gone, ...] = ()
     """What was deleted, whatever an older listing says."""
+    listed: tuple[Server, ...] = ()
+    """Servers of a complete listing that was read meanwhile; who is new in it was unknown before."""
     snapshots: tuple[StoredSnapshot, ...] = ()
     """What lies in S3 by now."""
     ordered: frozenset[int] = frozenset()

@@ -22,9 +22,13 @@ from hetzner_k3s.model.errors import CloudConflict, CloudError, CloudRefused, Fa
 from hetzner_k3s.ports import Ports
 
 _LEASE = 60.0
-_RENEW_EVERY = 20.0
-_PROVEN_WITHIN = 25.0
+_RENEW_EVERY = 40.0
+_RENEW_AGAIN_AFTER = 5.0
+"""The same after a renewal that failed: a lease has room for some of these."""
+_PROVEN_WITHIN = 45.0
 """Longer than the holder waits between two renewals, far shorter than the 90 s after which a taker's effects begin."""
+_HELD_AT_LEAST = 5.0
+"""So that who saw no lock, and has it himself sooner than that, knows that nobody else had it in between."""
 _TAKER_WAITS = 30.0
 """A holder that was overtaken may still start steps for as long as its last read-back counts, and then finish them."""
 _LOOK_EVERY = 5.0
@@ -60,6 +64,20 @@ class OperatorLock:
     request: LockRequest
     fence: int
     _proven_at: float
+    _seen_at: float
+    """When it was known to be there (seconds, monotonic)."""
+    _contested: bool = True
+    """Whether somebody else may have had it just before."""
+
+    def was_free_since(self, listed_at: float, view: CloudView) -> bool:
+        """Check whether no other run can have had the lock between a listing and its being made here.
+
+        Args:
+            listed_at: when the listing was asked for (seconds, monotonic).
+            view: what it showed.
+        """
+        at_once = not self._contested and self._seen_at - listed_at < _HELD_AT_LEAST
+        return at_once and lookup.placement_group(self.request.name, view) is None
 
     async def check(self) -> None:
         """Make sure that the lock was ours a moment ago; called before every step.
@@ -72,10 +90,13 @@ class OperatorLock:
 
     async def renew_for_ever(self) -> None:
         """Move the expiry on, until cancelled; a failure is not told here: `check` finds out what it means."""
+        pause = _RENEW_EVERY
         while True:
-            await self.ports.clock.sleep(_RENEW_EVERY)
+            await self.ports.clock.sleep(pause)
+            pause = _RENEW_AGAIN_AFTER
             with suppress(CloudError, LockLost):
                 await self._renew()
+                pause = _RENEW_EVERY
 
     async def _renew(self) -> None:
         asked_at = self.ports.clock.monotonic()
@@ -87,7 +108,10 @@ class OperatorLock:
         self._proven_at = asked_at
 
     async def release(self) -> None:
-        """Delete the lock by its id; one that is gone, or cannot be deleted now, expires by itself."""
+        """Delete the lock by its id, not too soon; one that is gone, or cannot be deleted now, expires by itself."""
+        early = self._seen_at + _HELD_AT_LEAST - self.ports.clock.monotonic()
+        if early > 0:
+            await self.ports.clock.sleep(early)
         with suppress(CloudError):
             await self.ports.cloud.delete("placement_group", self.fence)
 
@@ -124,9 +148,10 @@ async def forget_killed(ports: Ports, request: LockRequest, view: CloudView) -> 
 
 async def _acquire(ports: Ports, request: LockRequest, say: Say) -> OperatorLock:
     overtaken = False
-    for _ in range(_ROUNDS):
+    for attempt in range(_ROUNDS):
         lock = await _create(ports, request)
         if lock is not None:
+            lock._contested = attempt > 0
             if overtaken:
                 say(request.name, f"taken over; waiting {_TAKER_WAITS:.0f} s for what its last holder had started")
                 await ports.clock.sleep(_TAKER_WAITS)
@@ -136,7 +161,7 @@ async def _acquire(ports: Ports, request: LockRequest, say: Say) -> OperatorLock
             continue  # released between the two calls
         if found.labels.get(naming.LABEL_LOCK_RUN) == request.run:
             # Our own: only the answer to its creation was lost. Unread since, so the first check reads it back.
-            return OperatorLock(ports=ports, request=request, fence=found.id, _proven_at=float("-inf"))
+            return _held_now(ports, request, found.id, proven_at=float("-inf"))
         overtaken |= await _clear_away(ports, request, found, say)
     raise LockHeld(f"the operator lock {request.name} changed hands {_ROUNDS} times", hint="Run the command again.")
 
@@ -156,7 +181,12 @@ async def _create(ports: Ports, request: LockRequest) -> OperatorLock | None:
         if failure.fate is Fate.DID_NOT_HAPPEN:
             raise
         return None
-    return OperatorLock(ports=ports, request=request, fence=group.id, _proven_at=asked_at)
+    return _held_now(ports, request, group.id, proven_at=asked_at)
+
+
+def _held_now(ports: Ports, request: LockRequest, fence: int, *, proven_at: float) -> OperatorLock:
+    seen_at = ports.clock.monotonic()
+    return OperatorLock(ports=ports, request=request, fence=fence, _proven_at=proven_at, _seen_at=seen_at)
 
 
 def _labels(ports: Ports, request: LockRequest) -> dict[str, str]:

@@ -46,11 +46,18 @@ def fold(view: CloudView, outcome: Outcome) -> CloudView:
     """Return the listing with the resources that a step made, changed or deleted, and the labels that it set."""
     for resource in outcome.resources:
         view = _put(view, resource)
+    view = _with_new(view, outcome.listed)
     for change in outcome.labels:
         view = _relabel(view, change)
     for gone in outcome.gone:
         view = view.without(gone.kind, gone.resource_id)
     return view
+
+
+def _with_new(view: CloudView, listed: tuple[Server, ...]) -> CloudView:
+    """Add servers that are newer than all that are known: ids grow, and an older one may be gone since."""
+    newest = max((server.id for server in view.servers), default=0)
+    return replace(view, servers=(*view.servers, *(server for server in listed if server.id > newest)))
 
 
 def _put(view: CloudView, resource: CloudResource) -> CloudView:

@@ -201,7 +201,10 @@ def _others(listed: tuple[_Listed, ...], resource_id: int) -> tuple[_Listed, ...
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerOrder:
-    """What a server is asked for with; one POST carries all of it."""
+    """What a server is asked for with; one POST carries all of it but `watched`.
+
+    `watched` says that whoever orders it looks for it at its public address, and tells the cloud when it has come.
+    """
 
     name: str
     server_type: str
@@ -214,6 +217,7 @@ class ServerOrder:
     user_data: str
     ipv4: bool
     ipv6: bool
+    watched: bool = False
 
 
 CloudResource = Server | Network | PlacementGroup | Firewall | LoadBalancer | SshKey

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Final
 
 from hetzner_k3s.model.errors import SshStage
@@ -280,6 +281,11 @@ class HostFacts:
     log: LogPosition | None = None
     stored_uid: str | None = None
 
+    def addresses_in(self, ip_range: str) -> tuple[str, ...]:
+        """Return the host's addresses that lie in a range (CIDR)."""
+        network = ip_network(ip_range)
+        return tuple(address for address in self.interfaces if _lies_in(address, network))
+
     @property
     def voter(self) -> bool:
         """Check whether this host's etcd is a voter of the list it serves and sees a leader."""
@@ -346,3 +352,11 @@ class Unreachable:
 
 
 HostReading = Known[HostFacts] | Unreachable
+
+
+def _lies_in(address: str, network: IPv4Network | IPv6Network) -> bool:
+    """Check whether what a host calls an address is one, and lies in a network."""
+    try:
+        return ip_address(address) in network
+    except ValueError:
+        return False

@@ -19,7 +19,10 @@ OF_SCOPE: Final[Mapping[Scope, Look]] = {
 
 
 def focus_after(done: Sequence[PlannedStep], state: ClusterState) -> Focus:
-    """Return what these steps may have changed; where a server was lost, more of them may be gone by now."""
+    """Return what these steps may have changed; where a server was lost, more of them may be gone by now.
+
+    What clears up after a lost one takes a second, and comes right after a step that the servers were listed for.
+    """
     looks = [_look_after(planned) for planned in done]
     own = (server_of(planned.step) for planned, look in zip(done, looks, strict=True) if Look.HOST in look)
     masters = _masters(state) if any(Look.MASTERS in look for look in looks) else set()
@@ -34,7 +37,9 @@ def focus_after(done: Sequence[PlannedStep], state: ClusterState) -> Focus:
 def _look_after(planned: PlannedStep) -> Look:
     look = TRAITS[type(planned.step)].look
     look = OF_SCOPE.get(planned.scope, Look.NOTHING) if look is None else look
-    return look | Look.SERVERS if planned.reason is Reason.LOST else look
+    if planned.reason is Reason.LOST and not TRAITS[type(planned.step)].clears:
+        return look | Look.SERVERS
+    return look
 
 
 def _masters(state: ClusterState) -> set[int]:

@@ -46,17 +46,15 @@ class Sight:
     Args:
         whole: is looked at when everything is looked at.
         assortment: whether what Hetzner sells, and which k3s there is, is read.
-        lists_at_rest: whether the listing is read again when nothing is under way: what steps deleted, it alone tells.
     """
 
     whole: Focus
     assortment: bool
-    lists_at_rest: bool
 
 
 SIGHT: Mapping[Verb, Sight] = {
-    Verb.CREATE: Sight(whole=EVERYTHING, assortment=True, lists_at_rest=False),
-    Verb.DELETE: Sight(whole=NO_HOSTS, assortment=False, lists_at_rest=True),
+    Verb.CREATE: Sight(whole=EVERYTHING, assortment=True),
+    Verb.DELETE: Sight(whole=NO_HOSTS, assortment=False),
 }
 
 

@@ -60,19 +60,20 @@ def _order(step: CreateServer, context: Context, boot: HostKeyPair, final: HostK
         user_data=cloud_init.user_data(spec, wanted, boot),
         ipv4=spec.network.public_ipv4,
         ipv6=spec.network.public_ipv6,
+        watched=spec.network.public_ipv4 and not spec.ssh.use_private_ip,
     )
 
 
 @asynccontextmanager
 async def _watching(context: Context) -> AsyncIterator[Callable[[Server], None]]:
-    """Tell of a server as soon as it is ordered, and have Hetzner's listing read as soon as it answers by SSH."""
+    """Tell of a server as soon as it is ordered, and end the wait for it as soon as it answers by SSH."""
     watch: list[asyncio.Task[None]] = []
 
     def made(new: Server) -> None:
         # What is true at once: it is ours, and its disk is the image's.
         context.learn(Outcome((new,), ordered=frozenset({new.id})))
         if (target := host_target(context.spec, new, context.network_id())) is not None:
-            watch.append(asyncio.create_task(_hurry_once_it_answers(context, target)))
+            watch.append(asyncio.create_task(_tell_once_it_answers(context, target)))
 
     try:
         yield made
@@ -82,11 +83,15 @@ async def _watching(context: Context) -> AsyncIterator[Callable[[Server], None]]
         await asyncio.gather(*watch, return_exceptions=True)
 
 
-async def _hurry_once_it_answers(context: Context, target: HostTarget) -> None:
-    while True:
+async def _tell_once_it_answers(context: Context, target: HostTarget) -> None:
+    """Look at a new host until it holds an address in the cluster's network, which Hetzner plugs in meanwhile."""
+    network = lookup.network(context.spec, context.state.view)
+    while network is not None:
         with suppress(HostError):
-            await context.ports.hosts.perform(target, Probe())
-            return context.ports.cloud.hurry(target.server_id)
+            held = (await context.ports.hosts.perform(target, Probe())).addresses_in(network.ip_range)
+            if len(held) == 1:
+                context.ports.cloud.arrived(target.server_id, held[0])
+                return
         await context.ports.clock.sleep(_POLL)
 
 

@@ -35,12 +35,13 @@ class Actions:
         self._interval = pacing.FIRST_PAUSE
         self._poller: asyncio.Task[None] | None = None
 
-    async def finish(self, *actions: Document | None, within: float) -> None:
+    async def finish(self, *actions: Document | None, within: float, expected: float = 0.0) -> None:
         """Wait until actions, as an answer brought them, have succeeded.
 
         Args:
             actions: objects with `id` and `status`; None is skipped.
             within: seconds.
+            expected: seconds that they take; nobody asks before.
 
         Raises:
             CloudUnavailable: one failed (its code is the action's), they took too long, or cannot be read.
@@ -55,6 +56,7 @@ class Actions:
             return
         try:
             async with asyncio.timeout(within):
+                await self._clock.sleep(expected)
                 await asyncio.gather(*(self._wait(action_id) for action_id in running))
         except TimeoutError:
             raise unfinished(f"Hetzner did not finish action {running} in {within:.0f} s", "action_timeout") from None
@@ -75,12 +77,14 @@ class Actions:
             self._interval = pacing.longer(self._interval)
             await asyncio.gather(*(self._look(chunk) for chunk in _chunks(self._waited)))
 
-    async def failures(self, ids: Iterable[int]) -> Mapping[int, CloudError]:
-        """Look once which of these actions have failed, and why; the others may still run or have succeeded."""
+    async def look(self, ids: Iterable[int]) -> tuple[Mapping[int, CloudError], frozenset[int]]:
+        """Look once which of these actions have failed, and why, and which still run; the others have succeeded."""
         answers = await asyncio.gather(*(self._read(chunk) for chunk in _chunks(ids)))
         with understood("GET /actions"):
-            reasons = {number: _failure(action) for seen in answers for number, action in seen.items()}
-        return {number: reason for number, reason in reasons.items() if reason is not None}
+            seen = {number: action for answer in answers for number, action in answer.items()}
+            reasons = {number: _failure(action) for number, action in seen.items()}
+            running = frozenset(number for number, action in seen.items() if action.text("status") == "running")
+        return {number: reason for number, reason in reasons.items() if reason is not None}, running
 
     async def _read(self, ids: list[int]) -> dict[int, Document]:
         answer = await self._api.get("/actions", {"id": ids, "per_page": pacing.AT_ONCE})

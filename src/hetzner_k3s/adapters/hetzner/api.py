@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import httpx2
 
+from hetzner_k3s.adapters.hetzner.allowance import Allowance
 from hetzner_k3s.adapters.hetzner.connection import Bearer, Connection
 from hetzner_k3s.adapters.hetzner.failures import FAILURES, cloud_error, is_answer_lost, is_refused_for_now
 from hetzner_k3s.model.errors import CloudRefused, Fate
@@ -49,6 +50,7 @@ class Api:
         self._connection = connection
         self._clock = clock
         self._rng = rng
+        self._allowance = Allowance(clock)
 
     def with_token(self, token: Secret) -> Api:
         """Return the same way to Hetzner with another token."""
@@ -58,9 +60,13 @@ class Api:
         """Read; repeated for every passing cause."""
         return await self._call("GET", path, params=params, repeatable=True)
 
-    async def post(self, path: str, body: Json) -> Document:
-        """Create or start something; repeated only when it surely did not happen."""
-        return await self._call("POST", path, body=body, repeatable=False)
+    async def post(self, path: str, body: Json, *, patient: bool = False) -> Document:
+        """Create or start something; repeated only when it surely did not happen.
+
+        Args:
+            patient: leaves the last requests that Hetzner takes to what repairs a cluster.
+        """
+        return await self._call("POST", path, body=body, repeatable=False, patient=patient)
 
     async def repeatable_post(self, path: str, body: Json) -> Document:
         """Do something that may be done twice, such as setting a firewall's rules."""
@@ -75,17 +81,30 @@ class Api:
         return await self._call("DELETE", path, repeatable=True)
 
     async def _call(
-        self, method: str, path: str, params: Json | None = None, body: Json | None = None, *, repeatable: bool
+        self,
+        method: str,
+        path: str,
+        params: Json | None = None,
+        body: Json | None = None,
+        *,
+        repeatable: bool,
+        patient: bool = False,
     ) -> Document:
         for attempt in range(_RETRIES + 1):
             try:
-                return await self._connection.request(method, path, self._bearer, params, body)
+                async with self._allowance.turn(patient=patient):
+                    note = self._allowance.note
+                    return await self._connection.request(method, path, self._bearer, params, body, note=note)
             except FAILURES as failure:
                 transient = is_refused_for_now(failure) or (repeatable and is_answer_lost(failure))
                 if not transient or attempt == _RETRIES:
                     raise cloud_error(failure, what=f"{method} {path}", effect=method != "GET") from failure
             await self.pause(attempt)
         raise AssertionError("unreachable")
+
+    async def wait(self, seconds: float) -> None:
+        """Wait for what takes so long at Hetzner."""
+        await self._clock.sleep(seconds)
 
     async def pause(self, attempt: int) -> None:
         """Wait before a repetition: exponential with full jitter."""

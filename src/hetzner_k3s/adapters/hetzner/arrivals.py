@@ -1,4 +1,4 @@
-"""Waiting for new servers: one listing tells how all of them do that anybody waits for.
+"""Waiting for new servers: whoever speaks to one tells so; of all others one listing tells how they do.
 
 See docs/facts/hetzner-api.md#requests.
 
@@ -10,7 +10,8 @@ that is asked now and then, for everybody's actions at once.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 from hetzner_k3s.adapters.hetzner import pacing, translate
 from hetzner_k3s.adapters.hetzner.actions import Actions, unfinished
@@ -27,9 +28,11 @@ from hetzner_k3s.ports import Clock
 class _Awaited:
     """A server that somebody waits for; `age` and `left` (until its next look) are seconds that were slept."""
 
+    made: Document
     order: ServerOrder
     actions: tuple[int, ...]
     left: float
+    watched: bool
     future: asyncio.Future[Server]
     age: float = 0.0
     looks: int = 0
@@ -53,20 +56,19 @@ class Arrivals:
         self._awaited: dict[int, _Awaited] = {}
         self._poller: asyncio.Task[None] | None = None
         self._failed_listings = 0
-        self._hurried = asyncio.Event()
         self._looked_at = float("-inf")
 
-    def hurry(self, server_id: int) -> None:
-        """Have a server looked at now, and often from now on: somebody saw it run."""
+    def arrived(self, server_id: int, private_ip: str) -> None:
+        """End the wait for a server that somebody spoke to: it runs, and holds this address in its network."""
         if (one := self._awaited.get(server_id)) is not None:
-            one.left = one.age = 0.0
-            self._hurried.set()
+            seen = replace(translate.server(one.made), status=ServerStatus.RUNNING)
+            one.resolve(replace(seen, private_ips={one.order.network: private_ip}))
 
-    async def of(self, server_id: int, order: ServerOrder, actions: tuple[Document, ...], *, within: float) -> Server:
+    async def of(self, made: Document, order: ServerOrder, actions: tuple[Document, ...], *, within: float) -> Server:
         """Wait until a server runs with an address in the network that it was ordered for.
 
         Args:
-            server_id: whose.
+            made: the server, as the answer to its order brought it.
             order: what was asked for.
             actions: those that the order began, as its answer brought them; none where the server was adopted.
             within: seconds.
@@ -76,9 +78,11 @@ class Arrivals:
         """
         with understood("POST /servers", effect=True):
             running = tuple(action.whole("id") for action in actions if action.text("status") == "running")
+            server_id = made.whole("id")
         future: asyncio.Future[Server] = asyncio.get_running_loop().create_future()
-        awaited = _Awaited(order, running, pacing.first_look(order) if running else 0.0, future)
-        self._awaited[server_id] = awaited
+        watched = order.watched and bool(running)
+        first = pacing.first_look(watched=watched) if running else 0.0
+        awaited = self._awaited[server_id] = _Awaited(made, order, running, first, watched, future)
         if self._poller is None or self._poller.done():
             self._poller = asyncio.create_task(self._poll())
         try:
@@ -109,38 +113,39 @@ class Arrivals:
         pause = pacing.until_look(one.left for one in self._awaited.values())
         if pause <= 0:
             return
-        if await self._hurried_within(pause):
-            return
+        await self._clock.sleep(pause)
         for one in self._awaited.values():
             one.left, one.age = one.left - pause, one.age + pause
 
-    async def _hurried_within(self, pause: float) -> bool:
-        self._hurried.clear()
-        waits = [asyncio.ensure_future(self._clock.sleep(pause)), asyncio.ensure_future(self._hurried.wait())]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
-        return self._hurried.is_set()
-
     async def _look(self, awaited: dict[int, _Awaited]) -> None:
         try:
-            narrowed = pacing.narrowed(one.order for one in awaited.values())
-            rows = await list_pages(self._api, "servers", **narrowed)
-            with understood("GET /servers"):
-                listed = {row.whole("id"): row for row in rows}
-                for server_id, one in awaited.items():
-                    await self._note(server_id, one, listed.get(server_id))
+            if not await self._are_still_made(awaited.values()):
+                await self._list(awaited)
             self._failed_listings = 0
-            await self._look_for_failures([one for one in awaited.values() if not one.future.done()])
         except CloudError as failure:
             self._failed_listings += 1
             if isinstance(failure, CloudRefused) or self._failed_listings >= pacing.MISSED_LOOKS:
                 for one in awaited.values():
                     one.resolve(failure)
         for one in awaited.values():
-            one.left = pacing.next_look(one.order, one.age, len(awaited))
+            one.left = pacing.next_look(one.age, len(awaited), watched=one.watched)
+
+    async def _are_still_made(self, awaited: Collection[_Awaited]) -> bool:
+        """Check whether all are watched and Hetzner still makes them, so that a listing would tell nothing."""
+        if not all(one.watched for one in awaited):
+            return False
+        running = await self._look_for_failures(awaited)
+        return all(one.future.done() or not running.isdisjoint(one.actions) for one in awaited)
+
+    async def _list(self, awaited: Mapping[int, _Awaited]) -> None:
+        narrowed = pacing.narrowed(one.order for one in awaited.values())
+        rows = await list_pages(self._api, "servers", **narrowed)
+        with understood("GET /servers"):
+            listed = {row.whole("id"): row for row in rows}
+            for server_id, one in awaited.items():
+                await self._note(server_id, one, listed.get(server_id))
+        waiting = [one for one in awaited.values() if not one.future.done()]
+        await self._look_for_failures([one for one in waiting if one.looks in pacing.LOOKS_AT_ACTIONS])
 
     async def _note(self, server_id: int, one: _Awaited, row: Document | None) -> None:
         one.looks += one.left <= 0
@@ -165,10 +170,12 @@ class Arrivals:
             return None
         return row
 
-    async def _look_for_failures(self, waiting: list[_Awaited]) -> None:
-        asked = [one for one in waiting if one.actions and one.looks in pacing.LOOKS_AT_ACTIONS]
-        failed = await self._actions.failures(number for one in asked for number in one.actions) if asked else {}
+    async def _look_for_failures(self, waiting: Iterable[_Awaited]) -> frozenset[int]:
+        """End the wait for those of which an action failed; return the actions that still run."""
+        asked = [one for one in waiting if one.actions]
+        failed, running = await self._actions.look(number for one in asked for number in one.actions)
         for one in asked:
             reason = next((failed[number] for number in one.actions if number in failed), None)
             if reason is not None:
                 one.resolve(reason)
+        return running

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import hashlib
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
 from functools import wraps
@@ -12,15 +10,18 @@ from typing import Any, Final, ParamSpec, TypeVar
 
 import httpx2
 
-from hetzner_k3s.adapters.hetzner import balancers, translate
+from hetzner_k3s.adapters.hetzner import balancers, pacing, translate
 from hetzner_k3s.adapters.hetzner.actions import ACTION_WITHIN, Actions, unfinished
 from hetzner_k3s.adapters.hetzner.api import Api
 from hetzner_k3s.adapters.hetzner.arrivals import Arrivals
 from hetzner_k3s.adapters.hetzner.connection import Connection, Heard
 from hetzner_k3s.adapters.hetzner.creation import carries, create_or_adopt, find
-from hetzner_k3s.adapters.hetzner.deletion import delete, delete_firewall
+from hetzner_k3s.adapters.hetzner.deletion import begin_deletion, delete, delete_firewall, delete_unused_firewall
+from hetzner_k3s.adapters.hetzner.departures import Departures
 from hetzner_k3s.adapters.hetzner.failures import understood
+from hetzner_k3s.adapters.hetzner.labels import Labels
 from hetzner_k3s.adapters.hetzner.listing import PAGES_MOST, list_all, pagination
+from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import (
     CloudView,
     Firewall,
@@ -99,8 +100,9 @@ class HetznerCloud:
         self._api = Api(token, self._connection, clock, rng)
         self._actions = Actions(self._api, clock)
         self._arrivals = Arrivals(self._api, self._actions, clock)
+        self._departures = Departures(self._api, clock)
         self._clock = clock
-        self._label_writers: dict[str, asyncio.Lock] = {}
+        self._labels = Labels(self._api, clock)
 
     async def close(self) -> None:
         """Drop the connections."""
@@ -108,9 +110,13 @@ class HetznerCloud:
 
     @_answering(effect=False)
     async def survey(self) -> CloudView:
-        """List the project: six listings at once, each proven complete."""
-        servers, networks, groups, firewalls, balancers, keys = await asyncio.gather(
-            *(list_all(self._api, kind) for kind in _PATHS.values())
+        """List the project, each listing proven complete: placement groups first, then the others at once.
+
+        So who finds no operator lock among these groups finds in all else what its last holder has done.
+        """
+        groups = await list_all(self._api, "placement_groups")
+        servers, networks, firewalls, balancers, keys = await asyncio.gather(
+            *(list_all(self._api, kind) for kind in _PATHS.values() if kind != "placement_groups")
         )
         return CloudView(
             servers=tuple(map(translate.server, servers)),
@@ -168,7 +174,7 @@ class HetznerCloud:
     @_answering(effect=True)
     async def create_ssh_key(self, name: str, public_key: str) -> SshKey:
         """Register a key; the same key under another name is as good, since a fingerprint is unique in a project."""
-        fingerprint = _fingerprint(public_key)
+        fingerprint = lookup.fingerprint(public_key) or ""
         body = {"name": name, "public_key": public_key}
         try:
             key, _ = await create_or_adopt(
@@ -186,14 +192,16 @@ class HetznerCloud:
         """Make a network with one cloud subnet of the same range."""
         subnet = {"type": "cloud", "ip_range": ip_range, "network_zone": zone}
         body = {"name": name, "ip_range": ip_range, "subnets": [subnet], "labels": dict(labels)}
-        network, _ = await create_or_adopt(self._api, "networks", body, carries(labels))
+        network, answer = await create_or_adopt(self._api, "networks", body, carries(labels))
+        self._remember("network", network, answer)
         return translate.network(network)
 
     @_answering(effect=True)
     async def create_placement_group(self, name: str, labels: Mapping[str, str]) -> PlacementGroup:
         """Make a spread group."""
         body = {"name": name, "type": "spread", "labels": dict(labels)}
-        group, _ = await create_or_adopt(self._api, "placement_groups", body, carries(labels))
+        group, answer = await create_or_adopt(self._api, "placement_groups", body, carries(labels))
+        self._remember("placement_group", group, answer)
         return translate.placement_group(group)
 
     @_answering(effect=True)
@@ -213,11 +221,13 @@ class HetznerCloud:
             "labels": dict(labels),
         }
         document, answer = await create_or_adopt(self._api, "firewalls", body, carries(labels))
+        self._remember("firewall", document, answer)
         firewall = translate.firewall(document)
         if answer is not None:
             if made is not None:
                 made(firewall)
-            await self._actions.finish(*answer.children("actions"), within=ACTION_WITHIN)
+            begun = answer.children("actions")
+            await self._actions.finish(*begun, within=ACTION_WITHIN, expected=pacing.SELECTED_AFTER)
         return firewall
 
     @_answering(effect=True)
@@ -257,16 +267,20 @@ class HetznerCloud:
 
     @_answering(effect=True)
     async def create_server(self, order: ServerOrder, made: Callable[[Server], None] | None = None) -> Server:
-        """Ask for a server, and see it run with its addresses in the one listing that tells of all that are awaited."""
-        server, answer = await create_or_adopt(self._api, "servers", _order_body(order), carries(order.labels))
+        """Ask for a server, and return it as it runs: as it was spoken to, or as a listing shows it."""
+        ours, patient = carries(order.labels), order.labels.get(naming.LABEL_ROLE) != naming.ROLE_MASTER
+        server, answer = await create_or_adopt(
+            self._api, "servers", translate.server_order(order), ours, patient=patient
+        )
+        self._remember("server", server, answer)
         begun = () if answer is None else (answer.child("action"), *answer.children("next_actions"))
         if answer is not None and made is not None:
             made(translate.server(server))
-        return await self._arrivals.of(server.whole("id"), order, begun, within=_SERVER_WITHIN)
+        return await self._arrivals.of(server, order, begun, within=_SERVER_WITHIN)
 
-    def hurry(self, server_id: int) -> None:
-        """Look at a server that is awaited now: somebody saw it run."""
-        self._arrivals.hurry(server_id)
+    def arrived(self, server_id: int, private_ip: str) -> None:
+        """End the wait for a server: it was spoken to, which tells more than a listing."""
+        self._arrivals.arrived(server_id, private_ip)
 
     @_answering(effect=False)
     async def last_rebuild(self, server_id: int) -> float | None:
@@ -290,23 +304,18 @@ class HetznerCloud:
 
     @_answering(effect=True)
     async def merge_labels(self, kind: str, resource_id: int, changes: Mapping[str, str | None]) -> dict[str, str]:
-        """Change labels on a fresh GET; nothing is written where they are right already.
+        """Change labels on a fresh GET; what this run has just made itself is not read."""
+        return await self._labels.merge(kind, f"/{_PATHS[kind]}/{resource_id}", changes)
 
-        One writer a resource at a time: a PUT replaces all labels, so of two that read the same the first is undone.
-        """
-        path = f"/{_PATHS[kind]}/{resource_id}"
-        async with self._label_writers.setdefault(path, asyncio.Lock()):
-            present = (await self._api.get(path)).child(kind).text_map("labels")
-            merged = {key: value for key, value in {**present, **changes}.items() if value is not None}
-            if merged != present:
-                await self._api.put(path, {"labels": merged})
-        return merged
+    def _remember(self, kind: str, document: Document, answer: Document | None) -> None:
+        if answer is not None:
+            self._labels.remember(f"/{_PATHS[kind]}/{document.whole('id')}", document)
 
     @_answering(effect=True)
     async def replace_labels(self, kind: str, resource_id: int, labels: Mapping[str, str]) -> bool:
         """Replace all labels unread: only for what nobody else writes to."""
         try:
-            answer = await self._api.put(f"/{_PATHS[kind]}/{resource_id}", {"labels": dict(labels)})
+            answer = await self._labels.replace(f"/{_PATHS[kind]}/{resource_id}", labels)
         except CloudError as failure:
             if failure.code != "not_found":
                 raise
@@ -340,10 +349,23 @@ class HetznerCloud:
     @_answering(effect=True)
     async def delete(self, kind: str, resource_id: int) -> None:
         """Delete by kind and id, and wait until it is done."""
-        if kind == "firewall":
+        if kind == "server":
+            await self.delete_server(resource_id)
+        elif kind == "firewall":
             await delete_firewall(self._api, self._actions, resource_id)
         else:
             await delete(self._api, self._actions, f"/{_PATHS[kind]}/{resource_id}")
+
+    @_answering(effect=True)
+    async def delete_server(self, server_id: int) -> tuple[Server, ...]:
+        """Delete a server, and return a complete listing without it."""
+        begun = await begin_deletion(self._api, f"/servers/{server_id}")
+        return () if begun is None else await self._departures.of(server_id, within=ACTION_WITHIN)
+
+    @_answering(effect=True)
+    async def delete_unused_firewall(self, firewall_id: int, selectors: Sequence[str]) -> None:
+        """Delete a firewall of which is known that it is on no server, without asking for that."""
+        await delete_unused_firewall(self._api, self._actions, firewall_id, selectors)
 
     async def _read(self, kind: str, resource_id: int) -> Document | None:
         try:
@@ -365,30 +387,8 @@ class HetznerCloud:
         raise unfinished(f"load balancer {balancer_id} got no public address in {ACTION_WITHIN:.0f} s", "not_ready")
 
 
-def _order_body(order: ServerOrder) -> dict[str, Any]:
-    body: dict[str, Any] = {
-        "name": order.name,
-        "server_type": order.server_type,
-        "image": int(order.image) if order.image.isdecimal() else order.image,
-        "location": order.location,
-        "labels": dict(order.labels),
-        "ssh_keys": [order.ssh_key],
-        "networks": [order.network],
-        "user_data": order.user_data,
-        "public_net": {"enable_ipv4": order.ipv4, "enable_ipv6": order.ipv6},
-        "start_after_create": True,
-    }
-    return body if order.placement_group is None else {**body, "placement_group": order.placement_group}
-
-
 def _second(moment: str) -> float:
     try:
         return datetime.fromisoformat(moment).timestamp()
     except (ValueError, OverflowError):
         raise Malformed("a moment is none") from None
-
-
-def _fingerprint(public_key: str) -> str:
-    """Return the colon-separated MD5 that Hetzner shows of a public key line."""
-    digest = hashlib.md5(base64.b64decode(public_key.split()[1]), usedforsecurity=False).hexdigest()
-    return ":".join(digest[at : at + 2] for at in range(0, len(digest), 2))

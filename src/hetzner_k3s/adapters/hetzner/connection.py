@@ -67,6 +67,9 @@ class Exchange:
     request_id: str = ""
 
 
+Note = Callable[[int, Mapping[str, str]], None]
+"""Is told of an answer's status and headers."""
+
 Heard = Callable[[Exchange], None]
 """Is told of every exchange."""
 
@@ -101,9 +104,16 @@ class Connection:
             await self._opened.aclose()
 
     async def request(
-        self, method: str, path: str, bearer: Bearer, params: Mapping[str, Any] | None, body: Mapping[str, Any] | None
+        self,
+        method: str,
+        path: str,
+        bearer: Bearer,
+        params: Mapping[str, Any] | None,
+        body: Mapping[str, Any] | None,
+        *,
+        note: Note,
     ) -> Document:
-        """Ask, and read the answer.
+        """Ask, and read the answer; `note` is told of its status and headers.
 
         Raises:
             Refused: Hetzner said no.
@@ -118,6 +128,7 @@ class Connection:
             raise httpx2.ReadTimeout(f"the answer did not end within {_WHOLE_SECONDS:.0f} s") from None
         except (httpx2.InvalidURL, httpx2.UnsupportedProtocol, UnicodeError) as problem:
             raise Unaskable(str(problem)) from None
+        note(answer.status_code, answer.headers)
         if not answer.is_success:
             raise _refused(answer, content)
         try:

@@ -32,7 +32,7 @@ async def find(api: Api, kind: str, **exactly: str) -> Document | None:
 
 
 async def create_or_adopt(
-    api: Api, kind: str, body: Json, is_ours: Callable[[Document], bool]
+    api: Api, kind: str, body: Json, is_ours: Callable[[Document], bool], *, patient: bool = False
 ) -> tuple[Document, Document | None]:
     """Ask for a resource, or take the one of that name if it is ours.
 
@@ -40,6 +40,7 @@ async def create_or_adopt(
         kind: plural, as in the path and in the answer of a listing.
         body: what is asked for, with its `name`.
         is_ours: the test whether a resource of that name is the one that was asked for.
+        patient: leaves the last requests that Hetzner takes to what repairs a cluster.
 
     Returns:
         The resource and the whole answer of the POST; None instead of the answer where the resource was adopted.
@@ -50,7 +51,7 @@ async def create_or_adopt(
     """
     for _ in range(_ASKED_AT_MOST):
         try:
-            answer = await api.post(f"/{kind}", body)
+            answer = await api.post(f"/{kind}", body, patient=patient)
             with understood(f"POST /{kind}", effect=True):
                 made = answer.child(kind.removesuffix("s"))
                 made.whole("id")

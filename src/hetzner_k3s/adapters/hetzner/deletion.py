@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from hetzner_k3s.adapters.hetzner import translate
@@ -12,6 +13,8 @@ from hetzner_k3s.model.errors import CloudConflict, CloudError, Fate
 from hetzner_k3s.model.text.documents import Document
 
 _WITHIN: Final = 180.0
+_TAKEN_OFF_AFTER: Final = 3.0
+"""Seconds that a firewall needs to come off a selector; what needs longer answers that it is in use."""
 _IN_USE_ATTEMPTS: Final = 8
 """Label selectors and memberships follow a deletion by seconds.
 
@@ -20,23 +23,28 @@ See docs/facts/hetzner-api.md#firewalls, docs/facts/hetzner-api.md#placement-gro
 
 
 async def delete(api: Api, actions: Actions, path: str) -> None:
-    """Delete the resource at a path (`/servers/42`) and wait for its action, if it has one."""
+    """Delete the resource at a path (`/networks/42`) and wait for its action, if it has one."""
+    answer = await begin_deletion(api, path)
+    if answer is not None:
+        with understood(f"DELETE {path}", effect=True):
+            action = answer.child("action") if "action" in answer else None
+        await actions.finish(action, within=_WITHIN)
+
+
+async def begin_deletion(api: Api, path: str) -> Document | None:
+    """Ask for the deletion of the resource at a path, and return the answer; None where there is no such resource."""
     for attempt in range(_IN_USE_ATTEMPTS):
         try:
-            answer = await api.delete(path)
+            return await api.delete(path)
         except CloudConflict:
             if attempt == _IN_USE_ATTEMPTS - 1:
                 raise
         except CloudError as failure:
             if failure.code != "not_found":
                 raise
-            return
-        else:
-            with understood(f"DELETE {path}", effect=True):
-                action = answer.child("action") if "action" in answer else None
-            await actions.finish(action, within=_WITHIN)
-            return
+            return None
         await api.pause(attempt)
+    raise AssertionError("unreachable")
 
 
 async def delete_firewall(api: Api, actions: Actions, firewall_id: int) -> None:
@@ -56,6 +64,26 @@ async def delete_firewall(api: Api, actions: Actions, firewall_id: int) -> None:
     except CloudError as failure:
         if failure.code not in {"not_found", "firewall_already_removed"}:
             raise
+    await delete(api, actions, path)
+
+
+async def delete_unused_firewall(api: Api, actions: Actions, firewall_id: int, selectors: Sequence[str]) -> None:
+    """Take a firewall off these selectors, and delete it.
+
+    Args:
+        selectors: all that it has; whoever asks knows that no server matches them.
+
+    Raises:
+        CloudConflict: it is on more than these selectors.
+    """
+    path = f"/firewalls/{firewall_id}"
+    chosen = [{"type": "label_selector", "label_selector": {"selector": selector}} for selector in selectors]
+    try:
+        await api.repeatable_post(f"{path}/actions/remove_from_resources", {"remove_from": chosen})
+    except CloudError as failure:
+        if failure.code not in {"not_found", "firewall_already_removed"}:
+            raise
+    await api.wait(_TAKEN_OFF_AFTER)
     await delete(api, actions, path)
 
 

@@ -14,14 +14,17 @@ from hetzner_k3s.model.cloud import ServerOrder
 AT_ONCE: Final = 50
 """How many actions one request asks for, or servers one page brings."""
 
+SELECTED_AFTER: Final = 12.0
+"""Seconds in which a firewall is applied to a selector (docs/facts/hetzner-api.md#latencies); nobody waits for that."""
+
 FIRST_PAUSE: Final = 0.5
 """Seconds until actions are asked for the first time."""
 
 _FIRST_LOOK: Final = 2.0
 """Seconds until a listing is asked for a server that was just ordered."""
 
-_FIRST_LOOK_WATCHED: Final = 5.0
-"""The same where somebody watches its public address, and hurries us when it answers there."""
+_FIRST_LOOK_WATCHED: Final = 60.0
+"""The same where somebody watches its public address, and tells when it answers there: most have by then."""
 
 LOOKS_AT_ACTIONS: Final = frozenset({4, 8, 16, 32, 64})
 """At which looks actions are asked for too: a failure is noticed before the wait has lasted twice as long."""
@@ -40,8 +43,7 @@ _OF_AGE: Final = 0.2
 """The next look comes after a fifth of the time waited so far: a server is noticed at most that much late."""
 _BETWEEN_EACH: Final = 0.05
 _MOST_BETWEEN: Final = 5.0
-_LONGEST_WATCHED: Final = 15.0
-_OF_AGE_WATCHED: Final = 0.5
+_BETWEEN_WATCHED: Final = 60.0
 """For servers that are watched: the listing only tells of those that fail, or do not answer."""
 
 
@@ -60,21 +62,16 @@ def between_looks(awaited: int) -> float:
     return min(_MOST_BETWEEN, _BETWEEN_EACH * awaited)
 
 
-def first_look(order: ServerOrder) -> float:
+def first_look(*, watched: bool) -> float:
     """Return the seconds until the first look at a server that was just ordered."""
-    return _FIRST_LOOK_WATCHED if _is_watched(order) else _FIRST_LOOK
+    return _FIRST_LOOK_WATCHED if watched else _FIRST_LOOK
 
 
-def next_look(order: ServerOrder, age: float, awaited: int) -> float:
+def next_look(age: float, awaited: int, *, watched: bool) -> float:
     """Return the seconds until the next look at a server that was waited for so long, beside so many in all."""
-    if _is_watched(order):
-        return min(_LONGEST_WATCHED, max(_SHORTEST, _OF_AGE_WATCHED * age))
+    if watched:
+        return _BETWEEN_WATCHED
     return min(_LONGEST + _LONGER_EACH * awaited, max(_SHORTEST, _OF_AGE * age))
-
-
-def _is_watched(order: ServerOrder) -> bool:
-    """Check whether its public address comes with the answer to the order, so that whoever ordered it can watch it."""
-    return order.ipv4 or order.ipv6
 
 
 def narrowed(orders: Iterable[ServerOrder]) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from hetzner_k3s.adapters.hetzner.api import Json
 from hetzner_k3s.model.cloud import (
@@ -17,6 +18,7 @@ from hetzner_k3s.model.cloud import (
     Network,
     PlacementGroup,
     Server,
+    ServerOrder,
     ServerStatus,
     SshKey,
 )
@@ -59,6 +61,23 @@ def _moment(text: str) -> float | None:
         return datetime.fromisoformat(text).timestamp()
     except (ValueError, OverflowError):
         return None
+
+
+def server_order(order: ServerOrder) -> dict[str, Any]:
+    """Write an order as Hetzner takes it."""
+    body: dict[str, Any] = {
+        "name": order.name,
+        "server_type": order.server_type,
+        "image": int(order.image) if order.image.isdecimal() else order.image,
+        "location": order.location,
+        "labels": dict(order.labels),
+        "ssh_keys": [order.ssh_key],
+        "networks": [order.network],
+        "user_data": order.user_data,
+        "public_net": {"enable_ipv4": order.ipv4, "enable_ipv6": order.ipv6},
+        "start_after_create": True,
+    }
+    return body if order.placement_group is None else {**body, "placement_group": order.placement_group}
 
 
 def network(raw: Document) -> Network:
