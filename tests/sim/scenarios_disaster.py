@@ -80,6 +80,7 @@ async def _mended(story: Story) -> None:
 async def _(story: Story) -> Run:
     """One survivor missed the last writes: naming it is refused, naming the other loses nothing."""
     await story.happens(CutOff(_MASTER4))
+    await mischief.election_over(story.world)
     await write_user_object(story, "written-while-master4-was-away")
     await story.happens(*(ServerDeleted(f"prod-master{index}") for index in (1, 2, 3)))
     await story.heals(CutOff(_MASTER4))

@@ -167,7 +167,8 @@ async def _left(story: Story, *names: str) -> Run:
     assert run.told.forecast is not None
     told = [note.partition(" ")[0] for note in run.told.forecast.notes if "is beyond the file" in note]
     assert told == list(names), run.told.forecast.notes
-    assert [verb for verb, _ in run.told.steps] == ["WriteKubeconfig"], run.story()
+    corrected = {"PointWorker", "MarkMember"}  # where one that is gone was named as the master to join through
+    assert {verb for verb, _ in run.told.steps} - corrected == {"WriteKubeconfig"}, run.story()
     return run
 
 

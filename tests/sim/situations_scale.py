@@ -124,6 +124,9 @@ async def _(story: Story) -> Run:
 
 async def _one_is_stopped(story: Story) -> None:
     story.wish(a_spec(3))
+    first = story.world.host(MASTER1).disk.drive.data
+    assert first is not None
+    await mischief.etcd(story.world).move_leader(first.member_id)
     mischief.server_unit_stopped(story.world.host(_MASTER4))
     refused = await story.create(consents=PRUNE)
     assert set(refused.refused) == {"surplus.unwell"}, refused.story()

@@ -23,7 +23,7 @@ FIRST_PAUSE: Final = 0.5
 _FIRST_LOOK: Final = 2.0
 """Seconds until a listing is asked for a server that was just ordered."""
 
-_FIRST_LOOK_WATCHED: Final = 60.0
+_FIRST_LOOK_WATCHED: Final = 90.0
 """The same where somebody watches its public address, and tells when it answers there: most have by then."""
 
 LOOKS_AT_ACTIONS: Final = frozenset({4, 8, 16, 32, 64})
