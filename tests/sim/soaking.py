@@ -65,7 +65,8 @@ def everything() -> dict[str, frozenset[str]]:
 
 
 def _name(rule: Callable[..., Any]) -> str:
-    return f"{rule.__module__.rpartition('.')[2]}.{rule.__name__}"
+    name = getattr(rule, "__name__", type(rule).__name__)  # a rule may be an object that is called
+    return f"{rule.__module__.rpartition('.')[2]}.{name}"
 
 
 _SPOKEN: Counter[str] = Counter()
