@@ -271,6 +271,7 @@ class _Run:
         journal.started(self.ports.local, planned)
         self.quiet_since = None
         self.setbacks.begin(planned)
+        self.held.begin(planned.step)
         self.in_flight[planned.key] = (planned, asyncio.create_task(self._timed(planned, context)))
 
     async def _timed(self, planned: PlannedStep, context: Context) -> Outcome:

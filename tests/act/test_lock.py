@@ -23,6 +23,7 @@ from hetzner_k3s.model.errors import (
     NoRoomForLock,
     ProductError,
 )
+from hetzner_k3s.model.steps import DeleteServer, Step, WriteKubeconfig
 
 from .virtual_time import LoopClock, run
 from .world import World
@@ -177,13 +178,6 @@ def test_a_renewal_that_fails_is_tried_again_before_the_lease_ends() -> None:
     run(story())
 
 
-def test_a_lock_is_held_long_enough_to_be_seen() -> None:
-    async def story() -> None:
-        assert await timed(take(World(), ALICE)) == pytest.approx(5)
-
-    run(story())
-
-
 @pytest.mark.parametrize(
     ("age", "seen", "contested", "free"),
     [
@@ -207,6 +201,25 @@ def test_the_lock_was_free_where_it_was_not_seen_just_before(
     async def story() -> None:
         async with hold(world, BOB) as held:
             assert held.was_free_since(held.ports.clock.monotonic() - age, view) is free
+
+    run(story())
+
+
+_APART = WriteKubeconfig(target="/k", via=7, servers={}, current="c")
+_LOST = DeleteServer(target="c-master1", server_id=7)
+
+
+@pytest.mark.parametrize(("begun", "seconds"), [([], 0), ([_APART], 0), ([_LOST], 5), ([_LOST, _APART], 5)])
+def test_it_is_held_long_enough_to_be_seen_where_something_was_done(begun: list[Step], seconds: float) -> None:
+    """A run that looked just before and has the lock just after would miss what was done in between."""
+
+    async def work() -> None:
+        async with hold(World(), BOB) as held:
+            for step in begun:
+                held.begin(step)
+
+    async def story() -> None:
+        assert await timed(work()) == pytest.approx(seconds, abs=0.1)
 
     run(story())
 

@@ -19,6 +19,8 @@ from hetzner_k3s.act import journal
 from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import CloudView, PlacementGroup
 from hetzner_k3s.model.errors import CloudConflict, CloudError, CloudRefused, Fate, LockHeld, LockLost, NoRoomForLock
+from hetzner_k3s.model.steps import Step
+from hetzner_k3s.model.steps.traits import TRAITS
 from hetzner_k3s.ports import Ports
 
 _LEASE = 60.0
@@ -68,6 +70,8 @@ class OperatorLock:
     """When it was known to be there (seconds, monotonic)."""
     _contested: bool = True
     """Whether somebody else may have had it just before."""
+    _leaves_a_mark: bool = False
+    """Whether anything was begun that another run's look must not miss."""
 
     def was_free_since(self, listed_at: float, view: CloudView) -> bool:
         """Check whether no other run can have had the lock between a listing and its being made here.
@@ -78,6 +82,10 @@ class OperatorLock:
         """
         at_once = not self._contested and self._seen_at - listed_at < _HELD_AT_LEAST
         return at_once and lookup.placement_group(self.request.name, view) is None
+
+    def begin(self, step: Step) -> None:
+        """Take note of a step that is begun: after most of them others must not miss that the lock was held."""
+        self._leaves_a_mark |= not TRAITS[type(step)].apart
 
     async def check(self) -> None:
         """Make sure that the lock was ours a moment ago; called before every step.
@@ -108,9 +116,12 @@ class OperatorLock:
         self._proven_at = asked_at
 
     async def release(self) -> None:
-        """Delete the lock by its id, not too soon; one that is gone, or cannot be deleted now, expires by itself."""
+        """Delete the lock by its id; one that is gone, or cannot be deleted now, expires by itself.
+
+        Not too soon where something was done: who sees no lock just before and just after looks at nothing again.
+        """
         early = self._seen_at + _HELD_AT_LEAST - self.ports.clock.monotonic()
-        if early > 0:
+        if self._leaves_a_mark and early > 0:
             await self.ports.clock.sleep(early)
         with suppress(CloudError):
             await self.ports.cloud.delete("placement_group", self.fence)

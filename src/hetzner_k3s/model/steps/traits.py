@@ -43,8 +43,9 @@ class Traits:
     name: nothing joins meanwhile. Of steps that are `disruptive` (they change who the control plane is) there is one
     at a time; those that are `alike` may run beside others of their own type. `look` is None where the scope of the
     plan decides what is looked at: of the control plane all masters, of workers and add-ons what the API tells. One
-    that is begun `once` a run is not begun again where it is still wanted: the next time would not be another. It takes
-    about `seconds`, as measured in the lab at its typical latency.
+    that is begun `once` a run is not begun again where it is still wanted: the next time would not be another. What is
+    `apart` changes neither servers nor hosts nor the record, and may be done twice. A step takes about `seconds`, as
+    measured in the lab at its typical latency.
     """
 
     occupies: Occupies = Occupies.NOTHING
@@ -54,6 +55,7 @@ class Traits:
     alike: bool = False
     look: Look | None = None
     once: bool = False
+    apart: bool = False
     seconds: float = 1.0
 
 
@@ -88,7 +90,7 @@ TRAITS: Final[Mapping[type[Step], Traits]] = {
     steps.AdoptLineage: Traits(disruptive=True, seconds=2),
     steps.DeleteNode: Traits(occupies=_DEPARTURE, clears=True),
     steps.JoinWorker: Traits(occupies=_HOST, joins=True, look=Look.HOST | Look.KUBE, seconds=5),
-    steps.LabelNode: Traits(look=Look.KUBE),
+    steps.LabelNode: Traits(look=Look.KUBE, apart=True),
     steps.UnmarkMember: Traits(occupies=_DEPARTURE),
     steps.RetireMember: Traits(occupies=_DEPARTURE, disruptive=True, seconds=5),
     steps.CordonNode: Traits(occupies=_DEPARTURE),
@@ -101,10 +103,10 @@ TRAITS: Final[Mapping[type[Step], Traits]] = {
     steps.StartRestored: Traits(occupies=_HOST, disruptive=True, seconds=15),
     steps.ReconnectWorker: Traits(look=Look.HOST | Look.KUBE, seconds=5),
     steps.PointWorker: Traits(occupies=_HOST, look=Look.HOST | Look.KUBE),
-    steps.ApplyAddons: Traits(),
+    steps.ApplyAddons: Traits(apart=True),
     steps.RemoveAddon: Traits(seconds=20),
-    steps.WriteKubeconfig: Traits(),
-    steps.KeepTokens: Traits(),
+    steps.WriteKubeconfig: Traits(apart=True),
+    steps.KeepTokens: Traits(apart=True),
     steps.MarkDeleting: Traits(),
     steps.DeleteServer: Traits(occupies=_DEPARTURE, seconds=8),
     steps.DeleteResource: Traits(seconds=3),
