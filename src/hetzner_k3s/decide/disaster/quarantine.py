@@ -11,6 +11,7 @@ from hetzner_k3s.decide.view.sides import Survivor
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.consents import Keep, ResetQuorumFrom
+from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.host import DiskFacts, EtcdFacts, HostFacts, LogPosition, UnitFacts
 from hetzner_k3s.model.operations.disaster import DataPrecondition
 from hetzner_k3s.model.plan import Refusal, Way
@@ -63,7 +64,7 @@ def predict(_spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState
     """Return what the world looks like after a master was stopped and masked, copied off or fenced."""
     match step:
         case HoldMaster():
-            return predictions.with_facts(state, step.server_id, _held)
+            return predictions.with_facts(state, step.server_id, lambda facts: _held(facts, _furthest(state)))
         case FetchDatabase():
             rescue = Rescue(server_id=step.server_id, server=step.target, log=step.log)
             local = replace(state.local, rescues=(*state.local.rescues, rescue))
@@ -74,9 +75,18 @@ def predict(_spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState
             return state
 
 
-def _held(facts: HostFacts) -> HostFacts:
+def _held(facts: HostFacts, log: LogPosition) -> HostFacts:
     stopped = replace(facts, held=True, server_unit=UnitFacts(active="inactive"), etcd=EtcdFacts())
-    return replace(stopped, log=LogPosition(0, 0) if facts.disk.wal else None)
+    return replace(stopped, log=log if facts.disk.wal else None)
+
+
+def _furthest(state: ClusterState) -> LogPosition:
+    """Return how far the longest log goes that was read: one that was not is foretold to be as long.
+
+    A shorter one would foretell that the reset is refused, where a killed run had stopped the other master already.
+    """
+    readings = (reading.value.log for reading in state.hosts.values() if isinstance(reading, Known))
+    return max((log for log in readings if log is not None), default=LogPosition(0, 0))
 
 
 def _fenced(state: ClusterState, step: FenceMember) -> ClusterState:

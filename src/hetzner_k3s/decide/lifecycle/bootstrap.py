@@ -374,17 +374,18 @@ def predict(spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
         case RecordBirth():
             return predictions.with_record(spec, state, step.record)
         case InitControlPlane():
-            if spec.database is not None:
-                return external_database_predictions.with_serving_master(spec, state, step.server_id)
-            return _with_first_voter(state, step.server_id)
+            return _with_first_master(spec, state, step.server_id)
         case _:
             return state
 
 
-def _with_first_voter(state: ClusterState, server_id: int) -> ClusterState:
+def _with_first_master(spec: ClusterSpec, state: ClusterState, server_id: int) -> ClusterState:
     """Start the first master; one that starts already may be through before this run could complete its token."""
     before = state.facts(server_id)
-    started = predictions.with_first_voter(state, server_id)
+    if spec.database is not None:
+        started = external_database_predictions.with_serving_master(spec, state, server_id)
+    else:
+        started = predictions.with_first_voter(state, server_id)
     after = predictions.with_facts(started, server_id, lambda facts: replace(facts, cut_off=None))
     if before is None or not before.server_unit.runs:
         return after

@@ -1,9 +1,10 @@
 """Letting go what is beyond the file, with `Prune`: masters one at a time, workers each by itself.
 
 The order for a master is that of docs/facts/recovery.md#shrink-order: off the load balancer, drained, leadership handed
-over, its member removed and seen gone on every master, its Node and at last its server deleted. A dead one goes before
-any living one, then the highest number. Whether that is safe, and whether each may go, the gates of `permission`
-say. All of it is planned from facts alone, so a run that was killed is simply gone on with.
+over, its member removed and seen gone on every master, its Node and at last its server deleted; the server first where
+its k3s still runs, for it would join anew. A dead one goes before any living one, then the highest number. Whether that
+is safe, and whether each may go, the gates of `permission` say. All of it is planned from facts alone, so a run that
+was killed is simply gone on with.
 """
 
 from __future__ import annotations
@@ -92,12 +93,27 @@ def _next(context: ServingContext, master: MasterView) -> PlannedStep | None:
     if member is not None and master.server.status is ServerStatus.DELETING:
         return None
     if member is None:
+        if _would_join_again(master):
+            return _planned(_server_of(context, master.server), f"{_BEYOND}, and its k3s would join again")
         return _remains(context, master.server, node, Scope.CONTROL_PLANE)
     if labelled_member(master.server):
         return _planned(UnmarkMember(target=master.name, server_id=master.server.id), _BEYOND)
     if (step := emptying(context, node, Scope.CONTROL_PLANE)) is not None:
         return step
     return _retirement(context, master.server, member)
+
+
+def _would_join_again(master: MasterView) -> bool:
+    """Check whether k3s still runs on a master whose member was removed: at its next start it joins as a new one.
+
+    A run that was killed right after the removal leaves it so; the Node may take half a minute to go.
+    """
+    facts = master.facts
+    return facts is not None and facts.disk.tombstone and facts.server_unit.runs
+
+
+def _server_of(context: ServingContext, server: Server) -> DeleteServer:
+    return DeleteServer(target=server.name, server_id=server.id, via=context.gateway.server.id)
 
 
 def _retirement(context: ServingContext, server: Server, member: Member) -> PlannedStep | None:
@@ -141,7 +157,7 @@ def _remains(context: ServingContext, server: Server, node: KubeNode | None, sco
             emptied=emptied,
         )
     else:
-        step = DeleteServer(target=server.name, server_id=server.id, via=context.gateway.server.id)
+        step = _server_of(context, server)
     return _planned(step, _BEYOND, scope)
 
 
