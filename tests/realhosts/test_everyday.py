@@ -61,7 +61,7 @@ def test_ctrl_c_ends_what_runs_on_the_host(cluster: Cluster) -> None:
     process = start(cluster, "run", "--yes", "-q", "--instance", "master1", "--command", "echo $$; sleep 987 & wait")
     assert process.stdout is not None
     number = process.stdout.readline().split()[-1]
-    assert "987" in told(cluster, MASTER, "pgrep -af '[s]leep 987'")
+    until(lambda: "987" in told(cluster, MASTER, "pgrep -af '[s]leep 987'"), "it runs")
     process.send_signal(signal.SIGINT)
     assert process.wait(60) == 130
     until(lambda: not told(cluster, MASTER, f"ls -d /proc/{number} 2>/dev/null; pgrep -f '[s]leep 987'"), "it ended")
