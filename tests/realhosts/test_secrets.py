@@ -92,8 +92,10 @@ def _body(pem: str) -> str:
 def test_all_secrets_are_known(evidence: Evidence) -> None:
     """The other tests look for these: every one is found where it belongs."""
     assert all(len(form) >= 32 for secret in evidence.secrets.values() for form in secret.forms)
-    for name in ("the k3s token", "the admin's key", f"the host key of {MASTER1}"):
+    for name in ("the k3s token", f"the host key of {MASTER1}"):
         assert _lies_in(evidence, MASTER1, evidence.secrets[name])
+    # Each master has an admin's key of its own; the kubeconfig has that of the master it was read through.
+    assert any(_lies_in(evidence, master, evidence.secrets["the admin's key"]) for master in MASTERS)
     assert "the admin's key" in evidence.found_in(evidence.cluster.kubeconfig.read_text())
     assert "/etc/passwd" in _lies_in(evidence, MASTER1, Secret(("root:x:0:0",), ()), reader=_NOBODY)
 
