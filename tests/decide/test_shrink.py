@@ -302,6 +302,26 @@ def test_a_silent_kubelet_is_told_to_the_drain() -> None:
     assert not planned.answers
 
 
+def test_one_whose_k3s_would_join_again_goes_before_its_node() -> None:
+    """A run was killed between the removal of its member and the end of its k3s."""
+    assert steps(running_on(retired(healthy(FIVE), MASTER5))) == [f"DeleteServer {MASTER5}"]
+
+
+def test_nor_does_it_go_while_its_node_may_be_another_machines() -> None:
+    state = running_on(retired(healthy(FIVE), MASTER5))
+    state = edit_node(state, MASTER5, lambda n: replace(n, server_id=999, ready=False))
+    assert f"DeleteServer {MASTER5}" not in verbs(plan(replace(state, lookups={999: Known(True)}), THREE, PRUNE).steps)
+
+
+def running_on(state: ClusterState) -> ClusterState:
+    """Let the k3s of a retired master5 run still."""
+    return edit_facts(
+        state,
+        MASTER5,
+        lambda f: replace(f, server_unit=UnitFacts(active="active"), disk=replace(f.disk, tombstone=True)),
+    )
+
+
 def test_a_worker_whose_name_another_machines_node_has_is_left() -> None:
     state = edit_node(healthy(), WORKER2, lambda n: replace(n, server_id=999, ready=False))
     assert steps(replace(state, lookups={999: Known(True)}), a_spec(3, 1)) == []

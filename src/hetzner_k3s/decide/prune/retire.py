@@ -93,9 +93,7 @@ def _next(context: ServingContext, master: MasterView) -> PlannedStep | None:
     if member is not None and master.server.status is ServerStatus.DELETING:
         return None
     if member is None:
-        if _would_join_again(master):
-            return _planned(_server_of(context, master.server), f"{_BEYOND}, and its k3s would join again")
-        return _remains(context, master.server, node, Scope.CONTROL_PLANE)
+        return _remains(context, master.server, node, Scope.CONTROL_PLANE, joins_again=_would_join_again(master))
     if labelled_member(master.server):
         return _planned(UnmarkMember(target=master.name, server_id=master.server.id), _BEYOND)
     if (step := emptying(context, node, Scope.CONTROL_PLANE)) is not None:
@@ -110,10 +108,6 @@ def _would_join_again(master: MasterView) -> bool:
     """
     facts = master.facts
     return facts is not None and facts.disk.tombstone and facts.server_unit.runs
-
-
-def _server_of(context: ServingContext, server: Server) -> DeleteServer:
-    return DeleteServer(target=server.name, server_id=server.id, via=context.gateway.server.id)
 
 
 def _retirement(context: ServingContext, server: Server, member: Member) -> PlannedStep | None:
@@ -142,13 +136,17 @@ def emptying(context: ServingContext, node: KubeNode | None, scope: Scope) -> Pl
     return _planned(step, "its pods must run elsewhere before its server goes", scope)
 
 
-def _remains(context: ServingContext, server: Server, node: KubeNode | None, scope: Scope) -> PlannedStep | None:
-    """Plan the deletion of a Node with its secret, and at last of the server; None while its Node may be another's."""
+def _remains(
+    context: ServingContext, server: Server, node: KubeNode | None, scope: Scope, *, joins_again: bool = False
+) -> PlannedStep | None:
+    """Plan the deletion of a Node with its secret, and at last of the server; None while its Node may be another's.
+
+    The server goes first where its k3s would join again.
+    """
     if anothers_node(context, server) is not None:
         return None
-    if node is not None or server.name in (
-        context.control_plane.kube.node_passwords if context.control_plane.kube else ()
-    ):
+    known = context.control_plane.kube.node_passwords if context.control_plane.kube else ()
+    if not joins_again and (node is not None or server.name in known):
         emptied = node is not None and node.leaving is Leaving.DRAINED
         step: Step = DeleteNode(
             target=server.name,
@@ -157,8 +155,8 @@ def _remains(context: ServingContext, server: Server, node: KubeNode | None, sco
             emptied=emptied,
         )
     else:
-        step = _server_of(context, server)
-    return _planned(step, _BEYOND, scope)
+        step = DeleteServer(target=server.name, server_id=server.id, via=context.gateway.server.id)
+    return _planned(step, f"{_BEYOND}, and its k3s would join again" if joins_again else _BEYOND, scope)
 
 
 def node_of_nobody(context: ServingContext, node: KubeNode) -> PlannedStep | None:
