@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Final, TypeVar
 
 from hetzner_k3s.adapters.hetzner import pacing
 from hetzner_k3s.adapters.hetzner.api import Api
@@ -16,6 +16,8 @@ from hetzner_k3s.model.errors import CloudError, CloudUnavailable, Fate
 from hetzner_k3s.model.text.documents import Document
 from hetzner_k3s.model.text.printable import excerpt
 from hetzner_k3s.ports import Clock
+
+T = TypeVar("T")
 
 ACTION_WITHIN: Final = 180.0
 """Seconds that an action is given, unless it makes a server."""
@@ -110,13 +112,8 @@ class Actions:
             self._resolve(action_id, _failure(action))
 
     def _resolve(self, action_id: int, failure: CloudError | None) -> None:
-        future = self._waited.get(action_id)
-        if future is None or future.done():
-            return
-        if failure is None:
-            future.set_result(None)
-        else:
-            future.set_exception(failure)
+        if (future := self._waited.get(action_id)) is not None:
+            settle(future, failure)
 
     def _forget(self, action_id: int) -> None:
         self._waited.pop(action_id, None)
@@ -135,6 +132,16 @@ def _failure(action: Document) -> CloudUnavailable | None:
     error = action.child_or_empty("error")
     code, message = error.text_or("code", "action_failed"), error.text_or("message", "no reason given")
     return unfinished(f"Hetzner: {action.text('command')} failed: {excerpt(message)} ({code})", code)
+
+
+def settle(future: asyncio.Future[T], outcome: T | CloudError) -> None:
+    """End a wait, once: with what was waited for, or with an error."""
+    if future.done():
+        return
+    if isinstance(outcome, CloudError):
+        future.set_exception(outcome)
+    else:
+        future.set_result(outcome)
 
 
 def unfinished(message: str, code: str) -> CloudUnavailable:

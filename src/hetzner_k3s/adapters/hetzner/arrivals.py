@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from hetzner_k3s.adapters.hetzner import pacing, translate
-from hetzner_k3s.adapters.hetzner.actions import Actions, unfinished
+from hetzner_k3s.adapters.hetzner.actions import Actions, settle, unfinished
 from hetzner_k3s.adapters.hetzner.api import Api
 from hetzner_k3s.adapters.hetzner.failures import understood
 from hetzner_k3s.adapters.hetzner.listing import list_pages
@@ -40,12 +40,7 @@ class _Awaited:
     status: str = field(default="not listed")
 
     def resolve(self, outcome: Server | CloudError) -> None:
-        if self.future.done():
-            return
-        if isinstance(outcome, CloudError):
-            self.future.set_exception(outcome)
-        else:
-            self.future.set_result(outcome)
+        settle(self.future, outcome)
 
 
 class Arrivals:

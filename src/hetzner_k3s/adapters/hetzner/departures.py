@@ -9,7 +9,7 @@ import asyncio
 from typing import Final
 
 from hetzner_k3s.adapters.hetzner import translate
-from hetzner_k3s.adapters.hetzner.actions import unfinished
+from hetzner_k3s.adapters.hetzner.actions import settle, unfinished
 from hetzner_k3s.adapters.hetzner.api import Api
 from hetzner_k3s.adapters.hetzner.failures import understood
 from hetzner_k3s.adapters.hetzner.listing import list_all
@@ -71,18 +71,11 @@ class Departures:
         except CloudError as failure:
             self._failed += 1
             if self._failed >= _FAILED_LOOKS:
-                _end(awaited, failure)
+                for future in awaited.values():
+                    settle(future, failure)
             return
         self._failed = 0
         present = {server.id for server in listed}
-        _end({number: future for number, future in awaited.items() if number not in present}, listed)
-
-
-def _end(awaited: dict[int, asyncio.Future[Listing]], outcome: Listing | CloudError) -> None:
-    for future in awaited.values():
-        if future.done():
-            continue
-        if isinstance(outcome, CloudError):
-            future.set_exception(outcome)
-        else:
-            future.set_result(outcome)
+        for number, future in awaited.items():
+            if number not in present:
+                settle(future, listed)
