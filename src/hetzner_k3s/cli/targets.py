@@ -18,6 +18,8 @@ from hetzner_k3s.model.host import HostKeyKind, Unreachable
 from hetzner_k3s.model.hosts.contact import HostTarget, host_target
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
+from hetzner_k3s.observe import observe_hosts
+from hetzner_k3s.ports import Ports
 
 MASTERS: Final = "masters"
 WORKERS: Final = "workers"
@@ -31,6 +33,20 @@ class Target:
     names: frozenset[str]
     host: HostTarget | None
     why: str = ""
+
+
+async def look(ports: Ports, spec: ClusterSpec, asked: Sequence[str]) -> tuple[Target, ...]:
+    """Look at the hosts that go by one of these names, at no other, and return them; at all where none is asked for.
+
+    Raises:
+        click.UsageError: nothing goes by one of them.
+        ProductError: Hetzner could not be listed.
+    """
+
+    def wanted(listed: ClusterState) -> frozenset[str]:
+        return frozenset(target.name for target in chosen(spec, targets(spec, listed), asked))
+
+    return chosen(spec, targets(spec, await observe_hosts(ports, spec, wanted)), asked)
 
 
 def targets(spec: ClusterSpec, state: ClusterState) -> tuple[Target, ...]:

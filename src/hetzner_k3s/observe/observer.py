@@ -7,7 +7,7 @@ is nothing to look at.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 
 from hetzner_k3s.model import lookup, naming
@@ -68,14 +68,21 @@ async def observe(ports: Ports, spec: ClusterSpec, verb: Verb) -> ClusterState:
     return await observe_again(ports, spec, blank, replace(SIGHT[verb].whole, listing=False))
 
 
-async def observe_hosts(ports: Ports, spec: ClusterSpec) -> ClusterState:
-    """Look at the servers and their hosts alone.
+async def observe_hosts(
+    ports: Ports, spec: ClusterSpec, wanted: Callable[[ClusterState], Collection[str]]
+) -> ClusterState:
+    """Look at the servers, and at some of their hosts alone.
+
+    Args:
+        wanted: names the servers, out of a look at none of the hosts.
 
     Raises:
         CloudRefused: Hetzner does not accept the token.
     """
     blank = ClusterState(observed_at=ports.clock.now(), cloud=await cloud.survey(ports))
-    return replace(blank, hosts=await hosts.probe(ports, spec, blank, hosts.reachable(spec, blank.view)))
+    names = wanted(blank)
+    among = [server for server in hosts.reachable(spec, blank.view) if server.name in names]
+    return replace(blank, hosts=await hosts.probe(ports, spec, blank, among))
 
 
 async def observe_under_lock(

@@ -17,12 +17,11 @@ from hetzner_k3s.cli.output import say, tell_row, tell_unwrapped
 from hetzner_k3s.cli.recording.verbosity import HOSTS_CODE
 from hetzner_k3s.cli.render import terminal
 from hetzner_k3s.cli.render.command_output import Documents, Prefixed, Result, Sink, summary
-from hetzner_k3s.cli.targets import Target, chosen, targets
+from hetzner_k3s.cli.targets import Target, look
 from hetzner_k3s.model.errors import ExitCode
 from hetzner_k3s.model.operations.commands import RunCommand
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.text.wording import listed
-from hetzner_k3s.observe import observe_hosts
 
 _MOST: Final = 1 << 20
 """Bytes of a script."""
@@ -125,8 +124,7 @@ def _read(script: Path | None) -> str:
 
 async def _run(spec: ClusterSpec, wish: _Wish) -> int:
     async with wiring.open_session(spec) as session:
-        found = targets(spec, await observe_hosts(session.ports, spec))
-        hosts = chosen(spec, found, wish.instances)
+        hosts = await look(session.ports, spec, wish.instances)
         if not hosts:
             say(f"error: {spec.name} has no server yet")
             return ExitCode.FAILED

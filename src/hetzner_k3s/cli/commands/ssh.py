@@ -13,12 +13,11 @@ from hetzner_k3s.cli.output import hand_through, say, tell_unwrapped
 from hetzner_k3s.cli.recording.verbosity import HOSTS_CODE
 from hetzner_k3s.cli.render import terminal
 from hetzner_k3s.cli.render.command_output import NOT_RUN, Lines
-from hetzner_k3s.cli.targets import chosen, targets
+from hetzner_k3s.cli.targets import look
 from hetzner_k3s.model.errors import Fate, HostError, HostUnreachable, SshStage
 from hetzner_k3s.model.hosts.contact import HostTarget
 from hetzner_k3s.model.operations.commands import RunCommand, Stream
 from hetzner_k3s.model.spec import ClusterSpec
-from hetzner_k3s.observe import observe_hosts
 from hetzner_k3s.ports import Ports
 
 
@@ -79,7 +78,7 @@ async def _target(ports: Ports, spec: ClusterSpec, name: str) -> HostTarget:
     Raises:
         HostUnreachable: its own key is not proven.
     """
-    found = chosen(spec, targets(spec, await observe_hosts(ports, spec)), (name,))
+    found = await look(ports, spec, (name,))
     if len(found) > 1:
         raise click.UsageError(f"{name} is {len(found)} hosts; `run --instance {name}` runs a command on all of them")
     (one,) = found
