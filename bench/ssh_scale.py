@@ -15,7 +15,6 @@ import asyncio
 import json
 import re
 import resource
-import socket
 import subprocess
 import sys
 import tempfile
@@ -29,6 +28,7 @@ import asyncssh
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from tests.adapters import silence
 from tests.hosts.test_operations import LOOK
 
 from hetzner_k3s.adapters.ssh import SshHosts
@@ -119,7 +119,7 @@ async def _serve(hosts: int, silent: int, login: float, folder: Path) -> None:
     labels = [host_key_label(key.public_data) for key in keys]
     places = [(listener.get_port(), label) for listener, label in zip(listeners, labels, strict=True)]
     with ExitStack() as stack:
-        quiet = [(_silent(stack), _NOBODYS) for _ in range(silent)]
+        quiet = [(stack.enter_context(silence.silent()), _NOBODYS) for _ in range(silent)]
         (folder / "places").write_text(json.dumps([*places, *quiet]))
         began = time.process_time()
         sys.stdout.write("ready\n")
@@ -127,17 +127,6 @@ async def _serve(hosts: int, silent: int, login: float, folder: Path) -> None:
         await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
         sys.stdout.write(f"{time.process_time() - began}\n")
         sys.stdout.flush()
-
-
-def _silent(stack: ExitStack) -> int:
-    """Return a port whose queue of connections is full: what is sent there is dropped, as by a firewall."""
-    listening = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
-    port: int = listening.getsockname()[1]
-    for _ in range(2):
-        waiting = stack.enter_context(socket.socket())
-        waiting.setblocking(False)
-        waiting.connect_ex(("127.0.0.1", port))
-    return port
 
 
 class _Host(asyncssh.SSHServer):

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import asyncssh
 import pytest
+from tests.adapters.silence import silent
 from tests.adapters.test_ssh import CLIENT_KEY, HOST_KEY, LABEL, Server, hosts, with_server
 
 from hetzner_k3s.adapters import ssh_dial
@@ -24,19 +22,6 @@ from hetzner_k3s.model.operations.members import ReadMembers
 
 _AT_ONCE = 2
 _HOSTS = 6
-
-
-@contextmanager
-def silent() -> Iterator[int]:
-    """Give a port whose queue of connections is full: what is sent there is dropped, as by a firewall."""
-    with ExitStack() as stack:
-        listening = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
-        port: int = listening.getsockname()[1]
-        for _ in range(2):
-            waiting = stack.enter_context(socket.socket())
-            waiting.setblocking(False)
-            waiting.connect_ex(("127.0.0.1", port))
-        yield port
 
 
 def test_a_silent_host_keeps_no_other_one_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
