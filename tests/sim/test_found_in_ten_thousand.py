@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
-from hetzner_k3s.lab.simulated.faults import AddressReused, CutOff, ServerDeleted
+from hetzner_k3s.lab.simulated.faults import AddressReused, CutOff, K3sKilled, ServerDeleted
 from hetzner_k3s.model.consents import AcceptCa, Consents, Prune, Replace, ResetQuorumFrom
 from hetzner_k3s.model.errors import ExitCode
 
-from . import mischief
+from . import invariants, mischief
 from .clusters import MASTER1, MASTER2, MASTER3, WORKER1, a_spec, with_s3
 from .killing import killed_at_every_moment
 from .scenarios_restore import LATEST, MASTERS, restored_picture, snapshot_now, workers_go_on
@@ -59,6 +59,22 @@ def test_an_agent_that_knows_only_masters_beyond_the_file_is_not_started_anew() 
         assert run.code is ExitCode.CONVERGED, run.story()
         await story.heals(AddressReused(MASTER1))
         await story.is_pruned(MASTER1, MASTER2, MASTER3)
+
+    told(happens)
+
+
+def test_an_agent_still_knows_a_master_that_was_started_anew_when_the_others_are_pruned() -> None:
+    """The simulated etcd let the master's entry go with the lease of the k3s that had ended (O19)."""
+
+    async def happens(story: Story) -> None:
+        story.wish(a_spec(1, 1))
+        story.world.host(WORKER1).disk.point_to(f"https://{story.world.host(MASTER2).addresses[0]}:6443")
+        await story.happens(K3sKilled(WORKER1), K3sKilled(MASTER1))
+        await asyncio.sleep(60)
+        story.before = invariants.picture(story.world)
+        run = await story.create(consents=_PRUNE)
+        assert run.code is ExitCode.CONVERGED, run.story()
+        await story.is_pruned(MASTER2, MASTER3)
 
     told(happens)
 

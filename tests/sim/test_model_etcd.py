@@ -276,3 +276,22 @@ def test_watchers_see_every_change_once_and_an_expired_lease_takes_its_keys_alon
         assert seen == [("w/1", b"a"), ("w/1", None)]
 
     play(3, story)
+
+
+def test_a_key_that_is_written_anew_outlives_the_lease_it_had_before() -> None:
+    """Seen on Debian's etcd 3.4.23, with a new lease and with none (TRACK_RECORD.md, O19)."""
+
+    async def story(cluster: Cluster) -> None:
+        etcd = cluster.etcd[1]
+        first, second = await etcd.grant(15), await etcd.grant(60)
+        for key, lease in (("leased", second), ("kept", 0)):
+            revision = await etcd.put(key, b"a", 0, first)
+            assert await etcd.put(key, b"b", revision or 0, lease)
+        await asyncio.sleep(20)
+        assert (await etcd.get("leased")).entries
+        assert first not in etcd.data.leases
+        assert (await etcd.get("kept")).entries
+        await asyncio.sleep(50)
+        assert not (await etcd.get("leased")).entries
+
+    play(3, story)

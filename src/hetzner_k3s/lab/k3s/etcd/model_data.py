@@ -75,9 +75,11 @@ class Data:
         self.last_term = self.term
 
     def apply(self, change: Change, lease: int) -> None:
-        """Carry out a change of a key and remember it for watchers."""
+        """Carry out a change of a key and remember it for watchers; the lease that it had before lets go of it."""
         self.revision = change.revision
         self.history.append(change)
+        for other in self.leases.values():
+            other.keys.discard(change.key)
         if change.value is None:
             self.keys.pop(change.key, None)
             return
