@@ -15,6 +15,7 @@ from typing import TextIO
 import pytest
 from inline_snapshot import snapshot
 
+from hetzner_k3s.cli.output import tell_unwrapped
 from hetzner_k3s.cli.render import terminal
 from hetzner_k3s.cli.render.lines import coloured as with_colours
 from hetzner_k3s.cli.render.lines import wrapped
@@ -90,6 +91,52 @@ def test_what_a_line_begins_with_is_coloured_and_no_word_is_changed() -> None:
     assert "\x1b[33m\x1b[1mtrying again\x1b[0m (create" in with_colours("    1.2s a trying again (create server): x")
     assert with_colours("health  healthy") == "health  \x1b[32m\x1b[1mhealthy\x1b[0m"
     assert with_colours("prod-master1  2  running") == "prod-master1  2  running"
+
+
+@pytest.mark.parametrize(
+    ("colour", "labels"),
+    [
+        (31, ("error", "refused")),
+        (33, ("degraded", "differs")),
+        (36, ("you can", "next")),
+        (None, ("note", "why", "code", "servers", "time", "explain", "transcript")),
+    ],
+)
+def test_what_is_wrong_and_what_to_do_have_a_colour_and_the_rest_is_faint(
+    colour: int | None, labels: tuple[str, ...]
+) -> None:
+    style = "\x1b[2m" if colour is None else f"\x1b[{colour}m\x1b[1m"
+    for label in labels:
+        assert with_colours(f" {label}: more") == f"{style} {label}: \x1b[0mmore"
+
+
+@pytest.mark.parametrize(
+    ("colour", "words"),
+    [
+        (31, ("failed", "no-quorum", "split")),
+        (32, ("healthy", "up to date", "is Ready", "is a voter")),
+        (33, ("trying again", "unknown")),
+    ],
+)
+def test_how_it_went_has_a_colour(colour: int, words: tuple[str, ...]) -> None:
+    for word in words:
+        assert with_colours(f"   12.3s a  {word} (x)") == (
+            f"\x1b[2m   12.3s \x1b[0ma  \x1b[{colour}m\x1b[1m{word}\x1b[0m (x)"
+        )
+
+
+@pytest.mark.parametrize(("choice", "name"), [("always", "\x1b[36ma\x1b[0m"), ("never", "a"), ("auto", "a")])
+@pytest.mark.parametrize("error", [True, False])
+def test_the_name_before_what_a_host_printed_is_coloured_in_a_pipe_only_on_demand(
+    choice: str, name: str, error: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+    terminal.choose_colour(choice)
+    try:
+        tell_unwrapped("it\tsaid", prefix="\x1b[36ma\x1b[0m ", error=error)
+    finally:
+        terminal.choose_colour(terminal.AUTO)
+    assert tuple(capsys.readouterr()) == (("", f"{name} it      said\n") if error else (f"{name} it      said\n", ""))
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from hetzner_k3s.cli import simulated
 from hetzner_k3s.lab.k3s.trust import tokens
 from hetzner_k3s.lab.simulated.virtual_time import run
 from hetzner_k3s.model.consents import Consents, Restore
-from hetzner_k3s.model.errors import ExitCode, ProductError
+from hetzner_k3s.model.errors import ExitCode, Fate, HostUnreachable, ProductError, SshStage
 from hetzner_k3s.model.plan import Verb
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.observe import observe
@@ -36,7 +36,7 @@ class Written(dict[str, bytes]):
         return len(self[name])
 
 
-async def backup(story: Story) -> Written:
+async def backup(story: Story, written: Written | None = None) -> Written:
     session = story.world.session(story.spec.name)
     ports = simulated.ports(session)
     state = await observe(ports, story.spec, Verb.CREATE)
@@ -50,7 +50,7 @@ async def backup(story: Story) -> Written:
         key_ring=HostKeyRing(),
         say=lambda _name, _what: None,
     )
-    written = Written()
+    written = Written() if written is None else written
     await write_backup(context, via, Secret("cluster_name: prod\n"), written)
     assert [write.split()[0] for write in session.writes] == ["SaveSnapshot"]
     return written
@@ -104,6 +104,29 @@ def test_an_only_master_says_why_it_takes_no_command() -> None:
             with pytest.raises(ProductError, match="from before `k3s token rotate`") as caught:
                 await backup(story)
             assert f"`systemctl restart k3s` on {MASTER1}" in (caught.value.hint or "")
+
+    run(play())
+
+
+class Torn(Written):
+    """A bundle that gets less of each file than was sent."""
+
+    async def add_stream(self, name: str, pieces: AsyncIterator[bytes]) -> int:
+        return await super().add_stream(name, pieces) - 1
+
+
+def test_a_snapshot_that_came_in_part_is_no_backup() -> None:
+    async def play() -> None:
+        async with healthy(3, a_spec(1, 0)) as story:
+            with pytest.raises(HostUnreachable, match=r"prod-master1: of the snapshot \S+ came \d+ bytes of") as caught:
+                await backup(story, Torn())
+            torn = caught.value
+            assert (torn.stage, torn.fate, torn.hint) == (
+                SshStage.SESSION,
+                Fate.DID_NOT_HAPPEN,
+                "Run the command again.",
+            )
+            assert torn.exit_code is ExitCode.FAILED
 
     run(play())
 

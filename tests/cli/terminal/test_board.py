@@ -39,6 +39,7 @@ def test_every_step_on_a_server_has_a_phase() -> None:
     on_servers = {kind for kind in get_args(steps.Step) if TRAITS[kind].occupies & (Occupies.HOST | Occupies.DEPARTURE)}
     assert on_servers - PHASES.keys() == set()
     assert PHASES.keys() <= set(get_args(steps.Step))
+    assert all(during and after for during, after in PHASES.values())
 
 
 def test_servers_stand_in_the_order_of_the_file() -> None:
@@ -193,3 +194,66 @@ def test_what_stands_beside_the_bar_is_whole(columns: int) -> None:
     assert len(line.plain) < columns
     assert line.plain.endswith("59 min 59 s, about 59 min 50 s left; expected 39 min 59 s") or line.plain.endswith(" …")
     assert ("…" in line.plain) is (columns == 60)
+
+
+def _picture(*rows: Row) -> Picture:
+    return Picture(rows=rows, cluster=None, elapsed=1.0, left=None, expected=60.0)
+
+
+def _row(name: str, *, critical: bool = False, moving: bool = False, failed: bool = False, late: bool = False) -> Row:
+    return Row(
+        name=name, phase=name, seconds=1.0, detail="", critical=critical, moving=moving, failed=failed, late=late
+    )
+
+
+def test_where_not_all_servers_fit_those_are_shown_that_matter_most() -> None:
+    """What the rest waits for, then what failed, is late, or moves; they stay in the order of the file."""
+    picture = _picture(
+        _row("idle1"),
+        _row("moves", moving=True),
+        _row("late", moving=True, late=True),
+        _row("idle2"),
+        _row("failed", failed=True),
+        _row("critical", critical=True),
+    )
+    names = [[line.plain[2:].split()[0] for line in frame(picture, 80, lines, Signs())] for lines in range(5, 11)]
+    assert names == [
+        ["critical", "and"],
+        ["failed", "critical", "and"],
+        ["late", "failed", "critical", "and"],
+        ["moves", "late", "failed", "critical", "and"],
+        ["idle1", "moves", "late", "failed", "critical", "and"],
+        ["idle1", "moves", "late", "idle2", "failed", "critical"],
+    ]
+
+
+def test_what_failed_is_red_what_is_late_is_yellow_and_what_is_at_rest_is_faint() -> None:
+    rows = (_row("rests"), _row("moves", moving=True), _row("late", moving=True, late=True), _row("fails", failed=True))
+    picture = _picture(*rows, _row("critical", critical=True, moving=True))
+    styled = [
+        [(line.plain[s.start : s.end].strip(), str(s.style)) for s in line.spans]
+        for line in frame(picture, 80, 24, Signs())
+    ]
+    assert styled == [
+        [("", "bold cyan"), ("rests", "dim"), ("1 s", "dim")],
+        [("", "bold cyan"), ("1 s", "dim")],
+        [("", "bold cyan"), ("late", "yellow"), ("1 s", "yellow")],
+        [("", "bold cyan"), ("fails", "red"), ("1 s", "dim")],
+        [("▸", "bold cyan"), ("critical", "bold"), ("1 s", "dim")],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("elapsed", "left", "words"),
+    [
+        (0.4, 0.2, "0 s, about 5 s left"),
+        (59.0, 8.0, "59 s, about 10 s left"),
+        (60.0, 119.0, "1 min, about 2 min left"),
+        (61.0, 121.0, "1 min 1 s, about 2 min left"),
+        (61.0, 126.0, "1 min 1 s, about 2 min 10 s left"),
+    ],
+)
+def test_what_is_left_is_said_as_roughly_as_it_is_known(elapsed: float, left: float, words: str) -> None:
+    picture = Picture(rows=(), cluster=None, elapsed=elapsed, left=left, expected=3600.0, share=0.5)
+    (line,) = frame(picture, 120, 24, Signs())
+    assert line.plain.endswith(f" 50%  {words}")

@@ -137,6 +137,8 @@ def test_the_end_stays_as_plain_lines() -> None:
 next: export KUBECONFIG=/home/someone/kubeconfig\
 """)
     assert film.written.endswith("\x1b[?2026l")
+    assert film.written.count("\x1b[?2026h") == film.written.count("\x1b[?2026l")
+    assert "\x1b[2J" not in film.written, "the screen was emptied, and nobody had resized it"
     assert film.written.rindex("\x1b[?25h") > film.written.rindex("\x1b[?25l"), "the cursor is back"
 
 

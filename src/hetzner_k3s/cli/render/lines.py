@@ -65,9 +65,9 @@ def coloured(line: str) -> str:
         return line
     head, rest = lead[0], line[lead.end() :]
     if lead["label"]:
-        return _styled(head, _COLOURS.get(lead["label"].strip(), ""), faint=True) + rest
+        return _styled(head, _COLOURS.get(lead["label"].strip(), "")) + rest
     if lead["time"]:
-        return _styled(lead["time"], "", faint=True) + lead["name"] + _beginning(rest)
+        return _styled(lead["time"], "") + lead["name"] + _beginning(rest)
     return head + (_beginning(rest) if lead["health"] else rest)
 
 
@@ -76,8 +76,8 @@ def _beginning(text: str) -> str:
     return text if word is None else _styled(word, _WORDS[word]) + text[len(word) :]
 
 
-def _styled(text: str, colour: str, *, faint: bool = False) -> str:
-    """Colour a text; one without a colour is faint where it may be."""
+def _styled(text: str, colour: str) -> str:
+    """Colour a text; one without a colour is faint."""
     import click
 
-    return click.style(text, fg=colour, bold=True) if colour else click.style(text, dim=faint)
+    return click.style(text, fg=colour, bold=True) if colour else click.style(text, dim=True)

@@ -51,13 +51,12 @@ def _width_of_names(picture: Picture) -> int:
 
 
 def _chosen(rows: Sequence[Row], most: int) -> Collection[int]:
-    """Return which rows are shown, as many as fit: those that all wait for, then those that move."""
-    places = range(len(rows))
-    return places if len(rows) <= most else set(sorted(places, key=lambda i: (-_weight(rows[i]), i))[:most])
+    """Return which rows are shown, as many as fit: those that all wait for, then what failed, is late, or moves."""
+    return set(sorted(range(len(rows)), key=lambda i: _weight(rows[i]), reverse=True)[:most])
 
 
-def _weight(row: Row) -> int:
-    return 4 * row.critical + 3 * row.failed + 2 * row.moving + row.late
+def _weight(row: Row) -> tuple[bool, ...]:
+    return row.critical, row.failed, row.late, row.moving
 
 
 def _line(row: Row, name: int, width: int, signs: Signs) -> Text:
