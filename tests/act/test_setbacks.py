@@ -23,7 +23,7 @@ from hetzner_k3s.model.errors import (
 )
 from hetzner_k3s.model.operations.operation import K3sRole
 from hetzner_k3s.model.plan import PlannedStep, Reason, Scope
-from hetzner_k3s.model.steps import CreateServer, InstallK3s, Step, WipeJoiner
+from hetzner_k3s.model.steps import CreateServer, InstallK3s, StartRestored, Step, WipeJoiner
 from hetzner_k3s.model.steps.traits import TRAITS
 
 _NO = Fate.DID_NOT_HAPPEN
@@ -157,3 +157,15 @@ def test_nothing_is_tried_again_in_a_run_that_has_ended() -> None:
     run = _run()
     run.fail(INSTALL, LockLost("another run took it"))
     assert not run.tries_again(INSTALL)
+
+
+def test_a_run_that_restored_a_cluster_does_not_end_as_one_that_did_nothing() -> None:
+    """Its exit code of a refusal, 4, promises that nothing was done."""
+    started = StartRestored(target="a", server_id=1, quiet=())
+    run = _run()
+    run.complete(INSTALL)
+    assert run.ending(ExitCode.REFUSED) is ExitCode.REFUSED
+    run.complete(_planned(started))
+    run.complete(INSTALL)
+    assert run.ending(ExitCode.REFUSED) is ExitCode.FAILED
+    assert run.ending(ExitCode.CONVERGED) is ExitCode.CONVERGED

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from hetzner_k3s.adapters.system.operator import state_directory
+from hetzner_k3s.cli import wiring
+from hetzner_k3s.cli.commands.options import load_spec
 
 from .conftest import CLUSTER, Invoke
 from .hetzner import TOKEN, Hetzner, running
@@ -186,3 +191,32 @@ def test_channels_that_do_not_answer_are_a_note(invoke: Invoke, home: Path, monk
     ended = invoke("plan", "-c", "cluster.yaml")
     assert ended.code == 0
     assert "note: whether there is a k3s v1.63.3+k3s1 was not looked up: http://127.0.0.1:9/channels" in ended.out
+
+
+@pytest.mark.parametrize("lab", [None, "lab-4711"])
+def test_a_birth_is_remembered_with_the_project_that_it_is_of(
+    hetzner: Hetzner, home: Path, monkeypatch: pytest.MonkeyPatch, lab: str | None
+) -> None:
+    """A lab's projects go with it, so what is noted of them names the lab; at Hetzner's own address there is none."""
+    monkeypatch.delenv("HETZNER_K3S_LAB", raising=False)
+    if lab is not None:
+        monkeypatch.setenv("HETZNER_K3S_LAB", lab)
+
+    async def remembered() -> dict[str, str]:
+        spec = load_spec(Path("cluster.yaml"))
+        async with wiring.open_session(spec) as session:
+            session.ports.local.record("birth opened", {})
+        told: dict[str, str] = json.loads((state_directory(spec.name) / "births.jsonl").read_text().splitlines()[-1])
+        return told
+
+    here = asyncio.run(remembered())
+    assert here["lab"] == (lab or hetzner.url)
+    assert here["config"] == str((home / "cluster.yaml").resolve())
+    assert here["kubeconfig"] == str(home / "kubeconfig")
+    monkeypatch.delenv("HCLOUD_ENDPOINT")
+    monkeypatch.setenv("HCLOUD_TOKEN", "t" * 64)
+    there = asyncio.run(remembered())
+    assert "lab" not in there
+    assert there["project"] != here["project"]
+    monkeypatch.setenv("HCLOUD_TOKEN", "u" * 64)
+    assert asyncio.run(remembered())["project"] not in {here["project"], there["project"]}

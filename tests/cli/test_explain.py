@@ -45,6 +45,17 @@ def test_a_misspelt_code_is_answered_with_the_nearest(invoke: Invoke) -> None:
     assert "`hetzner-k3s explain` lists all" in invoke("explain", "\x1b[2Jzzz").err
 
 
+def test_a_part_of_a_code_is_answered_with_three_that_hold_it(invoke: Invoke) -> None:
+    nearest = invoke("explain", "e").err.partition("nearest: ")[2].splitlines()[0].split(", ")
+    assert nearest == [code for code in read() if "e" in code][:3]
+
+
+def test_on_a_wide_terminal_it_is_no_wider_than_a_page(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    lines = [line for code in read() for line in invoke("explain", code, "--all").out.splitlines()]
+    assert max(map(len, lines)) == 99
+
+
 def test_without_a_code_all_are_listed(invoke: Invoke) -> None:
     assert invoke("explain").out.splitlines() == list(read())
 

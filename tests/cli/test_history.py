@@ -12,7 +12,7 @@ from tests.cli.runs import a_hostile_run, a_run, decided, step, write
 from hetzner_k3s.cli import wiring
 from hetzner_k3s.cli.history.critical_path import Phase, critical_path, seconds_by_phase
 from hetzner_k3s.cli.history.runs import Run, read_run
-from hetzner_k3s.cli.render.history import run_lines
+from hetzner_k3s.cli.render.history import run_document, run_lines
 from hetzner_k3s.lab.simulated.world import TOKEN
 
 from .conftest import CLUSTER, Invoke
@@ -163,3 +163,14 @@ def test_what_is_not_printable_reaches_no_terminal(kept: Path, invoke: Invoke) -
     for told in (invoke("history"), invoke("history", "1")):
         assert told.code == 0
         assert "\x1b" not in told.out
+
+
+def test_a_document_tells_seconds_to_the_millisecond(tmp_path: Path) -> None:
+    run = read(tmp_path, [{**event, "at": event["at"] / 7} for event in a_run()])
+    document = json.loads(json.dumps(run_document(run)))
+    seconds = [document["seconds"], *document["phases"].values()]
+    seconds += [row["seconds"] for row in (*document["steps"], *document["critical_path"])]
+    assert seconds == [round(one, 3) for one in seconds]
+    assert document["seconds"] == 8.571
+    assert document["phases"][Phase.WAIT.value] == 1.143
+    assert [step["seconds"] for step in document["steps"]] == [1.0, 5.286, 1.286, 0.143]

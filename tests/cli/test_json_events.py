@@ -14,9 +14,12 @@ import jsonschema
 import pytest
 
 from hetzner_k3s.cli import wiring
+from hetzner_k3s.cli.render.json_events import JsonReporter
 from hetzner_k3s.lab.simulated import faults
 from hetzner_k3s.lab.simulated.place import Place
 from hetzner_k3s.lab.simulated.world import TOKEN
+from hetzner_k3s.model.plan import PlannedStep, Reason, Scope, Verb
+from hetzner_k3s.model.steps import StartMaster
 
 from .conftest import CLUSTER, Ended, Invoke
 
@@ -133,3 +136,20 @@ def test_a_deletion_is_told_and_nobody_is_asked(invoke: Invoke, place: Place) ->
     rows = rows_of(invoke("delete", "-c", "cluster.yaml", "--json", "--force"))
     assert (rows[0]["verb"], rows[-1]["servers"]["deleted"]) == ("delete", 3)
     assert rows[-1]["summary"].startswith("nothing of it is left: 3 deleted in")
+
+
+def test_what_a_step_took_is_told_to_the_millisecond() -> None:
+    rows: list[Row] = []
+    reporter = JsonReporter(
+        cluster="prod",
+        run="1",
+        verb=Verb.CREATE,
+        now=lambda: 0.0,
+        monotonic=lambda: 0.0,
+        write=lambda row: rows.append({**row}),
+    )
+    step = StartMaster(target="prod-master1", server_id=1)
+    planned = PlannedStep(step=step, scope=Scope.CONTROL_PLANE, reason=Reason.LOST, because="it is off")
+    reporter.started(planned)
+    reporter.finished(planned, 1.23456)
+    assert rows[-1]["took"] == 1.235

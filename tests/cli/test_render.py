@@ -89,6 +89,15 @@ def test_a_wave_of_many_is_one_line() -> None:
 """)
 
 
+def test_of_a_wave_as_many_are_named_as_a_line_holds() -> None:
+    def named(count: int) -> str:
+        wave = [planned(_bought(f"prod-w{i}"), "the file asks for it") for i in range(1, count + 1)]
+        return next(iter(plan_lines("prod", [wave])))
+
+    assert named(5) == "  1. create server w1, w2, w3, w4, w5 (cpx22 in fsn1, debian-13)"
+    assert named(6) == "  1. create server w1, w2, w3, w4, w5 and 1 more (cpx22 in fsn1, debian-13)"
+
+
 def test_a_forecast_is_the_same_rows_in_words_and_in_json() -> None:
     forecast = Forecast(waves=REPAIR, waits=(), refusals=(), notes=("a note",))
     assert "\n".join(forecast_lines("prod", forecast)).startswith("note: a note\n  1. save snapshot")

@@ -7,11 +7,13 @@ import hashlib
 import html
 import re
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from inline_snapshot import snapshot
 from tests.cli.browser import Page, in_chromium, needs_chromium
-from tests.cli.runs import HOSTILE, Event, a_hostile_run, a_large_run, a_run, write
+from tests.cli.runs import HOSTILE, Event, a_hostile_run, a_large_run, a_run, step, write
 
 from hetzner_k3s.cli.history.runs import read_run
 from hetzner_k3s.cli.pages.run_page import run_page
@@ -175,3 +177,55 @@ def test_a_bar_under_the_pointer_tells_its_details(tmp_path: Path) -> None:
         assert "create server prod-master1" in await page.evaluate("document.getElementById('d2').innerText")
 
     in_chromium(tmp_path / "profile", story)
+
+
+def rules_of(page: str) -> dict[str, str]:
+    """Return where each element lies, by its id."""
+    return dict(re.findall(r"#(\w+)\{([^}]*)\}", page.partition("<style>")[2].partition("</style>")[0]))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "apart", "last"),
+    [
+        (6, "0:01", "0:05"),
+        (60, "0:10", "0:50"),
+        (240, "0:30", "3:30"),
+        (480, "1:00", "7:00"),
+        (3600, "10:00", "50:00"),
+        (30 * 86400, "24:00 h", "672:00 h"),
+    ],
+)
+def test_the_axis_names_moments_that_have_room(seconds: int, apart: str, last: str, tmp_path: Path) -> None:
+    page = page_of(tmp_path, [*a_run()[:1], {"at": float(seconds), "event": "end", "code": 0}])
+    labels = dict(re.findall(r'id="t(\d+)"[^>]*>([^<]*)<', page))
+    places = [float(rules_of(page)[f"t{number}"].removeprefix("left:").removesuffix("%")) for number in labels]
+    assert (labels["0"], labels["1"], list(labels.values())[-1]) == ("0:00", apart, last)
+    assert places[0] == 0.0
+    assert places[-1] <= 94.0
+    assert len({round(after - before, 1) for before, after in pairwise(places)}) <= 2
+
+
+def test_a_bar_lies_where_its_time_was_and_below_another_of_the_same_time(tmp_path: Path) -> None:
+    events = a_run()
+    events[-1:-1] = [*step("LabelNode", "prod-master1", 30.0, 45.0), *step("LabelNode", "prod-worker1", 45.0, 48.0)]
+    page = page_of(tmp_path, events)
+    rules = rules_of(page)
+    bars = dict(re.findall(r'id="b(\d+)"[^>]*>(?:<[^>]*>)*([^<]*)<', page))
+    at = {words: rules[f"b{number}"] for number, words in bars.items()}
+    assert at == snapshot(
+        {
+            "looked at the cluster and planned": "left:0.000%;width:3.333%",
+            "took the operator lock and looked again": "left:3.333%;width:1.667%",
+            "create server prod-master1": "left:5.000%;width:61.667%",
+            "looked at what had changed": "left:66.667%;width:1.667%",
+            "install k3s on prod-master1": "left:68.333%;width:15.000%",
+            "waited for the API": "left:83.333%;width:13.333%",
+            "record as member prod-master1": "left:96.667%;width:1.667%",
+            "looked at the result and gave the lock back": "left:98.333%;width:1.667%",
+            "create server": "left:5.000%;width:11.667%",
+            "set labels and taints of": "left:75.000%;width:5.000%",
+            "install k3s on": "left:68.333%;width:15.000%",
+            "record as member": "left:96.667%;width:1.667%",
+        }
+    )
+    assert {name: rule for name, rule in rules.items() if name.startswith("l")} == snapshot({"l1": "height:3.6rem"})

@@ -92,6 +92,7 @@ def test_a_snapshot_from_before_a_rotation_of_the_ca_is_restored() -> None:
         await story.refuses("restore.consent")
         restored = await story.create(consents=LATEST)
         assert restored.refused == ("identity.other",), restored.story()
+        assert restored.code is ExitCode.FAILED, "it is not so that nothing was done"
         assert f"--accept-ca {before[:8]}" in restored.told.refusals[0].you_can
         accepted = await story.create(consents=Consents.of(AcceptCa(before[:8])))
         assert accepted.code is ExitCode.CONVERGED, accepted.story()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable
 
@@ -9,9 +10,10 @@ from inline_snapshot import snapshot
 
 from hetzner_k3s.lab.simulated.faults import PoweredOff, ServerDeleted
 from hetzner_k3s.lab.simulated.virtual_time import run
-from hetzner_k3s.model.consents import Consents, Prune, ResetQuorumFrom, Restore
+from hetzner_k3s.model.consents import Consents, Keep, Prune, ResetQuorumFrom, Restore
 from hetzner_k3s.model.spec import ClusterSpec
 
+from . import mischief
 from .clusters import MASTER1, MASTER2, MASTER3, a_spec, on_database, with_s3
 from .scenarios_restore import MASTERS, lose_all, snapshot_now
 from .story import Story, healthy
@@ -267,5 +269,38 @@ def test_of_a_deleted_cluster() -> None:
             "prod-masters-pg1 deleting the placement group",
             "prod-pool-small-worker1 deleting the server",
             "prod-pool-small-workers-pg1 deleting the placement group",
+        ]
+    )
+
+
+def test_of_a_side_that_is_not_kept() -> None:
+    async def split(story: Story) -> Run:
+        await story.happens(PoweredOff(MASTER1), PoweredOff(MASTER2))
+        await mischief.reset_by_hand(story.world, story.world.host(MASTER3))
+        await story.heals(PoweredOff(MASTER1), PoweredOff(MASTER2))
+        await asyncio.sleep(60)
+        (digits,) = re.findall(rf"--keep (\w{{8}})` keeps {MASTER3}", (await story.create()).told.refusals[0].you_can)
+        return await story.create(consents=Consents.of(Keep(digits)))
+
+    assert said(a_spec(workers=0), split) == snapshot(
+        [
+            "prod-master1 copied to ~/.local/state/hetzner-k3s/prod/rescue/prod-master1; "
+            "checksums verified, readable by you alone",
+            "prod-master1 copying its datastore, keys and token to this machine",
+            "prod-master1 deleting its Node",
+            "prod-master1 is a voter",
+            "prod-master1 joining through prod-master3",
+            "prod-master1 moving its data aside; it stays on its disk",
+            "prod-master1 recording it as a member",
+            "prod-master1 stopping k3s; nothing in its data is changed",
+            "prod-master2 copied to ~/.local/state/hetzner-k3s/prod/rescue/prod-master2; "
+            "checksums verified, readable by you alone",
+            "prod-master2 copying its datastore, keys and token to this machine",
+            "prod-master2 deleting its Node",
+            "prod-master2 is a voter",
+            "prod-master2 joining through prod-master3",
+            "prod-master2 moving its data aside; it stays on its disk",
+            "prod-master2 recording it as a member",
+            "prod-master2 stopping k3s; nothing in its data is changed",
         ]
     )
