@@ -194,11 +194,11 @@ class Kube(Protocol):
     async def view(self, master: HostTarget) -> KubeView:
         """Read Nodes, node-password secrets, the lineage and what we applied."""
 
-    async def delete_node(self, master: HostTarget, name: str, uid: str) -> None:
-        """Delete a Node if it still has this UID, and wait until it is gone."""
+    async def delete_node(self, master: HostTarget, name: str, uid: str, *, release: bool = False) -> None:
+        """Delete a Node if it still has this UID, and wait until it is gone.
 
-    async def release_node(self, master: HostTarget, name: str, uid: str) -> None:
-        """Take k3s' finalizers off a Node of this UID that is being deleted, if it does not go by itself in seconds."""
+        With `release`, k3s' own finalizers are taken off one that does not go in seconds; those of others stay.
+        """
 
     async def drop_node(self, master: HostTarget, name: str, uid: str) -> None:
         """Delete the Node of a lost master if it still has this UID, and take all its finalizers off.

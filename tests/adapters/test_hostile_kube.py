@@ -78,7 +78,7 @@ CALLS: dict[str, Callable[[K3sApi], Coroutine[Any, Any, Any]]] = {
     "mark_leaving": lambda k: k.mark_leaving(MASTER, "n1", Leaving.CORDONED),
     "delete_node": lambda k: k.delete_node(MASTER, "n1", "1"),
     "drop_node": lambda k: k.drop_node(MASTER, "n1", "1"),
-    "release_node": lambda k: k.release_node(MASTER, "n1", "1"),
+    "delete_node, released": lambda k: k.delete_node(MASTER, "n1", "1", release=True),
     "delete_node_password": lambda k: k.delete_node_password(MASTER, "n1"),
     "wait_node_ready": lambda k: k.wait_node_ready(MASTER, "n1", 0.0),
     "dependents": lambda k: k.dependents(MASTER, CSI_DRIVER),
@@ -88,7 +88,7 @@ CALLS: dict[str, Callable[[K3sApi], Coroutine[Any, Any, Any]]] = {
 
 
 def outcome(api: Answering, name: str, answer: Callable[[str, str], Answer], monkeypatch: pytest.MonkeyPatch) -> Any:
-    for wait in ("_PERSIST", "_GONE_WITHIN", "_GOES_WITHIN", "_UNINSTALLED_WITHIN"):
+    for wait in ("_PERSIST", "_GONE_WITHIN", "_GOES_WITHIN", "_K3S_RELEASES_WITHIN", "_UNINSTALLED_WITHIN"):
         monkeypatch.setattr(kube, wait, 0.0)
     api.answer = answer
 
@@ -200,7 +200,7 @@ def test_the_right_answers_are_read(api: Answering, name: str, monkeypatch: pyte
 def test_an_answer_with_one_thing_wrong(api: Answering, path: str, data: st.DataObject) -> None:
     answer = right_but(path, data.draw(nearly(RIGHT[path])))
     with pytest.MonkeyPatch.context() as monkeypatch:
-        for name in ("view", "load_of", "last_heartbeat", "wait_node_ready", "release_node", "drop_node"):
+        for name in ("view", "load_of", "last_heartbeat", "wait_node_ready", "delete_node, released", "drop_node"):
             seen = outcome(api, name, answer, monkeypatch)
             if name in READS and not isinstance(seen, KubeError):
                 assert_typed(seen, READS[name])

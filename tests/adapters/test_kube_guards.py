@@ -77,34 +77,47 @@ def test_a_node_that_does_not_go_is_no_success(tmp_path: Path) -> None:
     with_api(tmp_path, test)
 
 
+def test_a_node_is_released_where_k3s_does_not_let_it_go(tmp_path: Path) -> None:
+    async def test(api: K3sApi, store: Store) -> None:
+        await _with_finalizers(store, OURS)
+        await api.delete_node(MASTER, NODE, await _uid(store), release=True)
+        assert await store.find(NODES, NODE) is None
+
+    with_api(tmp_path, test)
+
+
 def test_only_k3s_own_finalizers_are_taken_off(tmp_path: Path) -> None:
     async def test(api: K3sApi, store: Store) -> None:
         await _with_finalizers(store, OURS, THEIRS)
-        uid = await _uid(store)
-        await store.delete(NODES, NODE)
-        await api.release_node(MASTER, NODE, uid)
+        with pytest.raises(DeadlineExceeded, match="its finalizers"):
+            await api.delete_node(MASTER, NODE, await _uid(store), release=True)
         assert await _finalizers(store) == [THEIRS]
 
     with_api(tmp_path, test)
 
 
-def test_a_node_that_is_not_being_deleted_keeps_its_finalizers(tmp_path: Path) -> None:
-    """Without them k3s would not remove the member when the Node goes later."""
+def test_a_node_keeps_its_finalizers_where_it_is_not_released(tmp_path: Path) -> None:
+    """Without them k3s would not remove the member that is still listed."""
 
     async def test(api: K3sApi, store: Store) -> None:
         await _with_finalizers(store, OURS)
-        await api.release_node(MASTER, NODE, await _uid(store))
+        with pytest.raises(DeadlineExceeded, match="its finalizers"):
+            await api.delete_node(MASTER, NODE, await _uid(store))
         assert await _finalizers(store) == [OURS]
 
     with_api(tmp_path, test)
 
 
-def test_a_node_of_another_uid_keeps_its_finalizers(tmp_path: Path) -> None:
+@pytest.mark.parametrize("deleting", [False, True])
+def test_a_node_of_another_uid_keeps_its_finalizers(tmp_path: Path, deleting: bool) -> None:
     async def test(api: K3sApi, store: Store) -> None:
         await _with_finalizers(store, OURS)
-        await store.delete(NODES, NODE)
-        await api.release_node(MASTER, NODE, ANOTHER)
-        assert await _finalizers(store) == [OURS]
+        if deleting:
+            await store.delete(NODES, NODE)
+        await api.delete_node(MASTER, NODE, ANOTHER, release=True)
+        found = await store.get(NODES, NODE)
+        assert found["metadata"]["finalizers"] == [OURS]
+        assert ("deletionTimestamp" in found["metadata"]) is deleting
 
     with_api(tmp_path, test)
 

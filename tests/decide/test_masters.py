@@ -325,18 +325,14 @@ def test_a_boot_key_alone_proves_no_rebuild(state: ClusterState) -> None:
 # --- Nodes that do not go ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("deleting", [False, True])
 @pytest.mark.parametrize("name", [MASTER2, WORKER1])
-def test_a_node_whose_deletion_is_stuck_is_released_once_its_member_is_gone(name: str) -> None:
+def test_a_lost_node_is_released_once_its_member_is_gone(name: str, deleting: bool) -> None:
     state = edit_node(
-        lose(without_member(healthy(), server_id_of(name)), name), name, lambda n: replace(n, deleting=True)
+        lose(without_member(healthy(), server_id_of(name)), name), name, lambda n: replace(n, deleting=deleting)
     )
     (step,) = [p.step for p in plan(state).steps if isinstance(p.step, DeleteNode)]
     assert (step.uid, step.release) == (f"uid-{server_id_of(name)}", True)
-
-
-def test_a_node_that_nobody_deletes_yet_is_not_released() -> None:
-    state = lose(without_member(healthy(), 102), MASTER2)
-    assert [p.step.release for p in plan(state).steps if isinstance(p.step, DeleteNode)] == [False]
 
 
 # --- a birth that was cut off -----------------------------------------------------------------------------------------

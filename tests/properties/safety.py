@@ -299,6 +299,8 @@ def _node_deletion(spec: ClusterSpec, state: ClusterState, step: DeleteNode) -> 
     live = [m.name for m in _members(state) if server is not None and _is_of(state, server, m.id)]
     if live:
         yield f"the master of that name votes: {live}"
+    if step.release and any(m.node == step.target for m in _members(state)):
+        yield "k3s' finalizer would not remove the member of that name, which is listed"
 
 
 def _not_drained(state: ClusterState, step: DeleteNode) -> Iterator[str]:

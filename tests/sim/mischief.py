@@ -54,6 +54,13 @@ def etcd(world: World) -> ModelEtcd:
     return found
 
 
+async def lease_holder(world: World) -> str:
+    """Name the master whose k3s removes the members of Nodes that are deleted."""
+    found = await etcd(world).get("/registry/leases/kube-system/k3s-etcd")
+    holder: str = json.loads(found.entries[0].value)["spec"]["holderIdentity"]
+    return holder
+
+
 async def election_over(world: World) -> None:
     """Wait until somebody leads."""
     await faults.until(lambda: any(peer.leads for peer in world.site.peers.members()), "an election")

@@ -159,8 +159,7 @@ def test_nodes_and_what_they_carry() -> None:
         await kube.wait_node_ready(master, WORKER1, 60.0)
         await kube.load_of(master, WORKER1)
         await kube.delete_node_password(master, WORKER1)
-        await kube.release_node(master, WORKER1, node.uid)
-        await kube.delete_node(master, WORKER1, node.uid)
+        await kube.delete_node(master, WORKER1, node.uid, release=True)
 
     held(_RECORDED / "nodes.txt", _asked_of_kubernetes(tale))
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
+from bench.critical_path import read_lines
 
 from hetzner_k3s.lab.simulated.faults import CutOff, DatabaseDeleted, Frozen, PoweredOff, ServerDeleted, SshSilent
 from hetzner_k3s.lab.simulated.virtual_time import run
@@ -178,5 +179,20 @@ def test_a_database_that_is_gone_is_repaired_wherever_the_run_is_killed(kill_at:
         await story.create()
         await story.is_converged(MASTER1)
         assert not invariants.snapshot_first(story.world, story.runs)
+
+    told(happens)
+
+
+def test_nobody_waits_for_the_lease_of_a_lost_master() -> None:
+    """Its Node goes at once: k3s' controller, which has no leader for 45 s, would find no member to remove."""
+
+    async def happens(story: Story) -> None:
+        lost = await mischief.lease_holder(story.world)
+        await story.happens(ServerDeleted(lost))
+        ended = await story.create()
+        assert ended.code is ExitCode.CONVERGED, ended.story()
+        _, took = read_lines(ended.told.lines)
+        assert took["DeleteNode", lost] < 10, ended.story()
+        await story.is_converged(lost)
 
     told(happens)

@@ -38,6 +38,8 @@ _INITIALIZES: Final = 10.0
 _GONE_WITHIN: Final = 90.0
 """A Node's finalizer waits for a leader of k3s' etcd controller: 45 s were seen (docs/facts/k3s.md#node-delete)."""
 _GOES_WITHIN: Final = 10.0
+_K3S_RELEASES_WITHIN: Final = 3.0
+"""0.8 s were seen where its controller has a leader; where it has none, nobody needs to wait until it has."""
 _K3S_FINALIZERS: Final = ("wrangler.cattle.io/managed-etcd-controller", "wrangler.cattle.io/node")
 _UNINSTALLED_WITHIN: Final = 180.0
 """A pod of k3s' helm controller does it, and its image may have to be pulled."""
@@ -83,9 +85,11 @@ class K3sApi:
 
         return await self._again(master, read, "read the cluster", _is_initializing, _INITIALIZES)
 
-    async def delete_node(self, master: HostTarget, name: str, uid: str) -> None:
+    async def delete_node(self, master: HostTarget, name: str, uid: str, *, release: bool = False) -> None:
         """Delete a Node if it still has this UID, and wait until it is gone."""
         await self._persist(master, _deleting(name, uid), f"delete Node {name}")
+        if release:
+            await self._release(master, name, uid)
         await self._until(master, _gone(name, uid), f"Node {name} is still there, so its finalizers are", _GONE_WITHIN)
 
     async def drop_node(self, master: HostTarget, name: str, uid: str) -> None:
@@ -99,25 +103,6 @@ class K3sApi:
         await self._persist(master, _deleting(name, uid), f"delete Node {name}")
         await self._persist(master, release, f"take the finalizers off Node {name}")
         await self._until(master, _gone(name, uid), f"Node {name} is still there", _GOES_WITHIN)
-
-    async def release_node(self, master: HostTarget, name: str, uid: str) -> None:
-        """Take k3s' own finalizers off a Node that is being deleted; those of others stay."""
-
-        async def release(session: Session) -> None:
-            found = await session.find(path_of("nodes", name))
-            node = kube_objects.node(found) if found else None
-            if found is None or node is None or node.uid != uid or not node.deleting:
-                return
-            metadata = found.child("metadata")
-            kept = [finalizer for finalizer in metadata.texts("finalizers") if finalizer not in _K3S_FINALIZERS]
-            version = metadata.text("resourceVersion")
-            patch = {"metadata": {"uid": uid, "resourceVersion": version, "finalizers": kept}}
-            await _patch_node(session, name, patch)
-
-        try:
-            await self._until(master, _gone(name, uid), f"Node {name} is still there", _GOES_WITHIN)
-        except DeadlineExceeded:
-            await self._persist(master, release, f"take k3s' finalizers off Node {name}")
 
     async def delete_node_password(self, master: HostTarget, name: str) -> None:
         """Delete the Secret that ties a node's name to its password."""
@@ -246,6 +231,25 @@ class K3sApi:
     async def close(self) -> None:
         """Drop all connections."""
         await self._sessions.close()
+
+    async def _release(self, master: HostTarget, name: str, uid: str) -> None:
+        """Take k3s' own finalizers off a Node that is being deleted and does not go at once; those of others stay."""
+
+        async def release(session: Session) -> None:
+            found = await session.find(path_of("nodes", name))
+            node = kube_objects.node(found) if found else None
+            if found is None or node is None or node.uid != uid or not node.deleting:
+                return
+            metadata = found.child("metadata")
+            kept = [finalizer for finalizer in metadata.texts("finalizers") if finalizer not in _K3S_FINALIZERS]
+            version = metadata.text("resourceVersion")
+            patch = {"metadata": {"uid": uid, "resourceVersion": version, "finalizers": kept}}
+            await _patch_node(session, name, patch)
+
+        try:
+            await self._until(master, _gone(name, uid), f"Node {name} is still there", _K3S_RELEASES_WITHIN)
+        except DeadlineExceeded:
+            await self._persist(master, release, f"take k3s' finalizers off Node {name}")
 
     async def _apply_one(self, master: HostTarget, manifest: Mapping[str, object]) -> None:
         kind, metadata = str(manifest["kind"]), cast(Mapping[str, str], manifest["metadata"])

@@ -32,10 +32,8 @@ async def delete_node(step: DeleteNode, context: Context) -> Outcome:
     if step.emptied:
         await still_empty(context, via, step.target)
     context.say(step.target, "deleting its Node")
-    if step.uid is not None and step.release:
-        await context.ports.kube.release_node(via, step.target, step.uid)
     if step.uid is not None:
-        await context.ports.kube.delete_node(via, step.target, step.uid)
+        await context.ports.kube.delete_node(via, step.target, step.uid, release=step.release)
     await context.ports.kube.delete_node_password(via, step.target)
     return Outcome()
 

@@ -25,7 +25,7 @@ def stale_node(context: ServingContext, named: NamedServer) -> PlannedStep | Non
             target=named.name,
             uid=node.uid if node else None,
             via=context.gateway.server.id,
-            release=node is not None and node.deleting and not _has_member(context, named.name),
+            release=node is not None and not _has_member(context, named.name),
         ),
         scope=Scope.WORKER if node and not node.control_plane else Scope.CONTROL_PLANE,
         reason=Reason.LOST,

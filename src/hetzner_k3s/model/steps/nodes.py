@@ -11,9 +11,9 @@ from hetzner_k3s.model.kubernetes.node_labels import NodeChange
 class DeleteNode:
     """Delete the Node of a server that is gone, by its UID, and its node-password secret.
 
-    `uid` is None when only the secret is left. `release` takes k3s' finalizers off one that is being deleted and stays:
-    what they wait for, its etcd member, is gone. `emptied` tells that it was drained: whether it still is, is looked at
-    again in the same moment.
+    `uid` is None when only the secret is left. `release` takes k3s' finalizers off where k3s does not let it go at
+    once: its etcd member is gone, and the secret goes with this step (docs/facts/k3s.md#finalizers). `emptied` tells
+    that it was drained: whether it still is, is looked at again in the same moment.
     """
 
     target: str
