@@ -36,9 +36,10 @@ def hold(world: World, request: LockRequest, *, skew: float = 0.0) -> Any:
     return lock.held(world.ports(LoopClock(skew)), request, lambda _name, _what: None)
 
 
-def abandoned(world: World, expires: str = "1700000100") -> PlacementGroup:
-    """Leave Alice's lock as a killed run does."""
+def abandoned(world: World, expires: str = "1700000100", lease: str | None = "60") -> PlacementGroup:
+    """Leave Alice's lock as a killed run does; None: of a release that wrote no length."""
     labels = {naming.LABEL_LOCK_HOLDER: "alice", naming.LABEL_LOCK_RUN: "a1", naming.LABEL_LOCK_EXPIRES: expires}
+    labels |= {} if lease is None else {naming.LABEL_LOCK_LEASE: lease}
     group = PlacementGroup(id=next(world.ids), name=naming.operator_lock("c"), labels=labels)
     world.groups[group.id] = group
     return group
@@ -79,12 +80,17 @@ def test_a_living_run_is_never_overtaken_however_wrong_the_clocks_are(skew: floa
     run(story())
 
 
-def test_a_stale_lock_is_overtaken_after_a_lease_and_a_wait() -> None:
+@pytest.mark.parametrize(
+    ("lease", "seconds"),
+    [("60", 60), ("100", 100), ("180", 180), ("9999", 180), ("1", 60), (None, 60), ("", 60), ("-5", 60), ("soon", 60)],
+)
+def test_a_stale_lock_is_overtaken_after_its_lease_and_a_wait(lease: str | None, seconds: float) -> None:
+    """A label is anybody's to write: neither a moment nor a day is taken for a lease."""
     world = World()
-    old = abandoned(world)
+    old = abandoned(world, lease=lease)
 
     async def story() -> None:
-        assert await timed(take(world, BOB)) == pytest.approx(60 + 30, abs=6)
+        assert await timed(take(world, BOB)) == pytest.approx(seconds + 30, abs=6)
         assert old.id not in world.groups
 
     run(story())
@@ -145,15 +151,52 @@ def test_the_holder_moves_the_expiry_on() -> None:
     run(story())
 
 
-def test_a_lock_costs_one_request_in_forty_seconds_however_many_steps_start() -> None:
+@pytest.mark.parametrize(("seconds", "renewals"), [(39, 0), (130, 2), (400, 4)])
+def test_a_lock_costs_few_requests_however_many_steps_start(seconds: int, renewals: int) -> None:
     world = World()
 
     async def story() -> None:
         async with hold(world, ALICE) as held:
-            for _ in range(260):
+            for _ in range(2 * seconds):
                 await asyncio.sleep(0.5)
                 await held.check()
-        assert world.renewals == 3
+        assert world.renewals == renewals
+
+    run(story())
+
+
+def test_a_lease_lasts_as_long_as_the_run_has_and_not_for_ever() -> None:
+    world = World()
+
+    async def story() -> None:
+        async with hold(world, ALICE) as held:
+            leases = set()
+            for _ in range(1000):
+                await asyncio.sleep(0.5)
+                labels = world.groups[held.fence].labels
+                left = int(labels[naming.LABEL_LOCK_EXPIRES]) - held.ports.clock.now()
+                assert left > 18, "renewed before it ends"
+                leases.add(int(labels[naming.LABEL_LOCK_LEASE]))
+            assert sorted(leases) == [60, 80, 140, 180]
+
+    run(story())
+
+
+@pytest.mark.parametrize(("runs_for", "good_for"), [(30, 45), (270, 165)])
+def test_a_step_starts_only_while_nobody_can_have_taken_the_lock(runs_for: float, good_for: float) -> None:
+    """A taker's first effect comes a lease and 30 s after the last renewal at the earliest: 45 s are left."""
+    world = World()
+
+    async def story() -> None:
+        async with hold(world, ALICE) as held:
+            await asyncio.sleep(runs_for)
+            proven = held._proven_at
+            world.groups.clear()
+            await asyncio.sleep(proven + good_for - 0.5 - held.ports.clock.monotonic())
+            await held.check()
+            await asyncio.sleep(1)
+            with pytest.raises(LockLost):
+                await held.check()
 
     run(story())
 

@@ -3,7 +3,9 @@
 See docs/architecture.md#operator-lock.
 
 Its labels name the holder, the run and an expiry that the holder renews. Operators' clocks differ, so an expiry is
-never compared with our clock: a lock is stale when its expiry was *seen* unchanged for as long as a lease lasts.
+never compared with our clock: a lock is stale when its expiry was *seen* unchanged for as long as its lease lasts.
+A lease lasts as long as the run has, within bounds: a long run asks rarely, and nobody waits longer for one that was
+killed than it had lasted.
 """
 
 from __future__ import annotations
@@ -24,17 +26,20 @@ from hetzner_k3s.model.steps.traits import TRAITS
 from hetzner_k3s.ports import Ports
 
 _LEASE = 60.0
-_RENEW_EVERY = 40.0
+_LONGEST_LEASE = 180.0
+_RENEWED_BEFORE = 20.0
+"""So long before its end a lease is renewed: there is room for some attempts."""
 _RENEW_AGAIN_AFTER = 5.0
-"""The same after a renewal that failed: a lease has room for some of these."""
-_PROVEN_WITHIN = 45.0
-"""Longer than the holder waits between two renewals, far shorter than the 90 s after which a taker's effects begin."""
+"""The pause after a renewal that failed."""
+_UNPROVEN_BEFORE = 15.0
+"""So long before its end nothing is begun on it: with what a taker waits, 45 s before the effects of that one."""
 _HELD_AT_LEAST = 5.0
 """So that who saw no lock, and has it himself sooner than that, knows that nobody else had it in between."""
 _TAKER_WAITS = 30.0
 """A holder that was overtaken may still start steps for as long as its last read-back counts, and then finish them."""
 _LOOK_EVERY = 5.0
 _ROUNDS = 5
+_WHOLE = re.compile(r"[0-9]{1,9}")
 _NOT_IN_LABELS = re.compile(r"[^A-Za-z0-9._-]+")
 
 Say = Callable[[str, str], None]
@@ -72,6 +77,8 @@ class OperatorLock:
     """Whether somebody else may have had it just before."""
     _leaves_a_mark: bool = False
     """Whether anything was begun that another run's look must not miss."""
+    _lease: float = _LEASE
+    """Seconds for which whoever saw its labels last leaves it alone."""
 
     def was_free_since(self, listed_at: float, view: CloudView) -> bool:
         """Check whether no other run can have had the lock between a listing and its being made here.
@@ -93,27 +100,27 @@ class OperatorLock:
         Raises:
             LockLost: another run took it over, or it was deleted.
         """
-        if self.ports.clock.monotonic() - self._proven_at > _PROVEN_WITHIN:
+        if self.ports.clock.monotonic() - self._proven_at > self._lease - _UNPROVEN_BEFORE:
             await self._renew()
 
     async def renew_for_ever(self) -> None:
         """Move the expiry on, until cancelled; a failure is not told here: `check` finds out what it means."""
-        pause = _RENEW_EVERY
         while True:
-            await self.ports.clock.sleep(pause)
-            pause = _RENEW_AGAIN_AFTER
+            due = self._proven_at + self._lease - _RENEWED_BEFORE
+            await self.ports.clock.sleep(max(_RENEW_AGAIN_AFTER, due - self.ports.clock.monotonic()))
             with suppress(CloudError, LockLost):
                 await self._renew()
-                pause = _RENEW_EVERY
 
     async def _renew(self) -> None:
         asked_at = self.ports.clock.monotonic()
-        if not await self.ports.cloud.replace_labels("placement_group", self.fence, _labels(self.ports, self.request)):
+        lease = min(_LONGEST_LEASE, max(_LEASE, asked_at - self._seen_at))
+        labels = _labels(self.ports, self.request, lease)
+        if not await self.ports.cloud.replace_labels("placement_group", self.fence, labels):
             raise LockLost(
                 f"the operator lock {self.request.name} is no longer this run's",
                 hint="Another run works on the cluster; nothing more was started here.",
             )
-        self._proven_at = asked_at
+        self._proven_at, self._lease = asked_at, lease
 
     async def release(self) -> None:
         """Delete the lock by its id; one that is gone, or cannot be deleted now, expires by itself.
@@ -181,7 +188,7 @@ async def _create(ports: Ports, request: LockRequest) -> OperatorLock | None:
     """Make the lock, or give None where it may exist by now: the name is taken, or the answer was lost."""
     asked_at = ports.clock.monotonic()
     try:
-        group = await ports.cloud.create_placement_group(request.name, _labels(ports, request))
+        group = await ports.cloud.create_placement_group(request.name, _labels(ports, request, _LEASE))
     except CloudConflict:
         return None
     except CloudRefused as refused:
@@ -200,11 +207,12 @@ def _held_now(ports: Ports, request: LockRequest, fence: int, *, proven_at: floa
     return OperatorLock(ports=ports, request=request, fence=fence, _proven_at=proven_at, _seen_at=seen_at)
 
 
-def _labels(ports: Ports, request: LockRequest) -> dict[str, str]:
+def _labels(ports: Ports, request: LockRequest, lease: float) -> dict[str, str]:
     return {
         naming.LABEL_LOCK_HOLDER: _NOT_IN_LABELS.sub("-", request.holder).strip("-._")[: naming.MAX_NAME_LENGTH],
         naming.LABEL_LOCK_RUN: request.run,
-        naming.LABEL_LOCK_EXPIRES: str(int(ports.clock.now() + _LEASE)),
+        naming.LABEL_LOCK_EXPIRES: str(int(ports.clock.now() + lease)),
+        naming.LABEL_LOCK_LEASE: str(int(lease)),
     }
 
 
@@ -217,7 +225,7 @@ async def _clear_away(ports: Ports, request: LockRequest, found: PlacementGroup,
     holder = found.labels.get(naming.LABEL_LOCK_HOLDER, "somebody")
     died_here = ports.local.run_is_dead(found.labels.get(naming.LABEL_LOCK_RUN, ""))
     if not died_here:
-        say(request.name, f"held by {holder}; watching for {_LEASE:.0f} s whether that run still lives")
+        say(request.name, f"held by {holder}; watching for {_lease_of(found):.0f} s whether that run still lives")
         if not await _seen_unchanged(ports, request, found):
             return False
     await ports.cloud.delete("placement_group", found.id)
@@ -226,7 +234,7 @@ async def _clear_away(ports: Ports, request: LockRequest, found: PlacementGroup,
 
 async def _seen_unchanged(ports: Ports, request: LockRequest, found: PlacementGroup) -> bool:
     """Watch a lock for the length of a lease: True if it stood still, False if it went away."""
-    ends = ports.clock.monotonic() + _LEASE
+    ends = ports.clock.monotonic() + _lease_of(found)
     while ports.clock.monotonic() < ends:
         await ports.clock.sleep(_LOOK_EVERY)
         now = await ports.cloud.placement_group(found.id)
@@ -235,6 +243,12 @@ async def _seen_unchanged(ports: Ports, request: LockRequest, found: PlacementGr
         if now.labels.get(naming.LABEL_LOCK_EXPIRES) != found.labels.get(naming.LABEL_LOCK_EXPIRES):
             raise _held_by(request, now)
     return True
+
+
+def _lease_of(group: PlacementGroup) -> float:
+    """Read for how long a lock must have stood still; labels may be anybody's, so within bounds."""
+    told = group.labels.get(naming.LABEL_LOCK_LEASE, "")
+    return min(_LONGEST_LEASE, max(_LEASE, float(told))) if _WHOLE.fullmatch(told) else _LEASE
 
 
 def _held_by(request: LockRequest, group: PlacementGroup) -> LockHeld:

@@ -35,6 +35,7 @@ LABEL_FIRST_BOOT: Final = "hetzner-k3s/first-boot"
 LABEL_LOCK_HOLDER: Final = "hetzner-k3s/holder"
 LABEL_LOCK_RUN: Final = "hetzner-k3s/run"
 LABEL_LOCK_EXPIRES: Final = "hetzner-k3s/expires"
+LABEL_LOCK_LEASE: Final = "hetzner-k3s/lease"
 
 PHASE_BOOTSTRAPPING: Final = "bootstrapping"
 PHASE_BORN: Final = "born"
