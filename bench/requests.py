@@ -66,7 +66,7 @@ async def _measure(shape: str, masters: int, workers: int) -> None:
         _tell("  a master lost", repaired, asked, _RECOVERY)
         with counted() as asked:
             deleted = await tool.delete(place, spec)
-        _tell("  deletion", deleted, asked, _DELETION - 13 + nodes)
+        _tell("  deletion", deleted, asked, _DELETION - 13 + nodes + workers // 10)
         nameless()
 
 

@@ -51,14 +51,16 @@ def test_the_longer_one_waits_and_the_more_there_are_the_rarer_are_the_looks(
 
 
 @pytest.mark.parametrize("age", [0.0, 10.0, 100.0])
-def test_who_is_watched_is_looked_at_seldom(age: float) -> None:
-    assert pacing.next_look(age, 100, watched=True) == 60.0
+@pytest.mark.parametrize(("awaited", "pause"), [(1, 61.0), (100, 160.0)])
+def test_who_is_watched_is_looked_at_seldom(age: float, awaited: int, pause: float) -> None:
+    assert pacing.next_look(age, awaited, watched=True) == pause
+    assert pacing.between_looks(awaited, watched=True) == pause
     assert pacing.first_look(watched=True) > pacing.first_look(watched=False)
 
 
 @pytest.mark.parametrize(("awaited", "seconds"), [(1, 0.05), (100, 5.0), (1000, 5.0)])
 def test_of_many_that_come_one_listing_tells(awaited: int, seconds: float) -> None:
-    assert pacing.between_looks(awaited) == pytest.approx(seconds)
+    assert pacing.between_looks(awaited, watched=False) == pytest.approx(seconds)
 
 
 def test_a_listing_is_narrowed_where_all_orders_are_for_one_cluster() -> None:

@@ -56,6 +56,16 @@ def test_the_smallest_cluster_of_three_masters_takes_thirty_requests() -> None:
     run(story())
 
 
+def test_a_cluster_of_a_hundred_takes_a_request_and_two_fifths_a_node() -> None:
+    async def story() -> None:
+        async with world(2, "typical") as place:
+            made = await tool.create(place, a_spec(3, 97))
+            assert made.code is ExitCode.CONVERGED, made.story()
+            assert _requests(made).total() <= 140, _requests(made)
+
+    run(story())
+
+
 def test_a_server_that_comes_while_the_others_go_ends_the_deletion_before_its_surroundings() -> None:
     async def story() -> None:
         async with world(1, "typical") as place:

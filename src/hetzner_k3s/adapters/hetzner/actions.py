@@ -6,7 +6,7 @@ See docs/facts/hetzner-api.md#requests.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final, TypeVar
 
 from hetzner_k3s.adapters.hetzner import pacing
@@ -87,6 +87,20 @@ class Actions:
             reasons = {number: _failure(action) for number, action in seen.items()}
             running = frozenset(number for number, action in seen.items() if action.text("status") == "running")
         return {number: reason for number, reason in reasons.items() if reason is not None}, running
+
+    async def failed_of_servers(self, ids: Collection[int]) -> Mapping[int, CloudError]:
+        """Look once which of these actions, all of servers, have failed, and why: in one request where few have.
+
+        Newest first: an action of long ago is behind those that are asked for.
+        """
+        asked = {"status": "error", "sort": "id:desc", "per_page": pacing.AT_ONCE}
+        answer = await self._api.get("/servers/actions", asked)
+        with understood("GET /servers/actions"):
+            seen = {action.whole("id"): action for action in answer.children("actions")}
+            if len(seen) >= pacing.AT_ONCE and min(seen) > min(ids):
+                return (await self.look(ids))[0]
+            reasons = {number: _failure(action) for number, action in seen.items() if number in ids}
+        return {number: reason for number, reason in reasons.items() if reason is not None}
 
     async def _read(self, ids: list[int]) -> dict[int, Document]:
         answer = await self._api.get("/actions", {"id": ids, "per_page": pacing.AT_ONCE})

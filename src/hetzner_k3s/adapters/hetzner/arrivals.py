@@ -51,11 +51,12 @@ class Arrivals:
         self._awaited: dict[int, _Awaited] = {}
         self._poller: asyncio.Task[None] | None = None
         self._failed_listings = 0
-        self._looked_at = float("-inf")
+        self._looked_at = self._came_at = float("-inf")
 
     def arrived(self, server_id: int, private_ip: str) -> None:
         """End the wait for a server that somebody spoke to: it runs, and holds this address in its network."""
         if (one := self._awaited.get(server_id)) is not None:
+            self._came_at = self._clock.monotonic()
             seen = replace(translate.server(one.made), status=ServerStatus.RUNNING)
             one.resolve(replace(seen, private_ips={one.order.network: private_ip}))
 
@@ -91,26 +92,23 @@ class Arrivals:
 
     async def _poll(self) -> None:
         while self._awaited:
-            await self._sleep()
-            if any(one.left <= 0 for one in self._awaited.values()):
-                await self._let_others_come()
+            pause = self._until_look()
+            if pause > 0:
+                await self._clock.sleep(pause)
+                for one in self._awaited.values():
+                    one.left, one.age = one.left - pause, one.age + pause
+            else:
+                self._looked_at = self._clock.monotonic()
                 await self._look(dict(self._awaited))
 
-    async def _let_others_come(self) -> None:
-        """Wait a little where many are awaited: one listing tells of all that have come meanwhile."""
-        early = self._looked_at + pacing.between_looks(len(self._awaited)) - self._clock.monotonic()
-        if early > 0:
-            await self._clock.sleep(early)
-        self._looked_at = self._clock.monotonic()
+    def _until_look(self) -> float:
+        """Return the seconds until the next look; not long, since somebody else may begin to wait meanwhile.
 
-    async def _sleep(self) -> None:
-        """Wait until the earliest look, in short pieces: somebody else may begin to wait meanwhile."""
-        pause = pacing.until_look(one.left for one in self._awaited.values())
-        if pause <= 0:
-            return
-        await self._clock.sleep(pause)
-        for one in self._awaited.values():
-            one.left, one.age = one.left - pause, one.age + pause
+        Where many are awaited one is let wait for others: one listing tells of all that have come meanwhile.
+        """
+        watched = all(one.watched for one in self._awaited.values())
+        early = self._looked_at + pacing.between_looks(len(self._awaited), watched=watched) - self._clock.monotonic()
+        return pacing.until_look(max(early, one.left) for one in self._awaited.values())
 
     async def _look(self, awaited: dict[int, _Awaited]) -> None:
         try:
@@ -126,11 +124,19 @@ class Arrivals:
             one.left = pacing.next_look(one.age, len(awaited), watched=one.watched)
 
     async def _are_still_made(self, awaited: Collection[_Awaited]) -> bool:
-        """Check whether all are watched and Hetzner still makes them, so that a listing would tell nothing."""
+        """Check whether all are watched and likely to come yet, so that a listing would tell nothing.
+
+        While some come, the others will: Hetzner makes them, and a network takes them, one after another.
+        """
         if not all(one.watched for one in awaited):
             return False
+        others_come = pacing.one_after_another(self._clock.monotonic() - self._came_at)
+        numbers = frozenset(number for one in awaited for number in one.actions)
+        if len(numbers) > pacing.AT_ONCE:
+            _end_those_that_failed(awaited, await self._actions.failed_of_servers(numbers))
+            return others_come
         running = await self._look_for_failures(awaited)
-        return all(one.future.done() or not running.isdisjoint(one.actions) for one in awaited)
+        return others_come or all(one.future.done() or not running.isdisjoint(one.actions) for one in awaited)
 
     async def _list(self, awaited: Mapping[int, _Awaited]) -> None:
         narrowed = pacing.narrowed(one.order for one in awaited.values())
@@ -169,8 +175,12 @@ class Arrivals:
         """End the wait for those of which an action failed; return the actions that still run."""
         asked = [one for one in waiting if one.actions]
         failed, running = await self._actions.look(number for one in asked for number in one.actions)
-        for one in asked:
-            reason = next((failed[number] for number in one.actions if number in failed), None)
-            if reason is not None:
-                one.resolve(reason)
+        _end_those_that_failed(asked, failed)
         return running
+
+
+def _end_those_that_failed(awaited: Iterable[_Awaited], failed: Mapping[int, CloudError]) -> None:
+    for one in awaited:
+        reason = next((failed[number] for number in one.actions if number in failed), None)
+        if reason is not None:
+            one.resolve(reason)

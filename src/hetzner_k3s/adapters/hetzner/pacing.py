@@ -44,7 +44,8 @@ _OF_AGE: Final = 0.2
 _BETWEEN_EACH: Final = 0.05
 _MOST_BETWEEN: Final = 5.0
 _BETWEEN_WATCHED: Final = 60.0
-"""For servers that are watched: the listing only tells of those that fail, or do not answer."""
+_LATER_EACH_WATCHED: Final = 1.0
+"""For servers that are watched: Hetzner only tells of those that fail, or do not answer. Many wait for one another."""
 
 
 def longer(pause: float) -> float:
@@ -57,9 +58,16 @@ def until_look(left: Iterable[float]) -> float:
     return max(0.0, min([_SHORTEST, *left]))
 
 
-def between_looks(awaited: int) -> float:
+def between_looks(awaited: int, *, watched: bool) -> float:
     """Return the seconds that lie between two looks at least, beside so many awaited servers."""
+    if watched:
+        return _BETWEEN_WATCHED + _LATER_EACH_WATCHED * awaited
     return min(_MOST_BETWEEN, _BETWEEN_EACH * awaited)
+
+
+def one_after_another(quiet: float) -> bool:
+    """Check whether servers still come, when the last one came so many seconds ago: then the rest will, too."""
+    return quiet < _BETWEEN_WATCHED
 
 
 def first_look(*, watched: bool) -> float:
@@ -70,7 +78,7 @@ def first_look(*, watched: bool) -> float:
 def next_look(age: float, awaited: int, *, watched: bool) -> float:
     """Return the seconds until the next look at a server that was waited for so long, beside so many in all."""
     if watched:
-        return _BETWEEN_WATCHED
+        return between_looks(awaited, watched=True)
     return min(_LONGEST + _LONGER_EACH * awaited, max(_SHORTEST, _OF_AGE * age))
 
 
