@@ -316,7 +316,7 @@ class _Run:
         self.setbacks.fail(planned, error)
         self.events.failed(planned, error, again=self.setbacks.tries_again(planned))
         journal.failed(self.ports.local, planned, error)
-        self.request = replace(self.request, intent=replace(self.request.intent, unsold=self.setbacks.unsold))
+        self.request = replace(self.request, intent=self.setbacks.met(self.request.intent))
         return state
 
     def _verdict(self, plan: Plan) -> ExitCode | _Again | None:

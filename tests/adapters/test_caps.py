@@ -10,7 +10,7 @@ import pytest
 from hetzner_k3s.adapters import kube_session, s3, s3_pool, ssh_dial
 from hetzner_k3s.adapters.hetzner import connection, listing
 from hetzner_k3s.adapters.system import given, rescues
-from hetzner_k3s.hosts import admin_kubeconfig, log_answer, operations
+from hetzner_k3s.hosts import admin_kubeconfig, log_answer, procedures
 from hetzner_k3s.model.text import printable
 
 _PAGE = (Path(__file__).parents[2] / "docs/security.md").read_text()
@@ -31,8 +31,8 @@ def _counts(what: str) -> list[int]:
 
 
 def test_the_page_names_the_caps_of_hosts() -> None:
-    assert _sizes("a host's answer") == [operations._ANSWER, operations._LOG_ANSWER, log_answer._SEGMENT]
-    assert _sizes("a host's stream (snapshot, archive of its data)") == [operations._FILE]
+    assert _sizes("a host's answer") == [procedures.ANSWER, procedures._LOG_ANSWER, log_answer._SEGMENT]
+    assert _sizes("a host's stream (snapshot, archive of its data)") == [procedures._FILE]
     limits = rescues._LIMITS
     assert _sizes("an archive of a host's data") == [limits.file, limits.whole]
     assert _counts("an archive of a host's data") == [limits.files]

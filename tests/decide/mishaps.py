@@ -326,3 +326,10 @@ def with_snapshot(state: ClusterState, on: str, of_member: int) -> ClusterState:
     """Lay the snapshot that a repair saves on a master's disk."""
     saved = Snapshot(name=f"pre-repair-{member_id_of(of_member)}-{on}-1800000000", size=4_700_000, created=NOW)
     return edit_facts(state, on, lambda f: replace(f, snapshots=(saved,)))
+
+
+def configured_otherwise(state: ClusterState, *names: str) -> ClusterState:
+    """Let hosts run with another `registries.yaml` than that of the file."""
+    for name in names:
+        state = edit_facts(state, name, lambda facts: replace(facts, disk=replace(facts.disk, registries="0" * 12)))
+    return state

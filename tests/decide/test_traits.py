@@ -29,15 +29,15 @@ def named(text: str) -> frozenset[str]:
 
 ON_HOST: Final = named("""
     CreateServer FenceMember FetchDatabase HoldMaster InitControlPlane InstallK3s JoinControlPlane JoinWorker MarkMember
-    PinCa PointWorker PowerOn RenewToken ResetQuorum RestoreSnapshot SecureHost StartMaster StartOnDatabase
-    StartRestored StartWorker UploadSnapshot WipeJoiner
+    PinCa PointWorker PowerOn ReconfigureMaster ReconfigureWorker RenewToken ResetQuorum RestoreSnapshot SecureHost
+    StartMaster StartOnDatabase StartRestored StartWorker UploadSnapshot WipeJoiner
 """)
 DEPARTING: Final = named("CordonNode DeleteNode DeleteServer DrainNode RetireMember UncordonNode UnmarkMember")
 JOINING: Final = named("JoinControlPlane JoinWorker StartOnDatabase")
 CLEARING: Final = named("DeleteNode RemoveMember")
 DISRUPTIVE: Final = named("""
-    AdoptLineage InitControlPlane JoinControlPlane RecordBirth RemoveMember ResetQuorum RestoreSnapshot RetireMember
-    StartOnDatabase StartRestored UploadSnapshot WipeJoiner
+    AdoptLineage InitControlPlane JoinControlPlane ReconfigureMaster RecordBirth RemoveMember ResetQuorum
+    RestoreSnapshot RetireMember StartOnDatabase StartRestored UploadSnapshot WipeJoiner
 """)
 ALIKE: Final = named("JoinControlPlane StartOnDatabase")
 
@@ -48,6 +48,7 @@ LOOKED_AT: Final = {
     "JoinWorker": "host kube",
     "PinCa": "host kube",
     "PointWorker": "host kube",
+    "ReconfigureWorker": "host kube",
     "ReconnectWorker": "host kube",
     "StartWorker": "host kube",
     "LabelNode": "kube",

@@ -16,6 +16,7 @@ from hetzner_k3s.model.operations.commands import RunCommand
 from hetzner_k3s.model.operations.configuration import (
     Install,
     PointToServer,
+    Reconfigure,
     ReconnectAgent,
     RotateHostKey,
     SetToken,
@@ -66,6 +67,7 @@ ALL: list[Operation[object]] = [
     RotateHostKey(private_key=Secret(HIDDEN), public_key="ssh-ed25519 AAAA", fence=7),
     Install(role=K3sRole.SERVER, version="v1.36.3+k3s1", registries=HIDDEN, fence=7),
     WriteConfig(config=Secret(HIDDEN), fence=7),
+    Reconfigure(role=K3sRole.SERVER, config=Secret(HIDDEN), registries=Secret(HIDDEN), members=("1", "2"), fence=7),
     PointToServer(url="https://10.0.0.3:6443", fence=7),
     SetToken(token=Secret(HIDDEN), revive=True, fence=7),
     ReadOrigin(),

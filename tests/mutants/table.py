@@ -353,7 +353,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         law=8,
         what="the configuration with the token goes into argv",
-        file="hosts/operations.py",
+        file="hosts/procedures.py",
         old='WriteConfig: _procedure("write_config", stdin=lambda op: op.config.reveal()),',
         new='WriteConfig: _procedure("write_config", arguments=lambda op: (op.config.reveal(),)),',
         tests=("tests/hosts/test_operations.py",),

@@ -9,7 +9,7 @@ from tests.properties import database_safety, disaster_safety, restore_safety
 
 from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import Server
-from hetzner_k3s.model.consents import NewClusterOver, Prune, Replace, Restore
+from hetzner_k3s.model.consents import NewClusterOver, Prune, Replace, Restore, Rollout
 from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.host import HostFacts, HostKeyKind
 from hetzner_k3s.model.identity import BirthRecord, Phase
@@ -30,6 +30,8 @@ from hetzner_k3s.model.steps import (
     HoldMaster,
     InitControlPlane,
     JoinControlPlane,
+    ReconfigureMaster,
+    ReconfigureWorker,
     RecordBirth,
     RemoveMember,
     RenewToken,
@@ -72,6 +74,7 @@ _ALONE: Final = (
     StartRestored,
     ResetQuorum,
     WipeJoiner,
+    ReconfigureMaster,
 )
 
 
@@ -97,6 +100,8 @@ def _is_unasked(spec: ClusterSpec, planned: PlannedStep) -> bool:
     beyond = isinstance(step, RemoveMember) and step.target not in spec.master_names and not nobody
     way_out = isinstance(step, UnmarkMember | RetireMember | CordonNode | DrainNode)
     shrinks = planned.reason is Reason.SHRINK
+    if isinstance(step, ReconfigureMaster | ReconfigureWorker) or (way_out and planned.reason is Reason.DIFFERS):
+        return not isinstance(planned.consent, Rollout)
     return (beyond or way_out or shrinks) and planned.consent != Prune()
 
 
@@ -415,6 +420,17 @@ def _renewal(spec: ClusterSpec, state: ClusterState, step: RenewToken) -> Iterat
         yield "it would restart a k3s that runs"
 
 
+def _restart(spec: ClusterSpec, state: ClusterState, step: ReconfigureMaster) -> Iterator[str]:
+    """Say what is wrong with the restart of a master: all others of the file are to vote, and nobody is half joined."""
+    for name in spec.master_names:
+        server = state.server(name)
+        facts = state.facts(server.id) if server is not None else None
+        if name != step.target and not (facts is not None and facts.serves):
+            yield f"{name} does not serve meanwhile"
+        if facts is not None and any(member.learner for member in facts.etcd.members or ()):
+            yield "a learner is in the list"
+
+
 _CHECKS: Final[dict[type, Callable[[ClusterSpec, ClusterState, Any], Iterator[str]]]] = {
     RemoveMember: _removal,
     RetireMember: _retirement,
@@ -436,5 +452,6 @@ _CHECKS: Final[dict[type, Callable[[ClusterSpec, ClusterState, Any], Iterator[st
     AdoptLineage: disaster_safety.adoption,
     WipeJoiner: _wipe,
     StartMaster: _start,
+    ReconfigureMaster: _restart,
     StartWorker: _agent_start,
 }

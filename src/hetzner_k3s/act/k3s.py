@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hetzner_k3s.act.context import Context
 from hetzner_k3s.act.waiting import until
-from hetzner_k3s.hosts.k3s_config import render_agent, render_server
+from hetzner_k3s.hosts.k3s_config import render_agent, render_registries, render_server
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.errors import Fate, KubeError, OperationFailed
@@ -13,8 +13,8 @@ from hetzner_k3s.model.host import HostFacts
 from hetzner_k3s.model.hosts.contact import HostTarget, private_ip
 from hetzner_k3s.model.hosts.critical_config import Arguments, carried
 from hetzner_k3s.model.hosts.host_config import HostAddresses
-from hetzner_k3s.model.kube import KubeView
-from hetzner_k3s.model.operations.configuration import WriteConfig
+from hetzner_k3s.model.kube import BeforeStart, KubeView
+from hetzner_k3s.model.operations.configuration import Reconfigure, WriteConfig
 from hetzner_k3s.model.operations.looks import Probe
 from hetzner_k3s.model.operations.operation import K3sRole
 from hetzner_k3s.model.operations.service import AwaitK3s, Milestone, StartK3s
@@ -53,6 +53,23 @@ async def configure(
     await context.ports.hosts.perform(target, WriteConfig(config=config, fence=context.fence))
 
 
+async def reconfigure(
+    context: Context, server: Server, tokens: ClusterTokens, server_url: str | None, members: tuple[str, ...] = ()
+) -> None:
+    """Start a k3s that runs anew with the configuration of the file; arguments as of `configure` and `Reconfigure`."""
+    target = context.target_of(server)
+    facts = await context.ports.hosts.perform(target, Probe())
+    role = K3sRole.SERVER if isinstance(context.wanted(server.name), MasterSpec) else K3sRole.AGENT
+    operation = Reconfigure(
+        role=role,
+        config=_render(context, server, facts, tokens, server_url),
+        registries=render_registries(context.spec),
+        members=members,
+        fence=context.fence,
+    )
+    await context.ports.hosts.perform(target, operation)
+
+
 def _render(
     context: Context, server: Server, facts: HostFacts, tokens: ClusterTokens, server_url: str | None
 ) -> Secret:
@@ -80,9 +97,10 @@ def _render(
 
 
 def _running_with(context: Context, joiner: Server) -> Arguments:
-    """Return the critical arguments of a master that serves and told them; nothing at a birth."""
-    others = (f.value for key, f in context.state.hosts.items() if key != joiner.id and isinstance(f, Known))
-    return next((f.supervisor.critical for f in others if f.serves and f.supervisor.critical), {})
+    """Return the critical arguments of a master that serves and told them, itself last; nothing at a birth."""
+    hosts = sorted(context.state.hosts.items(), key=lambda host: host[0] == joiner.id)
+    told = (facts.value for _, facts in hosts if isinstance(facts, Known))
+    return next((facts.supervisor.critical for facts in told if facts.serves and facts.supervisor.critical), {})
 
 
 def uid_of(facts: HostFacts, server: str) -> str:
@@ -111,6 +129,11 @@ async def reach(context: Context, target: HostTarget, role: K3sRole, milestone: 
     """Wait on the host until k3s has come that far (seconds); its fatal log lines end the wait with their reason."""
     wait = AwaitK3s(role=role, milestone=milestone, deadline=within)
     return await context.ports.hosts.perform(target, wait)
+
+
+async def before_start(context: Context, server: Server, via: HostTarget) -> BeforeStart:
+    """Read what a Node says before its k3s starts, by which that of this start is told apart."""
+    return BeforeStart(await context.ports.kube.last_heartbeat(via, server.name), peer_address(context, server))
 
 
 async def cluster_view(context: Context, target: HostTarget) -> KubeView:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hetzner_k3s.model.errors import (
     CloudError,
@@ -22,7 +22,7 @@ from hetzner_k3s.model.errors import (
     ProductError,
     WrongCluster,
 )
-from hetzner_k3s.model.plan import PlannedStep, StepKey
+from hetzner_k3s.model.plan import Intent, PlannedStep, StepKey
 from hetzner_k3s.model.steps import CreateServer, RestoreSnapshot, StartRestored
 from hetzner_k3s.model.steps.traits import TRAITS
 
@@ -40,11 +40,13 @@ _NOBODY_MAY = frozenset({"unauthorized", "forbidden", "token_readonly", "invalid
 class Setbacks:
     """The failures of a run: `stopped` are the steps that it does not begin again, each with the reason.
 
-    `approved` are the steps that were shown, `unsold` the servers that Hetzner did not sell; `ended` ends the run.
+    `approved` are the steps that were shown, `unsold` the servers that Hetzner did not sell; `halted` ends a rollout,
+    `ended` the run.
     """
 
     approved: frozenset[StepKey] = frozenset()
     unsold: frozenset[str] = frozenset()
+    halted: bool = False
     ended: ProductError | None = None
     stopped: dict[StepKey, ProductError] = field(default_factory=dict)
     unapproved: set[StepKey] = field(default_factory=set)
@@ -102,8 +104,15 @@ class Setbacks:
         elif isinstance(planned.step, CreateServer) and _is_not_sold(error):
             self.unsold |= {planned.step.target}
             self.stopped[planned.key] = error
+        elif TRAITS[planned.key.kind].rolls:
+            self.halted = True
+            self.stopped[planned.key] = error
         elif not _worth_another_try(error) or self._failures[planned.key] >= ATTEMPTS:
             self.stopped[planned.key] = error
+
+    def met(self, intent: Intent) -> Intent:
+        """Return the wish as it is after what failed."""
+        return replace(intent, unsold=self.unsold, halted=self.halted)
 
     def tries_again(self, planned: PlannedStep) -> bool:
         """Check whether a step that failed may begin once more."""

@@ -10,8 +10,18 @@ from hetzner_k3s.decide.disaster import abandon, quorum_reset, restore, split_br
 from hetzner_k3s.decide.identity import ca_rotation
 from hetzner_k3s.decide.lifecycle import external_database
 from hetzner_k3s.decide.repair import replace
+from hetzner_k3s.decide.rollout import selection as rollout
 from hetzner_k3s.decide.view.context import DecisionContext, Gate
-from hetzner_k3s.model.consents import AcceptCa, Consent, Keep, NewClusterOver, Replace, ResetQuorumFrom, Restore
+from hetzner_k3s.model.consents import (
+    AcceptCa,
+    Consent,
+    Keep,
+    NewClusterOver,
+    Replace,
+    ResetQuorumFrom,
+    Restore,
+    Rollout,
+)
 from hetzner_k3s.model.plan import Refusal
 
 _Kind = TypeVar("_Kind", bound=Consent)
@@ -36,6 +46,7 @@ CHECKS: tuple[Gate, ...] = (
     Fits(Keep, split_brain.keeping_fits),
     Fits(Replace, replace.replacement_fits),
     Fits(AcceptCa, ca_rotation.acceptance_fits),
+    Fits(Rollout, rollout.rollout_fits),
 )
 
 
@@ -43,6 +54,7 @@ ON_DATABASE_CHECKS: tuple[Gate, ...] = (
     external_database.consents_fit_a_database,
     Fits(Replace, replace.replacement_fits),
     Fits(AcceptCa, ca_rotation.acceptance_fits),
+    Fits(Rollout, rollout.rollout_fits),
 )
 """The same where the cluster's data lies outside its masters."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 
@@ -27,6 +28,8 @@ from hetzner_k3s.decide.prune import addons as addons_off
 from hetzner_k3s.decide.prune import retire
 from hetzner_k3s.decide.purchase import purchase
 from hetzner_k3s.decide.repair import power, reconnect, remediate, removed_member, replace, stopped_workers
+from hetzner_k3s.decide.rollout import masters as rollout_of_masters
+from hetzner_k3s.decide.rollout import workers as rollout_of_workers
 from hetzner_k3s.model.plan import Forecast, Intent, Plan, PlannedStep
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
@@ -56,6 +59,8 @@ PREDICTORS: tuple[Callable[[ClusterSpec, ClusterState, Step], ClusterState], ...
     stopped_workers.predict,
     workers.predict,
     retire.predict,
+    rollout_of_masters.predict,
+    rollout_of_workers.predict,
     node_labels.predict,
     addons.predict,
     addons_off.predict,
@@ -98,7 +103,7 @@ def forecast(spec: ClusterSpec, state: ClusterState, intent: Intent) -> Forecast
     The first wave's waits, refusals and notes are the plan's own.
     """
     first, beginning = plan(spec, state, intent), state
-    intent = replace.bound(spec, state, intent)
+    intent = dataclasses.replace(replace.bound(spec, state, intent), foreseen=True)
     waves: list[tuple[PlannedStep, ...]] = []
     current = first
     while len(waves) < WAVE_LIMIT:

@@ -17,6 +17,7 @@ from hetzner_k3s.model.steps import (
     DeleteServer,
     ForgetBirth,
     InitControlPlane,
+    ReconfigureMaster,
     RemoveMember,
     ResetQuorum,
     RestoreSnapshot,
@@ -65,6 +66,8 @@ def _wrong(context: DecisionContext, step: Step) -> Iterator[str]:
     match step:
         case RemoveMember() | RetireMember():
             yield from _removal(context, step)
+        case ReconfigureMaster():
+            yield from _restart(context, step)
         case InitControlPlane():
             yield from _initialization(context, step)
         case ForgetBirth() | RestoreSnapshot() | ResetQuorum():
@@ -81,6 +84,17 @@ def _removal(context: DecisionContext, step: RemoveMember | RetireMember) -> Ite
     healthy = _voting(context)
     if any(m.id == step.member_id for m in voters) and not _holds(left, healthy):
         yield f"{sum(m.id in healthy for m in left)} of {len(left)} voters that would be left are healthy"
+
+
+def _restart(context: DecisionContext, step: ReconfigureMaster) -> Iterator[str]:
+    """Return what is wrong with a restart: all others have to vote meanwhile, wherever there are members."""
+    gateway = context.control_plane.gateway
+    facts = context.state.facts(step.server_id)
+    own = facts.etcd.member_id if facts is not None else None
+    listed = {m.id: m for m in (gateway.facts.etcd.members or () if gateway else ())}
+    missing = sorted(m.name for m in listed.values() if m.id not in _voting(context) | {own} and m.node != step.target)
+    if missing:
+        yield f"these members do not vote beside it: {', '.join(missing)}"
 
 
 def _holds(left: list[Member], healthy: frozenset[str | None]) -> bool:

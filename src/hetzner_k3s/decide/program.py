@@ -11,7 +11,6 @@ from typing import Final
 
 from hetzner_k3s.decide import consents, first_aid, gates, invariants
 from hetzner_k3s.decide.asking import Program, Wish
-from hetzner_k3s.decide.differences import differences
 from hetzner_k3s.decide.disaster import abandon, quorum_reset, restore, split_brain
 from hetzner_k3s.decide.identity import ca_pins, ca_rotation, hosts, lineage, made_by_2x, project
 from hetzner_k3s.decide.lifecycle import (
@@ -44,6 +43,9 @@ from hetzner_k3s.decide.repair import (
     stopped_workers,
     unhealthy_masters,
 )
+from hetzner_k3s.decide.rollout import masters as rollout_of_masters
+from hetzner_k3s.decide.rollout import selection as rollout
+from hetzner_k3s.decide.rollout import workers as rollout_of_workers
 from hetzner_k3s.decide.situation import situation_of
 from hetzner_k3s.decide.view.context import (
     DecisionContext,
@@ -118,6 +120,7 @@ BESIDE_A_GATEWAY: tuple[MoveOf[ServingContext], ...] = (
     stopped_workers.start_workers,
     join.prepare_masters,
     workers.join_workers,
+    rollout_of_workers.roll_workers,
     retire.remove_workers,
     retire.take_back,
     node_labels.label_nodes,
@@ -204,6 +207,7 @@ CREATE: Mapping[type[Situation], AnyProgram] = {
         replace.discard,
         remediate.repair,
         retire.remove_dead_members,
+        rollout_of_masters.next_master,
         removed_member.wipe_removed_member,
         join.join_masters,
         retire.remove_masters,
@@ -226,6 +230,7 @@ CREATE: Mapping[type[Situation], AnyProgram] = {
         silent_api.await_api,
         replace.discard,
         remediate.repair,
+        rollout_of_masters.next_master,
         external_database.start_masters,
         external_database.remove_masters,
     ),
@@ -251,7 +256,7 @@ PROGRAM: Mapping[tuple[Verb, type[Situation]], AnyProgram] = {
 """What each verb does in each situation. In those of `create` without moves something is always refused."""
 
 WISHES: Mapping[Verb, Wish] = {
-    Verb.CREATE: Wish(aid=first_aid.first_aid, notes=NOTES, degraded=DEGRADED, differences=differences),
+    Verb.CREATE: Wish(aid=first_aid.first_aid, notes=NOTES, degraded=DEGRADED, differences=rollout.told),
     Verb.DELETE: Wish(notes=(teardown.kept,)),
 }
 """What each verb does in all of them."""

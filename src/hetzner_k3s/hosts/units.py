@@ -7,13 +7,14 @@ server's has a start guard before it and takes the permit of a birth (docs/archi
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from hetzner_k3s.hosts.k3s_config import REGISTRIES_PATH, RESOLV_CONF
+from hetzner_k3s.hosts.k3s_config import CONFIG_PATH, REGISTRIES_PATH, RESOLV_CONF
 from hetzner_k3s.hosts.shell import script
 from hetzner_k3s.model.hosts.host_config import RESOLV_CONF_PATH
-from hetzner_k3s.model.operations.configuration import Install
+from hetzner_k3s.model.operations.configuration import Install, Reconfigure
 from hetzner_k3s.model.operations.operation import K3sRole
 
 UNIT_NAMES: Final = {K3sRole.SERVER: "k3s", K3sRole.AGENT: "k3s-agent"}
@@ -68,8 +69,13 @@ class HostFile:
     content: str
 
     def line(self) -> str:
-        """Return it as the one line that the script `install.sh` reads."""
+        """Return it as one line: mode, path, content in base64."""
         return f"{self.mode} {self.path} {base64.b64encode(self.content.encode()).decode()}\n"
+
+
+def lines(files: Iterable[HostFile]) -> str:
+    """Return files as the scripts read them from stdin, one a line."""
+    return "".join(file.line() for file in files)
 
 
 def unit(role: K3sRole) -> str:
@@ -90,3 +96,11 @@ def install_files(operation: Install) -> tuple[HostFile, ...]:
     if operation.registries is not None:
         files.append(HostFile("0600", REGISTRIES_PATH, operation.registries))
     return tuple(files)
+
+
+def configuration_files(operation: Reconfigure) -> tuple[HostFile, ...]:
+    """Return what k3s reads when it starts; both files may hold passwords, so they are 0600 and travel over stdin."""
+    return (
+        HostFile("0600", REGISTRIES_PATH, operation.registries.reveal()),
+        HostFile("0600", CONFIG_PATH, operation.config.reveal()),
+    )

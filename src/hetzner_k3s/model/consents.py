@@ -29,9 +29,13 @@ class Consent:
 
 @dataclass(frozen=True, slots=True)
 class NamingConsent(Consent):
-    """A consent for the object that the user `named`; `metavar` stands for it in the help."""
+    """A consent for the object that the user `named`; `metavar` stands for it in the help.
+
+    One that may be typed without an object means `otherwise` then.
+    """
 
     metavar: ClassVar[str]
+    otherwise: ClassVar[str | None] = None
     named: str
 
     @classmethod
@@ -136,10 +140,28 @@ class SkipAddressCheck(Consent):
     help = "Set the firewall although its rules would shut this machine out."
 
 
+@dataclass(frozen=True, slots=True)
+class Rollout(NamingConsent):
+    """Which servers may be restarted for what the file says now: all, the masters, a pool, or one by its name."""
+
+    flag = "--rollout"
+    metavar = "[masters|POOL|NAME]"
+    otherwise = "all"
+    help = "Carry out changes that restart k3s: on all servers, on the masters, on a pool or on one server."
+
+    def __str__(self) -> str:
+        return self.flag if self.named == self.otherwise else f"{self.flag} {self.named}"
+
+
+ROLLOUT_MASTERS: Final = "masters"
+"""What `Rollout` calls the masters; a pool of that name is never meant."""
+
+
 KINDS: Final[tuple[type[Consent], ...]] = (
     Replace,
     AcceptCa,
     Prune,
+    Rollout,
     ResetQuorumFrom,
     Keep,
     Restore,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
+from hetzner_k3s.model.consents import Rollout
 from hetzner_k3s.model.text.wording import listed
 
 
@@ -37,6 +38,7 @@ class Difference:
         remedy: what would end the difference.
         because: why it is left as it is, without a full stop, where the remedy alone does not say it; of one that
             `create` could apply this says that it does not.
+        rolled_out: whether the run was permitted to restart what it takes.
     """
 
     subject: str
@@ -45,17 +47,18 @@ class Difference:
     seen: str
     remedy: Remedy
     because: str = ""
+    rolled_out: bool = False
 
     @property
     def left(self) -> bool:
         """Check whether `create` leaves it as it is."""
-        return self.remedy is not Remedy.APPLY or bool(self.because)
+        return not self.rolled_out and (self.remedy is not Remedy.APPLY or bool(self.because))
 
 
 _NAMED: Final = 3
 
 _LEFT: Final = {
-    Remedy.RESTART: "it takes a restart of k3s, and `create` restarts no healthy one",
+    Remedy.RESTART: f"it takes a restart of k3s, and `create` restarts no healthy one without `{Rollout.flag}`",
     Remedy.RESIZE: "`create` does not resize a server that runs",
     Remedy.REPLACE: "only a server that is made anew gets it",
     Remedy.UPGRADE: "`create` changes no version of what runs, and what is installed now gets the running one",

@@ -34,6 +34,10 @@ class Intent:
     consents: Consents = field(default_factory=Consents)
     unsold: frozenset[str] = frozenset()
     """Servers that Hetzner did not sell to this run: what does not need them goes on."""
+    halted: bool = False
+    """Whether a server of a rollout did not come back in this run: no other one is begun."""
+    foreseen: bool = False
+    """Whether this is foreseen, not done: what comes one after another is then named at once."""
 
 
 class Reason(Enum):

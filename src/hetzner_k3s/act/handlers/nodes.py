@@ -9,7 +9,6 @@ from hetzner_k3s.act.context import Context, Outcome
 from hetzner_k3s.act.handlers import node_labels
 from hetzner_k3s.act.handlers.drain import still_empty
 from hetzner_k3s.act.handlers.tokens import cluster_tokens
-from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.hosts.contact import HostTarget
 from hetzner_k3s.model.kube import BeforeStart
 from hetzner_k3s.model.operations.configuration import PointToServer, ReconnectAgent
@@ -55,7 +54,7 @@ async def join_worker(step: JoinWorker, context: Context) -> Outcome:
     target, via = context.target_of(server), context.target(step.via)
     await k3s.configure(context, server, await cluster_tokens(context, step.via), step.server_url)
     context.say(step.target, f"joining through {via.name}")
-    before = await _before_start(context, server, via)
+    before = await k3s.before_start(context, server, via)
     if _runs_without_a_node(step, context):
         await context.ports.hosts.perform(target, StopK3s(role=K3sRole.AGENT, fence=context.fence))
     await k3s.start(context, target, K3sRole.AGENT)
@@ -70,7 +69,7 @@ async def start_worker(step: StartWorker, context: Context) -> Outcome:
     server = context.server(step.server_id)
     target, via = context.target_of(server), context.target(step.via)
     context.say(step.target, "starting its k3s-agent")
-    before = await _before_start(context, server, via)
+    before = await k3s.before_start(context, server, via)
     await k3s.start(context, target, K3sRole.AGENT)
     await _node_ready(context, target, via, before)
     context.say(step.target, "is Ready")
@@ -90,16 +89,11 @@ async def reconnect_worker(step: ReconnectWorker, context: Context) -> Outcome:
     server = context.server(step.server_id)
     target, via = context.target_of(server), context.target(step.via)
     context.say(step.target, "its masters are gone; pointing it to a living one")
-    before = await _before_start(context, server, via)
+    before = await k3s.before_start(context, server, via)
     reconnect = ReconnectAgent(url=step.server_url, known=step.known, fence=context.fence)
     await context.ports.hosts.perform(target, reconnect)
     await _node_ready(context, target, via, before)
     return Outcome()
-
-
-async def _before_start(context: Context, server: Server, via: HostTarget) -> BeforeStart:
-    heartbeat = await context.ports.kube.last_heartbeat(via, server.name)
-    return BeforeStart(heartbeat, k3s.peer_address(context, server))
 
 
 async def _node_ready(context: Context, target: HostTarget, via: HostTarget, before: BeforeStart) -> None:

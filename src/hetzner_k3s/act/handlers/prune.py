@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from hetzner_k3s.act import witnesses
+from hetzner_k3s.act.balancing import off_the_balancer
 from hetzner_k3s.act.context import Context, Outcome
 from hetzner_k3s.act.handlers.drain import drained
 from hetzner_k3s.act.labels import take_off
-from hetzner_k3s.act.waiting import until
-from hetzner_k3s.model import lookup, naming
+from hetzner_k3s.model import naming
 from hetzner_k3s.model.errors import HostUnreachable
-from hetzner_k3s.model.hetzner.load_balancing import heeds_membership
 from hetzner_k3s.model.kube import Leaving
 from hetzner_k3s.model.operations import members
 from hetzner_k3s.model.operations.members import MoveLeader
 from hetzner_k3s.model.operations.operation import K3sRole
 from hetzner_k3s.model.operations.service import StopK3s
 from hetzner_k3s.model.steps import CordonNode, DrainNode, RetireMember, UncordonNode, UnmarkMember
-
-_OFF_WITHIN = 60.0
-_LOOK_AT_BALANCER = 2.0
-"""Seconds between two looks at a load balancer: Hetzner counts requests."""
 
 
 async def unmark_member(step: UnmarkMember, context: Context) -> Outcome:
@@ -34,7 +29,7 @@ async def retire_member(step: RetireMember, context: Context) -> Outcome:
     Only the leader itself can hand leadership over, so its own host is asked, whether it leads or not.
     """
     via, leaver = context.target(step.via), context.target(step.server_id)
-    await _off_the_balancer(step, context)
+    await off_the_balancer(context, step.target, step.server_id)
     await context.ports.hosts.perform(leaver, MoveLeader(heir=step.heir, fence=context.fence))
     context.say(step.target, f"removing its etcd member on {via.name}")
     removal = members.RetireMember(member_id=step.member_id, precondition=step.precondition, fence=context.fence)
@@ -45,22 +40,6 @@ async def retire_member(step: RetireMember, context: Context) -> Outcome:
         context.say(step.target, "does not answer any more; its server goes next")
     await _gone_everywhere(step, context)
     return Outcome()
-
-
-async def _off_the_balancer(step: RetireMember, context: Context) -> None:
-    """Wait until the API load balancer sends nobody to it: it looks for its targets only seconds after a label goes."""
-    balancer = lookup.load_balancer(context.spec, context.state.view)
-    if balancer is None:
-        return
-    if not heeds_membership(balancer, naming.members_selector(context.spec.name)):
-        context.say(step.target, f"{balancer.name} sends there until its health check fails: its target is all masters")
-        return
-
-    async def look() -> bool | None:
-        return step.server_id not in await context.ports.cloud.balanced(balancer.id) or None
-
-    what = f"the load balancer {balancer.name} still sends to {step.target}"
-    await until(context.ports.clock, look, what=what, within=_OFF_WITHIN, every=_LOOK_AT_BALANCER)
 
 
 async def _gone_everywhere(step: RetireMember, context: Context) -> None:

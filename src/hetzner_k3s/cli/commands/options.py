@@ -109,7 +109,14 @@ def _option(kind: type[Consent]) -> Callable[[_Command], _Command]:
     if not issubclass(kind, NamingConsent):
         return click.option(kind.flag, kind.__name__, is_flag=True, help=kind.help)
     return click.option(
-        kind.flag, kind.__name__, type=_Named(kind), multiple=kind.repeatable, metavar=kind.metavar, help=kind.help
+        kind.flag,
+        kind.__name__,
+        type=_Named(kind),
+        multiple=kind.repeatable,
+        metavar=kind.metavar,
+        is_flag=False,
+        flag_value=kind.otherwise,
+        help=kind.help,
     )
 
 

@@ -41,6 +41,8 @@ VERBS: Final[Mapping[type, str]] = {
     steps.CordonNode: "cordon",
     steps.DrainNode: "drain",
     steps.UncordonNode: "uncordon",
+    steps.ReconfigureMaster: "restart k3s with the file's configuration on master",
+    steps.ReconfigureWorker: "restart k3s with the file's configuration on worker",
     steps.LabelNode: "set labels and taints of",
     steps.ForgetBirth: "forget the birth of",
     steps.KeepSnapshot: "keep a copy of the snapshot as",

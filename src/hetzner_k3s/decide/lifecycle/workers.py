@@ -87,6 +87,8 @@ def workers_explained(context: DecisionContext) -> tuple[Refusal, ...]:
 
 
 def _explained(context: DecisionContext, server: Server, facts: HostFacts | None) -> bool:
+    if server.name in context.worked_on:
+        return True
     if facts is None:
         return False
     return given_up.left_over(context, facts) or (

@@ -10,8 +10,9 @@ from hetzner_k3s.decide.preflight import tokens
 from hetzner_k3s.decide.repair import power
 from hetzner_k3s.decide.repair.removed_member import is_former, is_of_this_cluster, may_be_wiped
 from hetzner_k3s.decide.repair.silence import address_explained, cure_of_silence, known_of_silence
+from hetzner_k3s.decide.rollout import masters as rollout
 from hetzner_k3s.decide.view import all_lost, quorum
-from hetzner_k3s.decide.view.context import DecisionContext, UnservedContext
+from hetzner_k3s.decide.view.context import DecisionContext, ServingContext, UnservedContext
 from hetzner_k3s.decide.view.control_plane import MasterView, identity_of
 from hetzner_k3s.decide.view.node_machine import whereabouts
 from hetzner_k3s.decide.view.servers.contact import Barrier
@@ -136,6 +137,8 @@ def masters_explained(context: DecisionContext) -> tuple[Refusal, ...]:
 
 def _is_dealt_with(context: DecisionContext, master: MasterView) -> bool:
     """Check whether something else speaks of it or deals with it (a former member: `split_brain`, or it is wiped)."""
+    if isinstance(context, ServingContext) and rollout.is_seen_to(context, master):
+        return True
     return master.name in discarded(context) or may_be_wiped(context, master) or is_of_this_cluster(context, master)
 
 

@@ -17,7 +17,7 @@ from hetzner_k3s.model.kube import KubeNode
 from hetzner_k3s.model.plan import Intent, PlannedStep, Refusal, StepKey, Wait
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
-from hetzner_k3s.model.steps.traits import TRAITS
+from hetzner_k3s.model.steps.traits import TRAITS, Occupies
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +43,11 @@ class DecisionContext:
     def joining(self) -> frozenset[str]:
         """Name the servers whose join is under way: looks at them and at the cluster are of different moments."""
         return joining(self.in_flight)
+
+    @property
+    def worked_on(self) -> frozenset[str]:
+        """Name the servers whose hosts a step under way works on: what they look like meanwhile is its doing."""
+        return frozenset(key.target for key in self.in_flight if TRAITS[key.kind].occupies & Occupies.HOST)
 
     @property
     def consents(self) -> Consents:

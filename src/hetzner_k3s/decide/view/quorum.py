@@ -58,6 +58,17 @@ def can_retire(members: tuple[Member, ...], healthy: frozenset[str], member_id: 
     return Verdict(True, f"the {len(left)} others are healthy voters; {spare} of them may then fail")
 
 
+def can_restart(members: tuple[Member, ...], healthy: frozenset[str], member_id: str) -> Verdict:
+    """Check whether a voter may be away for a while: all others must be healthy voters, and nobody half joined.
+
+    Of two, or of a lone one, quorum is lost until it is back, and no data: both are allowed, and said.
+    """
+    if any(m.learner for m in members):
+        return Verdict(False, "a member is still a learner")
+    sick = [m.name for m in members if m.id not in healthy and m.id != member_id]
+    return Verdict(not sick, f"not healthy: {', '.join(sick)}" if sick else "all others are healthy voters")
+
+
 def can_add(members: tuple[Member, ...], healthy: frozenset[str]) -> Verdict:
     """Check whether a learner may be added: all voters healthy (etcd itself refuses otherwise), no learner pending."""
     if any(m.learner for m in members):

@@ -19,8 +19,24 @@ answers_by_database() {
     [ -n "$(uid_by_api)" ]
 }
 
+# K3s tells READY and answers /readyz before a bad argument ends it (docs/facts/k3s.md#restart-for-a-change).
+steady_after=15 steady_since='' steady_as=''
+is_steady() {
+    state=$(systemctl show -p ActiveState -p NRestarts -p MainPID "$unit")
+    case $state in *ActiveState=active*) ;; *) steady_since='' && return 1 ;; esac
+    [ "$unit" != k3s ] || is_well || { steady_since='' && return 1; }
+    [ -n "$steady_since" ] && [ "$state" = "$steady_as" ] || { steady_since=$(date +%s) steady_as=$state; }
+    [ $(($(date +%s) - steady_since)) -ge "$steady_after" ]
+}
+
+is_well() {
+    case $(curl -s -k -m 2 -o /dev/null -w '%{http_code}' https://127.0.0.1:6443/readyz) in 200 | 401) ;; *) return 1 ;; esac
+    grep -qs '^datastore-endpoint:' "$k3s_config" || etcd_is_healthy
+}
+
 reached() {
     case $milestone in
+        steady) is_steady ;;
         active) systemctl -q is-active "$unit" ;;
         datastore) [ -s "$k3s_data/server/token" ] && etcd_is_healthy ;;
         identity) answers_by_database || { etcd_is_healthy && gateway kv/range "{\"key\":\"$kube_system_key\",\"count_only\":true}" &&

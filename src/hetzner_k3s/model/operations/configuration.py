@@ -45,6 +45,24 @@ class WriteConfig(Operation[Done]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reconfigure(Operation[Done]):
+    """Stop k3s, write `config.yaml` and `registries.yaml`, and start it anew: in that order, so that what lies on the
+    disk is what runs, whenever it is cut off.
+
+    `members` are the ids of the etcd members that were decided on. A server whose etcd is well is stopped only while
+    the list is that one, without a learner, and all its peers are connected: else `precondition_changed`.
+    `registries` may hold passwords.
+    """
+
+    mutating: ClassVar[bool] = True
+    role: K3sRole
+    config: Secret
+    registries: Secret
+    members: tuple[str, ...]
+    fence: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PointToServer(Operation[Done]):
     """Set the `server:` line of an existing `config.yaml`, and leave every other line alone. Nothing is restarted."""
 

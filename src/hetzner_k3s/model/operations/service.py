@@ -19,6 +19,8 @@ class Milestone(Enum):
     """The kube-system namespace exists, so its UID can be read."""
     ACTIVE = "active"
     """systemd calls the unit active."""
+    STEADY = "steady"
+    """Active, as a server its own etcd healthy and its API ready, and not started again by systemd for 15 s."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,6 +33,7 @@ from hetzner_k3s.model.steps.restore import (
     StartRestored,
     UploadSnapshot,
 )
+from hetzner_k3s.model.steps.rollout import ReconfigureMaster, ReconfigureWorker
 from hetzner_k3s.model.steps.scale import (
     CordonNode,
     DrainNode,
@@ -79,6 +80,8 @@ Step = (
     | CordonNode
     | DrainNode
     | UncordonNode
+    | ReconfigureMaster
+    | ReconfigureWorker
     | ForgetBirth
     | KeepSnapshot
     | UploadSnapshot
@@ -127,6 +130,8 @@ __all__ = [
     "PinCa",
     "PointWorker",
     "PowerOn",
+    "ReconfigureMaster",
+    "ReconfigureWorker",
     "ReconnectWorker",
     "RecordBirth",
     "RemoveAddon",

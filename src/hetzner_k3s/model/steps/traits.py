@@ -44,8 +44,8 @@ class Traits:
     at a time; those that are `alike` may run beside others of their own type. `look` is None where the scope of the
     plan decides what is looked at: of the control plane all masters, of workers and add-ons what the API tells. One
     that is begun `once` a run is not begun again where it is still wanted: the next time would not be another. What is
-    `apart` changes neither servers nor hosts nor the record, and may be done twice. A step takes about `seconds`, as
-    measured in the lab at its typical latency.
+    `apart` changes neither servers nor hosts nor the record, and may be done twice. What `rolls` is one of a series,
+    which ends with its first failure. A step takes about `seconds`, as measured in the lab at its typical latency.
     """
 
     occupies: Occupies = Occupies.NOTHING
@@ -56,6 +56,7 @@ class Traits:
     look: Look | None = None
     once: bool = False
     apart: bool = False
+    rolls: bool = False
     seconds: float = 1.0
 
 
@@ -96,6 +97,8 @@ TRAITS: Final[Mapping[type[Step], Traits]] = {
     steps.CordonNode: Traits(occupies=_DEPARTURE),
     steps.DrainNode: Traits(occupies=_DEPARTURE, seconds=20),
     steps.UncordonNode: Traits(occupies=_DEPARTURE),
+    steps.ReconfigureMaster: Traits(occupies=_HOST, disruptive=True, rolls=True, seconds=30),
+    steps.ReconfigureWorker: Traits(occupies=_HOST, look=Look.HOST | Look.KUBE, rolls=True, seconds=25),
     steps.ForgetBirth: Traits(),
     steps.KeepSnapshot: Traits(seconds=5),
     steps.UploadSnapshot: Traits(occupies=_HOST, disruptive=True, seconds=10),

@@ -40,6 +40,8 @@ PHASES: Final[Mapping[type, tuple[str, str]]] = {
     steps.CordonNode: ("cordoning", "cordoned"),
     steps.DrainNode: ("draining", "drained"),
     steps.UncordonNode: ("uncordoning", "ready"),
+    steps.ReconfigureMaster: ("restarting k3s", "ready"),
+    steps.ReconfigureWorker: ("restarting k3s", "ready"),
     steps.UploadSnapshot: ("copying", "copied"),
     steps.RestoreSnapshot: ("restoring", "restored"),
     steps.StartRestored: ("starting", "serving"),

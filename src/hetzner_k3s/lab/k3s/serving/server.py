@@ -31,7 +31,7 @@ from hetzner_k3s.lab.k3s.serving.preparation import Preparation, Prepared
 from hetzner_k3s.lab.k3s.serving.startup import Start
 from hetzner_k3s.lab.k3s.serving.state import Progress
 from hetzner_k3s.lab.k3s.serving.supervisor import Supervisor, check_node_password, save_bootstrap
-from hetzner_k3s.lab.k3s.setup import identity
+from hetzner_k3s.lab.k3s.setup import component_args, identity
 from hetzner_k3s.lab.k3s.setup.invocation import Invocation
 from hetzner_k3s.lab.k3s.setup.paths import KUBECONFIG, directory, write
 from hetzner_k3s.lab.k3s.setup.timing import LeaseTiming
@@ -116,6 +116,7 @@ class Server:
         notify.ready()
         self._layout.reset_flag.unlink(missing_ok=True)
         await self._control()
+        self._spawn(component_args.end_on_conflict(self._flags))
         await asyncio.sleep(self._timing.node)
         await self._run_node()
 

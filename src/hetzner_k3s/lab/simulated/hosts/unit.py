@@ -59,7 +59,7 @@ class Unit:
         self._host, self.role, self._make = host, role, make
         self._task: asyncio.Task[None] | None = None
         self._active, self._sub, self._restarts, self._pid = "inactive", "dead", 0, 0
-        self._began = 0.0
+        self._began = self._ready_at = 0.0
         self.process: Process | None = None
         self.starts = 0
         """How often a start was asked for, by systemd at boot or by somebody."""
@@ -73,6 +73,11 @@ class Unit:
             main_pid=self._pid,
             running_for=None if self.process is None else asyncio.get_running_loop().time() - self._began,
         )
+
+    @property
+    def active_for(self) -> float:
+        """Return the seconds since READY=1 of the process that runs now; 0 where it has not come."""
+        return asyncio.get_running_loop().time() - self._ready_at if self._active == "active" else 0.0
 
     @property
     def running(self) -> bool:
@@ -122,4 +127,5 @@ class Unit:
 
     def _ready(self) -> None:
         self._active, self._sub = "active", "running"
+        self._ready_at = asyncio.get_running_loop().time()
         self._host.disk.commands_wait = False

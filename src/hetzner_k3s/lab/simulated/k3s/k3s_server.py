@@ -18,7 +18,7 @@ from hetzner_k3s.lab.k3s.logfmt import Fatal, ShutdownRequested
 from hetzner_k3s.lab.k3s.node import network_policy
 from hetzner_k3s.lab.k3s.serving import startup
 from hetzner_k3s.lab.k3s.serving.startup import Start
-from hetzner_k3s.lab.k3s.setup import critical_config
+from hetzner_k3s.lab.k3s.setup import component_args, critical_config
 from hetzner_k3s.lab.k3s.setup.flags import Flags
 from hetzner_k3s.lab.k3s.trust import bootstrap, tokens
 from hetzner_k3s.lab.k3s.trust.tokens import Token
@@ -256,6 +256,7 @@ class K3sServer:
         self._control(self.store, etcd)
         if self._flags.on("etcd-s3"):
             self._spawn(saving.keep_saving(self, self._flags))
+        self._spawn(component_args.end_on_conflict(self._flags))
         await asyncio.sleep(self.timing.node)
         self._spawn(self._run_node(self.store, etcd))
 

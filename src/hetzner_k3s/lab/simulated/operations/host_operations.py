@@ -13,7 +13,7 @@ from hetzner_k3s.lab.simulated.hosts import config_file, host_keys
 from hetzner_k3s.lab.simulated.hosts.host import Host
 from hetzner_k3s.lab.simulated.hosts.refusal import failed, precondition_changed
 from hetzner_k3s.lab.simulated.k3s import saving
-from hetzner_k3s.lab.simulated.operations import host_facts, rejoining, reset, retirement, snapshots
+from hetzner_k3s.lab.simulated.operations import host_facts, reconfiguring, rejoining, reset, retirement, snapshots
 from hetzner_k3s.lab.simulated.operations.etcd_gateway import etcd_of, members_as_decided, members_of, remove
 from hetzner_k3s.lab.simulated.operations.token_operations import set_token, write_ca_pin
 from hetzner_k3s.model.host import HostFacts, HostKeyKind, Snapshot
@@ -21,6 +21,7 @@ from hetzner_k3s.model.hosts.origin import Origin, ReadOrigin
 from hetzner_k3s.model.operations.configuration import (
     Install,
     PointToServer,
+    Reconfigure,
     RotateHostKey,
     SetToken,
     WriteCaPin,
@@ -164,6 +165,8 @@ def _reached(host: Host, operation: AwaitK3s) -> bool:
         case Milestone.IDENTITY:
             by_etcd = etcd is not None and etcd.healthy and host_facts.etcd_facts(host).uid is not None
             return by_etcd or host_facts.look(host, HostKeyKind.FINAL).uid is not None
+        case Milestone.STEADY:
+            return reconfiguring.is_steady(host, operation.role)
 
 
 def _last_line(host: Host, role: K3sRole, pattern: re.Pattern[str], since: float) -> str:
@@ -265,6 +268,7 @@ HANDLERS: Mapping[type[Operation[Any]], Handler] = {
     Install: _install,
     WriteConfig: _write_config,
     PointToServer: _point_to_server,
+    Reconfigure: reconfiguring.reconfigure,
     SetToken: set_token,
     WriteCaPin: write_ca_pin,
     StartK3s: _start_k3s,

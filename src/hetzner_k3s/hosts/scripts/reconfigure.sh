@@ -1,0 +1,28 @@
+# reconfigure UNIT [MEMBER_ID...] <files, lines "MODE PATH BASE64": stops k3s, writes its configuration, starts it anew.
+# The new files come between stop and start: what lies here is what runs, also where this ends halfway or the host does.
+unit=$1
+shift
+decided=$(printf '%s\n' "$@" | sort)
+
+# A server whose etcd is well takes a vote away with it: the others must all be there, and nobody half joined.
+may_go() {
+    case $(curl -s -m 1 http://127.0.0.1:2381/health) in *'"health":"true"'*) ;; *) return 0 ;; esac
+    read_members
+    [ "$(member_ids "$answer")" = "$decided" ] ||
+        precondition_changed "etcd has other members than decided on: $(member_ids "$answer" | tr '\n' ' ')"
+    case $answer in *'"isLearner":true'* | *'"isLearner": true'*) precondition_changed 'a learner is in the cluster' ;; esac
+    connected=$(curl -s -m 2 http://127.0.0.1:2381/metrics |
+        sed -n 's/^etcd_network_active_peers{.*Remote="\([0-9a-f]*\)".*} 1$/\1/p' | sort -u | wc -l)
+    others=$(($(printf '%s\n' "$decided" | grep -c .) - 1))
+    [ "$connected" -ge "$others" ] || precondition_changed "only $connected of the $others other voters are connected"
+}
+
+is_held && precondition_changed 'k3s is stopped and masked on this host by a quorum reset that has not ended'
+[ "$unit" != k3s ] || may_go
+files=$(cat)
+said=$(timeout 100 systemctl stop "$unit.service" 2>&1) || fail "systemd: $said"
+printf '%s\n' "$files" | while read -r mode path content; do
+    printf %s "$content" | base64 -d | write_atomically "$mode" "$path" || exit 1
+done || fail "could not write the new configuration; k3s is stopped, and its files are those of before or after"
+said=$(systemctl -q enable "$unit.service" 2>&1 && systemctl start --no-block "$unit.service" 2>&1) || fail "systemd: $said"
+done_with '{}'

@@ -1,0 +1,52 @@
+"""The host operation that starts a running k3s anew with another configuration, on simulated hosts."""
+
+from __future__ import annotations
+
+from hetzner_k3s.lab.simulated.hosts.host import Host
+from hetzner_k3s.lab.simulated.hosts.refusal import failed, precondition_changed
+from hetzner_k3s.lab.simulated.operations.etcd_gateway import etcd_of, members_of
+from hetzner_k3s.model.host import HostKeyKind
+from hetzner_k3s.model.operations.configuration import Reconfigure
+from hetzner_k3s.model.operations.operation import Done, K3sRole
+
+STEADY_AFTER = 15.0
+"""Seconds for which k3s has to stay up after a change."""
+
+
+async def reconfigure(host: Host, operation: Reconfigure, _: HostKeyKind) -> Done:
+    """Do as `reconfigure.sh`: stop, write, start."""
+    if host.disk.held:
+        raise precondition_changed("k3s is stopped and masked on this host by a quorum reset that has not ended")
+    unit = host.units.get(operation.role)
+    if unit is None:
+        raise failed("systemd: Unit not loaded")
+    if operation.role is K3sRole.SERVER:
+        await _may_go(host, operation.members)
+    unit.stop()
+    host.disk.registries, host.disk.config = operation.registries.reveal(), operation.config.reveal()
+    host.disk.units[operation.role] = True
+    unit.start()
+    return Done()
+
+
+async def _may_go(host: Host, decided: tuple[str, ...]) -> None:
+    """Hold back a server whose etcd is well, unless its peers are those that were decided on and all there."""
+    if host.server is None or host.server.etcd is None or not host.server.etcd.healthy:
+        return
+    etcd = etcd_of(host)
+    members = await members_of(etcd)
+    if {str(member.id) for member in members} != set(decided):
+        raise precondition_changed("etcd has other members than decided on")
+    if any(member.learner for member in members):
+        raise precondition_changed("a learner is in the cluster")
+    if len(etcd.active_peers()) < len(members) - 1:
+        raise precondition_changed("not all other voters are connected")
+
+
+def is_steady(host: Host, role: K3sRole) -> bool:
+    """Check whether k3s is active and well and has stayed up, as `await_k3s.sh` sees it."""
+    unit, server = host.units.get(role), host.server
+    if unit is None or unit.facts().active != "active":
+        return False
+    well = server is not None and server.api_ready and (server.etcd is None or server.etcd.healthy)
+    return (well or role is K3sRole.AGENT) and unit.active_for >= STEADY_AFTER

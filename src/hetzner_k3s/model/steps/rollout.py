@@ -1,0 +1,33 @@
+"""Steps that bring a running host to what the file says now, by consent: one restart of its k3s each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReconfigureMaster:
+    """Start the k3s of the master `target` anew with the configuration of the file, and see it stay up as a voter.
+
+    `members` are the ids of the etcd members that were seen; empty where it does not vote, or keeps no data itself.
+    `via` is the master (a server id) that its Node and the tokens are read through: another one where there is one.
+    """
+
+    target: str
+    server_id: int
+    via: int
+    members: tuple[str, ...]
+    server_url: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReconfigureWorker:
+    """Start the agent of the worker `target` anew with the configuration of the file, and see its Node Ready again.
+
+    What runs there goes on. `via` is the healthy master (a server id) whose API tells of the Node.
+    """
+
+    target: str
+    server_id: int
+    via: int
+    server_url: str

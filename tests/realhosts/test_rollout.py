@@ -1,0 +1,77 @@
+"""A rollout on real hosts: another argument on every master, an API that answers, and one that does not come back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+from tests.realhosts.cluster import Cluster, assert_at_rest, assert_whole, lost_writes, probing
+from tests.realhosts.standing import MASTERS, WORKER, standing, until
+
+from hetzner_k3s.lab.realhosts.handle import LabHandle
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+
+
+@pytest.fixture(scope="module")
+def cluster(lab: LabHandle, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Give a cluster behind a load balancer, which the tests of this file change."""
+    with standing(lab, tmp_path_factory.mktemp("rollout"), workers=1, more=balanced()) as made:
+        made.write_objects(MASTERS[0])
+        yield made
+
+
+def balanced(*arguments: str) -> str:
+    """Return the lines of a file with a load balancer and these arguments of the API server."""
+    listed = "".join(f'\n  - "{argument}"' for argument in arguments)
+    return "create_load_balancer_for_the_kubernetes_api: true\n" + (
+        f"kube_api_server_args:{listed}\n" if listed else ""
+    )
+
+
+def killed_after(cluster: Cluster, step: str) -> None:
+    """Run a rollout, and kill it a moment after it has told of a step."""
+    process = cluster.start("create", "--rollout")
+    assert process.stderr is not None
+    for line in process.stderr:
+        if step in line:
+            break
+    process.kill()
+    process.wait()
+
+
+def test_an_argument_comes_to_every_master_while_the_api_answers(cluster: Cluster) -> None:
+    identity, objects = cluster.identity(MASTERS[0]), cluster.objects(MASTERS[0])
+    before = {name: cluster.process(name) for name in MASTERS}
+    agent = cluster.process(WORKER, "k3s-agent")
+    cluster.write_config(workers=1, more=balanced("max-requests-inflight=390"))
+    left = cluster.create(expect=3)
+    assert "without `--rollout`" in left.stderr
+    with probing(cluster, list(MASTERS)):
+        killed_after(cluster, "saving the snapshot")
+        killed_after(cluster, "starting its k3s anew")
+        killed_after(cluster, "is back")
+        time.sleep(1)
+        cluster.create("--rollout")
+    for name in MASTERS:
+        assert cluster.process(name) != before[name]
+        assert "max-requests-inflight=390" in cluster.sh(name, "cat /etc/rancher/k3s/config.yaml")
+        assert lost_writes(cluster, name, MASTERS[0]) == set()
+        assert (cluster.identity(name), cluster.objects(name)) == (identity, objects)
+    assert cluster.process(WORKER, "k3s-agent") == agent
+    assert_whole(cluster)
+    assert_at_rest(cluster)
+
+
+def test_one_that_does_not_come_back_stops_the_wave(cluster: Cluster) -> None:
+    before = {name: cluster.process(name) for name in MASTERS}
+    cluster.config.write_text(cluster.config.read_text() + 'kube_scheduler_args:\n  - "v=2"\n')
+    failed = cluster.create("--rollout", expect=1)
+    assert "logging configuration" in failed.stderr
+    changed = [name for name in MASTERS if cluster.process(name) != before[name]]
+    assert len(changed) == 1
+    cluster.write_config(workers=1, more=balanced("max-requests-inflight=380"))
+    cluster.create("--rollout")
+    until(lambda: cluster.run("status").returncode == 0, "all is well", within=150)
+    assert_whole(cluster)
