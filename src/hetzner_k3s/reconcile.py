@@ -188,7 +188,8 @@ async def look_ahead(
     """
     state = await observe(ports, request.spec, request.intent.verb)
     if SIGHT[request.intent.verb].assortment:
-        state = await with_assortment(ports, request.spec, state, before)
+        upgrading = request.intent.may_upgrade
+        state = await with_assortment(ports, request.spec, state, before, upgrading=upgrading)
     began, told = ports.clock.monotonic(), ""
     while True:
         forecast = _forecast(request, ports, state)

@@ -43,7 +43,7 @@ def _an_example(kind: type[Consent]) -> Consent:
 def test_every_consent_is_listed() -> None:
     assert len(KINDS) == len(set(KINDS))
     written = (value for _, value in inspect.getmembers(model, inspect.isclass) if issubclass(value, Consent))
-    assert {*KINDS, Consent, NamingConsent} == set(written)
+    assert {*KINDS, *model.BY_COMMAND, Consent, NamingConsent} == set(written)
 
 
 @every_kind

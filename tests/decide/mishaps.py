@@ -333,3 +333,8 @@ def configured_otherwise(state: ClusterState, *names: str) -> ClusterState:
     for name in names:
         state = edit_facts(state, name, lambda facts: replace(facts, disk=replace(facts.disk, registries="0" * 12)))
     return state
+
+
+def running_release(state: ClusterState, name: str, version: str) -> ClusterState:
+    """Let a host run this release of k3s."""
+    return edit_facts(state, name, lambda facts: replace(facts, k3s_version=version))

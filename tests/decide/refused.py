@@ -6,7 +6,7 @@ from tests.decide.cases import case
 from tests.decide.disasters import DISASTERS
 from tests.decide.refused_access import OUR_ACCESS
 from tests.decide.refused_database import ON_DATABASE
-from tests.decide.refused_joins import BEFORE_A_JOIN, CONSENTS
+from tests.decide.refused_joins import BEFORE_A_JOIN, CONSENTS, UPGRADES
 from tests.decide.refused_masters import KEYS, MASTERS, MEMBERS, WORKERS
 from tests.decide.refused_project import BIRTH, DELETION, IDENTITY, LISTING, OWN_CLOCK
 from tests.decide.refused_restore import LOST
@@ -30,5 +30,6 @@ CASES = {
     **WORKERS,
     **BEFORE_A_JOIN,
     **CONSENTS,
+    **UPGRADES,
     **DELETION,
 }

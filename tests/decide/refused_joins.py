@@ -21,12 +21,14 @@ from tests.decide.oddities import (
     with_ca,
 )
 from tests.decide.world import (
+    CREATE,
     MASTER1,
     MASTER2,
     MASTER3,
     OTHER_CA,
     OTHER_UID,
     SPEC,
+    UPGRADE,
     WORKER1,
     born_record,
     disconnected,
@@ -44,6 +46,10 @@ from tests.decide.world import (
     without_node,
     without_quorum,
 )
+
+from hetzner_k3s.model.consents import Consents, Rollout
+from hetzner_k3s.model.facts import Known
+from hetzner_k3s.model.version import K3sVersion
 
 BEFORE_A_JOIN = {
     "the keys of secrets are being changed and a master is lost": case(
@@ -92,7 +98,34 @@ BEFORE_A_JOIN = {
 }
 
 
+UPGRADES = {
+    "an upgrade to a release that there is not": case(
+        replace(healthy(), releases=Known({"v1.36": K3sVersion.parse("v1.36.3+k3s1")})),
+        "upgrade.no-release",
+        spec=replace(SPEC, k3s_version=K3sVersion.parse("v1.36.9+k3s1")),
+        intent=UPGRADE,
+    ),
+    "an upgrade that skips a minor version": case(
+        healthy(),
+        "upgrade.skips-minor",
+        spec=replace(SPEC, k3s_version=K3sVersion.parse("v1.38.1+k3s1")),
+        intent=UPGRADE,
+    ),
+    "an upgrade to an older release": case(
+        healthy(),
+        "upgrade.downgrade",
+        spec=replace(SPEC, k3s_version=K3sVersion.parse("v1.35.9+k3s1")),
+        intent=UPGRADE,
+    ),
+}
+
 CONSENTS = {
+    "a pool that the file does not have is to be rolled out": case(
+        healthy(), "consent.unfit", intent=replace(CREATE, consents=Consents.of(Rollout("large")))
+    ),
+    "a cluster that was not begun is to be rolled out": case(
+        nothing(), "consent.unfit", intent=replace(CREATE, consents=Consents.of(Rollout("all")))
+    ),
     "a healthy master is to be discarded": case(healthy(), "consent.unfit", intent=replacing(MASTER2)),
     "a master that the file does not have is to be discarded": case(
         healthy(), "consent.unfit", intent=replacing("prod-master9")

@@ -35,6 +35,7 @@ from tests.decide.world import (
     PRUNE,
     ROLLOUT,
     SPEC,
+    UPGRADE,
     WORKER1,
     WORKER2,
     a_spec,
@@ -49,6 +50,7 @@ from tests.decide.world import (
     nothing,
     off,
     plan,
+    running_release,
     stopped,
     stopped_agent,
 )
@@ -92,6 +94,7 @@ def naming_nobody(disk: DiskFacts) -> DiskFacts:
 
 
 HELD_FILE = a_file()
+OLDER = "v1.36.2+k3s1"
 
 WAYS: dict[str, tuple[ClusterState, ClusterSpec, Intent]] = {
     "a birth": (nothing(), SPEC, CREATE),
@@ -123,6 +126,7 @@ WAYS: dict[str, tuple[ClusterState, ClusterSpec, Intent]] = {
     ),
     "a master without its taint": (edit_node(healthy(), MASTER1, lambda n: replace(n, taints={})), SPEC, CREATE),
     "a rollout": (configured_otherwise(healthy(), *(s.name for s in SPEC.servers())), SPEC, ROLLOUT),
+    "an upgrade": (running_release(running_release(healthy(), WORKER1, OLDER), MASTER1, OLDER), SPEC, UPGRADE),
     "a deletion": (healthy(), SPEC, DELETE),
     "a restore": (to_restore(), S3_SPEC, restoring()),
     "a restore from a file": (naming_a_file(all_lost(ONE_MASTER), HELD_FILE), ONE_MASTER, FROM_FILE),

@@ -30,7 +30,7 @@ def named(text: str) -> frozenset[str]:
 ON_HOST: Final = named("""
     CreateServer FenceMember FetchDatabase HoldMaster InitControlPlane InstallK3s JoinControlPlane JoinWorker MarkMember
     PinCa PointWorker PowerOn ReconfigureMaster ReconfigureWorker RenewToken ResetQuorum RestoreSnapshot SecureHost
-    StartMaster StartOnDatabase StartRestored StartWorker UploadSnapshot WipeJoiner
+    StageK3s StartMaster StartOnDatabase StartRestored StartWorker UploadSnapshot WipeJoiner
 """)
 DEPARTING: Final = named("CordonNode DeleteNode DeleteServer DrainNode RetireMember UncordonNode UnmarkMember")
 JOINING: Final = named("JoinControlPlane JoinWorker StartOnDatabase")
@@ -50,6 +50,7 @@ LOOKED_AT: Final = {
     "PointWorker": "host kube",
     "ReconfigureWorker": "host kube",
     "ReconnectWorker": "host kube",
+    "StageK3s": "host",
     "StartWorker": "host kube",
     "LabelNode": "kube",
     "PowerOn": "servers host masters kube",

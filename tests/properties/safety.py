@@ -9,7 +9,7 @@ from tests.properties import database_safety, disaster_safety, restore_safety
 
 from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import Server
-from hetzner_k3s.model.consents import NewClusterOver, Prune, Replace, Restore, Rollout
+from hetzner_k3s.model.consents import NewClusterOver, Prune, Replace, Restore, Rollout, Upgrade
 from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.host import HostFacts, HostKeyKind
 from hetzner_k3s.model.identity import BirthRecord, Phase
@@ -38,6 +38,7 @@ from hetzner_k3s.model.steps import (
     ResetQuorum,
     RestoreSnapshot,
     RetireMember,
+    StageK3s,
     StartMaster,
     StartOnDatabase,
     StartRestored,
@@ -100,8 +101,10 @@ def _is_unasked(spec: ClusterSpec, planned: PlannedStep) -> bool:
     beyond = isinstance(step, RemoveMember) and step.target not in spec.master_names and not nobody
     way_out = isinstance(step, UnmarkMember | RetireMember | CordonNode | DrainNode)
     shrinks = planned.reason is Reason.SHRINK
-    if isinstance(step, ReconfigureMaster | ReconfigureWorker) or (way_out and planned.reason is Reason.DIFFERS):
-        return not isinstance(planned.consent, Rollout)
+    if isinstance(step, ReconfigureMaster | ReconfigureWorker | StageK3s) or (
+        way_out and planned.reason is Reason.DIFFERS
+    ):
+        return not isinstance(planned.consent, Rollout | Upgrade)
     return (beyond or way_out or shrinks) and planned.consent != Prune()
 
 

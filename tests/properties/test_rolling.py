@@ -17,12 +17,13 @@ from hetzner_k3s import decide
 from hetzner_k3s.decide.differences import differences
 from hetzner_k3s.decide.view.context import context_of
 from hetzner_k3s.model.consents import Consents, Rollout
-from hetzner_k3s.model.difference import Remedy
+from hetzner_k3s.model.difference import Difference, Remedy
 from hetzner_k3s.model.plan import Intent
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
-from hetzner_k3s.model.steps import ReconfigureMaster, ReconfigureWorker, UnmarkMember
+from hetzner_k3s.model.steps import ReconfigureMaster, ReconfigureWorker, StageK3s, UnmarkMember
 
+OLDER = "v1.36.2+k3s1"
 WALKS = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
@@ -59,6 +60,8 @@ def rolling(draw: st.DrawFn) -> Rolling:
     differing = draw(st.lists(st.sampled_from(names), unique=True))
     state = w.configured_otherwise(w.healthy(spec), *differing)
     told = [f"{name} differs" for name in differing]
+    for name in draw(st.lists(st.sampled_from(names), unique=True)) if draw(st.booleans()) else ():
+        state, told = w.running_release(state, name, OLDER), [*told, f"{name} runs {OLDER}"]
     for name in draw(st.lists(st.sampled_from(spec.master_names), max_size=1)):
         state, told = w.unmarked(state, name), [*told, f"{name} is off the balancer"]
     for name in draw(st.lists(st.sampled_from(names), max_size=1)):
@@ -87,7 +90,7 @@ def test_a_rollout_ends_with_what_was_named_as_the_file_says_or_was_refused(
     assert plan.refusals or plan.settled
     if world.named == "all" and plan.settled:
         left = differences(context_of(world.spec, state, world.intent, frozenset()))
-        assert not [one for one in left if one.remedy is Remedy.RESTART]
+        assert not [one for one in left if one.remedy in {Remedy.RESTART, Remedy.UPGRADE}]
 
 
 @WALKS
@@ -101,17 +104,26 @@ def test_a_rollout_is_the_one_that_was_shown(world: Rolling, chance: random.Rand
 @WALKS
 @given(rolling(), st.randoms(use_true_random=False))
 def test_never_more_at_a_time_than_the_file_says(world: Rolling, chance: random.Random) -> None:
-    for _, plan in run(world.spec, world.state, chance, world.intent):
+    for state, plan in run(world.spec, world.state, chance, world.intent):
         masters = [p for p in plan.steps if isinstance(p.step, ReconfigureMaster)]
         workers = [p for p in plan.steps if isinstance(p.step, ReconfigureWorker)]
         assert len(masters) <= 1
         assert not (masters and len(plan.steps) > 1)
+        assert not (workers and any(one.subject in world.spec.master_names for one in _upgrades(world, state)))
         assert len(workers) <= world.spec.k3s_upgrade_concurrency
+
+
+def _upgrades(world: Rolling, state: ClusterState) -> list[Difference]:
+    """Return which servers of those that were named still wait for the file's k3s."""
+    if world.named != "all":
+        return []
+    context = context_of(world.spec, state, world.intent, frozenset())
+    return [one for one in differences(context) if one.remedy is Remedy.UPGRADE]
 
 
 @WALKS
 @given(rolling())
 def test_without_the_flag_nothing_is_restarted(world: Rolling) -> None:
     plan = decide.plan(world.spec, world.state, w.CREATE)
-    restarts = (ReconfigureMaster, ReconfigureWorker, UnmarkMember)
+    restarts = (ReconfigureMaster, ReconfigureWorker, UnmarkMember, StageK3s)
     assert not [p.key for p in plan.steps if isinstance(p.step, restarts)]

@@ -136,7 +136,8 @@ def test_a_name_that_the_file_lacks_is_refused() -> None:
     played(a_spec(3, 2), happens)
 
 
-def test_a_master_that_does_not_come_back_stops_the_wave_and_a_right_file_ends_it() -> None:
+@pytest.mark.parametrize("spec", [a_spec(3, 1), a_spec(3, 1, load_balancer=True)], ids=["plain", "balanced"])
+def test_a_master_that_does_not_come_back_stops_the_wave_and_a_right_file_ends_it(spec: ClusterSpec) -> None:
     async def happens(story: Story) -> None:
         before = starts(story)
         story.wish(asking(story.spec, VERBOSE))
@@ -152,7 +153,7 @@ def test_a_master_that_does_not_come_back_stops_the_wave_and_a_right_file_ends_i
         assert rolled(done)[0] == stuck
         assert not story.broken(*MASTERS), story.broken(*MASTERS)
 
-    played(a_spec(3, 1), happens)
+    played(spec, happens)
 
 
 def test_no_master_is_restarted_beside_one_that_is_not_well() -> None:

@@ -54,7 +54,13 @@ async def configure(
 
 
 async def reconfigure(
-    context: Context, server: Server, tokens: ClusterTokens, server_url: str | None, members: tuple[str, ...] = ()
+    context: Context,
+    server: Server,
+    tokens: ClusterTokens,
+    server_url: str | None,
+    *,
+    version: str | None,
+    members: tuple[str, ...] = (),
 ) -> None:
     """Start a k3s that runs anew with the configuration of the file; arguments as of `configure` and `Reconfigure`."""
     target = context.target_of(server)
@@ -62,6 +68,7 @@ async def reconfigure(
     role = K3sRole.SERVER if isinstance(context.wanted(server.name), MasterSpec) else K3sRole.AGENT
     operation = Reconfigure(
         role=role,
+        version=version,
         config=_render(context, server, facts, tokens, server_url),
         registries=render_registries(context.spec),
         members=members,

@@ -61,6 +61,7 @@ HANDLERS: Final[Mapping[type, Handler]] = {
     steps.CordonNode: prune.cordon_node,
     steps.DrainNode: prune.drain_node,
     steps.UncordonNode: prune.uncordon_node,
+    steps.StageK3s: rollout.stage_k3s,
     steps.ReconfigureMaster: rollout.reconfigure_master,
     steps.ReconfigureWorker: rollout.reconfigure_worker,
     steps.ForgetBirth: restore.forget_birth,

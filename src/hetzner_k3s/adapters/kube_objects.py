@@ -30,6 +30,7 @@ def node(document: Document) -> KubeNode:
         name=metadata.text("name"),
         uid=metadata.text("uid"),
         ready=conditions.get("Ready", False),
+        version=status.child_or_empty("nodeInfo").text_or("kubeletVersion"),
         control_plane=_CONTROL_PLANE in labels,
         server_id=server_number(annotations.get(naming.ANNOTATION_SERVER_ID, "")),
         provider_id=spec.text_or("providerID") or None,

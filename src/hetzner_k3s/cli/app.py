@@ -35,6 +35,9 @@ _COMMANDS = {
     ),
     "delete": LazyCommand("hetzner_k3s.cli.commands.delete:delete", "Delete the cluster's servers and resources."),
     "history": LazyCommand("hetzner_k3s.cli.commands.history:history", "Show earlier runs, and where their time went."),
+    "upgrade": LazyCommand(
+        "hetzner_k3s.cli.commands.upgrade:upgrade", "Upgrade k3s on all servers, one after another."
+    ),
     "releases": LazyCommand("hetzner_k3s.cli.commands.releases:releases", "Print which releases of k3s there are."),
     "schema": LazyCommand("hetzner_k3s.cli.commands.schema:schema", "Print the configuration file's JSON schema."),
     "explain": LazyCommand("hetzner_k3s.cli.commands.explain:explain", "Explain the code of a refusal."),

@@ -29,6 +29,7 @@ from hetzner_k3s.decide.prune import retire
 from hetzner_k3s.decide.purchase import purchase
 from hetzner_k3s.decide.repair import power, reconnect, remediate, removed_member, replace, stopped_workers
 from hetzner_k3s.decide.rollout import masters as rollout_of_masters
+from hetzner_k3s.decide.rollout import staging
 from hetzner_k3s.decide.rollout import workers as rollout_of_workers
 from hetzner_k3s.model.plan import Forecast, Intent, Plan, PlannedStep
 from hetzner_k3s.model.spec import ClusterSpec
@@ -59,6 +60,7 @@ PREDICTORS: tuple[Callable[[ClusterSpec, ClusterState, Step], ClusterState], ...
     stopped_workers.predict,
     workers.predict,
     retire.predict,
+    staging.predict,
     rollout_of_masters.predict,
     rollout_of_workers.predict,
     node_labels.predict,

@@ -18,6 +18,7 @@ from hetzner_k3s.decide.repair import (
     stale_nodes,
     unhealthy_masters,
 )
+from hetzner_k3s.decide.rollout import skew
 from hetzner_k3s.decide.view.context import (
     Gate,
     GateOf,
@@ -106,6 +107,7 @@ SERVING_GATES: tuple[GateOf[ServingContext], ...] = (
     *_JOIN_GATES,
     alarms.datastore_takes_writes,
     workers.workers_explained,
+    skew.release_fits,
     *_CONSENT_GATES,
 )
 
@@ -146,5 +148,6 @@ SERVING_ON_DATABASE_GATES: tuple[GateOf[ServingContext], ...] = (
     stale_nodes.nodes_explained,
     *_JOIN_GATES,
     workers.workers_explained,
+    skew.release_fits,
     consents.consents_fit,
 )

@@ -45,6 +45,7 @@ from hetzner_k3s.decide.repair import (
 )
 from hetzner_k3s.decide.rollout import masters as rollout_of_masters
 from hetzner_k3s.decide.rollout import selection as rollout
+from hetzner_k3s.decide.rollout import staging
 from hetzner_k3s.decide.rollout import workers as rollout_of_workers
 from hetzner_k3s.decide.situation import situation_of
 from hetzner_k3s.decide.view.context import (
@@ -120,6 +121,7 @@ BESIDE_A_GATEWAY: tuple[MoveOf[ServingContext], ...] = (
     stopped_workers.start_workers,
     join.prepare_masters,
     workers.join_workers,
+    staging.stage_k3s,
     rollout_of_workers.roll_workers,
     retire.remove_workers,
     retire.take_back,

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from hetzner_k3s.hosts.host_facts import decoded, host_facts, hosted_snapshots, members, origin, saved_snapshot
 from hetzner_k3s.hosts.log_answer import log_position
+from hetzner_k3s.hosts.shell import script
 from hetzner_k3s.hosts.units import UNIT_NAMES, configuration_files, install_files, lines
 from hetzner_k3s.model.host import HostKeyKind
 from hetzner_k3s.model.hosts.origin import ReadOrigin
@@ -19,6 +20,8 @@ from hetzner_k3s.model.operations.configuration import (
     ReconnectAgent,
     RotateHostKey,
     SetToken,
+    StageK3s,
+    TidyK3s,
     WriteCaPin,
     WriteConfig,
 )
@@ -151,10 +154,17 @@ PROCEDURES: Mapping[type[Operation[Any]], Procedure] = {
     WriteConfig: _procedure("write_config", stdin=lambda op: op.config.reveal()),
     Reconfigure: _procedure(
         "reconfigure",
-        arguments=lambda op: (UNIT_NAMES[op.role], *op.members),
+        arguments=lambda op: (UNIT_NAMES[op.role], op.version or "-", *op.members),
         stdin=lambda op: lines(configuration_files(op)),
         limit=lambda _: 150.0,
     ),
+    StageK3s: _procedure(
+        "stage_k3s",
+        arguments=lambda op: (op.version,),
+        stdin=lambda _: script("download_k3s"),
+        limit=lambda _: 600.0,
+    ),
+    TidyK3s: _procedure("tidy_k3s", limit=lambda _: 120.0),
     SetToken: _procedure(
         "set_token",
         arguments=lambda op: ("yes" if op.revive else "no",),

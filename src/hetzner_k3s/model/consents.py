@@ -153,6 +153,14 @@ class Rollout(NamingConsent):
         return self.flag if self.named == self.otherwise else f"{self.flag} {self.named}"
 
 
+@dataclass(frozen=True, slots=True)
+class Upgrade(Consent):
+    """All servers may be restarted with another k3s: what the command `upgrade` asks for, and no flag of its own."""
+
+    flag = "upgrade"
+    help = "Upgrade k3s on all servers."
+
+
 ROLLOUT_MASTERS: Final = "masters"
 """What `Rollout` calls the masters; a pool of that name is never meant."""
 
@@ -168,7 +176,10 @@ KINDS: Final[tuple[type[Consent], ...]] = (
     NewClusterOver,
     SkipAddressCheck,
 )
-"""Every kind of consent, in the order in which the help lists them."""
+"""Every kind of consent that is a flag, in the order in which the help lists them."""
+
+BY_COMMAND: Final[tuple[type[Consent], ...]] = (Upgrade,)
+"""Those that a command of their own gives."""
 
 _Kind = TypeVar("_Kind", bound=Consent)
 

@@ -61,7 +61,7 @@ _LEFT: Final = {
     Remedy.RESTART: f"it takes a restart of k3s, and `create` restarts no healthy one without `{Rollout.flag}`",
     Remedy.RESIZE: "`create` does not resize a server that runs",
     Remedy.REPLACE: "only a server that is made anew gets it",
-    Remedy.UPGRADE: "`create` changes no version of what runs, and what is installed now gets the running one",
+    Remedy.UPGRADE: "`upgrade` changes it; what `create` installs gets the version that runs",
     Remedy.FIXED: "it cannot change in a cluster's life",
 }
 

@@ -256,6 +256,8 @@ class HostFacts:
     boot_finished: bool = False
     interfaces: Mapping[str, str] = field(default_factory=dict)
     k3s_version: str | None = None
+    staged: str | None = None
+    """The release of k3s that lies ready to be started, its checksum verified."""
     server_unit: UnitFacts = UnitFacts()
     agent_unit: UnitFacts = UnitFacts()
     disk: DiskFacts = DiskFacts()

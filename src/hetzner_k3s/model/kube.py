@@ -81,6 +81,8 @@ class KubeNode:
     name: str
     uid: str
     ready: bool
+    version: str = ""
+    """The release of k3s that its kubelet is of."""
     control_plane: bool = False
     server_id: int | None = None
     provider_id: str | None = None

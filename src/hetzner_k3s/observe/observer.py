@@ -104,18 +104,24 @@ async def observe_under_lock(
 
 
 async def with_assortment(
-    ports: Ports, spec: ClusterSpec, state: ClusterState, before: ClusterState | None = None
+    ports: Ports,
+    spec: ClusterSpec,
+    state: ClusterState,
+    before: ClusterState | None = None,
+    *,
+    upgrading: bool = False,
 ) -> ClusterState:
     """Read what Hetzner sells, and which k3s there is: once a run and only where a server of the file is missing.
 
     Args:
+        upgrading: whether k3s is to become another one: then the releases are read wherever nothing is missing.
         before: an earlier look of this run, which may have read it.
     """
-    if before is not None and before.assortment is not None:
+    if before is not None and (before.assortment is not None or before.releases is not None):
         return _with_assortment_of(before, state)
     listed = {server.name for server in state.view.servers}
     if not isinstance(state.cloud, Known) or all(server.name in listed for server in spec.servers()):
-        return state
+        return replace(state, releases=await cloud.releases(ports)) if upgrading else state
     sold, releases = await asyncio.gather(cloud.assortment(ports, spec), cloud.releases(ports))
     return replace(state, assortment=sold, releases=releases)
 

@@ -6,6 +6,8 @@ this Node's disk and nowhere else, stop it before anything is evicted: whether t
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hetzner_k3s.act.context import Context
 from hetzner_k3s.model.errors import DrainRefused, PreconditionChanged
 from hetzner_k3s.model.hosts.contact import HostTarget
@@ -22,7 +24,7 @@ _NAMED = 5
 """How many pods an error names."""
 
 
-async def drained(context: Context, via: HostTarget, node: str, *, answers: bool) -> None:
+async def drained(context: Context, via: HostTarget, node: str, *, answers: bool, disk_stays: bool = False) -> None:
     """Evict until nothing is left but what goes with the Node.
 
     Args:
@@ -30,11 +32,13 @@ async def drained(context: Context, via: HostTarget, node: str, *, answers: bool
         via: the master that is asked.
         node: whose pods.
         answers: whether its kubelet does; if not, a pod that was told to end counts as ended.
+        disk_stays: whether the volumes on its disk are kept, as where its machine is away for a while only.
 
     Raises:
         DrainRefused: something on it would be lost, or did not go in time.
     """
-    _refuse_losses(node, await context.ports.kube.load_of(via, node))
+    load = await context.ports.kube.load_of(via, node)
+    _refuse_losses(node, replace(load, local_claims=()) if disk_stays else load)
     ends = context.ports.clock.monotonic() + DRAIN_WITHIN
     told: list[str] = []
     while left := await _evict(context, via, node, answers=answers):

@@ -6,13 +6,25 @@ from hetzner_k3s.act import k3s
 from hetzner_k3s.act.balancing import off_the_balancer
 from hetzner_k3s.act.context import Context, Outcome
 from hetzner_k3s.act.handlers.tokens import cluster_tokens
+from hetzner_k3s.model.errors import Fate, KubeError
+from hetzner_k3s.model.hosts.contact import HostTarget
+from hetzner_k3s.model.kube import BeforeStart
+from hetzner_k3s.model.operations import configuration
 from hetzner_k3s.model.operations.operation import K3sRole
 from hetzner_k3s.model.operations.service import Milestone
-from hetzner_k3s.model.steps import ReconfigureMaster, ReconfigureWorker
+from hetzner_k3s.model.steps import ReconfigureMaster, ReconfigureWorker, StageK3s
 
 _STEADY_WITHIN = 300.0
 _READY_WITHIN = 120.0
 """Seconds that a Node is given after its k3s has stayed up: it reports every ten."""
+
+
+async def stage_k3s(step: StageK3s, context: Context) -> Outcome:
+    """Fetch a release onto a host and verify it there, beside the one that runs."""
+    context.say(step.target, f"fetching k3s {step.version}")
+    stage = configuration.StageK3s(version=step.version, fence=context.fence)
+    await context.ports.hosts.perform(context.target(step.server_id), stage)
+    return Outcome()
 
 
 async def reconfigure_master(step: ReconfigureMaster, context: Context) -> Outcome:
@@ -20,28 +32,45 @@ async def reconfigure_master(step: ReconfigureMaster, context: Context) -> Outco
 
     A bad argument ends k3s only after it told that it is ready (docs/facts/k3s.md#restart-for-a-change).
     """
-    server = context.server(step.server_id)
-    via = context.target(step.via)
+    server, via = context.server(step.server_id), context.target(step.via)
     await off_the_balancer(context, step.target, step.server_id)
     tokens = await cluster_tokens(context, step.via)
     before = await k3s.before_start(context, server, via)
-    context.say(step.target, "starting its k3s anew with the configuration of the file")
-    await k3s.reconfigure(context, server, tokens, step.server_url, step.members)
-    await k3s.reach(context, context.target_of(server), K3sRole.SERVER, Milestone.STEADY, _STEADY_WITHIN)
-    await context.ports.kube.wait_node_ready(via, step.target, _READY_WITHIN, before)
+    context.say(step.target, f"starting its k3s anew with {_what(step.version)}")
+    await k3s.reconfigure(context, server, tokens, step.server_url, version=step.version, members=step.members)
+    await _back(step, context, K3sRole.SERVER, via, before)
     context.say(step.target, "is back")
     return Outcome()
 
 
 async def reconfigure_worker(step: ReconfigureWorker, context: Context) -> Outcome:
     """Start a worker's agent anew, and see it stay up and its Node Ready; its pods go on."""
-    server = context.server(step.server_id)
-    via = context.target(step.via)
+    server, via = context.server(step.server_id), context.target(step.via)
     tokens = await cluster_tokens(context, step.via)
     before = await k3s.before_start(context, server, via)
-    context.say(step.target, "starting its agent anew with the configuration of the file")
-    await k3s.reconfigure(context, server, tokens, step.server_url)
-    await k3s.reach(context, context.target_of(server), K3sRole.AGENT, Milestone.STEADY, _STEADY_WITHIN)
-    await context.ports.kube.wait_node_ready(via, step.target, _READY_WITHIN, before)
+    context.say(step.target, f"starting its agent anew with {_what(step.version)}")
+    await k3s.reconfigure(context, server, tokens, step.server_url, version=step.version)
+    await _back(step, context, K3sRole.AGENT, via, before)
     context.say(step.target, "is Ready")
     return Outcome()
+
+
+def _what(version: str | None) -> str:
+    return "the configuration of the file" if version is None else f"k3s {version}"
+
+
+async def _back(
+    step: ReconfigureMaster | ReconfigureWorker, context: Context, role: K3sRole, via: HostTarget, before: BeforeStart
+) -> None:
+    """See k3s stay up, its Node Ready by a heartbeat of this start, and of the release that was put in place."""
+    target = context.target(step.server_id)
+    await k3s.reach(context, target, role, Milestone.STEADY, _STEADY_WITHIN)
+    await context.ports.kube.wait_node_ready(via, step.target, _READY_WITHIN, before)
+    if step.version is None:
+        return
+    node = (await context.ports.kube.view(via)).node(step.target)
+    if node is None or node.version != step.version:
+        told = node.version if node is not None else "nothing"
+        why = f"{step.target} was started with k3s {step.version}, and its Node says {told}"
+        raise KubeError(why, server=via.name, fate=Fate.MAY_HAVE_HAPPENED)
+    await context.ports.hosts.perform(target, configuration.TidyK3s(fence=context.fence))

@@ -33,7 +33,11 @@ def plan(config: Path, as_json: bool, check: bool, consents: Consents) -> ExitCo
     undone (a master that only we cannot reach). That of --check is the cluster's: what this machine alone lacks, its
     kubeconfig or a registered SSH key, is shown and does not count.
     """
-    spec = load_spec(config)
+    return show(load_spec(config), consents, as_json=as_json, check=check)
+
+
+def show(spec: ClusterSpec, consents: Consents, *, as_json: bool, check: bool) -> ExitCode:
+    """Print what a run with these consents would do; see `plan` for the exit code."""
     forecast, clusters = wiring.run(_look_ahead(spec, consents))
     if as_json:
         tell_document(forecast_rows(forecast))

@@ -41,6 +41,7 @@ VERBS: Final[Mapping[type, str]] = {
     steps.CordonNode: "cordon",
     steps.DrainNode: "drain",
     steps.UncordonNode: "uncordon",
+    steps.StageK3s: "fetch the new k3s on",
     steps.ReconfigureMaster: "restart k3s with the file's configuration on master",
     steps.ReconfigureWorker: "restart k3s with the file's configuration on worker",
     steps.LabelNode: "set labels and taints of",

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from hetzner_k3s.decide.lifecycle.emptying import emptying
 from hetzner_k3s.decide.lifecycle.external_database_access import is_out, tokens_at_hand
 from hetzner_k3s.decide.lifecycle.external_database_predictions import with_serving_master
 from hetzner_k3s.decide.lifecycle.join import marked
 from hetzner_k3s.decide.prune.permission import anothers_node, not_yet_members
-from hetzner_k3s.decide.prune.retire import emptying, node_of_nobody
+from hetzner_k3s.decide.prune.retire import AWAY, node_of_nobody
 from hetzner_k3s.decide.repair import power
 from hetzner_k3s.decide.view import held_tokens
 from hetzner_k3s.decide.view.consent_mismatch import unfit
@@ -295,7 +296,7 @@ def _next(context: ServingContext, master: MasterView) -> PlannedStep | None:
         return None
     if labelled_member(server):
         return _gone(UnmarkMember(target=master.name, server_id=server.id))
-    emptied = emptying(context, node, Scope.CONTROL_PLANE)
+    emptied = emptying(context, node, Scope.CONTROL_PLANE, AWAY)
     return emptied or _gone(DeleteServer(target=master.name, server_id=server.id))
 
 

@@ -80,7 +80,7 @@ def orders_notes(context: DecisionContext) -> tuple[str, ...]:
 def _impossible(context: DecisionContext) -> dict[Diagnostic, list[str]]:
     """Return the settings that cannot be had whatever is in stock, each with the servers that wait for it."""
     found: dict[Diagnostic, list[str]] = {}
-    for setting, why, names in (*_not_sold(context), *_no_room(context), *_not_released(context)):
+    for setting, why, names in (*_not_sold(context), *_no_room(context), *_no_such_release(context)):
         found.setdefault(context.spec.places.diagnose(setting, why), []).extend(names)
     return found
 
@@ -216,17 +216,22 @@ def _no_room(context: DecisionContext) -> Iterator[_Problem]:
         yield pools, f"the project would have {groups} placement groups, {limit}", ()
 
 
-def _not_released(context: DecisionContext) -> Iterator[_Problem]:
-    """Compare with k3s' channels; candidates are in none of them."""
+def _no_such_release(context: DecisionContext) -> Iterator[_Problem]:
+    why = not_released(context)
+    if why is not None:
+        yield _RELEASE, why, ()
+
+
+def not_released(context: DecisionContext) -> str | None:
+    """Return why the file's k3s is none that there is, by k3s' channels; candidates are in none of them."""
     wanted = context.spec.k3s_version
     if not isinstance(reading := context.state.releases, Known) or wanted.candidate is not None or not reading.value:
-        return
+        return None
     line = f"v{wanted.major}.{wanted.minor}"
     newest = reading.value.get(line)
     if newest is None:
-        yield _RELEASE, f"k3s has no release {wanted}: its newest is {max(reading.value.values())}", ()
-    elif wanted > newest:
-        yield _RELEASE, f"k3s has no release {wanted}: the newest of {line} is {newest}", ()
+        return f"k3s has no release {wanted}: its newest is {max(reading.value.values())}"
+    return f"k3s has no release {wanted}: the newest of {line} is {newest}" if wanted > newest else None
 
 
 def _like(wanted: str, known: Iterable[str]) -> str:

@@ -11,10 +11,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from hetzner_k3s.decide.lifecycle.emptying import Why, emptying
 from hetzner_k3s.decide.lifecycle.join import SETTLE_DEADLINE
 from hetzner_k3s.decide.lifecycle.workers import view_worker
 from hetzner_k3s.decide.prune.permission import anothers_node, member_beyond, not_yet_members
 from hetzner_k3s.decide.repair.pre_repair_snapshot import PRUNE, saved_before, saving
+from hetzner_k3s.decide.rollout import selection
 from hetzner_k3s.decide.view import extra_servers, predictions, quorum
 from hetzner_k3s.decide.view.context import Proposal, ServingContext
 from hetzner_k3s.decide.view.control_plane import MasterView
@@ -43,6 +45,9 @@ from hetzner_k3s.model.steps import (
 )
 
 _BEYOND = "it is beyond the file"
+AWAY = Why(
+    cordon=_BEYOND, drain="its pods must run elsewhere before its server goes", reason=Reason.SHRINK, consent=Prune()
+)
 _DELETED = "somebody is deleting its server at this moment, and its member is dead only when that has ended"
 
 DELETION = 300.0
@@ -96,7 +101,7 @@ def _next(context: ServingContext, master: MasterView) -> PlannedStep | None:
         return _remains(context, master.server, node, Scope.CONTROL_PLANE, joins_again=_would_join_again(master))
     if labelled_member(master.server):
         return _planned(UnmarkMember(target=master.name, server_id=master.server.id), _BEYOND)
-    if (step := emptying(context, node, Scope.CONTROL_PLANE)) is not None:
+    if (step := emptying(context, node, Scope.CONTROL_PLANE, AWAY)) is not None:
         return step
     return _retirement(context, master.server, member)
 
@@ -123,17 +128,6 @@ def _retirement(context: ServingContext, server: Server, member: Member) -> Plan
     )
     verdict = quorum.can_retire(context.control_plane.members, healthy_ids(context), member.id)
     return _planned(step, f"{_BEYOND}, and {verdict.because}") if verdict.ok else None
-
-
-def emptying(context: ServingContext, node: KubeNode | None, scope: Scope) -> PlannedStep | None:
-    """Plan to cordon, then to drain a Node; None when it is drained, or there is none."""
-    if node is None or node.leaving is Leaving.DRAINED:
-        return None
-    via = context.gateway.server.id
-    if node.leaving is None:
-        return _planned(CordonNode(target=node.name, via=via), _BEYOND, scope)
-    step = DrainNode(target=node.name, via=via, answers=node.ready)
-    return _planned(step, "its pods must run elsewhere before its server goes", scope)
 
 
 def _remains(
@@ -194,12 +188,16 @@ def remove_workers(context: ServingContext) -> Proposal | None:
 def _next_of_worker(context: ServingContext, server: Server) -> PlannedStep | None:
     node = context.node(server.name)
     own = node is not None and node.machine in {None, server.id}  # else it says nothing of this machine's pods
-    return (emptying(context, node, Scope.WORKER) if own else None) or _remains(context, server, node, Scope.WORKER)
+    return (emptying(context, node, Scope.WORKER, AWAY) if own else None) or _remains(
+        context, server, node, Scope.WORKER
+    )
 
 
 def take_back(context: ServingContext) -> Proposal | None:
-    """Uncordon Nodes that an unfinished `Prune` cordoned, and that the file wants again."""
-    marked = [n for s in context.spec.servers() if (n := context.node(s.name)) is not None and n.leaving is not None]
+    """Uncordon Nodes that the file wants and that were cordoned for a `Prune` that stopped, or a restart that ended."""
+    rolling = selection.waiting(context)
+    wanted = (context.node(s.name) for s in context.spec.servers() if s.name not in rolling)
+    marked = [node for node in wanted if node is not None and node.leaving is not None]
     return Proposal(tuple(_taken_back(context, node) for node in marked))
 
 
@@ -208,8 +206,14 @@ def _taken_back(context: ServingContext, node: KubeNode) -> PlannedStep:
         step=UncordonNode(target=node.name, via=context.gateway.server.id),
         scope=Scope.CONTROL_PLANE if node.control_plane else Scope.WORKER,
         reason=Reason.UNFINISHED,
-        because=f"an unfinished {Prune()} cordoned it, and the file wants it again",
+        because=_taking_back(context),
     )
+
+
+def _taking_back(context: ServingContext) -> str:
+    if selection.consent_of(context) is not None:
+        return "it is as the file says, and its pods may come back"
+    return f"an unfinished {Prune()} or rollout cordoned it, and the file wants it"
 
 
 def predict(_spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from hetzner_k3s.decide.lifecycle.join import api_url
-from hetzner_k3s.decide.rollout import selection
+from hetzner_k3s.decide.rollout import selection, staging
 from hetzner_k3s.decide.view import predictions, quorum
 from hetzner_k3s.decide.view.context import Proposal, ServingContext
 from hetzner_k3s.decide.view.control_plane import MasterView
@@ -20,7 +20,6 @@ from hetzner_k3s.decide.view.servers.membership import labelled_member
 from hetzner_k3s.decide.view.voters import healthy_ids, member_of
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.cloud import Server
-from hetzner_k3s.model.consents import Rollout
 from hetzner_k3s.model.host import STEADY_AFTER, DiskFacts, EtcdFacts, HostFacts, UnitFacts
 from hetzner_k3s.model.hosts.s3_settings import settings, settings_hash
 from hetzner_k3s.model.plan import PlannedStep, Reason, Scope, Wait
@@ -45,12 +44,15 @@ class _Turn:
 
 
 def next_master(context: ServingContext) -> Proposal | None:
-    """Lead one master through its restart; nothing else is begun meanwhile, in no scope."""
+    """Lead one master through its restart; nothing else is begun meanwhile, in no scope.
+
+    Nor after one did not come back: off the balancer, it would be taken for a server that joins.
+    """
     if context.intent.halted:
-        return None
+        return Proposal(alone=True)
     todo = selection.waiting(context)
-    turns = [turn for m in context.control_plane.masters if m.name in todo and (turn := _turn(m)) is not None]
-    if not turns:
+    turns = [turn for m in context.control_plane.masters if m.name in todo and (turn := _turn(context, m)) is not None]
+    if not turns or not staging.all_ready(context):
         return None
     if context.in_flight:
         return Proposal(alone=True)
@@ -64,17 +66,22 @@ def next_master(context: ServingContext) -> Proposal | None:
 
 def is_seen_to(context: ServingContext, master: MasterView) -> bool:
     """Check whether a master that is not well is the one that a rollout starts anew: another file may make it well."""
-    turn = _turn(master)
+    turn = _turn(context, master)
     if turn is None or turn.view.serves or context.intent.halted:
         return False
     return master.name in selection.waiting(context)
 
 
-def _turn(master: MasterView) -> _Turn | None:
-    """Return a master that k3s runs on, well or not."""
+def _turn(context: ServingContext, master: MasterView) -> _Turn | None:
+    """Return a master that k3s runs on, well or not.
+
+    One that was taken off the balancer and did not come back looks as if it joined: its member tells that it has.
+    """
     if master.server is None or master.facts is None or not isinstance(master.contact, Reached):
         return None
-    runs = master.k3s in {K3s.SERVING, K3s.SICK} and master.facts.server_unit.runs
+    member = member_of(context, master)
+    fallen = master.k3s is K3s.JOINING and master.facts.disk.wal and member is not None and not member.learner
+    runs = (fallen or master.k3s in {K3s.SERVING, K3s.SICK}) and master.facts.server_unit.runs
     return _Turn(view=master, server=master.server, facts=master.facts) if runs else None
 
 
@@ -148,6 +155,7 @@ def _reconfigure(context: ServingContext, turn: _Turn) -> ReconfigureMaster:
         server_id=turn.server.id,
         via=others[0].id if others else turn.server.id,
         members=tuple(sorted(m.id for m in context.control_plane.members)) if voting else (),
+        version=staging.release_of(context, turn.view.name),
         server_url=named if named or not others or context.control_plane.on_database else api_url(context, others[0]),
     )
 
@@ -156,9 +164,10 @@ def _because(context: ServingContext, turn: _Turn) -> str:
     """Say why it may go now."""
     if not turn.view.serves:
         return f"it is {turn.view.condition}, and does not run with what the file says now"
-    others = len(context.control_plane.masters) - 1
+    others, release = len(context.control_plane.masters) - 1, staging.release_of(context, turn.view.name)
     well = f"the {others} other masters are well" if others > 1 else "the other master is well"
-    return f"the file says otherwise now{f', and {well}' if others else ''}"
+    what = "the file says otherwise now" if release is None else f"it gets k3s {release}"
+    return f"{what}{f', and {well}' if others else ''}"
 
 
 def _planned(context: ServingContext, step: Step, because: str) -> PlannedStep:
@@ -167,7 +176,7 @@ def _planned(context: ServingContext, step: Step, because: str) -> PlannedStep:
         scope=Scope.CONTROL_PLANE,
         reason=Reason.DIFFERS,
         because=because,
-        consent=context.consents.get(Rollout),
+        consent=selection.consent_of(context),
     )
 
 
@@ -180,7 +189,10 @@ def predict(spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
     def anew(facts: HostFacts) -> HostFacts:
         etcd = facts.etcd if facts.voter or model is None or facts.on_database else _as_told(model, step.target)
         return replace(
-            facts, server_unit=UnitFacts(active="active"), disk=as_the_file_says(spec, facts.disk), etcd=etcd
+            with_release(facts, step.version),
+            server_unit=UnitFacts(active="active"),
+            disk=as_the_file_says(spec, facts.disk),
+            etcd=etcd,
         )
 
     back = predictions.with_facts(state, step.server_id, anew)
@@ -191,6 +203,11 @@ def _as_told(model: HostFacts, node: str) -> EtcdFacts:
     """Return the etcd of a member as another one's: it serves the same list."""
     own = next((m.id for m in model.etcd.members or () if m.node == node), None)
     return replace(model.etcd, member_id=own, active_peers=())
+
+
+def with_release(facts: HostFacts, version: str | None) -> HostFacts:
+    """Return what a host tells that was started with the release that lay ready."""
+    return facts if version is None else replace(facts, k3s_version=version, staged=None)
 
 
 def as_the_file_says(spec: ClusterSpec, disk: DiskFacts) -> DiskFacts:

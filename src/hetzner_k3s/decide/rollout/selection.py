@@ -9,14 +9,15 @@ from typing import Final
 from hetzner_k3s.decide.differences import differences
 from hetzner_k3s.decide.view.consent_mismatch import unfit
 from hetzner_k3s.decide.view.context import DecisionContext
-from hetzner_k3s.model.consents import ROLLOUT_MASTERS, Rollout
+from hetzner_k3s.model.consents import ROLLOUT_MASTERS, Consent, Rollout, Upgrade
 from hetzner_k3s.model.difference import Difference, Remedy
 from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.plan import Refusal
-from hetzner_k3s.model.spec import ClusterSpec, MasterSpec, ServerSpec, WorkerSpec
+from hetzner_k3s.model.spec import MasterSpec, WorkerSpec
 
-CARRIED_OUT: Final = frozenset({Remedy.RESTART})
-"""The remedies that a rollout carries out."""
+BY_ROLLOUT: Final = frozenset({Remedy.RESTART, Remedy.UPGRADE})
+BY_UPGRADE: Final = frozenset({Remedy.UPGRADE})
+"""Which remedies are carried out; whoever is restarted for one gets all of the file's configuration with that."""
 
 
 def rollout_fits(context: DecisionContext, consent: Rollout) -> tuple[Refusal, ...]:
@@ -44,25 +45,35 @@ def _covers(consent: Rollout, spec: MasterSpec | WorkerSpec) -> bool:
     return consent.named == spec.pool and consent.named != ROLLOUT_MASTERS
 
 
-def covered(spec: ClusterSpec, consent: Rollout | None) -> Mapping[str, ServerSpec]:
-    """Return the servers of the file that the consent names; none without it."""
-    return {} if consent is None else {s.name: s for s in spec.servers() if _covers(consent, s)}
+def covered(context: DecisionContext) -> Mapping[str, frozenset[Remedy]]:
+    """Return what the user permitted: the names of servers, and which remedies may be carried out there."""
+    rollout = context.consents.get(Rollout)
+    if rollout is not None:
+        return {s.name: BY_ROLLOUT for s in context.spec.servers() if _covers(rollout, s)}
+    if Upgrade() in context.consents:
+        return {s.name: BY_UPGRADE for s in context.spec.servers()}
+    return {}
+
+
+def consent_of(context: DecisionContext) -> Consent | None:
+    """Return the consent that a step of a rollout is taken with."""
+    return context.consents.get(Rollout) or context.consents.get(Upgrade)
 
 
 def waiting(context: DecisionContext) -> Mapping[str, frozenset[Remedy]]:
     """Return what a rollout has yet to do: the name of each server, and which remedies it waits for."""
-    servers = covered(context.spec, context.consents.get(Rollout))
+    permitted = covered(context)
     found: dict[str, set[Remedy]] = {}
-    for one in differences(context) if servers else ():
-        if one.subject in servers and one.remedy in CARRIED_OUT:
+    for one in differences(context) if permitted else ():
+        if one.remedy in permitted.get(one.subject, ()):
             found.setdefault(one.subject, set()).add(one.remedy)
     return {name: frozenset(remedies) for name, remedies in found.items()}
 
 
 def told(context: DecisionContext) -> tuple[Difference, ...]:
     """Return all differences; those that this run carries out are not left as they are."""
-    servers = covered(context.spec, context.consents.get(Rollout))
+    permitted = covered(context)
     return tuple(
-        dataclasses.replace(one, rolled_out=one.subject in servers and one.remedy in CARRIED_OUT)
+        dataclasses.replace(one, rolled_out=one.remedy in permitted.get(one.subject, ()))
         for one in differences(context)
     )

@@ -1,17 +1,21 @@
-"""Workers, some at a time: each back Ready before the next; masters come first, since a kubelet is never ahead."""
+"""Workers, some at a time: each back Ready before the next; masters come first, since a kubelet is never ahead.
+
+A restart of the agent stops no container, so for another configuration nothing is drained. Another k3s brings another
+kubelet: its Node is cordoned and drained before, and takes pods again when it is back.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
+from hetzner_k3s.decide.lifecycle.emptying import Why, emptying
 from hetzner_k3s.decide.lifecycle.join import api_url
 from hetzner_k3s.decide.lifecycle.workers import WorkerView, view_worker
-from hetzner_k3s.decide.rollout import selection
-from hetzner_k3s.decide.rollout.masters import as_the_file_says
+from hetzner_k3s.decide.rollout import selection, staging
+from hetzner_k3s.decide.rollout.masters import as_the_file_says, with_release
 from hetzner_k3s.decide.view import predictions
 from hetzner_k3s.decide.view.context import Proposal, ServingContext
-from hetzner_k3s.model.consents import Rollout
+from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.host import HostFacts, UnitFacts
 from hetzner_k3s.model.plan import PlannedStep, Reason, Scope
 from hetzner_k3s.model.spec import ClusterSpec
@@ -20,34 +24,61 @@ from hetzner_k3s.model.steps import ReconfigureWorker, Step
 
 
 def roll_workers(context: ServingContext) -> Proposal | None:
-    """Start the next workers anew, as many at a time as the file says, when no master waits for its turn."""
+    """Lead the next workers through their restart, as many at a time as the file says, when no master waits for its."""
     todo = {} if context.intent.halted else selection.waiting(context)
-    if not todo or any(m.name in todo for m in context.control_plane.masters):
+    if not todo or any(m.name in todo for m in context.control_plane.masters) or not staging.all_ready(context):
         return None
     views = [view_worker(context, spec) for spec in context.spec.workers() if spec.name in todo]
     ready = [view for view in views if view.is_member and view.name not in context.worked_on]
-    busy = sum(spec.name in context.worked_on for spec in context.spec.workers())
-    room = len(ready) if context.intent.foreseen else max(context.spec.k3s_upgrade_concurrency - busy, 0)
-    return Proposal(tuple(_steps(context, ready[:room])))
+    begun, fresh = [v for v in ready if _is_begun(v)], [v for v in ready if not _is_begun(v)]
+    busy = len(begun) + sum(spec.name in context.worked_on for spec in context.spec.workers())
+    room = len(fresh) if context.intent.foreseen else max(context.spec.k3s_upgrade_concurrency - busy, 0)
+    steps = (step for view in (*begun, *fresh[:room]) if (step := _next(context, view)) is not None)
+    return Proposal(tuple(steps))
 
 
-def _steps(context: ServingContext, views: list[WorkerView]) -> Iterator[PlannedStep]:
-    for view in views:
-        if view.server is None or view.facts is None:
-            continue
-        gateway = context.gateway.server
-        yield PlannedStep(
-            step=ReconfigureWorker(
-                target=view.name,
-                server_id=view.server.id,
-                via=gateway.id,
-                server_url=view.facts.disk.config_server or api_url(context, gateway),
-            ),
-            scope=Scope.WORKER,
-            reason=Reason.DIFFERS,
-            because="the file says otherwise now, and its pods go on meanwhile",
-            consent=context.consents.get(Rollout),
-        )
+def _is_begun(view: WorkerView) -> bool:
+    return view.node is not None and view.node.leaving is not None
+
+
+def _next(context: ServingContext, view: WorkerView) -> PlannedStep | None:
+    release = staging.release_of(context, view.name)
+    if view.server is None or view.facts is None:
+        return None
+    emptied = None if release is None else emptying(context, view.node, Scope.WORKER, _away(context, release))
+    return emptied or _restart(context, view, view.server, release)
+
+
+def _away(context: ServingContext, release: str) -> Why:
+    return Why(
+        cordon=f"it gets k3s {release}, and nothing new may come meanwhile",
+        drain="its pods run elsewhere while its kubelet is replaced",
+        reason=Reason.DIFFERS,
+        consent=selection.consent_of(context),
+        disk_stays=True,
+    )
+
+
+def _restart(context: ServingContext, view: WorkerView, server: Server, release: str | None) -> PlannedStep:
+    gateway, named = context.gateway.server, view.facts.disk.config_server if view.facts is not None else None
+    step = ReconfigureWorker(
+        target=view.name,
+        server_id=server.id,
+        via=gateway.id,
+        version=release,
+        server_url=named or api_url(context, gateway),
+    )
+    if release is None:
+        because = "the file says otherwise now, and its pods go on meanwhile"
+    else:
+        because = f"it gets k3s {release}, and its pods run elsewhere"
+    return PlannedStep(
+        step=step,
+        scope=Scope.WORKER,
+        reason=Reason.DIFFERS,
+        because=because,
+        consent=selection.consent_of(context),
+    )
 
 
 def predict(spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
@@ -56,7 +87,8 @@ def predict(spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
         return state
 
     def anew(facts: HostFacts) -> HostFacts:
-        return replace(facts, agent_unit=UnitFacts(active="active"), disk=as_the_file_says(spec, facts.disk))
+        unit, disk = UnitFacts(active="active"), as_the_file_says(spec, facts.disk)
+        return replace(with_release(facts, step.version), agent_unit=unit, disk=disk)
 
     back = predictions.with_facts(state, step.server_id, anew)
     return predictions.map_kube(back, lambda kube: predictions.with_ready_node(kube, step.target))

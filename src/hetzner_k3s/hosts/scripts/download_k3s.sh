@@ -1,11 +1,12 @@
 #!/bin/sh
-# download-k3s VERSION: puts a k3s release in place: fetched, checked against the release's checksum file, one rename.
-# cloud-init starts it at boot; the operation Install calls it again: the lock makes one wait for the other.
+# download-k3s VERSION [FOLDER]: puts a k3s release in place: fetched, checked against the release's checksum file, one
+# rename. cloud-init starts it at boot; the operation Install calls it again: the lock makes one wait for the other.
+# With a FOLDER it lies ready there, beside what runs, and its note as well.
 set -eu
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 version=$1
-binary=/usr/local/bin/k3s
-note=/var/lib/hetzner-k3s/k3s-version
+binary=${2:-/usr/local/bin}/k3s
+note=${2:-/var/lib/hetzner-k3s}/k3s-version
 
 case $(uname -m) in
     x86_64) asset=k3s sums=sha256sum-amd64.txt ;;
@@ -29,7 +30,7 @@ fetch_checked() {
     printf '%s  %s\n' "$sum" "$binary.part" | sha256sum -c --quiet - >&2
 }
 
-mkdir -p /run/hetzner-k3s /var/lib/hetzner-k3s /usr/local/bin
+mkdir -p /run/hetzner-k3s /var/lib/hetzner-k3s "${binary%/*}"
 exec 9>/run/hetzner-k3s/download.lock
 flock -w 280 9 || { echo 'another download of k3s does not end' >&2 && exit 1; }
 in_place && exit 0

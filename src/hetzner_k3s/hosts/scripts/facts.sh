@@ -1,12 +1,5 @@
 # print_facts: everything about this host in one JSON document, with few processes (a look takes a tenth of a second).
 
-# first_line FILE VARIABLE
-first_line() {
-    eval "$2="
-    [ -r "$1" ] && IFS= read -r "$2" <"$1"
-    return 0
-}
-
 file_hash() {
     [ -r "$1" ] || return 0
     hash=$(sha256sum <"$1")
@@ -158,6 +151,13 @@ k3s_version() {
     else
         timeout 5 /usr/local/bin/k3s --version 2>/dev/null | sed -n '1s/^k3s version \([^ ]*\).*/\1/p'
     fi
+}
+
+# The release that lies ready to be started, as long as that is the very file that was checked.
+staged_version() {
+    [ -x "$staged/k3s" ] || return 0
+    first_line "$staged/k3s-version" noted_ready
+    [ "${noted_ready#* }" != "$(stat -c %s:%Y "$staged/k3s")" ] || printf %s "${noted_ready%% *}"
 }
 
 # One question as curl's configuration, which curl forgets at `next`.
@@ -346,6 +346,7 @@ print_facts() {
     printf '"uptime":%s,"units":%s,"operation":%s,' "${uptime:-0}" "$(json_string "$(units)")" "${last_operation:-null}"
     printf '"restoring":%s,"agentless":%s,' "$(is_there "$our_state/restoring")" "$(is_there "$agentless")"
     printf '"failed_commands":%s,"commands_wait":%s,' "$(json_string "$(failed_commands)")" "$(commands_wait)"
+    printf '"staged":%s,' "$(json_or_null "$(staged_version)")"
     printf '"cut_off":%s,' "$(json_or_null "$(birth_cut_off)")"
     printf '"held":%s,"lineage":%s,"parent_lineage":%s,' "$(is_there "$held_mark")" \
         "$(json_or_null "${lineage%% *}")" "$(json_or_null "$parent")"

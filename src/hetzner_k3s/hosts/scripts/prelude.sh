@@ -12,6 +12,7 @@ agent_environment=/etc/systemd/system/k3s-agent.service.env
 our_state=/var/lib/hetzner-k3s
 our_run=/run/hetzner-k3s
 held_mark=$our_state/held
+staged=$our_state/staged
 agentless=$k3s_config.d/hetzner-k3s-restore.yaml
 
 # agent_setting NAME: a value from the environment that k3s' own installer gave an agent, as 2.x has it; quoted or not.
@@ -24,6 +25,13 @@ agent_setting() {
 agent_servers() {
     [ -r "$k3s_data/agent/etc/k3s-agent-load-balancer.json" ] || return 0
     tr -d ' \n' <"$k3s_data/agent/etc/k3s-agent-load-balancer.json" | sed -n 's/.*"ServerAddresses":\[\([^]]*\)\].*/\1/p'
+}
+
+# first_line FILE VARIABLE
+first_line() {
+    eval "$2="
+    [ -r "$1" ] && IFS= read -r "$2" <"$1"
+    return 0
 }
 
 # json_string TEXT: a JSON string on one line. The pipe is only for texts that need it: a look must stay cheap.

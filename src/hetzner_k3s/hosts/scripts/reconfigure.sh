@@ -1,7 +1,8 @@
-# reconfigure UNIT [MEMBER_ID...] <files, lines "MODE PATH BASE64": stops k3s, writes its configuration, starts it anew.
-# The new files come between stop and start: what lies here is what runs, also where this ends halfway or the host does.
-unit=$1
-shift
+# reconfigure UNIT VERSION|- [MEMBER_ID...] <files, lines "MODE PATH BASE64": stops k3s, writes its configuration, puts the
+# release in place that lies ready, and starts it anew. All of that comes between stop and start: what lies here is what
+# runs, also where this ends halfway or the host does.
+unit=$1 version=$2
+shift 2
 decided=$(printf '%s\n' "$@" | sort)
 
 # A server whose etcd is well takes a vote away with it: the others must all be there, and nobody half joined.
@@ -18,11 +19,20 @@ may_go() {
 }
 
 is_held && precondition_changed 'k3s is stopped and masked on this host by a quorum reset that has not ended'
+if [ "$version" != - ]; then
+    first_line "$staged/k3s-version" ready
+    [ "$ready" = "$version $(stat -c %s:%Y "$staged/k3s" 2>/dev/null)" ] ||
+        precondition_changed "k3s $version does not lie ready on this host"
+fi
 [ "$unit" != k3s ] || may_go
 files=$(cat)
 said=$(timeout 100 systemctl stop "$unit.service" 2>&1) || fail "systemd: $said"
 printf '%s\n' "$files" | while read -r mode path content; do
     printf %s "$content" | base64 -d | write_atomically "$mode" "$path" || exit 1
 done || fail "could not write the new configuration; k3s is stopped, and its files are those of before or after"
+if [ "$version" != - ]; then
+    mv -f "$staged/k3s" /usr/local/bin/k3s && mv -f "$staged/k3s-version" "$our_state/k3s-version" ||
+        fail "could not put k3s $version in place; k3s is stopped"
+fi
 said=$(systemctl -q enable "$unit.service" 2>&1 && systemctl start --no-block "$unit.service" 2>&1) || fail "systemd: $said"
 done_with '{}'

@@ -36,6 +36,23 @@ class Install(Operation[Done]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StageK3s(Operation[Done]):
+    """Have the k3s binary of `version` lie ready beside the installed one, its checksum verified; nothing starts."""
+
+    mutating: ClassVar[bool] = True
+    version: str
+    fence: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TidyK3s(Operation[Done]):
+    """Remove what earlier releases of k3s unpacked on a host, as far as nothing runs from it any more."""
+
+    mutating: ClassVar[bool] = True
+    fence: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WriteConfig(Operation[Done]):
     """Write `/etc/rancher/k3s/config.yaml` (0600, atomically). Nothing is started or restarted."""
 
@@ -46,16 +63,17 @@ class WriteConfig(Operation[Done]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reconfigure(Operation[Done]):
-    """Stop k3s, write `config.yaml` and `registries.yaml`, and start it anew: in that order, so that what lies on the
-    disk is what runs, whenever it is cut off.
+    """Stop k3s, write `config.yaml` and `registries.yaml`, put a release in place, and start it anew: in that order, so
+    that what lies on the disk is what runs, whenever it is cut off.
 
     `members` are the ids of the etcd members that were decided on. A server whose etcd is well is stopped only while
     the list is that one, without a learner, and all its peers are connected: else `precondition_changed`.
-    `registries` may hold passwords.
+    `registries` may hold passwords. The release of `version` has to lie ready (StageK3s); None leaves the one there is.
     """
 
     mutating: ClassVar[bool] = True
     role: K3sRole
+    version: str | None
     config: Secret
     registries: Secret
     members: tuple[str, ...]

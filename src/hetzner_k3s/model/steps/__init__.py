@@ -33,7 +33,7 @@ from hetzner_k3s.model.steps.restore import (
     StartRestored,
     UploadSnapshot,
 )
-from hetzner_k3s.model.steps.rollout import ReconfigureMaster, ReconfigureWorker
+from hetzner_k3s.model.steps.rollout import ReconfigureMaster, ReconfigureWorker, StageK3s
 from hetzner_k3s.model.steps.scale import (
     CordonNode,
     DrainNode,
@@ -80,6 +80,7 @@ Step = (
     | CordonNode
     | DrainNode
     | UncordonNode
+    | StageK3s
     | ReconfigureMaster
     | ReconfigureWorker
     | ForgetBirth
@@ -142,6 +143,7 @@ __all__ = [
     "RetireMember",
     "SaveSnapshot",
     "SecureHost",
+    "StageK3s",
     "StartMaster",
     "StartOnDatabase",
     "StartRestored",

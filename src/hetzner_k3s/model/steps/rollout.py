@@ -1,8 +1,20 @@
-"""Steps that bring a running host to what the file says now, by consent: one restart of its k3s each."""
+"""Steps that bring a running host to what the file says now, by consent: one restart of its k3s each.
+
+A `version` is the release that lies ready on the host and is put in place with that restart, None where none is.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageK3s:
+    """Have the release `version` lie ready on the server `target`, whose k3s goes on."""
+
+    target: str
+    server_id: int
+    version: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +29,7 @@ class ReconfigureMaster:
     server_id: int
     via: int
     members: tuple[str, ...]
+    version: str | None
     server_url: str | None
 
 
@@ -30,4 +43,5 @@ class ReconfigureWorker:
     target: str
     server_id: int
     via: int
+    version: str | None
     server_url: str

@@ -97,6 +97,7 @@ TRAITS: Final[Mapping[type[Step], Traits]] = {
     steps.CordonNode: Traits(occupies=_DEPARTURE),
     steps.DrainNode: Traits(occupies=_DEPARTURE, seconds=20),
     steps.UncordonNode: Traits(occupies=_DEPARTURE),
+    steps.StageK3s: Traits(occupies=_HOST, look=Look.HOST, seconds=8),
     steps.ReconfigureMaster: Traits(occupies=_HOST, disruptive=True, rolls=True, seconds=30),
     steps.ReconfigureWorker: Traits(occupies=_HOST, look=Look.HOST | Look.KUBE, rolls=True, seconds=25),
     steps.ForgetBirth: Traits(),

@@ -40,6 +40,7 @@ PHASES: Final[Mapping[type, tuple[str, str]]] = {
     steps.CordonNode: ("cordoning", "cordoned"),
     steps.DrainNode: ("draining", "drained"),
     steps.UncordonNode: ("uncordoning", "ready"),
+    steps.StageK3s: ("fetching k3s", "k3s fetched"),
     steps.ReconfigureMaster: ("restarting k3s", "ready"),
     steps.ReconfigureWorker: ("restarting k3s", "ready"),
     steps.UploadSnapshot: ("copying", "copied"),

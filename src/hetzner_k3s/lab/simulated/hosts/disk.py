@@ -62,6 +62,7 @@ class Disk:
     host_key: str
     initialized: bool = False
     k3s_version: str | None = None
+    staged: str | None = None
     units: dict[K3sRole, bool] = field(default_factory=dict)
     config: str | None = None
     registries: str | None = None

@@ -30,6 +30,7 @@ def look(host: Host, key: HostKeyKind) -> HostFacts:
         boot_finished=host.disk.initialized,
         interfaces=host.interfaces,
         k3s_version=host.disk.k3s_version,
+        staged=host.disk.staged,
         server_unit=units.get(K3sRole.SERVER, UnitFacts()),
         agent_unit=units.get(K3sRole.AGENT, UnitFacts()),
         disk=host.disk.facts(),

@@ -24,6 +24,8 @@ from hetzner_k3s.model.operations.configuration import (
     Reconfigure,
     RotateHostKey,
     SetToken,
+    StageK3s,
+    TidyK3s,
     WriteCaPin,
     WriteConfig,
 )
@@ -269,6 +271,8 @@ HANDLERS: Mapping[type[Operation[Any]], Handler] = {
     WriteConfig: _write_config,
     PointToServer: _point_to_server,
     Reconfigure: reconfiguring.reconfigure,
+    StageK3s: reconfiguring.stage_k3s,
+    TidyK3s: reconfiguring.tidy_k3s,
     SetToken: set_token,
     WriteCaPin: write_ca_pin,
     StartK3s: _start_k3s,

@@ -6,9 +6,10 @@ from hetzner_k3s.lab.simulated.hosts.host import Host
 from hetzner_k3s.lab.simulated.hosts.refusal import failed, precondition_changed
 from hetzner_k3s.lab.simulated.operations.etcd_gateway import etcd_of, members_of
 from hetzner_k3s.model.host import HostKeyKind
-from hetzner_k3s.model.operations.configuration import Reconfigure
+from hetzner_k3s.model.operations.configuration import Reconfigure, StageK3s, TidyK3s
 from hetzner_k3s.model.operations.operation import Done, K3sRole
 
+_DOWNLOAD, _QUICK = (2.0, 7.0), (0.05, 0.2)
 STEADY_AFTER = 15.0
 """Seconds for which k3s has to stay up after a change."""
 
@@ -20,12 +21,29 @@ async def reconfigure(host: Host, operation: Reconfigure, _: HostKeyKind) -> Don
     unit = host.units.get(operation.role)
     if unit is None:
         raise failed("systemd: Unit not loaded")
+    if operation.version is not None and host.disk.staged != operation.version:
+        raise precondition_changed(f"k3s {operation.version} does not lie ready on this host")
     if operation.role is K3sRole.SERVER:
         await _may_go(host, operation.members)
     unit.stop()
     host.disk.registries, host.disk.config = operation.registries.reveal(), operation.config.reveal()
+    if operation.version is not None:
+        host.disk.k3s_version, host.disk.staged = operation.version, None
     host.disk.units[operation.role] = True
     unit.start()
+    return Done()
+
+
+async def stage_k3s(host: Host, operation: StageK3s, _: HostKeyKind) -> Done:
+    """Do as `stage_k3s.sh`."""
+    await host.takes(_DOWNLOAD)
+    host.disk.staged = operation.version
+    return Done()
+
+
+async def tidy_k3s(host: Host, _: TidyK3s, __: HostKeyKind) -> Done:
+    """Do as `tidy_k3s.sh`: nothing that a simulated k3s unpacks is kept."""
+    await host.takes(_QUICK)
     return Done()
 
 

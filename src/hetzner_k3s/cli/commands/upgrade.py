@@ -1,0 +1,92 @@
+"""`hetzner-k3s upgrade`: another k3s on every server, masters one by one, then the workers; the file last."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from hetzner_k3s import addons
+from hetzner_k3s.cli import reporting, wiring
+from hetzner_k3s.cli.commands import plan
+from hetzner_k3s.cli.commands.options import (
+    color_option,
+    config_option,
+    events_option,
+    load_spec,
+    quiet_option,
+    verbose_option,
+)
+from hetzner_k3s.cli.output import say
+from hetzner_k3s.config.rewriting import NotRewritten, write_release
+from hetzner_k3s.model.consents import Consents, Upgrade
+from hetzner_k3s.model.errors import ExitCode
+from hetzner_k3s.model.plan import Intent, Verb
+from hetzner_k3s.model.spec import ClusterSpec
+from hetzner_k3s.model.version import K3sVersion
+from hetzner_k3s.reconcile import RunRequest
+
+_CONSENTS = Consents.of(Upgrade())
+
+
+class _Release(click.ParamType[K3sVersion]):
+    name = "VERSION"
+
+    def convert(self, value: str | K3sVersion, param: click.Parameter | None, ctx: click.Context | None) -> K3sVersion:
+        """Take a release tag of k3s."""
+        if isinstance(value, K3sVersion):
+            return value
+        try:
+            return K3sVersion.parse(value)
+        except ValueError as problem:
+            self.fail(str(problem), param, ctx)
+
+
+@click.command()
+@config_option
+@click.option(
+    "--new-k3s-version",
+    "release",
+    required=True,
+    type=_Release(),
+    metavar="VERSION",
+    help="The release to go to, such as v1.36.3+k3s1; `hetzner-k3s releases` lists them.",
+)
+@click.option("--dry-run", is_flag=True, help="Show what would be done, and change nothing.")
+@click.option("--force", is_flag=True, expose_value=False, help="Taken as hetzner-k3s 2.x takes it: nothing is asked.")
+@verbose_option
+@quiet_option
+@events_option
+@color_option
+def upgrade(config: Path, release: K3sVersion, dry_run: bool, quiet: bool, as_json: bool) -> ExitCode:
+    """Upgrade k3s on all servers, one after another, and write the new version into the file.
+
+    The release is fetched and verified on every server first, and a snapshot is saved. Then the masters are restarted
+    one by one, each back as a healthy voter before the next; then the workers, `k3s_upgrade_concurrency` at a time,
+    drained before. A server that does not come back stops it: exit code 1. Cut off anywhere, the same command goes on.
+    Refused before anything: a release that is not there, one that skips a minor version, and one that is older.
+    """
+    spec = replace(load_spec(config), k3s_version=release)
+    wiring.demand_places(spec)
+    if dry_run:
+        return plan.show(spec, _CONSENTS, as_json=as_json, check=False)
+    code = wiring.run(_upgrade(spec, quiet=quiet, as_json=as_json))
+    if code in {ExitCode.CONVERGED, ExitCode.PENDING}:
+        _write_down(config, release)
+    return code
+
+
+async def _upgrade(spec: ClusterSpec, *, quiet: bool, as_json: bool) -> ExitCode:
+    async with wiring.open_session(spec, None) as session:
+        intent = Intent(verb=Verb.CREATE, addons=addons.digests(spec), consents=_CONSENTS)
+        request = RunRequest(spec=spec, intent=intent, lock_request=session.lock_request)
+        return await reporting.run(request, session, quiet=quiet, as_json=as_json)
+
+
+def _write_down(config: Path, release: K3sVersion) -> None:
+    """Write the release into the file; where that cannot be, say what its owner has to write there."""
+    try:
+        write_release(config, str(release))
+    except NotRewritten as problem:
+        say(f"{config} still names the k3s of before, since {problem}: write `k3s_version: {release}` into it")
