@@ -108,6 +108,18 @@ def test_a_node_keeps_its_finalizers_where_it_is_not_released(tmp_path: Path) ->
     with_api(tmp_path, test)
 
 
+def test_a_node_that_is_not_being_deleted_keeps_its_finalizers(tmp_path: Path) -> None:
+    """The API said that it knows no such Node, and shows it all the same."""
+
+    async def test(api: K3sApi, store: Store) -> None:
+        await _with_finalizers(store, OURS)
+        with pytest.raises(DeadlineExceeded, match="its finalizers"):
+            await api.delete_node(MASTER, NODE, await _uid(store), release=True)
+        assert await _finalizers(store) == [OURS]
+
+    with_api(tmp_path, test, lambda request: 404 if request.method == "DELETE" else None)
+
+
 @pytest.mark.parametrize("deleting", [False, True])
 def test_a_node_of_another_uid_keeps_its_finalizers(tmp_path: Path, deleting: bool) -> None:
     async def test(api: K3sApi, store: Store) -> None:

@@ -47,6 +47,9 @@ from tests.decide.world import (
 )
 
 from hetzner_k3s import decide
+from hetzner_k3s.decide.repair.stale_nodes import stale_node
+from hetzner_k3s.decide.view.context import ServingContext, context_of
+from hetzner_k3s.decide.view.node_machine import NamedServer
 from hetzner_k3s.model.errors import SshStage
 from hetzner_k3s.model.facts import Known, Unknown
 from hetzner_k3s.model.host import DiskFacts, HostFacts, Member, UnitFacts
@@ -333,6 +336,16 @@ def test_a_lost_node_is_released_once_its_member_is_gone(name: str, deleting: bo
     )
     (step,) = [p.step for p in plan(state).steps if isinstance(p.step, DeleteNode)]
     assert (step.uid, step.release) == (f"uid-{server_id_of(name)}", True)
+
+
+def test_a_node_whose_member_is_listed_is_not_released() -> None:
+    """k3s removes the member before it lets the Node go; without its finalizer nobody would."""
+    context = context_of(SPEC, lose(healthy(), MASTER2), CREATE, frozenset())
+    assert isinstance(context, ServingContext)
+    planned = stale_node(context, NamedServer(name=MASTER2, server=None, facts=None))
+    assert planned is not None
+    assert isinstance(planned.step, DeleteNode)
+    assert not planned.step.release
 
 
 # --- a birth that was cut off -----------------------------------------------------------------------------------------

@@ -186,6 +186,14 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     ),
     Mutation(
         law=6,
+        what="k3s' finalizer is taken off a Node whose member is listed",
+        file="decide/repair/stale_nodes.py",
+        old="release=node is not None and not _has_member(context, named.name),",
+        new="release=node is not None,",
+        tests=("tests/decide/test_masters.py", "-k", "released"),
+    ),
+    Mutation(
+        law=6,
         what="the exit code of a reset is trusted",
         file="hosts/scripts/reset_cluster.sh",
         old="    grep -q 'Managed etcd cluster membership has been reset' \"$log\" ||\n",
