@@ -13,7 +13,7 @@ from hetzner_k3s.lab.simulated.world import World, world
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.errors import ExitCode
 
-from . import invariants, tool
+from . import invariants, mischief, tool
 from .clusters import MASTER1, MASTER2, MASTER3, a_spec
 from .killing import ALL, killed_at_every_moment
 from .story import healthy
@@ -50,14 +50,15 @@ async def _birth_killed(seed: int, kill_at: int | None) -> tuple[list[str], list
         return first.session.moments.passed, invariants.converged(place, spec)
 
 
-async def _recovery_killed(kill_at: int | None) -> tuple[list[str], list[str]]:
+async def _recovery_killed(kill_at: int | None, *, leading: bool = False) -> tuple[list[str], list[str]]:
     async with healthy(_SEED) as story:
-        await story.happens(ServerDeleted(MASTER1))
+        lost = await mischief.lease_holder(story.world) if leading else MASTER1
+        await story.happens(ServerDeleted(lost))
         first = await story.create(kill_at=kill_at)
         passed = first.session.moments.passed
         if kill_at is not None and (await story.create()).code is not ExitCode.CONVERGED:
             return passed, [story.runs[-1].story()]
-        return passed, story.broken(MASTER1)
+        return passed, story.broken(lost)
 
 
 @_ANY_FIRST
@@ -68,6 +69,11 @@ def test_a_birth_killed_at_any_moment_is_finished_by_the_next_run(first: str) ->
 
 def test_a_recovery_of_master1_killed_at_any_moment_is_finished_by_the_next_run() -> None:
     killed_at_every_moment(_recovery_killed, _SEED, every=2)
+
+
+def test_a_recovery_whose_node_we_release_killed_at_any_moment_is_finished_by_the_next_run() -> None:
+    """The master is lost that held the lease of k3s' controller for Nodes."""
+    killed_at_every_moment(partial(_recovery_killed, leading=True), _SEED, every=3)
 
 
 _EVERY = 10
