@@ -144,6 +144,8 @@ _FULL = {
         "config_token_agent": True,
         "s3_hash": "666666666666",
         "config_database": "777777777777",
+        "unit_flag": "--server",
+        "environment_token_hash": "cd",
     },
     "etcd": {
         **ETCD,
@@ -185,6 +187,8 @@ def test_every_field_of_a_look_is_read() -> None:
                 "config_server": "https://10.0.0.3:6443",
                 "config_database": "777777777777",
                 "config_present": True,
+                "unit_flag": "--server",
+                "environment_token_hash": "cd",
                 "config": {"kubelet-arg": ("cloud-provider=external",), "etcd-snapshot-retention": ("24",)},
                 "registries": "0123456789ab",
                 "s3_hash": "666666666666",

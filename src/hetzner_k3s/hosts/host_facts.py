@@ -94,7 +94,9 @@ def disk_facts(document: Document) -> DiskFacts:
         config_server=document.optional_text("config_server"),
         config_database=document.optional_text("config_database"),
         config_present=document.flag("config_present"),
-        config=_config(document) if document.flag("config_present") else None,
+        config=_config(document) if document.flag("config_present") else _flags(document),
+        unit_flag=document.text_or("unit_flag"),
+        environment_token_hash=document.optional_text("environment_token_hash"),
         registries=document.optional_text("registries"),
         s3_hash=document.optional_text("s3_hash"),
         agent_servers=tuple(listed),
@@ -108,6 +110,27 @@ def _config(document: Document) -> Mapping[str, tuple[str, ...]] | None:
     except (plain_yaml.NotPlain, UnicodeDecodeError):
         return None
     return {key: tuple(map(printable, values)) for key, values in found.items() if key in COMPARED}
+
+
+def _flags(document: Document) -> Mapping[str, tuple[str, ...]] | None:
+    """Read the compared flags of a unit of 2.x; None where there are none, as on a host of no cluster."""
+    try:
+        words = decoded(document, "flags").decode().splitlines() if "flags" in document else []
+    except UnicodeDecodeError:
+        return None
+    found: dict[str, tuple[str, ...]] = {}
+    names: list[str] = []
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not name.startswith("--"):
+            name, value = (names[-1] if names else ""), word
+        elif not equals:
+            names.append(name.removeprefix("--"))
+            continue
+        key = name.removeprefix("--")
+        if key in COMPARED:
+            found[key] = (*found.get(key, ()), printable(value))
+    return found or None
 
 
 def members(answer: Document) -> tuple[Member, ...]:

@@ -79,6 +79,8 @@ class DiskFacts:
     (docs/facts/k3s.md#files), `config_database` tells the external database that it names from others. `agent_servers`
     are the addresses (with ports) of the masters that an agent has learned of. `config` are those keys of `config.yaml`
     that are compared with the file (`host_config.COMPARED`), each with its values, None where they could not be read.
+    `unit_flag` is how the unit of a master of 2.x starts it (`--cluster-init`, `--server`; empty: it is not of 2.x),
+    `environment_token_hash` those of the token beside that unit; without a `config.yaml`, `config` are its flags.
     `registries` are the first 12 digits of the SHA-256 of `registries.yaml`. `s3_hash` is what the S3 settings of
     `config.yaml` are compared by (`s3_settings.settings_hash`), None where it has none.
     """
@@ -100,10 +102,22 @@ class DiskFacts:
     config_server: str | None = None
     config_database: str | None = None
     config_present: bool = False
+    unit_flag: str = ""
+    environment_token_hash: str | None = None
     config: Mapping[str, tuple[str, ...]] | None = None
     registries: str | None = None
     s3_hash: str | None = None
     agent_servers: tuple[str, ...] = ()
+
+    @property
+    def server_by_flags(self) -> bool:
+        """Check whether 2.x installed a master here: what it starts with are flags of its unit, and no file says it."""
+        return bool(self.unit_flag) and not self.config_present
+
+    @property
+    def configured(self) -> bool:
+        """Check whether an agent here is told what it joins, by `config.yaml` or, as 2.x does, by its environment."""
+        return self.config_present or (self.config_server is not None and self.config_token_hash is not None)
 
     def knows_ca(self, ca: str | None) -> bool:
         """Check whether this is the CA here, or one that was rotated into it; `ca` may be the beginning of a hash."""

@@ -70,6 +70,32 @@ s3_hash() {
     printf '%.12s' "$hash"
 }
 
+# The flags that are compared, one word a line, where a unit of 2.x holds them and there is no config.yaml: k3s' own
+# installer writes each word of the command line in quotes on a line of its own (docs/facts/k3s.md#made-by-2x).
+compared_flags() {
+    [ ! -e "$k3s_config" ] || return 0
+    follows=false
+    cat "$server_unit" /etc/systemd/system/k3s-agent.service 2>/dev/null |
+        sed -n "s/^[[:space:]]*'\(.*\)'[[:space:]]*\\\\*[[:space:]]*\$/\1/p" |
+        while IFS= read -r word; do
+            case $word in
+                --kube-apiserver-arg* | --kube-scheduler-arg* | --kube-controller-manager-arg* | --kubelet-arg*) keep=true ;;
+                --kube-cloud-controller-manager-arg* | --kube-proxy-arg* | --node-taint* | --tls-san*) keep=true ;;
+                --disable | --disable=* | --etcd-snapshot-retention* | --etcd-snapshot-schedule-cron*) keep=true ;;
+                -*) keep=false ;;
+                *) keep=$follows ;;
+            esac
+            follows=false
+            [ "$keep" = false ] || printf '%s\n' "$word"
+            case $word in -*=*) ;; -*) follows=$keep ;; esac
+        done | head -c 32768 | base64 -w 0
+}
+
+# The token that the unit of a master of 2.x starts it with.
+environment_token() {
+    sed -n 's/^K3S_TOKEN=//p' "$server_environment" 2>/dev/null | sed -n 's/^"\(.*\)"$/\1/; s/^'\''\(.*\)'\''$/\1/; $p'
+}
+
 # The lines of config.yaml that are compared with the cluster's file (model/hosts/host_config.py): nothing secret is among them.
 compared_config() {
     [ -r "$k3s_config" ] || return 0
@@ -138,6 +164,8 @@ disk_facts() {
     printf '"agent_token_hash":%s,"config_agent_hash":%s,"config_token_agent":%s,' \
         "$(json_or_null "$(password_hash "$agent_token")")" "$(json_or_null "$(password_hash "$config_agent")")" \
         "$config_token_agent"
+    printf '"unit_flag":"%s","flags":"%s","environment_token_hash":%s,' "$(unit_flag)" "$(compared_flags)" \
+        "$(json_or_null "$(password_hash "$(environment_token)")")"
     printf '"config_database":%s,' "$(json_or_null "$(database_digits "$config_database")")"
     printf '"agent_servers":%s}' "$(json_string "$(agent_servers)")"
 }

@@ -9,6 +9,8 @@ umask 077
 k3s_data=/var/lib/rancher/k3s
 k3s_config=/etc/rancher/k3s/config.yaml
 agent_environment=/etc/systemd/system/k3s-agent.service.env
+server_unit=/etc/systemd/system/k3s.service
+server_environment=$server_unit.env
 our_state=/var/lib/hetzner-k3s
 our_run=/run/hetzner-k3s
 held_mark=$our_state/held
@@ -19,6 +21,14 @@ agentless=$k3s_config.d/hetzner-k3s-restore.yaml
 agent_setting() {
     [ -r "$agent_environment" ] || return 0
     sed -n "s/^$1=//p" "$agent_environment" | sed -n 's/^"\(.*\)"$/\1/; s/^'\''\(.*\)'\''$/\1/; $p'
+}
+
+# How the unit of a master that 2.x made starts k3s: `--cluster-init`, `--server`, or empty where it is not of 2.x.
+unit_flag() {
+    for unit_flag in --cluster-init --server; do
+        grep -Eqs -- "(^|[[:space:]'])$unit_flag([[:space:]=']|\$)" "$server_unit" && printf %s "$unit_flag" && return 0
+    done
+    return 0
 }
 
 # What is between the brackets of "ServerAddresses" in the file of the agent's own load balancer.

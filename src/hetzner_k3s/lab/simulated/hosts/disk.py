@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from hetzner_k3s.lab.k3s.etcd.model_data import Data
 from hetzner_k3s.lab.k3s.etcd.model_data import Snapshot as Backend
 from hetzner_k3s.lab.k3s.etcd.model_peers import Drive
+from hetzner_k3s.lab.k3s.setup import flags
 from hetzner_k3s.lab.k3s.trust import ca_bundle, tokens
 from hetzner_k3s.lab.k3s.trust.bootstrap import File
 from hetzner_k3s.lab.simulated.hosts import config_file, snapshot_files
@@ -67,8 +68,10 @@ class Disk:
     config: str | None = None
     registries: str | None = None
     agent_environment: dict[str, str] = field(default_factory=dict)
-    unit_flag: str = ""
-    """`--cluster-init` or `--server` where a master's unit is of 2.x: its flags in it, and the token bare beside it."""
+    unit_arguments: tuple[str, ...] = ()
+    """The flags in a unit that k3s' own installer wrote, as 2.x has it: no guard is before it."""
+    server_environment: dict[str, str] = field(default_factory=dict)
+    """What that installer put into `k3s.service.env`: the bare token."""
     server: dict[str, File] = field(default_factory=dict)
     token: str | None = None
     kubeconfig: str | None = None
@@ -92,6 +95,12 @@ class Disk:
     fenced: list[Fenced] = field(default_factory=list)
     fence: int = 0
     operation: OperationRecord | None = None
+
+    @property
+    def unit_flag(self) -> str:
+        """Return how a master's unit of 2.x starts it: `--cluster-init` or `--server`; empty where it is none."""
+        names = [argument.partition("=")[0] for argument in self.unit_arguments]
+        return next((flag for flag in ("--cluster-init", "--server") if flag in names), "")
 
     @property
     def server_ca(self) -> bytes | None:
@@ -163,11 +172,19 @@ class Disk:
             config_server=str(server) if server else None,
             config_database=_database_of(document),
             config_present=self.config is not None,
-            config=None if self.config is None else _compared(document),
+            config=self._compared(),
+            unit_flag=self.unit_flag,
+            environment_token_hash=_password_hash(self.server_environment.get("K3S_TOKEN")),
             registries=None if self.registries is None else hashlib.sha256(self.registries.encode()).hexdigest()[:12],
             s3_hash=_s3_hash(document),
             agent_servers=tuple(f"{address}:6443" for address in self.agent_servers),
         )
+
+    def _compared(self) -> dict[str, tuple[str, ...]] | None:
+        if self.config is not None:
+            return _compared(config_file.read(self.config))
+        values = flags.merge("server", {}, {}, self.unit_arguments).values
+        return {key: value for key, value in values.items() if key in COMPARED} or None
 
     def note_operation(self, *, running: bool) -> None:
         """Say whether the last operation still runs."""

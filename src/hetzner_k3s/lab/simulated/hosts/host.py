@@ -211,10 +211,18 @@ class Host:
             self.units[role] = Unit(self, role, make)
 
     def _start_server(self) -> Process:
-        self._guard()
+        if not self.disk.unit_arguments:
+            self._guard()
         if self.name in self.site.crash_on_start:
             raise Fatal(self.site.crash_on_start[self.name])
-        flags = config_file.flags("server", self.disk.config, permit=self.permit, agentless=self.disk.agentless)
+        flags = config_file.flags(
+            "server",
+            self.disk.config,
+            permit=self.permit,
+            agentless=self.disk.agentless,
+            environment=self.disk.server_environment,
+            arguments=self.disk.unit_arguments,
+        )
         self._server = self._processes.server(self, flags)
         return self._server
 
@@ -239,7 +247,12 @@ class Host:
         raise Fatal(GUARD)
 
     def _start_agent(self) -> Process:
-        flags = config_file.flags("agent", self.disk.config, environment=self.disk.agent_environment)
+        flags = config_file.flags(
+            "agent",
+            self.disk.config,
+            environment=self.disk.agent_environment,
+            arguments=self.disk.unit_arguments,
+        )
         return self._processes.agent(self, flags)
 
     def log(self, role: K3sRole, text: str) -> None:

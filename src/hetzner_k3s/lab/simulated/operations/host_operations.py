@@ -78,6 +78,7 @@ async def _rotate_host_key(host: Host, operation: RotateHostKey, _: HostKeyKind)
 
 async def _install(host: Host, operation: Install, _: HostKeyKind) -> Done:
     host.disk.units.setdefault(operation.role, False)
+    host.disk.unit_arguments = ()  # the unit of 2.x is written over
     host.install_unit(operation.role)
     host.disk.registries = operation.registries
     ends = host.site.now() + _DOWNLOAD_WITHIN
@@ -88,6 +89,8 @@ async def _install(host: Host, operation: Install, _: HostKeyKind) -> Done:
 
 
 async def _write_config(host: Host, operation: WriteConfig, _: HostKeyKind) -> Done:
+    for environment in (host.disk.server_environment, host.disk.agent_environment):
+        environment.clear()
     host.disk.config = operation.config.reveal()
     host.disk.agentless = False
     return Done()
@@ -236,7 +239,7 @@ async def _read_origin(host: Host, _: ReadOrigin, __: HostKeyKind) -> Origin:
     unit = host.units.get(K3sRole.SERVER)
     return Origin(
         flag=host.disk.unit_flag,
-        bare_token=bool(host.disk.unit_flag),
+        bare_token="K3S_TOKEN" in host.disk.server_environment,
         configured=host.disk.config is not None,
         runs=unit is not None and unit.facts().active == "active",
     )
