@@ -20,6 +20,7 @@ from hetzner_k3s.model.cloud import (
 from hetzner_k3s.model.hetzner.assortment import Assortment
 from hetzner_k3s.model.hosts.contact import HostKeyPair as HostKeyPair  # noqa: PLC0414  re-exported: HostKeys makes it
 from hetzner_k3s.model.hosts.contact import HostTarget
+from hetzner_k3s.model.hosts.origin import Introduction
 from hetzner_k3s.model.kube import BeforeStart, KubeView, Leaving, NodeLoad, Pod, TokenGrant
 from hetzner_k3s.model.kubernetes.node_labels import NodeChange
 from hetzner_k3s.model.operations.commands import RunCommand, Stream
@@ -169,6 +170,12 @@ class Hosts(Protocol):
         asking the host for its outcome.
         """
 
+    async def introduce(self, target: HostTarget) -> Introduction:
+        """Look at a host that nobody vouches for, and tell by which key it answered; nothing secret is sent.
+
+        Where the target names keys, only such a host is asked. Raises `HostError`.
+        """
+
     def stream(self, target: HostTarget, operation: Operation[Done]) -> AsyncIterator[bytes]:
         """Run a reading operation and give what it prints as it comes; raises `HostError` when it did not end well."""
 
@@ -283,6 +290,9 @@ class Local(Protocol):
 
     def evidence(self) -> LocalEvidence:
         """Read what this machine remembers of the cluster."""
+
+    def known_hosts(self, address: str, port: int) -> tuple[str, ...]:
+        """Return the label values of the ed25519 host keys that the user's known_hosts has for an address."""
 
     def write_kubeconfig(self, text: Secret) -> str | None:
         """Write our contexts atomically, mode 0600; what else the file holds stays.

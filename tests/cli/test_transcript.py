@@ -25,8 +25,9 @@ from hetzner_k3s.cli.recording.wrapped import RecordedHosts
 from hetzner_k3s.lab.simulated import faults
 from hetzner_k3s.lab.simulated.place import Place
 from hetzner_k3s.model.errors import CloudError, CloudRefused, Fate, OperationFailed
-from hetzner_k3s.model.host import HostKeyKind
+from hetzner_k3s.model.host import HostFacts, HostKeyKind
 from hetzner_k3s.model.hosts.contact import HostTarget
+from hetzner_k3s.model.hosts.origin import Introduction
 from hetzner_k3s.model.operations.commands import RunCommand, Stream
 from hetzner_k3s.model.operations.looks import ReadSecret, SecretKind
 from hetzner_k3s.model.operations.operation import Done, Operation
@@ -214,6 +215,9 @@ class Echoing:
         heard(Stream.OUT, b"piece")
         await self.perform(target, command)
         return 0
+
+    async def introduce(self, target: HostTarget) -> Introduction:
+        return Introduction(key=target.name, facts=HostFacts(key=HostKeyKind.BOOT))
 
     async def host_key(self, target: HostTarget) -> str:
         return target.name

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import TypeVar
 
 from tests.decide.world import (
     CA,
@@ -37,15 +38,18 @@ from tests.decide.world import (
 )
 
 from hetzner_k3s.model import naming
-from hetzner_k3s.model.cloud import CloudView, Server, ServerStatus
-from hetzner_k3s.model.consents import AcceptCa, Consents, Replace
+from hetzner_k3s.model.cloud import CloudView, Firewall, LoadBalancer, Network, Server, ServerStatus
+from hetzner_k3s.model.consents import AcceptCa, Adopt, Consents, Replace
+from hetzner_k3s.model.errors import SshStage
 from hetzner_k3s.model.facts import Known
-from hetzner_k3s.model.host import EtcdFacts, HostFacts, Member, SupervisorFacts
-from hetzner_k3s.model.hosts.origin import Origin
+from hetzner_k3s.model.host import EtcdFacts, HostFacts, HostKeyKind, Member, SupervisorFacts, Unreachable
+from hetzner_k3s.model.hosts.origin import Introduction, Origin
 from hetzner_k3s.model.identity import BirthRecord, Phase
 from hetzner_k3s.model.plan import Intent
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState, LocalEvidence
+
+_Surrounding = TypeVar("_Surrounding", Network, Firewall, LoadBalancer)
 
 FIVE = a_spec(5, 0)
 ONE = a_spec(1, 0)
@@ -221,6 +225,67 @@ def of_2x(told: tuple[Origin, ...] = OF_2X) -> ClusterState:
         state = with_server(state, replace(server_of(SPEC, name), labels=labels))
     ids = [server.id for server in state.view.servers]
     return replace(state, origins={number: Known(origin) for number, origin in zip(ids, told, strict=False)})
+
+
+def introduced_by_2x(spec: ClusterSpec = SPEC) -> ClusterState:
+    """A healthy cluster that 2.x made: no label of ours, and every host introduced itself."""
+    state = healthy(spec)
+    plain = [replace(s, labels={k: v for k, v in s.labels.items() if k in _OF_2X}) for s in state.view.servers]
+    bare = {kind: _bare(getattr(state.view, kind)) for kind in ("networks", "firewalls", "load_balancers")}
+    groups = tuple(
+        replace(g, labels={k: v for k, v in g.labels.items() if not k.startswith(naming.LABEL_PREFIX)})
+        for g in state.view.placement_groups
+    )
+    met = {s.id: Introduction(key=f"key-of-{s.name}", facts=_by_flags(state, s)) for s in plain}
+    names = {s.id for s in plain if s.name in spec.master_names}
+    origins = {n: FIRST_OF_2X if n == FIRST_MASTER else replace(FIRST_OF_2X, flag="--server") for n in names}
+    return replace(
+        with_listing(forgetful(state), servers=tuple(plain), placement_groups=groups, **bare),
+        hosts={number: Unreachable(SshStage.HOST_KEY, "its labels name no host key") for number in met},
+        kube={},
+        origins={number: Known(origin) for number, origin in origins.items()},
+        strangers={number: Known(one) for number, one in met.items()},
+    )
+
+
+_OF_2X = (naming.LABEL_CLUSTER, naming.LABEL_ROLE)
+
+
+def _bare(resources: tuple[_Surrounding, ...]) -> tuple[_Surrounding, ...]:
+    return tuple(replace(one, labels={}) for one in resources)
+
+
+def _by_flags(state: ClusterState, server: Server) -> HostFacts:
+    facts = state.facts(server.id)
+    assert facts is not None
+    flag = {True: "--cluster-init", False: "--server"}[server.id == FIRST_MASTER] if facts.disk.wal else ""
+    disk = replace(facts.disk, unit_flag=flag, config_present=False, config_token_hash=None, config_server=None)
+    return replace(facts, key=HostKeyKind.BOOT, disk=disk)
+
+
+def of_another_range(state: ClusterState) -> ClusterState:
+    """The masters of a cluster of 2.x run with another range of Services than the file's."""
+
+    def running(met: Introduction) -> Introduction:
+        told = SupervisorFacts(critical={"service-cidr": "10.99.0.0/16"})
+        return replace(met, facts=replace(met.facts, supervisor=told))
+
+    for name in SPEC.master_names:
+        state = met_otherwise(state, name, running)
+    return state
+
+
+def adopting(digits: str = CA[:8]) -> Intent:
+    """The wish with the consent to adopt the cluster of these digits."""
+    return replace(CREATE, consents=Consents.of(Adopt(digits)))
+
+
+def met_otherwise(state: ClusterState, name: str, change: Callable[[Introduction], Introduction]) -> ClusterState:
+    """One host of a cluster of 2.x introduces itself as another one."""
+    number = server_id_of(name)
+    reading = state.strangers[number]
+    assert isinstance(reading, Known)
+    return replace(state, strangers={**state.strangers, number: Known(change(reading.value))})
 
 
 def encrypting(state: ClusterState, **stages: str) -> ClusterState:

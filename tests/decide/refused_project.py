@@ -10,10 +10,13 @@ from tests.decide.oddities import (
     NO_BIRTH,
     ONE,
     UNFINISHED,
+    adopting,
     every_server_ready,
+    introduced_by_2x,
     kubeconfig,
     named,
     of_2x,
+    of_another_range,
     reset_on,
     with_rotated_ca,
 )
@@ -69,7 +72,11 @@ IDENTITY = {
     "the CA was rotated, and not every master was restarted": case(
         with_rotated_ca(healthy(), MASTER1), "identity.rotating"
     ),
-    "the cluster is one of hetzner-k3s 2.x": case(of_2x(), "cluster.of-2x"),
+    "the cluster is one of hetzner-k3s 2.x": case(introduced_by_2x(), "cluster.of-2x"),
+    "a cluster of 2.x does not fit its file": case(of_another_range(introduced_by_2x()), "cluster.of-2x"),
+    "a cluster of 2.x nobody of which votes": case(of_2x(), "cluster.of-2x"),
+    "a cluster of ours is to be adopted": case(healthy(), "consent.unfit", intent=adopting()),
+    "another CA is to be adopted": case(introduced_by_2x(), "consent.unfit", intent=adopting("00000000")),
     "split by UID alone": case(other_identity(healthy(), MASTER3, ca="ab12" * 16), "identity.split"),
     "all masters are of another cluster than the record": case(
         recorded(healthy(), replace(born_record(), ca=OTHER_CA[:40])),

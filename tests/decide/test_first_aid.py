@@ -31,7 +31,7 @@ from hetzner_k3s.model.state import ClusterState
 
 _SPEAKS_AGAINST_IT = (
     *("listing.", "record.", "cluster.deleting", "server.foreign", "masters.other-names", "resource.", "network."),
-    *("firewall.", "ssh.port", "cluster.unfinished"),
+    *("firewall.", "ssh.port", "cluster.unfinished", "cluster.of-2x"),
 )
 """Codes of refusals that say: this may not be our project, our network or our firewall, or it would shut us out.
 
@@ -50,6 +50,8 @@ def test_the_firewall_is_set_whatever_else_is_refused(name: str) -> None:
     case = CASES[name]
     if not case.state.view.firewalls or any(code.startswith(_SPEAKS_AGAINST_IT) for code in case.codes):
         return
+    if case.state.strangers:
+        return  # a cluster of 2.x that is not adopted yet: nothing of it is touched
     planned = plan(_open(case.state), case.spec, case.intent)
     assert [r.code for r in planned.refusals] == list(case.codes)
     assert verbs(planned.steps) == [f"EnsureFirewall {naming.firewall(case.spec.name)}"]

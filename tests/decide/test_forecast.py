@@ -21,7 +21,7 @@ from tests.decide.lost import (
     to_restore,
     with_disk,
 )
-from tests.decide.oddities import accepting, pinning, with_rotated_ca, with_tokens
+from tests.decide.oddities import accepting, adopting, introduced_by_2x, pinning, with_rotated_ca, with_tokens
 from tests.decide.world import (
     CA,
     CREATE,
@@ -127,6 +127,7 @@ WAYS: dict[str, tuple[ClusterState, ClusterSpec, Intent]] = {
     "a master without its taint": (edit_node(healthy(), MASTER1, lambda n: replace(n, taints={})), SPEC, CREATE),
     "a rollout": (configured_otherwise(healthy(), *(s.name for s in SPEC.servers())), SPEC, ROLLOUT),
     "an upgrade": (running_release(running_release(healthy(), WORKER1, OLDER), MASTER1, OLDER), SPEC, UPGRADE),
+    "an adoption": (introduced_by_2x(), SPEC, adopting()),
     "a deletion": (healthy(), SPEC, DELETE),
     "a restore": (to_restore(), S3_SPEC, restoring()),
     "a restore from a file": (naming_a_file(all_lost(ONE_MASTER), HELD_FILE), ONE_MASTER, FROM_FILE),

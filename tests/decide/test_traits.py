@@ -36,8 +36,8 @@ DEPARTING: Final = named("CordonNode DeleteNode DeleteServer DrainNode RetireMem
 JOINING: Final = named("JoinControlPlane JoinWorker StartOnDatabase")
 CLEARING: Final = named("DeleteNode RemoveMember")
 DISRUPTIVE: Final = named("""
-    AdoptLineage InitControlPlane JoinControlPlane ReconfigureMaster RecordBirth RemoveMember ResetQuorum
-    RestoreSnapshot RetireMember StartOnDatabase StartRestored UploadSnapshot WipeJoiner
+    AdoptCluster AdoptLineage InitControlPlane JoinControlPlane ReconfigureMaster RecordBirth RemoveMember
+    ResetQuorum RestoreSnapshot RetireMember StartOnDatabase StartRestored UploadSnapshot WipeJoiner
 """)
 ALIKE: Final = named("JoinControlPlane StartOnDatabase")
 
@@ -53,6 +53,7 @@ LOOKED_AT: Final = {
     "StageK3s": "host",
     "StartWorker": "host kube",
     "LabelNode": "kube",
+    "AdoptCluster": "servers hosts kube",
     "PowerOn": "servers host masters kube",
 }
 OF_SCOPE: Final = {Scope.CONTROL_PLANE: "masters kube", Scope.WORKER: "kube", Scope.ADDONS: "kube"}

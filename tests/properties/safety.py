@@ -19,6 +19,7 @@ from hetzner_k3s.model.plan import Plan, PlannedStep, Reason, StepKey
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import (
+    AdoptCluster,
     AdoptLineage,
     CordonNode,
     CreateServer,
@@ -434,6 +435,22 @@ def _restart(spec: ClusterSpec, state: ClusterState, step: ReconfigureMaster) ->
             yield "a learner is in the list"
 
 
+def _adoption(spec: ClusterSpec, state: ClusterState, step: AdoptCluster) -> Iterator[str]:
+    """Demand that what is recorded was told by a voter that showed this key, and that nothing else is recorded yet."""
+    told = {number: met.value for number, met in state.strangers.items() if isinstance(met, Known)}
+    if any(
+        number not in told or told[number].key != key or told[number].contradicted for number, key in step.host_keys
+    ):
+        yield "a host key is recorded that nobody showed, or that the user knows another one for"
+    voters = [met.facts for met in told.values() if met.facts.voter]
+    if _record(spec, state).phase is Phase.BORN:
+        return
+    if not voters or {facts.etcd.uid for facts in voters} != {step.record.uid}:
+        yield "its voters are not of the one recorded UID"
+    if not all((facts.disk.server_ca or "").startswith(step.record.ca or "-") for facts in voters):
+        yield "its voters are not of the one recorded CA"
+
+
 _CHECKS: Final[dict[type, Callable[[ClusterSpec, ClusterState, Any], Iterator[str]]]] = {
     RemoveMember: _removal,
     RetireMember: _retirement,
@@ -452,6 +469,7 @@ _CHECKS: Final[dict[type, Callable[[ClusterSpec, ClusterState, Any], Iterator[st
     HoldMaster: disaster_safety.holding,
     FenceMember: disaster_safety.fencing,
     ResetQuorum: disaster_safety.reset,
+    AdoptCluster: _adoption,
     AdoptLineage: disaster_safety.adoption,
     WipeJoiner: _wipe,
     StartMaster: _start,

@@ -339,18 +339,6 @@ def masters(world: World) -> list[Host]:
     return [host for host in world.site.hosts.values() if host.server is not None]
 
 
-def made_by_2x(world: World) -> None:
-    """Make it a cluster as 2.x leaves one: flags in its units, no configuration, no label of ours, no memory."""
-    forget_record(world)
-    project = world.project
-    for carrier in (*project.servers.values(), *project.networks.values(), *project.placement_groups.values()):
-        carrier.labels = {k: v for k, v in carrier.labels.items() if not k.startswith("hetzner-k3s/")}
-    for number, host in enumerate(masters(world)):
-        host.disk.config, host.disk.unit_flag = None, "--server" if number else "--cluster-init"
-    world.laptop.kubeconfig = None
-    world.laptop.births.clear()
-
-
 def another_kubeconfig(machine: OperatorMachine) -> None:
     """Put the kubeconfig of another cluster of this name where this one's lies."""
     authority = base64.b64encode(b"of another cluster").decode()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from hetzner_k3s.model.operations.operation import K3sRole
 
-from . import mischief
+from . import clusters_of_2x, mischief
 from .clusters import MASTER1
 from .scenario import Told
 from .situation import Situations, said
@@ -21,7 +21,7 @@ _tell = OLDER.tell
 @_tell("the-cluster-is-of-hetzner-k3s-2", Told())
 async def _(story: Story) -> Run:
     """It is called what it is; nothing is written anywhere, and nobody is told to delete a living master."""
-    mischief.made_by_2x(story.world)
+    await clusters_of_2x.as_2x_made_it(story)
     run = await story.refuses("cluster.of-2x")
     refusal = said(run, "cluster.of-2x", "hetzner-k3s 2.x", "delete none of its servers")
     assert f"{MASTER1} " in refusal.saw

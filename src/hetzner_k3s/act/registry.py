@@ -8,6 +8,7 @@ from typing import Final
 from hetzner_k3s.act.context import Context, Handler, Outcome
 from hetzner_k3s.act.handlers import (
     addons,
+    adoption,
     control_plane,
     disaster,
     external_database,
@@ -52,6 +53,7 @@ HANDLERS: Final[Mapping[type, Handler]] = {
     steps.FetchDatabase: disaster.fetch_database,
     steps.FenceMember: disaster.fence_member,
     steps.ResetQuorum: disaster.reset_quorum,
+    steps.AdoptCluster: adoption.adopt_cluster,
     steps.AdoptLineage: disaster.adopt_lineage,
     steps.DeleteNode: nodes.delete_node,
     steps.JoinWorker: nodes.join_worker,

@@ -26,7 +26,7 @@ class _Numbered(Protocol):
 
 
 _Listed = TypeVar("_Listed", bound=_Numbered)
-_Labelled = TypeVar("_Labelled", Server, Network, PlacementGroup, Firewall)
+_Labelled = TypeVar("_Labelled", Server, Network, PlacementGroup, Firewall, LoadBalancer)
 
 
 def learn(state: ClusterState, outcome: Outcome) -> ClusterState:
@@ -96,6 +96,8 @@ def _relabel(view: CloudView, change: LabelChange) -> CloudView:
             return replace(view, placement_groups=_relabelled(view.placement_groups, change))
         case "firewall":
             return replace(view, firewalls=_relabelled(view.firewalls, change))
+        case "load_balancer":
+            return replace(view, load_balancers=_relabelled(view.load_balancers, change))
         case kind:
             raise ValueError(f"a {kind} carries no labels of ours")
 

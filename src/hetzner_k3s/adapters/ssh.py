@@ -21,8 +21,10 @@ from hetzner_k3s.hosts.operations import Invocation
 from hetzner_k3s.model.errors import Fate, HostBusy, HostUnreachable, SshStage
 from hetzner_k3s.model.host import HostKeyKind
 from hetzner_k3s.model.hosts.contact import HostTarget, host_key_label
+from hetzner_k3s.model.hosts.origin import Introduction
 from hetzner_k3s.model.operations.commands import RunCommand
 from hetzner_k3s.model.operations.configuration import RotateHostKey
+from hetzner_k3s.model.operations.looks import Probe
 from hetzner_k3s.model.operations.operation import Done, Operation
 from hetzner_k3s.model.operations.snapshots import ReceiveSnapshot
 from hetzner_k3s.ports import Clock, Heard, Rng
@@ -108,6 +110,17 @@ class SshHosts:
             return await self._run_operation(connection, answered, operation)
         finally:
             connection.client.close()
+
+    async def introduce(self, target: HostTarget) -> Introduction:
+        """Look at a host that nobody vouches for; see `ports.Hosts.introduce`."""
+        check = _KeyCheck(target, anybody=not target.keys)
+        connection = await self._open(target, check)
+        try:
+            answered = replace(target, keys={connection.label: HostKeyKind.BOOT})
+            facts = await self._run_operation(connection, answered, Probe())
+        finally:
+            connection.client.close()
+        return Introduction(key=connection.label, facts=facts)
 
     async def stream(self, target: HostTarget, operation: Operation[Done]) -> AsyncIterator[bytes]:
         """Run a reading operation and give its stdout in pieces; see `ports.Hosts.stream` for what it raises."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from hetzner_k3s.model import naming
@@ -27,9 +27,10 @@ _DIGEST_DIGITS: Final = 16
 Manifest = Mapping[str, object]
 
 
-def manifests(spec: ClusterSpec) -> tuple[Manifest, ...]:
-    """Return the charts to apply."""
-    return tuple(_chart_object(name, content) for name, content in _wanted(spec).items())
+def manifests(spec: ClusterSpec, names: Collection[str] | None = None) -> tuple[Manifest, ...]:
+    """Return the charts to apply: all that the file asks for, or those of these names."""
+    wanted = _wanted(spec).items()
+    return tuple(_chart_object(name, content) for name, content in wanted if names is None or name in names)
 
 
 def credentials(spec: ClusterSpec, applied_by: str) -> Manifest:

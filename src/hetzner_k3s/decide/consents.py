@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from hetzner_k3s.decide.adopt import adoption
 from hetzner_k3s.decide.disaster import abandon, quorum_reset, restore, split_brain
 from hetzner_k3s.decide.identity import ca_rotation
 from hetzner_k3s.decide.lifecycle import external_database
@@ -14,6 +15,7 @@ from hetzner_k3s.decide.rollout import selection as rollout
 from hetzner_k3s.decide.view.context import DecisionContext, Gate
 from hetzner_k3s.model.consents import (
     AcceptCa,
+    Adopt,
     Consent,
     Keep,
     NewClusterOver,
@@ -47,6 +49,7 @@ CHECKS: tuple[Gate, ...] = (
     Fits(Replace, replace.replacement_fits),
     Fits(AcceptCa, ca_rotation.acceptance_fits),
     Fits(Rollout, rollout.rollout_fits),
+    Fits(Adopt, adoption.adoption_fits),
 )
 
 
@@ -55,6 +58,7 @@ ON_DATABASE_CHECKS: tuple[Gate, ...] = (
     Fits(Replace, replace.replacement_fits),
     Fits(AcceptCa, ca_rotation.acceptance_fits),
     Fits(Rollout, rollout.rollout_fits),
+    Fits(Adopt, adoption.adoption_fits),
 )
 """The same where the cluster's data lies outside its masters."""
 

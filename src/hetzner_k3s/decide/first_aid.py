@@ -11,8 +11,9 @@ and for the record also doubt about whose data it is.
 from __future__ import annotations
 
 from hetzner_k3s.decide import consents
+from hetzner_k3s.decide.adopt import adoption
 from hetzner_k3s.decide.disaster import split_brain
-from hetzner_k3s.decide.identity import ca_rotation, hosts, lineage, project
+from hetzner_k3s.decide.identity import ca_rotation, hosts, lineage, made_by_2x, project
 from hetzner_k3s.decide.lifecycle import access, infra, join, workers
 from hetzner_k3s.decide.repair import power
 from hetzner_k3s.decide.view.context import DecisionContext, Gate, Move, ServingContext
@@ -47,7 +48,7 @@ _POWER: tuple[Move, ...] = (power.power_on, join.prepare_masters, workers.bring_
 
 def first_aid(context: DecisionContext) -> tuple[PlannedStep, ...]:
     """Return the steps that no refusal holds back; before an initialization only its own firewall rules."""
-    if _held(context, HOLD_INFRASTRUCTURE):
+    if made_by_2x.is_of_2x(context) or adoption.is_ending(context) or _held(context, HOLD_INFRASTRUCTURE):
         return ()
     surroundings = _surroundings(context)
     if context.control_plane.record.phase is not Phase.BORN:

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 
+from hetzner_k3s.decide.adopt import adoption
 from hetzner_k3s.decide.assume_waits_done import come_true
 from hetzner_k3s.decide.disaster import abandon, quarantine, quorum_reset, restore
 from hetzner_k3s.decide.identity import ca_pins, lineage
@@ -48,6 +49,7 @@ PREDICTORS: tuple[Callable[[ClusterSpec, ClusterState, Step], ClusterState], ...
     quarantine.predict,
     quorum_reset.predict,
     lineage.predict,
+    adoption.predict,
     remediate.predict,
     replace.predict,
     removed_member.predict,

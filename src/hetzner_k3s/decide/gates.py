@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hetzner_k3s.decide import consents
 from hetzner_k3s.decide.disaster import quorum_reset, restore, split_brain
-from hetzner_k3s.decide.identity import hosts, lineage, made_by_2x, project
+from hetzner_k3s.decide.identity import hosts, lineage, project
 from hetzner_k3s.decide.lifecycle import (
     access,
     bootstrap,
@@ -43,7 +43,6 @@ PROJECT_GATES: tuple[Gate, ...] = (
     clocks.own_clock_right,
     external_database.datastore_agrees,
     orders.orders_can_be_filled,
-    made_by_2x.made_by_2x,
 )
 """What the listing itself forbids, wherever the cluster's data lies."""
 

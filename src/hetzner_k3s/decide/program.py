@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from typing import Final
 
 from hetzner_k3s.decide import consents, first_aid, gates, invariants
+from hetzner_k3s.decide.adopt import adoption
 from hetzner_k3s.decide.asking import Program, Wish
 from hetzner_k3s.decide.disaster import abandon, quorum_reset, restore, split_brain
-from hetzner_k3s.decide.identity import ca_pins, ca_rotation, hosts, lineage, made_by_2x, project
+from hetzner_k3s.decide.identity import ca_pins, ca_rotation, hosts, lineage, project
 from hetzner_k3s.decide.lifecycle import (
     addons,
     bootstrap,
@@ -44,7 +45,6 @@ from hetzner_k3s.decide.repair import (
     unhealthy_masters,
 )
 from hetzner_k3s.decide.rollout import masters as rollout_of_masters
-from hetzner_k3s.decide.rollout import selection as rollout
 from hetzner_k3s.decide.rollout import staging
 from hetzner_k3s.decide.rollout import workers as rollout_of_workers
 from hetzner_k3s.decide.situation import situation_of
@@ -60,6 +60,7 @@ from hetzner_k3s.decide.view.context import (
     context_of,
 )
 from hetzner_k3s.decide.view.situations import (
+    Adopted,
     AllLost,
     Bootstrapping,
     Deleting,
@@ -92,14 +93,17 @@ NOTES: tuple[Note, ...] = (
     alarms.alarm_notes,
     stale_nodes.false_claim_notes,
     abandon.notes,
+    adoption.notes,
     uninitialized_nodes.notes,
     addons.credential_notes,
+    addons.left_to_2x,
 )
 DEGRADED: tuple[Note, ...] = (
     unhealthy_masters.left_alone,
     abandon.left_behind,
     uninitialized_nodes.left_tainted,
     user_commands.failed,
+    adoption.left_to_do,
 )
 """What is not well and is left as it is: a run that has nothing else to do ends with exit code 3."""
 
@@ -144,6 +148,11 @@ _LIVES: tuple[Gate, ...] = (unfinished.cluster_lives,)
 def _refusing(*asked: Gate) -> Program[DecisionContext]:
     """Return a program of a situation in which something is always refused."""
     return Program(given=DecisionContext, gates=asked, before_the_end=_LIVES)
+
+
+def _adopting(asked: tuple[Gate, ...], control_plane: Move) -> Program[DecisionContext]:
+    """Return a program that records a cluster of 2.x: that is all that is done, whatever else the file asks for."""
+    return Program(given=DecisionContext, gates=asked, control_plane=(control_plane,))
 
 
 def _anywhere(
@@ -192,7 +201,8 @@ CREATE: Mapping[type[Situation], AnyProgram] = {
     Unlisted: _refusing(project.listing_complete),
     OtherData: _refusing(*gates.LISTED, external_database.datastore_agrees),
     Deleting: _refusing(project.listing_complete, project.record_agrees, project.not_deleting),
-    MadeBy2x: _refusing(made_by_2x.made_by_2x),
+    MadeBy2x: _adopting((project.listing_complete, project.record_agrees, adoption.adopted_or_refused), adoption.adopt),
+    Adopted: _adopting((project.listing_complete, project.record_agrees, consents.consents_fit), adoption.adopt_rest),
     Rotated: _refusing(*gates.PROJECT_GATES, hosts.hosts_are_known, hosts.one_identity, consents.consents_fit),
     SplitBrain: _anywhere(
         (*gates.LISTED, hosts.hosts_are_known, consents.consents_fit), split_brain.fence_other_side, moves=()
@@ -258,7 +268,7 @@ PROGRAM: Mapping[tuple[Verb, type[Situation]], AnyProgram] = {
 """What each verb does in each situation. In those of `create` without moves something is always refused."""
 
 WISHES: Mapping[Verb, Wish] = {
-    Verb.CREATE: Wish(aid=first_aid.first_aid, notes=NOTES, degraded=DEGRADED, differences=rollout.told),
+    Verb.CREATE: Wish(aid=first_aid.first_aid, notes=NOTES, degraded=DEGRADED, differences=adoption.differences),
     Verb.DELETE: Wish(notes=(teardown.kept,)),
 }
 """What each verb does in all of them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hetzner_k3s.decide.adopt import adoption
 from hetzner_k3s.decide.disaster import split_brain
 from hetzner_k3s.decide.identity import hosts, made_by_2x, project
 from hetzner_k3s.decide.lifecycle import external_database
@@ -21,6 +22,8 @@ def situation_of(context: DecisionContext) -> situations.Situation:
         return situations.Deleting()
     if made_by_2x.is_of_2x(context):
         return situations.MadeBy2x()
+    if adoption.is_ending(context):
+        return situations.Adopted()
     if hosts.was_rotated(context):
         return situations.Rotated()
     if context.control_plane.on_database:

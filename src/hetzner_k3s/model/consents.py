@@ -64,6 +64,13 @@ class Replace(NamingConsent):
 _EIGHT_DIGITS: Final = re.compile(r"[0-9a-f]{8}")
 
 
+def _eight_digits(text: str) -> str:
+    digits = text.lower()
+    if not _EIGHT_DIGITS.fullmatch(digits):
+        raise ValueError(f"{text!r} is not the first eight digits of a hash or UID")
+    return digits
+
+
 @dataclass(frozen=True, slots=True)
 class AcceptCa(NamingConsent):
     """The CA that the cluster was rotated to, by the first eight digits of its hash."""
@@ -75,14 +82,25 @@ class AcceptCa(NamingConsent):
     @classmethod
     def typed(cls, text: str) -> Self:
         """Take exactly eight digits, in any case: fewer could fit two clusters."""
-        digits = text.lower()
-        if not _EIGHT_DIGITS.fullmatch(digits):
-            raise ValueError(f"{text!r} is not the first eight digits of a hash or UID")
-        return cls(digits)
+        return cls(_eight_digits(text))
 
     def vouches_for(self, ca: str) -> bool:
         """Check whether this CA hash, or its beginning in a label, is the accepted one."""
         return ca.startswith(self.named)
+
+
+@dataclass(frozen=True, slots=True)
+class Adopt(NamingConsent):
+    """The living cluster of hetzner-k3s 2.x that is recorded as it is, by the first eight digits of its CA's hash."""
+
+    flag = "--adopt"
+    metavar = "CA8"
+    help = "hetzner-k3s 2.x made this cluster: record it as it is, so that it is repaired and scaled from then on."
+
+    @classmethod
+    def typed(cls, text: str) -> Self:
+        """Take exactly eight digits, in any case: fewer could fit two clusters."""
+        return cls(_eight_digits(text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +186,7 @@ ROLLOUT_MASTERS: Final = "masters"
 KINDS: Final[tuple[type[Consent], ...]] = (
     Replace,
     AcceptCa,
+    Adopt,
     Prune,
     Rollout,
     ResetQuorumFrom,

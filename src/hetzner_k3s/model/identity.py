@@ -43,6 +43,7 @@ class BirthRecord:
     lineage that a reset or a restore made `lineage` out of. `database` tells the external database that the cluster
     lives in from others (`database_digits`); without one the cluster has an etcd of its own. `agent` is the hash of the
     agents' own token (`token_hash`), which a restore has to have; None where the cluster was initialized without one.
+    `adopted` is the day (2026-11-30) on which a cluster of hetzner-k3s 2.x was adopted, None for one that we began.
     """
 
     phase: Phase | None = None
@@ -53,6 +54,7 @@ class BirthRecord:
     parent: str | None = None
     database: str | None = None
     agent: str | None = None
+    adopted: str | None = None
 
     def labels(self) -> dict[str, str]:
         """Return the record as the labels that carry it."""
@@ -65,6 +67,7 @@ class BirthRecord:
             naming.LABEL_PARENT: self.parent,
             naming.LABEL_DATABASE: self.database,
             naming.LABEL_AGENT_TOKEN: self.agent,
+            naming.LABEL_ADOPTED: self.adopted,
         }
         return {key: value for key, value in values.items() if value is not None}
 
@@ -90,6 +93,7 @@ def read_record(labels: Mapping[str, str]) -> BirthRecord:
         parent=labels.get(naming.LABEL_PARENT),
         database=labels.get(naming.LABEL_DATABASE),
         agent=labels.get(naming.LABEL_AGENT_TOKEN),
+        adopted=labels.get(naming.LABEL_ADOPTED),
     )
 
 
@@ -124,6 +128,7 @@ def merge_records(records: tuple[BirthRecord, ...]) -> BirthRecord | RecordConfl
         parent=next((r.parent for r in records if r.parent and r.lineage in youngest), None),
         database=next((r.database for r in records if r.database), None),
         agent=next((r.agent for r in records if r.agent), None),
+        adopted=next((r.adopted for r in records if r.adopted), None),
     )
 
 

@@ -27,6 +27,7 @@ LABEL_LINEAGE: Final = "hetzner-k3s/lineage"
 LABEL_PARENT: Final = "hetzner-k3s/lineage-parent"
 LABEL_DATABASE: Final = "hetzner-k3s/database"
 LABEL_AGENT_TOKEN: Final = "hetzner-k3s/agent-token"
+LABEL_ADOPTED: Final = "hetzner-k3s/adopted"
 LABEL_STATE: Final = "hetzner-k3s/state"
 LABEL_BOOT_KEY: Final = "hetzner-k3s/boot-key"
 LABEL_HOST_KEY: Final = "hetzner-k3s/host-key"
@@ -51,6 +52,7 @@ BIRTH_RECORD_LABELS: Final = (
     LABEL_PARENT,
     LABEL_DATABASE,
     LABEL_AGENT_TOKEN,
+    LABEL_ADOPTED,
 )
 """The labels that together are the birth record (docs/architecture.md#birth-record)."""
 

@@ -25,11 +25,12 @@ def focus_after(done: Sequence[PlannedStep], state: ClusterState) -> Focus:
     """
     looks = [_look_after(planned) for planned in done]
     own = (server_of(planned.step) for planned, look in zip(done, looks, strict=True) if Look.HOST in look)
+    everywhere = any(Look.HOSTS in look for look in looks)
     masters = _masters(state) if any(Look.MASTERS in look for look in looks) else set()
     return Focus(
         listing=False,
         servers=any(Look.SERVERS in look for look in looks),
-        hosts=frozenset(masters.union(number for number in own if number is not None)),
+        hosts=None if everywhere else frozenset(masters.union(number for number in own if number is not None)),
         kube=any(Look.KUBE in look for look in looks),
     )
 

@@ -138,6 +138,7 @@ async def observe_again(ports: Ports, spec: ClusterSpec, state: ClusterState, fo
     wanted = [s for s in hosts.reachable(spec, state.view) if focus.hosts is None or s.id in focus.hosts]
     state = replace(state, hosts=_living({**state.hosts, **await hosts.probe(ports, spec, state, wanted)}, spec, state))
     state = replace(state, origins=await origins.look(ports, spec, state) if focus != NO_HOSTS else {})
+    state = replace(state, strangers=await origins.introduce(ports, spec, state) if focus != NO_HOSTS else {})
     state = replace(state, rebuilds=await cloud.rebuilds(ports, _with_boot_key(state)))
     if not focus.kube:
         return state

@@ -17,7 +17,8 @@ async def apply_addons(step: ApplyAddons, context: Context) -> Outcome:
     """Apply the Secret `hcloud` and the HelmChart objects; k3s' own helm controller installs the charts."""
     context.say(step.target, f"applying {listed(sorted(step.addons), _NAMED) or 'the Hetzner token'}")
     secret = (addons.credentials(context.spec, context.holder),) if step.credentials else ()
-    await context.ports.kube.apply(context.target(step.via), (*secret, *addons.manifests(context.spec)))
+    charts = addons.manifests(context.spec, step.addons)
+    await context.ports.kube.apply(context.target(step.via), (*secret, *charts))
     return Outcome()
 
 

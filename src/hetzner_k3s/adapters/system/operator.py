@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Final
 
-from hetzner_k3s.adapters.system import births, kept_tokens, rescues
+from hetzner_k3s.adapters.system import births, kept_tokens, known_hosts, rescues
 from hetzner_k3s.adapters.system.births import Births, Project
 from hetzner_k3s.adapters.system.files import append_private, kept_copy, naming, write_private
 from hetzner_k3s.adapters.system.given import GivenSnapshot
@@ -139,6 +139,10 @@ class OperatorMachine:
     def keep_tokens(self, tokens: ClusterTokens) -> str:
         """Keep a cluster's tokens, and say where."""
         return str(kept_tokens.keep(self._kept_tokens, tokens))
+
+    def known_hosts(self, address: str, port: int) -> tuple[str, ...]:
+        """Return what this user's ssh knows an address by."""
+        return known_hosts.keys_of(address, port)
 
     def write_kubeconfig(self, text: Secret) -> str | None:
         """Write our contexts; where the file holds anything else, that stays, and a copy of it as it was is kept."""

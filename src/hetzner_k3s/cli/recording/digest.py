@@ -25,7 +25,10 @@ class Digests:
 
     def of(self, state: ClusterState, intent: Intent) -> dict[str, str]:
         """Return the digest of all that was decided from, and of each part of it."""
-        rest = (state.lookups, state.grants, state.origins, state.rebuilds, state.snapshots, state.on_hosts)
+        rest = (
+            *(state.lookups, state.grants, state.origins, state.strangers),
+            *(state.rebuilds, state.snapshots, state.on_hosts),
+        )
         parts = {
             "file": self._file,
             "intent": _digest(repr(intent)),

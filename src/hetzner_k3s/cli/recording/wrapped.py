@@ -11,7 +11,9 @@ from typing import Any, Final, TypeVar, cast
 
 from hetzner_k3s.cli.recording.recorder import Recorder
 from hetzner_k3s.model.hosts.contact import HostTarget
+from hetzner_k3s.model.hosts.origin import Introduction
 from hetzner_k3s.model.operations.commands import RunCommand
+from hetzner_k3s.model.operations.looks import Probe
 from hetzner_k3s.model.operations.operation import Done, Operation
 from hetzner_k3s.model.operations.snapshots import ReceiveSnapshot
 from hetzner_k3s.ports import Clock, Heard, Hosts, Kube, Local, Objects, Ports
@@ -105,6 +107,11 @@ class RecordedHosts:
         """Run one host operation."""
         with self._noted(target, operation):
             return await self._hosts.perform(target, operation)
+
+    async def introduce(self, target: HostTarget) -> Introduction:
+        """Look at a host that nobody vouches for."""
+        with self._noted(target, Probe()):
+            return await self._hosts.introduce(target)
 
     async def stream(self, target: HostTarget, operation: Operation[Done]) -> AsyncIterator[bytes]:
         """Run a reading operation and give what it prints as it comes."""

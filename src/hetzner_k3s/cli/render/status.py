@@ -49,7 +49,8 @@ def identity_line(report: Report) -> str:
         of_2x = any(refusal.code == CLUSTER_OF_2X for refusal in report.forecast.refusals)
         return f"{name}: a cluster of hetzner-k3s 2.x" if of_2x else f"{name}: not initialized yet"
     parts = (("ca", (record.ca or _NONE)[:8]), ("uid", record.uid or _NONE), ("lineage", record.lineage or _NONE))
-    return f"{name}: {record.phase.value}, " + ", ".join(f"{key} {value}" for key, value in parts)
+    made = f"; made by hetzner-k3s 2.x, adopted on {record.adopted}" if record.adopted else ""
+    return f"{name}: {record.phase.value}, " + ", ".join(f"{key} {value}" for key, value in parts) + made
 
 
 def _summary(report: Report) -> Iterator[str]:
@@ -67,7 +68,9 @@ def remarks(report: Report) -> tuple[str, ...]:
     """Return what is to be known beside the tables, a sentence each."""
     known = {server.name for server in report.servers}
     orphans = [node.name for node in report.nodes if node.name not in known]
+    of_2x = [refusal for refusal in report.forecast.refusals if refusal.code == CLUSTER_OF_2X]
     return (
+        *(f"made by 2.x: {refusal.saw} {refusal.why} {refusal.you_can}" for refusal in of_2x),
         *(f"drift: {one.subject}: {one.saw}" for one in report.drift),
         *(f"differs: {what}" for what in left_as_it_is(report.forecast.differences)),
         *(f"another cluster's: {one.server}: {one.saw}" for one in report.strangers),
@@ -119,7 +122,7 @@ def status_document(report: Report) -> dict[str, object]:
 def _identity(report: Report) -> dict[str, object]:
     record = report.record
     if not isinstance(record, BirthRecord):
-        empty = dict.fromkeys(("phase", "seed", "ca", "uid", "lineage"))
+        empty = dict.fromkeys(("phase", "seed", "ca", "uid", "lineage", "adopted"))
         return {**empty, "conflict": {"field": record.field, "values": list(record.values)}}
     phase = record.phase.value if record.phase else None
     return {
@@ -128,5 +131,6 @@ def _identity(report: Report) -> dict[str, object]:
         "ca": record.ca,
         "uid": record.uid,
         "lineage": record.lineage,
+        "adopted": record.adopted,
         "conflict": None,
     }

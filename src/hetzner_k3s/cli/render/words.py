@@ -33,6 +33,7 @@ VERBS: Final[Mapping[type, str]] = {
     steps.FetchDatabase: "copy the data here of",
     steps.FenceMember: "move aside the data of",
     steps.ResetQuorum: "reset quorum to",
+    steps.AdoptCluster: "adopt the cluster of hetzner-k3s 2.x",
     steps.AdoptLineage: "record the new lineage of",
     steps.DeleteNode: "delete Node of",
     steps.JoinWorker: "join worker",

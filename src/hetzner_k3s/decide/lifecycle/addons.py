@@ -10,7 +10,7 @@ from hetzner_k3s.decide.view.context import DecisionContext, Proposal, ServingCo
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.facts import Known, Reading, Unknown
 from hetzner_k3s.model.kube import Credentials, KubeView, TokenGrant
-from hetzner_k3s.model.kubernetes.addons import CLOUD_CONTROLLER
+from hetzner_k3s.model.kubernetes.addons import BY_2X, CLOUD_CONTROLLER
 from hetzner_k3s.model.plan import PlannedStep, Reason, Scope
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
@@ -27,18 +27,37 @@ def apply_addons(context: ServingContext) -> Proposal | None:
         return None
     if any(critical_config.cannot_change(context)):
         return None  # the cloud controller would be told of pods' addresses that no node has
-    stale = {name for name, digest in context.intent.addons.items() if control_plane.kube.addons.get(name) != digest}
+    theirs = of_2x(context, control_plane.kube)
+    wanted = {name: digest for name, digest in context.intent.addons.items() if name not in theirs}
+    stale = {name for name, digest in wanted.items() if control_plane.kube.addons.get(name) != digest}
     secret = _why_credentials(context, control_plane.kube)
     if not (stale or secret) or lookup.network(context.spec, context.view) is None:
         return None
     step = ApplyAddons(
         target=context.spec.name,
-        addons=context.intent.addons,
+        addons=wanted,
         via=context.gateway.server.id,
         credentials=secret is not None,
     )
     reason, because = _reason(control_plane.kube, stale, secret)
     return Proposal((PlannedStep(step=step, scope=Scope.ADDONS, reason=reason, because=because),))
+
+
+def of_2x(context: DecisionContext, kube: KubeView) -> frozenset[str]:
+    """Name the add-ons of an adopted cluster that 2.x applied by itself, and that are left as they are.
+
+    Charts of ours beside them would be two controllers at one work.
+    """
+    if context.control_plane.record.adopted is None:
+        return frozenset()
+    return frozenset(name for name in context.intent.addons if name in BY_2X and name not in kube.addons)
+
+
+def left_to_2x(context: DecisionContext) -> tuple[str, ...]:
+    """Tell which add-ons of an adopted cluster are those that 2.x applied."""
+    kube = context.control_plane.kube
+    theirs = sorted(of_2x(context, kube)) if kube is not None else []
+    return (f"{', '.join(theirs)} stay as hetzner-k3s 2.x applied them",) if theirs else ()
 
 
 def _reason(kube: KubeView, stale: set[str], secret: str | None) -> tuple[Reason, str]:

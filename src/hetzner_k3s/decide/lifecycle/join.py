@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from hetzner_k3s.decide.lifecycle.provision import prepare
+from hetzner_k3s.decide.preflight.versions import running_version
 from hetzner_k3s.decide.prune import permission
 from hetzner_k3s.decide.prune.load_balancer import addresses_that_go
 from hetzner_k3s.decide.view import predictions, quorum
@@ -21,10 +22,11 @@ from hetzner_k3s.model import lookup
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.host import DiskFacts
 from hetzner_k3s.model.hosts.contact import private_ip
+from hetzner_k3s.model.operations.operation import K3sRole
 from hetzner_k3s.model.plan import PlannedStep, Reason, Scope, Wait
 from hetzner_k3s.model.spec import API_PORT, ClusterSpec
 from hetzner_k3s.model.state import ClusterState
-from hetzner_k3s.model.steps import JoinControlPlane, MarkMember, Step
+from hetzner_k3s.model.steps import InstallK3s, JoinControlPlane, MarkMember, Step
 
 SETTLE_DEADLINE = 120.0
 """Seconds given to a learner, a sick voter or an apiserver to come to rest before a run gives up."""
@@ -75,6 +77,8 @@ def _joins(context: ServingContext) -> tuple[tuple[PlannedStep, ...], tuple[Wait
     if first.k3s is not K3s.JOINING and not verdict.ok:
         wait = _wait(f"the control plane to settle before {first.name} joins", verdict.because)
         return (), (replace(wait, otherwise=permission.in_the_way_of_joining(context)),)
+    if first.facts is not None and first.facts.disk.server_by_flags:
+        return (_reinstall(context, first, server),), ()
     return (_join(context, first, server),), ()
 
 
@@ -104,6 +108,15 @@ def _join(context: ServingContext, master: MasterView, server: Server) -> Planne
     state = "is empty" if master.k3s is K3s.READY else "holds no living member"
     because = f"its host {state}, and {context.gateway.server.name} is a healthy voter"
     return PlannedStep(step=step, scope=Scope.CONTROL_PLANE, reason=reason, because=because)
+
+
+def _reinstall(context: ServingContext, master: MasterView, server: Server) -> PlannedStep:
+    """Plan to write our unit over that of 2.x: started without data, its flags would begin another cluster."""
+    step = InstallK3s(target=master.name, server_id=server.id, role=K3sRole.SERVER, version=running_version(context))
+    because = (
+        f"its unit is of hetzner-k3s 2.x ({master.facts.disk.unit_flag if master.facts else ''}), and has no guard"
+    )
+    return PlannedStep(step=step, scope=Scope.CONTROL_PLANE, reason=Reason.UNFINISHED, because=because)
 
 
 def api_url(context: DecisionContext, server: Server) -> str:
@@ -146,6 +159,7 @@ def _better_server_url(context: DecisionContext, master: MasterView) -> str | No
     if (
         context.control_plane.on_database
         or master.facts is None
+        or master.facts.disk.server_by_flags  # 2.x wrote its unit, and a master with data needs no such line
         or not all(m.serves for m in context.control_plane.masters)
     ):
         return None

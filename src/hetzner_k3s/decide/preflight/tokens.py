@@ -9,7 +9,7 @@ rotation nothing can join before one master was restarted, which is for its owne
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from hetzner_k3s.decide.view import predictions
@@ -120,7 +120,8 @@ def _outdated(context: ServingContext) -> list[MasterView]:
     if _holder(context) is None:
         return []
     key = _told_keys(context)[0]
-    return [m for m in context.control_plane.all_masters if m.k3s is K3s.LOCKED_OUT or _is_stale(m, key)]
+    masters = [m for m in context.control_plane.all_masters if m.facts and not m.facts.disk.server_by_flags]
+    return [m for m in masters if m.k3s is K3s.LOCKED_OUT or _is_stale(m, key)]
 
 
 def _is_stale(master: MasterView, key: str) -> bool:
@@ -176,13 +177,24 @@ def token_notes(context: DecisionContext) -> tuple[str, ...]:
         return ()
     if _holder(context) is None:
         return (f"no master holds the token that the datastore knows (hash {keys[0]}): none would start again",)
-    return tuple(
+    return tuple(_masters_by_flags(context, keys[0])) + tuple(
         f"{worker.name} holds an earlier token of the cluster in its configuration: its k3s would not start again"
         for worker in context.spec.workers()
         if (server := context.server(worker.name)) is not None
         and (facts := context.state.facts(server.id)) is not None
         and facts.disk.config_token_hash not in {None, keys[0], _agents_hash(context)}
     )
+
+
+def _masters_by_flags(context: ServingContext, key: str) -> Iterator[str]:
+    """Tell of masters of 2.x whose unit starts them with an earlier token: what is beside their units is left alone."""
+    for master in context.control_plane.all_masters:
+        held = master.facts.disk.environment_token_hash if master.facts else None
+        if master.facts is not None and master.facts.disk.server_by_flags and held not in {None, key}:
+            yield (
+                f"{master.name} holds an earlier token in k3s.service.env: its k3s would not start again; write the "
+                "present one there"
+            )
 
 
 def _agents_hash(context: ServingContext) -> str | None:

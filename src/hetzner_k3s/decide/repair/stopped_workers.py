@@ -13,6 +13,7 @@ from hetzner_k3s.decide.identity import ca_pins
 from hetzner_k3s.decide.repair import reconnect
 from hetzner_k3s.decide.view import given_up, predictions
 from hetzner_k3s.decide.view.context import Proposal, ServingContext
+from hetzner_k3s.decide.view.servers.membership import Membership, membership_of_worker
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.host import HostFacts, HostKeyKind, UnitFacts
 from hetzner_k3s.model.plan import PlannedStep, Reason, Scope
@@ -39,11 +40,11 @@ def is_stopped(context: ServingContext, server: Server, facts: HostFacts) -> boo
     One that knows no living master is not started: it would wait for ever.
     """
     node = context.node(server.name)
-    if node is None or node.deleting or node.server_id != server.id:
+    if node is None or node.deleting or membership_of_worker(server, node) is not Membership.RECORDED:
         return False
     if facts.key is not HostKeyKind.FINAL or facts.agent_unit.active not in {"inactive", "failed"}:
         return False
-    ours = facts.disk.config_present and facts.disk.trusts(context.gateway.facts.disk)
+    ours = facts.disk.configured and facts.disk.trusts(context.gateway.facts.disk)
     return ours and reconnect.knows_a_living_master(context, facts) and not given_up.left_over(context, facts)
 
 

@@ -99,7 +99,7 @@ def installed(role: K3sRole, version: str) -> Callable[[HostFacts], HostFacts]:
     unit = UnitFacts(active="inactive")
 
     def change(facts: HostFacts) -> HostFacts:
-        base = replace(facts, boot_finished=True, k3s_version=version)
+        base = replace(facts, boot_finished=True, k3s_version=version, disk=replace(facts.disk, unit_flag=""))
         return replace(base, server_unit=unit) if role is K3sRole.SERVER else replace(base, agent_unit=unit)
 
     return change

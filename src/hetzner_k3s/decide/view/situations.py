@@ -26,6 +26,11 @@ class MadeBy2x:
 
 
 @dataclass(frozen=True, slots=True)
+class Adopted:
+    """A cluster of 2.x that is recorded by now, in a run that was to adopt it: nothing else is done in that one."""
+
+
+@dataclass(frozen=True, slots=True)
 class Rotated:
     """The CA was rotated, and its owner has not said so, or not every master runs with the new one."""
 
@@ -85,6 +90,7 @@ Situation = (
     | OtherData
     | Deleting
     | MadeBy2x
+    | Adopted
     | Rotated
     | SplitBrain
     | UninitializedOnDatabase

@@ -45,6 +45,8 @@ class OperatorMachine:
     kept_tokens: list[ClusterTokens] = field(default_factory=list)
     """What `create` kept here, the newest first."""
     rescues: dict[Rescue, bytes] = field(default_factory=dict)
+    known_hosts: dict[str, str] = field(default_factory=dict)
+    """Its user's known_hosts: address -> label value of the host key."""
     snapshot: tuple[GivenFile, bytes] | None = None
     """The snapshot that its user names by a path, and what is in that file."""
 
@@ -120,6 +122,11 @@ class SimulatedLocal:
         self._machine.kept_tokens = [tokens, *others]
         self._moments.pass_by("after keep_tokens")
         return f"~/.local/state/hetzner-k3s/{self._cluster}/tokens"
+
+    def known_hosts(self, address: str, _port: int) -> tuple[str, ...]:
+        """Return what the user's known_hosts has for an address."""
+        known = self._machine.known_hosts.get(address)
+        return () if known is None else (known,)
 
     def write_kubeconfig(self, text: Secret) -> str | None:
         """Replace the kubeconfig."""

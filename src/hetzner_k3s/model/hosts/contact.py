@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import binascii
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,6 +24,16 @@ _KEY_LABELS = (
 def host_key_label(blob: bytes) -> str:
     """Return the label value that stands for a public key blob: base32, lower case, unpadded, of its SHA-256."""
     return base64.b32encode(hashlib.sha256(blob).digest()).decode().rstrip("=").lower()
+
+
+def fingerprint_of(label: str) -> str:
+    """Return the fingerprint, as `ssh-keygen -l` prints it, of the host key that a label value stands for."""
+    padded = label.upper() + "=" * (-len(label) % 8)
+    try:
+        digest = base64.b32decode(padded)
+    except binascii.Error:
+        return label
+    return f"SHA256:{base64.b64encode(digest).decode().rstrip('=')}"
 
 
 @dataclass(frozen=True, slots=True)

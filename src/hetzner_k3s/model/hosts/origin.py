@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from hetzner_k3s.model.host import HostFacts
 from hetzner_k3s.model.operations.operation import Operation
 
 
@@ -35,3 +36,21 @@ class ReadOrigin(Operation[Origin]):
 
     boot_key_suffices: ClassVar[bool] = True
     unverified: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Introduction:
+    """A look at a host that nobody vouches for: what it told, and by which host key it answered.
+
+    `key` is the label value of that key (`contact.host_key_label`), `known` are those of the keys that the user's
+    known_hosts has for its address; none where that file does not name it.
+    """
+
+    key: str
+    facts: HostFacts
+    known: tuple[str, ...] = ()
+
+    @property
+    def contradicted(self) -> bool:
+        """Check whether the user knows another host by this address."""
+        return bool(self.known) and self.key not in self.known

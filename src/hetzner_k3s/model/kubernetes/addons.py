@@ -11,6 +11,9 @@ CLOUD_CONTROLLER: Final = "hcloud-cloud-controller-manager"
 CSI_DRIVER: Final = "hcloud-csi"
 CERT_MANAGER: Final = "cert-manager"
 
+BY_2X: Final = frozenset({CLOUD_CONTROLLER, CSI_DRIVER})
+"""What hetzner-k3s 2.x applies by itself, by kubectl: there it is no chart of ours."""
+
 KEYS: Final[Mapping[str, str]] = {
     CLOUD_CONTROLLER: "addons.cloud_controller_manager.enabled",
     CSI_DRIVER: "addons.csi_driver.enabled",

@@ -4,6 +4,7 @@
 """
 
 from hetzner_k3s.model.steps.addons import ApplyAddons, RemoveAddon
+from hetzner_k3s.model.steps.adoption import AdoptCluster
 from hetzner_k3s.model.steps.control_plane import (
     InitControlPlane,
     JoinControlPlane,
@@ -72,6 +73,7 @@ Step = (
     | FetchDatabase
     | FenceMember
     | ResetQuorum
+    | AdoptCluster
     | AdoptLineage
     | JoinWorker
     | LabelNode
@@ -101,6 +103,7 @@ Step = (
 )
 
 __all__ = [
+    "AdoptCluster",
     "AdoptLineage",
     "ApplyAddons",
     "CloseBirth",

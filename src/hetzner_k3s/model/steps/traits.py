@@ -31,6 +31,8 @@ class Look(Flag):
     """The host that the step was about."""
     MASTERS = auto()
     """The hosts of all masters."""
+    HOSTS = auto()
+    """The hosts of all servers."""
     KUBE = auto()
     """What the Kubernetes API tells."""
 
@@ -88,6 +90,7 @@ TRAITS: Final[Mapping[type[Step], Traits]] = {
     steps.FetchDatabase: Traits(occupies=_HOST, seconds=5),
     steps.FenceMember: Traits(occupies=_HOST, seconds=3),
     steps.ResetQuorum: Traits(occupies=_HOST, disruptive=True, seconds=30),
+    steps.AdoptCluster: Traits(disruptive=True, look=Look.SERVERS | Look.HOSTS | Look.KUBE, seconds=5),
     steps.AdoptLineage: Traits(disruptive=True, seconds=2),
     steps.DeleteNode: Traits(occupies=_DEPARTURE, clears=True),
     steps.JoinWorker: Traits(occupies=_HOST, joins=True, look=Look.HOST | Look.KUBE, seconds=5),

@@ -48,6 +48,9 @@ def membership_of_worker(server: Server, node: KubeNode | None) -> Membership:
 
 
 def _carries_its_id(node: KubeNode | None, server: Server) -> bool:
+    """Check whether we wrote a server's id on its Node; of an adopted one the cloud controller had told it before."""
+    if node is not None and node.server_id is None and naming.LABEL_ADOPTED in server.labels:
+        return node.machine == server.id
     return node is not None and node.server_id == server.id
 
 

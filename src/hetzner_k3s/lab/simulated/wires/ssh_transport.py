@@ -29,7 +29,9 @@ from hetzner_k3s.model.errors import (
 )
 from hetzner_k3s.model.host import HostFacts, HostKeyKind, OperationRecord
 from hetzner_k3s.model.hosts.contact import HostTarget
+from hetzner_k3s.model.hosts.origin import Introduction, ReadOrigin
 from hetzner_k3s.model.operations.commands import RunCommand
+from hetzner_k3s.model.operations.looks import Probe
 from hetzner_k3s.model.operations.operation import Done, Operation
 from hetzner_k3s.model.operations.snapshots import ReceiveSnapshot
 from hetzner_k3s.ports import Heard
@@ -74,6 +76,15 @@ class SimulatedHosts:
         result = await self._effect(target, operation)
         self._moments.pass_by(f"after {name} on {target.name}")
         return cast(R, result)
+
+    async def introduce(self, target: HostTarget) -> Introduction:
+        """Look at a host that nobody vouches for, and tell by which key it answered."""
+        self._moments.check()
+        asked = ReadOrigin()  # of all operations the one that a stranger may be asked
+        host, _ = await self._connect(target, asked)
+        shown = host.disk.host_key
+        facts = await self._read(host, HostKeyKind.BOOT, target, Probe())
+        return Introduction(key=shown, facts=facts)
 
     async def stream(self, target: HostTarget, operation: Operation[Done]) -> AsyncIterator[bytes]:
         """Run a reading operation and give what it prints, in two pieces."""
