@@ -20,7 +20,7 @@ _DELETES = re.compile(
 )
 _STARTS = re.compile(r"(?i)(systemctl (restart|enable --now|start) k3s`|start k3s\.|restart k3s there)")
 _FLAG = re.compile(
-    r"`(?:create )?(--(?:accept-ca|keep|reset-quorum-from|replace|restore|new-cluster-over|prune)(?: [^`]+)?)`"
+    r"`(?:create )?(--(?:accept-ca|adopt|keep|reset-quorum-from|replace|restore|new-cluster-over|prune)(?: [^`]+)?)`"
 )
 _PLACEHOLDERS = {"--restore NAME", "--restore PATH", "--reset-quorum-from NAME"}
 

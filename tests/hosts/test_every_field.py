@@ -63,6 +63,9 @@ def test_each_operation_is_sent_with_its_arguments_and_its_limit() -> None:
             "unit.sh 0123 RotateHostKey 7 rotate_host_key.sh ssh-ed25519 AAAA (30.0 s, 4 MiB)",
             "unit.sh 0123 Install 7 install.sh v1.36.3+k3s1 (600.0 s, 4 MiB)",
             "unit.sh 0123 WriteConfig 7 write_config.sh (30.0 s, 4 MiB)",
+            "unit.sh 0123 Reconfigure 7 reconfigure.sh k3s v1.36.4+k3s1 1 2 (150.0 s, 4 MiB)",
+            "unit.sh 0123 StageK3s 7 stage_k3s.sh v1.36.4+k3s1 (600.0 s, 4 MiB)",
+            "unit.sh 0123 TidyK3s 7 tidy_k3s.sh (120.0 s, 4 MiB)",
             "unit.sh 0123 PointToServer 7 point_to_server.sh https://10.0.0.3:6443 (30.0 s, 4 MiB)",
             "unit.sh 0123 SetToken 7 set_token.sh yes (30.0 s, 4 MiB)",
             "read_origin (20.0 s, 4 MiB)",
@@ -167,6 +170,7 @@ def test_every_field_of_a_look_is_read() -> None:
             "boot_finished": False,
             "interfaces": {"198.51.100.2": "eth0", "10.0.0.2": "enp7s0"},
             "k3s_version": "v1.36.3+k3s1",
+            "staged": None,
             "server_unit": {"active": "active", "sub": "running", "restarts": 2, "main_pid": 361, "running_for": 30.5},
             "agent_unit": {"active": "absent", "sub": "", "restarts": 0, "main_pid": 0, "running_for": None},
             "disk": {
