@@ -27,8 +27,13 @@ _REST = 20.0
 
 
 async def as_2x_made_it(story: Story) -> None:
+    """Make a story's cluster one of 2.x, and take the picture of before anew."""
+    await make_of_2x(story.world)
+    story.before = invariants.picture(story.world)
+
+
+async def make_of_2x(world: World) -> None:
     """Make a cluster of ours one of 2.x: nothing of it is restarted, and this machine remembers nothing of it."""
-    world = story.world
     await born_without_agent_token(world)
     await _addons_by_kubectl(world)
     first, *others = sorted(mischief.masters(world), key=lambda host: host.name)
@@ -44,7 +49,6 @@ async def as_2x_made_it(story: Story) -> None:
     world.laptop.kubeconfig = None
     world.laptop.births.clear()
     await asyncio.sleep(_REST)
-    story.before = invariants.picture(world)
 
 
 def ca8(world: World) -> str:

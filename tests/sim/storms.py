@@ -23,10 +23,11 @@ from hetzner_k3s.lab.simulated.hosts import config_file
 from hetzner_k3s.lab.simulated.k3s import saving
 from hetzner_k3s.lab.simulated.operator_machine import OperatorMachine
 from hetzner_k3s.lab.simulated.world import World, world
-from hetzner_k3s.model.consents import Consents, Prune
+from hetzner_k3s.model.consents import Adopt, Consents, Prune
 from hetzner_k3s.model.errors import ExitCode
+from hetzner_k3s.model.spec import ClusterSpec
 
-from . import expectation, invariants, mischief, owner, strikes, tool
+from . import clusters_of_2x, expectation, invariants, mischief, owner, strikes, tool
 from .expectation import Expectation
 from .owner import Answer
 from .story import write_user_objects
@@ -107,11 +108,22 @@ async def _born(place: World, told: Storm) -> None:
     told.runs.append(birth)
     await asyncio.sleep(_REST)
     await write_user_objects(place)
+    if told.weather.from_2x:
+        await _adopted(place, told, told.weather.was)
     if told.weather.was.etcd.s3 is not None:
         server = mischief.leading(place)
-        saving.save(server, config_file.flags("server", server.disk.config), saving.SCHEDULED)
+        disk = server.disk
+        saving.save(server, config_file.flags("server", disk.config, arguments=disk.unit_arguments), saving.SCHEDULED)
     told.expected.picture = invariants.picture(place)
     told.expected.births = told.expected.picture.births
+
+
+async def _adopted(place: World, told: Storm, spec: ClusterSpec) -> None:
+    """Make the cluster one of 2.x, and adopt it; nothing else is done before the storm."""
+    await clusters_of_2x.make_of_2x(place)
+    consents = Consents.of(Adopt(clusters_of_2x.ca8(place)))
+    told.runs.append(await tool.create(place, spec, consents=consents))
+    assert told.runs[-1].code is ExitCode.CONVERGED, told.runs[-1].story()
 
 
 async def _write(place: World, told: Storm) -> None:

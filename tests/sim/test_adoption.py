@@ -10,7 +10,7 @@ import pytest
 from hetzner_k3s.lab.simulated.faults import DatabaseDeleted, PoweredOff, Rebooted, ServerDeleted, SshSilent
 from hetzner_k3s.lab.simulated.virtual_time import run
 from hetzner_k3s.model import naming
-from hetzner_k3s.model.consents import Adopt, Consents
+from hetzner_k3s.model.consents import ROLLOUT_MASTERS, Adopt, Consents, Keep, ResetQuorumFrom, Rollout, Upgrade
 from hetzner_k3s.model.errors import ExitCode
 from hetzner_k3s.model.operations.operation import K3sRole
 from hetzner_k3s.model.spec import ClusterSpec
@@ -20,7 +20,7 @@ from .clusters import MASTER1, MASTER2, MASTER3, WORKER1, WORKER2, a_spec
 from .clusters_of_2x import as_2x_made_it, ca8, disks
 from .killing import killed_at_every_moment
 from .situation import said
-from .story import Story, healthy
+from .story import Story, healthy, with_version
 from .tool import Run
 
 _SEED = 411
@@ -191,6 +191,76 @@ def test_it_grows_from_three_masters_to_five_beside_units_by_flags() -> None:
         assert ended.code is ExitCode.CONVERGED, ended.story()
         now = disks(story.world)
         assert not {name for name in before if before[name] != now[name]}
+        assert not (await story.create()).writes
+
+    told(happens)
+
+
+def test_a_rollout_moves_its_hosts_to_a_configuration_file() -> None:
+    async def happens(story: Story) -> None:
+        await adopted(story)
+        story.wish(replace(story.spec, args=replace(story.spec.args, kube_apiserver=("max-requests-inflight=500",))))
+        left = await story.create()
+        assert left.code is ExitCode.PENDING, left.story()
+        done = await story.create(consents=Consents.of(Rollout(ROLLOUT_MASTERS)))
+        assert done.code is ExitCode.CONVERGED, done.story()
+        for host in mischief.masters(story.world):
+            assert host.disk.unit_arguments == ()
+            assert host.disk.server_environment == {}
+            assert "max-requests-inflight=500" in (host.disk.config or "")
+        assert not story.broken(MASTER1, MASTER2, MASTER3)
+        assert not (await story.create()).writes
+
+    told(happens)
+
+
+def test_an_upgrade_moves_them_too() -> None:
+    async def happens(story: Story) -> None:
+        await adopted(story)
+        await story.create()
+        story.wish(with_version(story.spec, "v1.36.4+k3s1"))
+        done = await story.create(consents=Consents.of(Upgrade()))
+        assert done.code is ExitCode.CONVERGED, done.story()
+        assert {host.disk.k3s_version for host in story.world.site.hosts.values()} == {"v1.36.4+k3s1"}
+        assert not any(host.disk.unit_arguments for host in story.world.site.hosts.values())
+        assert not story.broken(MASTER1, MASTER2, MASTER3, WORKER1, WORKER2)
+        assert not (await story.create()).writes
+
+    told(happens)
+
+
+@pytest.mark.parametrize("name", [MASTER1, MASTER3])
+def test_a_lost_quorum_is_reset_to_a_host_by_flags(name: str) -> None:
+    async def happens(story: Story) -> None:
+        await adopted(story)
+        await story.create()
+        lost = sorted({MASTER1, MASTER2, MASTER3} - {name})
+        await story.happens(*map(ServerDeleted, lost))
+        refused = await story.create()
+        assert "quorum.lost" in refused.refused, refused.story()
+        ended = await story.create(consents=Consents.of(ResetQuorumFrom(name)))
+        assert ended.code is ExitCode.CONVERGED, ended.story()
+        assert story.world.host(name).disk.unit_arguments == ()
+        assert not story.broken(MASTER1, MASTER2, MASTER3)
+        assert not (await story.create()).writes
+
+    told(happens)
+
+
+def test_a_second_cluster_that_the_unit_of_2x_began_by_itself_is_refused() -> None:
+    """Law 3 is kept by us alone: `--cluster-init` on a disk without data, restarted by systemd, asks nobody."""
+
+    async def happens(story: Story) -> None:
+        await adopted(story)
+        await story.create()
+        await story.happens(DatabaseDeleted(MASTER1))
+        await mischief.changed(story.world, 60)
+        refused = await story.create()
+        assert refused.code is ExitCode.REFUSED, refused.story()
+        assert "identity.split" in refused.refused, refused.story()
+        kept = await story.create(consents=Consents.of(Keep(story.before.uid[:8])))
+        assert kept.code is ExitCode.CONVERGED, kept.story()
+        assert story.world.host(MASTER1).disk.unit_arguments == ()
         assert not (await story.create()).writes
 
     told(happens)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from hetzner_k3s.lab.simulated.chance import Chance
-from hetzner_k3s.lab.simulated.faults import Fault, ServerDeleted
+from hetzner_k3s.lab.simulated.faults import DatabaseDeleted, Fault, Rebuilt, ServerDeleted
 from hetzner_k3s.model.spec import ClusterSpec
 
 from . import strikes
@@ -38,6 +38,7 @@ class Weather:
         later: what strikes while it runs.
         prunes: whether `--prune` is given from the first run on, or only once all else is up to date.
         gives_up: whether the owner would have a new cluster rather than none.
+        from_2x: whether hetzner-k3s 2.x made the cluster, and it was adopted before the storm.
         patient: how likely the owner undoes what can be undone, rather than answer a refusal.
     """
 
@@ -49,13 +50,15 @@ class Weather:
     prunes: bool
     gives_up: bool
     patient: float
+    from_2x: bool = False
 
     def told(self) -> str:
         """Tell it in a line."""
         old = f"{len(self.was.masters)}+{len(self.was.servers()) - len(self.was.masters)}" if self.was else "nothing"
         new = f"{len(self.wish.masters)}+{len(self.wish.servers()) - len(self.wish.masters)}"
         s3 = "with S3" if self.wish.etcd.s3 else "without S3"
-        return f"{self.kind}: {old} -> {new}, {s3}{', --prune' if self.prunes else ''}; first {self.first}"
+        made = " of 2.x" if self.from_2x else ""
+        return f"{self.kind}{made}: {old} -> {new}, {s3}{', --prune' if self.prunes else ''}; first {self.first}"
 
 
 def weather(chance: Chance) -> Weather:
@@ -64,6 +67,7 @@ def weather(chance: Chance) -> Weather:
     kind = next(name for name, ends in _KINDS if drawn <= ends)
     was, wish = _files(kind, chance)
     first, later = _strikes(kind, was, wish, chance)
+    of_ours_alone = any(isinstance(fault, DatabaseDeleted | Rebuilt) for fault in (*first, *later))
     return Weather(
         kind=kind,
         was=was,
@@ -73,6 +77,9 @@ def weather(chance: Chance) -> Weather:
         prunes=chance.happens(0.6),
         gives_up=chance.happens(0.3),
         patient=chance.choice((0.2, 0.6, 1.0)),
+        # Drawn last: what else a seed brings stays. A unit of 2.x that finds no database begins another cluster by
+        # itself (`test_adoption.py`), a rebuilt server of 2.x has no boot key that proves it, and hands know our files.
+        from_2x=chance.happens(0.1) and was is not None and kind != "hands" and not of_ours_alone,
     )
 
 

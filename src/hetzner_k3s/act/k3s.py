@@ -14,7 +14,7 @@ from hetzner_k3s.model.hosts.contact import HostTarget, private_ip
 from hetzner_k3s.model.hosts.critical_config import Arguments, carried
 from hetzner_k3s.model.hosts.host_config import HostAddresses
 from hetzner_k3s.model.kube import BeforeStart, KubeView
-from hetzner_k3s.model.operations.configuration import Reconfigure, WriteConfig
+from hetzner_k3s.model.operations.configuration import Install, Reconfigure, WriteConfig
 from hetzner_k3s.model.operations.looks import Probe
 from hetzner_k3s.model.operations.operation import K3sRole
 from hetzner_k3s.model.operations.service import AwaitK3s, Milestone, StartK3s
@@ -51,6 +51,19 @@ async def configure(
         facts = await context.ports.hosts.perform(target, Probe())
     config = _render(context, server, facts, tokens, server_url)
     await context.ports.hosts.perform(target, WriteConfig(config=config, fence=context.fence))
+
+
+async def leave_2x(context: Context, server: Server, facts: HostFacts) -> None:
+    """Write our unit over that of 2.x on a host whose k3s is stopped: its flags are stronger than `config.yaml`.
+
+    What it is started with then is written there already; on a host of ours nothing is done.
+    """
+    if not facts.disk.server_by_flags:
+        return
+    registries = render_registries(context.spec).reveal()
+    version = facts.k3s_version or str(context.spec.k3s_version)
+    install = Install(role=K3sRole.SERVER, version=version, registries=registries, fence=context.fence)
+    await context.ports.hosts.perform(context.target_of(server), install)
 
 
 async def reconfigure(

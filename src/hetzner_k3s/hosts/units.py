@@ -99,8 +99,15 @@ def install_files(operation: Install) -> tuple[HostFile, ...]:
 
 
 def configuration_files(operation: Reconfigure) -> tuple[HostFile, ...]:
-    """Return what k3s reads when it starts; both files may hold passwords, so they are 0600 and travel over stdin."""
+    """Return what k3s is started with; what may hold passwords is 0600, and all of it travels over stdin.
+
+    The unit is there already, except on a host of 2.x: its flags would be stronger than the configuration, and it has
+    no start guard. That comes first, and the unit before the configuration: never is there one without the other.
+    """
+    guard = (HostFile("0755", GUARD_PATH, script("start_guard")),) if operation.role is K3sRole.SERVER else ()
     return (
+        *guard,
+        HostFile("0644", f"/etc/systemd/system/{UNIT_NAMES[operation.role]}.service", unit(operation.role)),
         HostFile("0600", REGISTRIES_PATH, operation.registries.reveal()),
         HostFile("0600", CONFIG_PATH, operation.config.reveal()),
     )

@@ -111,8 +111,8 @@ class DiskFacts:
 
     @property
     def server_by_flags(self) -> bool:
-        """Check whether 2.x installed a master here: what it starts with are flags of its unit, and no file says it."""
-        return bool(self.unit_flag) and not self.config_present
+        """Check whether 2.x installed a master here: flags stronger than any file, and no guard before them."""
+        return bool(self.unit_flag)
 
     @property
     def configured(self) -> bool:

@@ -7,15 +7,19 @@ from hetzner_k3s.act.context import Context, Outcome
 from hetzner_k3s.act.handlers.control_plane import lineage_object
 from hetzner_k3s.act.labels import take_off
 from hetzner_k3s.model import naming
+from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.errors import WrongCluster
 from hetzner_k3s.model.host import HostFacts
+from hetzner_k3s.model.hosts.contact import HostTarget
 from hetzner_k3s.model.identity import BirthRecord
 from hetzner_k3s.model.operations import disaster
 from hetzner_k3s.model.operations.disaster import HoldK3s, ResetCluster
+from hetzner_k3s.model.operations.looks import Probe, ReadSecret, SecretKind
 from hetzner_k3s.model.operations.operation import K3sRole
 from hetzner_k3s.model.operations.service import Milestone
 from hetzner_k3s.model.state import Rescue
 from hetzner_k3s.model.steps import AdoptLineage, FenceMember, FetchDatabase, HoldMaster, ResetQuorum
+from hetzner_k3s.model.tokens import ClusterTokens
 
 _START_WITHIN = 300.0
 _NODE_WITHIN = 180.0
@@ -54,6 +58,7 @@ async def fence_member(step: FenceMember, context: Context) -> Outcome:
 async def reset_quorum(step: ResetQuorum, context: Context) -> Outcome:
     """Make a master its cluster's only member under a new lineage, and see by its own word whose cluster it serves."""
     target = context.target(step.server_id)
+    await _with_configuration(context, context.server(step.server_id), target)
     lineage = context.ports.rng.token_hex(_LINEAGE_BYTES)
     context.say(step.target, "becomes the only member; writes that only the lost masters acknowledged may be missing")
     reset = ResetCluster(ca=step.ca, lineage=lineage, parent=step.record.lineage, fence=context.fence)
@@ -63,6 +68,16 @@ async def reset_quorum(step: ResetQuorum, context: Context) -> Outcome:
     await context.ports.kube.wait_node_ready(target, step.target, _NODE_WITHIN)
     context.say(step.target, "serves the cluster alone")
     return Outcome()
+
+
+async def _with_configuration(context: Context, server: Server, target: HostTarget) -> None:
+    """Give a host of 2.x a `config.yaml` and our unit: k3s resets by its configuration, which there are flags alone."""
+    facts = await context.ports.hosts.perform(target, Probe())
+    if not (facts.held and facts.disk.server_by_flags):
+        return
+    token = await context.ports.hosts.perform(target, ReadSecret(kind=SecretKind.TOKEN))
+    await k3s.configure(context, server, ClusterTokens(token), server_url=None, facts=facts)
+    await k3s.leave_2x(context, server, facts)
 
 
 def _prove(step: ResetQuorum, facts: HostFacts, record: BirthRecord) -> None:

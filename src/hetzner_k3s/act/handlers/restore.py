@@ -77,6 +77,7 @@ async def restore_snapshot(step: RestoreSnapshot, context: Context) -> Outcome:
     changes = await _unmark(context, server)
     facts = await context.ports.hosts.perform(target, Probe())
     await k3s.configure(context, server, tokens, server_url=None, facts=facts)
+    await k3s.leave_2x(context, server, facts)
     context.say(step.target, f"restoring {step.snapshot}")
     restore = snapshots.RestoreSnapshot(
         snapshot=step.snapshot,

@@ -91,7 +91,11 @@ def _furthest(state: ClusterState) -> LogPosition:
 
 def _fenced(state: ClusterState, step: FenceMember) -> ClusterState:
     def emptied(facts: HostFacts) -> HostFacts:
-        disk = DiskFacts(config_present=facts.disk.config_present, config_server=facts.disk.config_server)
+        disk = DiskFacts(
+            config_present=facts.disk.config_present,
+            config_server=facts.disk.config_server,
+            unit_flag=facts.disk.unit_flag,
+        )
         bare = replace(facts, disk=disk, held=False, log=None, lineage=None, parent_lineage=None)
         return replace(bare, server_unit=UnitFacts(active="inactive"), etcd=EtcdFacts())
 

@@ -31,6 +31,14 @@ unit_flag() {
     return 0
 }
 
+# Takes token and URL out of what 2.x had put into the units' environment: there they are stronger than config.yaml.
+forget_environment() {
+    for environment in "$server_environment" "$agent_environment"; do
+        grep -Eqs '^K3S_(TOKEN|URL)=' "$environment" || continue
+        grep -Ev '^K3S_(TOKEN|URL)=' "$environment" | write_atomically 0600 "$environment" || return 1
+    done
+}
+
 # What is between the brackets of "ServerAddresses" in the file of the agent's own load balancer.
 agent_servers() {
     [ -r "$k3s_data/agent/etc/k3s-agent-load-balancer.json" ] || return 0

@@ -26,10 +26,16 @@ if [ "$version" != - ]; then
 fi
 [ "$unit" != k3s ] || may_go
 files=$(cat)
+units_before=$(cat /etc/systemd/system/k3s*.service 2>/dev/null | sha256sum)
 said=$(timeout 100 systemctl stop "$unit.service" 2>&1) || fail "systemd: $said"
 printf '%s\n' "$files" | while read -r mode path content; do
     printf %s "$content" | base64 -d | write_atomically "$mode" "$path" || exit 1
 done || fail "could not write the new configuration; k3s is stopped, and its files are those of before or after"
+forget_environment || fail "could not take the token out of the units' environment; k3s is stopped"
+# Only on a host that 2.x had set up is the unit another one.
+if [ "$(cat /etc/systemd/system/k3s*.service 2>/dev/null | sha256sum)" != "$units_before" ]; then
+    systemctl daemon-reload || fail 'systemd did not take the new unit; k3s is stopped'
+fi
 if [ "$version" != - ]; then
     mv -f "$staged/k3s" /usr/local/bin/k3s && mv -f "$staged/k3s-version" "$our_state/k3s-version" ||
         fail "could not put k3s $version in place; k3s is stopped"

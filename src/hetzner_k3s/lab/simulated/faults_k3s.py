@@ -90,7 +90,7 @@ class TokenRotated:
         """
         rotated = [host for host in world.site.hosts.values() if self._is_told(host)]
         for host in rotated:
-            host.disk.config = _with_token(host, self._password)
+            _write_token(host, self._password)
             host.disk.server.pop("PasswdFile", None)  # where it is older than the rotation, k3s asks for that too
         for host in rotated:
             unit = host.units[K3sRole.SERVER]
@@ -102,6 +102,14 @@ class TokenRotated:
         """Check whether the datastore on its disk is sealed with the new token; its k3s may have ended over that."""
         data = host.disk.drive.data
         return data is not None and tokens.storage_key(self._password) in data.keys and K3sRole.SERVER in host.units
+
+
+def _write_token(host: Host, password: str) -> None:
+    """Write the token where a master has it: beside the unit of 2.x, else into `config.yaml`."""
+    if host.disk.server_environment:
+        host.disk.server_environment["K3S_TOKEN"] = password
+    else:
+        host.disk.config = _with_token(host, password)
 
 
 def _with_token(host: Host, password: str) -> str:

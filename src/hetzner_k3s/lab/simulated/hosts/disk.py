@@ -143,6 +143,16 @@ class Disk:
         line = [f'server: "{url}"'] if url else []
         self.config = "\n".join([*kept, *line, ""])
 
+    def forget_environment(self) -> None:
+        """Take out what the installer of 2.x had put into the units' environment."""
+        self.server_environment.clear()
+        self.agent_environment.clear()
+
+    def forget_2x(self) -> None:
+        """Write our unit over that of 2.x."""
+        self.unit_arguments = ()
+        self.forget_environment()
+
     def remove_database(self) -> None:
         """Delete `server/db`; `server/tls` and the token stay."""
         self.drive.data, self.member_name = None, None

@@ -89,8 +89,7 @@ async def _install(host: Host, operation: Install, _: HostKeyKind) -> Done:
 
 
 async def _write_config(host: Host, operation: WriteConfig, _: HostKeyKind) -> Done:
-    for environment in (host.disk.server_environment, host.disk.agent_environment):
-        environment.clear()
+    host.disk.forget_environment()
     host.disk.config = operation.config.reveal()
     host.disk.agentless = False
     return Done()
@@ -232,7 +231,8 @@ async def _save_snapshot(host: Host, operation: SaveSnapshot, _: HostKeyKind) ->
     await host.takes((0.3, 0.9))
     if host.server is not server or not server.api_ready:
         raise failed("k3s did not save the snapshot: connection refused")
-    return saving.save(server, config_file.flags("server", host.disk.config), operation.name)
+    flags = config_file.flags("server", host.disk.config, arguments=host.disk.unit_arguments)
+    return saving.save(server, flags, operation.name)
 
 
 async def _read_origin(host: Host, _: ReadOrigin, __: HostKeyKind) -> Origin:

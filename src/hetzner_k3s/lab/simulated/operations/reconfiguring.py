@@ -27,6 +27,7 @@ async def reconfigure(host: Host, operation: Reconfigure, _: HostKeyKind) -> Don
         await _may_go(host, operation.members)
     unit.stop()
     host.disk.registries, host.disk.config = operation.registries.reveal(), operation.config.reveal()
+    host.disk.forget_2x()
     if operation.version is not None:
         host.disk.k3s_version, host.disk.staged = operation.version, None
     host.disk.units[operation.role] = True
