@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from enum import Enum
+from enum import Enum, auto
 from typing import Protocol
 
 from hetzner_k3s import decide
@@ -207,7 +207,7 @@ async def look_ahead(
 class _Again(Enum):
     """How a run under the lock ends when the way has to be shown anew."""
 
-    LOOK = "look"
+    LOOK = auto()
 
 
 @dataclass(slots=True, kw_only=True)

@@ -14,6 +14,8 @@ from tests.adapters.test_hostile_hetzner import NoWaiting
 from tests.adapters.test_what_authenticates import EMPTY, TOKEN
 
 from hetzner_k3s.adapters.hetzner import HetznerCloud
+from hetzner_k3s.adapters.hetzner.api import Api
+from hetzner_k3s.adapters.hetzner.connection import Connection
 from hetzner_k3s.adapters.system import SystemRng
 from hetzner_k3s.lab.simulated.chance import Chance
 from hetzner_k3s.lab.simulated.virtual_time import LoopClock, run
@@ -150,3 +152,31 @@ def test_a_proxy_that_lets_nobody_through_did_nothing(monkeypatch: pytest.Monkey
 def test_an_endpoint_that_nobody_can_ask_is_a_typed_error(endpoint: str) -> None:
     with pytest.raises(CloudError):
         ask(endpoint)
+
+
+class FewLeft(httpx2.AsyncBaseTransport):
+    """Answers that a tenth of the requests is left."""
+
+    async def handle_async_request(self, _request: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(200, headers={"RateLimit-Limit": "100", "RateLimit-Remaining": "10"}, json={})
+
+
+def test_only_who_is_told_to_leaves_the_last_requests_to_repairs() -> None:
+    async def story() -> list[int]:
+        clock = LoopClock()
+        api = Api(Secret(TOKEN), Connection("http://hetzner.test/v1", clock, FewLeft()), clock, Chance(1, "jitter"))
+        waits = []
+        for call in (
+            api.get("/servers"),
+            api.post("/servers", {}),
+            api.repeatable_post("/servers/1/actions/poweron", {}),
+            api.put("/servers/1", {}),
+            api.delete("/servers/1"),
+            api.post("/servers", {}, patient=True),
+        ):
+            began = clock.monotonic()
+            await call
+            waits.append(round(clock.monotonic() - began))
+        return waits
+
+    assert run(story()) == [0, 0, 0, 0, 0, 36]

@@ -220,3 +220,25 @@ def test_a_birth_is_remembered_with_the_project_that_it_is_of(
     assert there["project"] != here["project"]
     monkeypatch.setenv("HCLOUD_TOKEN", "u" * 64)
     assert asyncio.run(remembered())["project"] not in {here["project"], there["project"]}
+
+
+@pytest.mark.usefixtures("hetzner")
+def test_a_bucket_is_opened_where_the_file_names_one(home: Path) -> None:
+    place = "s3_endpoint: s3.example, s3_region: r, s3_bucket: snaps"
+    s3 = f"{{s3_enabled: true, {place}, s3_access_key: k, s3_secret_key: s}}"
+
+    async def has_a_bucket() -> bool:
+        async with wiring.open_session(load_spec(Path("cluster.yaml"))) as session:
+            return session.ports.objects is not None
+
+    assert not asyncio.run(has_a_bucket())
+    (home / "cluster.yaml").write_text(f"{CLUSTER}datastore:\n  mode: etcd\n  etcd: {s3}\n")
+    assert asyncio.run(has_a_bucket())
+
+
+def test_without_a_lab_its_commands_say_so(invoke: Invoke, tmp_path: Path) -> None:
+    down = invoke("lab", "down", "--state", str(tmp_path / "lab"))
+    assert (down.code, down.err) == (0, "no lab is running\n")
+    status = invoke("lab", "status", "--state", str(tmp_path / "lab"))
+    assert status.code != 0
+    assert "error: no lab is running" in status.err

@@ -174,3 +174,10 @@ def test_a_document_tells_seconds_to_the_millisecond(tmp_path: Path) -> None:
     assert document["seconds"] == 8.571
     assert document["phases"][Phase.WAIT.value] == 1.143
     assert [step["seconds"] for step in document["steps"]] == [1.0, 5.286, 1.286, 0.143]
+
+
+@pytest.mark.parametrize("began", [1e12, 1e300, -1e18])
+def test_a_moment_that_no_clock_shows_is_left_out(began: float, tmp_path: Path) -> None:
+    first, *others = a_run()
+    run = read(tmp_path, [{**first, "began": began}, *others])
+    assert next(iter(run_lines(run))).endswith("by me@here, -")

@@ -139,7 +139,7 @@ def test_outside_a_simulation_the_world_is_the_real_one() -> None:
 def test_a_user_plays_with_a_cluster_of_their_own(invoke: Invoke, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (home / "cluster.yaml").write_text(CLUSTER)
     lines = ("create -q", "lose prod-master2", "  # a remark", "status", "create -q", "silence prod-master1", "plan")
-    more = ("heal", "wait 60", "plan --check", "lose nobody", "dance", "quit", "create")
+    more = ("heal", "wait 60", "plan --check", "lose nobody", "dance", "quit now", "create")
     monkeypatch.setattr("sys.stdin", io.StringIO("\n".join((*lines, *more))))
     ended = invoke("lab", "simulate", "-c", "cluster.yaml", "--latency", "instant")
     assert ended.code == 0

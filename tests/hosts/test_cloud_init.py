@@ -128,3 +128,9 @@ def test_the_root_partition_is_grown_unless_the_file_forbids() -> None:
 def test_too_much_is_refused_with_the_servers_name() -> None:
     with pytest.raises(UserDataTooLong, match="c-master1"):
         rendered(boot=BootSpec(pre_k3s_commands=("x" * 33_000,)))
+
+
+def test_a_character_takes_no_more_of_the_room_than_it_has_to() -> None:
+    """Hetzner takes 32 KiB; and YAML reads no pair of escapes as one character."""
+    text = user_data(SPEC, replace(MASTER, boot=BootSpec(pre_k3s_commands=("echo grüße 😀",))), KEY)
+    assert "echo grüße 😀" in text

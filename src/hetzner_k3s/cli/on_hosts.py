@@ -30,10 +30,10 @@ async def run_on(
 
 async def _run(ports: Ports, command: RunCommand, target: Target, sink: Sink) -> Result:
     if target.host is None or target.why:
-        return Result(target.name, None, f"not run: {target.why or 'it has no address'}")
+        return Result(target.name, None, f"not run: {target.why or 'it has no address'}", 0.0)
     began = ports.clock.monotonic()
     try:
         status = await ports.hosts.run(target.host, command, partial(sink.heard, target.name))
     except ProductError as failure:
         return Result(target.name, None, str(failure), ports.clock.monotonic() - began)
-    return Result(target.name, status, seconds=ports.clock.monotonic() - began)
+    return Result(target.name, status, "", ports.clock.monotonic() - began)

@@ -257,3 +257,9 @@ def test_what_is_left_is_said_as_roughly_as_it_is_known(elapsed: float, left: fl
     picture = Picture(rows=(), cluster=None, elapsed=elapsed, left=left, expected=3600.0, share=0.5)
     (line,) = frame(picture, 120, 24, Signs())
     assert line.plain.endswith(f" 50%  {words}")
+
+
+@pytest.mark.parametrize(("columns", "line"), [(6, "   5…"), (8, "   50%…"), (16, "   50%  50 s, …")])
+def test_a_narrow_terminal_shows_the_beginning(columns: int, line: str) -> None:
+    picture = Picture(rows=(), cluster=None, elapsed=50.0, left=50.0, expected=100.0, share=0.5)
+    assert [shown.plain for shown in frame(picture, columns, 24, Signs())] == [line]

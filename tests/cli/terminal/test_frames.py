@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 import pytest
@@ -404,3 +405,21 @@ def test_text_of_a_host_moves_no_cursor() -> None:
     film = play(SPEC, SMALL, story, coloured=False)
     assert "\x1b[2J" not in film.written
     assert "\x1b[5A" not in film.written
+
+
+def test_an_interruption_is_seen_while_the_lock_is_given_back() -> None:
+    seen: list[str] = []
+
+    async def story(film: Film) -> None:
+        await half_way(film)
+        run = asyncio.current_task()
+        assert run is not None
+        run.cancel()
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            seen.extend(await film.until(40))
+            run.uncancel()
+
+    play(SPEC, SMALL, story)
+    assert any(re.fullmatch(r"  prod +ending +\d s  interrupted; giving the lock back", line) for line in seen), seen

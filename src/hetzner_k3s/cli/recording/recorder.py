@@ -87,7 +87,7 @@ class Recorder:
         if event == "started":
             self.phase("work")
         if event in _ENDS:
-            self._finished.append((detail.get("step", ""), detail.get("target", "")))
+            self._finished.append((detail["step"], detail["target"]))
         if event in {"started", *_ENDS}:
             self.note(event, **detail)
         else:

@@ -21,8 +21,8 @@ class Result:
 
     host: str
     status: int | None
-    error: str = ""
-    seconds: float = 0.0
+    error: str
+    seconds: float
 
     @property
     def code(self) -> int:
