@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -65,6 +66,33 @@ def test_the_newest_release_of_each_line_is_read() -> None:
 def test_what_is_no_list_of_channels_is_one_typed_error(body: bytes) -> None:
     with answering(body) as url, pytest.raises(ProductError, match="gave no channels"):
         asyncio.run(K3sChannels(url).newest())
+
+
+@pytest.mark.parametrize(("more", "read"), [(0, True), (1, False), (2, False)])
+def test_a_mebibyte_is_read_and_no_more(more: int, read: bool) -> None:
+    document = json.dumps({"data": CHANNELS}).encode()
+    with answering(document + b" " * ((1 << 20) - len(document) + more)) as url:
+        if read:
+            assert asyncio.run(K3sChannels(url).newest())
+        else:
+            with pytest.raises(ProductError, match="it sent more than 1 MiB"):
+                asyncio.run(K3sChannels(url).newest())
+
+
+def test_what_is_no_http_is_one_typed_error() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(b"220 mail.example ESMTP\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(ProductError, match=r"gave no channels: .*220 mail"):
+            asyncio.run(K3sChannels(f"http://127.0.0.1:{server.getsockname()[1]}/channels").newest())
+        thread.join(10)
 
 
 def test_a_refusal_silence_or_another_scheme_is_one_typed_error() -> None:
