@@ -174,5 +174,7 @@ def test_the_option_colours_also_a_pipe(invoke: Invoke, home: Path) -> None:
     (home / "cluster.yaml").write_text(CLUSTER + "protect_against_deletion: true\n")
     protected = ("delete", "-c", "cluster.yaml", "--color")
     assert "\x1b[31m\x1b[1mrefused: \x1b[0mcluster.yaml protects" in invoke(*protected, "always").err
-    assert invoke(*protected, "never").err.startswith("refused: cluster.yaml protects")
+    plain = invoke(*protected, "never").err
+    assert plain.startswith("refused: cluster.yaml protects")
+    assert plain.endswith("\nyou can: set it to false, or give --force\n")
     assert invoke(*protected, "sometimes").code == 2

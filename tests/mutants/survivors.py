@@ -1,7 +1,19 @@
 """Mutants of `scripts/sampled-mutants` that no test kills, and why: nobody could notice, or nobody would."""
 
+# ruff: noqa: E501 (a mutant is one line)
+
 from __future__ import annotations
 
 from typing import Final
 
-REASONS: Final[dict[str, str]] = {}
+REASONS: Final[dict[str, str]] = {
+    "adapters/hetzner/translate.py _moment: except (ValueError, OverflowError): -> except (ValueError,):": "what `datetime.timestamp` may raise by its documentation; CPython raises ValueError for every text that it parses",
+    "adapters/s3.py S3Objects._download: for part in answer.stream(1 << 20): -> for part in answer.stream(1 << 21):": "how large the pieces are that a file is written in",
+    'adapters/system/shell.py open_shell: with tempfile.TemporaryDirectory(prefix="hetzner-k3s-ssh-") as folder: -> with tempfile.TemporaryDirectory(prefix="") as folder:': "the name of a folder that is gone with the shell",
+    'adapters/system/shell.py open_shell: known.write_text(f"{named} {host_key}\\n", encoding="utf-8") -> known.write_text(f"{named} {host_key}\\n", )': "an address and a host key are ASCII, in any encoding",
+    "adapters/system/transcripts.py TranscriptFile.__init__: self._handle = -1 -> self._handle = -2": "any negative number is no file",
+    "adapters/system/arriving.py Arriving.read_by: reading.exception() # it ended because of us -> pass # it ended because of us": "asyncio would log an error that nobody looked at, and its log is shown to nobody",
+    "observe/origins.py look: return {server.id: reading for server, reading in zip(wanted, readings, strict=True)} -> return {server.id: reading for server, reading in zip(wanted, readings, strict=False)}": "`gather` gives an answer for each that was asked",
+    'act/lock.py _clear_away: died_here = ports.local.run_is_dead(found.labels.get(naming.LABEL_LOCK_RUN, "")) -> died_here = ports.local.run_is_dead(found.labels.get(naming.LABEL_LOCK_RUN, "mutant"))': "neither is the name of a run",
+    "cli/render/live/display.py LiveReporter.__init__: self._ticking: asyncio.Task[None] | None = None -> pass": "it is set again before anything reads it",
+}

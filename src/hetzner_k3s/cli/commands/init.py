@@ -97,9 +97,7 @@ def _wishes(given: dict[str, Any]) -> Wishes:
     from hetzner_k3s.config.first_file import Wishes
 
     wishes = _with_defaults(replace(Wishes(ssh_key=_own_key()), **given), given)
-    if not terminal.is_tty(sys.stdin):
-        return wishes
-    for question in _QUESTIONS:
+    for question in _QUESTIONS if terminal.is_tty(sys.stdin) else ():
         if question.field not in given:
             given[question.field] = _asked(question, wishes)
             wishes = _with_defaults(replace(wishes, **given), given)
