@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 from collections.abc import AsyncIterator
 
 import pytest
+from ruamel.yaml import YAML
 
 from hetzner_k3s import decide
 from hetzner_k3s.act.backup import write_backup
@@ -104,6 +107,27 @@ def test_an_only_master_says_why_it_takes_no_command() -> None:
             with pytest.raises(ProductError, match="from before `k3s token rotate`") as caught:
                 await backup(story)
             assert f"`systemctl restart k3s` on {MASTER1}" in (caught.value.hint or "")
+
+    run(play())
+
+
+def test_its_kubeconfig_is_the_admins_for_whoever_stands_on_a_master() -> None:
+    async def play() -> None:
+        async with healthy(3, a_spec(1, 0)) as story:
+            kubeconfig = YAML(typ="safe").load((await backup(story))["kubeconfig"])
+            (cluster,), (user,) = kubeconfig.pop("clusters"), kubeconfig.pop("users")
+            assert kubeconfig == {
+                "apiVersion": "v1",
+                "kind": "Config",
+                "contexts": [{"name": "default", "context": {"cluster": "default", "user": "default"}}],
+                "current-context": "default",
+                "preferences": {},
+            }
+            assert (cluster["name"], cluster["cluster"]["server"]) == ("default", "https://127.0.0.1:6443")
+            ca = base64.b64decode(cluster["cluster"]["certificate-authority-data"])
+            assert hashlib.sha256(ca).hexdigest() == story.before.ca
+            assert user["name"] == "default"
+            assert user["user"].keys() == {"client-certificate-data", "client-key-data"}
 
     run(play())
 
