@@ -110,7 +110,9 @@ def ask(endpoint: str) -> None:
 def test_a_login_in_the_url_does_not_replace_the_token() -> None:
     with answering(lambda _method, _path: EMPTY) as api:
         ask(f"http://somebody:password@127.0.0.1:{api.port}/v1")
-        assert [headers["Authorization"] for _, _, headers in api.asked] == [f"Bearer {TOKEN}"]
+        ((_, _, headers),) = api.asked
+        assert headers["Authorization"] == f"Bearer {TOKEN}"
+        assert (headers["User-Agent"], headers["Accept"]) == ("hetzner-k3s", "application/json")
 
 
 @pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"])

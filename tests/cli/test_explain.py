@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from hetzner_k3s.cli.explanations import read
+from hetzner_k3s.cli.explanations import Example, read
+from hetzner_k3s.cli.render.explain import explanation_lines
 from hetzner_k3s.cli.render.plan import refusal_lines
 from hetzner_k3s.model.plan import Refusal
 
@@ -29,6 +30,11 @@ def test_every_code_is_explained_in_words_that_fit(code: str, invoke: Invoke, mo
     for part in (code, example.saw, example.why, example.you_can, example.when[0]):
         assert " ".join(part.split()) in text
     assert all(len(line) <= 80 or " " not in line.strip() for line in told.out.splitlines())
+
+
+def test_every_meaning_of_a_code_is_told_once() -> None:
+    examples = [Example(when=("a",), settings=(), saw="s", why=why, you_can="y") for why in ("one", "two", "one")]
+    assert list(explanation_lines("a.b", examples, whole=False))[:4] == ["a.b", "  means: one", "     or: two", ""]
 
 
 def test_of_many_situations_the_first_are_shown(invoke: Invoke) -> None:

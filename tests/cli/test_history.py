@@ -34,6 +34,10 @@ def read(tmp_path: Path, events: list[dict[str, object]]) -> Run:
     return read_run(write(tmp_path / NAME, events))
 
 
+def test_every_phase_has_a_word() -> None:
+    assert all(phase.value for phase in Phase)
+
+
 def test_the_critical_path_is_what_the_run_waited_for(tmp_path: Path) -> None:
     path = critical_path(read(tmp_path, a_run()))
     told = [(one.phase, one.step.pair if one.step else one.what, one.start, one.end) for one in path]

@@ -121,6 +121,21 @@ def test_an_error_is_its_last_word(invoke: Invoke, place: Place, home: Path) -> 
     assert told[-1]["code"] == 1
 
 
+@pytest.mark.parametrize("command", [("run", "--yes", "--command", "exit 7"), ("ssh", "master1", "--", "exit 7")])
+def test_what_a_user_runs_on_hosts_is_their_own_and_so_is_its_exit_code(
+    invoke: Invoke, place: Place, home: Path, command: tuple[str, ...]
+) -> None:
+    invoke("create", "-c", "cluster.yaml", "-q")
+    before = written(home)
+    ended = invoke(command[0], "-c", "cluster.yaml", *command[1:])
+    (path,) = [one for one in written(home) if one not in before]
+    first, *_, last = events(path)
+    assert "exit 7" not in path.read_text()
+    assert first["command"] == ("run --command --yes" if command[0] == "run" else "ssh master1")
+    assert last["code"] == 1
+    assert ended.code > 1
+
+
 def test_only_its_owner_reads_it(invoke: Invoke, place: Place, home: Path) -> None:
     os.umask(0o000)
     invoke("plan", "-c", "cluster.yaml")

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -24,6 +25,7 @@ from hetzner_k3s.cli.watching import watch
 from hetzner_k3s.lab.simulated import faults
 from hetzner_k3s.lab.simulated.place import Place
 from hetzner_k3s.lab.simulated.world import TOKEN
+from hetzner_k3s.model.plan import Refusal
 from hetzner_k3s.model.report import Report
 
 from .conftest import CLUSTER, Invoke
@@ -84,6 +86,27 @@ def test_what_happens_is_shown_soon_and_by_name(invoke: Invoke, place: Place) ->
     assert "prod-master2: Hetzner running -> off" in lines
     assert any(line.startswith("prod: health healthy -> degraded") for line in lines)
     assert len(shown) < 12
+
+
+def test_a_change_is_told_with_its_time_and_what_was_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    try:
+        assert change_line(Change(37.0, "m1", "host", "answers", "")) == "00:00:37 m1: host answers -> -"
+        assert change_line(Change(37.0, "m1", "host", "", "answers")) == "00:00:37 m1: host - -> answers"
+        assert change_line(Change(3600.0, "prod", "", "", "x")) == "01:00:00 prod: now: x"
+        assert change_line(Change(3600.0, "prod", "", "x", "")) == "01:00:00 prod: no longer: x"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_what_is_refused_from_now_on_is_a_change(place: Place) -> None:
+    (first, *_) = watched(place, 110)
+    report = first[0]
+    refusal = Refusal(code="quorum.lost", saw="s", why="w", you_can="y")
+    told = changes(report, replace(report, forecast=replace(report.forecast, refusals=(refusal,))))
+    assert [(one.subject, one.what, one.after) for one in told] == [("prod", "refuses", "quorum.lost")]
 
 
 def test_only_what_is_another_is_a_change(place: Place) -> None:

@@ -6,6 +6,7 @@ import json
 import shlex
 
 import pytest
+from inline_snapshot import snapshot
 
 from hetzner_k3s.hosts import operations
 from hetzner_k3s.hosts.units import install_files, unit
@@ -354,3 +355,46 @@ def test_registry_passwords_are_for_root_alone() -> None:
     assert "/usr/local/lib/hetzner-k3s/start-guard" not in files
     without = Install(role=K3sRole.AGENT, version="v1.36.3+k3s1", registries=None, fence=1)
     assert "/etc/rancher/k3s/registries.yaml" not in {file.path for file in install_files(without)}
+
+
+def test_each_operation_has_its_time() -> None:
+    """One that installs or restores takes long; a look that takes half a minute is none."""
+    limits = {operations.name(one): operations.invocation(one, "0123").limit for one in ALL}
+    assert {
+        seconds: [name for name in sorted(limits) if limits[name] == seconds] for seconds in sorted({*limits.values()})
+    } == snapshot(
+        {
+            20.0: ["Probe", "ReadOrigin"],
+            30.0: [
+                "PointToServer",
+                "ReadJournal",
+                "ReadMembers",
+                "ReadSecret",
+                "ReconnectAgent",
+                "RotateHostKey",
+                "SetToken",
+                "StartK3s",
+                "StartWithoutAgent",
+                "WriteCaPin",
+                "WriteConfig",
+            ],
+            60.0: ["FenceMember", "MoveLeader", "RemoveMember", "RetireMember", "RunCommand"],
+            80.0: ["AwaitK3s", "PromoteLearner"],
+            120.0: ["StartWithAgent", "StopK3s"],
+            140.0: ["TellSnapshots"],
+            150.0: ["HoldK3s", "RestartBirth"],
+            180.0: ["SaveSnapshot", "WipeJoiner"],
+            300.0: ["ReadLog", "ReadStoredUid"],
+            600.0: ["Install"],
+            620.0: ["RestoreSnapshot"],
+            700.0: ["ResetCluster"],
+            3600.0: ["FetchDatabase", "ReceiveSnapshot", "SendSnapshot"],
+        }
+    )
+
+
+def test_the_question_how_an_operation_ended_is_one_command_too() -> None:
+    asked = operations.settlement("0123", 5.4)
+    words = shlex.split(asked.command)
+    assert (words[:3], words[4:]) == (["exec", "/bin/sh", "-c"], ["settle", "0123", "5"])
+    assert asked.limit > 5.4

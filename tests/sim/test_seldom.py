@@ -106,7 +106,11 @@ def test_what_stays_in_use_is_not_deleted_and_what_is_forbidden_is_not_asked_aga
         await refused(place, r"/placement_groups/\d+", "forbidden", method="PUT")
         with pytest.raises(CloudRefused):
             await cloud.replace_labels("placement_group", group.id, {})
+        await refused(place, r"/placement_groups/\d+", "forbidden", method="GET")
+        with pytest.raises(CloudRefused):
+            await cloud.placement_group(group.id)
         await cloud.delete("placement_group", group.id)
+        assert await cloud.placement_group(group.id) is None
         await cloud.delete("placement_group", group.id)
         assert not await cloud.replace_labels("placement_group", group.id, {})
         assert session.hetzner.requests.count("DELETE /placement_groups/{id}") == 8 + 1 + 1 + 1

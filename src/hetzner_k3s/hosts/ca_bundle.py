@@ -44,7 +44,6 @@ def former_hashes(content: bytes) -> tuple[str, ...]:
     if len(found) < 2:
         return ()
     hashes = {hashlib.sha256(content[match.start() :]).hexdigest() for match in found[1:]}
-    hashes |= {ca_hash(content[match.start() :]) for match in found[1:]}
     for certificate in _certificates(content)[1:]:
         forms = (certificate.public_bytes(Encoding.PEM), certificate.public_bytes(Encoding.DER))
         hashes |= {hashlib.sha256(form).hexdigest() for form in forms}

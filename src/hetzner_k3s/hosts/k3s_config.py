@@ -15,6 +15,7 @@ Three things differ, none of them critical:
 from __future__ import annotations
 
 import io
+import sys
 from collections.abc import Mapping
 from typing import Final
 
@@ -151,7 +152,7 @@ def _datastore(spec: ClusterSpec) -> dict[str, Value]:
 def _yaml(config: dict[str, Value]) -> Secret:
     """Write YAML with every text quoted: to k3s' YAML 1.1 reader a bare `0600` is a number and a bare `on` is true."""
     writer = YAML()
-    writer.width = 4096
+    writer.width = sys.maxsize
     writer.indent(mapping=2, sequence=4, offset=2)
     text = io.StringIO()
     writer.dump({key: _quoted(value) for key, value in config.items()}, text)

@@ -65,7 +65,7 @@ class _Recorded:
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._port, name)
-        if not iscoroutinefunction(method) or name == "close":
+        if not iscoroutinefunction(method):
             return method
 
         async def call(*arguments: Any, **named: Any) -> Any:
