@@ -6,13 +6,16 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
 import pytest
 from inline_snapshot import snapshot
+from tests.decide import world
 
 from hetzner_k3s.cli import wiring
+from hetzner_k3s.cli.targets import targets
 from hetzner_k3s.lab.simulated import faults
 from hetzner_k3s.lab.simulated.place import Place
 from hetzner_k3s.lab.simulated.world import TOKEN
@@ -252,3 +255,10 @@ def test_ssh_wants_one_host(invoke: Invoke, place: Place) -> None:
 def test_a_simulated_host_has_no_shell(invoke: Invoke, place: Place) -> None:
     ended = ssh(invoke, "master1")
     assert (ended.code, "it is simulated, and has no shell for a terminal" in ended.err) == (255, True)
+
+
+def test_a_host_that_was_not_looked_at_is_no_target() -> None:
+    seen = world.healthy()
+    assert {target.why for target in targets(world.SPEC, seen)} == {""}
+    unseen = targets(world.SPEC, replace(seen, hosts={}))
+    assert {target.why for target in unseen} == {"it was not looked at"}

@@ -31,6 +31,7 @@ _SIMULATION: Final = (
     "retirement",
     "said",
     "scenarios",
+    "seldom",
     "situations",
     "status",
 )

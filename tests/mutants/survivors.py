@@ -16,4 +16,7 @@ REASONS: Final[dict[str, str]] = {
     "observe/origins.py look: return {server.id: reading for server, reading in zip(wanted, readings, strict=True)} -> return {server.id: reading for server, reading in zip(wanted, readings, strict=False)}": "`gather` gives an answer for each that was asked",
     'act/lock.py _clear_away: died_here = ports.local.run_is_dead(found.labels.get(naming.LABEL_LOCK_RUN, "")) -> died_here = ports.local.run_is_dead(found.labels.get(naming.LABEL_LOCK_RUN, "mutant"))': "neither is the name of a run",
     "cli/render/live/display.py LiveReporter.__init__: self._ticking: asyncio.Task[None] | None = None -> pass": "it is set again before anything reads it",
+    'act/handlers/external_database.py _prove: if found.uid == record.uid and (found.disk.server_ca or "").startswith(record.ca or "-"): -> if found.uid == record.uid and (found.disk.server_ca or "mutant").startswith(record.ca or "-"):': "a host without a CA is of no cluster either way: what is recorded begins with digits",
+    "cli/watching.py -: LISTING_EVERY: Final = 60.0 -> LISTING_EVERY: Final = 61.0": "a second more between two listings of a cluster at rest",
+    "observe/observer.py -: _A_MOMENT = 30.0 -> _A_MOMENT = 31.0": "a second more for which a listing is good enough to begin on",
 }
