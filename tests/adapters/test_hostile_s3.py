@@ -84,6 +84,21 @@ def test_the_right_answers_are_read(store: Answering) -> None:
     assert (seen.name, seen.size, seen.node) == ("a", 5, "m1")
 
 
+@pytest.mark.parametrize(("status", "known"), [(404, True), (403, False), (500, False)])
+def test_an_object_that_is_gone_since_it_was_listed_is_left_out_and_no_other(
+    store: Answering, status: int, known: bool
+) -> None:
+    """A retention may have taken it away in between."""
+    listed = Answer(listing("prod/a", "prod/b"), headers=XML)
+
+    def answer(method: str, path: str) -> Answer:
+        gone = method == "HEAD" and "prod/b" in path
+        return Answer(b"", status) if gone else right(method, path) if method == "HEAD" else listed
+
+    seen = outcome(store, answer)
+    assert ([one.name for one in seen] == ["a"]) if known else isinstance(seen, StorageError)
+
+
 def test_what_was_seen_is_a_typed_error_or_value(store: Answering) -> None:
     for content in [
         *INSTANCES,
