@@ -11,6 +11,7 @@ import click
 import pytest
 from inline_snapshot import snapshot
 
+from hetzner_k3s.cli.app import main
 from hetzner_k3s.cli.exits import run
 from hetzner_k3s.model.errors import CloudRefused, DeadlineExceeded, Fate, LockHeld
 
@@ -137,3 +138,11 @@ def test_a_bug_is_one_line_and_a_private_file(
     assert "Traceback" not in said
     assert "oh no" in report.read_text()
     assert report.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(("arguments", "code"), [(["--version"], 0), (["--nonsense"], 2)])
+def test_the_program_ends_with_the_exit_code(arguments: list[str], code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["hetzner-k3s", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == code

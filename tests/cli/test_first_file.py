@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import socket
 import sys
@@ -226,3 +227,31 @@ cluster.yaml
 next: export HCLOUD_TOKEN=… && hetzner-k3s plan --config cluster.yaml\
 """)
     assert "locations: [fsn1, hel1, nbg1]" in (home / "cluster.yaml").read_text()
+
+
+class Typed(io.StringIO):
+    """What somebody types at a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_what_is_answered_is_in_the_file_and_what_a_flag_says_is_not_asked(
+    invoke: Invoke, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", Typed("shop\nmany\n2\n1\n4\ncpx32\n\n\n192.0.2.7/32\n"))
+    ended = invoke("init", "--ssh-key", "~/.ssh/of-a-flag")
+    assert ended.code == 0, ended.err
+    assert "'many' is no whole number\n" in ended.err
+    assert "etcd needs an odd number of masters" in ended.err
+    assert "Your private SSH key" not in ended.err
+    text = (home / "cluster.yaml").read_text()
+    for said in (
+        "cluster_name: shop",
+        "instance_count: 1",
+        "instance_count: 4",
+        "cpx32",
+        "~/.ssh/of-a-flag",
+        "192.0.2.7/32",
+    ):
+        assert said in text

@@ -154,7 +154,9 @@ def test_whoever_waits_for_an_action_is_told_that_it_may_not_be_asked_for() -> N
     run(tale)
 
 
-@pytest.mark.parametrize(("comes", "told"), [("late", None), ("never", "got no public address in 180 s"), ("gone", "got no public address")])
+@pytest.mark.parametrize(
+    ("comes", "told"), [("late", None), ("never", "got no public address in 180 s"), ("gone", "got no public address")]
+)
 def test_the_address_of_a_load_balancer_is_waited_for_and_not_without_end(comes: str, told: str | None) -> None:
     async def tale(place: World, _session: Session, cloud: Cloud) -> None:
         network = (await ordered(cloud)).network
