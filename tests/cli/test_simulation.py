@@ -155,6 +155,15 @@ def test_a_simulation_ends_with_its_input(invoke: Invoke, home: Path, monkeypatc
     assert invoke("lab", "simulate", "-c", "cluster.yaml").err.endswith("(exit code 3)\n")
 
 
+def test_a_simulation_tells_of_its_own_runs_alone(invoke: Invoke, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (home / "cluster.yaml").write_text(CLUSTER)
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.setattr("sys.stdin", io.StringIO("create -q\nhistory"))
+    told = invoke("lab", "simulate", "-c", "cluster.yaml", "--latency", "instant")
+    assert told.err.endswith("(exit code 0)\n"), told.err
+    assert "create" in told.out
+
+
 def test_no_command_runs_a_loop_of_its_own() -> None:
     """It would leave the simulation, and miss what `wiring.run` does for all."""
     commands = (ROOT / "src/hetzner_k3s/cli/commands").glob("*.py")
