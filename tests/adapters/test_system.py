@@ -137,13 +137,14 @@ def test_contexts_of_ours_that_went_are_replaced_in_a_merged_file(tmp_path: Path
     assert sorted(contexts_of(path)) == ["demo-master1", "demo-master3", "other"]
 
 
-def test_a_cluster_of_anothers_context_keeps_a_name_that_ours_would_have(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ours", [("demo",), ("demo-master1", "demo")])
+def test_a_cluster_of_anothers_context_keeps_a_name_that_ours_would_have(tmp_path: Path, ours: tuple[str, ...]) -> None:
     path = tmp_path / "kubeconfig"
     theirs = json.loads(kubeconfig("demo"))
     theirs["contexts"] = [{"name": "theirs", "context": {"cluster": "demo", "user": "u"}}]
     path.write_text(json.dumps(theirs).replace("https://demo:", "https://theirs:"))
-    machine(tmp_path).write_kubeconfig(Secret(kubeconfig("demo")))
-    assert contexts_of(path) == {"theirs": "https://theirs:6443", "demo": "https://demo:6443"}
+    machine(tmp_path).write_kubeconfig(Secret(kubeconfig(*ours)))
+    assert contexts_of(path) == {"theirs": "https://theirs:6443", **{name: f"https://{name}:6443" for name in ours}}
 
 
 def test_a_context_that_leads_nowhere_is_no_reason_to_refuse(tmp_path: Path) -> None:

@@ -58,3 +58,9 @@ def test_a_protected_cluster_is_not_deleted(invoke: Invoke, home: Path) -> None:
     ended = invoke("delete", "-c", "cluster.yaml")
     assert (ended.code, ended.out) == (4, "")
     assert "protect_against_deletion" in ended.err
+
+
+def test_a_warning_about_the_file_is_told_by_whatever_reads_it(invoke: Invoke, home: Path) -> None:
+    (home / "cluster.yaml").write_text(CLUSTER + "ssh_port: 22\nprotect_against_deletion: true\n")
+    told = invoke("delete", "-c", "cluster.yaml").err
+    assert told.startswith("cluster.yaml:14:1: warning: ssh_port: is ignored"), told

@@ -45,12 +45,13 @@ def test_a_key_of_another_under_the_name_is_a_conflict() -> None:
 
 
 def test_a_firewall_is_made_once_and_applied_however_often() -> None:
-    async def tale(place: World, _session: Session, cloud: Cloud) -> None:
+    async def tale(place: World, session: Session, cloud: Cloud) -> None:
         rules = (FirewallRule(direction="in", protocol="tcp", port="22", networks=("0.0.0.0/0",)),)
         firewall = await cloud.create_firewall("demo", rules, SELECTOR, LABELS)
         assert (await cloud.create_firewall("demo", rules, SELECTOR, LABELS)).id == firewall.id
         await cloud.apply_firewall(firewall.id, SELECTOR)
         await cloud.apply_firewall(firewall.id, "role=other")
+        assert session.hetzner.requests[-1].startswith("GET /actions"), "it is not waited until it is applied"
         await refused(place, r"/firewalls/\d+/actions/apply_to_resources", "invalid_input")
         with pytest.raises(CloudRefused):
             await cloud.apply_firewall(firewall.id, "role=third")
