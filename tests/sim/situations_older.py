@@ -5,11 +5,13 @@ See docs/facts/k3s.md#made-by-2x.
 
 from __future__ import annotations
 
+from hetzner_k3s.lab.simulated.faults import SshSilent
+from hetzner_k3s.model.consents import Adopt, Consents
 from hetzner_k3s.model.operations.operation import K3sRole
 
 from . import clusters_of_2x, mischief
-from .clusters import MASTER1
-from .scenario import Told
+from .clusters import MASTER1, WORKER1
+from .scenario import Told, converges
 from .situation import Situations, said
 from .story import Story
 from .tool import Run
@@ -27,3 +29,18 @@ async def _(story: Story) -> Run:
     assert f"{MASTER1} " in refusal.saw
     assert all(h.units[K3sRole.SERVER].facts().active == "active" for h in mischief.masters(story.world))
     return run
+
+
+@_tell("a-cluster-of-hetzner-k3s-2-is-adopted", converges())
+async def _(story: Story) -> Run:
+    """A worker that was off is recorded by the same flag later; then the cluster is one like any other."""
+    await clusters_of_2x.as_2x_made_it(story)
+    adopting = Consents.of(Adopt(clusters_of_2x.ca8(story.world)))
+    before = clusters_of_2x.disks(story.world)
+    await story.happens(SshSilent(WORKER1))
+    await story.create(consents=adopting)
+    await story.heals(SshSilent(WORKER1))
+    rest = await story.create(consents=adopting)
+    assert rest.told.steps == [("AdoptCluster", story.spec.name)], rest.story()
+    assert clusters_of_2x.disks(story.world) == before
+    return await story.create()
