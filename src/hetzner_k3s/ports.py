@@ -126,6 +126,20 @@ class Cloud(Protocol):
     async def power_on(self, server_id: int) -> None:
         """Power a server on; one that runs is left alone."""
 
+    async def shut_down(self, server_id: int) -> None:
+        """Ask a server to shut down; it is off some time after that, or never."""
+
+    async def power_off(self, server_id: int) -> None:
+        """Cut the power of a server; one that is off is left alone."""
+
+    async def change_type(self, server_id: int, server_type: str) -> None:
+        """Give a server that is off another type; its disk stays as large as it is.
+
+        Raises:
+            CloudRefused: the type does not fit, or the server is not off.
+            CloudUnavailable: it is out of stock.
+        """
+
     async def find_server(self, name: str) -> Server | None:
         """Look a server up by its exact name."""
 

@@ -106,12 +106,16 @@ def test_a_budget_that_keeps_a_pod_ends_the_drain_in_time() -> None:
         (
             NodeLoad(local_claims=("shop/data",)),
             "holds the only copy of the volumes of these claims: shop/data",
-            "Move their data and delete the claims, then run the command again. Its Node stays cordoned.",
+            "Move their data and delete the claims, then run the command again; or give that data up with "
+            "`--delete-local-data`. "
+            "Its Node stays cordoned.",
         ),
         (
             NodeLoad(local_claims=("shop/data",), takes_pods=True),
             "holds the only copy of the volumes of these claims: shop/data",
-            "Move their data and delete the claims, then run the command again. Its Node takes pods.",
+            "Move their data and delete the claims, then run the command again; or give that data up with "
+            "`--delete-local-data`. "
+            "Its Node takes pods.",
         ),
     ],
 )

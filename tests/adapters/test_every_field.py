@@ -78,6 +78,7 @@ def test_a_server() -> None:
             "status": "RUNNING",
             "location": "fsn1",
             "server_type": "cpx22",
+            "disk": 0,
             "image": ["debian-13", "5"],
             "labels": {"cluster": "prod", "role": "master"},
             "public_ipv4": "198.51.100.7",
@@ -102,6 +103,7 @@ def test_a_server_of_which_little_is_told() -> None:
             "status": "OTHER",
             "location": "hel1",
             "server_type": "cpx22",
+            "disk": 0,
             "image": ["5"],
             "labels": {"cluster": "prod", "role": "master"},
             "public_ipv4": None,
@@ -264,6 +266,7 @@ def test_what_is_on_offer() -> None:
                     "id": 1,
                     "name": "cpx22",
                     "architecture": "x86",
+                    "disk": 0,
                     "offers": [
                         {"location": "fsn1", "available": True, "ends": None, "monthly": 5.49},
                         {"location": "hel1", "available": False, "ends": "2027-01-01T00:00:00Z", "monthly": None},
@@ -273,6 +276,7 @@ def test_what_is_on_offer() -> None:
                     "id": 2,
                     "name": "cax11",
                     "architecture": "arm",
+                    "disk": 0,
                     "offers": [
                         {"location": "fsn1", "available": True, "ends": None, "monthly": 5.49},
                         {"location": "hel1", "available": True, "ends": None, "monthly": None},

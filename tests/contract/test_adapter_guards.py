@@ -94,6 +94,22 @@ def test_only_a_rebuild_that_succeeded_counts_as_one(lab: Lab, monkeypatch: pyte
     run(story())
 
 
+def test_a_server_is_shut_down_given_another_type_and_started(lab: Lab) -> None:
+    async def story() -> None:
+        cloud = cloud_of(lab)
+        server = await cloud.create_server(await order_of(cloud))
+        with pytest.raises(CloudRefused, match="must be stopped"):
+            await cloud.change_type(server.id, "cpx32")
+        await cloud.shut_down(server.id)
+        await cloud.power_off(server.id)
+        await cloud.change_type(server.id, "cpx32")
+        await cloud.power_on(server.id)
+        (now,) = await cloud.servers()
+        assert (now.server_type, now.disk) == ("cpx32", server.disk)
+
+    run(story())
+
+
 def test_an_action_that_is_not_listed_is_no_success(lab: Lab) -> None:
     async def story() -> None:
         cloud = cloud_of(lab)

@@ -165,6 +165,24 @@ def test_power(lab: Lab, client: Client) -> None:
     ]  # fmt: skip
 
 
+def test_another_type_takes_a_stopped_server_of_its_architecture_and_a_disk_not_smaller(client: Client) -> None:
+    server = make_server(client, "demo")
+    small, big = ServerType(name=server.server_type.name), ServerType(name="cpx32")
+    assert refusal(server.change_type, server_type=big, upgrade_disk=False).code == "server_not_stopped"
+    server.power_off().wait_until_finished()
+    assert refusal(server.change_type, server_type=ServerType(name="cax31"), upgrade_disk=False).code == (
+        "invalid_server_type"
+    )
+    server.change_type(server_type=big, upgrade_disk=False).wait_until_finished()
+    again = client.servers.get_by_id(server.id)
+    assert (again.server_type.name, again.status) == ("cpx32", "off")
+    assert again.primary_disk_size == server.primary_disk_size
+    server.change_type(server_type=small, upgrade_disk=False).wait_until_finished()
+    server.change_type(server_type=big, upgrade_disk=True).wait_until_finished()
+    assert client.servers.get_by_id(server.id).primary_disk_size > server.primary_disk_size
+    assert refusal(server.change_type, server_type=small, upgrade_disk=False).code == "invalid_server_type"
+
+
 def test_a_guest_that_powers_itself_off_is_seen_off(lab: Lab, client: Client) -> None:
     server = make_server(client, "demo")
     lab.machines.running.discard(server.id)

@@ -338,3 +338,17 @@ def configured_otherwise(state: ClusterState, *names: str) -> ClusterState:
 def running_release(state: ClusterState, name: str, version: str) -> ClusterState:
     """Let a host run this release of k3s."""
     return edit_facts(state, name, lambda facts: replace(facts, k3s_version=version))
+
+
+def bought_as(state: ClusterState, server_type: str, *names: str) -> ClusterState:
+    """Let servers be of this type."""
+    for name in names:
+        state = edit_server(state, name, lambda server: replace(server, server_type=server_type))
+    return state
+
+
+def made_from(state: ClusterState, image: str, *names: str) -> ClusterState:
+    """Let servers have been made from this image."""
+    for name in names:
+        state = edit_server(state, name, lambda server: replace(server, image=(image,)))
+    return state

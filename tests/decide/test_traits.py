@@ -29,7 +29,8 @@ def named(text: str) -> frozenset[str]:
 
 ON_HOST: Final = named("""
     CreateServer FenceMember FetchDatabase HoldMaster InitControlPlane InstallK3s JoinControlPlane JoinWorker MarkMember
-    PinCa PointWorker PowerOn ReconfigureMaster ReconfigureWorker RenewToken ResetQuorum RestoreSnapshot SecureHost
+    PinCa PointWorker PowerOn ReconfigureMaster ReconfigureWorker RenewToken ResetQuorum
+    ResizeMaster ResizeWorker RestoreSnapshot SecureHost
     StageK3s StartMaster StartOnDatabase StartRestored StartWorker UploadSnapshot WipeJoiner
 """)
 DEPARTING: Final = named("CordonNode DeleteNode DeleteServer DrainNode RetireMember UncordonNode UnmarkMember")
@@ -37,7 +38,7 @@ JOINING: Final = named("JoinControlPlane JoinWorker StartOnDatabase")
 CLEARING: Final = named("DeleteNode RemoveMember")
 DISRUPTIVE: Final = named("""
     AdoptCluster AdoptLineage InitControlPlane JoinControlPlane ReconfigureMaster RecordBirth RemoveMember
-    ResetQuorum RestoreSnapshot RetireMember StartOnDatabase StartRestored UploadSnapshot WipeJoiner
+    ResetQuorum ResizeMaster RestoreSnapshot RetireMember StartOnDatabase StartRestored UploadSnapshot WipeJoiner
 """)
 ALIKE: Final = named("JoinControlPlane StartOnDatabase")
 
@@ -50,6 +51,8 @@ LOOKED_AT: Final = {
     "PointWorker": "host kube",
     "ReconfigureWorker": "host kube",
     "ReconnectWorker": "host kube",
+    "ResizeMaster": "servers masters kube",
+    "ResizeWorker": "servers host kube",
     "StageK3s": "host",
     "StartWorker": "host kube",
     "LabelNode": "kube",

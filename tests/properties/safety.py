@@ -113,6 +113,9 @@ def _of_step(spec: ClusterSpec, state: ClusterState, planned: PlannedStep) -> It
     step = planned.step
     wanted = {s.name for s in spec.servers()}
     if isinstance(step, DeleteServer) and step.target in wanted and _record(spec, state).phase is Phase.BORN:
+        if isinstance(planned.consent, Rollout):
+            yield from _replaced(state, step)
+            return
         if planned.consent != Replace(step.target):
             yield "the file wants it, and nobody consented"
         yield from _discarding(state, step)
@@ -195,8 +198,8 @@ def _retirement(spec: ClusterSpec, state: ClusterState, step: RetireMember) -> I
     if seed is None or leaver is None or leaver.etcd.member_id != step.member_id:
         yield "the host that is to go did not say that this is its member"
         return
-    if step.target in spec.master_names or seed.etcd.member_id == step.member_id:
-        yield "it is wanted, or removes itself"
+    if seed.etcd.member_id == step.member_id:
+        yield "it removes itself"
     healthy = {f.value.etcd.member_id for f in state.hosts.values() if isinstance(f, Known) and f.value.voter}
     left = {m.id for m in members} - {step.member_id}
     if not left or not left <= healthy or any(m.learner for m in members):
@@ -422,6 +425,17 @@ def _renewal(spec: ClusterSpec, state: ClusterState, step: RenewToken) -> Iterat
         yield "its taker serves another CA"
     if step.revive and (taker.etcd.healthy is not None or taker.server_unit.active == "active"):
         yield "it would restart a k3s that runs"
+
+
+def _replaced(state: ClusterState, step: DeleteServer) -> Iterator[str]:
+    """Say what is wrong with deleting a server for a rollout: its member is retired, and its Node drained."""
+    own = state.facts(step.server_id)
+    listed = {m.id for f in _hosts(state) for m in f.etcd.members or ()}
+    if own is None or (own.etcd.member_id in listed and not own.on_database):
+        yield "its member is listed, or nobody knows"
+    nodes = [node for kube in state.kube.values() if isinstance(kube, Known) for node in kube.value.nodes]
+    if any(node.name == step.target and node.leaving is not Leaving.DRAINED for node in nodes):
+        yield "its Node is not drained"
 
 
 def _restart(spec: ClusterSpec, state: ClusterState, step: ReconfigureMaster) -> Iterator[str]:

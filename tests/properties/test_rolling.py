@@ -15,6 +15,7 @@ from tests.properties.worlds import MASTER, WORKER, quorum_lost
 
 from hetzner_k3s import decide
 from hetzner_k3s.decide.differences import differences
+from hetzner_k3s.decide.rollout import selection
 from hetzner_k3s.decide.view.context import context_of
 from hetzner_k3s.model.consents import Consents, Rollout
 from hetzner_k3s.model.difference import Difference, Remedy
@@ -62,6 +63,10 @@ def rolling(draw: st.DrawFn) -> Rolling:
     told = [f"{name} differs" for name in differing]
     for name in draw(st.lists(st.sampled_from(names), unique=True)) if draw(st.booleans()) else ():
         state, told = w.running_release(state, name, OLDER), [*told, f"{name} runs {OLDER}"]
+    if draw(st.booleans()):
+        for name in draw(st.lists(st.sampled_from(names), max_size=2, unique=True)):
+            change = draw(st.sampled_from([w.bought_as, w.made_from]))
+            state, told = change(state, "another", name), [*told, f"{name} {change.__name__}"]
     for name in draw(st.lists(st.sampled_from(spec.master_names), max_size=1)):
         state, told = w.unmarked(state, name), [*told, f"{name} is off the balancer"]
     for name in draw(st.lists(st.sampled_from(names), max_size=1)):
@@ -89,8 +94,8 @@ def test_a_rollout_ends_with_what_was_named_as_the_file_says_or_was_refused(
     event("refused" if plan.refusals else "converged")
     assert plan.refusals or plan.settled
     if world.named == "all" and plan.settled:
-        left = differences(context_of(world.spec, state, world.intent, frozenset()))
-        assert not [one for one in left if one.remedy in {Remedy.RESTART, Remedy.UPGRADE}]
+        left = selection.told(context_of(world.spec, state, world.intent, frozenset()))
+        assert not [one for one in left if one.rolled_out]
 
 
 @WALKS

@@ -205,7 +205,9 @@ def snapshot_first(world: World, runs: Iterable[Run]) -> list[str]:
     """
     removals = [w for run in runs for w in run.writes if w.startswith(("RemoveMember", "RetireMember"))]
     snapshots = [s for host in world.site.hosts.values() for s in host.disk.snapshots.values()]
-    saved = any(s.entry.name.startswith(("pre-repair-", "pre-prune-")) and s.entry.size > 0 for s in snapshots)
+    saved = any(
+        s.entry.name.startswith(("pre-repair-", "pre-prune-", "pre-rollout-")) and s.entry.size > 0 for s in snapshots
+    )
     return ["a member was removed, and no snapshot was saved before"] if removals and not saved else []
 
 

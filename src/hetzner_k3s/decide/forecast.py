@@ -30,14 +30,14 @@ from hetzner_k3s.decide.prune import retire
 from hetzner_k3s.decide.purchase import purchase
 from hetzner_k3s.decide.repair import power, reconnect, remediate, removed_member, replace, stopped_workers
 from hetzner_k3s.decide.rollout import masters as rollout_of_masters
-from hetzner_k3s.decide.rollout import staging
+from hetzner_k3s.decide.rollout import replacing, staging
 from hetzner_k3s.decide.rollout import workers as rollout_of_workers
 from hetzner_k3s.model.plan import Forecast, Intent, Plan, PlannedStep
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import CreateServer, InstallK3s, JoinWorker, LabelNode, SecureHost, Step
 
-WAVE_LIMIT = 60
+WAVE_LIMIT = 120
 """More waves than any way has; reaching it means that a prediction does not lead anywhere."""
 
 PREDICTORS: tuple[Callable[[ClusterSpec, ClusterState, Step], ClusterState], ...] = (
@@ -63,6 +63,7 @@ PREDICTORS: tuple[Callable[[ClusterSpec, ClusterState, Step], ClusterState], ...
     workers.predict,
     retire.predict,
     staging.predict,
+    replacing.predict,
     rollout_of_masters.predict,
     rollout_of_workers.predict,
     node_labels.predict,

@@ -28,7 +28,8 @@ class Server:
 
     `image` are the name and the id of the image that it was made from, as far as Hetzner tells them: an image that was
     deleted since has neither. `created` is when it was made (UNIX seconds), None where that was not told. `public` are
-    the families of its public addresses (`ipv4`, `ipv6`), None where that was not told.
+    the families of its public addresses (`ipv4`, `ipv6`), None where that was not told. `disk` is the size of its disk
+    in GB.
     """
 
     id: int
@@ -36,6 +37,7 @@ class Server:
     status: ServerStatus
     location: str = ""
     server_type: str = ""
+    disk: int | None = None
     image: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     public_ipv4: str | None = None

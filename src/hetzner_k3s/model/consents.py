@@ -179,6 +179,14 @@ class Upgrade(Consent):
     help = "Upgrade k3s on all servers."
 
 
+@dataclass(frozen=True, slots=True)
+class DeleteLocalData(Consent):
+    """Volumes that lie on a server's own disk may go with it."""
+
+    flag = "--delete-local-data"
+    help = "Let volumes on the disks of servers that go go with them: there is no other copy."
+
+
 ROLLOUT_MASTERS: Final = "masters"
 """What `Rollout` calls the masters; a pool of that name is never meant."""
 
@@ -189,6 +197,7 @@ KINDS: Final[tuple[type[Consent], ...]] = (
     Adopt,
     Prune,
     Rollout,
+    DeleteLocalData,
     ResetQuorumFrom,
     Keep,
     Restore,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from hetzner_k3s.act.context import Context
+from hetzner_k3s.model.consents import DeleteLocalData
 from hetzner_k3s.model.errors import DrainRefused, PreconditionChanged
 from hetzner_k3s.model.hosts.contact import HostTarget
 from hetzner_k3s.model.kube import NodeLoad, Pod
@@ -24,7 +25,7 @@ _NAMED = 5
 """How many pods an error names."""
 
 
-async def drained(context: Context, via: HostTarget, node: str, *, answers: bool, disk_stays: bool = False) -> None:
+async def drained(context: Context, via: HostTarget, node: str, *, answers: bool, volumes_may_go: bool = False) -> None:
     """Evict until nothing is left but what goes with the Node.
 
     Args:
@@ -32,13 +33,13 @@ async def drained(context: Context, via: HostTarget, node: str, *, answers: bool
         via: the master that is asked.
         node: whose pods.
         answers: whether its kubelet does; if not, a pod that was told to end counts as ended.
-        disk_stays: whether the volumes on its disk are kept, as where its machine is away for a while only.
+        volumes_may_go: whether its volumes do not matter: they are given up, or its machine is away for a while only.
 
     Raises:
         DrainRefused: something on it would be lost, or did not go in time.
     """
     load = await context.ports.kube.load_of(via, node)
-    _refuse_losses(node, replace(load, local_claims=()) if disk_stays else load)
+    _refuse_losses(node, replace(load, local_claims=()) if volumes_may_go else load)
     ends = context.ports.clock.monotonic() + DRAIN_WITHIN
     told: list[str] = []
     while left := await _evict(context, via, node, answers=answers):
@@ -91,7 +92,8 @@ def _refuse_lost_volumes(node: str, load: NodeLoad, meanwhile: str) -> None:
     if load.local_claims:
         raise DrainRefused(
             f"{node} holds the only copy of the volumes of these claims: {listed(list(load.local_claims), _NAMED)}",
-            hint=f"Move their data and delete the claims, then run the command again. {meanwhile}",
+            hint=f"Move their data and delete the claims, then run the command again; or give that data up with "
+            f"`{DeleteLocalData()}`. {meanwhile}",
         )
 
 

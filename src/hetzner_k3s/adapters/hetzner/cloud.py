@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from functools import wraps
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Any, Final
 
 import httpx2
 
-from hetzner_k3s.adapters.hetzner import balancers, pacing, translate
+from hetzner_k3s.adapters.hetzner import balancers, pacing, power, translate
 from hetzner_k3s.adapters.hetzner.actions import ACTION_WITHIN, Actions, unfinished
 from hetzner_k3s.adapters.hetzner.api import Api
 from hetzner_k3s.adapters.hetzner.arrivals import Arrivals
@@ -18,7 +17,7 @@ from hetzner_k3s.adapters.hetzner.connection import Connection, Heard
 from hetzner_k3s.adapters.hetzner.creation import carries, create_or_adopt, find
 from hetzner_k3s.adapters.hetzner.deletion import begin_deletion, delete, delete_firewall, delete_unused_firewall
 from hetzner_k3s.adapters.hetzner.departures import Departures
-from hetzner_k3s.adapters.hetzner.failures import understood
+from hetzner_k3s.adapters.hetzner.failures import answering
 from hetzner_k3s.adapters.hetzner.labels import Labels
 from hetzner_k3s.adapters.hetzner.listing import PAGES_MOST, list_all, pagination
 from hetzner_k3s.model import lookup, naming
@@ -40,9 +39,6 @@ from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.text.documents import Document, Malformed
 from hetzner_k3s.ports import Clock, Rng
 
-P = ParamSpec("P")
-T = TypeVar("T")
-
 DEFAULT_ENDPOINT: Final = "https://api.hetzner.cloud/v1"
 
 _SERVER_WITHIN: Final = 900.0
@@ -59,20 +55,6 @@ _PATHS: Final = {
     "ssh_key": "ssh_keys",
 }
 """The kinds that a survey lists."""
-
-
-def _answering(*, effect: bool) -> Callable[[Callable[P, Coroutine[Any, Any, T]]], Callable[P, Coroutine[Any, Any, T]]]:
-    """Turn what cannot be read in an answer, wherever a method reads it, into a `CloudError` with its fate."""
-
-    def wrap(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
-        @wraps(method)
-        async def call(*args: P.args, **kwargs: P.kwargs) -> T:
-            with understood(method.__name__.replace("_", " "), effect=effect):
-                return await method(*args, **kwargs)
-
-        return call
-
-    return wrap
 
 
 class HetznerCloud:
@@ -108,7 +90,7 @@ class HetznerCloud:
         """Drop the connections."""
         await self._connection.close()
 
-    @_answering(effect=False)
+    @answering(effect=False)
     async def survey(self) -> CloudView:
         """List the project, each listing proven complete: placement groups first, then the others at once.
 
@@ -128,18 +110,18 @@ class HetznerCloud:
             ahead=self._connection.ahead,
         )
 
-    @_answering(effect=False)
+    @answering(effect=False)
     async def servers(self) -> tuple[Server, ...]:
         """List the servers alone: one request for fifty."""
         return tuple(map(translate.server, await list_all(self._api, "servers")))
 
-    @_answering(effect=False)
+    @answering(effect=False)
     async def servers_and_groups(self) -> tuple[tuple[Server, ...], tuple[PlacementGroup, ...]]:
         """List these two at once, each proven complete."""
         servers, groups = await asyncio.gather(*(list_all(self._api, kind) for kind in ("servers", "placement_groups")))
         return tuple(map(translate.server, servers)), tuple(map(translate.placement_group, groups))
 
-    @_answering(effect=False)
+    @answering(effect=False)
     async def assortment(self, images: frozenset[str]) -> Assortment:
         """Read the catalogue at once: two listings, and one request an image, which also finds deprecated ones."""
         wanted = sorted(images)
@@ -166,12 +148,12 @@ class HetznerCloud:
                 return found
         raise Malformed(f"it has more than {PAGES_MOST} pages")
 
-    @_answering(effect=False)
+    @answering(effect=False)
     async def server_exists(self, server_id: int) -> bool:
         """Ask for one server by id."""
         return await self._read("server", server_id) is not None
 
-    @_answering(effect=True)
+    @answering(effect=True)
     async def create_ssh_key(self, name: str, public_key: str) -> SshKey:
         """Register a key; the same key under another name is as good, since a fingerprint is unique in a project."""
         fingerprint = lookup.fingerprint(public_key) or ""
@@ -187,7 +169,7 @@ class HetznerCloud:
             key = same
         return translate.ssh_key(key)
 
-    @_answering(effect=True)
+    @answering(effect=True)
     async def create_network(self, name: str, ip_range: str, zone: str, labels: Mapping[str, str]) -> Network:
         """Make a network with one cloud subnet of the same range."""
         subnet = {"type": "cloud", "ip_range": ip_range, "network_zone": zone}
@@ -196,7 +178,7 @@ class HetznerCloud:
         self._remember("network", network, answer)
         return translate.network(network)
 
-    @_answering(effect=True)
+    @answering(effect=True)
     async def create_placement_group(self, name: str, labels: Mapping[str, str]) -> PlacementGroup:
         """Make a spread group."""
         body = {"name": name, "type": "spread", "labels": dict(labels)}
@@ -204,7 +186,7 @@ class HetznerCloud:
         self._remember("placement_group", group, answer)
         return translate.placement_group(group)
 
-    @_answering(effect=True)
+    @answering(effect=True)
     async def create_firewall(
         self,
         name: str,
@@ -230,14 +212,14 @@ class HetznerCloud:
             await self._actions.finish(*begun, within=ACTION_WITHIN, expected=pacing.SELECTED_AFTER)
         return firewall
 
-    @_answering(effect=True)
+    @answering(effect=True)
     async def set_firewall_rules(self, firewall_id: int, rules: Sequence[FirewallRule]) -> None:
         """Replace all rules of a firewall."""
         body = {"rules": [translate.firewall_rule(rule) for rule in rules]}
         answer = await self._api.repeatable_post(f"/firewalls/{firewall_id}/actions/set_rules", body)
         await self._actions.finish(*answer.children("actions"), within=ACTION_WITHIN)
 
-    @_answering(effect=True)
+    @answering(effect=True)
     async def apply_firewall(self, firewall_id: int, selector: str) -> None:
         """Apply a firewall to a label selector."""
         body = {"apply_to": [{"type": "label_selector", "label_selector": {"selector": selector}}]}
@@ -249,7 +231,7 @@ class HetznerCloud:
             return
         await self._actions.finish(*answer.children("actions"), within=ACTION_WITHIN)
 
-    @_answering(effect=True)
+    @answering(effect=True)
     async def create_load_balancer(
         self, name: str, location: str, network_id: int, selector: str, labels: Mapping[str, str]
     ) -> LoadBalancer:
@@ -260,12 +242,12 @@ class HetznerCloud:
             await self._actions.finish(answer.child("action"), within=ACTION_WITHIN)
         return translate.load_balancer(await self._addressed(balancer.whole("id")))
 
-    @_answering(effect=True)
+    @answering(effect=True)
     async def correct_load_balancer(self, balancer_id: int, network_id: int, selector: str) -> LoadBalancer:
         """Add what an existing one lacks: two requests where that is nothing."""
         return await balancers.correct(self._api, self._actions, balancer_id, network_id, selector)
 
-    @_answering(effect=True)
+    @answering(effect=True)
     async def create_server(self, order: ServerOrder, made: Callable[[Server], None] | None = None) -> Server:
         """Ask for a server, and return it as it runs: as it was spoken to, or as a listing shows it."""
         ours, patient = carries(order.labels), order.labels.get(naming.LABEL_ROLE) != naming.ROLE_MASTER
@@ -282,7 +264,7 @@ class HetznerCloud:
         """End the wait for a server: it was spoken to, which tells more than a listing."""
         self._arrivals.arrived(server_id, private_ip)
 
-    @_answering(effect=False)
+    @answering(effect=False)
     async def last_rebuild(self, server_id: int) -> float | None:
         """Return when the newest rebuild ended: among the fifty newest actions, since a server is seldom touched."""
         newest = {"sort": "id:desc", "status": "success", "per_page": 50}
@@ -290,19 +272,33 @@ class HetznerCloud:
         ended = (a.text("finished") for a in actions if a.text("command") == "rebuild_server")
         return next(map(_second, ended), None)
 
-    @_answering(effect=True)
+    @answering(effect=True)
     async def power_on(self, server_id: int) -> None:
         """Power a server on; Hetzner answers the same for one that runs."""
-        answer = await self._api.repeatable_post(f"/servers/{server_id}/actions/poweron", {})
-        await self._actions.finish(answer.child("action"), within=ACTION_WITHIN)
+        await power.act(self._api, self._actions, server_id, "poweron")
 
-    @_answering(effect=False)
+    @answering(effect=True)
+    async def shut_down(self, server_id: int) -> None:
+        """Send the ACPI signal; what the guest makes of it, the listing tells."""
+        await power.act(self._api, self._actions, server_id, "shutdown")
+
+    @answering(effect=True)
+    async def power_off(self, server_id: int) -> None:
+        """Cut the power; Hetzner answers the same for one that is off."""
+        await power.act(self._api, self._actions, server_id, "poweroff")
+
+    @answering(effect=True)
+    async def change_type(self, server_id: int, server_type: str) -> None:
+        """Rescale a server without its disk, which could never be made smaller again."""
+        await power.change_type(self._api, self._actions, server_id, server_type)
+
+    @answering(effect=False)
     async def find_server(self, name: str) -> Server | None:
         """Look a server up by its exact name."""
         found = await find(self._api, "servers", name=name)
         return None if found is None else translate.server(found)
 
-    @_answering(effect=True)
+    @answering(effect=True)
     async def merge_labels(self, kind: str, resource_id: int, changes: Mapping[str, str | None]) -> dict[str, str]:
         """Change labels on a fresh GET; what this run has just made itself is not read."""
         return await self._labels.merge(kind, f"/{_PATHS[kind]}/{resource_id}", changes)
@@ -311,7 +307,7 @@ class HetznerCloud:
         if answer is not None:
             self._labels.remember(f"/{_PATHS[kind]}/{document.whole('id')}", document)
 
-    @_answering(effect=True)
+    @answering(effect=True)
     async def replace_labels(self, kind: str, resource_id: int, labels: Mapping[str, str]) -> bool:
         """Replace all labels unread: only for what nobody else writes to."""
         try:
@@ -322,19 +318,19 @@ class HetznerCloud:
             return False
         return answer.child(kind).whole("id") == resource_id
 
-    @_answering(effect=False)
+    @answering(effect=False)
     async def placement_group(self, group_id: int) -> PlacementGroup | None:
         """Read one placement group by id."""
         group = await self._read("placement_group", group_id)
         return None if group is None else translate.placement_group(group)
 
-    @_answering(effect=False)
+    @answering(effect=False)
     async def balanced(self, balancer_id: int) -> frozenset[int]:
         """Return the ids of the servers that a load balancer sends to now; one that is gone sends to nobody."""
         balancer = await self._read("load_balancer", balancer_id)
         return frozenset() if balancer is None else translate.balanced(balancer)
 
-    @_answering(effect=False)
+    @answering(effect=False)
     async def grant_of(self, token: Secret, network_id: int) -> TokenGrant:
         """Ask for the cluster's network with another token: ids are Hetzner's own, so no other project has it."""
         try:
@@ -346,7 +342,7 @@ class HetznerCloud:
             return grant
         return TokenGrant.CLUSTERS_PROJECT
 
-    @_answering(effect=True)
+    @answering(effect=True)
     async def delete(self, kind: str, resource_id: int) -> None:
         """Delete by kind and id, and wait until it is done."""
         if kind == "server":
@@ -356,13 +352,13 @@ class HetznerCloud:
         else:
             await delete(self._api, self._actions, f"/{_PATHS[kind]}/{resource_id}")
 
-    @_answering(effect=True)
+    @answering(effect=True)
     async def delete_server(self, server_id: int) -> tuple[Server, ...]:
         """Delete a server, and return a complete listing without it."""
         begun = await begin_deletion(self._api, f"/servers/{server_id}")
         return () if begun is None else await self._departures.of(server_id, within=ACTION_WITHIN)
 
-    @_answering(effect=True)
+    @answering(effect=True)
     async def delete_unused_firewall(self, firewall_id: int, selectors: Sequence[str]) -> None:
         """Delete a firewall of which is known that it is on no server, without asking for that."""
         await delete_unused_firewall(self._api, self._actions, firewall_id, selectors)

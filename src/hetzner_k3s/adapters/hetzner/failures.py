@@ -5,9 +5,10 @@ See docs/architecture.md#law-6 and docs/facts/hetzner-api.md#errors.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from typing import Final
+from functools import wraps
+from typing import Any, Final, ParamSpec, TypeVar
 
 import httpx2
 
@@ -15,6 +16,9 @@ from hetzner_k3s.adapters.hetzner.connection import Refused, Unaskable, Unreadab
 from hetzner_k3s.model.errors import NO_CAPACITY, CloudConflict, CloudError, CloudRefused, CloudUnavailable, Fate
 from hetzner_k3s.model.text.documents import Malformed
 from hetzner_k3s.model.text.printable import excerpt
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 FAILURES: Final = (Refused, Unreadable, Unaskable, httpx2.HTTPError, OSError)
 """All that a request may raise."""
@@ -122,3 +126,17 @@ def _kind(code: str, *, server_side: bool) -> type[CloudError]:
 def _limits(names: tuple[str, ...]) -> str:
     """Name the quotas that are used up, which only the details say."""
     return f" [{', '.join(names)}]" if names else ""
+
+
+def answering(*, effect: bool) -> Callable[[Callable[P, Coroutine[Any, Any, T]]], Callable[P, Coroutine[Any, Any, T]]]:
+    """Turn what cannot be read in an answer, wherever a method reads it, into a `CloudError` with its fate."""
+
+    def wrap(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+        @wraps(method)
+        async def call(*args: P.args, **kwargs: P.kwargs) -> T:
+            with understood(method.__name__.replace("_", " "), effect=effect):
+                return await method(*args, **kwargs)
+
+        return call
+
+    return wrap

@@ -37,6 +37,7 @@ def server(raw: Document) -> Server:
         status=_STATUSES.get(raw.text("status"), ServerStatus.OTHER),
         location=location.child_or_empty("location").text_or("name"),
         server_type=raw.child("server_type").text("name"),
+        disk=raw.whole_or("primary_disk_size"),
         image=_image(raw.child_or_empty("image")),
         labels=raw.text_map("labels"),
         public_ipv4=_public_ipv4(raw),
@@ -254,7 +255,13 @@ def assortment(
 def _server_type(raw: Document) -> ServerType:
     prices = {price.text("location"): _monthly(price) for price in raw.children_or_none("prices")}
     offers = tuple(_offer(sold, prices) for sold in raw.children_or_none("locations") or raw.children("prices"))
-    return ServerType(id=raw.whole("id"), name=raw.text("name"), architecture=raw.text("architecture"), offers=offers)
+    return ServerType(
+        id=raw.whole("id"),
+        name=raw.text("name"),
+        architecture=raw.text("architecture"),
+        disk=raw.whole_or("disk") or 0,
+        offers=offers,
+    )
 
 
 def _monthly(price: Document) -> float | None:

@@ -43,6 +43,8 @@ VERBS: Final[Mapping[type, str]] = {
     steps.DrainNode: "drain",
     steps.UncordonNode: "uncordon",
     steps.StageK3s: "fetch the new k3s on",
+    steps.ResizeMaster: "give another server type to master",
+    steps.ResizeWorker: "give another server type to worker",
     steps.ReconfigureMaster: "restart k3s with the file's configuration on master",
     steps.ReconfigureWorker: "restart k3s with the file's configuration on worker",
     steps.LabelNode: "set labels and taints of",

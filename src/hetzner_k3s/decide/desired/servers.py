@@ -9,6 +9,7 @@ from hetzner_k3s.decide.view.context import DecisionContext
 from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import Server, ServerStatus
 from hetzner_k3s.model.difference import Difference, Remedy
+from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.hosts import first_boot
 from hetzner_k3s.model.spec import MasterSpec, ServerSpec, WorkerSpec
 
@@ -23,13 +24,13 @@ def bought_otherwise(context: DecisionContext) -> Iterator[Difference]:
     for spec in context.spec.servers():
         server = context.server(spec.name)
         if server is not None:
-            yield from _as_ordered(spec, server)
+            yield from _as_ordered(context, spec, server)
 
 
-def _as_ordered(spec: MasterSpec | WorkerSpec, server: Server) -> Iterator[Difference]:
+def _as_ordered(context: DecisionContext, spec: MasterSpec | WorkerSpec, server: Server) -> Iterator[Difference]:
     pool, place = (MASTERS, "locations") if isinstance(spec, MasterSpec) else (WORKERS, "location")
     fields = (
-        (f"{pool}.instance_type", spec.instance_type, (server.server_type,), Remedy.RESIZE),
+        (f"{pool}.instance_type", spec.instance_type, (server.server_type,), _remedy_of_type(context, spec, server)),
         (f"{pool}.{place}", spec.location, (server.location,), Remedy.REPLACE),
         (f"{pool}.image", spec.image, server.image, Remedy.REPLACE),
     )
@@ -38,6 +39,20 @@ def _as_ordered(spec: MasterSpec | WorkerSpec, server: Server) -> Iterator[Diffe
         # What Hetzner's answer lacks is not compared, nor an id in the file where the answer has names only.
         if seen and wanted not in names and not (wanted.isdecimal() and not any(map(str.isdecimal, names))):
             yield Difference(subject=spec.name, field=field, wanted=wanted, seen=seen, remedy=remedy)
+
+
+def _remedy_of_type(context: DecisionContext, spec: MasterSpec | WorkerSpec, server: Server) -> Remedy:
+    """Return how a server comes to another type: in place, where the architecture is its own and the disk fits.
+
+    Where the catalogue was not read, Hetzner says so when it is asked (docs/facts/hetzner-api.md#change-of-type).
+    """
+    if not isinstance(context.state.assortment, Known):
+        return Remedy.RESIZE
+    now, then = map(context.state.assortment.value.server_type, (server.server_type, spec.instance_type))
+    if now is None or then is None:
+        return Remedy.RESIZE
+    fits = now.architecture == then.architecture and then.disk >= (server.disk or 0)
+    return Remedy.RESIZE if fits else Remedy.REPLACE
 
 
 _WHILE_OFF: Final = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hetzner_k3s.decide.view.context import ServingContext
-from hetzner_k3s.model.consents import Consent
+from hetzner_k3s.model.consents import Consent, DeleteLocalData
 from hetzner_k3s.model.kube import KubeNode, Leaving
 from hetzner_k3s.model.plan import PlannedStep, Reason, Scope
 from hetzner_k3s.model.steps import CordonNode, DrainNode, Step
@@ -13,7 +13,7 @@ from hetzner_k3s.model.steps import CordonNode, DrainNode, Step
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Why:
-    """Why a Node is emptied: what its two steps say, their reason and consent, and whether its disk stays."""
+    """Why a Node is emptied: what its two steps say, their reason and consent, and whether its disk is kept."""
 
     cordon: str
     drain: str
@@ -31,6 +31,7 @@ def emptying(context: ServingContext, node: KubeNode | None, scope: Scope, why: 
     if node.leaving is None:
         step, because = CordonNode(target=node.name, via=via), why.cordon
     else:
-        step = DrainNode(target=node.name, via=via, answers=node.ready, disk_stays=why.disk_stays)
+        may_go = why.disk_stays or DeleteLocalData() in context.consents
+        step = DrainNode(target=node.name, via=via, answers=node.ready, volumes_may_go=may_go)
         because = why.drain
     return PlannedStep(step=step, scope=scope, reason=why.reason, because=because, consent=why.consent)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from hetzner_k3s.decide.disaster import restore
 from hetzner_k3s.decide.lifecycle import external_database_access
 from hetzner_k3s.decide.preflight.versions import running_version
-from hetzner_k3s.decide.view import predictions
+from hetzner_k3s.decide.view import predicted_orders, predictions
 from hetzner_k3s.decide.view.context import DecisionContext
 from hetzner_k3s.decide.view.servers.k3s import K3s
 from hetzner_k3s.decide.view.servers.server_view import ServerView
@@ -113,7 +113,7 @@ def predict_together(spec: ClusterSpec, state: ClusterState, steps: Sequence[Ste
     """Return what the world looks like after many steps of one kind: a thousand servers are looked through once."""
     orders = [step.target for step in steps if isinstance(step, CreateServer)]
     secured = [step.server_id for step in steps if isinstance(step, SecureHost)]
-    state = predictions.with_servers(state, spec, orders) if orders else state
+    state = predicted_orders.with_servers(state, spec, orders) if orders else state
     state = predictions.with_facts_of(state, secured, lambda f: replace(f, key=HostKeyKind.FINAL)) if secured else state
     installs: dict[tuple[K3sRole, str], list[int]] = {}
     for step in steps:

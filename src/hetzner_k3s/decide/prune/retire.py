@@ -196,7 +196,8 @@ def _next_of_worker(context: ServingContext, server: Server) -> PlannedStep | No
 def take_back(context: ServingContext) -> Proposal | None:
     """Uncordon Nodes that the file wants and that were cordoned for a `Prune` that stopped, or a restart that ended."""
     rolling = selection.waiting(context)
-    wanted = (context.node(s.name) for s in context.spec.servers() if s.name not in rolling)
+    there = (s.name for s in context.spec.servers() if s.name not in rolling and context.server(s.name) is not None)
+    wanted = map(context.node, there)
     marked = [node for node in wanted if node is not None and node.leaving is not None]
     return Proposal(tuple(_taken_back(context, node) for node in marked))
 
@@ -245,7 +246,7 @@ def _with_node(state: ClusterState, name: str, leaving: Leaving | None) -> Clust
 
 
 def _retired(state: ClusterState, step: RetireMember) -> ClusterState:
-    """Take the member off every list; its own etcd ends, and its k3s is stopped."""
+    """Take the member off every list; its own etcd ends and notes that on the disk, and its k3s is stopped."""
     left = predictions.without_member(state, step.member_id)
     kube = {k: reading for k, reading in left.kube.items() if k != step.server_id}
     if step.server_id in left.kube:
@@ -254,7 +255,12 @@ def _retired(state: ClusterState, step: RetireMember) -> ClusterState:
     return predictions.with_facts(
         left,
         step.server_id,
-        lambda facts: replace(facts, server_unit=replace(facts.server_unit, active="inactive"), etcd=EtcdFacts()),
+        lambda facts: replace(
+            facts,
+            server_unit=replace(facts.server_unit, active="inactive"),
+            disk=replace(facts.disk, tombstone=True),
+            etcd=EtcdFacts(),
+        ),
     )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from hetzner_k3s.decide.lifecycle.join import api_url
-from hetzner_k3s.decide.rollout import selection, staging
+from hetzner_k3s.decide.rollout import replacing, selection, staging
 from hetzner_k3s.decide.view import predictions, quorum
 from hetzner_k3s.decide.view.context import Proposal, ServingContext
 from hetzner_k3s.decide.view.control_plane import MasterView
@@ -20,6 +20,7 @@ from hetzner_k3s.decide.view.servers.membership import labelled_member
 from hetzner_k3s.decide.view.voters import healthy_ids, member_of
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.cloud import Server
+from hetzner_k3s.model.difference import Remedy
 from hetzner_k3s.model.host import STEADY_AFTER, DiskFacts, EtcdFacts, HostFacts, UnitFacts
 from hetzner_k3s.model.hosts.s3_settings import settings, settings_hash
 from hetzner_k3s.model.plan import PlannedStep, Reason, Scope, Wait
@@ -27,7 +28,6 @@ from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import ReconfigureMaster, SaveSnapshot, Step, UnmarkMember
 
-SNAPSHOT: Final = "pre-rollout"
 _SETTLE_DEADLINE: Final = 2 * STEADY_AFTER
 """Seconds given to the others: of two, the other one's k3s ends once (docs/facts/k3s.md#restart-for-a-change)."""
 _SAVED_WITHIN: Final = 1800.0
@@ -51,6 +51,8 @@ def next_master(context: ServingContext) -> Proposal | None:
     if context.intent.halted:
         return Proposal(alone=True)
     todo = selection.waiting(context)
+    if (deletion := replacing.deletion_of_retired(context, todo)) is not None:
+        return deletion
     turns = [turn for m in context.control_plane.masters if m.name in todo and (turn := _turn(context, m)) is not None]
     if not turns or not staging.all_ready(context):
         return None
@@ -61,7 +63,8 @@ def next_master(context: ServingContext) -> Proposal | None:
         return None
     if (others := _others_unwell(context, turn)) is not None:
         return others
-    return Proposal((_next(context, turn),), alone=True)
+    step = _next(context, turn, todo[turn.view.name])
+    return Proposal((step,), alone=True) if step is not None else None
 
 
 def is_seen_to(context: ServingContext, master: MasterView) -> bool:
@@ -125,16 +128,17 @@ def _objection(context: ServingContext, turn: _Turn, unwell: list[str]) -> str |
     return None if verdict.ok else verdict.because
 
 
-def _next(context: ServingContext, turn: _Turn) -> PlannedStep:
+def _next(context: ServingContext, turn: _Turn, remedies: frozenset[Remedy]) -> PlannedStep | None:
+    if Remedy.REPLACE in remedies and turn.view.serves:
+        return replacing.of_master(context, turn.view, turn.server)
     if turn.view.serves and not (context.control_plane.on_database or _saved(context)):
-        return _planned(
-            context,
-            SaveSnapshot(target=SNAPSHOT, via=context.gateway.server.id),
-            "the masters are restarted one by one",
-        )
+        saving = SaveSnapshot(target=replacing.SNAPSHOT, via=context.gateway.server.id)
+        return _planned(context, saving, "the masters are restarted one by one")
     if turn.view.serves and labelled_member(turn.server) and lookup.load_balancer(context.spec, context.view):
         because = "its API is away while k3s starts anew"
         return _planned(context, UnmarkMember(target=turn.view.name, server_id=turn.server.id), because)
+    if Remedy.RESIZE in remedies and turn.view.serves:
+        return replacing.resizing(context, turn.view, turn.server, Scope.CONTROL_PLANE)
     return _planned(context, _reconfigure(context, turn), _because(context, turn))
 
 
@@ -142,7 +146,7 @@ def _saved(context: ServingContext) -> bool:
     """Check whether a living master has a snapshot, not empty, that was saved for this rollout."""
     facts = [m.facts for m in context.control_plane.all_masters if m.facts is not None]
     since = context.state.cluster_time - _SAVED_WITHIN
-    found = (s for f in facts for s in f.snapshots if s.name.startswith(f"{SNAPSHOT}-"))
+    found = (s for f in facts for s in f.snapshots if s.name.startswith(f"{replacing.SNAPSHOT}-"))
     return any(s.size > 0 and s.created >= since for s in found)
 
 

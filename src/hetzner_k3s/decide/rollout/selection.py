@@ -15,7 +15,7 @@ from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.plan import Refusal
 from hetzner_k3s.model.spec import MasterSpec, WorkerSpec
 
-BY_ROLLOUT: Final = frozenset({Remedy.RESTART, Remedy.UPGRADE})
+BY_ROLLOUT: Final = frozenset({Remedy.RESTART, Remedy.UPGRADE, Remedy.RESIZE, Remedy.REPLACE})
 BY_UPGRADE: Final = frozenset({Remedy.UPGRADE})
 """Which remedies are carried out; whoever is restarted for one gets all of the file's configuration with that."""
 
@@ -65,15 +65,31 @@ def waiting(context: DecisionContext) -> Mapping[str, frozenset[Remedy]]:
     permitted = covered(context)
     found: dict[str, set[Remedy]] = {}
     for one in differences(context) if permitted else ():
-        if one.remedy in permitted.get(one.subject, ()):
+        if one.remedy in permitted.get(one.subject, ()) and _obstacle(context, one) is None:
             found.setdefault(one.subject, set()).add(one.remedy)
     return {name: frozenset(remedies) for name, remedies in found.items()}
+
+
+def _obstacle(context: DecisionContext, one: Difference) -> str | None:
+    """Return why a difference is left although its remedy is permitted: a server that must not be deleted."""
+    server = context.server(one.subject)
+    if one.remedy is not Remedy.REPLACE or server is None:
+        return None
+    if server.protected:
+        return "it takes another server, and this one is protected against deletion at Hetzner"
+    if context.spec.master_names == (one.subject,):
+        return "it takes another server, and the data of the only master would go with this one"
+    return None
 
 
 def told(context: DecisionContext) -> tuple[Difference, ...]:
     """Return all differences; those that this run carries out are not left as they are."""
     permitted = covered(context)
-    return tuple(
-        dataclasses.replace(one, rolled_out=one.remedy in permitted.get(one.subject, ()))
-        for one in differences(context)
-    )
+    return tuple(_told(context, one, one.remedy in permitted.get(one.subject, ())) for one in differences(context))
+
+
+def _told(context: DecisionContext, one: Difference, permitted: bool) -> Difference:
+    if not permitted:
+        return one
+    obstacle = _obstacle(context, one)
+    return dataclasses.replace(one, because=obstacle or one.because, rolled_out=obstacle is None)

@@ -11,11 +11,12 @@ from dataclasses import replace
 from hetzner_k3s.decide.lifecycle.emptying import Why, emptying
 from hetzner_k3s.decide.lifecycle.join import api_url
 from hetzner_k3s.decide.lifecycle.workers import WorkerView, view_worker
-from hetzner_k3s.decide.rollout import selection, staging
+from hetzner_k3s.decide.rollout import replacing, selection, staging
 from hetzner_k3s.decide.rollout.masters import as_the_file_says, with_release
 from hetzner_k3s.decide.view import predictions
 from hetzner_k3s.decide.view.context import Proposal, ServingContext
 from hetzner_k3s.model.cloud import Server
+from hetzner_k3s.model.difference import Remedy
 from hetzner_k3s.model.host import HostFacts, UnitFacts
 from hetzner_k3s.model.plan import PlannedStep, Reason, Scope
 from hetzner_k3s.model.spec import ClusterSpec
@@ -26,14 +27,16 @@ from hetzner_k3s.model.steps import ReconfigureWorker, Step
 def roll_workers(context: ServingContext) -> Proposal | None:
     """Lead the next workers through their restart, as many at a time as the file says, when no master waits for its."""
     todo = {} if context.intent.halted else selection.waiting(context)
-    if not todo or any(m.name in todo for m in context.control_plane.masters) or not staging.all_ready(context):
+    masters = context.control_plane.masters
+    if not todo or any(m.name in todo or not m.is_member for m in masters) or not staging.all_ready(context):
         return None
-    views = [view_worker(context, spec) for spec in context.spec.workers() if spec.name in todo]
-    ready = [view for view in views if view.is_member and view.name not in context.worked_on]
+    views = [view_worker(context, spec) for spec in context.spec.workers()]
+    ready = [v for v in views if v.name in todo and v.is_member and v.name not in context.worked_on]
     begun, fresh = [v for v in ready if _is_begun(v)], [v for v in ready if not _is_begun(v)]
-    busy = len(begun) + sum(spec.name in context.worked_on for spec in context.spec.workers())
-    room = len(fresh) if context.intent.foreseen else max(context.spec.k3s_upgrade_concurrency - busy, 0)
-    steps = (step for view in (*begun, *fresh[:room]) if (step := _next(context, view)) is not None)
+    away = sum(v.name in context.worked_on or not v.is_member for v in views)
+    room = max(context.spec.k3s_upgrade_concurrency - len(begun) - away, 0)
+    chosen = fresh if context.intent.foreseen else fresh[:room]
+    steps = (step for view in (*begun, *chosen) if (step := _next(context, view, todo[view.name])) is not None)
     return Proposal(tuple(steps))
 
 
@@ -41,10 +44,14 @@ def _is_begun(view: WorkerView) -> bool:
     return view.node is not None and view.node.leaving is not None
 
 
-def _next(context: ServingContext, view: WorkerView) -> PlannedStep | None:
+def _next(context: ServingContext, view: WorkerView, remedies: frozenset[Remedy]) -> PlannedStep | None:
     release = staging.release_of(context, view.name)
     if view.server is None or view.facts is None:
         return None
+    if Remedy.REPLACE in remedies:
+        return replacing.of_worker(context, view, view.server)
+    if Remedy.RESIZE in remedies:
+        return replacing.resizing(context, view, view.server, Scope.WORKER)
     emptied = None if release is None else emptying(context, view.node, Scope.WORKER, _away(context, release))
     return emptied or _restart(context, view, view.server, release)
 

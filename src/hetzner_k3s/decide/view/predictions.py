@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from hetzner_k3s.model import lookup, naming
-from hetzner_k3s.model.cloud import Firewall, Network, PlacementGroup, Server, ServerStatus
+from hetzner_k3s.model.cloud import Firewall, Network, PlacementGroup, Server
 from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.host import DiskFacts, EtcdFacts, HostFacts, HostKeyKind, Member, Snapshot, UnitFacts
 from hetzner_k3s.model.identity import BirthRecord, Identity
@@ -57,41 +57,6 @@ def map_kube(state: ClusterState, change: Callable[[KubeView], KubeView]) -> Clu
     """Change what every master's API tells."""
     kube = {k: Known(change(v.value)) if isinstance(v, Known) else v for k, v in state.kube.items()}
     return replace(state, kube=kube)
-
-
-def with_servers(state: ClusterState, spec: ClusterSpec, names: Sequence[str]) -> ClusterState:
-    """Let servers run that nobody has spoken to yet; those that are there already are adopted."""
-    network, servers = lookup.network_id(spec, state.view), list(state.view.servers)
-    at = {server.name: place for place, server in reversed(list(enumerate(servers)))}
-    for name in names:
-        private = {} if network is None else {network: f"(address of {name})"}
-        if name in at:
-            servers[at[name]] = _running(servers[at[name]], private)
-        else:
-            at[name] = len(servers)
-            servers.append(_ordered(spec, name, PREDICTED_IDS + len(servers), private))
-    return state.with_view(replace(state.view, servers=tuple(servers)))
-
-
-def _running(server: Server, private: Mapping[int, str]) -> Server:
-    return replace(
-        server,
-        status=ServerStatus.RUNNING,
-        public_ipv4=server.public_ipv4 or PREDICTED_ADDRESS,
-        private_ips={**private, **server.private_ips},
-    )
-
-
-def _ordered(spec: ClusterSpec, name: str, server_id: int, private: Mapping[int, str]) -> Server:
-    role = naming.ROLE_MASTER if name in spec.master_names else naming.ROLE_WORKER
-    return Server(
-        id=server_id,
-        name=name,
-        status=ServerStatus.RUNNING,
-        labels={**naming.server_labels(spec.name, role), naming.LABEL_BOOT_KEY: "(made at boot)"},
-        public_ipv4=PREDICTED_ADDRESS,
-        private_ips=private,
-    )
 
 
 def installed(role: K3sRole, version: str) -> Callable[[HostFacts], HostFacts]:

@@ -38,6 +38,7 @@ _TYPICAL: Mapping[str, Spread] = {
     "reset_server": Spread(3, 8),
     "shutdown_server": Spread(0.5, 1),
     "rebuild_server": Spread(15, 75),
+    "change_server_type": Spread(20, 60),
     "delete_server": Spread(2, 6),
     "attach_to_network": Spread(3, 8),
     "detach_from_network": Spread(3, 8),

@@ -89,7 +89,10 @@ class Attachment:
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Server(Resource):
-    """A server; `firewalls` maps a firewall's id to `pending` or `applied`."""
+    """A server; `firewalls` maps a firewall's id to `pending` or `applied`.
+
+    `kept_disk` is the size in GB of a disk that a rescale left as it was, None where it is the type's own.
+    """
 
     server_type: ServerType
     location: Location
@@ -104,6 +107,12 @@ class Server(Resource):
     firewalls: dict[int, str] = field(default_factory=dict)
     delete_protected: bool = False
     rebuild_protected: bool = False
+    kept_disk: int | None = None
+
+    @property
+    def disk(self) -> int:
+        """Return the size of its disk in GB."""
+        return self.server_type.disk if self.kept_disk is None else self.kept_disk
 
     def attachment(self, network: Network) -> Attachment | None:
         """Return the place in a network, None when there is none."""

@@ -22,11 +22,12 @@ class Offer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerType:
-    """A size of server, and where it is sold."""
+    """A size of server, its disk in GB, and where it is sold."""
 
     id: int
     name: str
     architecture: str
+    disk: int = 0
     offers: tuple[Offer, ...] = ()
 
     def offer(self, location: str) -> Offer | None:

@@ -34,7 +34,13 @@ from hetzner_k3s.model.steps.restore import (
     StartRestored,
     UploadSnapshot,
 )
-from hetzner_k3s.model.steps.rollout import ReconfigureMaster, ReconfigureWorker, StageK3s
+from hetzner_k3s.model.steps.rollout import (
+    ReconfigureMaster,
+    ReconfigureWorker,
+    ResizeMaster,
+    ResizeWorker,
+    StageK3s,
+)
 from hetzner_k3s.model.steps.scale import (
     CordonNode,
     DrainNode,
@@ -85,6 +91,8 @@ Step = (
     | StageK3s
     | ReconfigureMaster
     | ReconfigureWorker
+    | ResizeMaster
+    | ResizeWorker
     | ForgetBirth
     | KeepSnapshot
     | UploadSnapshot
@@ -142,6 +150,8 @@ __all__ = [
     "RemoveMember",
     "RenewToken",
     "ResetQuorum",
+    "ResizeMaster",
+    "ResizeWorker",
     "RestoreSnapshot",
     "RetireMember",
     "SaveSnapshot",

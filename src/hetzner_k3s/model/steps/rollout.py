@@ -45,3 +45,26 @@ class ReconfigureWorker:
     via: int
     version: str | None
     server_url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResizeMaster:
+    """Turn the master `target` off, give it the server type of the file, and see it back as a voter.
+
+    `via` is the master (a server id) that its Node is read through: another one where there is one.
+    """
+
+    target: str
+    server_id: int
+    via: int
+    server_type: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResizeWorker:
+    """Turn the worker `target` off, give it the server type of the file, and see its Node Ready again."""
+
+    target: str
+    server_id: int
+    via: int
+    server_type: str

@@ -43,13 +43,13 @@ class DrainNode:
     """Evict the pods of the Node `target` as its disruption budgets allow, and note there that it is drained.
 
     `answers` tells that its kubelet does: of a silent one nobody will ever confirm that a pod has ended. Where
-    `disk_stays`, the volumes on its disk do, too, and do not stand in the way.
+    `volumes_may_go` is set, or its disk stays, the volumes on that do not stand in the way.
     """
 
     target: str
     via: int
     answers: bool
-    disk_stays: bool = False
+    volumes_may_go: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

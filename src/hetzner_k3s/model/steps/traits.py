@@ -103,6 +103,10 @@ TRAITS: Final[Mapping[type[Step], Traits]] = {
     steps.StageK3s: Traits(occupies=_HOST, look=Look.HOST, seconds=8),
     steps.ReconfigureMaster: Traits(occupies=_HOST, disruptive=True, rolls=True, seconds=30),
     steps.ReconfigureWorker: Traits(occupies=_HOST, look=Look.HOST | Look.KUBE, rolls=True, seconds=25),
+    steps.ResizeMaster: Traits(
+        occupies=_HOST, disruptive=True, look=Look.SERVERS | Look.MASTERS | Look.KUBE, rolls=True, seconds=90
+    ),
+    steps.ResizeWorker: Traits(occupies=_HOST, look=Look.SERVERS | Look.HOST | Look.KUBE, rolls=True, seconds=90),
     steps.ForgetBirth: Traits(),
     steps.KeepSnapshot: Traits(seconds=5),
     steps.UploadSnapshot: Traits(occupies=_HOST, disruptive=True, seconds=10),

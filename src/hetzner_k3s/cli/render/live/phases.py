@@ -41,6 +41,8 @@ PHASES: Final[Mapping[type, tuple[str, str]]] = {
     steps.DrainNode: ("draining", "drained"),
     steps.UncordonNode: ("uncordoning", "ready"),
     steps.StageK3s: ("fetching k3s", "k3s fetched"),
+    steps.ResizeMaster: ("resizing", "ready"),
+    steps.ResizeWorker: ("resizing", "ready"),
     steps.ReconfigureMaster: ("restarting k3s", "ready"),
     steps.ReconfigureWorker: ("restarting k3s", "ready"),
     steps.UploadSnapshot: ("copying", "copied"),

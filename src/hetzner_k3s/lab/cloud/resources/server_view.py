@@ -49,7 +49,7 @@ def view(project: Project, server: Server) -> JsonObject:
         "labels": server.labels,
         "volumes": [v.id for v in project.volumes.values() if v.attached and v.server == server.id],
         "load_balancers": _load_balancers(project, server),
-        "primary_disk_size": server.server_type.disk,
+        "primary_disk_size": server.disk,
         "placement_group": group and placement_groups.view(project, group),
     }
 

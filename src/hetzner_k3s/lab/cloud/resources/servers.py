@@ -140,6 +140,26 @@ def _change_protection(request: Request) -> Answer:
     return _act(request, "change_protection", work)
 
 
+def _change_type(request: Request) -> Answer:
+    """Rescale a server that is off; the disk is copied, never made smaller."""
+    server, body = _unlocked(request), request.body
+    wanted = request.project.world.catalogue.server_type(body.reference("server_type"))
+    if status_of(request.project, server) != "off":
+        raise ApiError("server_not_stopped", "server must be stopped")
+    if wanted.architecture != server.server_type.architecture or wanted.disk < server.disk:
+        raise ApiError("invalid_server_type", "server type does not fit for the given server")
+    request.project.world.catalogue.place(wanted, server.location)
+    grows = body.flag("upgrade_disk", False)
+
+    def work(project: Project, server: Server) -> Process:
+        server.status = "migrating"
+        yield project.world.pause("change_server_type")
+        server.kept_disk = None if grows else server.disk
+        server.server_type, server.status = wanted, "off"
+
+    return _act(request, "change_server_type", work)
+
+
 def _not_emulated(name: str) -> Endpoint:
     def refuse(request: Request) -> Answer:
         KIND.find(request)
@@ -152,7 +172,6 @@ _ABSENT = (
     "attach_iso",
     "detach_iso",
     "change_dns_ptr",
-    "change_type",
     "create_image",
     "enable_backup",
     "disable_backup",
@@ -173,6 +192,7 @@ ENDPOINTS = (
     Endpoint("POST", "/servers/{id}/actions/reboot", _reboot),
     Endpoint("POST", "/servers/{id}/actions/reset", _action("reset_server", power.reset)),
     Endpoint("POST", "/servers/{id}/actions/rebuild", _rebuild),
+    Endpoint("POST", "/servers/{id}/actions/change_type", _change_type),
     Endpoint("POST", "/servers/{id}/actions/add_to_placement_group", _add_to_placement_group),
     Endpoint(
         "POST",
