@@ -53,7 +53,8 @@ def next_master(context: ServingContext) -> Proposal | None:
     todo = selection.waiting(context)
     if (deletion := replacing.deletion_of_retired(context, todo)) is not None:
         return deletion
-    turns = [turn for m in context.control_plane.masters if m.name in todo and (turn := _turn(context, m)) is not None]
+    masters = [m for m in context.control_plane.masters if m.name in todo]
+    turns = [turn for m in masters if (turn := _turn(context, m, todo[m.name])) is not None]
     if not turns or not staging.all_ready(context):
         return None
     if context.in_flight:
@@ -69,22 +70,21 @@ def next_master(context: ServingContext) -> Proposal | None:
 
 def is_seen_to(context: ServingContext, master: MasterView) -> bool:
     """Check whether a master that is not well is the one that a rollout starts anew: another file may make it well."""
-    turn = _turn(context, master)
-    if turn is None or turn.view.serves or context.intent.halted:
-        return False
-    return master.name in selection.waiting(context)
+    remedies = selection.waiting(context).get(master.name, frozenset())
+    return not (master.serves or context.intent.halted) and _turn(context, master, remedies) is not None
 
 
-def _turn(context: ServingContext, master: MasterView) -> _Turn | None:
-    """Return a master that k3s runs on, well or not.
+def _turn(context: ServingContext, master: MasterView, remedies: frozenset[Remedy]) -> _Turn | None:
+    """Return a master that k3s runs on; one that is not well only where it is to run with something else.
 
     One that was taken off the balancer and did not come back looks as if it joined: its member tells that it has.
     """
     if master.server is None or master.facts is None or not isinstance(master.contact, Reached):
         return None
-    member = member_of(context, master)
+    member, restarts = member_of(context, master), bool(remedies & {Remedy.RESTART, Remedy.UPGRADE})
     fallen = master.k3s is K3s.JOINING and master.facts.disk.wal and member is not None and not member.learner
-    runs = (fallen or master.k3s in {K3s.SERVING, K3s.SICK}) and master.facts.server_unit.runs
+    turns = master.k3s is K3s.SERVING or (restarts and (fallen or master.k3s is K3s.SICK))
+    runs = turns and master.facts.server_unit.runs
     return _Turn(view=master, server=master.server, facts=master.facts) if runs else None
 
 
