@@ -30,9 +30,9 @@ def balanced(*arguments: str) -> str:
     )
 
 
-def killed_after(cluster: Cluster, step: str) -> None:
-    """Run a rollout, and kill it a moment after it has told of a step."""
-    process = cluster.start("create", "--rollout")
+def killed_after(cluster: Cluster, step: str, *command: str) -> None:
+    """Run a command, a rollout without one, and kill it when it has told of a step."""
+    process = cluster.start(*(command or ("create", "--rollout")))
     assert process.stderr is not None
     for line in process.stderr:
         if step in line:
