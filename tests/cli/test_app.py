@@ -50,6 +50,7 @@ Commands:
   snapshots   Show which snapshots there are, and where.
   delete      Delete the cluster's servers and resources.
   history     Show earlier runs, and where their time went.
+  replace     Replace one server by a new one of its name.
   upgrade     Upgrade k3s on all servers, one after another.
   releases    Print which releases of k3s there are.
   schema      Print the configuration file's JSON schema.

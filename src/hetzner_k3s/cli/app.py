@@ -35,6 +35,7 @@ _COMMANDS = {
     ),
     "delete": LazyCommand("hetzner_k3s.cli.commands.delete:delete", "Delete the cluster's servers and resources."),
     "history": LazyCommand("hetzner_k3s.cli.commands.history:history", "Show earlier runs, and where their time went."),
+    "replace": LazyCommand("hetzner_k3s.cli.commands.replace:replace", "Replace one server by a new one of its name."),
     "upgrade": LazyCommand(
         "hetzner_k3s.cli.commands.upgrade:upgrade", "Upgrade k3s on all servers, one after another."
     ),

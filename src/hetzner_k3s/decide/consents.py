@@ -18,6 +18,7 @@ from hetzner_k3s.model.consents import (
     Adopt,
     Consent,
     Keep,
+    MakeAnew,
     NewClusterOver,
     Replace,
     ResetQuorumFrom,
@@ -49,6 +50,7 @@ CHECKS: tuple[Gate, ...] = (
     Fits(Replace, replace.replacement_fits),
     Fits(AcceptCa, ca_rotation.acceptance_fits),
     Fits(Rollout, rollout.rollout_fits),
+    Fits(MakeAnew, rollout.make_anew_fits),
     Fits(Adopt, adoption.adoption_fits),
 )
 
@@ -58,6 +60,7 @@ ON_DATABASE_CHECKS: tuple[Gate, ...] = (
     Fits(Replace, replace.replacement_fits),
     Fits(AcceptCa, ca_rotation.acceptance_fits),
     Fits(Rollout, rollout.rollout_fits),
+    Fits(MakeAnew, rollout.make_anew_fits),
     Fits(Adopt, adoption.adoption_fits),
 )
 """The same where the cluster's data lies outside its masters."""

@@ -180,6 +180,22 @@ class Upgrade(Consent):
 
 
 @dataclass(frozen=True, slots=True)
+class MakeAnew(Consent):
+    """A server, by its name, may be replaced though nothing about it differs: what the command `replace` asks for.
+
+    `server_id` is the one that was seen when that was permitted: its successor is not replaced again.
+    """
+
+    flag = "replace"
+    help = "Replace this server."
+    named: str
+    server_id: int | None = None
+
+    def __str__(self) -> str:
+        return f"{self.flag} {self.named}"
+
+
+@dataclass(frozen=True, slots=True)
 class DeleteLocalData(Consent):
     """Volumes that lie on a server's own disk may go with it."""
 
@@ -206,7 +222,7 @@ KINDS: Final[tuple[type[Consent], ...]] = (
 )
 """Every kind of consent that is a flag, in the order in which the help lists them."""
 
-BY_COMMAND: Final[tuple[type[Consent], ...]] = (Upgrade,)
+BY_COMMAND: Final[tuple[type[Consent], ...]] = (Upgrade, MakeAnew)
 """Those that a command of their own gives."""
 
 _Kind = TypeVar("_Kind", bound=Consent)

@@ -12,6 +12,7 @@ from hetzner_k3s.decide.repair import reconnect, stopped_workers
 from hetzner_k3s.decide.repair.power import powering, rest
 from hetzner_k3s.decide.repair.silence import attaching, cure_of_silence
 from hetzner_k3s.decide.repair.stale_nodes import stale_node
+from hetzner_k3s.decide.rollout import selection
 from hetzner_k3s.decide.view import given_up, predictions
 from hetzner_k3s.decide.view.context import DecisionContext, Proposal, ServingContext
 from hetzner_k3s.decide.view.control_plane import MasterView
@@ -87,7 +88,7 @@ def workers_explained(context: DecisionContext) -> tuple[Refusal, ...]:
 
 
 def _explained(context: DecisionContext, server: Server, facts: HostFacts | None) -> bool:
-    if server.name in context.worked_on:
+    if server.name in context.worked_on or server.name == selection.made_anew(context):
         return True
     if facts is None:
         return False

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from hetzner_k3s.decide.repair.pre_repair_snapshot import saved_before, saving
+from hetzner_k3s.decide.rollout import selection
 from hetzner_k3s.decide.view import predictions, quorum
 from hetzner_k3s.decide.view.consent_mismatch import unfit
 from hetzner_k3s.decide.view.context import DecisionContext, Proposal, ServingContext, context_of
@@ -38,6 +39,8 @@ def _misfit(context: DecisionContext, name: str) -> tuple[str, str] | None:
             f"The file has no master of that name; it has {', '.join(context.spec.master_names)}.",
             "Give one of these names.",
         )
+    if master.serves and selection.made_anew(context) == name:
+        return None  # it is led out as a voter
     if master.serves:
         well = "serves the cluster" if context.control_plane.on_database else "is a healthy voter"
         return f"{name} {well}.", "Run `create` without that flag."
@@ -85,7 +88,7 @@ def _deletion(master: MasterView, name: str, server_id: int, on_database: bool) 
 
 def bound(spec: ClusterSpec, state: ClusterState, intent: Intent) -> Intent:
     """Bind consents to what was seen when they were given: what is discarded then, and nothing that fails later."""
-    given = intent.consents.every(Replace)
+    intent, given = selection.bound(spec, state, intent), intent.consents.every(Replace)
     if not given:
         return intent
     names = discarded(context_of(spec, state, intent, frozenset()))

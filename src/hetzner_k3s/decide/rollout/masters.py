@@ -139,7 +139,8 @@ def _next(context: ServingContext, turn: _Turn, remedies: frozenset[Remedy]) -> 
         return _planned(context, UnmarkMember(target=turn.view.name, server_id=turn.server.id), because)
     if Remedy.RESIZE in remedies and turn.view.serves:
         return replacing.resizing(context, turn.view, turn.server, Scope.CONTROL_PLANE)
-    return _planned(context, _reconfigure(context, turn), _because(context, turn))
+    release = staging.release_of(context, remedies)
+    return _planned(context, _reconfigure(context, turn, release), _because(context, turn, release))
 
 
 def _saved(context: ServingContext) -> bool:
@@ -150,7 +151,7 @@ def _saved(context: ServingContext) -> bool:
     return any(s.size > 0 and s.created >= since for s in found)
 
 
-def _reconfigure(context: ServingContext, turn: _Turn) -> ReconfigureMaster:
+def _reconfigure(context: ServingContext, turn: _Turn, release: str | None) -> ReconfigureMaster:
     others = [m.server for m in context.control_plane.masters if m.server and m.serves and m.name != turn.view.name]
     voting = turn.facts.etcd.healthy is not None and not context.control_plane.on_database
     named = turn.facts.disk.config_server
@@ -159,16 +160,16 @@ def _reconfigure(context: ServingContext, turn: _Turn) -> ReconfigureMaster:
         server_id=turn.server.id,
         via=others[0].id if others else turn.server.id,
         members=tuple(sorted(m.id for m in context.control_plane.members)) if voting else (),
-        version=staging.release_of(context, turn.view.name),
+        version=release,
         server_url=named if named or not others or context.control_plane.on_database else api_url(context, others[0]),
     )
 
 
-def _because(context: ServingContext, turn: _Turn) -> str:
+def _because(context: ServingContext, turn: _Turn, release: str | None) -> str:
     """Say why it may go now."""
     if not turn.view.serves:
         return f"it is {turn.view.condition}, and does not run with what the file says now"
-    others, release = len(context.control_plane.masters) - 1, staging.release_of(context, turn.view.name)
+    others = len(context.control_plane.masters) - 1
     well = f"the {others} other masters are well" if others > 1 else "the other master is well"
     what = "the file says otherwise now" if release is None else f"it gets k3s {release}"
     return f"{what}{f', and {well}' if others else ''}"

@@ -19,7 +19,7 @@ from hetzner_k3s.decide.view.servers.membership import labelled_member
 from hetzner_k3s.decide.view.servers.server_view import ServerView
 from hetzner_k3s.decide.view.voters import healthy_ids, member_of
 from hetzner_k3s.model.cloud import Server, ServerStatus
-from hetzner_k3s.model.consents import DeleteLocalData
+from hetzner_k3s.model.consents import DeleteLocalData, MakeAnew
 from hetzner_k3s.model.difference import Remedy
 from hetzner_k3s.model.host import Member
 from hetzner_k3s.model.operations.members import MembersPrecondition
@@ -37,14 +37,19 @@ from hetzner_k3s.model.steps import (
 )
 
 SNAPSHOT: Final = "pre-rollout"
-_ANEW: Final = "only a server that is made anew is as the file says"
+
+
+def _why(context: ServingContext) -> str:
+    if context.consents.get(MakeAnew) is not None:
+        return "its replacement was asked for"
+    return "only a server that is made anew is as the file says"
 
 
 def of_master(context: ServingContext, master: MasterView, server: Server) -> PlannedStep | None:
     """Lead a master that serves a step further on its way out; None while its member must not go."""
     member, node = member_of(context, master), context.node(master.name)
     if labelled_member(server):
-        return _planned(context, UnmarkMember(target=master.name, server_id=server.id), _ANEW)
+        return _planned(context, UnmarkMember(target=master.name, server_id=server.id), _why(context))
     if (emptied := emptying(context, node, Scope.CONTROL_PLANE, _away(context))) is not None:
         return emptied
     if context.control_plane.on_database:
@@ -102,7 +107,7 @@ def _retirement(context: ServingContext, server: Server, member: Member) -> Plan
             ids=tuple(sorted(m.id for m in context.control_plane.members)), uid=context.gateway.facts.etcd.uid or ""
         ),
     )
-    return _planned(context, step, f"{_ANEW}, and {verdict.because}")
+    return _planned(context, step, f"{_why(context)}, and {verdict.because}")
 
 
 def _saved_elsewhere(context: ServingContext, member: Member, server: Server) -> bool:
@@ -119,12 +124,12 @@ def _another(context: ServingContext, name: str) -> int | None:
 
 def _deletion(context: ServingContext, server: Server, scope: Scope) -> PlannedStep:
     heeded = None if DeleteLocalData() in context.consents else _another(context, server.name)
-    return _planned(context, DeleteServer(target=server.name, server_id=server.id, via=heeded), _ANEW, scope)
+    return _planned(context, DeleteServer(target=server.name, server_id=server.id, via=heeded), _why(context), scope)
 
 
 def _away(context: ServingContext) -> Why:
     return Why(
-        cordon=_ANEW,
+        cordon=_why(context),
         drain="its pods must run elsewhere before its server goes",
         reason=Reason.DIFFERS,
         consent=selection.consent_of(context),

@@ -9,11 +9,12 @@ from typing import Final
 from hetzner_k3s.decide.differences import differences
 from hetzner_k3s.decide.view.consent_mismatch import unfit
 from hetzner_k3s.decide.view.context import DecisionContext
-from hetzner_k3s.model.consents import ROLLOUT_MASTERS, Consent, Rollout, Upgrade
+from hetzner_k3s.model.consents import ROLLOUT_MASTERS, Consent, MakeAnew, Rollout, Upgrade
 from hetzner_k3s.model.difference import Difference, Remedy
 from hetzner_k3s.model.identity import Phase
-from hetzner_k3s.model.plan import Refusal
-from hetzner_k3s.model.spec import MasterSpec, WorkerSpec
+from hetzner_k3s.model.plan import Intent, Refusal
+from hetzner_k3s.model.spec import ClusterSpec, MasterSpec, WorkerSpec
+from hetzner_k3s.model.state import ClusterState
 
 BY_ROLLOUT: Final = frozenset({Remedy.RESTART, Remedy.UPGRADE, Remedy.RESIZE, Remedy.REPLACE})
 BY_UPGRADE: Final = frozenset({Remedy.UPGRADE})
@@ -57,7 +58,47 @@ def covered(context: DecisionContext) -> Mapping[str, frozenset[Remedy]]:
 
 def consent_of(context: DecisionContext) -> Consent | None:
     """Return the consent that a step of a rollout is taken with."""
-    return context.consents.get(Rollout) or context.consents.get(Upgrade)
+    given = (context.consents.get(kind) for kind in (Rollout, Upgrade, MakeAnew))
+    return next(filter(None, given), None)
+
+
+def made_anew(context: DecisionContext) -> str | None:
+    """Return the name of the server that is to be replaced whatever it is like, as long as it is the one of then."""
+    consent = context.consents.get(MakeAnew)
+    server = context.server(consent.named) if consent is not None else None
+    return server.name if consent and server and consent.server_id in {None, server.id} else None
+
+
+def bound(spec: ClusterSpec, state: ClusterState, intent: Intent) -> Intent:
+    """Bind the consent to replace a server to the one that was seen when it was given."""
+    del spec
+    consent = intent.consents.get(MakeAnew)
+    server = state.server(consent.named) if consent is not None else None
+    if consent is None or server is None or consent.server_id is not None:
+        return intent
+    return dataclasses.replace(intent, consents=intent.consents.adding(MakeAnew(consent.named, server.id)))
+
+
+def make_anew_fits(context: DecisionContext, consent: MakeAnew) -> tuple[Refusal, ...]:
+    """Refuse to replace what the file does not have, what is not there, and what must not be deleted.
+
+    One that is bound fitted when it was given: by now its server may be gone.
+    """
+    why = _misfit(context, consent.named) if consent.server_id is None else None
+    return () if why is None else (unfit(consent, *why),)
+
+
+def _misfit(context: DecisionContext, name: str) -> tuple[str, str] | None:
+    server = context.server(name)
+    if all(spec.name != name for spec in context.spec.servers()):
+        return f"The file has no server of the name {name!r}.", "Give the name of one: `hetzner-k3s status` lists them."
+    if server is None:
+        return f"There is no server {name}.", "Run `create`: it makes what is missing."
+    if server.protected:
+        return f"{name} is protected against deletion at Hetzner.", "Lift the protection, then run the command again."
+    if context.spec.master_names == (name,):
+        return f"{name} is the only master, and the data would go with it.", "Ask for three masters in the file first."
+    return None
 
 
 def waiting(context: DecisionContext) -> Mapping[str, frozenset[Remedy]]:
@@ -67,6 +108,8 @@ def waiting(context: DecisionContext) -> Mapping[str, frozenset[Remedy]]:
     for one in differences(context) if permitted else ():
         if one.remedy in permitted.get(one.subject, ()) and _obstacle(context, one) is None:
             found.setdefault(one.subject, set()).add(one.remedy)
+    if (name := made_anew(context)) is not None:
+        found.setdefault(name, set()).add(Remedy.REPLACE)
     return {name: frozenset(remedies) for name, remedies in found.items()}
 
 

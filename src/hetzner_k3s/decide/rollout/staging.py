@@ -21,10 +21,9 @@ def stage_k3s(context: ServingContext) -> Proposal | None:
     return Proposal(tuple(_staging(context, server) for server in missing)) if missing else None
 
 
-def release_of(context: ServingContext, name: str) -> str | None:
-    """Return the release that a server is to be restarted with, None where it keeps its own."""
-    wanted = selection.waiting(context).get(name, frozenset())
-    return str(context.spec.k3s_version) if Remedy.UPGRADE in wanted else None
+def release_of(context: ServingContext, remedies: frozenset[Remedy]) -> str | None:
+    """Return the release that a server with these remedies is to be restarted with, None where it keeps its own."""
+    return str(context.spec.k3s_version) if Remedy.UPGRADE in remedies else None
 
 
 def all_ready(context: ServingContext) -> bool:

@@ -31,9 +31,10 @@ def roll_workers(context: ServingContext) -> Proposal | None:
     if not todo or any(m.name in todo or not m.is_member for m in masters) or not staging.all_ready(context):
         return None
     views = [view_worker(context, spec) for spec in context.spec.workers()]
-    ready = [v for v in views if v.name in todo and v.is_member and v.name not in context.worked_on]
+    anew = selection.made_anew(context)
+    ready = [v for v in views if v.name in todo and (v.is_member or v.name == anew) and v.name not in context.worked_on]
     begun, fresh = [v for v in ready if _is_begun(v)], [v for v in ready if not _is_begun(v)]
-    away = sum(v.name in context.worked_on or not v.is_member for v in views)
+    away = sum(v.name in context.worked_on or not (v.is_member or v.name == anew) for v in views)
     room = max(context.spec.k3s_upgrade_concurrency - len(begun) - away, 0)
     chosen = fresh if context.intent.foreseen else fresh[:room]
     steps = (step for view in (*begun, *chosen) if (step := _next(context, view, todo[view.name])) is not None)
@@ -45,11 +46,13 @@ def _is_begun(view: WorkerView) -> bool:
 
 
 def _next(context: ServingContext, view: WorkerView, remedies: frozenset[Remedy]) -> PlannedStep | None:
-    release = staging.release_of(context, view.name)
-    if view.server is None or view.facts is None:
+    release = staging.release_of(context, remedies)
+    if view.server is None:
         return None
     if Remedy.REPLACE in remedies:
         return replacing.of_worker(context, view, view.server)
+    if view.facts is None:
+        return None
     if Remedy.RESIZE in remedies:
         return replacing.resizing(context, view, view.server, Scope.WORKER)
     emptied = None if release is None else emptying(context, view.node, Scope.WORKER, _away(context, release))

@@ -1,0 +1,62 @@
+"""`hetzner-k3s replace NAME`: another server under the same name, whatever the old one is like."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from hetzner_k3s import addons
+from hetzner_k3s.cli import reporting, wiring
+from hetzner_k3s.cli.commands import plan
+from hetzner_k3s.cli.commands.options import (
+    color_option,
+    config_option,
+    events_option,
+    load_spec,
+    quiet_option,
+    verbose_option,
+)
+from hetzner_k3s.model.consents import Consents, DeleteLocalData, MakeAnew, Replace
+from hetzner_k3s.model.errors import ExitCode
+from hetzner_k3s.model.plan import Intent, Verb
+from hetzner_k3s.model.spec import ClusterSpec
+from hetzner_k3s.reconcile import RunRequest
+
+
+@click.command()
+@click.argument("name", metavar="NAME")
+@config_option
+@click.option(DeleteLocalData.flag, "local_data", is_flag=True, help=DeleteLocalData.help)
+@click.option("--dry-run", is_flag=True, help="Show what would be done, and change nothing.")
+@verbose_option
+@quiet_option
+@events_option
+@color_option
+def replace(name: str, config: Path, *, local_data: bool, dry_run: bool, quiet: bool, as_json: bool) -> ExitCode:
+    """Replace a master or worker by a new server of its name, drained first where it lives.
+
+    A master's etcd member is retired after a snapshot, and only while the others keep the quorum; one that is not
+    well is discarded. Cut off, `create` brings the cluster back to what the file says.
+    """
+    spec = load_spec(config)
+    wiring.demand_places(spec)
+    consents = _consents(spec, name, local_data=local_data)
+    if dry_run:
+        return plan.show(spec, consents, as_json=as_json, check=False)
+    return wiring.run(_replace(spec, consents, quiet=quiet, as_json=as_json))
+
+
+def _consents(spec: ClusterSpec, name: str, *, local_data: bool) -> Consents:
+    """Return what is permitted: whether a master is well, and which of both it takes, is seen later."""
+    whole = next((s.name for s in spec.servers() if name in {s.name, s.name.removeprefix(f"{spec.name}-")}), name)
+    discard = (Replace(whole),) if whole in spec.master_names else ()
+    data = (DeleteLocalData(),) if local_data else ()
+    return Consents.of(MakeAnew(whole), *discard, *data)
+
+
+async def _replace(spec: ClusterSpec, consents: Consents, *, quiet: bool, as_json: bool) -> ExitCode:
+    async with wiring.open_session(spec, None) as session:
+        intent = Intent(verb=Verb.CREATE, addons=addons.digests(spec), consents=consents)
+        request = RunRequest(spec=spec, intent=intent, lock_request=session.lock_request)
+        return await reporting.run(request, session, quiet=quiet, as_json=as_json)

@@ -1,0 +1,56 @@
+"""`replace NAME`: a server is made anew though nothing about it differs, once, and whatever it is like."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from hetzner_k3s.lab.simulated import faults
+from hetzner_k3s.model.consents import Consents, MakeAnew, Replace
+from hetzner_k3s.model.errors import ExitCode
+
+from .clusters import MASTER1, MASTER2, WORKER1, a_spec
+from .story import Story
+from .test_replacing import ids
+from .test_rollout import played
+
+
+def anew(name: str) -> Consents:
+    return Consents.of(MakeAnew(name), *([Replace(name)] if "master" in name else []))
+
+
+@pytest.mark.parametrize("name", [MASTER1, MASTER2, WORKER1])
+def test_one_server_is_another_and_all_others_are_the_same(name: str) -> None:
+    async def happens(story: Story) -> None:
+        before = ids(story)
+        done = await story.create(consents=anew(name))
+        assert done.code is ExitCode.CONVERGED, done.story()
+        changed = {server for server, number in ids(story).items() if before[server] != number}
+        assert changed == {name}, done.story()
+        assert [target for verb, target in done.told.steps if verb == "CreateServer"] == [name]
+        assert not story.broken(name), story.broken(name)
+
+    played(a_spec(3, 2), happens)
+
+
+@pytest.mark.parametrize("name", [MASTER1, WORKER1])
+def test_one_that_is_not_well_is_replaced_too(name: str) -> None:
+    async def happens(story: Story) -> None:
+        before = ids(story)
+        await story.happens(faults.Frozen(name))
+        await asyncio.sleep(120)
+        done = await story.create(consents=anew(name))
+        assert done.code is ExitCode.CONVERGED, done.story()
+        assert ids(story)[name] != before[name]
+        assert not story.broken(name), story.broken(name)
+
+    played(a_spec(3, 2), happens)
+
+
+def test_the_only_master_stays() -> None:
+    async def happens(story: Story) -> None:
+        refused = await story.refuses("consent.unfit", consents=Consents.of(MakeAnew(MASTER1)))
+        assert "is the only master" in refused.story()
+
+    played(a_spec(1, 1), happens)
