@@ -60,7 +60,7 @@ def carry_out(world: Carrying, work: Callable[[Context], Awaitable[None]]) -> fl
 
 
 def drained(world: Carrying, *, answers: bool = True) -> float:
-    return carry_out(world, lambda context: drain.drained(context, _VIA, NODE, answers=answers))
+    return carry_out(world, lambda context: drain.drained(context, _VIA, NODE, answers=answers, within=300.0))
 
 
 _VIA: Any = Server(id=7, name="c-master1", status=ServerStatus.RUNNING)

@@ -13,6 +13,9 @@ from hetzner_k3s.model.steps import DeleteResource, Step
 from hetzner_k3s.model.steps.traits import TRAITS
 from hetzner_k3s.model.text.settings import Diagnostic
 
+DRAIN_WITHIN: Final = 300.0
+"""Seconds in which all pods of a Node must have gone, where the user says nothing else."""
+
 
 class Verb(Enum):
     """Which wish the loop works for."""
@@ -24,7 +27,8 @@ class Verb(Enum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intent:
     """What the user asked for beside the file: the verb, the consents given, and the add-ons as name of an object ->
-    wanted digest; `unasked` says that a deletion is not shown to anybody who could say no.
+    wanted digest; `drain_within` are the seconds in which a Node must be empty; `unasked` says that a deletion is not
+    shown to anybody who could say no.
     """
 
     verb: Verb
@@ -32,6 +36,7 @@ class Intent:
     keep_kubeconfig: bool = False
     unasked: bool = False
     consents: Consents = field(default_factory=Consents)
+    drain_within: float = DRAIN_WITHIN
     unsold: frozenset[str] = frozenset()
     """Servers that Hetzner did not sell to this run: what does not need them goes on."""
     halted: bool = False

@@ -15,9 +15,6 @@ from hetzner_k3s.model.hosts.contact import HostTarget
 from hetzner_k3s.model.kube import NodeLoad, Pod
 from hetzner_k3s.model.text.wording import listed
 
-DRAIN_WITHIN = 300.0
-"""Seconds in which all pods of a Node must have gone."""
-
 _AGAIN = 5.0
 """Seconds until a pod is asked again that its disruption budget held back, as kubectl does."""
 
@@ -25,7 +22,9 @@ _NAMED = 5
 """How many pods an error names."""
 
 
-async def drained(context: Context, via: HostTarget, node: str, *, answers: bool, volumes_may_go: bool = False) -> None:
+async def drained(
+    context: Context, via: HostTarget, node: str, *, answers: bool, within: float, volumes_may_go: bool = False
+) -> None:
     """Evict until nothing is left but what goes with the Node.
 
     Args:
@@ -33,6 +32,7 @@ async def drained(context: Context, via: HostTarget, node: str, *, answers: bool
         via: the master that is asked.
         node: whose pods.
         answers: whether its kubelet does; if not, a pod that was told to end counts as ended.
+        within: seconds in which they must have gone.
         volumes_may_go: whether its volumes do not matter: they are given up, or its machine is away for a while only.
 
     Raises:
@@ -40,12 +40,12 @@ async def drained(context: Context, via: HostTarget, node: str, *, answers: bool
     """
     load = await context.ports.kube.load_of(via, node)
     _refuse_losses(node, replace(load, local_claims=()) if volumes_may_go else load)
-    ends = context.ports.clock.monotonic() + DRAIN_WITHIN
+    ends = context.ports.clock.monotonic() + within
     told: list[str] = []
     while left := await _evict(context, via, node, answers=answers):
         if context.ports.clock.monotonic() >= ends:
             raise DrainRefused(
-                f"{node} is not empty after {DRAIN_WITHIN:.0f} s: {listed(left, _NAMED)}",
+                f"{node} is not empty after {within:.0f} s: {listed(left, _NAMED)}",
                 hint="Its Node stays cordoned. See to these pods (`kubectl get pdb -A`), then run the command again.",
             )
         if left != told:

@@ -61,7 +61,8 @@ async def drain_node(step: DrainNode, context: Context) -> Outcome:
     """Evict what runs on a Node, then note on it that nothing is left."""
     context.say(step.target, "evicting its pods")
     via = context.target(step.via)
-    await drained(context, via, step.target, answers=step.answers, volumes_may_go=step.volumes_may_go)
+    may_go = step.volumes_may_go
+    await drained(context, via, step.target, answers=step.answers, within=step.within, volumes_may_go=may_go)
     await context.ports.kube.mark_leaving(via, step.target, Leaving.DRAINED)
     return Outcome()
 

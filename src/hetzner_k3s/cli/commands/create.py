@@ -12,6 +12,7 @@ from hetzner_k3s.cli.commands.options import (
     color_option,
     config_option,
     consent_options,
+    drain_option,
     events_option,
     load_spec,
     quiet_option,
@@ -35,20 +36,25 @@ the way to it is broken: its peers say that it is well.
 
 @click.command(help=_HELP)
 @config_option
+@drain_option
 @verbose_option
 @quiet_option
 @consent_options
 @events_option
 @color_option
-def create(config: Path, quiet: bool, as_json: bool, consents: Consents) -> ExitCode:
+def create(config: Path, drain_within: float, quiet: bool, as_json: bool, consents: Consents) -> ExitCode:
     """Make the cluster that the file describes, or bring it back to that."""
-    spec = load_spec(config)
+    return bring_about(load_spec(config), consents, drain_within=drain_within, quiet=quiet, as_json=as_json)
+
+
+def bring_about(spec: ClusterSpec, consents: Consents, *, drain_within: float, quiet: bool, as_json: bool) -> ExitCode:
+    """Run the loop for a wish and what was permitted, to its end; `drain_within` are seconds."""
+
+    async def run() -> ExitCode:
+        async with wiring.open_session(spec, consents.get(Restore)) as session:
+            intent = Intent(verb=Verb.CREATE, addons=addons.digests(spec), consents=consents, drain_within=drain_within)
+            request = RunRequest(spec=spec, intent=intent, lock_request=session.lock_request)
+            return await reporting.run(request, session, quiet=quiet, as_json=as_json)
+
     wiring.demand_places(spec)
-    return wiring.run(_create(spec, consents, quiet=quiet, as_json=as_json))
-
-
-async def _create(spec: ClusterSpec, consents: Consents, *, quiet: bool, as_json: bool) -> ExitCode:
-    async with wiring.open_session(spec, consents.get(Restore)) as session:
-        intent = Intent(verb=Verb.CREATE, addons=addons.digests(spec), consents=consents)
-        request = RunRequest(spec=spec, intent=intent, lock_request=session.lock_request)
-        return await reporting.run(request, session, quiet=quiet, as_json=as_json)
+    return wiring.run(run())

@@ -16,6 +16,7 @@ from hetzner_k3s.cli.recording.verbosity import VERBOSITY
 from hetzner_k3s.cli.render import terminal
 from hetzner_k3s.model.consents import KINDS, Consent, Consents, NamingConsent
 from hetzner_k3s.model.errors import ProductError
+from hetzner_k3s.model.plan import DRAIN_WITHIN
 from hetzner_k3s.model.spec import ClusterSpec
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -32,6 +33,20 @@ def config_option(command: _Command) -> _Command:
 def quiet_option(command: _Command) -> _Command:
     """Add `-q/--quiet`."""
     return click.option("-q", "--quiet", is_flag=True, help="Tell only what went wrong.")(command)
+
+
+def drain_option(command: _Command) -> _Command:
+    """Add `--drain-timeout SECONDS` to a command that may drain Nodes."""
+    option = click.option(
+        "--drain-timeout",
+        "drain_within",
+        type=click.FloatRange(min=1),
+        default=DRAIN_WITHIN,
+        show_default=True,
+        metavar="SECONDS",
+        help="How long a Node's pods are given to go before its server does, or is restarted with another k3s.",
+    )
+    return option(command)
 
 
 def events_option(command: _Command) -> _Command:

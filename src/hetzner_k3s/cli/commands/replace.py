@@ -6,12 +6,11 @@ from pathlib import Path
 
 import click
 
-from hetzner_k3s import addons
-from hetzner_k3s.cli import reporting, wiring
-from hetzner_k3s.cli.commands import plan
+from hetzner_k3s.cli.commands import create, plan
 from hetzner_k3s.cli.commands.options import (
     color_option,
     config_option,
+    drain_option,
     events_option,
     load_spec,
     quiet_option,
@@ -19,9 +18,7 @@ from hetzner_k3s.cli.commands.options import (
 )
 from hetzner_k3s.model.consents import Consents, DeleteLocalData, MakeAnew, Replace
 from hetzner_k3s.model.errors import ExitCode
-from hetzner_k3s.model.plan import Intent, Verb
 from hetzner_k3s.model.spec import ClusterSpec
-from hetzner_k3s.reconcile import RunRequest
 
 
 @click.command()
@@ -29,22 +26,24 @@ from hetzner_k3s.reconcile import RunRequest
 @config_option
 @click.option(DeleteLocalData.flag, "local_data", is_flag=True, help=DeleteLocalData.help)
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and change nothing.")
+@drain_option
 @verbose_option
 @quiet_option
 @events_option
 @color_option
-def replace(name: str, config: Path, *, local_data: bool, dry_run: bool, quiet: bool, as_json: bool) -> ExitCode:
+def replace(
+    name: str, config: Path, *, local_data: bool, dry_run: bool, drain_within: float, quiet: bool, as_json: bool
+) -> ExitCode:
     """Replace a master or worker by a new server of its name, drained first where it lives.
 
     A master's etcd member is retired after a snapshot, and only while the others keep the quorum; one that is not
     well is discarded. Cut off, `create` brings the cluster back to what the file says.
     """
     spec = load_spec(config)
-    wiring.demand_places(spec)
     consents = _consents(spec, name, local_data=local_data)
     if dry_run:
         return plan.show(spec, consents, as_json=as_json, check=False)
-    return wiring.run(_replace(spec, consents, quiet=quiet, as_json=as_json))
+    return create.bring_about(spec, consents, drain_within=drain_within, quiet=quiet, as_json=as_json)
 
 
 def _consents(spec: ClusterSpec, name: str, *, local_data: bool) -> Consents:
@@ -53,10 +52,3 @@ def _consents(spec: ClusterSpec, name: str, *, local_data: bool) -> Consents:
     discard = (Replace(whole),) if whole in spec.master_names else ()
     data = (DeleteLocalData(),) if local_data else ()
     return Consents.of(MakeAnew(whole), *discard, *data)
-
-
-async def _replace(spec: ClusterSpec, consents: Consents, *, quiet: bool, as_json: bool) -> ExitCode:
-    async with wiring.open_session(spec, None) as session:
-        intent = Intent(verb=Verb.CREATE, addons=addons.digests(spec), consents=consents)
-        request = RunRequest(spec=spec, intent=intent, lock_request=session.lock_request)
-        return await reporting.run(request, session, quiet=quiet, as_json=as_json)

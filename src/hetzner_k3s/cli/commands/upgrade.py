@@ -7,12 +7,11 @@ from pathlib import Path
 
 import click
 
-from hetzner_k3s import addons
-from hetzner_k3s.cli import reporting, wiring
-from hetzner_k3s.cli.commands import plan
+from hetzner_k3s.cli.commands import create, plan
 from hetzner_k3s.cli.commands.options import (
     color_option,
     config_option,
+    drain_option,
     events_option,
     load_spec,
     quiet_option,
@@ -22,10 +21,7 @@ from hetzner_k3s.cli.output import say
 from hetzner_k3s.config.rewriting import NotRewritten, write_release
 from hetzner_k3s.model.consents import Consents, Upgrade
 from hetzner_k3s.model.errors import ExitCode
-from hetzner_k3s.model.plan import Intent, Verb
-from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.version import K3sVersion
-from hetzner_k3s.reconcile import RunRequest
 
 _CONSENTS = Consents.of(Upgrade())
 
@@ -55,11 +51,14 @@ class _Release(click.ParamType[K3sVersion]):
 )
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and change nothing.")
 @click.option("--force", is_flag=True, expose_value=False, help="Taken as hetzner-k3s 2.x takes it: nothing is asked.")
+@drain_option
 @verbose_option
 @quiet_option
 @events_option
 @color_option
-def upgrade(config: Path, release: K3sVersion, dry_run: bool, quiet: bool, as_json: bool) -> ExitCode:
+def upgrade(
+    config: Path, release: K3sVersion, *, dry_run: bool, drain_within: float, quiet: bool, as_json: bool
+) -> ExitCode:
     """Upgrade k3s on all servers, one after another, and write the new version into the file.
 
     The release is fetched and verified on every server first, and a snapshot is saved. Then the masters are restarted
@@ -68,20 +67,12 @@ def upgrade(config: Path, release: K3sVersion, dry_run: bool, quiet: bool, as_js
     Refused before anything: a release that is not there, one that skips a minor version, and one that is older.
     """
     spec = replace(load_spec(config), k3s_version=release)
-    wiring.demand_places(spec)
     if dry_run:
         return plan.show(spec, _CONSENTS, as_json=as_json, check=False)
-    code = wiring.run(_upgrade(spec, quiet=quiet, as_json=as_json))
+    code = create.bring_about(spec, _CONSENTS, drain_within=drain_within, quiet=quiet, as_json=as_json)
     if code in {ExitCode.CONVERGED, ExitCode.PENDING}:
         _write_down(config, release)
     return code
-
-
-async def _upgrade(spec: ClusterSpec, *, quiet: bool, as_json: bool) -> ExitCode:
-    async with wiring.open_session(spec, None) as session:
-        intent = Intent(verb=Verb.CREATE, addons=addons.digests(spec), consents=_CONSENTS)
-        request = RunRequest(spec=spec, intent=intent, lock_request=session.lock_request)
-        return await reporting.run(request, session, quiet=quiet, as_json=as_json)
 
 
 def _write_down(config: Path, release: K3sVersion) -> None:

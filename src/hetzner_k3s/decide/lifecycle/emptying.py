@@ -32,6 +32,7 @@ def emptying(context: ServingContext, node: KubeNode | None, scope: Scope, why: 
         step, because = CordonNode(target=node.name, via=via), why.cordon
     else:
         may_go = why.disk_stays or DeleteLocalData() in context.consents
-        step = DrainNode(target=node.name, via=via, answers=node.ready, volumes_may_go=may_go)
+        within = context.intent.drain_within
+        step = DrainNode(target=node.name, via=via, answers=node.ready, within=within, volumes_may_go=may_go)
         because = why.drain
     return PlannedStep(step=step, scope=scope, reason=why.reason, because=because, consent=why.consent)

@@ -42,6 +42,8 @@ class CordonNode:
 class DrainNode:
     """Evict the pods of the Node `target` as its disruption budgets allow, and note there that it is drained.
 
+    All have to be gone `within` so many seconds.
+
     `answers` tells that its kubelet does: of a silent one nobody will ever confirm that a pod has ended. Where
     `volumes_may_go` is set, or its disk stays, the volumes on that do not stand in the way.
     """
@@ -49,6 +51,7 @@ class DrainNode:
     target: str
     via: int
     answers: bool
+    within: float
     volumes_may_go: bool = False
 
 
