@@ -224,7 +224,7 @@ ROWS: Final[dict[str, Row]] = {
     "servers start_after_create": Row(given(SERVER, "status", lambda _: "off"), "PowerOn"),
     "servers user_data": Row(given(SERVER, "user_data", lambda _: "#!/bin/true"), FIRST),
 }
-LOCK: Final = {f"placement_groups labels.hetzner-k3s/{what}" for what in ("holder", "run", "expires")}
+LOCK: Final = {f"placement_groups labels.hetzner-k3s/{what}" for what in ("holder", "run", "expires", "lease")}
 """Of the operator lock, which is there while a run is."""
 
 
