@@ -183,7 +183,7 @@ class Way:
 
 WAYS: dict[str, Way] = {
     "master1 is deleted": Way(_happens(ServerDeleted(MASTER1)), "JoinControlPlane"),
-    "a worker is deleted": Way(_happens(ServerDeleted(WORKER1)), "DeleteNode"),
+    "a worker is deleted": Way(_happens(ServerDeleted(WORKER1)), "JoinWorker"),
     "a master and a worker are deleted": Way(
         _happens(ServerDeleted(MASTER2), ServerDeleted(WORKER1)), "JoinControlPlane"
     ),
