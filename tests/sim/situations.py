@@ -17,6 +17,7 @@ from .situations_older import OLDER
 from .situations_operators import OPERATORS
 from .situations_project import PROJECT
 from .situations_restore import RESTORE_FILES
+from .situations_rollout import ROLLOUT
 from .situations_rotation import ROTATION
 from .situations_scale import SCALE
 from .situations_stock import STOCK
@@ -33,6 +34,7 @@ _TOPICS = (
     WORKERS,
     CLAIMS,
     SCALE,
+    ROLLOUT,
     ADDONS,
     LINES,
     STOCK,
