@@ -12,10 +12,9 @@ from hetzner_k3s.model.spec import ClusterSpec
 
 from . import workloads
 from .clusters import WORKER1, WORKER2, a_spec
-from .killing import killed_at_every_moment
-from .story import Story, healthy
+from .story import Story
 from .test_differences import masters, workers
-from .test_rollout import ALL, MASTERS, played
+from .test_rollout import ALL, MASTERS, killed, played
 
 ALL_AND_DATA: Final = Consents.of(Rollout("all"), DeleteLocalData())
 SERVERS: Final = (*MASTERS, WORKER1, WORKER2)
@@ -109,13 +108,4 @@ def test_a_volume_on_the_disk_does_not_hold_a_change_of_type() -> None:
 
 @pytest.mark.parametrize("changes", [{"type": "cpx32"}, {"image": "ubuntu-24.04"}], ids=["type", "image"])
 def test_killed_at_any_moment_the_same_command_goes_on(changes: dict[str, str]) -> None:
-    async def story_of(kill_at: int | None) -> tuple[list[str], list[str]]:
-        async with healthy(5, a_spec(3, 1, load_balancer=True)) as story:
-            story.wish(both(story.spec, changes))
-            first = await story.create(kill_at=kill_at, consents=ALL)
-            second = await story.create(consents=ALL)
-            broken = story.broken(*MASTERS, WORKER1)
-            broken += [] if second.code is ExitCode.CONVERGED else [second.story()]
-            return first.session.moments.passed, broken
-
-    killed_at_every_moment(story_of, 5, every=29)
+    killed(lambda spec: both(spec, changes), ALL, every=29)

@@ -169,14 +169,20 @@ def test_no_master_is_restarted_beside_one_that_is_not_well() -> None:
 
 
 def test_killed_at_any_moment_the_same_command_goes_on() -> None:
+    killed(lambda spec: asking(spec, KUBELET), ALL, every=7)
+
+
+def killed(wish: Callable[[ClusterSpec], ClusterSpec], consents: Consents, *, every: int) -> None:
+    """Demand that a wish comes true whenever the run for it is killed, by the same command again."""
+
     async def story_of(kill_at: int | None) -> tuple[list[str], list[str]]:
         async with healthy(5, a_spec(3, 1, load_balancer=True)) as story:
-            story.wish(asking(story.spec, KUBELET))
-            first = await story.create(kill_at=kill_at, consents=ALL)
-            second = await story.create(consents=ALL)
+            story.wish(wish(story.spec))
+            first = await story.create(kill_at=kill_at, consents=consents)
+            second = await story.create(consents=consents)
+            third = await story.create()
             broken = story.broken(*MASTERS, WORKER1)
-            if second.code is not ExitCode.CONVERGED:
-                broken.append(second.story())
+            broken += [run.story() for run in (second, third) if run.code is not ExitCode.CONVERGED]
             return first.session.moments.passed, broken
 
-    killed_at_every_moment(story_of, 5, every=7)
+    killed_at_every_moment(story_of, 5, every=every)

@@ -13,9 +13,8 @@ from hetzner_k3s.model.errors import ExitCode
 
 from . import workloads
 from .clusters import MASTER1, MASTER2, MASTER3, VERSION, WORKER1, WORKER2, a_spec
-from .killing import killed_at_every_moment
 from .story import Story, healthy, with_version
-from .test_rollout import MASTERS, most_at_once, played, rolled, started, starts
+from .test_rollout import MASTERS, killed, most_at_once, played, rolled, started, starts
 
 UPGRADE: Final = Consents.of(Upgrade())
 NEXT: Final = "v1.36.4+k3s1"
@@ -96,17 +95,7 @@ def test_a_budget_holds_the_drain_and_then_the_worker_goes_on() -> None:
 
 
 def test_killed_at_any_moment_the_same_command_goes_on() -> None:
-    async def story_of(kill_at: int | None) -> tuple[list[str], list[str]]:
-        async with healthy(5, a_spec(3, 1, load_balancer=True)) as story:
-            story.wish(with_version(story.spec, NEXT))
-            first = await story.create(kill_at=kill_at, consents=UPGRADE)
-            second = await story.create(consents=UPGRADE)
-            broken = story.broken(*MASTERS, WORKER1)
-            broken += [f"still {releases(story)}"] if set(releases(story).values()) != {NEXT} else []
-            broken += [] if second.code is ExitCode.CONVERGED else [second.story()]
-            return first.session.moments.passed, broken
-
-    killed_at_every_moment(story_of, 5, every=9)
+    killed(lambda spec: with_version(spec, NEXT), UPGRADE, every=9)
 
 
 def test_a_master_lost_on_the_way_comes_back_with_what_the_others_run() -> None:

@@ -64,25 +64,27 @@ class Replace(NamingConsent):
 _EIGHT_DIGITS: Final = re.compile(r"[0-9a-f]{8}")
 
 
-def _eight_digits(text: str) -> str:
-    digits = text.lower()
-    if not _EIGHT_DIGITS.fullmatch(digits):
-        raise ValueError(f"{text!r} is not the first eight digits of a hash or UID")
-    return digits
-
-
 @dataclass(frozen=True, slots=True)
-class AcceptCa(NamingConsent):
-    """The CA that the cluster was rotated to, by the first eight digits of its hash."""
+class _OfCa(NamingConsent):
+    """A consent that names a cluster by the first eight digits of its CA's hash."""
 
-    flag = "--accept-ca"
     metavar = "CA8"
-    help = "You rotated the cluster's CA: record the one that begins so."
 
     @classmethod
     def typed(cls, text: str) -> Self:
         """Take exactly eight digits, in any case: fewer could fit two clusters."""
-        return cls(_eight_digits(text))
+        digits = text.lower()
+        if not _EIGHT_DIGITS.fullmatch(digits):
+            raise ValueError(f"{text!r} is not the first eight digits of a hash or UID")
+        return cls(digits)
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptCa(_OfCa):
+    """The CA that the cluster was rotated to, by the first eight digits of its hash."""
+
+    flag = "--accept-ca"
+    help = "You rotated the cluster's CA: record the one that begins so."
 
     def vouches_for(self, ca: str) -> bool:
         """Check whether this CA hash, or its beginning in a label, is the accepted one."""
@@ -90,17 +92,11 @@ class AcceptCa(NamingConsent):
 
 
 @dataclass(frozen=True, slots=True)
-class Adopt(NamingConsent):
+class Adopt(_OfCa):
     """The living cluster of hetzner-k3s 2.x that is recorded as it is, by the first eight digits of its CA's hash."""
 
     flag = "--adopt"
-    metavar = "CA8"
     help = "hetzner-k3s 2.x made this cluster: record it as it is, so that it is repaired and scaled from then on."
-
-    @classmethod
-    def typed(cls, text: str) -> Self:
-        """Take exactly eight digits, in any case: fewer could fit two clusters."""
-        return cls(_eight_digits(text))
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.difference import Remedy
 from hetzner_k3s.model.host import STEADY_AFTER, DiskFacts, EtcdFacts, HostFacts, UnitFacts
 from hetzner_k3s.model.hosts.s3_settings import settings, settings_hash
-from hetzner_k3s.model.plan import PlannedStep, Reason, Scope, Wait
+from hetzner_k3s.model.plan import PlannedStep, Scope, Wait
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import ReconfigureMaster, SaveSnapshot, Step, UnmarkMember
@@ -176,13 +176,7 @@ def _because(context: ServingContext, turn: _Turn, release: str | None) -> str:
 
 
 def _planned(context: ServingContext, step: Step, because: str) -> PlannedStep:
-    return PlannedStep(
-        step=step,
-        scope=Scope.CONTROL_PLANE,
-        reason=Reason.DIFFERS,
-        because=because,
-        consent=selection.consent_of(context),
-    )
+    return selection.planned(context, step, because, Scope.CONTROL_PLANE)
 
 
 def predict(spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:

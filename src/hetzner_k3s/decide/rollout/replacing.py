@@ -147,8 +147,7 @@ def _off(context: ServingContext) -> Why:
 
 
 def _planned(context: ServingContext, step: Step, because: str, scope: Scope = Scope.CONTROL_PLANE) -> PlannedStep:
-    consent = selection.consent_of(context)
-    return PlannedStep(step=step, scope=scope, reason=Reason.DIFFERS, because=because, consent=consent)
+    return selection.planned(context, step, because, scope)
 
 
 def predict(_spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:

@@ -12,9 +12,10 @@ from hetzner_k3s.decide.view.context import DecisionContext
 from hetzner_k3s.model.consents import ROLLOUT_MASTERS, Consent, MakeAnew, Rollout, Upgrade
 from hetzner_k3s.model.difference import Difference, Remedy
 from hetzner_k3s.model.identity import Phase
-from hetzner_k3s.model.plan import Intent, Refusal
+from hetzner_k3s.model.plan import Intent, PlannedStep, Reason, Refusal, Scope
 from hetzner_k3s.model.spec import ClusterSpec, MasterSpec, WorkerSpec
 from hetzner_k3s.model.state import ClusterState
+from hetzner_k3s.model.steps import Step
 
 BY_ROLLOUT: Final = frozenset({Remedy.RESTART, Remedy.UPGRADE, Remedy.RESIZE, Remedy.REPLACE})
 BY_UPGRADE: Final = frozenset({Remedy.UPGRADE})
@@ -99,6 +100,12 @@ def _misfit(context: DecisionContext, name: str) -> tuple[str, str] | None:
     if context.spec.master_names == (name,):
         return f"{name} is the only master, and the data would go with it.", "Ask for three masters in the file first."
     return None
+
+
+def planned(context: DecisionContext, step: Step, because: str, scope: Scope) -> PlannedStep:
+    """Return a step of a rollout, with the consent that permits it."""
+    consent = consent_of(context)
+    return PlannedStep(step=step, scope=scope, reason=Reason.DIFFERS, because=because, consent=consent)
 
 
 def waiting(context: DecisionContext) -> Mapping[str, frozenset[Remedy]]:

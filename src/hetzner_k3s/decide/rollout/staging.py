@@ -9,7 +9,7 @@ from hetzner_k3s.decide.view import predictions
 from hetzner_k3s.decide.view.context import Proposal, ServingContext
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.difference import Remedy
-from hetzner_k3s.model.plan import PlannedStep, Reason, Scope
+from hetzner_k3s.model.plan import PlannedStep, Scope
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import StageK3s, Step
@@ -39,12 +39,10 @@ def _missing(context: ServingContext) -> tuple[Server, ...]:
 
 
 def _staging(context: ServingContext, server: Server) -> PlannedStep:
-    return PlannedStep(
-        step=StageK3s(target=server.name, server_id=server.id, version=str(context.spec.k3s_version)),
-        scope=Scope.CONTROL_PLANE if server.name in context.spec.master_names else Scope.WORKER,
-        reason=Reason.DIFFERS,
-        because="it is verified on all hosts before the first one is restarted with it",
-        consent=selection.consent_of(context),
+    step = StageK3s(target=server.name, server_id=server.id, version=str(context.spec.k3s_version))
+    scope = Scope.CONTROL_PLANE if server.name in context.spec.master_names else Scope.WORKER
+    return selection.planned(
+        context, step, "it is verified on all hosts before the first one is restarted with it", scope
     )
 
 

@@ -82,13 +82,7 @@ def _restart(context: ServingContext, view: WorkerView, server: Server, release:
         because = "the file says otherwise now, and its pods go on meanwhile"
     else:
         because = f"it gets k3s {release}, and its pods run elsewhere"
-    return PlannedStep(
-        step=step,
-        scope=Scope.WORKER,
-        reason=Reason.DIFFERS,
-        because=because,
-        consent=selection.consent_of(context),
-    )
+    return selection.planned(context, step, because, Scope.WORKER)
 
 
 def predict(spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
