@@ -53,7 +53,9 @@ async def _asking_for(story: Story, version: str) -> Run:
     ports = replace(simulated.ports(session), releases=_Channels())
     spec = with_version(story.spec, version)
     intent = Intent(verb=Verb.CREATE, addons=addons.digests(spec), consents=_UPGRADE)
-    return await tool.run(story.world, spec, intent, session, ports)
+    run = await tool.run(story.world, spec, intent, session, ports)
+    story.runs.append(run)
+    return run
 
 
 @_tell("another-k3s-is-rolled-out", recovers(*_SERVERS), spec=_SPEC)
