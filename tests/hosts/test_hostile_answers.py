@@ -16,7 +16,14 @@ from tests.hosts.test_operations import ALL, HIDDEN, LOOK, MEMBER_LIST
 from hetzner_k3s.hosts import framing, operations
 from hetzner_k3s.model.errors import OperationFailed, ProductError
 from hetzner_k3s.model.host import HostFacts, HostKeyKind
-from hetzner_k3s.model.operations.configuration import Install, RotateHostKey, SetToken, WriteConfig
+from hetzner_k3s.model.operations.configuration import (
+    Install,
+    Reconfigure,
+    RotateHostKey,
+    SetToken,
+    StageK3s,
+    WriteConfig,
+)
 from hetzner_k3s.model.operations.disaster import FetchDatabase, ReadLog
 from hetzner_k3s.model.operations.looks import Probe, ReadJournal, ReadSecret, SecretKind
 from hetzner_k3s.model.operations.operation import K3sRole, Operation
@@ -122,7 +129,8 @@ def test_a_segment_that_unpacks_to_more_than_etcd_writes_is_not_unpacked() -> No
     assert "larger than etcd makes them" in str(error)
 
 
-SECRETIVE = [one for one in ALL if isinstance(one, ReadSecret | Install | RotateHostKey | SetToken | WriteConfig)]
+_SECRETIVE = ReadSecret | Install | Reconfigure | RotateHostKey | SetToken | StageK3s | WriteConfig
+SECRETIVE = [one for one in ALL if isinstance(one, _SECRETIVE)]
 TOKEN = "K10" + "ab" * 32 + "::server:" + HIDDEN
 NOISE = f"Welcome! {TOKEN}\n"
 WRAPPED = between(sent({"result": {"base64": base64.b64encode(TOKEN.encode()).decode()}}))

@@ -5,8 +5,9 @@
 set -eu
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 version=$1
-binary=${2:-/usr/local/bin}/k3s
-note=${2:-/var/lib/hetzner-k3s}/k3s-version
+binary=/usr/local/bin/k3s
+note=/var/lib/hetzner-k3s/k3s-version
+[ $# -lt 2 ] || { binary=$2/k3s && note=$2/k3s-version; }
 
 case $(uname -m) in
     x86_64) asset=k3s sums=sha256sum-amd64.txt ;;
