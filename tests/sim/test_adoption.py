@@ -463,7 +463,7 @@ def test_an_adoption_killed_at_any_moment_is_gone_on_with() -> None:
             assert not ended.writes, ended.story()
             return first.session.moments.passed, broken
 
-    killed_at_every_moment(killed, _SEED, every=4)
+    killed_at_every_moment(killed, _SEED, every=9)
 
 
 @pytest.mark.parametrize("seed", [5, 6])

@@ -64,7 +64,7 @@ async def _recovery_killed(kill_at: int | None, *, leading: bool = False) -> tup
 @_ANY_FIRST
 def test_a_birth_killed_at_any_moment_is_finished_by_the_next_run(first: str) -> None:
     seed = _seed_of(first)
-    killed_at_every_moment(partial(_birth_killed, seed), seed, every=6)
+    killed_at_every_moment(partial(_birth_killed, seed), seed, every=11)
 
 
 def test_a_recovery_of_master1_killed_at_any_moment_is_finished_by_the_next_run() -> None:

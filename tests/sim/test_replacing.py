@@ -108,4 +108,4 @@ def test_a_volume_on_the_disk_does_not_hold_a_change_of_type() -> None:
 
 @pytest.mark.parametrize("changes", [{"type": "cpx32"}, {"image": "ubuntu-24.04"}], ids=["type", "image"])
 def test_killed_at_any_moment_the_same_command_goes_on(changes: dict[str, str]) -> None:
-    killed(lambda spec: both(spec, changes), ALL, every=29)
+    killed(lambda spec: both(spec, changes), ALL, every=61)

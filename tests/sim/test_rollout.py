@@ -169,7 +169,7 @@ def test_no_master_is_restarted_beside_one_that_is_not_well() -> None:
 
 
 def test_killed_at_any_moment_the_same_command_goes_on() -> None:
-    killed(lambda spec: asking(spec, KUBELET), ALL, every=7)
+    killed(lambda spec: asking(spec, KUBELET), ALL, every=13)
 
 
 def killed(wish: Callable[[ClusterSpec], ClusterSpec], consents: Consents, *, every: int) -> None:

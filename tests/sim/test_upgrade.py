@@ -95,7 +95,7 @@ def test_a_budget_holds_the_drain_and_then_the_worker_goes_on() -> None:
 
 
 def test_killed_at_any_moment_the_same_command_goes_on() -> None:
-    killed(lambda spec: with_version(spec, NEXT), UPGRADE, every=9)
+    killed(lambda spec: with_version(spec, NEXT), UPGRADE, every=17)
 
 
 def test_a_master_lost_on_the_way_comes_back_with_what_the_others_run() -> None:
