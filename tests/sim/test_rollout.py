@@ -103,6 +103,19 @@ def test_workers_follow_the_masters_as_many_at_a_time_as_the_file_says() -> None
     played(a_spec(3, 4), happens)
 
 
+def test_a_worker_that_no_cloud_controller_has_seen_comes_back_too() -> None:
+    """Its agent stays `activating` for ever (docs/facts/k3s.md#joined)."""
+
+    async def happens(story: Story) -> None:
+        story.wish(asking(story.spec, KUBELET))
+        done = await story.create(consents=Consents.of(Rollout("small")))
+        assert rolled(done) == [WORKER1], done.story()
+        assert not done.error, done.story()
+
+    spec = a_spec(1, 1)
+    played(replace(spec, addons=replace(spec.addons, cloud_controller_manager=False)), happens)
+
+
 def most_at_once(done: Run, verb: str) -> int:
     """Return how many steps of a kind were under way at a time."""
     now = most = 0

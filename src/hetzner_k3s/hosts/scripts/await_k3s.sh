@@ -23,7 +23,13 @@ answers_by_database() {
 steady_after=15 steady_since='' steady_as=''
 is_steady() {
     state=$(systemctl show -p ActiveState -p NRestarts -p MainPID "$unit")
-    case $state in *ActiveState=active*) ;; *) steady_since='' && return 1 ;; esac
+    case $state in
+        *MainPID=0*) steady_since='' && return 1 ;;
+        *ActiveState=active*) ;;
+        # An agent stays `activating` for as long as no cloud controller has seen its Node (docs/facts/k3s.md#joined).
+        *ActiveState=activating*) [ "$unit" = k3s-agent ] || { steady_since='' && return 1; } ;;
+        *) steady_since='' && return 1 ;;
+    esac
     [ "$unit" != k3s ] || is_well || { steady_since='' && return 1; }
     [ -n "$steady_since" ] && [ "$state" = "$steady_as" ] || { steady_since=$(date +%s) steady_as=$state; }
     [ $(($(date +%s) - steady_since)) -ge "$steady_after" ]

@@ -113,14 +113,16 @@ class Unit:
             self._active, self._sub = "activating", "start"
             self._pid += 1
             self._began = asyncio.get_running_loop().time()
+            process: Process | None = None
             try:
-                self.process = self._make()
-                await self.process.run(self._ready)
+                self.process = process = self._make()
+                await process.run(self._ready)
             except (Fatal, ShutdownRequested) as problem:
                 level = "fatal" if isinstance(problem, Fatal) else "error"
                 self._host.log(self.role, f"level={level} msg={str(problem)!r}")
             finally:
-                self._end_process()
+                if process is self.process:  # one that was stopped ends after its successor has begun
+                    self._end_process()
             self._active, self._sub = "activating", "auto-restart"
             await asyncio.sleep(_RESTART_SECONDS)
             self._restarts += 1

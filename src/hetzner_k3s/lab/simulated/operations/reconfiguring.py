@@ -63,9 +63,11 @@ async def _may_go(host: Host, decided: tuple[str, ...]) -> None:
 
 
 def is_steady(host: Host, role: K3sRole) -> bool:
-    """Check whether k3s is active and well and has stayed up, as `await_k3s.sh` sees it."""
+    """Check whether k3s is up and well and has stayed so, as `await_k3s.sh` sees it; an agent need not be active."""
     unit, server = host.units.get(role), host.server
-    if unit is None or unit.facts().active != "active":
+    if unit is None or unit.process is None:
         return False
+    if role is K3sRole.AGENT:
+        return (unit.facts().running_for or 0.0) >= STEADY_AFTER
     well = server is not None and server.api_ready and (server.etcd is None or server.etcd.healthy)
-    return (well or role is K3sRole.AGENT) and unit.active_for >= STEADY_AFTER
+    return well and unit.active_for >= STEADY_AFTER
