@@ -7,7 +7,7 @@ from tests.conftest import Tell
 
 from . import soaking
 
-SEEDS = 500
+SEEDS = 350
 
 
 @pytest.mark.timeout(900)
