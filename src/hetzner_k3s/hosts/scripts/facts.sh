@@ -216,11 +216,6 @@ next_answer() {
     if [ "$code" = 200 ]; then printf %s "$body"; else printf null; fi
 }
 
-active_peers() {
-    curl -s -m 2 http://127.0.0.1:2381/metrics |
-        sed -n 's/^etcd_network_active_peers{.*Remote="\([0-9a-f]*\)".*} 1$/\1/p'
-}
-
 etcd_facts() {
     health=$(curl -s -m 1 http://127.0.0.1:2381/health)
     case $health in

@@ -18,7 +18,7 @@ case $entry in
     '') precondition_changed "member $heir is not in the list" ;;
     *'"isLearner":true'* | *'"isLearner": true'*) precondition_changed "member $heir is a learner" ;;
 esac
-curl -s -m 2 http://127.0.0.1:2381/metrics | grep -q "^etcd_network_active_peers{.*Remote=\"$heir_hex\".*} 1\$" ||
+active_peers | grep -qx "$heir_hex" ||
     precondition_changed "member $heir is not connected"
 
 gateway_seconds=20

@@ -107,6 +107,23 @@ member_entry() {
     printf %s "$1" | tr -d '\n' | sed 's/{ *"ID"/\n&/g' | grep -F -- "$2" | head -n 1
 }
 
+# demand_members LIST IDS: ends the operation where a member list holds others than those that were decided on (sorted).
+demand_members() {
+    [ "$(member_ids "$1")" = "$2" ] ||
+        precondition_changed "etcd has other members than decided on: $(member_ids "$1" | tr '\n' ' ')"
+}
+
+# demand_no_learner LIST
+demand_no_learner() {
+    case $1 in *'"isLearner":true'* | *'"isLearner": true'*) precondition_changed 'a learner is in the cluster' ;; esac
+}
+
+# The ids, in hexadecimal, of the members that this host's etcd is connected to, one a line.
+active_peers() {
+    curl -s -m 2 http://127.0.0.1:2381/metrics |
+        sed -n 's/^etcd_network_active_peers{.*Remote="\([0-9a-f]*\)".*} 1$/\1/p'
+}
+
 kube_system_key=L3JlZ2lzdHJ5L25hbWVzcGFjZXMva3ViZS1zeXN0ZW0=
 
 # Reads the UID of the namespace kube-system out of etcd into `uid`: the first UUID of the value, protobuf or JSON.
@@ -126,6 +143,22 @@ write_atomically() {
     else
         sync "$2.new" && mv -f "$2.new" "$2"
     fi
+}
+
+# put_files <lines "MODE PATH BASE64": writes each of them.
+put_files() {
+    while read -r mode path content; do
+        printf %s "$content" | base64 -d | write_atomically "$mode" "$path" || return 1
+    done
+}
+
+# The digest of k3s' units, and reload_units DIGEST: tells systemd of them where they are others than those.
+units_digest() {
+    cat /etc/systemd/system/k3s*.service 2>/dev/null | sha256sum
+}
+
+reload_units() {
+    [ "$(units_digest)" = "$1" ] || systemctl daemon-reload
 }
 
 # Ends this script when its SSH session is closed: nobody would hear the answer of a wait. Stdin must be left open.

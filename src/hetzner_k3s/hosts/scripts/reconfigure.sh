@@ -9,11 +9,9 @@ decided=$(printf '%s\n' "$@" | sort)
 may_go() {
     case $(curl -s -m 1 http://127.0.0.1:2381/health) in *'"health":"true"'*) ;; *) return 0 ;; esac
     read_members
-    [ "$(member_ids "$answer")" = "$decided" ] ||
-        precondition_changed "etcd has other members than decided on: $(member_ids "$answer" | tr '\n' ' ')"
-    case $answer in *'"isLearner":true'* | *'"isLearner": true'*) precondition_changed 'a learner is in the cluster' ;; esac
-    connected=$(curl -s -m 2 http://127.0.0.1:2381/metrics |
-        sed -n 's/^etcd_network_active_peers{.*Remote="\([0-9a-f]*\)".*} 1$/\1/p' | sort -u | wc -l)
+    demand_members "$answer" "$decided"
+    demand_no_learner "$answer"
+    connected=$(active_peers | sort -u | wc -l)
     others=$(($(printf '%s\n' "$decided" | grep -c .) - 1))
     [ "$connected" -ge "$others" ] || precondition_changed "only $connected of the $others other voters are connected"
 }
@@ -26,16 +24,12 @@ if [ "$version" != - ]; then
 fi
 [ "$unit" != k3s ] || may_go
 files=$(cat)
-units_before=$(cat /etc/systemd/system/k3s*.service 2>/dev/null | sha256sum)
+units_before=$(units_digest)
 said=$(timeout 100 systemctl stop "$unit.service" 2>&1) || fail "systemd: $said"
-printf '%s\n' "$files" | while read -r mode path content; do
-    printf %s "$content" | base64 -d | write_atomically "$mode" "$path" || exit 1
-done || fail "could not write the new configuration; k3s is stopped, and its files are those of before or after"
+printf '%s\n' "$files" | put_files || fail "could not write the new configuration; k3s is stopped, and its files are those of before or after"
 forget_environment || fail "could not take the token out of the units' environment; k3s is stopped"
 # Only on a host that 2.x had set up is the unit another one.
-if [ "$(cat /etc/systemd/system/k3s*.service 2>/dev/null | sha256sum)" != "$units_before" ]; then
-    systemctl daemon-reload || fail 'systemd did not take the new unit; k3s is stopped'
-fi
+reload_units "$units_before" || fail 'systemd did not take the new unit; k3s is stopped'
 if [ "$version" != - ]; then
     mv -f "$staged/k3s" /usr/local/bin/k3s && mv -f "$staged/k3s-version" "$our_state/k3s-version" ||
         fail "could not put k3s $version in place; k3s is stopped"

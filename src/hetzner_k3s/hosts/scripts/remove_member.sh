@@ -5,7 +5,7 @@ decided=$(printf '%s\n' "$@" | sort)
 
 # The ids in etcd's metrics are hexadecimal.
 is_connected() {
-    curl -s -m 2 http://127.0.0.1:2381/metrics | grep -q "^etcd_network_active_peers{.*Remote=\"$victim_hex\".*} 1\$"
+    active_peers | grep -qx "$victim_hex"
 }
 
 read_uid
@@ -14,10 +14,9 @@ read_uid
 read_members
 members=$answer
 member_ids "$members" | grep -qx "$victim" || done_with '{}'
-[ "$(member_ids "$members")" = "$decided" ] ||
-    precondition_changed "etcd has other members than decided on: $(member_ids "$members" | tr '\n' ' ')"
+demand_members "$members" "$decided"
 others=$(printf %s "$members" | tr -d '\n' | sed 's/{ *"ID"/\n&/g' | grep -vF "\"$victim\"")
-case $others in *'"isLearner":true'* | *'"isLearner": true'*) precondition_changed 'a learner is in the cluster' ;; esac
+demand_no_learner "$others"
 
 gateway maintenance/status '{}'
 [ "$status" = 200 ] || fail "etcd did not give its status (HTTP $status): $answer"

@@ -10,9 +10,8 @@ read_uid
 read_members
 members=$answer
 member_ids "$members" | grep -qx "$victim" || done_with '{}'
-[ "$(member_ids "$members")" = "$decided" ] ||
-    precondition_changed "etcd has other members than decided on: $(member_ids "$members" | tr '\n' ' ')"
-case $members in *'"isLearner":true'* | *'"isLearner": true'*) precondition_changed 'a learner is in the cluster' ;; esac
+demand_members "$members" "$decided"
+demand_no_learner "$members"
 
 gateway maintenance/status '{}'
 [ "$status" = 200 ] || fail "etcd did not give its status (HTTP $status): $answer"
@@ -24,8 +23,7 @@ case ${leader:-0} in
 esac
 [ "$own" != "$victim" ] || precondition_changed 'a member does not remove itself'
 
-connected=$(curl -s -m 2 http://127.0.0.1:2381/metrics |
-    sed -n 's/^etcd_network_active_peers{.*Remote="\([0-9a-f]*\)".*} 1$/\1/p' | grep -vx "$victim_hex" | sort -u | wc -l)
+connected=$(active_peers | grep -vx "$victim_hex" | sort -u | wc -l)
 others=$(($# - 2))
 [ "$connected" -ge "$others" ] || precondition_changed "only $connected of the $others other voters are connected"
 
