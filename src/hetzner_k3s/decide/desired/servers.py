@@ -11,7 +11,7 @@ from hetzner_k3s.model.cloud import Server, ServerStatus
 from hetzner_k3s.model.difference import Difference, Remedy
 from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.hosts import first_boot
-from hetzner_k3s.model.spec import MasterSpec, ServerSpec, WorkerSpec
+from hetzner_k3s.model.spec import MasterSpec, WorkerSpec
 
 MASTERS: Final = "masters_pool"
 WORKERS: Final = "worker_node_pools[]"
@@ -111,13 +111,14 @@ def booted_otherwise(context: DecisionContext) -> Iterator[Difference]:
 def of_another_release(context: DecisionContext) -> Iterator[Difference]:
     """Return which servers run another k3s than the file's."""
     wanted = str(context.spec.k3s_version)
-    for name, version in _running(context, context.spec.servers()):
+    for name, version in running_releases(context):
         if version != wanted:
             yield Difference(subject=name, field="k3s_version", wanted=wanted, seen=version, remedy=Remedy.UPGRADE)
 
 
-def _running(context: DecisionContext, servers: tuple[ServerSpec, ...]) -> Iterator[tuple[str, str]]:
-    for spec in servers:
+def running_releases(context: DecisionContext) -> Iterator[tuple[str, str]]:
+    """Return the servers of the file on which k3s runs, each with its release, as far as that is told."""
+    for spec in context.spec.servers():
         server = context.server(spec.name)
         facts = context.state.facts(server.id) if server is not None else None
         if facts is not None and facts.k3s_version and (facts.server_unit.runs or facts.agent_unit.runs):

@@ -24,7 +24,7 @@ def _live(context: DecisionContext) -> K3sVersion | None:
     if context.control_plane.gateway is None:
         return _of_agents(context)
     told = (m.facts.k3s_version for m in context.control_plane.all_masters if m.facts and m.facts.serves)
-    return min((parsed for tag in told if (parsed := _parsed(tag)) is not None), default=None)
+    return min((parsed for tag in told if (parsed := parsed_release(tag)) is not None), default=None)
 
 
 def _of_agents(context: DecisionContext) -> K3sVersion | None:
@@ -33,10 +33,11 @@ def _of_agents(context: DecisionContext) -> K3sVersion | None:
         return None
     seen = (context.state.facts(server.id) for server in lookup.owned_servers(context.spec.name, context.view))
     told = (facts.k3s_version for facts in seen if facts is not None and facts.agent_unit.installed)
-    return max((parsed for tag in told if (parsed := _parsed(tag)) is not None), default=None)
+    return max((parsed for tag in told if (parsed := parsed_release(tag)) is not None), default=None)
 
 
-def _parsed(tag: str | None) -> K3sVersion | None:
+def parsed_release(tag: str | None) -> K3sVersion | None:
+    """Read a release tag that a host told, None where it is none."""
     try:
         return K3sVersion.parse(tag or "")
     except ValueError:

@@ -22,13 +22,12 @@ from hetzner_k3s.decide.view.context import Proposal, ServingContext
 from hetzner_k3s.decide.view.control_plane import MasterView
 from hetzner_k3s.decide.view.node_machine import NamedServer, doubt
 from hetzner_k3s.decide.view.servers.membership import labelled_member
-from hetzner_k3s.decide.view.voters import healthy_ids
+from hetzner_k3s.decide.view.voters import healthy_ids, members_precondition
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import Server, ServerStatus
 from hetzner_k3s.model.consents import Prune
 from hetzner_k3s.model.host import EtcdFacts, Member
 from hetzner_k3s.model.kube import KubeNode, Leaving
-from hetzner_k3s.model.operations.members import MembersPrecondition
 from hetzner_k3s.model.plan import PlannedStep, Reason, Scope, Wait
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
@@ -69,7 +68,7 @@ def remove_dead_members(context: ServingContext) -> Proposal | None:
         return Proposal((saving(context, lost.member, lost.master, PRUNE),))
     via = context.gateway.server.id
     step = RemoveMember(
-        target=lost.master, member_id=lost.member.id, via=via, precondition=_members_precondition(context)
+        target=lost.master, member_id=lost.member.id, via=via, precondition=members_precondition(context)
     )
     return Proposal((_planned(step, because),))
 
@@ -124,7 +123,7 @@ def _retirement(context: ServingContext, server: Server, member: Member) -> Plan
         member_id=member.id,
         via=context.gateway.server.id,
         heir=context.gateway.facts.etcd.member_id or "",
-        precondition=_members_precondition(context),
+        precondition=members_precondition(context),
     )
     verdict = quorum.can_retire(context.control_plane.members, healthy_ids(context), member.id)
     return _planned(step, f"{_BEYOND}, and {verdict.because}") if verdict.ok else None
@@ -161,12 +160,6 @@ def node_of_nobody(context: ServingContext, node: KubeNode) -> PlannedStep | Non
     step = DeleteNode(target=node.name, uid=node.uid, via=context.gateway.server.id)
     scope = Scope.CONTROL_PLANE if node.control_plane else Scope.WORKER
     return _planned(step, f"{_BEYOND}, and its server is gone", scope)
-
-
-def _members_precondition(context: ServingContext) -> MembersPrecondition:
-    return MembersPrecondition(
-        ids=tuple(sorted(m.id for m in context.control_plane.members)), uid=context.gateway.facts.etcd.uid or ""
-    )
 
 
 def _planned(step: Step, because: str, scope: Scope = Scope.CONTROL_PLANE) -> PlannedStep:

@@ -26,16 +26,21 @@ REPAIR: Final = Occasion("pre-repair", Reason.LOST)
 PRUNE: Final = Occasion("pre-prune", Reason.SHRINK, consent=Prune())
 
 
-def saved_before(context: DecisionContext, member: Member, occasion: Occasion = REPAIR) -> bool:
-    """Check whether any living master, wanted or not, has a snapshot, not empty, that was saved for this removal."""
-    facts = [m.facts for m in context.control_plane.all_masters if m.facts is not None]
+def saved_before(context: DecisionContext, member: Member, occasion: Occasion = REPAIR, *, leaving: str = "") -> bool:
+    """Check whether any living master, wanted or not, has a snapshot, not empty, that was saved for this removal.
+
+    One on the master that is `leaving` would go with it.
+    """
+    facts = [m.facts for m in context.control_plane.all_masters if m.facts is not None and m.name != leaving]
     return any(s.name.startswith(f"{_name(member, occasion)}-") and s.size > 0 for f in facts for s in f.snapshots)
 
 
-def saving(context: ServingContext, member: Member, master: str, occasion: Occasion = REPAIR) -> PlannedStep:
-    """Plan to save it on the healthy master that everything is done through, or on one whose k3s takes commands."""
+def saving(
+    context: ServingContext, member: Member, master: str, occasion: Occasion = REPAIR, *, leaving: str = ""
+) -> PlannedStep:
+    """Plan to save it, on another master than the one that is `leaving`."""
     return PlannedStep(
-        step=SaveSnapshot(target=_name(member, occasion), via=_saver(context).id),
+        step=SaveSnapshot(target=_name(member, occasion), via=saver(context, leaving).id),
         scope=Scope.CONTROL_PLANE,
         reason=occasion.reason,
         because=f"the member of {master} will be removed",
@@ -43,11 +48,15 @@ def saving(context: ServingContext, member: Member, master: str, occasion: Occas
     )
 
 
-def _saver(context: ServingContext) -> Server:
-    """Choose the master that saves a snapshot; where none takes commands, k3s says why on the first one."""
-    others = (m for m in context.control_plane.all_masters if m.serves)
-    able = (m.server for m in (context.gateway, *others) if m.server and m.facts and m.facts.takes_commands)
-    return next(able, context.gateway.server)
+def saver(context: ServingContext, leaving: str = "") -> Server:
+    """Choose the master that saves a snapshot: the one that everything is done through, if its k3s takes commands.
+
+    Where none takes commands, k3s says why on the first one.
+    """
+    masters = (context.gateway, *(m for m in context.control_plane.all_masters if m.serves))
+    staying = [(m.server, m.facts) for m in masters if m.server and m.facts and m.name != leaving]
+    able = (server for server, facts in staying if facts.takes_commands)
+    return next(able, staying[0][0] if staying else context.gateway.server)
 
 
 def _name(member: Member, occasion: Occasion) -> str:

@@ -18,10 +18,9 @@ from hetzner_k3s.decide.view.context import DecisionContext, Proposal, ServingCo
 from hetzner_k3s.decide.view.control_plane import MasterView
 from hetzner_k3s.decide.view.members import DeadMember
 from hetzner_k3s.decide.view.servers.k3s import K3s
-from hetzner_k3s.decide.view.voters import healthy_ids
+from hetzner_k3s.decide.view.voters import healthy_ids, members_precondition
 from hetzner_k3s.model.host import Member
 from hetzner_k3s.model.kube import KubeView
-from hetzner_k3s.model.operations.members import MembersPrecondition
 from hetzner_k3s.model.plan import PlannedStep, Reason, Refusal, Scope, Wait
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
@@ -134,9 +133,7 @@ def _removal(context: ServingContext, lost: DeadMember, target: str) -> Step:
         target=target,
         member_id=lost.member.id,
         via=context.gateway.server.id,
-        precondition=MembersPrecondition(
-            ids=tuple(sorted(m.id for m in context.control_plane.members)), uid=context.gateway.facts.etcd.uid or ""
-        ),
+        precondition=members_precondition(context),
     )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from hetzner_k3s.decide.lifecycle.join import api_url
+from hetzner_k3s.decide.repair.pre_repair_snapshot import saver
 from hetzner_k3s.decide.rollout import replacing, selection, staging
 from hetzner_k3s.decide.view import predictions, quorum
 from hetzner_k3s.decide.view.context import Proposal, ServingContext
@@ -55,7 +56,7 @@ def next_master(context: ServingContext) -> Proposal | None:
         return deletion
     masters = [m for m in context.control_plane.masters if m.name in todo]
     turns = [turn for m in masters if (turn := _turn(context, m, todo[m.name])) is not None]
-    if not turns or not staging.all_ready(context):
+    if not turns or not staging.all_ready(context, todo):
         return None
     if context.in_flight:
         return Proposal(alone=True)
@@ -132,7 +133,7 @@ def _next(context: ServingContext, turn: _Turn, remedies: frozenset[Remedy]) -> 
     if Remedy.REPLACE in remedies and turn.view.serves:
         return replacing.of_master(context, turn.view, turn.server)
     if turn.view.serves and not (context.control_plane.on_database or _saved(context)):
-        saving = SaveSnapshot(target=replacing.SNAPSHOT, via=context.gateway.server.id)
+        saving = SaveSnapshot(target=replacing.SNAPSHOT, via=saver(context).id)
         return _planned(context, saving, "the masters are restarted one by one")
     if turn.view.serves and labelled_member(turn.server) and lookup.load_balancer(context.spec, context.view):
         because = "its API is away while k3s starts anew"

@@ -11,18 +11,18 @@ from dataclasses import replace
 from typing import Final
 
 from hetzner_k3s.decide.lifecycle.emptying import Why, emptying
+from hetzner_k3s.decide.repair.pre_repair_snapshot import Occasion, saved_before, saving
 from hetzner_k3s.decide.rollout import selection
 from hetzner_k3s.decide.view import predictions, quorum
 from hetzner_k3s.decide.view.context import Proposal, ServingContext
 from hetzner_k3s.decide.view.control_plane import MasterView
 from hetzner_k3s.decide.view.servers.membership import labelled_member
 from hetzner_k3s.decide.view.servers.server_view import ServerView
-from hetzner_k3s.decide.view.voters import healthy_ids, member_of
+from hetzner_k3s.decide.view.voters import healthy_ids, member_of, members_precondition
 from hetzner_k3s.model.cloud import Server, ServerStatus
 from hetzner_k3s.model.consents import DeleteLocalData, MakeAnew
 from hetzner_k3s.model.difference import Remedy
 from hetzner_k3s.model.host import Member
-from hetzner_k3s.model.operations.members import MembersPrecondition
 from hetzner_k3s.model.plan import PlannedStep, Reason, Scope
 from hetzner_k3s.model.spec import ClusterSpec, MasterSpec
 from hetzner_k3s.model.state import ClusterState
@@ -31,7 +31,6 @@ from hetzner_k3s.model.steps import (
     ResizeMaster,
     ResizeWorker,
     RetireMember,
-    SaveSnapshot,
     Step,
     UnmarkMember,
 )
@@ -90,9 +89,9 @@ def resizing(context: ServingContext, view: ServerView, server: Server, scope: S
 
 def _retirement(context: ServingContext, server: Server, member: Member) -> PlannedStep | None:
     via = _another(context, server.name)
-    if via is not None and not _saved_elsewhere(context, member, server):
-        saving = SaveSnapshot(target=f"{SNAPSHOT}-{member.id}", via=via)
-        return _planned(context, saving, f"the member of {server.name} will be removed")
+    occasion = Occasion(SNAPSHOT, Reason.DIFFERS, consent=selection.consent_of(context))
+    if via is not None and not saved_before(context, member, occasion, leaving=server.name):
+        return saving(context, member, server.name, occasion, leaving=server.name)
     verdict = quorum.can_retire(context.control_plane.members, healthy_ids(context), member.id)
     heir = next((m.id for m in context.control_plane.members if m.id != member.id), None)
     if not verdict.ok or heir is None or via is None:
@@ -103,17 +102,9 @@ def _retirement(context: ServingContext, server: Server, member: Member) -> Plan
         member_id=member.id,
         via=via,
         heir=heir,
-        precondition=MembersPrecondition(
-            ids=tuple(sorted(m.id for m in context.control_plane.members)), uid=context.gateway.facts.etcd.uid or ""
-        ),
+        precondition=members_precondition(context),
     )
     return _planned(context, step, f"{_why(context)}, and {verdict.because}")
-
-
-def _saved_elsewhere(context: ServingContext, member: Member, server: Server) -> bool:
-    """Check whether a master that stays has a snapshot, not empty, that was saved for this removal."""
-    facts = (m.facts for m in context.control_plane.all_masters if m.facts is not None and m.server != server)
-    return any(s.name.startswith(f"{SNAPSHOT}-{member.id}-") and s.size > 0 for f in facts for s in f.snapshots)
 
 
 def _another(context: ServingContext, name: str) -> int | None:

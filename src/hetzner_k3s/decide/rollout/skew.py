@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from hetzner_k3s.decide.desired.servers import running_releases
 from hetzner_k3s.decide.preflight import orders
+from hetzner_k3s.decide.preflight.versions import parsed_release
 from hetzner_k3s.decide.rollout import selection
 from hetzner_k3s.decide.view.context import DecisionContext
 from hetzner_k3s.model.difference import Remedy
@@ -25,7 +27,8 @@ def release_fits(context: DecisionContext) -> tuple[Refusal, ...]:
 
 
 def _objections(context: DecisionContext) -> Iterator[Refusal]:
-    wanted, running = context.spec.k3s_version, _running(context)
+    wanted, told = context.spec.k3s_version, running_releases(context)
+    running = {name: version for name, tag in told if (version := parsed_release(tag)) is not None}
     if (why := orders.not_released(context)) is not None:
         yield _no_release(why)
     if newer := {name: version for name, version in running.items() if version > wanted}:
@@ -62,17 +65,3 @@ def _skips_minor(wanted: K3sVersion, oldest: K3sVersion) -> Refusal:
         why=f"Kubernetes goes from one minor version to the next: objects are converted on the way. {_UNTOUCHED}",
         you_can=f"Go to the newest release of {line} first: `hetzner-k3s releases --channel {line}` prints it.",
     )
-
-
-def _running(context: DecisionContext) -> dict[str, K3sVersion]:
-    """Return what each server of the file runs, as far as that is told."""
-    told: dict[str, K3sVersion] = {}
-    for spec in context.spec.servers():
-        server = context.server(spec.name)
-        facts = context.state.facts(server.id) if server is not None else None
-        if facts is not None and facts.k3s_version and (facts.server_unit.runs or facts.agent_unit.runs):
-            try:
-                told[spec.name] = K3sVersion.parse(facts.k3s_version)
-            except ValueError:
-                continue
-    return told

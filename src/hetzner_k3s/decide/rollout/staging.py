@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from hetzner_k3s.decide.rollout import selection
@@ -17,7 +18,7 @@ from hetzner_k3s.model.steps import StageK3s, Step
 
 def stage_k3s(context: ServingContext) -> Proposal | None:
     """Have the file's k3s lie ready on every host that is to run it."""
-    missing = _missing(context)
+    missing = _missing(context, selection.waiting(context))
     return Proposal(tuple(_staging(context, server) for server in missing)) if missing else None
 
 
@@ -26,14 +27,14 @@ def release_of(context: ServingContext, remedies: frozenset[Remedy]) -> str | No
     return str(context.spec.k3s_version) if Remedy.UPGRADE in remedies else None
 
 
-def all_ready(context: ServingContext) -> bool:
-    """Check whether the release lies ready wherever it is to run."""
-    return not _missing(context)
+def all_ready(context: ServingContext, todo: Mapping[str, frozenset[Remedy]]) -> bool:
+    """Check whether the release lies ready wherever it is to run, of the servers that wait for a rollout."""
+    return not _missing(context, todo)
 
 
-def _missing(context: ServingContext) -> tuple[Server, ...]:
+def _missing(context: ServingContext, todo: Mapping[str, frozenset[Remedy]]) -> tuple[Server, ...]:
     wanted = str(context.spec.k3s_version)
-    upgraded = (name for name, remedies in selection.waiting(context).items() if Remedy.UPGRADE in remedies)
+    upgraded = (name for name, remedies in todo.items() if Remedy.UPGRADE in remedies)
     servers = (server for name in upgraded if (server := context.server(name)) is not None)
     return tuple(s for s in servers if (f := context.state.facts(s.id)) is not None and f.staged != wanted)
 

@@ -28,7 +28,7 @@ def roll_workers(context: ServingContext) -> Proposal | None:
     """Lead the next workers through their restart, as many at a time as the file says, when no master waits for its."""
     todo = {} if context.intent.halted else selection.waiting(context)
     masters = context.control_plane.masters
-    if not todo or any(m.name in todo or not m.is_member for m in masters) or not staging.all_ready(context):
+    if not todo or any(m.name in todo or not m.is_member for m in masters) or not staging.all_ready(context, todo):
         return None
     views = [view_worker(context, spec) for spec in context.spec.workers()]
     anew = selection.made_anew(context)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from hetzner_k3s.decide.view import quorum
-from hetzner_k3s.decide.view.context import DecisionContext
+from hetzner_k3s.decide.view.context import DecisionContext, ServingContext
 from hetzner_k3s.decide.view.control_plane import MasterView
 from hetzner_k3s.decide.view.servers.contact import Barrier
 from hetzner_k3s.model.consents import Replace
 from hetzner_k3s.model.host import Member
 from hetzner_k3s.model.identity import Phase
+from hetzner_k3s.model.operations.members import MembersPrecondition
 
 
 def healthy_ids(context: DecisionContext) -> frozenset[str]:
@@ -75,3 +76,10 @@ def discarded(context: DecisionContext) -> frozenset[str]:
         return frozenset()
     asked = ((r.named, context.control_plane.master(r.named)) for r in context.consents.every(Replace))
     return frozenset(name for name, m in asked if m is not None and m.trouble is not None and others_serve(context, m))
+
+
+def members_precondition(context: ServingContext) -> MembersPrecondition:
+    """Return what a host has to see, too, before a member is removed: the list and the cluster that were decided on."""
+    return MembersPrecondition(
+        ids=tuple(sorted(m.id for m in context.control_plane.members)), uid=context.gateway.facts.etcd.uid or ""
+    )
