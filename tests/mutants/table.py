@@ -285,7 +285,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         law=6,
         what="a removal names no list that it was decided on",
-        file="decide/repair/remediate.py",
+        file="decide/view/voters.py",
         old="ids=tuple(sorted(m.id for m in context.control_plane.members))",
         new="ids=()",
         tests=(_REPAIR,),
