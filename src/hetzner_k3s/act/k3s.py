@@ -24,6 +24,9 @@ from hetzner_k3s.model.tokens import ClusterTokens
 
 _API_WITHIN = 300.0
 _LOOK_EVERY = 0.5
+_STEADY_WITHIN = 300.0
+_READY_WITHIN = 120.0
+"""Seconds that a Node is given after its k3s has stayed up: it reports every ten."""
 
 
 def peer_address(context: Context, server: Server) -> str:
@@ -149,6 +152,12 @@ async def reach(context: Context, target: HostTarget, role: K3sRole, milestone: 
     """Wait on the host until k3s has come that far (seconds); its fatal log lines end the wait with their reason."""
     wait = AwaitK3s(role=role, milestone=milestone, deadline=within)
     return await context.ports.hosts.perform(target, wait)
+
+
+async def well_again(context: Context, target: HostTarget, role: K3sRole, via: HostTarget, before: BeforeStart) -> None:
+    """See k3s stay up after it was started anew, and its Node Ready by a heartbeat of this start."""
+    await reach(context, target, role, Milestone.STEADY, _STEADY_WITHIN)
+    await context.ports.kube.wait_node_ready(via, target.name, _READY_WITHIN, before)
 
 
 async def before_start(context: Context, server: Server, via: HostTarget) -> BeforeStart:

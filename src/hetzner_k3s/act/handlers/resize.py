@@ -11,13 +11,10 @@ from hetzner_k3s.model.errors import DeadlineExceeded, HostError
 from hetzner_k3s.model.host import HostFacts
 from hetzner_k3s.model.operations.looks import Probe
 from hetzner_k3s.model.operations.operation import K3sRole
-from hetzner_k3s.model.operations.service import Milestone
 from hetzner_k3s.model.steps import ResizeMaster, ResizeWorker
 
 _OFF_WITHIN = 90.0
 _BOOTED_WITHIN = 180.0
-_STEADY_WITHIN = 300.0
-_READY_WITHIN = 120.0
 _LOOK_EVERY = 2.0
 """Seconds between two looks at a server's status: Hetzner counts requests."""
 _POLL = 1.0
@@ -47,8 +44,7 @@ async def _resized(step: ResizeMaster | ResizeWorker, context: Context, role: K3
         context.say(step.target, "powering it on")
         await context.ports.cloud.power_on(server.id)
     await _booted(step, context)
-    await k3s.reach(context, context.target_of(server), role, Milestone.STEADY, _STEADY_WITHIN)
-    await context.ports.kube.wait_node_ready(via, step.target, _READY_WITHIN, before)
+    await k3s.well_again(context, context.target_of(server), role, via, before)
     context.say(step.target, "is back")
     return Outcome()
 

@@ -11,12 +11,7 @@ from hetzner_k3s.model.hosts.contact import HostTarget
 from hetzner_k3s.model.kube import BeforeStart
 from hetzner_k3s.model.operations import configuration
 from hetzner_k3s.model.operations.operation import K3sRole
-from hetzner_k3s.model.operations.service import Milestone
 from hetzner_k3s.model.steps import ReconfigureMaster, ReconfigureWorker, StageK3s
-
-_STEADY_WITHIN = 300.0
-_READY_WITHIN = 120.0
-"""Seconds that a Node is given after its k3s has stayed up: it reports every ten."""
 
 
 async def stage_k3s(step: StageK3s, context: Context) -> Outcome:
@@ -64,8 +59,7 @@ async def _back(
 ) -> None:
     """See k3s stay up, its Node Ready by a heartbeat of this start, and of the release that was put in place."""
     target = context.target(step.server_id)
-    await k3s.reach(context, target, role, Milestone.STEADY, _STEADY_WITHIN)
-    await context.ports.kube.wait_node_ready(via, step.target, _READY_WITHIN, before)
+    await k3s.well_again(context, target, role, via, before)
     if step.version is None:
         return
     node = (await context.ports.kube.view(via)).node(step.target)
