@@ -65,6 +65,8 @@ def test_every_mistake_of_a_file_is_shown_at_once(findings: Findings) -> None:
             "cluster.yaml:17:1: warning: ssh_allowed_networks: is ignored, as in 2.6: set networking.allowed_networks.ssh instead",
             "cluster.yaml:18:32: schedule_workloads_on_masters: expected true or false, got 'maybe'",
             'cluster.yaml:20:3: networking.clustr_cidr: unknown key (did you mean "cluster_cidr"?)',
+            "cluster.yaml:21:17: networking.service_cidr: overlaps cluster_cidr 10.0.0.0/8 (the file does not set it, 10.43.0.0/16 is the default)",
+            "cluster.yaml:21:17: warning: networking.cluster_cidr: overlaps private_network.subnet 10.0.0.0/16",
             "cluster.yaml:22:15: networking.ssh.port: must be between 1 and 65535",
             "cluster.yaml:23:20: networking.node_port_range: the range 500-200 ends before it starts",
             "cluster.yaml:24:15: networking.cni.mode: expected 'flannel' or 'cilium', got 'calico'",
@@ -136,3 +138,13 @@ def test_diagnostics_tell_their_place_and_severity(load_text: Callable[[Any], An
         load_text(minimal)
     (found,) = caught.value.diagnostics
     assert (found.line, found.key, found.severity) == (1, "sssh_port", "error")
+
+
+def test_an_unknown_key_hides_no_mistake_of_the_one_that_it_resembles(
+    findings: Findings, minimal: dict[str, Any]
+) -> None:
+    minimal["masters_pool"]["instance_count"] = 2
+    minimal["masters_poll"] = {}
+    told = findings(minimal)
+    assert any("masters_poll: unknown key" in line for line in told)
+    assert any("masters_pool.instance_count: etcd needs an odd number" in line for line in told)

@@ -36,7 +36,7 @@ def validate(tree: Tree) -> Validated:
     """Read the tree as a configuration; mistakes are findings, never exceptions."""
     findings: list[Finding] = []
     broken: list[KeyPath] = []
-    tree = copy.deepcopy(tree)
+    given, tree = tree, copy.deepcopy(tree)
     for attempt in range(_ROUNDS):
         try:
             return Validated(Configuration.model_validate(tree), tuple(findings), tuple(broken))
@@ -45,7 +45,7 @@ def validate(tree: Tree) -> Validated:
         if attempt == 0:
             findings += _in_words(errors)
         broken += [_repair(tree, error) for error in errors]
-        broken += [(*_path(error)[:-1], hint) for error in errors[:MAX_FINDINGS] if (hint := _hint(error))]
+        broken += [meant for error in errors[:MAX_FINDINGS] if (meant := _meant(given, error))]
     raise AssertionError("the schema's examples do not satisfy the schema")
 
 
@@ -80,8 +80,16 @@ def _message(error: ErrorDetails) -> str:
             return error["msg"]
 
 
-def _hint(error: ErrorDetails) -> str | None:
-    return hints.neighbour(_path(error)) if error["type"] == "extra_forbidden" else None
+def _meant(given: Tree, error: ErrorDetails) -> KeyPath | None:
+    """Return the key that an unknown one may be meant for, unless the file has that one too."""
+    *section, _ = path = _path(error)
+    name = hints.neighbour(path) if error["type"] == "extra_forbidden" else None
+    if name is None:
+        return None
+    beside: Any = given
+    for part in section:
+        beside = beside[part]
+    return None if name in beside else (*section, name)
 
 
 def empty_keys(paths: Iterable[KeyPath]) -> Iterator[Finding]:
