@@ -188,8 +188,8 @@ async def look_ahead(
     """
     state = await observe(ports, request.spec, request.intent.verb)
     if SIGHT[request.intent.verb].assortment:
-        upgrading = request.intent.may_upgrade
-        state = await with_assortment(ports, request.spec, state, before, upgrading=upgrading)
+        exchanging = request.intent.may_exchange
+        state = await with_assortment(ports, request.spec, state, before, exchanging=exchanging)
     began, told = ports.clock.monotonic(), ""
     while True:
         forecast = _forecast(request, ports, state)
@@ -370,9 +370,10 @@ class _Run:
         return self._unless_failed(ExitCode.REFUSED)
 
     def _done(self, plan: Plan) -> ExitCode:
-        """Return how a run ends that has done all; what is not well was perhaps not foreseen, so it is said."""
+        """Return how a run ends that has done all; what is not well, and was not foreseen, is said."""
         for what in plan.left_alone:
-            self.events.say(self.request.spec.name, what)
+            if what not in self.shown.left_alone:
+                self.events.say(self.request.spec.name, what)
         return self._unless_failed(ExitCode.PENDING if plan.left_alone else ExitCode.CONVERGED)
 
 

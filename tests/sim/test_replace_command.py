@@ -54,3 +54,19 @@ def test_the_only_master_stays() -> None:
         assert "is the only master" in refused.story()
 
     played(a_spec(1, 1), happens)
+
+
+def test_none_is_given_up_while_another_one_cannot_be_had() -> None:
+    async def happens(story: Story) -> None:
+        before = ids(story)
+        sold_out = faults.ApiFault("unavailable", server_type="cpx22")
+        await story.happens(sold_out)
+        refused = await story.refuses("consent.unfit", consents=anew(WORKER1))
+        assert f"Another server like {WORKER1} cannot be had" in refused.story()
+        assert "Hetzner shows cpx22 as not available" in refused.story()
+        assert ids(story) == before
+        await story.heals(sold_out)
+        done = await story.create(consents=anew(WORKER1))
+        assert done.code is ExitCode.CONVERGED, done.story()
+
+    played(a_spec(3, 2), happens)

@@ -6,6 +6,7 @@ from typing import Final
 
 import pytest
 
+from hetzner_k3s.lab.simulated.faults import ApiFault
 from hetzner_k3s.model.consents import Consents, DeleteLocalData, Rollout
 from hetzner_k3s.model.errors import DrainRefused, ExitCode
 from hetzner_k3s.model.spec import ClusterSpec
@@ -109,3 +110,28 @@ def test_a_volume_on_the_disk_does_not_hold_a_change_of_type() -> None:
 @pytest.mark.parametrize("changes", [{"type": "cpx32"}, {"image": "ubuntu-24.04"}], ids=["type", "image"])
 def test_killed_at_any_moment_the_same_command_goes_on(changes: dict[str, str]) -> None:
     killed(lambda spec: both(spec, changes), ALL, every=61)
+
+
+@pytest.mark.parametrize(
+    ("image", "fault", "told"),
+    [
+        ("ubuntu-24.4", None, "there is no image ubuntu-24.4"),
+        ("ubuntu-24.04", ApiFault("unavailable", server_type="cpx22"), "Hetzner shows cpx22 as not available in fsn1"),
+        ("ubuntu-24.04", ApiFault("error", path="/server_types"), "what Hetzner sells now could not be read"),
+    ],
+)
+def test_no_server_is_given_up_for_one_that_cannot_be_had(image: str, fault: ApiFault | None, told: str) -> None:
+    """It was drained, its member retired, and deleted, before the order of the next one failed."""
+
+    async def happens(story: Story) -> None:
+        before = ids(story)
+        story.wish(both(story.spec, {"image": image}))
+        await story.happens(*([fault] if fault else []))
+        done = await story.create(consents=ALL)
+        assert done.code is ExitCode.PENDING, done.story()
+        assert done.told.steps == [], done.story()
+        assert done.told.forecast is not None
+        assert told in "".join(done.told.forecast.left_alone)
+        assert ids(story) == before
+
+    played(a_spec(3, 2), happens)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Final
 
-from hetzner_k3s.model.consents import Consent, Consents, Rollout, Upgrade
+from hetzner_k3s.model.consents import Consent, Consents, MakeAnew, Rollout, Upgrade
 from hetzner_k3s.model.difference import Difference, left_as_it_is
 from hetzner_k3s.model.steps import DeleteResource, Step
 from hetzner_k3s.model.steps.traits import TRAITS
@@ -45,9 +45,9 @@ class Intent:
     """Whether this is foreseen, not done: what comes one after another is then named at once."""
 
     @property
-    def may_upgrade(self) -> bool:
-        """Check whether k3s may become another one, if the file names another one."""
-        return self.consents.get(Upgrade) is not None or self.consents.get(Rollout) is not None
+    def may_exchange(self) -> bool:
+        """Check whether servers that are there, or their k3s, may become others."""
+        return any(self.consents.get(kind) is not None for kind in (Upgrade, Rollout, MakeAnew))
 
 
 class Reason(Enum):

@@ -109,19 +109,19 @@ async def with_assortment(
     state: ClusterState,
     before: ClusterState | None = None,
     *,
-    upgrading: bool = False,
+    exchanging: bool = False,
 ) -> ClusterState:
     """Read what Hetzner sells, and which k3s there is: once a run and only where a server of the file is missing.
 
     Args:
-        upgrading: whether servers or their k3s may become others: then both are read though nothing is missing.
+        exchanging: whether servers or their k3s may become others: then both are read though nothing is missing.
         before: an earlier look of this run, which may have read it.
     """
     if before is not None and before.assortment is not None:
         return _with_assortment_of(before, state)
     listed = {server.name for server in state.view.servers}
     complete = all(server.name in listed for server in spec.servers())
-    if not isinstance(state.cloud, Known) or (complete and not upgrading):
+    if not isinstance(state.cloud, Known) or (complete and not exchanging):
         return state
     sold, releases = await asyncio.gather(cloud.assortment(ports, spec), cloud.releases(ports))
     return replace(state, assortment=sold, releases=releases)

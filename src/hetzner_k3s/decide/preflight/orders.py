@@ -74,7 +74,22 @@ def orders_notes(context: DecisionContext) -> tuple[str, ...]:
         unread.append(f"whether there is a k3s {context.spec.k3s_version} was not looked up: {releases.why}")
     lasting = _impossible(context) if _something_exists(context) else {}
     told = (f"{setting} ({listed(names, _NAMED)})" if names else str(setting) for setting, names in lasting.items())
-    return (*unread, *told, *_out_of_stock(context))
+    return (*unread, *told, *_all_out_of_stock(context))
+
+
+def unfillable(context: DecisionContext, name: str) -> str | None:
+    """Return why Hetzner would not sell another server of this name now, as far as it was asked; else None.
+
+    Whoever gives up a server that works has to know that another one can be had.
+    """
+    pool, server = next((pool, server) for pool, server in _pooled(context.spec) if server.name == name)
+    if isinstance(reading := context.state.assortment, Unknown):
+        return f"what Hetzner sells now could not be read ({reading.why})"
+    if reading is None:
+        return None
+    order = _order_of(context.spec, server, pool)
+    lasting = (why for _, why in _problems(context, reading.value, order))
+    return next(lasting, None) or _out_of_stock(context, reading.value, order)
 
 
 def _impossible(context: DecisionContext) -> dict[Diagnostic, list[str]]:
@@ -133,14 +148,14 @@ def _location_setting(spec: ClusterSpec, server: MasterSpec | WorkerSpec, pool: 
 def _not_sold(context: DecisionContext) -> Iterator[_Problem]:
     if not isinstance(reading := context.state.assortment, Known):
         return
-    zone = None if context.spec.network.existing_network_name else context.spec.network.zone
     for order, names in _orders(context).items():
-        for setting, why in _problems(reading.value, order, zone, context.state.observed_at):
+        for setting, why in _problems(context, reading.value, order):
             yield setting, why, names
 
 
-def _problems(sold: Assortment, order: _Order, zone: str | None, now: float) -> Iterator[tuple[KeyPath, str]]:
+def _problems(context: DecisionContext, sold: Assortment, order: _Order) -> Iterator[tuple[KeyPath, str]]:
     """Return why Hetzner would not take an order, whatever is in stock, and the setting that says so."""
+    zone = None if context.spec.network.existing_network_name else context.spec.network.zone
     kind = sold.server_type(order.instance_type)
     if kind is None:
         like = _like(order.instance_type, [k.name for k in sold.server_types])
@@ -152,7 +167,7 @@ def _problems(sold: Assortment, order: _Order, zone: str | None, now: float) -> 
         there = sold.locations[location]
         yield order.location_setting, f"{location} is in network zone {there}, the private network in {zone}"
     if kind is not None and location in sold.locations:
-        yield from _not_sold_there(kind, order, now)
+        yield from _not_sold_there(kind, order, context.state.observed_at)
     if why := _no_image(sold, order.image, kind):
         yield order.image_setting, why
 
@@ -185,15 +200,20 @@ def _has_ended(offer: Offer, now: float) -> bool:
     return offer.ends[:10] < today.date().isoformat()
 
 
-def _out_of_stock(context: DecisionContext) -> Iterator[str]:
+def _all_out_of_stock(context: DecisionContext) -> Iterator[str]:
     if not isinstance(reading := context.state.assortment, Known):
         return
     for order, names in _orders(context).items():
-        kind = reading.value.server_type(order.instance_type)
-        offer = kind.offer(order.location) if kind is not None else None
-        if offer is not None and not offer.available and not _has_ended(offer, context.state.observed_at):
-            where = f"{order.instance_type} as not available in {order.location}"
-            yield f"Hetzner shows {where} now ({listed(names, _NAMED)})"
+        if (why := _out_of_stock(context, reading.value, order)) is not None:
+            yield f"{why} ({listed(names, _NAMED)})"
+
+
+def _out_of_stock(context: DecisionContext, sold: Assortment, order: _Order) -> str | None:
+    kind = sold.server_type(order.instance_type)
+    offer = kind.offer(order.location) if kind is not None else None
+    if offer is None or offer.available or _has_ended(offer, context.state.observed_at):
+        return None
+    return f"Hetzner shows {order.instance_type} as not available in {order.location} now"
 
 
 def _no_room(context: DecisionContext) -> Iterator[_Problem]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from hetzner_k3s.decide.differences import differences
+from hetzner_k3s.decide.preflight.orders import unfillable
 from hetzner_k3s.decide.view.consent_mismatch import unfit
 from hetzner_k3s.decide.view.context import DecisionContext
 from hetzner_k3s.model.consents import ROLLOUT_MASTERS, Consent, MakeAnew, Rollout, Upgrade
@@ -99,6 +100,8 @@ def _misfit(context: DecisionContext, name: str) -> tuple[str, str] | None:
         return f"{name} is protected against deletion at Hetzner.", "Lift the protection, then run the command again."
     if context.spec.master_names == (name,):
         return f"{name} is the only master, and the data would go with it.", "Ask for three masters in the file first."
+    if (why := unfillable(context, name)) is not None:
+        return f"Another server like {name} cannot be had: {why}.", "Correct the file, or wait until Hetzner sells it."
     return None
 
 
@@ -129,7 +132,8 @@ def _obstacle(context: DecisionContext, one: Difference) -> str | None:
         return "it takes another server, and this one is protected against deletion at Hetzner"
     if context.spec.master_names == (one.subject,):
         return "it takes another server, and the data of the only master would go with this one"
-    return None
+    why = unfillable(context, one.subject)
+    return f"it takes another server, and {why}" if why is not None else None
 
 
 def told(context: DecisionContext) -> tuple[Difference, ...]:
