@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.decide.world import MASTER1, NOW, PRUNE, SPEC, edit_server, forecast, healthy, lose, nothing
+from tests.decide.world import CREATE, MASTER1, NOW, PRUNE, SPEC, edit_server, forecast, healthy, lose, nothing
 
+from hetzner_k3s.model.consents import Consents, MakeAnew
 from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.hetzner.assortment import Assortment, Offer, ServerType
 from hetzner_k3s.model.plan import Purchase
@@ -44,6 +45,13 @@ def test_what_is_deleted_is_less() -> None:
     kind, place = WORKER.instance_type, WORKER.location
     state = edit_server(priced(healthy()), gone, lambda server: replace(server, server_type=kind, location=place))
     assert forecast(state, fewer, PRUNE).purchase == Purchase(deleted=1, monthly=-4.5)
+
+
+def test_a_server_that_is_made_anew_is_replaced_and_costs_the_same() -> None:
+    name, kind, place = WORKER.name, WORKER.instance_type, WORKER.location
+    state = edit_server(priced(healthy()), name, lambda server: replace(server, server_type=kind, location=place))
+    way = forecast(state, SPEC, replace(CREATE, consents=Consents.of(MakeAnew(name))))
+    assert way.purchase == Purchase(replaced=1, monthly=0.0)
 
 
 def test_what_was_shown_is_what_is_asked_for() -> None:

@@ -20,11 +20,12 @@ def purchase(state: ClusterState, steps: Iterable[PlannedStep]) -> Purchase:
     servers = {server.id: server for server in state.view.servers}
     prices = [_monthly(sold, step.server_type, step.location) for _, step in bought]
     saved = [_monthly(sold, s.server_type, s.location) for d in deleted if (s := servers.get(d.server_id)) is not None]
-    replaced = sum(planned.reason is Reason.LOST for planned, _ in bought)
+    again = {step.target for _, step in bought} & {step.target for step in deleted}
+    replaced = sum(planned.reason is Reason.LOST or step.target in again for planned, step in bought)
     return Purchase(
         created=len(bought) - replaced,
         replaced=replaced,
-        deleted=len(deleted),
+        deleted=len(deleted) - len(again),
         monthly=_sum(prices, saved),
     )
 

@@ -19,6 +19,8 @@ class Tally:
 
     steps: int = 0
     servers: Counter[str] = field(default_factory=Counter)
+    _given_up: set[str] = field(default_factory=set)
+    """Names of servers that were deleted and are not there again."""
 
     def finished(self, planned: PlannedStep) -> None:
         """Count a step that was carried out; a server that an earlier run asked for was not created by this one."""
@@ -26,9 +28,18 @@ class Tally:
         if planned.reason is Reason.UNFINISHED:
             return
         if isinstance(planned.step, CreateServer):
-            self.servers["replaced" if planned.reason is Reason.LOST else "created"] += 1
+            self._created(planned.step.target, lost=planned.reason is Reason.LOST)
         elif isinstance(planned.step, DeleteServer):
             self.servers["deleted"] += 1
+            self._given_up.add(planned.step.target)
+
+    def _created(self, name: str, *, lost: bool) -> None:
+        """Count a server; one that this run has deleted before is replaced."""
+        if name in self._given_up:
+            self._given_up.remove(name)
+            self.servers["deleted"] -= 1
+            lost = True
+        self.servers["replaced" if lost else "created"] += 1
 
     def __str__(self) -> str:
         counts = [f"{self.servers[what]} {what}" for what in ("created", "replaced", "deleted") if self.servers[what]]
