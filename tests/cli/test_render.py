@@ -255,10 +255,10 @@ health  degraded
 etcd    1 of 3 voters seen healthy, 2 needed
 k3s     v1.36.3+k3s1 on 1; the file says v1.36.3+k3s1
 
-SERVER        ID  HETZNER  ADDRESS    HOST       K3S                  ETCD    NODE
-prod-master1  -   absent   -          -          -                    -       NotReady
-prod-master2  2   running  192.0.2.2  answers    v1.36.3+k3s1 active  leader  Ready
-prod-master3  3   running  192.0.2.3  no answer  -                    -       NotReady
+SERVER        ID  HETZNER  ADDRESS    HOST       K3S     VERSION       ETCD    NODE
+prod-master1  -   absent   -          -          -       -             -       NotReady
+prod-master2  2   running  192.0.2.2  answers    active  v1.36.3+k3s1  leader  Ready
+prod-master3  3   running  192.0.2.3  no answer  -       -             -       NotReady
 
 MEMBER          ADDRESS  STATE        CONNECTED TO IT
 prod-master1-x           dead         -
@@ -280,10 +280,10 @@ health  degraded
         `create` would take 21 steps
 k3s     none runs; the file says v1.36.3+k3s1
 
-SERVER        ID  HETZNER  ADDRESS  HOST  K3S  ETCD  NODE
-prod-master1  -   absent   -        -     -    -     -
-prod-master2  -   absent   -        -     -    -     -
-prod-master3  -   absent   -        -     -    -     -\
+SERVER        ID  HETZNER  ADDRESS  HOST  K3S  VERSION  ETCD  NODE
+prod-master1  -   absent   -        -     -    -        -     -
+prod-master2  -   absent   -        -     -    -        -     -
+prod-master3  -   absent   -        -     -    -        -     -\
 """)
 
 
@@ -347,6 +347,9 @@ def test_the_end_says_what_was_done_and_what_comes_next() -> None:
         "export KUBECONFIG=/k",
     )
     assert _ended(Verb.CREATE, ExitCode.CONVERGED, done, exported="/k")[1] == "kubectl get nodes"
+    anew = (_bought("prod-w9"), Reason.MISSING)
+    assert str(_tally(DELETED, anew)) == "1 replaced"
+    assert str(_tally(DELETED, *CREATED)) == "5 created, 1 deleted"
     assert _ended(Verb.CREATE, ExitCode.PENDING, _tally(OTHER))[0] == (
         "is up to date, but for what was left alone: 1 step done in 2 min 31 s; API at https://192.0.2.1:6443"
     )

@@ -27,8 +27,7 @@ def _run(command: click.Command, arguments: Sequence[str]) -> int:
     try:
         return int(command.main(args=list(arguments), prog_name="hetzner-k3s", standalone_mode=False) or 0)
     except click.ClickException as usage:
-        usage.show()
-        return ExitCode.USAGE
+        return _usage(usage)
     except (KeyboardInterrupt, click.Abort):
         say("interrupted; run the same command again: it goes on where it was")
         return ExitCode.INTERRUPTED
@@ -48,6 +47,17 @@ def code_of(error: Exception) -> ExitCode:
         return ExitCode.FAILED
     known = error if isinstance(error, ProductError) else explained(error)
     return known.exit_code if known is not None else ExitCode.BUG
+
+
+def _usage(problem: click.ClickException) -> int:
+    context = problem.ctx if isinstance(problem, click.UsageError) else None
+    if context is not None:
+        say(context.get_usage())
+        say(f"Try '{context.command_path} --help' for help.")
+        say("")
+    for number, line in enumerate(problem.format_message().splitlines()):
+        say(f"error: {line}" if number == 0 else f"       {line}")
+    return ExitCode.USAGE
 
 
 def _known(error: ProductError) -> int:

@@ -91,6 +91,11 @@ def simulation(seed: int, latency: str) -> Iterator[Place]:
             _PLACE.reset(before)
 
 
+def is_simulated() -> bool:
+    """Check whether commands of this process work in a simulation, where nothing of the user's is changed."""
+    return _PLACE.get() is not None
+
+
 @asynccontextmanager
 async def open_session(spec: ClusterSpec, restore: Restore | None = None) -> AsyncIterator[Session]:
     """Open the ports to a cluster's world for the length of a block; `restore` may name a file on this machine."""

@@ -12,11 +12,15 @@ from typing import TYPE_CHECKING
 import click
 
 from hetzner_k3s.cli.commands.options import config_option
+from hetzner_k3s.cli.output import say
 
 if TYPE_CHECKING:
     from hetzner_k3s.lab.simulated.place import Place
 
-_COMMANDS = ("create", "plan", "status", "snapshots", "backup", "kubeconfig", "run", "ssh", "delete", "history")
+_COMMANDS = (
+    *("create", "plan", "status", "upgrade", "replace", "snapshots", "backup", "kubeconfig", "run", "ssh", "delete"),
+    "history",
+)
 _PROMPT = "simulation> "
 
 
@@ -69,7 +73,7 @@ def _obey(place: Place, config: Path, words: list[str]) -> None:
         try:
             place.happen(verb, rest[0])
         except LookupError as missing:
-            click.echo(f"error: {missing.args[0]}", err=True)
+            say(f"error: {missing.args[0]}")
     else:
         _help()
 
@@ -80,14 +84,14 @@ def _command(config: Path, words: list[str]) -> None:
 
     here = ["--simulated"] if words[0] == "history" else []
     code = run(cli, [words[0], "--config", str(config), *here, *words[1:]])
-    click.echo(f"(exit code {code})", err=True)
+    say(f"(exit code {code})")
 
 
 def _help() -> None:
     from hetzner_k3s.lab.simulated.place import MISHAPS
 
-    click.echo(f"commands: {', '.join(_COMMANDS)}, each with its options; quit", err=True)
+    say(f"commands: {', '.join(_COMMANDS)}, each with its options; quit")
     for word, mishap in MISHAPS.items():
-        click.echo(f"  {word + ' NAME':<14} {mishap.what}", err=True)
-    click.echo("  heal           whatever can be undone is undone", err=True)
-    click.echo("  wait SECONDS   simulated time passes", err=True)
+        say(f"  {word + ' NAME':<14} {mishap.what}")
+    say("  heal           whatever can be undone is undone")
+    say("  wait SECONDS   simulated time passes")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import click
 from hetzner_k3s.cli import wiring
 from hetzner_k3s.cli.commands.options import color_option, config_option, load_spec, verbose_option
 from hetzner_k3s.cli.output import tell, tell_document
+from hetzner_k3s.cli.render import terminal
 from hetzner_k3s.cli.render.snapshots import snapshot_json, snapshot_lines
 from hetzner_k3s.model.consents import Restore
 from hetzner_k3s.model.errors import ExitCode
@@ -45,7 +47,7 @@ def snapshots(config: Path, as_json: bool, path: Path | None) -> ExitCode:
     if as_json:
         tell_document(snapshot_json(spec, state))
     else:
-        for line in snapshot_lines(spec, state):
+        for line in snapshot_lines(spec, state, terminal.columns(sys.stdout)):
             tell(line)
     return ExitCode.PENDING if isinstance(state.snapshots, Unknown) else ExitCode.CONVERGED
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from hetzner_k3s import addons, decide
 from hetzner_k3s.cli import wiring
 from hetzner_k3s.cli.commands.options import color_option, config_option, load_spec, verbose_option
 from hetzner_k3s.cli.output import say, tell, tell_document
+from hetzner_k3s.cli.render import terminal
 from hetzner_k3s.cli.render.board import Board
 from hetzner_k3s.cli.render.changes import Change
 from hetzner_k3s.cli.render.events import ConsoleReporter
@@ -99,7 +101,7 @@ async def _look(spec: ClusterSpec, *, talk: bool) -> Report:
         state = replace(state, snapshots=state.snapshots or await snapshots.read(session.ports, spec))
         report = decide.report(spec, state, intent, ahead)
         if talk:
-            for line in status_lines(report):
+            for line in status_lines(report, terminal.columns(sys.stdout)):
                 tell(line)
-            reporter.shown(ahead)
+            reporter.shown(replace(ahead, degraded=(), differences=()))  # the report has told them
     return report

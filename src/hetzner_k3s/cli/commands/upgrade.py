@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from hetzner_k3s.cli import wiring
 from hetzner_k3s.cli.commands import create, plan
 from hetzner_k3s.cli.commands.options import (
     color_option,
@@ -77,6 +78,9 @@ def upgrade(
 
 def _write_down(config: Path, release: K3sVersion) -> None:
     """Write the release into the file; where that cannot be, say what its owner has to write there."""
+    if wiring.is_simulated():
+        say(f"{config} stays as it is: beyond a simulation, `k3s_version: {release}` would be written into it now")
+        return
     try:
         write_release(config, str(release))
     except NotRewritten as problem:

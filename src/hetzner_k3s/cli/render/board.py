@@ -41,12 +41,12 @@ class Board:
         elif self._drawn:
             self._draw(report)
         else:
-            for line in status_lines(report) if first else lines:
+            for line in status_lines(report, terminal.columns(sys.stdout)) if first else lines:
                 tell(line)
 
     def _draw(self, report: Report) -> None:
         click.clear()
-        for line in status_lines(report):
+        for line in status_lines(report, terminal.columns(sys.stdout)):
             tell(line)
         tell("")
         for line in self._latest:

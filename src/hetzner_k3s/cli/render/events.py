@@ -30,7 +30,7 @@ class ConsoleReporter:
         self._quiet = quiet
         self._write = write
         self._progress = Progress(cluster, now, write)
-        self._noted: set[str] = set()
+        self._written: set[str] = set()
         self.tally = Tally()
 
     @property
@@ -41,10 +41,8 @@ class ConsoleReporter:
     def shown(self, forecast: Forecast) -> None:
         """Show notes, the way in waves, and refusals."""
         if not self._quiet:
-            for note in forecast.notes:
-                self._note(note)
-            for line in left_alone_lines(forecast):
-                self._write(line)
+            for line in (*(f"note: {note}" for note in forecast.notes), *left_alone_lines(forecast)):
+                self._write_once(line)
             way = (*plan_lines(self._cluster, forecast.waves), *purchase_lines(forecast.purchase))
             for line in (*way, *time_lines(forecast), *wait_lines(forecast.waits)):
                 self._write(line)
@@ -52,11 +50,11 @@ class ConsoleReporter:
                 self._write(line)
         self.refused(forecast.refusals)
 
-    def _note(self, note: str) -> None:
-        """Write a note once a run: its way may be shown again."""
-        if note not in self._noted:
-            self._noted.add(note)
-            self._write(f"note: {note}")
+    def _write_once(self, line: str) -> None:
+        """Write what lasts once a run: its way may be shown again."""
+        if line not in self._written:
+            self._written.add(line)
+            self._write(line)
 
     def started(self, planned: PlannedStep) -> None:
         """Say nothing: the step's handler has better words for what it does."""

@@ -46,6 +46,8 @@ def wrapped(line: str, columns: int | None) -> list[str]:
 
     lead = _LABEL.match(line)
     indent = len(lead[0]) if lead else 2
+    if " " not in line[indent:]:
+        return [line]  # a path alone is as wide on a line of its own
     if columns - indent < _NARROW:
         indent = 2
     return textwrap.wrap(

@@ -14,6 +14,8 @@ from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
 
 _HEADINGS = ("SNAPSHOT", "WHERE", "AGE", "SIZE", "OF")
+_SPARE = ("SIZE",)
+"""What a narrow terminal can do without: `--json` has it."""
 OURS, ANOTHERS, UNTOLD = "this cluster", "another cluster", "unknown"
 
 
@@ -88,11 +90,12 @@ def _local(spec: ClusterSpec, state: ClusterState, uid: str | None) -> Iterator[
             )
 
 
-def snapshot_lines(spec: ClusterSpec, state: ClusterState) -> Iterator[str]:
-    """Render a table, and a line for what could not be looked at."""
+def snapshot_lines(spec: ClusterSpec, state: ClusterState, width: int | None = None) -> Iterator[str]:
+    """Render a table that fits into `width` characters, and a line for what could not be looked at."""
     rows = snapshot_rows(spec, state)
     if rows:
-        yield from table([_HEADINGS, *((r.name, r.where, age(r.age), size(r.size), r.of) for r in rows)])
+        shown = [(r.name, r.where, age(r.age), size(r.size), r.of) for r in rows]
+        yield from table([_HEADINGS, *shown], width, _SPARE)
     else:
         yield f"{spec.name}: no snapshot was found"
     yield from blind_spots(spec, state)

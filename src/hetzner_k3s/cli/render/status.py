@@ -14,27 +14,34 @@ from hetzner_k3s.model.report import CLUSTER_OF_2X, Health, MemberReport, Report
 SCHEMA = 1
 """Raised when a key of the JSON document changes its meaning or goes; new keys may come at any time."""
 
-_SERVER = ("SERVER", "ID", "HETZNER", "ADDRESS", "HOST", "K3S", "ETCD", "NODE")
+_SERVER = ("SERVER", "ID", "HETZNER", "ADDRESS", "HOST", "K3S", "VERSION", "ETCD", "NODE")
 _MEMBER = ("MEMBER", "ADDRESS", "STATE", "CONNECTED TO IT")
 _SNAPSHOT = ("SNAPSHOT", "WHERE", "AGE", "SIZE")
+_SPARE_OF_SERVERS = ("ID", "VERSION", "HETZNER")
+_SPARE_OF_SNAPSHOTS = ("SIZE",)
+"""What a narrow terminal can do without: `--json` has all, and the line `k3s` says which versions run."""
 _NONE = "-"
 
 
-def status_lines(report: Report) -> Iterator[str]:
-    """Render who the cluster is, how well it is and why, then its servers, members and snapshots, and what drifted."""
+def status_lines(report: Report, width: int | None = None) -> Iterator[str]:
+    """Render who the cluster is, how well it is and why, then its servers, members and snapshots, and what drifted.
+
+    `width` are the characters that a terminal shows side by side, None where lines need not fit.
+    """
     if report.health is Health.UNKNOWN and all(server.id is None for server in report.servers):
         yield f"{report.cluster}: what exists at Hetzner could not be listed"
         return
     yield identity_line(report)
     yield from _summary(report)
     yield ""
-    yield from table([_SERVER, *(_server_row(server) for server in report.servers)])
+    yield from table([_SERVER, *(_server_row(server) for server in report.servers)], width, _SPARE_OF_SERVERS)
     if report.members:
         yield ""
         yield from table([_MEMBER, *(_member_row(member) for member in report.members)])
     if report.snapshots:
         yield ""
-        yield from table([_SNAPSHOT, *((s.name, s.where, age(s.age), size(s.size)) for s in report.snapshots)])
+        rows = [(s.name, s.where, age(s.age), size(s.size)) for s in report.snapshots]
+        yield from table([_SNAPSHOT, *rows], width, _SPARE_OF_SNAPSHOTS)
     if told := remarks(report):
         yield ""
         yield from told
@@ -83,9 +90,9 @@ def remarks(report: Report) -> tuple[str, ...]:
 
 
 def _server_row(server: ServerReport) -> tuple[str, ...]:
-    unit = f"{server.version or ''} {server.unit or ''}".strip()
     number = None if server.id is None else str(server.id)
-    cells = (server.name, number, server.hetzner, server.address, server.host, unit, server.etcd, server.node)
+    k3s = (server.unit, server.version)
+    cells = (server.name, number, server.hetzner, server.address, server.host, *k3s, server.etcd, server.node)
     return tuple(cell or _NONE for cell in cells)
 
 

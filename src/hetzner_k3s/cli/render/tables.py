@@ -7,11 +7,24 @@ from collections.abc import Iterator, Sequence
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
-def table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Render rows, the headings first, in columns as wide as they must be."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+_GAP = "  "
+
+
+def table(rows: Sequence[Sequence[str]], width: int | None = None, spare: Sequence[str] = ()) -> Iterator[str]:
+    """Render rows, the headings first, in columns as wide as they must be.
+
+    Args:
+        rows: the cells, as many in each.
+        width: characters that a terminal shows side by side; None where lines need not fit.
+        spare: headings of columns that are left out, one after another, until the others fit.
+    """
+    columns = {heading: (heading, *cells) for heading, *cells in zip(*rows, strict=True)}
+    widths = {heading: max(map(len, cells)) for heading, cells in columns.items()}
+    for heading in spare:
+        if width is not None and sum(widths.values()) + len(_GAP) * (len(widths) - 1) > width:
+            del columns[heading], widths[heading]
+    for row in zip(*columns.values(), strict=True):
+        yield _GAP.join(map(str.ljust, row, widths.values())).rstrip()
 
 
 def age(seconds: float) -> str:
