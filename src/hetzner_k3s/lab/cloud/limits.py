@@ -29,6 +29,7 @@ class Quotas:
 
     servers: int = 1000
     primary_ips: int = 2000
+    floating_ips: int = 100
     networks: int = 100
     firewalls: int = 50
     placement_groups: int = 50

@@ -14,6 +14,7 @@ from hetzner_k3s.lab.cloud.kernel import Process, Timeline, Wait
 from hetzner_k3s.lab.cloud.latency import Latency
 from hetzner_k3s.lab.cloud.records import (
     Firewall,
+    FloatingIp,
     LoadBalancer,
     Network,
     PlacementGroup,
@@ -82,6 +83,7 @@ class Project:
         self.networks: dict[int, Network] = {}
         self.firewalls: dict[int, Firewall] = {}
         self.primary_ips: dict[int, PrimaryIp] = {}
+        self.floating_ips: dict[int, FloatingIp] = {}
         self.servers: dict[int, Server] = {}
         self.load_balancers: dict[int, LoadBalancer] = {}
         self.volumes: dict[int, Volume] = {}

@@ -46,6 +46,18 @@ class PrimaryIp(Resource):
     protected: bool = False
 
 
+@dataclass(slots=True, eq=False, kw_only=True)
+class FloatingIp(Resource):
+    """A public address (`type` is ipv4 or ipv6) that is assigned to a server (id), or to nobody."""
+
+    description: str | None
+    type: str
+    ip: str
+    location: Location
+    server: int | None = None
+    protected: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Subnet:
     """A part of a network in one network zone."""

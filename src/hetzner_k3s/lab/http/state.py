@@ -10,6 +10,7 @@ from hetzner_k3s.lab.cloud.project import Project
 from hetzner_k3s.lab.cloud.requests.endpoint import Kind
 from hetzner_k3s.lab.cloud.resources import (
     firewalls,
+    floating_ips,
     load_balancers,
     networks,
     placement_groups,
@@ -27,6 +28,7 @@ _KINDS: tuple[Kind[Any], ...] = (
     placement_groups.KIND,
     ssh_keys.KIND,
     primary_ips.KIND,
+    floating_ips.KIND,
     volumes.KIND,
 )
 

@@ -24,6 +24,7 @@ _RESOURCES = (
     "placement_groups",
     "ssh_keys",
     "primary_ips",
+    "floating_ips",
     "volumes",
 )
 _APPLIED = ("type", "server", "label_selector")

@@ -10,6 +10,7 @@ from hetzner_k3s.lab.cloud.requests.errors import ApiError
 from hetzner_k3s.lab.cloud.resources import (
     attaching,
     firewalls,
+    floating_ips,
     load_balancers,
     networks,
     placement_groups,
@@ -27,6 +28,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *networks.ENDPOINTS,
     *firewalls.ENDPOINTS,
     *primary_ips.ENDPOINTS,
+    *floating_ips.ENDPOINTS,
     *servers.ENDPOINTS,
     *attaching.ENDPOINTS,
     *load_balancers.ENDPOINTS,

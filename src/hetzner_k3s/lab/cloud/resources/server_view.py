@@ -31,7 +31,7 @@ def view(project: Project, server: Server) -> JsonObject:
         "public_net": {
             "ipv4": server.ipv4 and _ipv4_view(server.ipv4),
             "ipv6": server.ipv6 and _ipv6_view(server.ipv6),
-            "floating_ips": [],
+            "floating_ips": [a.id for a in project.floating_ips.values() if a.server == server.id],
             "firewalls": [{"id": number, "status": status} for number, status in server.firewalls.items()],
         },
         "private_net": [_private_view(place) for place in server.attachments if place.ready],

@@ -14,7 +14,7 @@ from hetzner_k3s.lab.cloud.records import Server, ServerTarget
 from hetzner_k3s.lab.cloud.requests.endpoint import Answer, Endpoint, Handler, Request, one_action
 from hetzner_k3s.lab.cloud.requests.errors import ApiError, already_used, not_emulated
 from hetzner_k3s.lab.cloud.requests.fields import hostname
-from hetzner_k3s.lab.cloud.resources import placement_groups, primary_ips, server_create, volumes
+from hetzner_k3s.lab.cloud.resources import floating_ips, placement_groups, primary_ips, server_create, volumes
 from hetzner_k3s.lab.cloud.resources.server_view import KIND, status_of
 
 
@@ -97,6 +97,7 @@ def _vanish(project: Project, server: Server) -> Process:
     yield from power.destroy(project, server)
     del project.servers[server.id]
     primary_ips.release(project, server)
+    floating_ips.release(project, server)
     volumes.release(project, server)
     for firewall in project.firewalls.values():
         firewall.servers = [number for number in firewall.servers if number != server.id]
