@@ -19,10 +19,10 @@ from hetzner_k3s.decide.lifecycle import (
     kubeconfig,
     node_labels,
     provision,
-    teardown,
     token_copy,
     workers,
 )
+from hetzner_k3s.decide.lifecycle.deletion import teardown
 from hetzner_k3s.decide.preflight import tokens
 from hetzner_k3s.decide.program import next_steps, plan
 from hetzner_k3s.decide.prune import addons as addons_off

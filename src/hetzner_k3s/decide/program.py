@@ -17,20 +17,19 @@ from hetzner_k3s.decide.identity import ca_pins, ca_rotation, hosts, lineage, pr
 from hetzner_k3s.decide.lifecycle import (
     addons,
     bootstrap,
-    deletion_obstacles,
     external_database,
     infra,
     join,
     kubeconfig,
     node_labels,
     silent_api,
-    teardown,
     token_copy,
     unfinished,
     uninitialized_nodes,
     user_commands,
     workers,
 )
+from hetzner_k3s.decide.lifecycle.deletion import obstacles, teardown
 from hetzner_k3s.decide.preflight import alarms, clocks, orders, steadiness, tokens
 from hetzner_k3s.decide.prune import addons as addons_off
 from hetzner_k3s.decide.prune import load_balancer, permission, retire
@@ -253,8 +252,8 @@ _DELETION: Final[Program[DecisionContext]] = Program(
     gates=(
         project.record_agrees,
         teardown.deletion_is_of_this_cluster,
-        deletion_obstacles.nothing_protected,
-        deletion_obstacles.nothing_used_by_others,
+        obstacles.nothing_protected,
+        obstacles.nothing_used_by_others,
     ),
     moves=(teardown.tear_down,),
 )

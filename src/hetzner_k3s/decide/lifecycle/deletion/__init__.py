@@ -1,0 +1,1 @@
+"""Deletion: what goes and in which order, what stands in its way, what it leaves."""
