@@ -18,10 +18,11 @@ from hetzner_k3s.model.cloud import (
     SshKey,
 )
 from hetzner_k3s.model.hetzner.assortment import Assortment
+from hetzner_k3s.model.hetzner.belongings import Belongings
 from hetzner_k3s.model.hosts.contact import HostKeyPair as HostKeyPair  # noqa: PLC0414  re-exported: HostKeys makes it
 from hetzner_k3s.model.hosts.contact import HostTarget
 from hetzner_k3s.model.hosts.origin import Introduction
-from hetzner_k3s.model.kube import BeforeStart, KubeView, Leaving, NodeLoad, Pod, TokenGrant
+from hetzner_k3s.model.kube import BeforeStart, KubeView, Leaving, NamedVolumes, NodeLoad, Pod, TokenGrant
 from hetzner_k3s.model.kubernetes.node_labels import NodeChange
 from hetzner_k3s.model.operations.commands import RunCommand, Stream
 from hetzner_k3s.model.operations.operation import Done, Operation
@@ -71,6 +72,9 @@ class Cloud(Protocol):
 
     async def survey(self) -> CloudView:
         """List the whole project; a listing whose distinct ids do not equal `total_entries` is listed again."""
+
+    async def belongings(self) -> Belongings:
+        """List what servers use and leave behind, as completely as `survey` does."""
 
     async def servers_and_groups(self) -> tuple[tuple[Server, ...], tuple[PlacementGroup, ...]]:
         """List the servers and the placement groups alone: what runs of this tool change first and last."""
@@ -150,10 +154,7 @@ class Cloud(Protocol):
         """Give a resource that only we write to exactly these labels; False where it is gone."""
 
     async def merge_labels(self, kind: str, resource_id: int, changes: Mapping[str, str | None]) -> Mapping[str, str]:
-        """Set (or with None remove) labels of a resource on a fresh GET, since PUT replaces them all.
-
-        `kind`: server, network, placement_group, firewall. Answers what the resource carries afterwards.
-        """
+        """Set labels (None removes one) on a fresh GET, since PUT replaces all; return all. `kind`: as in `delete`."""
 
     async def placement_group(self, group_id: int) -> PlacementGroup | None:
         """Read one placement group by id."""
@@ -171,7 +172,7 @@ class Cloud(Protocol):
         """Delete a firewall that has these selectors alone, which are known to match no server."""
 
     async def delete(self, kind: str, resource_id: int) -> None:
-        """Delete by kind (server, load_balancer, firewall, network, placement_group, ssh_key) and id."""
+        """Delete by kind (server, load_balancer, firewall, network, placement_group, ssh_key, volume) and id."""
 
 
 class Hosts(Protocol):
@@ -264,6 +265,9 @@ class Kube(Protocol):
 
     async def dependents(self, master: HostTarget, chart: str) -> tuple[str, ...]:
         """Name the volumes and Services that nobody would look after without this chart of ours."""
+
+    async def named_volumes(self, master: HostTarget) -> NamedVolumes:
+        """Read which of Hetzner's volumes the cluster's PersistentVolumes name."""
 
     async def remove_chart(self, master: HostTarget, name: str, digest: str) -> None:
         """Delete a HelmChart if it still has this digest, and wait until k3s has uninstalled it.

@@ -9,7 +9,7 @@ import httpx2
 from inline_snapshot import snapshot
 from tests.fields import plain
 
-from hetzner_k3s.adapters.hetzner import translate
+from hetzner_k3s.adapters.hetzner import belongings, translate
 from hetzner_k3s.adapters.hetzner.connection import Refused, Unaskable, Unreadable
 from hetzner_k3s.adapters.hetzner.failures import cloud_error
 from hetzner_k3s.model.cloud import FirewallRule
@@ -30,7 +30,6 @@ _SERVER: dict[str, Any] = {
     "private_net": [{"network": 3, "ip": "10.0.0.2"}],
     "placement_group": {"id": 9},
     "protection": {"delete": True},
-    "volumes": [11],
     "created": "2026-11-29T12:00:00Z",
 }
 _BALANCER: dict[str, Any] = {
@@ -86,7 +85,6 @@ def test_a_server() -> None:
             "private_ips": {3: "10.0.0.2"},
             "placement_group": 9,
             "protected": True,
-            "volumes": [11],
             "created": 1795953600.0,
         }
     )
@@ -111,7 +109,6 @@ def test_a_server_of_which_little_is_told() -> None:
             "private_ips": {},
             "placement_group": None,
             "protected": False,
-            "volumes": [],
             "created": None,
         }
     )
@@ -241,6 +238,50 @@ def test_a_load_balancer() -> None:
         }
     )
     assert sorted(translate.balanced(Document(_BALANCER))) == [7]
+
+
+def test_a_volume() -> None:
+    told: dict[str, Any] = {
+        "id": 71,
+        "name": "pvc-1",
+        "size": 10,
+        "server": 7,
+        "labels": {"managed-by": "csi-driver"},
+        "protection": {"delete": True},
+    }
+    assert plain(belongings.volume(Document(told))) == snapshot(
+        {"id": 71, "name": "pvc-1", "size": 10, "server": 7, "labels": {"managed-by": "csi-driver"}, "protected": True}
+    )
+    detached = belongings.volume(Document({**told, "server": None, "protection": {"delete": False}}))
+    assert (detached.server, detached.protected) == (None, False)
+
+
+def test_addresses_of_their_own() -> None:
+    told: dict[str, Any] = {"id": 81, "name": "mail", "ip": "192.0.2.81", "labels": {"of": "mail"}}
+    assert plain(belongings.floating_ip(Document({**told, "server": 7}))) == snapshot(
+        {
+            "kind": "floating_ip",
+            "id": 81,
+            "name": "mail",
+            "ip": "192.0.2.81",
+            "server": 7,
+            "labels": {"of": "mail"},
+            "goes_with_server": False,
+        }
+    )
+    assert plain(belongings.primary_ip(Document({**told, "assignee_id": 7, "auto_delete": True}))) == snapshot(
+        {
+            "kind": "primary_ip",
+            "id": 81,
+            "name": "mail",
+            "ip": "192.0.2.81",
+            "server": 7,
+            "labels": {"of": "mail"},
+            "goes_with_server": True,
+        }
+    )
+    assert belongings.floating_ip(Document({**told, "server": None})).server is None
+    assert belongings.primary_ip(Document({**told, "assignee_id": None, "auto_delete": False})).server is None
 
 
 def test_what_is_on_offer() -> None:

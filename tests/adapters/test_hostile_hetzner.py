@@ -81,6 +81,7 @@ ORDER = ServerOrder(
 )
 CALLS: dict[str, Callable[[HetznerCloud], Coroutine[Any, Any, Any]]] = {
     "survey": lambda c: c.survey(),
+    "belongings": lambda c: c.belongings(),
     "servers": lambda c: c.servers(),
     "servers_and_groups": lambda c: c.servers_and_groups(),
     "server_exists": lambda c: c.server_exists(7),

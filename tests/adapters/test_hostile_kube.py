@@ -81,6 +81,7 @@ CALLS: dict[str, Callable[[K3sApi], Coroutine[Any, Any, Any]]] = {
     "delete_node, released": lambda k: k.delete_node(MASTER, "n1", "1", release=True),
     "delete_node_password": lambda k: k.delete_node_password(MASTER, "n1"),
     "wait_node_ready": lambda k: k.wait_node_ready(MASTER, "n1", 0.0),
+    "named_volumes": lambda k: k.named_volumes(MASTER),
     "dependents": lambda k: k.dependents(MASTER, CSI_DRIVER),
     "remove_chart": lambda k: k.remove_chart(MASTER, CSI_DRIVER, "1"),
     "apply": lambda k: k.apply(MASTER, [{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}}]),

@@ -10,12 +10,14 @@ import click
 import pytest
 
 from hetzner_k3s.cli.commands.create import create
+from hetzner_k3s.cli.commands.delete import delete
 from hetzner_k3s.cli.commands.options import consent_options
 from hetzner_k3s.cli.commands.plan import plan
 from hetzner_k3s.decide import consents, gates
 from hetzner_k3s.model import consents as model
 from hetzner_k3s.model.consents import (
     KINDS,
+    OF_DELETION,
     AcceptCa,
     Consent,
     Consents,
@@ -34,6 +36,8 @@ START_GUARD = SOURCE / "hosts" / "scripts" / "start_guard.sh"
 """Runs on a host, as it is: it can take nothing from a class."""
 
 every_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+of_deletion = pytest.mark.parametrize("kind", OF_DELETION, ids=lambda kind: kind.__name__)
+every_flag = pytest.mark.parametrize("kind", [*KINDS, *OF_DELETION], ids=lambda kind: kind.__name__)
 
 
 def _an_example(kind: type[Consent]) -> Consent:
@@ -44,7 +48,7 @@ def test_every_consent_is_listed() -> None:
     assert len(KINDS) == len(set(KINDS))
     classes = inspect.getmembers(model, inspect.isclass)
     written = {kind for name, kind in classes if issubclass(kind, Consent) and not name.startswith("_")}
-    assert written == {*KINDS, *model.BY_COMMAND, Consent, NamingConsent}
+    assert written == {*KINDS, *model.OF_DELETION, *model.BY_COMMAND, Consent, NamingConsent}
 
 
 @every_kind
@@ -55,6 +59,13 @@ def test_every_consent_is_an_option(command: click.Command, kind: type[Consent])
     assert option.help == kind.help
     assert option.multiple is kind.repeatable
     assert option.metavar == (kind.metavar if issubclass(kind, NamingConsent) else None)
+
+
+@of_deletion
+def test_every_consent_to_a_deletion_is_an_option_of_delete(kind: type[Consent]) -> None:
+    (option,) = [param for param in delete.params if kind.flag in param.opts]
+    assert isinstance(option, click.Option)
+    assert (option.help, option.is_flag) == (kind.help, True)
 
 
 @every_kind
@@ -71,7 +82,7 @@ def test_a_consent_is_written_as_the_user_types_it(kind: type[Consent]) -> None:
     assert taken == [Consents.of(given)]
 
 
-@every_kind
+@every_flag
 def test_a_flag_is_spelled_in_one_source_file(kind: type[Consent]) -> None:
     spelled = re.compile(rf"(?<![\w-]){re.escape(kind.flag)}(?![\w-])")
     files = [path for path in SOURCE.rglob("*") if path.is_file() and path.suffix != ".pyc" and path != GENERATED]
@@ -82,7 +93,7 @@ def test_the_start_guard_names_the_consent_as_it_is() -> None:
     assert f"hetzner-k3s create {Restore('...')}" in START_GUARD.read_text()
 
 
-@every_kind
+@every_flag
 def test_every_consent_is_in_a_guide(kind: type[Consent]) -> None:
     guides = "\n".join(page.read_text() for page in (ROOT / "docs/guides").glob("*.md"))
     assert re.search(rf"(?<![\w-]){kind.flag}(?![\w-])", guides)

@@ -98,6 +98,39 @@ def test_with_the_name_it_is_deleted(invoke: Invoke, hetzner: Hetzner, monkeypat
     assert remains(hetzner) == []
 
 
+def test_with_the_name_as_a_flag_nobody_is_asked(
+    invoke: Invoke, hetzner: Hetzner, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All else is as if it had been typed: the protection of the file holds, and a wrong name deletes nothing."""
+    _with_a_group(hetzner)
+    typing(monkeypatch, "")
+    wrong = invoke("delete", "-c", "cluster.yaml", "--confirm", "staging")
+    assert wrong.code == 2
+    assert "--confirm names 'staging', and cluster.yaml is of the cluster 'prod'" in wrong.err
+    unprotected = (home / "cluster.yaml").read_text()
+    (home / "cluster.yaml").write_text(CLUSTER + "protect_against_deletion: true\n")
+    assert invoke("delete", "-c", "cluster.yaml", "--confirm", "prod").code == 4
+    assert remains(hetzner) == ["prod-masters-pg1"]
+    (home / "cluster.yaml").write_text(unprotected)
+    assert invoke("delete", "-c", "cluster.yaml", "--confirm", "prod").code == 0
+    assert remains(hetzner) == []
+
+
+def test_what_may_be_the_clusters_is_named_where_its_name_is_asked_for(
+    invoke: Invoke, hetzner: Hetzner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _with_a_group(hetzner)
+    labels = {"managed-by": "csi-driver", "pvc-namespace": "default", "pvc-name": "data"}
+    hetzner.send("POST", "/volumes", name="pvc-1", size=10, location="fsn1", labels=labels)
+    typing(monkeypatch, "prod\n")
+    ended = invoke("delete", "-c", "cluster.yaml", "--with-volumes", "--with-load-balancers")
+    assert ended.code == 0
+    told = " ".join(ended.err.split())
+    assert "10 GB, of default/data) stays, with all data: made by Kubernetes, and perhaps for this cluster" in told
+    assert "Later: `hcloud volume delete" in told
+    assert [volume["name"] for volume in hetzner.send("GET", "/volumes")["volumes"]] == ["pvc-1"]
+
+
 def test_force_deletes_a_protected_cluster_without_a_word(
     invoke: Invoke, hetzner: Hetzner, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -138,6 +138,12 @@ def test_a_deletion_is_told_and_nobody_is_asked(invoke: Invoke, place: Place) ->
     assert rows[-1]["summary"].startswith("nothing of it is left: 3 deleted in")
 
 
+@pytest.mark.usefixtures("place")
+def test_a_deletion_is_told_where_the_name_is_a_flag(invoke: Invoke) -> None:
+    rows = rows_of(invoke("delete", "-c", "cluster.yaml", "--json", "--confirm", "prod"))
+    assert (rows[0]["verb"], rows[-1]["outcome"]) == ("delete", "converged")
+
+
 def test_what_a_step_took_is_told_to_the_millisecond() -> None:
     rows: list[Row] = []
     reporter = JsonReporter(

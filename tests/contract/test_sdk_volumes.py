@@ -16,6 +16,7 @@ from hcloud.volumes import BoundVolume
 from hetzner_k3s.adapters.hetzner import HetznerCloud
 from hetzner_k3s.lab.cloud.limits import Quotas
 from hetzner_k3s.lab.realhosts.system import SystemClock
+from hetzner_k3s.model.hetzner.belongings import Address, Volume
 from hetzner_k3s.model.secrets import Secret
 
 from .orders import make_server, order_server, refusal
@@ -190,9 +191,34 @@ def test_the_lab_shows_them_past_the_api(lab: Lab, client: Client) -> None:
     assert [found["id"] for found in lab.admin("GET", "/state/main/volumes").json()["resources"]] == [volume.id]
 
 
-def test_our_adapter_sees_which_volumes_a_server_has(lab: Lab, client: Client) -> None:
-    """`delete` says of them that they stay."""
-    volume = make_volume(client, "data", server=make_server(client, "demo"))
+def test_our_adapter_sees_what_servers_use_and_leave_behind(lab: Lab, client: Client) -> None:
+    """`delete` tells of all of it, and takes by consent what Kubernetes made."""
+    server = make_server(client, "demo")
+    volume = make_volume(client, "data", server=server, labels={"managed-by": "csi-driver"})
+    volume.change_protection(delete=True).wait_until_finished()
+    made = client.floating_ips.create("ipv4", name="mail", server=server)
+    made.action.wait_until_finished()
+    kept = client.primary_ips.create(type="ipv6", name="kept", location=NUREMBERG).primary_ip
     cloud = HetznerCloud(Secret(TOKEN), clock=SystemClock(), rng=SeededRng(7), endpoint=lab.api)
-    survey = asyncio.run(cloud.survey())
-    assert [server.volumes for server in survey.servers] == [(volume.id,)]
+    seen = asyncio.run(cloud.belongings())
+    assert seen.volumes == (
+        Volume(id=volume.id, name="data", size=10, server=server.id, labels=volume.labels, protected=True),
+    )
+    addresses = {address.name: address for address in seen.addresses}
+    mail = made.floating_ip
+    assert addresses["mail"] == Address(kind="floating_ip", id=mail.id, name="mail", ip=mail.ip, server=server.id)
+    assert addresses["kept"] == Address(kind="primary_ip", id=kept.id, name="kept", ip=kept.ip)
+    assert {a.goes_with_server for a in seen.addresses if a.kind == "primary_ip" and a.server == server.id} == {True}
+
+
+def test_our_adapter_marks_a_volume_and_deletes_it(lab: Lab, client: Client) -> None:
+    volume = make_volume(client, "data", labels={"of": "somebody"})
+    cloud = HetznerCloud(Secret(TOKEN), clock=SystemClock(), rng=SeededRng(7), endpoint=lab.api)
+
+    async def go() -> None:
+        assert await cloud.merge_labels("volume", volume.id, {"marked": "yes"}) == {"of": "somebody", "marked": "yes"}
+        await cloud.delete("volume", volume.id)
+        await cloud.delete("volume", volume.id)  # gone is as good
+
+    asyncio.run(go())
+    assert client.volumes.get_all() == []

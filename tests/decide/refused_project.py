@@ -20,6 +20,7 @@ from tests.decide.oddities import (
     reset_on,
     with_rotated_ca,
 )
+from tests.decide.used_by_servers import CLAIMED_VOLUME, SERVICES_BALANCER
 from tests.decide.world import (
     CLUSTER,
     DELETE,
@@ -55,8 +56,10 @@ from tests.decide.world import (
     with_server,
 )
 
+from hetzner_k3s.model.consents import Consents, WithLoadBalancers, WithVolumes
 from hetzner_k3s.model.facts import Known, Unknown
 from hetzner_k3s.model.hetzner.assortment import Assortment, ServerType
+from hetzner_k3s.model.hetzner.belongings import Belongings
 from hetzner_k3s.model.identity import BirthRecord, Phase
 from hetzner_k3s.model.spec import NetworkSpec, SshSpec
 from hetzner_k3s.model.state import UNREADABLE, LocalEvidence
@@ -268,6 +271,15 @@ DELETION = {
         ),
         "delete.protected",
         intent=replace(DELETE, unasked=True),
+    ),
+    "a deletion with its volumes and load balancers, but two of these are protected": case(
+        with_listing(
+            healthy(),
+            load_balancers=(*healthy().view.load_balancers, replace(SERVICES_BALANCER, protected=True)),
+            belongings=Belongings(volumes=(replace(CLAIMED_VOLUME, protected=True),)),
+        ),
+        "delete.protected",
+        intent=replace(DELETE, consents=Consents.of(WithVolumes(), WithLoadBalancers())),
     ),
     "a deletion that was begun, but the last server is protected": case(
         edit_server(

@@ -22,6 +22,7 @@ from tests.decide.lost import (
     with_disk,
 )
 from tests.decide.oddities import accepting, adopting, introduced_by_2x, pinning, with_rotated_ca, with_tokens
+from tests.decide.used_by_servers import CLAIMED_VOLUME
 from tests.decide.world import (
     CA,
     CREATE,
@@ -55,11 +56,13 @@ from tests.decide.world import (
     running_release,
     stopped,
     stopped_agent,
+    with_listing,
 )
 
 from hetzner_k3s.decide.forecast import WAVE_LIMIT, predict
-from hetzner_k3s.model.consents import Consents, NewClusterOver
+from hetzner_k3s.model.consents import Consents, NewClusterOver, WithVolumes
 from hetzner_k3s.model.facts import Unknown
+from hetzner_k3s.model.hetzner.belongings import Belongings
 from hetzner_k3s.model.host import DiskFacts
 from hetzner_k3s.model.kube import Leaving
 from hetzner_k3s.model.plan import Forecast, Intent, StepKey
@@ -133,6 +136,11 @@ WAYS: dict[str, tuple[ClusterState, ClusterSpec, Intent]] = {
     "another server type": (bought_as(healthy(), "cpx11", MASTER1, WORKER1), SPEC, ROLLOUT),
     "another image": (made_from(healthy(), "debian-11", MASTER1, WORKER1), SPEC, ROLLOUT),
     "a deletion": (healthy(), SPEC, DELETE),
+    "a deletion with all that Kubernetes made": (
+        with_listing(healthy(), belongings=Belongings(volumes=(CLAIMED_VOLUME,))),
+        SPEC,
+        replace(DELETE, consents=Consents.of(WithVolumes())),
+    ),
     "a restore": (to_restore(), S3_SPEC, restoring()),
     "a restore from a file": (naming_a_file(all_lost(ONE_MASTER), HELD_FILE), ONE_MASTER, FROM_FILE),
     "a restore from a disk": (

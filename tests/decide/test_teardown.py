@@ -14,7 +14,6 @@ from tests.decide.world import (
     SPEC,
     WORKER1,
     born_record,
-    edit_server,
     forecast,
     forgetful,
     healthy,
@@ -28,7 +27,7 @@ from tests.decide.world import (
     with_server,
 )
 
-from hetzner_k3s.model.cloud import LoadBalancer, PlacementGroup, Server, ServerStatus
+from hetzner_k3s.model.cloud import PlacementGroup, Server, ServerStatus
 from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.plan import Plan, StepKey
 from hetzner_k3s.model.spec import NetworkSpec
@@ -184,17 +183,6 @@ def test_each_step_of_a_deletion_says_why() -> None:
     steps = [p for wave in forecast(healthy(), intent=DELETE).waves for p in wave]
     assert all(p.because for p in steps)
     assert verbs(tuple(p for p in steps if p.step.target == MASTER1)) == [f"DeleteServer {MASTER1}"]
-
-
-def test_volumes_and_load_balancers_that_stay_are_named() -> None:
-    state = edit_server(healthy(), WORKER1, lambda s: replace(s, volumes=(77, 78)))
-    ingress = LoadBalancer(id=41, name="ingress", private_ips={NETWORK: "10.0.9.41"})
-    elsewhere = LoadBalancer(id=42, name="elsewhere")
-    state = with_listing(state, load_balancers=(*state.view.load_balancers, ingress, elsewhere))
-    assert plan(state, intent=DELETE).notes == (
-        "load balancer ingress (id 41) stays: if Kubernetes made it, delete it at Hetzner, it costs money",
-        f"volumes 77, 78 of {WORKER1} stay, detached: no data on volumes is deleted",
-    )
 
 
 def test_a_protected_network_that_stays_anyway_is_no_obstacle() -> None:

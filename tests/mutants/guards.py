@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from tests.mutants.deletions import DELETIONS
 from tests.mutants.table import Mutation
 
 _GUARDED: Final = ("tests/hosts/test_guarded_operations.py",)
@@ -255,8 +256,8 @@ HETZNER: Final = (
         law=6,
         what="no server is ever protected",
         file="adapters/hetzner/translate.py",
-        old="        protected=_protected(raw),\n        volumes=",
-        new="        protected=False,\n        volumes=",
+        old="        protected=_protected(raw),\n        created=",
+        new="        protected=False,\n        created=",
         tests=_HETZNER,
     ),
 )
@@ -367,4 +368,4 @@ SSH: Final = (
     ),
 )
 
-GUARDS: Final[tuple[Mutation, ...]] = (*HOST_SCRIPTS, *LOOP, *HETZNER, *KUBERNETES, *SSH)
+GUARDS: Final[tuple[Mutation, ...]] = (*HOST_SCRIPTS, *LOOP, *HETZNER, *DELETIONS, *KUBERNETES, *SSH)

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 
 from hetzner_k3s.lab.simulated import faults
+from hetzner_k3s.model import naming
+from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.errors import ExitCode
 
-from . import mischief
-from .clusters import MASTER1, a_spec
+from . import mischief, used_by_servers
+from .clusters import MASTER1, WORKER1, a_spec
 from .scenario import Told
 from .situation import Situations, said
 from .story import Story
-from .tool import Run
+from .tool import NONE_GIVEN, Run
+from .used_by_servers import ALL_GOES, BALANCER, BY_HAND, VOLUME, left_behind
 
 DELETION = Situations("deletion")
 _tell = DELETION.tell
@@ -30,10 +33,10 @@ async def _protect(story: Story, kind: str, name: str, *, protected: bool) -> No
     await faults.insist(story.world, "POST", path, lambda: getattr(found, field) == protected, body)
 
 
-async def _refused(story: Story, *codes: str) -> Run:
+async def _refused(story: Story, *codes: str, consents: Consents = NONE_GIVEN) -> Run:
     """Demand that the deletion is refused with these codes, and that nothing of the project is changed by it."""
     before = _left(story)
-    run = await story.delete()
+    run = await story.delete(consents=consents)
     assert run.code is ExitCode.REFUSED, run.story()
     assert run.refused == codes, run.story()
     assert not run.writes, run.story()
@@ -43,12 +46,12 @@ async def _refused(story: Story, *codes: str) -> Run:
 
 def _left(story: Story) -> list[str]:
     project = story.world.project
-    kinds = (project.servers, project.networks, project.firewalls, project.placement_groups, project.load_balancers)
-    return sorted(resource.name for kind in kinds for resource in kind.values())
+    kinds = (project.servers, project.networks, project.firewalls, project.placement_groups)
+    return sorted([*(resource.name for kind in kinds for resource in kind.values()), *left_behind(story.world)])
 
 
-async def _all_goes(story: Story, *others: str) -> Run:
-    run = await story.delete()
+async def _all_goes(story: Story, *others: str, consents: Consents = NONE_GIVEN) -> Run:
+    run = await story.delete(consents=consents)
     assert run.code is ExitCode.CONVERGED, run.story()
     assert _left(story) == sorted(others), run.story()
     return run
@@ -99,3 +102,60 @@ async def _(story: Story) -> Run:
     await story.refuses("cluster.deleting")
     await _protect(story, "servers", MASTER1, protected=False)
     return await _all_goes(story)
+
+
+async def _used_by_servers(story: Story) -> int:
+    """Make a volume and a load balancer as Kubernetes does, and give the volume's id."""
+    used_by_servers.make_balancer(story.world, WORKER1)
+    return await used_by_servers.make_volume(story.world, at=WORKER1)
+
+
+@_tell("what-kubernetes-made-stays-and-is-named-unless-its-flag-is-given", Told())
+async def _(story: Story) -> Run:
+    """A volume is data, and a load balancer an address that somebody's DNS names."""
+    number = await _used_by_servers(story)
+    run = await _all_goes(story, VOLUME, BALANCER)
+    volume = story.world.project.volumes[number]
+    assert volume.server is None
+    assert naming.LABEL_GOES_WITH not in volume.labels
+    told = "\n".join(run.notes)
+    assert f"volume {VOLUME} (id {number}, 10 GB, of default/data) stays" in told
+    assert "goes too with --with-volumes" in told
+    assert f"load balancer {BALANCER}" in told
+    assert "goes too with --with-load-balancers" in told
+    return run
+
+
+@_tell("what-kubernetes-made-goes-with-its-flags-and-nothing-else", Told())
+async def _(story: Story) -> Run:
+    """One detached volume is this cluster's, as its API tells; another cluster's CSI driver made the other."""
+    await _used_by_servers(story)
+    detached = await used_by_servers.make_volume(story.world, "pvc-detached")
+    await used_by_servers.name_volume(story.world, detached)
+    theirs = await used_by_servers.make_volume(story.world, "pvc-theirs")
+    await used_by_servers.make_volume(story.world, "backup", at=WORKER1, labels=BY_HAND)
+    run = await _all_goes(story, "pvc-theirs", "backup", consents=ALL_GOES)
+    left, by_hand = (next(note for note in run.notes if name in note) for name in ("pvc-theirs", "backup"))
+    assert f"volume pvc-theirs (id {theirs}, 10 GB, of default/data) stays, with all data" in left
+    assert "named by no PersistentVolume here" in left
+    assert "not made by Kubernetes" in by_hand
+    return run
+
+
+@_tell("a-protected-volume-stops-a-deletion-that-would-take-it", Told())
+async def _(story: Story) -> Run:
+    await _used_by_servers(story)
+    await _protect(story, "volumes", VOLUME, protected=True)
+    said(await _refused(story, "delete.protected", consents=ALL_GOES), "delete.protected", "hcloud volume")
+    await _protect(story, "volumes", VOLUME, protected=False)
+    return await _all_goes(story, consents=ALL_GOES)
+
+
+@_tell("a-volume-whose-servers-are-gone-already-is-still-known-by-its-mark", Told())
+async def _(story: Story) -> Run:
+    number = await _used_by_servers(story)
+    killed = await story.delete(kill_at="before DELETE /volumes/{id}", consents=ALL_GOES)
+    assert killed.code is None, killed.story()
+    assert not story.world.project.servers
+    assert naming.LABEL_GOES_WITH in story.world.project.volumes[number].labels
+    return await _all_goes(story, consents=ALL_GOES)

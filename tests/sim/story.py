@@ -73,9 +73,9 @@ class Story:
         assert not contradictions(run.told.refusals), run.story()
         return run
 
-    async def delete(self, *, kill_at: int | str | None = None) -> Run:
+    async def delete(self, *, kill_at: int | str | None = None, consents: Consents = tool.NONE_GIVEN) -> Run:
         """Run `delete`, agreed to."""
-        run = await tool.delete(self.world, self.spec, kill_at=kill_at)
+        run = await tool.delete(self.world, self.spec, kill_at=kill_at, consents=consents)
         self.runs.append(run)
         return run
 

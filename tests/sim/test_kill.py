@@ -13,10 +13,11 @@ from hetzner_k3s.lab.simulated.world import World, world
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.errors import ExitCode
 
-from . import invariants, mischief, tool
-from .clusters import MASTER1, MASTER2, MASTER3, a_spec
+from . import invariants, mischief, tool, used_by_servers
+from .clusters import MASTER1, MASTER2, MASTER3, WORKER1, a_spec
 from .killing import ALL, killed_at_every_moment
 from .story import healthy
+from .used_by_servers import ALL_GOES
 
 _SEED = 1
 
@@ -138,3 +139,21 @@ async def _deletion_killed(kill_at: int | None) -> tuple[list[str], list[str]]:
 
 def test_a_deletion_killed_at_any_moment_is_finished_by_the_next_run() -> None:
     killed_at_every_moment(_deletion_killed, _SEED, every=3)
+
+
+async def _whole_deletion_killed(kill_at: int | None) -> tuple[list[str], list[str]]:
+    async with healthy(_SEED) as story:
+        place, spec = story.world, story.spec
+        await used_by_servers.make_volume(place, at=WORKER1)
+        await used_by_servers.make_volume(place, "backup", at=WORKER1, labels=used_by_servers.BY_HAND)
+        used_by_servers.make_balancer(place, WORKER1)
+        first = await tool.delete(place, spec, kill_at=kill_at, consents=ALL_GOES)
+        last = first if kill_at is None else await tool.delete(place, spec, consents=ALL_GOES)
+        left = used_by_servers.left_behind(place)
+        whole = last.code is ExitCode.CONVERGED and left == {"backup"} and not place.project.networks
+        return first.session.moments.passed, [] if whole else [f"{left}\n{last.story()}"]
+
+
+def test_a_deletion_with_volumes_killed_at_any_moment_is_finished_by_the_next_run() -> None:
+    """Whatever is gone already, what Kubernetes made is still told from what somebody made by hand."""
+    killed_at_every_moment(_whole_deletion_killed, _SEED, every=3)

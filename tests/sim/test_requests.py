@@ -17,7 +17,7 @@ from hetzner_k3s.model.errors import ExitCode
 from . import tool
 from .clusters import MASTER1, a_spec
 
-_IDLE, _RECOVERY, _DELETION = 7, 20, 30
+_IDLE, _RECOVERY, _DELETION = 7, 20, 33
 
 
 def _requests(ran: tool.Run) -> Counter[str]:

@@ -144,9 +144,12 @@ def _wish(spec: ClusterSpec) -> Intent:
     return Intent(verb=Verb.CREATE, addons=addons.digests(spec))
 
 
-async def delete(world: World, spec: ClusterSpec, *, kill_at: int | str | None = None) -> Run:
-    """Run `hetzner-k3s delete`, agreed to."""
-    return await run(world, spec, Intent(verb=Verb.DELETE), world.session(spec.name, kill_at=kill_at))
+async def delete(
+    world: World, spec: ClusterSpec, *, kill_at: int | str | None = None, consents: Consents = NONE_GIVEN
+) -> Run:
+    """Run `hetzner-k3s delete`, agreed to, with consents."""
+    intent = Intent(verb=Verb.DELETE, consents=consents)
+    return await run(world, spec, intent, world.session(spec.name, kill_at=kill_at))
 
 
 async def run(world: World, spec: ClusterSpec, intent: Intent, session: Session, ports: Ports | None = None) -> Run:

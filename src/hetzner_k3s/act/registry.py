@@ -81,6 +81,7 @@ HANDLERS: Final[Mapping[type, Handler]] = {
     steps.WriteKubeconfig: kubeconfig.write_kubeconfig,
     steps.KeepTokens: kubeconfig.keep_tokens,
     steps.MarkDeleting: teardown.mark_deleting,
+    steps.MarkForDeletion: teardown.mark_for_deletion,
     steps.DeleteServer: teardown.delete_server,
     steps.DeleteResource: teardown.delete_resource,
     steps.CloseBirth: teardown.close_birth,

@@ -17,6 +17,7 @@ from hetzner_k3s.model.cloud import (
     SshKey,
 )
 from hetzner_k3s.model.facts import Known
+from hetzner_k3s.model.hetzner.belongings import Volume
 from hetzner_k3s.model.state import ClusterState
 
 
@@ -26,7 +27,7 @@ class _Numbered(Protocol):
 
 
 _Listed = TypeVar("_Listed", bound=_Numbered)
-_Labelled = TypeVar("_Labelled", Server, Network, PlacementGroup, Firewall, LoadBalancer)
+_Labelled = TypeVar("_Labelled", Server, Network, PlacementGroup, Firewall, LoadBalancer, Volume)
 
 
 def learn(state: ClusterState, outcome: Outcome) -> ClusterState:
@@ -98,6 +99,9 @@ def _relabel(view: CloudView, change: LabelChange) -> CloudView:
             return replace(view, firewalls=_relabelled(view.firewalls, change))
         case "load_balancer":
             return replace(view, load_balancers=_relabelled(view.load_balancers, change))
+        case "volume" if view.belongings is not None:
+            volumes = _relabelled(view.belongings.volumes, change)
+            return replace(view, belongings=replace(view.belongings, volumes=volumes))
         case kind:
             raise ValueError(f"a {kind} carries no labels of ours")
 

@@ -12,14 +12,14 @@ from typing import Any, Final, TypeVar, cast
 
 import httpx2
 
-from hetzner_k3s.adapters import kube_charts, kube_load, kube_objects
+from hetzner_k3s.adapters import kube_charts, kube_load, kube_objects, kube_volumes
 from hetzner_k3s.adapters.kube_session import APPLY, MERGE, Session, Transport, over_tls, path_of
 from hetzner_k3s.adapters.kube_sessions import Forwarder, Sessions
 from hetzner_k3s.model import kube as model
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.errors import DeadlineExceeded, Fate, HostError, KubeError
 from hetzner_k3s.model.hosts.contact import HostTarget
-from hetzner_k3s.model.kube import BeforeStart, KubeView, Leaving, NodeLoad
+from hetzner_k3s.model.kube import BeforeStart, KubeView, Leaving, NamedVolumes, NodeLoad
 from hetzner_k3s.model.kubernetes.node_labels import NodeChange
 from hetzner_k3s.model.text.documents import Document, Malformed
 from hetzner_k3s.ports import Clock, Hosts
@@ -215,6 +215,10 @@ class K3sApi:
             f"read what needs {chart}",
             fate=Fate.DID_NOT_HAPPEN,
         )
+
+    async def named_volumes(self, master: HostTarget) -> NamedVolumes:
+        """Read which of Hetzner's volumes the cluster names; an API that does not answer is not waited for."""
+        return await self._call(master, kube_volumes.named, "read the volumes", fate=Fate.DID_NOT_HAPPEN)
 
     async def remove_chart(self, master: HostTarget, name: str, digest: str) -> None:
         """Delete a HelmChart, and wait until it is uninstalled."""

@@ -8,12 +8,12 @@ import httpx2
 
 from hetzner_k3s.adapters.kube_objects import digest_of, name_of
 from hetzner_k3s.adapters.kube_session import Session, path_of
+from hetzner_k3s.adapters.kube_volumes import is_hetzners
 from hetzner_k3s.model.kubernetes.addons import CERT_MANAGER, CLOUD_CONTROLLER, CSI_DRIVER
 from hetzner_k3s.model.text.documents import Document
 
 CHARTS: Final = path_of("helmcharts", namespace="kube-system", group="helm.cattle.io/v1")
 
-_DRIVER: Final = "csi.hetzner.cloud"
 _CLEANUP: Final = "service.kubernetes.io/load-balancer-cleanup"
 """The finalizer by which a cloud controller has taken a Service: only one can take it off."""
 
@@ -23,7 +23,7 @@ async def dependents(session: Session, chart: str) -> tuple[str, ...]:
     match chart:
         case name if name == CSI_DRIVER:
             volumes = await session.listed(path_of("persistentvolumes"))
-            return tuple(f"PersistentVolume {name_of(volume)}" for volume in volumes if _is_hetzners(volume))
+            return tuple(f"PersistentVolume {name_of(volume)}" for volume in volumes if is_hetzners(volume))
         case name if name == CLOUD_CONTROLLER:
             services = await session.listed(path_of("services"))
             return tuple(f"Service {_full_name(service)}" for service in services if _is_balanced(service))
@@ -58,10 +58,6 @@ async def is_gone(session: Session, name: str, digest: str) -> bool:
     """Check whether a chart of this digest is there no more: k3s' helm controller keeps it until it is uninstalled."""
     found = await session.find(f"{CHARTS}/{name}")
     return found is None or digest_of(found) != digest
-
-
-def _is_hetzners(volume: Document) -> bool:
-    return volume.child_or_empty("spec").child_or_empty("csi").text_or("driver") == _DRIVER
 
 
 def _is_balanced(service: Document) -> bool:

@@ -9,11 +9,14 @@ from collections.abc import Iterator
 
 from hetzner_k3s.decide.view.context import DecisionContext
 from hetzner_k3s.decide.view.quorum import majority
+from hetzner_k3s.model import naming
+from hetzner_k3s.model.consents import WithVolumes
 from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.host import HostFacts, Member
 from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.plan import Plan, PlannedStep, StepKey, Verb
 from hetzner_k3s.model.steps import (
+    DeleteResource,
     DeleteServer,
     ForgetBirth,
     InitControlPlane,
@@ -74,6 +77,8 @@ def _wrong(context: DecisionContext, step: Step) -> Iterator[str]:
             yield from _nobody_votes(context)
         case DeleteServer():
             yield from _deletion(context, step)
+        case DeleteResource(kind="volume"):
+            yield from _loss_of_data(context, step)
 
 
 def _removal(context: DecisionContext, step: RemoveMember | RetireMember) -> Iterator[str]:
@@ -127,6 +132,20 @@ def _deletion(context: DecisionContext, step: DeleteServer) -> Iterator[str]:
     others = len((voters - {member}) & _voting(context))
     if others < majority(len(voters)):
         yield f"its member is listed, and {others} of {len(voters)} voters would be left"
+
+
+def _loss_of_data(context: DecisionContext, step: DeleteResource) -> Iterator[str]:
+    """Say what is wrong with the deletion of a volume: permitted, marked as this cluster's, at no server."""
+    belongings, uid = context.view.belongings, context.control_plane.record.uid
+    volume = next((v for v in belongings.volumes if v.id == step.resource_id), None) if belongings else None
+    if WithVolumes() not in context.consents:
+        yield "nobody permitted that volumes go"
+    if volume is None:
+        yield "it is not listed"
+    elif uid is None or volume.labels.get(naming.LABEL_GOES_WITH) != uid:
+        yield "it is not marked as this cluster's"
+    elif any(volume.server == server.id for server in context.view.servers):
+        yield "a server has it"
 
 
 def _told(context: DecisionContext) -> Iterator[HostFacts]:

@@ -29,7 +29,7 @@ from hetzner_k3s.decide.lifecycle import (
     user_commands,
     workers,
 )
-from hetzner_k3s.decide.lifecycle.deletion import obstacles, teardown
+from hetzner_k3s.decide.lifecycle.deletion import leftovers, obstacles, teardown
 from hetzner_k3s.decide.preflight import alarms, clocks, orders, steadiness, tokens
 from hetzner_k3s.decide.prune import addons as addons_off
 from hetzner_k3s.decide.prune import load_balancer, permission, retire
@@ -268,7 +268,7 @@ PROGRAM: Mapping[tuple[Verb, type[Situation]], AnyProgram] = {
 
 WISHES: Mapping[Verb, Wish] = {
     Verb.CREATE: Wish(aid=first_aid.first_aid, notes=NOTES, degraded=DEGRADED, differences=adoption.differences),
-    Verb.DELETE: Wish(notes=(teardown.kept,)),
+    Verb.DELETE: Wish(notes=(leftovers.kept,)),
 }
 """What each verb does in all of them."""
 

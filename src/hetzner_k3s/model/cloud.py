@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TypeVar
 
+from hetzner_k3s.model.hetzner.belongings import Belongings
+
 
 class ServerStatus(Enum):
     """A server's status in Hetzner's words; OTHER is a word that we do not know."""
@@ -45,7 +47,6 @@ class Server:
     private_ips: Mapping[int, str] = field(default_factory=dict)
     placement_group: int | None = None
     protected: bool = False
-    volumes: tuple[int, ...] = ()
     created: float | None = None
 
 
@@ -168,6 +169,7 @@ class CloudView:
     """One complete listing of the project, each tuple sorted by id.
 
     `ahead` are the seconds by which Hetzner's clock is ahead of this machine's; None where its answer had no date.
+    `belongings` are None where nobody looked.
     """
 
     servers: tuple[Server, ...] = ()
@@ -176,6 +178,7 @@ class CloudView:
     firewalls: tuple[Firewall, ...] = ()
     load_balancers: tuple[LoadBalancer, ...] = ()
     ssh_keys: tuple[SshKey, ...] = ()
+    belongings: Belongings | None = None
     ahead: float | None = None
 
     def without(self, kind: str, resource_id: int) -> CloudView:
@@ -193,6 +196,8 @@ class CloudView:
                 return replace(self, placement_groups=_others(self.placement_groups, resource_id))
             case "ssh_key":
                 return replace(self, ssh_keys=_others(self.ssh_keys, resource_id))
+            case "volume" if self.belongings is not None:
+                return replace(self, belongings=self.belongings.without_volume(resource_id))
             case _:
                 return self
 

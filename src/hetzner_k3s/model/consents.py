@@ -199,6 +199,22 @@ class DeleteLocalData(Consent):
     help = "Let volumes on the disks of servers that go go with them: there is no other copy."
 
 
+@dataclass(frozen=True, slots=True)
+class WithVolumes(Consent):
+    """The volumes that Kubernetes made for the cluster may go with it, and all data on them."""
+
+    flag = "--with-volumes"
+    help = "Delete the volumes that Kubernetes made for this cluster too, and all data on them: there is no other copy."
+
+
+@dataclass(frozen=True, slots=True)
+class WithLoadBalancers(Consent):
+    """The load balancers that Kubernetes keeps for the cluster's Services may go with it."""
+
+    flag = "--with-load-balancers"
+    help = "Delete the load balancers of this cluster's Services too; their addresses are lost."
+
+
 ROLLOUT_MASTERS: Final = "masters"
 """What `Rollout` calls the masters; a pool of that name is never meant."""
 
@@ -216,7 +232,10 @@ KINDS: Final[tuple[type[Consent], ...]] = (
     NewClusterOver,
     SkipAddressCheck,
 )
-"""Every kind of consent that is a flag, in the order in which the help lists them."""
+"""Every kind of consent that is a flag of `create`, in the order in which the help lists them."""
+
+OF_DELETION: Final[tuple[type[Consent], ...]] = (WithVolumes, WithLoadBalancers)
+"""Those that are flags of `delete`."""
 
 BY_COMMAND: Final[tuple[type[Consent], ...]] = (Upgrade, MakeAnew)
 """Those that a command of their own gives."""

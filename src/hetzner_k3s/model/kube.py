@@ -148,6 +148,14 @@ class KubeView:
         return next((n for n in self.nodes if n.name == name), None)
 
 
+@dataclass(frozen=True, slots=True)
+class NamedVolumes:
+    """The kube-system UID of a cluster, and the ids of Hetzner's volumes that its PersistentVolumes name."""
+
+    uid: str
+    ids: frozenset[int] = frozenset()
+
+
 def leaving_of(annotation: str | None, *, unschedulable: bool) -> Leaving | None:
     """Read our mark off a Node; one that somebody uncordoned is not leaving any more."""
     known = annotation in {stage.value for stage in Leaving}

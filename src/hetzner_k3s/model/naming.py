@@ -18,6 +18,9 @@ ROLE_WORKER: Final = "worker"
 ROLE_MASTERS_GROUP: Final = "masters"  # placement groups carry the plural
 ROLE_WORKERS_GROUP: Final = "workers"
 
+LABEL_SERVICE_UID: Final = "hcloud-ccm/service-uid"
+"""The cloud controller writes it on each load balancer that it makes, or takes over, for a Service."""
+
 LABEL_PREFIX: Final = "hetzner-k3s/"
 LABEL_PHASE: Final = "hetzner-k3s/phase"
 LABEL_SEED: Final = "hetzner-k3s/seed"
@@ -29,6 +32,7 @@ LABEL_DATABASE: Final = "hetzner-k3s/database"
 LABEL_AGENT_TOKEN: Final = "hetzner-k3s/agent-token"
 LABEL_ADOPTED: Final = "hetzner-k3s/adopted"
 LABEL_STATE: Final = "hetzner-k3s/state"
+LABEL_GOES_WITH: Final = "hetzner-k3s/goes-with"
 LABEL_BOOT_KEY: Final = "hetzner-k3s/boot-key"
 LABEL_HOST_KEY: Final = "hetzner-k3s/host-key"
 LABEL_HOST_KEY_NEXT: Final = "hetzner-k3s/host-key-next"

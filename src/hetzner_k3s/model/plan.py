@@ -9,7 +9,7 @@ from typing import Final
 
 from hetzner_k3s.model.consents import Consent, Consents, MakeAnew, Rollout, Upgrade
 from hetzner_k3s.model.difference import Difference, left_as_it_is
-from hetzner_k3s.model.steps import DeleteResource, Step
+from hetzner_k3s.model.steps import DeleteResource, MarkForDeletion, Step
 from hetzner_k3s.model.steps.traits import TRAITS
 from hetzner_k3s.model.text.settings import Diagnostic
 
@@ -77,7 +77,7 @@ class Scope(Enum):
 class StepKey:
     """What a step is known by while it is planned, under way, done or given up: its type and its target.
 
-    Network, firewall and SSH key of a cluster have one name, so the deletions of them are told apart by `resource`.
+    Network, firewall and SSH key of a cluster have one name, so what goes is told apart by `resource`.
     """
 
     kind: type[Step]
@@ -106,7 +106,7 @@ class PlannedStep:
     @property
     def key(self) -> StepKey:
         """Return the step's idempotency key."""
-        resource = self.step.kind if isinstance(self.step, DeleteResource) else ""
+        resource = self.step.kind if isinstance(self.step, DeleteResource | MarkForDeletion) else ""
         return StepKey(type(self.step), self.step.target, resource)
 
 

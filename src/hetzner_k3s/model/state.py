@@ -12,7 +12,7 @@ from hetzner_k3s.model.facts import Known, Reading, Unknown
 from hetzner_k3s.model.hetzner.assortment import Assortment
 from hetzner_k3s.model.host import HostFacts, HostReading, LogPosition
 from hetzner_k3s.model.hosts.origin import Introduction, Origin
-from hetzner_k3s.model.kube import KubeView, TokenGrant
+from hetzner_k3s.model.kube import KubeView, NamedVolumes, TokenGrant
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.snapshots import GivenFile, SnapshotFile, StoredSnapshot
 from hetzner_k3s.model.tokens import HeldTokens
@@ -89,6 +89,8 @@ class ClusterState:
     """How k3s was installed on servers with our names and no host key of ours, asked while no birth is recorded."""
     strangers: Mapping[int, Reading[Introduction]] = field(default_factory=dict)
     """What hosts without a host key of ours told, where a cluster of 2.x is to be adopted, or was."""
+    named_volumes: Mapping[int, Reading[NamedVolumes]] = field(default_factory=dict)
+    """What masters told of PersistentVolumes, asked where a deletion finds volumes that no server has."""
     rebuilds: Mapping[int, Reading[float | None]] = field(default_factory=dict)
     """When the newest rebuild of a server ended (UNIX seconds; None: never), asked of members with their boot key."""
 

@@ -27,6 +27,16 @@ async def survey(ports: Ports) -> Reading[CloudView]:
     return await _listed(ports, ports.cloud.survey())
 
 
+async def survey_whole(ports: Ports) -> Reading[CloudView]:
+    """List the project likewise, with what servers use, all at once."""
+    return await _listed(ports, _with_belongings(ports))
+
+
+async def _with_belongings(ports: Ports) -> CloudView:
+    view, belongings = await asyncio.gather(ports.cloud.survey(), ports.cloud.belongings())
+    return replace(view, belongings=belongings)
+
+
 async def servers_of(ports: Ports, before: Reading[CloudView]) -> Reading[CloudView]:
     """List the servers again and keep the rest of a listing: what surrounds them does not come and go by itself."""
     if not isinstance(before, Known):

@@ -19,22 +19,26 @@ from hetzner_k3s.model.kube import KubeView
 from hetzner_k3s.model.plan import Verb
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
-from hetzner_k3s.observe import cloud, hosts, kube, origins, snapshots
+from hetzner_k3s.observe import cloud, hosts, kube, origins, snapshots, volumes
 from hetzner_k3s.ports import Ports
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Focus:
-    """What to look at again: the listing, or of it the servers alone; these hosts (ids; None is all); Kubernetes."""
+    """What to look at again: the listing, or of it the servers alone; these hosts (ids; None is all); Kubernetes.
+
+    With `belongings` the listing is one with what servers use; one that had that keeps it.
+    """
 
     listing: bool = True
     servers: bool = False
     hosts: frozenset[int] | None = None
     kube: bool = True
+    belongings: bool = False
 
 
 EVERYTHING = Focus()
-NO_HOSTS = Focus(hosts=frozenset(), kube=False)
+DELETION = Focus(hosts=frozenset(), kube=False, belongings=True)
 _A_MOMENT = 30.0
 """Seconds for which a listing of the networks, firewalls, balancers and keys is good enough for a run to begin on."""
 
@@ -54,7 +58,7 @@ class Sight:
 
 SIGHT: Mapping[Verb, Sight] = {
     Verb.CREATE: Sight(whole=EVERYTHING, assortment=True),
-    Verb.DELETE: Sight(whole=NO_HOSTS, assortment=False),
+    Verb.DELETE: Sight(whole=DELETION, assortment=False),
 }
 
 
@@ -64,8 +68,11 @@ async def observe(ports: Ports, spec: ClusterSpec, verb: Verb) -> ClusterState:
     Raises:
         CloudRefused: Hetzner does not accept the token.
     """
-    blank = ClusterState(observed_at=ports.clock.now(), cloud=await cloud.survey(ports))
-    return await observe_again(ports, spec, blank, replace(SIGHT[verb].whole, listing=False))
+    whole = SIGHT[verb].whole
+    listed = await (cloud.survey_whole(ports) if whole.belongings else cloud.survey(ports))
+    blank = ClusterState(observed_at=ports.clock.now(), cloud=listed)
+    state = await observe_again(ports, spec, blank, replace(whole, listing=False))
+    return replace(state, named_volumes=await volumes.named(ports, spec, state))
 
 
 async def observe_hosts(
@@ -138,8 +145,8 @@ async def observe_again(ports: Ports, spec: ClusterSpec, state: ClusterState, fo
     state = replace(state, observed_at=ports.clock.now(), cloud=listing, local=ports.local.evidence())
     wanted = [s for s in hosts.reachable(spec, state.view) if focus.hosts is None or s.id in focus.hosts]
     state = replace(state, hosts=_living({**state.hosts, **await hosts.probe(ports, spec, state, wanted)}, spec, state))
-    state = replace(state, origins=await origins.look(ports, spec, state) if focus != NO_HOSTS else {})
-    state = replace(state, strangers=await origins.introduce(ports, spec, state) if focus != NO_HOSTS else {})
+    state = replace(state, origins=await origins.look(ports, spec, state) if focus != DELETION else {})
+    state = replace(state, strangers=await origins.introduce(ports, spec, state) if focus != DELETION else {})
     state = replace(state, rebuilds=await cloud.rebuilds(ports, _with_boot_key(state)))
     if not focus.kube:
         return state
@@ -151,6 +158,8 @@ async def observe_again(ports: Ports, spec: ClusterSpec, state: ClusterState, fo
 
 
 async def _listing(ports: Ports, state: ClusterState, focus: Focus) -> Reading[CloudView]:
+    if focus.listing and (focus.belongings or state.view.belongings is not None):
+        return await cloud.survey_whole(ports)
     if focus.listing:
         return await cloud.survey(ports)
     return await cloud.servers_of(ports, state.cloud) if focus.servers else state.cloud

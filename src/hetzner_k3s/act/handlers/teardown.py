@@ -5,8 +5,10 @@ from __future__ import annotations
 from hetzner_k3s.act import birth_record, journal
 from hetzner_k3s.act.context import Context, Gone, LabelChange, Outcome
 from hetzner_k3s.act.handlers.drain import no_volume_left
+from hetzner_k3s.act.labels import merge
 from hetzner_k3s.model import lookup, naming
-from hetzner_k3s.model.steps import CloseBirth, DeleteResource, DeleteServer, MarkDeleting
+from hetzner_k3s.model.errors import CloudError
+from hetzner_k3s.model.steps import CloseBirth, DeleteResource, DeleteServer, MarkDeleting, MarkForDeletion
 
 
 async def mark_deleting(step: MarkDeleting, context: Context) -> Outcome:
@@ -25,6 +27,18 @@ async def mark_deleting(step: MarkDeleting, context: Context) -> Outcome:
             return Outcome(labels=(LabelChange(group.kind, group.resource.id, deleting),))
         found = found[1:]
     return Outcome(labels=await birth_record.write(context, deleting, found))
+
+
+async def mark_for_deletion(step: MarkForDeletion, context: Context) -> Outcome:
+    """Write on a resource that it goes with the cluster; one that is gone need not be marked."""
+    context.say(step.target, f"marking the {step.kind.replace('_', ' ')} as one that goes with the cluster")
+    try:
+        change = await merge(context, step.kind, step.resource_id, {naming.LABEL_GOES_WITH: step.uid})
+    except CloudError as failure:
+        if failure.code != "not_found":
+            raise
+        return Outcome(gone=(Gone(step.kind, step.resource_id),))
+    return Outcome(labels=(change,))
 
 
 async def delete_server(step: DeleteServer, context: Context) -> Outcome:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import httpx2
 
-from hetzner_k3s.adapters.hetzner import balancers, pacing, power, translate
+from hetzner_k3s.adapters.hetzner import balancers, belongings, pacing, power, translate
 from hetzner_k3s.adapters.hetzner.actions import ACTION_WITHIN, Actions, unfinished
 from hetzner_k3s.adapters.hetzner.api import Api
 from hetzner_k3s.adapters.hetzner.arrivals import Arrivals
@@ -34,6 +34,7 @@ from hetzner_k3s.model.cloud import (
 )
 from hetzner_k3s.model.errors import CloudConflict, CloudError
 from hetzner_k3s.model.hetzner.assortment import Assortment
+from hetzner_k3s.model.hetzner.belongings import Belongings
 from hetzner_k3s.model.kube import TokenGrant
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.text.documents import Document, Malformed
@@ -46,7 +47,7 @@ _SERVER_WITHIN: Final = 900.0
 _ADOPTED_POLL: Final = 1.0
 
 CATALOGUE_PAGE: Final = 50
-_PATHS: Final = {
+_SURVEYED: Final = {
     "server": "servers",
     "network": "networks",
     "placement_group": "placement_groups",
@@ -55,6 +56,7 @@ _PATHS: Final = {
     "ssh_key": "ssh_keys",
 }
 """The kinds that a survey lists."""
+_PATHS: Final = {**_SURVEYED, "volume": "volumes"}
 
 
 class HetznerCloud:
@@ -98,7 +100,7 @@ class HetznerCloud:
         """
         groups = await list_all(self._api, "placement_groups")
         servers, networks, firewalls, balancers, keys = await asyncio.gather(
-            *(list_all(self._api, kind) for kind in _PATHS.values() if kind != "placement_groups")
+            *(list_all(self._api, kind) for kind in _SURVEYED.values() if kind != "placement_groups")
         )
         return CloudView(
             servers=tuple(map(translate.server, servers)),
@@ -109,6 +111,11 @@ class HetznerCloud:
             ssh_keys=tuple(map(translate.ssh_key, keys)),
             ahead=self._connection.ahead,
         )
+
+    @answering(effect=False)
+    async def belongings(self) -> Belongings:
+        """List what servers use: three listings at once."""
+        return await belongings.read(self._api)
 
     @answering(effect=False)
     async def servers(self) -> tuple[Server, ...]:

@@ -45,7 +45,6 @@ def server(raw: Document) -> Server:
         private_ips=_private_ips(raw),
         placement_group=_group(raw),
         protected=_protected(raw),
-        volumes=raw.wholes("volumes") if "volumes" in raw else (),
         created=_moment(raw.text_or("created")),
     )
 

@@ -10,12 +10,14 @@ from hetzner_k3s.cli import asking, reporting, wiring
 from hetzner_k3s.cli.commands.options import (
     color_option,
     config_option,
+    deletion_consent_options,
     events_option,
     load_spec,
     quiet_option,
     verbose_option,
 )
 from hetzner_k3s.cli.output import say
+from hetzner_k3s.model.consents import Consents
 from hetzner_k3s.model.errors import ExitCode
 from hetzner_k3s.model.plan import Forecast, Intent, Verb
 from hetzner_k3s.model.spec import ClusterSpec
@@ -32,37 +34,47 @@ from hetzner_k3s.reconcile import RunRequest
     help="Ask nothing, ignore protect_against_deletion of the file and leave the kubeconfig, as 2.x does. It does not "
     "lift Hetzner's own protection, nor take anything from servers that are not the cluster's.",
 )
+@click.option(
+    "--confirm",
+    metavar="NAME",
+    help="The cluster's name, as it would be typed at the prompt: nothing is asked, and all else is as if it was.",
+)
+@deletion_consent_options
 @events_option
 @color_option
-def delete(config: Path, quiet: bool, force: bool, as_json: bool) -> ExitCode:
+def delete(  # noqa: PLR0917  click gives them by name
+    config: Path, quiet: bool, force: bool, confirm: str | None, consents: Consents, as_json: bool
+) -> ExitCode:
     """Delete the cluster: its servers, load balancer, network, firewall, placement groups and SSH key.
 
-    Volumes and load balancers that Kubernetes made stay. What goes is shown first, and the cluster's name is asked for.
-    Nothing goes while any of it is protected at Hetzner, or used by servers that stay: all of that is named at once.
+    Volumes and load balancers that Kubernetes made stay, and are named, unless their flag is given. What goes is shown
+    first, and the cluster's name is asked for. Nothing goes while any of it is protected at Hetzner, or used by servers
+    that stay: all of that is named at once.
     """
-    if as_json and not force:
-        raise click.UsageError("--json shows nobody what goes, so nobody is asked: it needs --force")
+    if as_json and not force and confirm is None:
+        raise click.UsageError("--json shows nobody what goes, so nobody is asked: it needs --force or --confirm")
     spec = load_spec(config)
+    if confirm not in (None, spec.name):
+        raise click.UsageError(f"--confirm names '{confirm}', and {config} is of the cluster '{spec.name}'")
     if spec.protect_against_deletion and not force:
         say(f"refused: {config} protects the cluster: protect_against_deletion is true")
         say("you can: set it to false, or give --force")
         return ExitCode.REFUSED
-    return wiring.run(_delete(spec, quiet=quiet, force=force, as_json=as_json))
+    intent = Intent(verb=Verb.DELETE, keep_kubeconfig=force, unasked=force, consents=consents)
+    asks = not force and confirm is None
+    return wiring.run(_delete(spec, intent, asks=asks, quiet=quiet, as_json=as_json))
 
 
-async def _delete(spec: ClusterSpec, *, quiet: bool, force: bool, as_json: bool) -> ExitCode:
+async def _delete(spec: ClusterSpec, intent: Intent, *, asks: bool, quiet: bool, as_json: bool) -> ExitCode:
     async def confirm(_forecast: Forecast) -> bool:
         return _name_is_typed(spec.name)
 
     async with wiring.open_session(spec) as session:
         request = RunRequest(
-            spec=spec,
-            intent=Intent(verb=Verb.DELETE, keep_kubeconfig=force, unasked=force),
-            lock_request=session.lock_request,
-            confirm=None if force else confirm,
+            spec=spec, intent=intent, lock_request=session.lock_request, confirm=confirm if asks else None
         )
         # Whoever is asked must have seen what for.
-        return await reporting.run(request, session, quiet=quiet and force, as_json=as_json)
+        return await reporting.run(request, session, quiet=quiet and not asks, as_json=as_json)
 
 
 def _name_is_typed(cluster: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -14,7 +14,7 @@ import click
 from hetzner_k3s.cli.output import say
 from hetzner_k3s.cli.recording.verbosity import VERBOSITY
 from hetzner_k3s.cli.render import terminal
-from hetzner_k3s.model.consents import KINDS, Consent, Consents, NamingConsent
+from hetzner_k3s.model.consents import KINDS, OF_DELETION, Consent, Consents, NamingConsent
 from hetzner_k3s.model.errors import ProductError
 from hetzner_k3s.model.plan import DRAIN_WITHIN
 from hetzner_k3s.model.spec import ClusterSpec
@@ -108,13 +108,21 @@ class _Named(click.ParamType[str]):
 
 def consent_options(command: _Command) -> _Command:
     """Add the flags that permit what is never done unasked; the command is given them as `consents`."""
+    return _with_consents(KINDS, command)
 
+
+def deletion_consent_options(command: _Command) -> _Command:
+    """Add the flags that permit what `delete` never does unasked; the command is given them as `consents`."""
+    return _with_consents(OF_DELETION, command)
+
+
+def _with_consents(kinds: Sequence[type[Consent]], command: _Command) -> _Command:
     @functools.wraps(command)
     def gathered(**given: Any) -> Any:
-        consents = [consent for kind in KINDS for consent in _taken(kind, given.pop(kind.__name__))]
+        consents = [consent for kind in kinds for consent in _taken(kind, given.pop(kind.__name__))]
         return command(consents=Consents.of(*consents), **given)
 
-    for kind in reversed(KINDS):
+    for kind in reversed(kinds):
         gathered = _option(kind)(gathered)
     return cast(_Command, gathered)
 

@@ -60,6 +60,7 @@ VERBS: Final[Mapping[type, str]] = {
     steps.WriteKubeconfig: "write kubeconfig",
     steps.KeepTokens: "keep on this machine the tokens of",
     steps.MarkDeleting: "record the deletion of",
+    steps.MarkForDeletion: "mark for deletion",
     steps.DeleteServer: "delete server",
     steps.CloseBirth: "close the record of",
 }

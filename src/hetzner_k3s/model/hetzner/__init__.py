@@ -1,1 +1,1 @@
-"""What concerns Hetzner: what it sells, whom firewalls admit, load balancers."""
+"""What concerns Hetzner: what it sells, whom firewalls admit, load balancers, what servers use."""

@@ -49,7 +49,7 @@ from hetzner_k3s.model.steps.scale import (
     UnmarkMember,
 )
 from hetzner_k3s.model.steps.servers import CreateServer, InstallK3s, SecureHost
-from hetzner_k3s.model.steps.teardown import CloseBirth, DeleteResource, DeleteServer, MarkDeleting
+from hetzner_k3s.model.steps.teardown import CloseBirth, DeleteResource, DeleteServer, MarkDeleting, MarkForDeletion
 from hetzner_k3s.model.steps.tokens import PinCa, RenewToken
 
 Step = (
@@ -105,6 +105,7 @@ Step = (
     | WriteKubeconfig
     | KeepTokens
     | MarkDeleting
+    | MarkForDeletion
     | DeleteServer
     | DeleteResource
     | CloseBirth
@@ -138,6 +139,7 @@ __all__ = [
     "KeepTokens",
     "LabelNode",
     "MarkDeleting",
+    "MarkForDeletion",
     "MarkMember",
     "PinCa",
     "PointWorker",

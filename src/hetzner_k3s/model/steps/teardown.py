@@ -13,6 +13,19 @@ class MarkDeleting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MarkForDeletion:
+    """Write on a volume or load_balancer (`kind`) that it goes with the cluster of this kube-system UID.
+
+    Its servers prove whose it is only while they are there, and a deletion may be cut off in between.
+    """
+
+    target: str
+    kind: str
+    resource_id: int
+    uid: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeleteServer:
     """Delete the server `target` by its id.
 
@@ -26,7 +39,7 @@ class DeleteServer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeleteResource:
-    """Delete a resource by kind and id: load_balancer, firewall, network, placement_group or ssh_key."""
+    """Delete a resource by kind and id: load_balancer, firewall, network, placement_group, ssh_key or volume."""
 
     target: str
     kind: str

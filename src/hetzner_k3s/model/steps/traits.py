@@ -119,6 +119,7 @@ TRAITS: Final[Mapping[type[Step], Traits]] = {
     steps.WriteKubeconfig: Traits(apart=True),
     steps.KeepTokens: Traits(apart=True),
     steps.MarkDeleting: Traits(),
+    steps.MarkForDeletion: Traits(),
     steps.DeleteServer: Traits(occupies=_DEPARTURE, seconds=8),
     steps.DeleteResource: Traits(seconds=3),
     steps.CloseBirth: Traits(),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
+from hetzner_k3s.decide.lifecycle.deletion.belongings import Going, going
 from hetzner_k3s.decide.view.context import DecisionContext
 from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import LoadBalancer
@@ -26,7 +27,7 @@ def nothing_protected(context: DecisionContext) -> tuple[Refusal, ...]:
             why="Somebody said that it must not be deleted, and --force does not lift that. This run deleted nothing, "
             "since half a cluster is of no use to anybody.",
             you_can="Keep the cluster; or lift the protection in the Hetzner console (or with "
-            f"`{_disable_protection(found[0])}`) and run `delete` again.",
+            f"`{_disable_protection(found[0])}`) and run `delete` again.{_without_flags(context)}",
         ),
     )
 
@@ -41,6 +42,17 @@ def _protected(context: DecisionContext) -> Iterator[str]:
         yield f"network {network.name} (id {network.id})"
     if balancer is not None and balancer.protected:
         yield f"load balancer {balancer.name} (id {balancer.id})"
+    for made in _protected_and_going(context):
+        yield f"{made.kind.replace('_', ' ')} {made.resource.name} (id {made.resource.id})"
+
+
+def _protected_and_going(context: DecisionContext) -> list[Going]:
+    return [made for made in going(context) if made.resource.protected]
+
+
+def _without_flags(context: DecisionContext) -> str:
+    flags = sorted({str(made.consent) for made in _protected_and_going(context)})
+    return f" What Kubernetes made stays without {' and '.join(flags)}." if flags else ""
 
 
 def _disable_protection(found: str) -> str:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from hetzner_k3s.decide.identity.hosts import holds_ca
+from hetzner_k3s.decide.lifecycle.deletion import belongings
+from hetzner_k3s.decide.lifecycle.deletion.belongings import Going, going
 from hetzner_k3s.decide.view import predictions
 from hetzner_k3s.decide.view.context import DecisionContext, Proposal
 from hetzner_k3s.model import lookup, naming
-from hetzner_k3s.model.cloud import PlacementGroup
+from hetzner_k3s.model.cloud import LoadBalancer, PlacementGroup
+from hetzner_k3s.model.hetzner.belongings import Volume
 from hetzner_k3s.model.identity import BirthRecord, Phase
 from hetzner_k3s.model.plan import PlannedStep, Reason, Refusal, Scope
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
-from hetzner_k3s.model.steps import CloseBirth, DeleteResource, DeleteServer, MarkDeleting, Step
+from hetzner_k3s.model.steps import CloseBirth, DeleteResource, DeleteServer, MarkDeleting, MarkForDeletion, Step
 
 
 def deletion_is_of_this_cluster(context: DecisionContext) -> tuple[Refusal, ...]:
@@ -33,11 +37,19 @@ def deletion_is_of_this_cluster(context: DecisionContext) -> tuple[Refusal, ...]
 
 
 def tear_down(context: DecisionContext) -> Proposal:
-    """Plan the next deletions: mark first, then balancer and servers, then what they stood on, the record last."""
+    """Plan the next deletions: mark first, then balancer and servers, then what they used, the record last."""
     if context.control_plane.record.phase is not Phase.DELETING and _record_carrier_exists(context):
         step = MarkDeleting(target=context.spec.name)
         return Proposal((_planned(step, "whoever looks from now on must see that it goes"),))
-    return Proposal(_servers(context) or _surroundings(context) or _close(context) or _record_group(context))
+    made = going(context)
+    return Proposal(
+        _marks(made)
+        or _servers(context)
+        or _made_by_kubernetes(made)
+        or _surroundings(context)
+        or _close(context)
+        or _record_group(context)
+    )
 
 
 def _planned(step: Step, because: str) -> PlannedStep:
@@ -51,6 +63,36 @@ def _record_carrier_exists(context: DecisionContext) -> bool:
 def _group_of_the_record(context: DecisionContext) -> PlacementGroup | None:
     group = lookup.placement_group(naming.birth_record_placement_group(context.spec.name), context.view)
     return group if group and lookup.is_owned(context.spec.name, group.labels) else None
+
+
+def _marks(made: Iterable[Going]) -> tuple[PlannedStep, ...]:
+    """Plan to mark what will go after the servers."""
+    return tuple(
+        replace(_planned(_mark(going), "what proves whose it is goes first"), consent=going.consent)
+        for going in made
+        if not going.marked
+    )
+
+
+def _mark(going: Going) -> MarkForDeletion:
+    return MarkForDeletion(target=going.resource.name, kind=going.kind, resource_id=going.resource.id, uid=going.uid)
+
+
+def _made_by_kubernetes(made: Iterable[Going]) -> tuple[PlannedStep, ...]:
+    """Plan to delete what is marked, once no server uses it and no controller would make it anew."""
+    return tuple(
+        replace(_planned(_deletion(going), _made_for(going.resource)), consent=going.consent) for going in made
+    )
+
+
+def _deletion(going: Going) -> DeleteResource:
+    return DeleteResource(target=going.resource.name, kind=going.kind, resource_id=going.resource.id)
+
+
+def _made_for(resource: Volume | LoadBalancer) -> str:
+    if isinstance(resource, LoadBalancer):
+        return "Kubernetes made it for a Service of this cluster"
+    return f"Kubernetes made it for {resource.claim or 'this cluster'}: {resource.size} GB, and all data on it"
 
 
 def _servers(context: DecisionContext) -> tuple[PlannedStep, ...]:
@@ -98,8 +140,8 @@ def _close(context: DecisionContext) -> tuple[PlannedStep, ...]:
     of another project they are all that forbids a second cluster.
     """
     local = context.state.local
-    its = _kubeconfig_is_its(context)
-    if not (local.open_birth or its) or _journal_stays(context):
+    its = kubeconfig_is_its(context)
+    if not (local.open_birth or its) or journal_stays(context):
         return ()
     remove = its and not context.intent.keep_kubeconfig
     kept_ca = local.kubeconfig_ca if its and not remove else None
@@ -107,69 +149,15 @@ def _close(context: DecisionContext) -> tuple[PlannedStep, ...]:
     return (PlannedStep(step=step, scope=Scope.LOCAL, reason=Reason.DELETE, because="the cluster is gone"),)
 
 
-def _journal_stays(context: DecisionContext) -> bool:
+def journal_stays(context: DecisionContext) -> bool:
     """Check whether the journal here tells of a birth that no record in this project does, and nobody is asked."""
     return context.state.local.open_birth and context.control_plane.record.phase is None and context.intent.unasked
 
 
-def _kubeconfig_is_its(context: DecisionContext) -> bool:
+def kubeconfig_is_its(context: DecisionContext) -> bool:
+    """Check whether the kubeconfig here is proven to be this cluster's."""
     have, recorded = context.state.local.kubeconfig_ca, context.control_plane.record.ca
     return have is not None and recorded is not None and have.startswith(recorded)
-
-
-def kept(context: DecisionContext) -> tuple[str, ...]:
-    """Name what a deletion leaves, and why."""
-    return (
-        *_kept_network(context),
-        *_kept_balancers(context),
-        *_kept_volumes(context),
-        *_kept_kubeconfig(context),
-        *_kept_journal(context),
-    )
-
-
-def _kept_journal(context: DecisionContext) -> tuple[str, ...]:
-    if not _journal_stays(context):
-        return ()
-    return (
-        f"this machine still remembers a bootstrap of '{context.spec.name}' that nothing in this project "
-        "tells of: the token "
-        "may be another project's. If that cluster is gone for good, delete without --force and type its name",
-    )
-
-
-def _kept_network(context: DecisionContext) -> tuple[str, ...]:
-    if context.spec.network.existing_network_name:
-        return (f"network {context.spec.network_name} existed before the cluster and stays",)
-    if lookup.own_network(context.spec, context.view) is None:
-        return ()
-    shared = lookup.network_is_shared(context.spec, context.view)
-    return ("the network stays: servers of others are attached to it",) if shared else ()
-
-
-def _kept_balancers(context: DecisionContext) -> tuple[str, ...]:
-    network = lookup.network_id(context.spec, context.view)
-    others = (b for b in context.view.load_balancers if b != lookup.deletable_load_balancer(context.spec, context.view))
-    return tuple(
-        f"load balancer {b.name} (id {b.id}) stays: if Kubernetes made it, delete it at Hetzner, it costs money"
-        for b in others
-        if network is not None and network in b.private_ips
-    )
-
-
-def _kept_volumes(context: DecisionContext) -> tuple[str, ...]:
-    return tuple(
-        f"{'volume' if len(server.volumes) == 1 else 'volumes'} {', '.join(map(str, server.volumes))} of {server.name} "
-        f"{'stays' if len(server.volumes) == 1 else 'stay'}, detached: no data on volumes is deleted"
-        for server in lookup.owned_servers(context.spec.name, context.view)
-        if server.volumes
-    )
-
-
-def _kept_kubeconfig(context: DecisionContext) -> tuple[str, ...]:
-    if context.state.local.kubeconfig_ca is None or _kubeconfig_is_its(context):
-        return ()
-    return (f"{context.spec.kubeconfig_path} stays: nothing in this project proves that it is of this cluster",)
 
 
 def predict(spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
@@ -177,6 +165,8 @@ def predict(spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
     match step:
         case MarkDeleting():
             return predictions.with_record(spec, state, BirthRecord(phase=Phase.DELETING))
+        case MarkForDeletion():
+            return belongings.predict(state, step)
         case DeleteServer():
             return predictions.without_resource(state, "server", step.server_id)
         case DeleteResource():
