@@ -18,6 +18,7 @@ from hetzner_k3s.adapters.hetzner import connection as wire
 from hetzner_k3s.adapters.system import SystemClock, SystemRng
 from hetzner_k3s.model.cloud import CloudView, FirewallRule, ServerOrder
 from hetzner_k3s.model.errors import CloudError, CloudUnavailable, Fate
+from hetzner_k3s.model.hetzner.belongings import Belongings
 from hetzner_k3s.model.secrets import Secret
 
 pytestmark = pytest.mark.usefixtures("no_collection")
@@ -159,7 +160,6 @@ SERVER = {
     "private_net": [{"network": 3, "ip": "10.0.0.2"}],
     "placement_group": {"id": 4},
     "protection": {"delete": False},
-    "volumes": [5],
 }
 COVER = {"type": "label_selector", "label_selector": {"selector": "cluster=demo"}}
 MATCHED = [{"type": "server", "server": {"id": 7}}]
@@ -178,21 +178,30 @@ ROWS: dict[str, dict[str, Any]] = {
     },
     "ssh_keys": {**COMMON, "fingerprint": "aa:bb"},
 }
+USED: dict[str, dict[str, Any]] = {
+    "volumes": {**COMMON, "size": 10, "server": 7, "protection": {"delete": False}},
+    "floating_ips": {**COMMON, "ip": "192.0.2.1", "server": None},
+    "primary_ips": {**COMMON, "ip": "192.0.2.2", "assignee_id": 7, "auto_delete": True},
+}
 
 
 def page(kind: str) -> dict[str, Any]:
-    return {kind: [ROWS[kind]], "meta": {"pagination": {"page": 1, "last_page": 1, "total_entries": 1}}}
+    return {kind: [{**ROWS, **USED}[kind]], "meta": {"pagination": {"page": 1, "last_page": 1, "total_entries": 1}}}
 
 
 def survey_of(api: Answering, pages: dict[str, Any]) -> Any:
+    return listing_of(api, "survey", pages)
+
+
+def listing_of(api: Answering, call: str, pages: dict[str, Any]) -> Any:
     api.answer = lambda _method, path: Answer(sent(pages[path.split("?")[0].rpartition("/")[2]]))
     try:
-        return asyncio.run(cloud_at(api).survey())
+        return asyncio.run(CALLS[call](cloud_at(api)))
     except CloudError as error:
         return error
 
 
-RIGHT = {kind: page(kind) for kind in ROWS}
+RIGHT = {kind: page(kind) for kind in (*ROWS, *USED)}
 
 
 def test_the_right_listings_are_read(api: Answering) -> None:
@@ -209,6 +218,18 @@ def test_a_listing_with_one_thing_wrong(api: Answering, kind: str, data: st.Data
     view = survey_of(api, {**RIGHT, kind: data.draw(nearly(page(kind)))})
     if not isinstance(view, CloudError):
         assert_typed(view, CloudView)
+
+
+@pytest.mark.parametrize("kind", USED)
+@FEW
+@given(data=st.data())
+def test_a_listing_of_what_servers_use_with_one_thing_wrong(api: Answering, kind: str, data: st.DataObject) -> None:
+    right = listing_of(api, "belongings", RIGHT)
+    assert_typed(right, Belongings)
+    assert [address.server for address in right.addresses] == [None, 7]
+    found = listing_of(api, "belongings", {**RIGHT, kind: data.draw(nearly(page(kind)))})
+    if not isinstance(found, CloudError):
+        assert_typed(found, Belongings)
 
 
 def test_a_listing_of_endless_pages_is_not_read(api: Answering) -> None:
