@@ -55,7 +55,7 @@ class Address:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Belongings:
-    """All volumes and addresses of a project, each tuple sorted by id."""
+    """All volumes and addresses of a project, of each kind sorted by id."""
 
     volumes: tuple[Volume, ...] = ()
     addresses: tuple[Address, ...] = ()
