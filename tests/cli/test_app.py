@@ -91,7 +91,7 @@ def test_version_is_data(invoke: Invoke) -> None:
 def test_wrong_usage_ends_in_2(invoke: Invoke, arguments: list[str]) -> None:
     ended = invoke(*arguments)
     assert (ended.code, ended.out) == (2, "")
-    assert "Error: " in ended.err
+    assert "error: " in ended.err
 
 
 def _raising(error: BaseException) -> click.Command:

@@ -13,8 +13,8 @@ from hetzner_k3s.model.errors import CloudConflict, CloudError, Fate
 from hetzner_k3s.model.text.documents import Document
 
 _WITHIN: Final = 180.0
-_TAKEN_OFF_AFTER: Final = 3.0
-"""Seconds that a firewall needs to come off a selector; what needs longer answers that it is in use."""
+_TAKEN_OFF_AFTER: Final = 5.0
+"""Seconds that a firewall needs to come off a selector; nobody asks before."""
 _IN_USE_ATTEMPTS: Final = 8
 """Label selectors and memberships follow a deletion by seconds.
 
@@ -56,15 +56,11 @@ async def delete_firewall(api: Api, actions: Actions, firewall_id: int) -> None:
     path = f"/firewalls/{firewall_id}"
     try:
         selectors = await _selectors_alone(api, path)
-        if selectors:
-            answer = await api.repeatable_post(f"{path}/actions/remove_from_resources", {"remove_from": selectors})
-            with understood(f"POST {path}/actions/remove_from_resources", effect=True):
-                begun = answer.children("actions")
-            await actions.finish(*begun, within=_WITHIN)
     except CloudError as failure:
-        if failure.code not in {"not_found", "firewall_already_removed"}:
+        if failure.code != "not_found":
             raise
-    await delete(api, actions, path)
+        return
+    await _without(api, actions, path, selectors)
 
 
 async def delete_unused_firewall(api: Api, actions: Actions, firewall_id: int, selectors: Sequence[str]) -> None:
@@ -77,13 +73,21 @@ async def delete_unused_firewall(api: Api, actions: Actions, firewall_id: int, s
         CloudConflict: it is on more than these selectors.
     """
     path = f"/firewalls/{firewall_id}"
-    chosen = [{"type": "label_selector", "label_selector": {"selector": selector}} for selector in selectors]
+    chosen: list[Json] = [{"type": "label_selector", "label_selector": {"selector": each}} for each in selectors]
+    await _without(api, actions, path, chosen)
+
+
+async def _without(api: Api, actions: Actions, path: str, selectors: list[Json]) -> None:
+    """Delete a firewall once it is off these selectors; asked sooner, Hetzner says that it is in use."""
     try:
-        await api.repeatable_post(f"{path}/actions/remove_from_resources", {"remove_from": chosen})
+        if selectors:
+            answer = await api.repeatable_post(f"{path}/actions/remove_from_resources", {"remove_from": selectors})
+            with understood(f"POST {path}/actions/remove_from_resources", effect=True):
+                begun = answer.children("actions")
+            await actions.finish(*begun, within=_WITHIN, expected=_TAKEN_OFF_AFTER)
     except CloudError as failure:
         if failure.code not in {"not_found", "firewall_already_removed"}:
             raise
-    await api.wait(_TAKEN_OFF_AFTER)
     await delete(api, actions, path)
 
 
