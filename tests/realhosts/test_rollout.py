@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from tests.realhosts.cluster import Cluster, assert_at_rest, assert_whole, lost_writes, probing
+from tests.realhosts.outside import watched_from_outside
 from tests.realhosts.standing import MASTERS, WORKER, standing, until
 
 from hetzner_k3s.lab.realhosts.handle import LabHandle
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+
+ELECTION = 10.0
+"""Seconds for which the API may be away behind the load balancer: an election, and a look of its health check."""
 
 
 @pytest.fixture(scope="module")
@@ -75,3 +80,44 @@ def test_one_that_does_not_come_back_stops_the_wave(cluster: Cluster) -> None:
     cluster.create("--rollout")
     until(lambda: cluster.run("status").returncode == 0, "all is well", within=150)
     assert_whole(cluster)
+
+
+def test_another_server_type_comes_in_place(cluster: Cluster) -> None:
+    """Every server is off for a while, masters one by one, workers drained; the API answers from outside."""
+    identity, objects, before = cluster.identity(MASTERS[0]), cluster.objects(MASTERS[0]), ids(cluster)
+    cluster.config.write_text(cluster.config.read_text().replace("cpx22", "cpx32"))
+    with watched_from_outside(cluster) as outside:
+        for moment in ("shutting it down", "powering it on", "is back"):
+            killed_after(cluster, moment)
+        cluster.create("--rollout")
+    assert ids(cluster) == before
+    assert {server["server_type"]["name"] for server in cluster.lab.servers().values()} == {"cpx32"}
+    as_before(cluster, identity, objects)
+    assert outside.longest_gap() < ELECTION
+
+
+def test_another_image_takes_other_servers(cluster: Cluster) -> None:
+    identity, objects, before = cluster.identity(MASTERS[0]), cluster.objects(MASTERS[0]), ids(cluster)
+    cluster.config.write_text(cluster.config.read_text().replace("image: debian-12", "image: debian-13"))
+    with watched_from_outside(cluster) as outside:
+        for moment in ("saving the snapshot", "deleting the server", "is a voter"):
+            killed_after(cluster, moment)
+        cluster.create("--rollout")
+    assert not set(ids(cluster).values()) & set(before.values())
+    assert {server["image"]["name"] for server in cluster.lab.servers().values()} == {"debian-13"}
+    as_before(cluster, identity, objects)
+    assert outside.longest_gap() < ELECTION
+
+
+def ids(cluster: Cluster) -> dict[str, int]:
+    """Return the id of each server, by its name."""
+    return {name: server["id"] for name, server in cluster.lab.servers().items()}
+
+
+def as_before(cluster: Cluster, identity: tuple[str, str], objects: dict[str, Any]) -> None:
+    """Assert that it is the same cluster with all its objects, whole, in use, and with nothing left to do."""
+    for name in MASTERS:
+        assert (cluster.identity(name), cluster.objects(name)) == (identity, objects)
+    assert not [node for node in cluster.nodes(MASTERS[0]).values() if node["spec"].get("unschedulable")]
+    assert_whole(cluster)
+    assert_at_rest(cluster)
