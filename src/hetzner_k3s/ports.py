@@ -24,6 +24,7 @@ from hetzner_k3s.model.hosts.contact import HostTarget
 from hetzner_k3s.model.hosts.origin import Introduction
 from hetzner_k3s.model.kube import BeforeStart, KubeView, Leaving, NamedVolumes, NodeLoad, Pod, TokenGrant
 from hetzner_k3s.model.kubernetes.node_labels import NodeChange
+from hetzner_k3s.model.kubernetes.run_history import PastRun, RunHistory
 from hetzner_k3s.model.operations.commands import RunCommand, Stream
 from hetzner_k3s.model.operations.operation import Done, Operation
 from hetzner_k3s.model.operations.snapshots import ReceiveSnapshot
@@ -276,6 +277,12 @@ class Kube(Protocol):
             DeadlineExceeded: it did not come to that.
         """
 
+    async def past_runs(self, master: HostTarget) -> RunHistory:
+        """Read the last runs that changed the cluster, those of other operators too."""
+
+    async def note_run(self, master: HostTarget, run: PastRun) -> None:
+        """Add a run to them, once however often it is noted; the oldest goes."""
+
     async def close(self) -> None:
         """Drop all connections."""
 
@@ -291,16 +298,6 @@ class Objects(Protocol):
 
     async def fetch(self, snapshot: StoredSnapshot, path: str) -> None:
         """Download a snapshot into a new file (0600)."""
-
-
-class Bundle(Protocol):
-    """A backup that is being written: files for their owner alone, in a folder that appears when all are whole."""
-
-    def add(self, name: str, text: Secret) -> None:
-        """Write a text."""
-
-    async def add_stream(self, name: str, pieces: AsyncIterator[bytes]) -> int:
-        """Write what comes in pieces; gives its size in bytes."""
 
 
 class Local(Protocol):
@@ -379,6 +376,9 @@ class Transcript(Protocol):
 
     def decided(self, state: ClusterState, intent: Intent, decision: Plan | Forecast) -> None:
         """Take note of a decision and of what it was made from."""
+
+    def remark(self, what: str) -> None:
+        """Take note of what did not go well and harms nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,22 +17,13 @@ from hetzner_k3s.act import journal, lock
 from hetzner_k3s.act.context import Context, HostKeyRing, Outcome
 from hetzner_k3s.act.news import News
 from hetzner_k3s.act.registry import execute
+from hetzner_k3s.act.run_note import CodeOf, RunNote
 from hetzner_k3s.act.setbacks import Setbacks
 from hetzner_k3s.act.state_patch import learn
 from hetzner_k3s.decide.repair.replace import bound, spent
-from hetzner_k3s.model.cloud import ServerStatus
-from hetzner_k3s.model.errors import DeadlineExceeded, ExitCode, ProductError
+from hetzner_k3s.model.errors import DeadlineExceeded, ExitCode, ProductError, code_of
 from hetzner_k3s.model.facts import Known
-from hetzner_k3s.model.plan import (
-    PATIENCE,
-    Forecast,
-    Intent,
-    Plan,
-    PlannedStep,
-    Refusal,
-    StepKey,
-    Wait,
-)
+from hetzner_k3s.model.plan import PATIENCE, Forecast, Intent, Plan, PlannedStep, Refusal, StepKey, Wait
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.observe import (
@@ -40,6 +31,7 @@ from hetzner_k3s.observe import (
     Focus,
     Sight,
     focus_after,
+    is_changing,
     observe,
     observe_again,
     observe_under_lock,
@@ -85,12 +77,17 @@ Confirm = Callable[[Forecast], Awaitable[bool]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRequest:
-    """What a run is for: the file, the intent, who holds the lock, and whether the user must agree first."""
+    """What a run is for: the file, the intent, who holds the lock, and whether the user must agree first.
+
+    `command` is noted in a cluster that the run changes ("": nothing is), with the exit code that `code_of` says.
+    """
 
     spec: ClusterSpec
     intent: Intent
     lock_request: lock.LockRequest
     confirm: Confirm | None = None
+    command: str = ""
+    code_of: CodeOf = code_of
 
 
 async def converge(request: RunRequest, ports: Ports, events: Events) -> ExitCode:
@@ -100,15 +97,29 @@ async def converge(request: RunRequest, ports: Ports, events: Events) -> ExitCod
         CloudRefused: Hetzner does not accept the token.
         LockHeld: another run works on the cluster.
     """
-    setbacks = Setbacks()
-    try:
-        return setbacks.ending(await _converge(request, ports, events, setbacks))
-    except ProductError as error:
-        error.exit_code = setbacks.ending(error.exit_code)
-        raise
+    setbacks, note = Setbacks(), _note_of(request, ports)
+    async with note.left():
+        try:
+            note.code = setbacks.ending(await _converge(request, ports, events, setbacks, note))
+        except ProductError as error:
+            error.exit_code = setbacks.ending(error.exit_code)
+            raise
+    return note.code
 
 
-async def _converge(request: RunRequest, ports: Ports, events: Events, setbacks: Setbacks) -> ExitCode:
+def _note_of(request: RunRequest, ports: Ports) -> RunNote:
+    return RunNote(
+        ports=ports,
+        spec=request.spec,
+        signed=request.lock_request,
+        command=request.command,
+        code_of=request.code_of,
+        healthy_master=decide.healthy_master,
+        began=ports.clock.monotonic(),
+    )
+
+
+async def _converge(request: RunRequest, ports: Ports, events: Events, setbacks: Setbacks, note: RunNote) -> ExitCode:
     before: ClusterState | None = None
     idle_since: float | None = None
     while True:
@@ -131,7 +142,9 @@ async def _converge(request: RunRequest, ports: Ports, events: Events, setbacks:
         async with lock.held(ports, request.lock_request, events.say) as held:
             if not held.was_free_since(listed_at, state.view):
                 state = await observe_under_lock(ports, request.spec, request.intent.verb, state, listed_at)
-            run = _Run(request=request, ports=ports, events=events, held=held, setbacks=setbacks, shown=forecast)
+            run = _Run(
+                request=request, ports=ports, events=events, held=held, setbacks=setbacks, note=note, shown=forecast
+            )
             verdict = await run.go(state)
         if verdict is not _Again.LOOK:
             return verdict
@@ -219,6 +232,7 @@ class _Run:
     events: Events
     held: lock.OperatorLock
     setbacks: Setbacks
+    note: RunNote
     shown: Forecast
     key_ring: HostKeyRing = field(default_factory=HostKeyRing)
     in_flight: dict[StepKey, tuple[PlannedStep, asyncio.Task[Outcome]]] = field(default_factory=dict)
@@ -237,6 +251,7 @@ class _Run:
 
     async def _loop(self, state: ClusterState) -> ExitCode | _Again:
         while True:
+            self.note.seen = state
             plan = decide.plan(self.request.spec, state, self.request.intent, frozenset(self.in_flight))
             plan = replace(plan, steps=self.setbacks.startable(plan.steps))
             if self.ports.transcript is not None:
@@ -247,7 +262,7 @@ class _Run:
                 continue
             if (verdict := self._verdict(plan)) is not None:
                 return verdict
-            changing = _is_changing(state)
+            changing = is_changing(state)
             await self.ports.clock.sleep(LISTING_POLL if changing else POLL)
             focus = replace(self.sight.whole, listing=_unlisted(state), servers=changing)
             state = await observe_again(self.ports, self.request.spec, state, focus)
@@ -272,6 +287,7 @@ class _Run:
         journal.started(self.ports.local, planned)
         self.quiet_since = None
         self.setbacks.begin(planned)
+        self.note.begin(planned)
         self.held.begin(planned.step)
         self.in_flight[planned.key] = (planned, asyncio.create_task(self._timed(planned, context)))
 
@@ -379,11 +395,3 @@ class _Run:
 
 def _unlisted(state: ClusterState) -> bool:
     return not isinstance(state.cloud, Known)
-
-
-def _is_changing(state: ClusterState) -> bool:
-    """Check whether Hetzner is doing something to a server, so that its status will be another one soon."""
-    return any(server.status not in _AT_REST for server in state.view.servers)
-
-
-_AT_REST = frozenset({ServerStatus.RUNNING, ServerStatus.OFF, ServerStatus.OTHER})

@@ -11,6 +11,7 @@ from hetzner_k3s.adapters import kube_session, s3, s3_pool, ssh_dial
 from hetzner_k3s.adapters.hetzner import connection, listing
 from hetzner_k3s.adapters.system import given, rescues
 from hetzner_k3s.hosts import admin_kubeconfig, log_answer, procedures
+from hetzner_k3s.model.kubernetes import run_history
 from hetzner_k3s.model.text import printable
 
 _PAGE = (Path(__file__).parents[2] / "docs/security.md").read_text()
@@ -47,6 +48,7 @@ def test_the_page_names_the_caps_of_apis() -> None:
     assert ("two minutes" in _TABLE["an answer of Hetzner"], connection._WHOLE_SECONDS) == (True, 120)
     assert _sizes("an answer of a Kubernetes API") == [kube_session._MOST_BYTES]
     assert _counts("an answer of a Kubernetes API") == [kube_session._PAGES_MOST]
+    assert _counts("the runs that a cluster notes") == [run_history.KEPT, run_history.LONGEST_ENTRY]
     assert _sizes("an answer of S3") == [s3_pool._MOST_BYTES, s3._OBJECT_BYTES]
     assert _counts("an answer of S3") == [s3_pool._REQUESTS_MOST, s3._OBJECTS_MOST]
 

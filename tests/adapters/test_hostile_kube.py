@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 from collections.abc import Callable, Coroutine, Iterator
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -28,6 +29,7 @@ from hetzner_k3s.model.hosts.contact import HostTarget
 from hetzner_k3s.model.kube import KubeNode, KubeView, Leaving, NodeLoad, Pod
 from hetzner_k3s.model.kubernetes.addons import CSI_DRIVER
 from hetzner_k3s.model.kubernetes.node_labels import NodeChange, NodeKeys
+from hetzner_k3s.model.kubernetes.run_history import PastRun, RunHistory
 from hetzner_k3s.model.operations.operation import Operation
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.text.documents import Document, Malformed
@@ -38,6 +40,7 @@ MASTER = HostTarget(server_id=1, name="m1", address="127.0.0.1", port=22, keys={
 ADMIN = AdminKubeconfig(ca="YQ==", certificate="YQ==", key=Secret("YQ=="))
 FEW = settings(max_examples=8, deadline=None)
 CHANGE = NodeChange(labels={"a": "b", "c": None}, taints={"d:NoExecute": "e"}, ours=NodeKeys())
+RUN = PastRun(run="ab12", who="eva@desk", began=1.8e9, command="create", code=0, seconds=1.0)
 POD = Pod(namespace="default", name="web", uid="1", controller=None)
 
 
@@ -84,6 +87,8 @@ CALLS: dict[str, Callable[[K3sApi], Coroutine[Any, Any, Any]]] = {
     "named_volumes": lambda k: k.named_volumes(MASTER),
     "dependents": lambda k: k.dependents(MASTER, CSI_DRIVER),
     "remove_chart": lambda k: k.remove_chart(MASTER, CSI_DRIVER, "1"),
+    "past_runs": lambda k: k.past_runs(MASTER),
+    "note_run": lambda k: k.note_run(MASTER, RUN),
     "apply": lambda k: k.apply(MASTER, [{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}}]),
 }
 
@@ -162,6 +167,9 @@ VOLUME = {
 }
 POD_ROW = {"metadata": METADATA, "spec": {}, "status": {"phase": "Running"}}
 SECRET = {"metadata": {**METADATA, "name": "hcloud"}, "data": {"token": "YQ==", "network": "YQ=="}}
+NOTED = json.dumps(
+    {"when": "2027-01-15T08:00:00Z", "who": "eva@desk", "command": "create", "exit_code": 0, "seconds": 1.0}
+)
 
 
 def listed(row: dict[str, Any]) -> dict[str, Any]:
@@ -173,13 +181,14 @@ RIGHT: dict[str, dict[str, Any]] = {
     "/api/v1/nodes": listed(NODE),
     "/api/v1/namespaces/kube-system/secrets": listed(SECRET),
     "/api/v1/namespaces/kube-system/configmaps/hetzner-k3s": {"metadata": METADATA, "data": {"lineage": "22"}},
+    "/api/v1/namespaces/kube-system/configmaps/hetzner-k3s-history": {"metadata": METADATA, "data": {"ab12": NOTED}},
     "/apis/helm.cattle.io/v1/namespaces/kube-system/helmcharts": listed({"metadata": METADATA}),
     "/api/v1/pods": listed(POD_ROW),
     "/api/v1/persistentvolumes": listed(VOLUME),
     "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/n1": {"spec": {"renewTime": "2026"}},
     "/api/v1/nodes/n1": NODE,
 }
-READS = {"view": KubeView, "load_of": NodeLoad}
+READS = {"view": KubeView, "load_of": NodeLoad, "past_runs": RunHistory}
 
 
 def right_but(path: str, document: Any) -> Callable[[str, str], Answer]:
@@ -193,6 +202,8 @@ def test_the_right_answers_are_read(api: Answering, name: str, monkeypatch: pyte
     assert_typed(seen, READS[name])
     if isinstance(seen, NodeLoad):
         assert seen.local_claims == ("default/data",)
+    if isinstance(seen, RunHistory):
+        assert seen == RunHistory((RUN,), 0)
 
 
 @pytest.mark.parametrize("path", RIGHT)
@@ -201,7 +212,7 @@ def test_the_right_answers_are_read(api: Answering, name: str, monkeypatch: pyte
 def test_an_answer_with_one_thing_wrong(api: Answering, path: str, data: st.DataObject) -> None:
     answer = right_but(path, data.draw(nearly(RIGHT[path])))
     with pytest.MonkeyPatch.context() as monkeypatch:
-        for name in ("view", "load_of", "last_heartbeat", "wait_node_ready", "delete_node, released", "drop_node"):
+        for name in (*READS, "note_run", "last_heartbeat", "wait_node_ready", "delete_node, released", "drop_node"):
             seen = outcome(api, name, answer, monkeypatch)
             if name in READS and not isinstance(seen, KubeError):
                 assert_typed(seen, READS[name])

@@ -19,6 +19,7 @@ def decided(**more: Any) -> dict[str, Any]:
     [
         ({"event": "phase", "phase": "look"}, "[phase] look"),
         ({"event": "end", "code": 4}, "[end] exit code 4"),
+        ({"event": "remark", "what": "not noted"}, "[remark] not noted"),
         (
             {"event": "started", "step": "PowerOn", "target": "a", "because": "it is off"},
             "[started] PowerOn a: it is off",

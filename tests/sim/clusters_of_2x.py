@@ -119,7 +119,8 @@ async def _addons_by_kubectl(world: World) -> None:
     charts, _ = await store.list(HELM_CHARTS)
     for chart in charts:
         await store.delete(HELM_CHARTS, chart["metadata"]["name"], chart["metadata"]["namespace"])
-    await store.delete(CONFIGMAPS, "hetzner-k3s", "kube-system")
+    for name in ("hetzner-k3s", "hetzner-k3s-history"):
+        await store.delete(CONFIGMAPS, name, "kube-system")
     nodes, _ = await store.list(NODES)
     for node in nodes:
         await store.change(NODES, node["metadata"]["name"], "", _not_ours)

@@ -63,11 +63,19 @@ class Story:
         token: str | None = None,
         consents: Consents = tool.NONE_GIVEN,
         skew: float = 0.0,
+        holder: str = "somebody@laptop",
     ) -> Run:
-        """Run `create`, on a machine whose clock is ahead by `skew` seconds."""
+        """Run `create`, on a machine whose clock is ahead by `skew` seconds, as whom `holder` says."""
         more = {} if token is None else {"token": token}
         run = await tool.create(
-            self.world, self.spec, kill_at=kill_at, machine=machine, consents=consents, skew=skew, **more
+            self.world,
+            self.spec,
+            kill_at=kill_at,
+            machine=machine,
+            consents=consents,
+            skew=skew,
+            holder=holder,
+            **more,
         )
         self.runs.append(run)
         assert not contradictions(run.told.refusals), run.story()

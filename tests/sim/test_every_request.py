@@ -16,6 +16,7 @@ from tests.recorded import held
 from hetzner_k3s.adapters.hetzner import HetznerCloud
 from hetzner_k3s.adapters.kube import K3sApi
 from hetzner_k3s.adapters.system import SystemRng
+from hetzner_k3s.lab.k3s.api.resources import CONFIGMAPS
 from hetzner_k3s.lab.simulated import virtual_time
 from hetzner_k3s.lab.simulated.wires.hetzner_transport import ENDPOINT
 from hetzner_k3s.lab.simulated.world import World, world
@@ -24,8 +25,10 @@ from hetzner_k3s.model.host import HostKeyKind
 from hetzner_k3s.model.hosts.contact import HostTarget
 from hetzner_k3s.model.kube import Leaving
 from hetzner_k3s.model.kubernetes.node_labels import NodeChange, NodeKeys
+from hetzner_k3s.model.kubernetes.run_history import CONFIG_MAP, PastRun
 from hetzner_k3s.model.secrets import Secret
 
+from . import mischief
 from .clusters import MASTER1, WORKER1, a_spec
 from .story import Story, healthy
 from .test_hetzner_transport import KEY, LABELS, ordered
@@ -162,6 +165,17 @@ def test_nodes_and_what_they_carry() -> None:
         await kube.delete_node(master, WORKER1, node.uid, release=True)
 
     held(_RECORDED / "nodes.txt", _asked_of_kubernetes(tale))
+
+
+def test_the_history_of_runs() -> None:
+    async def tale(kube: K3sApi, master: HostTarget, story: Story) -> None:
+        run = PastRun(run="ab12", who="eva@desk", began=1.8e9, command="create", code=0, seconds=1.0)
+        await kube.note_run(master, run)
+        await kube.past_runs(master)
+        await mischief.store(story.world).delete(CONFIGMAPS, CONFIG_MAP, "kube-system")
+        await kube.note_run(master, run)
+
+    held(_RECORDED / "history.txt", _asked_of_kubernetes(tale))
 
 
 def test_manifests() -> None:

@@ -118,10 +118,12 @@ async def create(
     token: str = TOKEN,
     consents: Consents = NONE_GIVEN,
     skew: float = 0.0,
+    holder: str = "somebody@laptop",
 ) -> Run:
     """Run `hetzner-k3s create`, with consents; see `World.session` for the other arguments."""
     session = world.session(spec.name, kill_at=kill_at, machine=machine, token=token, skew=skew)
-    return await run(world, spec, Intent(verb=Verb.CREATE, addons=addons.digests(spec), consents=consents), session)
+    intent = Intent(verb=Verb.CREATE, addons=addons.digests(spec), consents=consents)
+    return await run(world, spec, intent, session, holder=holder)
 
 
 async def observed(world: World, spec: ClusterSpec, before: Run | None = None) -> ClusterState:
@@ -152,11 +154,20 @@ async def delete(
     return await run(world, spec, intent, world.session(spec.name, kill_at=kill_at))
 
 
-async def run(world: World, spec: ClusterSpec, intent: Intent, session: Session, ports: Ports | None = None) -> Run:
+async def run(
+    world: World,
+    spec: ClusterSpec,
+    intent: Intent,
+    session: Session,
+    ports: Ports | None = None,
+    *,
+    holder: str = "somebody@laptop",
+) -> Run:
     """Run the loop to its end, and let nothing of it live on; `ports` take the place of the session's own."""
     told, began = Told(session), world.clock.monotonic()
-    lock_request = LockRequest(cluster=spec.name, holder="somebody@laptop", run=session.run)
-    request = RunRequest(spec=spec, intent=intent, lock_request=lock_request)
+    lock_request = LockRequest(cluster=spec.name, holder=holder, run=session.run)
+    command = "" if intent.verb is Verb.DELETE else "create"  # as the command line has it
+    request = RunRequest(spec=spec, intent=intent, lock_request=lock_request, command=command)
     work = asyncio.ensure_future(converge(request, ports or simulated.ports(session), told))
     session.moments.task = work
     code, error = await _ended(work, session)

@@ -7,6 +7,8 @@ agents' one, where the cluster has one, what is restored does not start again.
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
+from typing import Protocol
 
 from hetzner_k3s.act import birth_record
 from hetzner_k3s.act.context import Context
@@ -20,9 +22,18 @@ from hetzner_k3s.model.operations.looks import ReadSecret, SecretKind
 from hetzner_k3s.model.operations.snapshots import SaveSnapshot, SendSnapshot
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.tokens import ClusterTokens
-from hetzner_k3s.ports import Bundle
 
 SNAPSHOT = "backup"
+
+
+class Bundle(Protocol):
+    """A backup that is being written: files for their owner alone, in a folder that appears when all are whole."""
+
+    def add(self, name: str, text: Secret) -> None:
+        """Write a text."""
+
+    async def add_stream(self, name: str, pieces: AsyncIterator[bytes]) -> int:
+        """Write what comes in pieces; gives its size in bytes."""
 
 
 async def write_backup(context: Context, via: int, config: Secret, bundle: Bundle) -> None:

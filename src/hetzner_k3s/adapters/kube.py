@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar, cast
 
 import httpx2
 
-from hetzner_k3s.adapters import kube_charts, kube_load, kube_objects, kube_volumes
+from hetzner_k3s.adapters import kube_charts, kube_history, kube_load, kube_objects, kube_volumes
 from hetzner_k3s.adapters.kube_session import APPLY, MERGE, Session, Transport, over_tls, path_of
 from hetzner_k3s.adapters.kube_sessions import Forwarder, Sessions
 from hetzner_k3s.model import kube as model
@@ -21,6 +21,7 @@ from hetzner_k3s.model.errors import DeadlineExceeded, Fate, HostError, KubeErro
 from hetzner_k3s.model.hosts.contact import HostTarget
 from hetzner_k3s.model.kube import BeforeStart, KubeView, Leaving, NamedVolumes, NodeLoad
 from hetzner_k3s.model.kubernetes.node_labels import NodeChange
+from hetzner_k3s.model.kubernetes.run_history import PastRun, RunHistory
 from hetzner_k3s.model.text.documents import Document, Malformed
 from hetzner_k3s.ports import Clock, Hosts
 
@@ -231,6 +232,18 @@ class K3sApi:
             f"k3s has not uninstalled HelmChart {name}",
             _UNINSTALLED_WITHIN,
         )
+
+    async def past_runs(self, master: HostTarget) -> RunHistory:
+        """Read the last runs that changed the cluster."""
+        return await self._call(master, kube_history.read, "read the last runs", fate=Fate.DID_NOT_HAPPEN)
+
+    async def note_run(self, master: HostTarget, run: PastRun) -> None:
+        """Add a run to them."""
+
+        async def note(session: Session) -> None:
+            await kube_history.note(session, run)
+
+        await self._call(master, note, "note this run", fate=Fate.MAY_HAVE_HAPPENED)
 
     async def close(self) -> None:
         """Drop all connections."""

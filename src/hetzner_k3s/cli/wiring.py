@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from hetzner_k3s.act.backup import Bundle
 from hetzner_k3s.act.lock import LockRequest
 from hetzner_k3s.adapters.hetzner import DEFAULT_ENDPOINT, HetznerCloud
 from hetzner_k3s.adapters.kube import K3sApi
@@ -40,14 +41,14 @@ from hetzner_k3s.adapters.system.shell import open_shell as open_shell  # noqa: 
 from hetzner_k3s.cli import library_log
 from hetzner_k3s.cli.output import say
 from hetzner_k3s.cli.recording import Recorder
-from hetzner_k3s.cli.recording.opening import note_exchange, recording
+from hetzner_k3s.cli.recording.opening import command_for_others, note_exchange, recording
 from hetzner_k3s.cli.recording.wrapped import RecordedHosts, recorded
 from hetzner_k3s.model.consents import Restore
 from hetzner_k3s.model.errors import ProductError
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.spec import ClusterSpec, S3Spec
 from hetzner_k3s.model.tokens import parse
-from hetzner_k3s.ports import Bundle, Objects, Ports, Releases
+from hetzner_k3s.ports import Objects, Ports, Releases
 
 if TYPE_CHECKING:
     from hetzner_k3s.lab.simulated.place import Place
@@ -61,10 +62,15 @@ _PLACE: ContextVar[Place | None] = ContextVar("_PLACE", default=None)
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What a command works with: the ports, and in whose name it would take the operator lock."""
+    """What a command works with: the ports, in whose name it would take the operator lock, and what it is for others.
+
+    Args:
+        command: with its options, without what is this machine's alone.
+    """
 
     ports: Ports
     lock_request: LockRequest
+    command: str
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
@@ -97,17 +103,27 @@ def is_simulated() -> bool:
 
 
 @asynccontextmanager
-async def open_session(spec: ClusterSpec, restore: Restore | None = None) -> AsyncIterator[Session]:
-    """Open the ports to a cluster's world for the length of a block; `restore` may name a file on this machine."""
+async def open_session(
+    spec: ClusterSpec, restore: Restore | None = None, *, kept: bool = True
+) -> AsyncIterator[Session]:
+    """Open the ports to a cluster's world for the length of a block.
+
+    Args:
+        spec: of the cluster.
+        restore: may name a file on this machine.
+        kept: whether a transcript is left here.
+    """
     library_log.take_over()
     place, given = _PLACE.get(), read_given(restore)
-    opened = _open_outside(spec, given) if place is None else _open_simulated(spec, place, given)
+    opened = _open_outside(spec, given, kept) if place is None else _open_simulated(spec, place, given, kept)
     async with opened as session:
         yield session
 
 
 @asynccontextmanager
-async def _open_simulated(spec: ClusterSpec, place: Place, given: GivenSnapshot | None) -> AsyncIterator[Session]:
+async def _open_simulated(
+    spec: ClusterSpec, place: Place, given: GivenSnapshot | None, kept: bool
+) -> AsyncIterator[Session]:
     from hetzner_k3s.cli import simulated
 
     session = place.world.session(spec.name, token=place.token(spec.hetzner_token.reveal()))
@@ -116,9 +132,10 @@ async def _open_simulated(spec: ClusterSpec, place: Place, given: GivenSnapshot 
     laptop.tokens = [*(given.tokens if given else ()), *_tokens()]
     holder = _holder()
     try:
-        with recording(spec, session.clock, session.run, holder, simulated=True) as recorder:
+        with recording(spec, session.clock, session.run, holder, simulated=True, kept=kept) as recorder:
             ports = simulated.ports(session, recorder)
-            yield Session(ports, LockRequest(cluster=spec.name, holder=holder, run=session.run))
+            request = LockRequest(cluster=spec.name, holder=holder, run=session.run)
+            yield Session(ports, request, command_for_others())
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
     finally:
@@ -127,15 +144,15 @@ async def _open_simulated(spec: ClusterSpec, place: Place, given: GivenSnapshot 
 
 
 @asynccontextmanager
-async def _open_outside(spec: ClusterSpec, given: GivenSnapshot | None) -> AsyncIterator[Session]:
+async def _open_outside(spec: ClusterSpec, given: GivenSnapshot | None, kept: bool) -> AsyncIterator[Session]:
     """Open the ports to Hetzner; `HCLOUD_ENDPOINT` takes its place, as for the official command (the lab sets it)."""
     clock, rng = SystemClock(), SystemRng()
     run, holder = rng.token_hex(_RUN_ID_BYTES), _holder()
     _end_orderly_on_sigterm()
     try:
-        with recording(spec, clock, run, holder, simulated=False) as recorder:
+        with recording(spec, clock, run, holder, simulated=False, kept=kept) as recorder:
             async with _outside(spec, given, run, recorder) as ports:
-                yield Session(ports, LockRequest(cluster=spec.name, holder=holder, run=run))
+                yield Session(ports, LockRequest(cluster=spec.name, holder=holder, run=run), command_for_others())
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
 

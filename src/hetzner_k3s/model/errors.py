@@ -220,3 +220,8 @@ class DrainRefused(ProductError):
 
 class DeadlineExceeded(ProductError):
     """Something that was waited for did not come in time."""
+
+
+def code_of(error: Exception) -> ExitCode:
+    """Return the exit code that an error ends in, as far as it is one of ours."""
+    return error.exit_code if isinstance(error, ProductError) else ExitCode.BUG

@@ -1,6 +1,6 @@
 """Looking: what exists at Hetzner, what each host says, what the Kubernetes API says. Nothing is changed here."""
 
-from hetzner_k3s.observe.focus import focus_after
+from hetzner_k3s.observe.focus import focus_after, is_changing
 from hetzner_k3s.observe.observer import (
     SIGHT,
     Focus,
@@ -8,6 +8,7 @@ from hetzner_k3s.observe.observer import (
     observe,
     observe_again,
     observe_hosts,
+    observe_masters,
     observe_under_lock,
     with_assortment,
 )
@@ -17,9 +18,11 @@ __all__ = [
     "Focus",
     "Sight",
     "focus_after",
+    "is_changing",
     "observe",
     "observe_again",
     "observe_hosts",
+    "observe_masters",
     "observe_under_lock",
     "with_assortment",
 ]

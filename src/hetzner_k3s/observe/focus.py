@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from hetzner_k3s.model.cloud import ServerStatus
 from hetzner_k3s.model.plan import PlannedStep, Reason, Scope
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps.traits import TRAITS, Look, server_of
@@ -16,6 +17,8 @@ OF_SCOPE: Final[Mapping[Scope, Look]] = {
     Scope.ADDONS: Look.KUBE,
 }
 """What is looked at after a step that does not say so itself."""
+
+_AT_REST: Final = frozenset({ServerStatus.RUNNING, ServerStatus.OFF, ServerStatus.OTHER})
 
 
 def focus_after(done: Sequence[PlannedStep], state: ClusterState) -> Focus:
@@ -33,6 +36,11 @@ def focus_after(done: Sequence[PlannedStep], state: ClusterState) -> Focus:
         hosts=None if everywhere else frozenset(masters.union(number for number in own if number is not None)),
         kube=any(Look.KUBE in look for look in looks),
     )
+
+
+def is_changing(state: ClusterState) -> bool:
+    """Check whether Hetzner is doing something to a server, so that its status will be another one soon."""
+    return any(server.status not in _AT_REST for server in state.view.servers)
 
 
 def _look_after(planned: PlannedStep) -> Look:

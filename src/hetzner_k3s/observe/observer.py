@@ -92,6 +92,17 @@ async def observe_hosts(
     return replace(blank, hosts=await hosts.probe(ports, spec, blank, among))
 
 
+async def observe_masters(ports: Ports, spec: ClusterSpec) -> ClusterState:
+    """Look at the masters, and through them at Kubernetes, and at no other host.
+
+    Raises:
+        CloudRefused: Hetzner does not accept the token.
+    """
+    blank = ClusterState(observed_at=ports.clock.now(), cloud=await cloud.survey(ports))
+    masters = frozenset(server.id for server in blank.view.servers if server.name in spec.master_names)
+    return await observe_again(ports, spec, blank, Focus(listing=False, hosts=masters))
+
+
 async def observe_under_lock(
     ports: Ports, spec: ClusterSpec, verb: Verb, before: ClusterState, listed_at: float
 ) -> ClusterState:

@@ -39,7 +39,7 @@ def run_of(path: Path) -> str:
 
 
 class TranscriptFile:
-    """A transcript that is being written, mode 0600; nothing of it raises.
+    """A transcript that is being written, mode 0600; nothing of it raises, and nothing is written unless it is `kept`.
 
     Args:
         folder: the cluster's state folder, None where this machine has none.
@@ -48,12 +48,12 @@ class TranscriptFile:
         began: UNIX seconds.
     """
 
-    def __init__(self, folder: Path | None, command: str, run: str, began: float) -> None:
+    def __init__(self, folder: Path | None, command: str, run: str, began: float, *, kept: bool = True) -> None:
         self.path: Path | None = None
-        self.trouble = "" if folder is not None else "this user has no home folder"
+        self.trouble = "" if folder is not None or not kept else "this user has no home folder"
         self._handle = -1
         self._written = 0
-        if folder is not None:
+        if folder is not None and kept:
             when = datetime.fromtimestamp(began, UTC)
             self._open(folder / "transcripts" / f"{when:%Y%m%dT%H%M%SZ}-{command}-{run}.jsonl")
 

@@ -18,6 +18,7 @@ from hetzner_k3s.cli.commands.options import (
     quiet_option,
     verbose_option,
 )
+from hetzner_k3s.cli.exits import code_of
 from hetzner_k3s.model.consents import Consents, Prune, Restore
 from hetzner_k3s.model.errors import ExitCode
 from hetzner_k3s.model.plan import Intent, Verb
@@ -53,7 +54,13 @@ def bring_about(spec: ClusterSpec, consents: Consents, *, drain_within: float, q
     async def run() -> ExitCode:
         async with wiring.open_session(spec, consents.get(Restore)) as session:
             intent = Intent(verb=Verb.CREATE, addons=addons.digests(spec), consents=consents, drain_within=drain_within)
-            request = RunRequest(spec=spec, intent=intent, lock_request=session.lock_request)
+            request = RunRequest(
+                spec=spec,
+                intent=intent,
+                lock_request=session.lock_request,
+                command=session.command,
+                code_of=code_of,
+            )
             return await reporting.run(request, session, quiet=quiet, as_json=as_json)
 
     wiring.demand_places(spec)

@@ -33,6 +33,8 @@ def _words(kind: str, event: Mapping[str, Any]) -> str:
         case "started" | "finished" | "failed":
             more = event.get("because") or event.get("message") or ""
             return f"{event['step']} {event['target']}" + (f": {more}" if more else "")
+        case "remark":
+            return str(event["what"])
         case "phase":
             return str(event["phase"])
         case "end":

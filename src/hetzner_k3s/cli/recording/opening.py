@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -40,11 +40,13 @@ def transcripts_folder(cluster: str, *, simulated: bool) -> Path | None:
 
 
 @contextmanager
-def recording(spec: ClusterSpec, clock: Clock, run: str, holder: str, *, simulated: bool) -> Iterator[Recorder]:
-    """Record what a command does; the transcript is closed when its exit code is known."""
+def recording(
+    spec: ClusterSpec, clock: Clock, run: str, holder: str, *, simulated: bool, kept: bool = True
+) -> Iterator[Recorder]:
+    """Record what a command does; the transcript is closed when its exit code is known, and is a file if `kept`."""
     context = click.get_current_context(silent=True)
     command, options = _invoked(context)
-    file = TranscriptFile(transcripts_folder(spec.name, simulated=simulated), command, run, clock.now())
+    file = TranscriptFile(transcripts_folder(spec.name, simulated=simulated), command, run, clock.now(), kept=kept)
     verbosity = int(context.meta.get(VERBOSITY, 0)) if context else 0
     recorder = Recorder(file, spec, clock.monotonic, verbosity, say)
     recorder.note(
@@ -87,8 +89,18 @@ def _end(recorder: Recorder, code: int, *, own: bool) -> None:
         say(f"transcript: {recorder.path}")
 
 
-def _invoked(context: click.Context | None) -> tuple[str, list[str]]:
-    """Return the command that runs and the options that it was given, as they are written."""
+def command_for_others() -> str:
+    """Return the command that runs, with its options, as others may read it: of a path its last part alone."""
+    command, options = _invoked(click.get_current_context(silent=True), _last_part)
+    return " ".join((command, *options))
+
+
+def _last_part(value: object) -> str:
+    return str(value).rstrip("/").rpartition("/")[2]
+
+
+def _invoked(context: click.Context | None, shown: Callable[[object], str] = str) -> tuple[str, list[str]]:
+    """Return the command that runs and the options that it was given, each value as it is to be shown."""
     if context is None or context.info_name is None:
         return "run", []
     given = [
@@ -96,15 +108,16 @@ def _invoked(context: click.Context | None) -> tuple[str, list[str]]:
         for param in context.command.params
         if param.name and context.get_parameter_source(param.name) is ParameterSource.COMMANDLINE
     ]
-    told = [_written(param, context) for param in given if param.name not in _OF_THE_TERMINAL]
+    told = [_written(param, context, shown) for param in given if param.name not in _OF_THE_TERMINAL]
     return context.info_name, [words for words in told if words]
 
 
-def _written(param: click.Parameter, context: click.Context) -> str:
+def _written(param: click.Parameter, context: click.Context, shown: Callable[[object], str]) -> str:
     value = context.params.get(param.name or "")
     if isinstance(param, click.Argument):
-        return "" if param.name in _OF_THE_USER else str(value)
+        return "" if param.name in _OF_THE_USER else shown(value)
     flag = param.opts[-1]
     if value is True or value is None or param.name in _OF_THE_USER:
         return flag
-    return " ".join(f"{flag} {one}" for one in value) if isinstance(value, tuple) else f"{flag} {value}"
+    values = value if isinstance(value, tuple) else (value,)
+    return " ".join(f"{flag} {shown(one)}" for one in values)

@@ -113,6 +113,10 @@ class Recorder:
             after=[list(pair) for pair in after],
         )
 
+    def remark(self, what: str) -> None:
+        """Take note of what did not go well and harms nothing."""
+        self.note("remark", what=what)
+
     def flush(self, *, last: bool = False) -> None:
         """Write what is held back; what goes wrong is said once and harms nothing."""
         held, self._held, self._flushed = self._held, [], self._now()
