@@ -4,16 +4,30 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.cli.runs import a_hostile_run, a_run, decided, step, write
+from tests.sim import mischief
 
 from hetzner_k3s.cli import wiring
+from hetzner_k3s.cli.app import cli
+from hetzner_k3s.cli.commands.create import create
+from hetzner_k3s.cli.exits import run
+from hetzner_k3s.cli.history import colleagues
+from hetzner_k3s.cli.history.colleagues import with_colleagues
 from hetzner_k3s.cli.history.critical_path import Phase, critical_path, seconds_by_phase
 from hetzner_k3s.cli.history.runs import Run, read_run
+from hetzner_k3s.cli.recording.opening import command_for_others
 from hetzner_k3s.cli.render.history import run_document, run_lines
+from hetzner_k3s.lab.k3s.api.resources import CONFIGMAPS
+from hetzner_k3s.lab.simulated.place import Place
 from hetzner_k3s.lab.simulated.world import TOKEN
+from hetzner_k3s.model.kubernetes.run_history import CONFIG_MAP, PastRun
 
 from .conftest import CLUSTER, Invoke
 
@@ -22,8 +36,9 @@ NAME = "20270115T080000Z-create-abc123.jsonl"
 
 @pytest.fixture
 def kept(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the folder of a cluster's transcripts, with one run in it."""
+    """Return the folder of a cluster's transcripts, with one run in it; without a token no cluster can be asked."""
     monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.delenv("HCLOUD_TOKEN")
     (home / "cluster.yaml").write_text(CLUSTER)
     folder = home / ".local/state/hetzner-k3s/prod/transcripts"
     write(folder / NAME, a_run())
@@ -91,7 +106,7 @@ def test_the_phases_of_a_real_run_add_up_to_it(
 
 
 def test_a_run_is_listed_and_told_step_by_step(kept: Path, invoke: Invoke) -> None:
-    listed = invoke("history", "-c", "cluster.yaml")
+    listed = invoke("history")
     assert listed.code == 0
     first, second = listed.out.splitlines()
     assert first.startswith("1  2027-01-15 ")
@@ -109,12 +124,15 @@ def test_a_run_is_listed_and_told_step_by_step(kept: Path, invoke: Invoke) -> No
     assert document["calls"]["ssh"] == {"well": 1, "failed": 0}
 
 
-def test_no_token_or_valid_file_is_needed(
-    kept: Path, invoke: Invoke, home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("HCLOUD_TOKEN")
+def test_own_runs_need_no_token_and_no_valid_file(kept: Path, invoke: Invoke, home: Path) -> None:
+    told = invoke("history", "-c", "cluster.yaml")
+    assert (told.code, "abc123" in told.out) == (3, True)
+    assert told.err.startswith("note: prod could not be asked who else worked on it")
+    assert "HCLOUD_TOKEN" in told.err
     (home / "cluster.yaml").write_text("cluster_name: prod\nnonsense: true\n")
-    assert "abc123" in invoke("history", "-c", "cluster.yaml").out
+    told = invoke("history", "-c", "cluster.yaml", "--json")
+    assert [row["run"] for row in json.loads(told.out)] == ["abc123"]
+    assert "kubeconfig_path: is required" in told.err
     (home / "cluster.yaml").write_text("cluster_name: ../prod\n")
     assert invoke("history", "-c", "cluster.yaml").code == 2
     assert kept.is_dir()
@@ -185,3 +203,164 @@ def test_a_moment_that_no_clock_shows_is_left_out(began: float, tmp_path: Path) 
     first, *others = a_run()
     run = read(tmp_path, [{**first, "began": began}, *others])
     assert next(iter(run_lines(run))).endswith("by me@here, -")
+
+
+@pytest.fixture
+def place(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    """Return a simulated world in which a cluster was made by a command of this machine."""
+    monkeypatch.setenv("HCLOUD_TOKEN", TOKEN)
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    (home / "cluster.yaml").write_text(CLUSTER)
+    with wiring.simulation(5, "instant") as opened:
+        assert run(cli, ["create", "-q", "-c", "cluster.yaml"]) == 0
+        yield opened
+
+
+def noted(place: Place, **entries: str) -> None:
+    """Write into the cluster's history, as others might."""
+    store = mischief.store(place.world)
+
+    async def write() -> None:
+        found = await store.get(CONFIGMAPS, CONFIG_MAP, "kube-system")
+        await store.delete(CONFIGMAPS, CONFIG_MAP, "kube-system")
+        body = {"metadata": {"name": CONFIG_MAP}, "data": {**found["data"], **entries}}
+        await store.create(CONFIGMAPS, body, "kube-system")
+
+    place.run(write())
+
+
+EVAS = json.dumps(
+    {"when": "2027-01-15T08:00:00Z", "who": "eva@desk", "command": "replace worker1", "exit_code": 1, "seconds": 75.0}
+)
+ASKED = ("history", "--simulated", "-c", "cluster.yaml")
+
+
+def test_a_colleagues_run_stands_among_ones_own_once(place: Place, invoke: Invoke) -> None:
+    noted(place, evas1=EVAS)
+    told = invoke(*ASKED)
+    assert (told.code, told.err) == (0, "")
+    first, second, third, *more = told.out.splitlines()
+    assert first.startswith("1  2027-01-15 ")
+    assert first.endswith("  replace worker1 of prod (simulation): failed, 1 min 15 s")
+    assert second == "   evas1 by eva@desk"
+    assert "  create of prod (simulation): done, " in third
+    assert len(more) == 1
+    (evas, own) = json.loads(invoke(*ASKED, "--json").out)
+    assert (evas["run"], evas["transcript"], evas["phases"], evas["exit_code"]) == ("evas1", None, {}, 1)
+    assert own["phases"]
+    assert Path(own["transcript"]).exists()
+
+
+def test_of_a_colleagues_run_is_told_what_is_known(place: Place, invoke: Invoke) -> None:
+    noted(place, evas1=EVAS)
+    told = invoke(*ASKED, "evas").out.splitlines()
+    assert told[0].startswith("run evas1: replace worker1 of prod by eva@desk, 2027-01-15 ")
+    assert told[1:] == [
+        "The run took 1 min 15 s and ended: failed.",
+        "",
+        "transcript: on the machine of eva@desk, with all its steps",
+    ]
+    document = json.loads(invoke(*ASKED, "1", "--json").out)
+    assert (document["steps"], document["critical_path"]) == ([], [])
+    assert "prod-master1" in invoke(*ASKED, "2").out
+
+
+def test_asking_leaves_no_run_of_its_own(place: Place, invoke: Invoke) -> None:
+    assert [len(json.loads(invoke(*ASKED, "--json").out)) for _ in range(2)] == [1, 1]
+    assert place.world.laptop.runs
+
+
+def test_a_machine_without_runs_sees_those_of_others(place: Place, invoke: Invoke, home: Path) -> None:
+    shutil.rmtree(home / ".local")
+    (other,) = json.loads(invoke(*ASKED, "--json").out)
+    assert (other["command"], other["outcome"], other["transcript"]) == ("create", "done", None)
+    assert place.world.laptop.runs
+
+
+def test_a_cluster_that_does_not_answer_hides_no_run_of_this_machine(place: Place, invoke: Invoke) -> None:
+    for name in ("prod-master1", "prod-master2", "prod-master3"):
+        place.happen("off", name)
+    told = invoke(*ASKED)
+    assert told.code == 3
+    assert "create of prod (simulation): done" in told.out
+    assert told.err == (
+        "note: prod could not be asked who else worked on it, so these are this machine's runs alone: no master "
+        "answers as a healthy voter of the recorded cluster\n"
+    )
+
+
+def test_a_cluster_is_not_waited_for_without_end(place: Place, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(colleagues, "_WITHIN", 0.0)
+    told = invoke(*ASKED)
+    assert (told.code, len(told.out.splitlines())) == (3, 2)
+    assert told.err.endswith("alone: no answer within 0 s\n")
+    assert place.world.laptop.runs
+
+
+def test_a_simulation_that_has_ended_is_not_asked(
+    place: Place, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wiring, "is_simulated", lambda: False)
+    noted(place, evas1=EVAS)
+    told = invoke(*ASKED, "--json")
+    assert (told.code, told.err, len(json.loads(told.out))) == (0, "", 1)
+
+
+def test_what_is_no_run_is_counted_and_reaches_no_terminal(place: Place, invoke: Invoke) -> None:
+    noted(place, evas1=EVAS.replace("eva@", "\\u001b[2J\\u202e"), note="\x1b[2J", more="{}")
+    told = invoke(*ASKED)
+    assert told.code == 0
+    assert told.err == (
+        "note: 2 entries of the ConfigMap kube-system/hetzner-k3s-history could not be read as runs and were left out\n"
+    )
+    assert r"by \x1b[2J\u202edesk" in told.out
+    assert "\x1b" not in told.out
+
+
+@pytest.mark.parametrize(("flags", "shown"), [((), False), (("-v",), True)])
+def test_a_note_that_is_not_taken_is_told_to_whoever_asks_for_more(
+    place: Place, invoke: Invoke, flags: tuple[str, ...], shown: bool
+) -> None:
+    store = mischief.store(place.world)
+
+    async def spoil() -> None:
+        await store.delete(CONFIGMAPS, CONFIG_MAP, "kube-system")
+        await store.create(CONFIGMAPS, {"metadata": {"name": CONFIG_MAP}, "data": "none"}, "kube-system")
+
+    place.run(spoil())
+    place.happen("lose", "prod-master2")
+    told = invoke("create", *flags, "-c", "cluster.yaml")
+    assert told.code == 0
+    remarks = [line for line in told.err.splitlines() if "not noted in the cluster: prod-master" in line]
+    assert len(remarks) == shown, told.err
+
+
+def test_a_picture_is_drawn_without_asking(place: Place, invoke: Invoke, home: Path) -> None:
+    noted(place, evas1=EVAS)
+    assert invoke(*ASKED, "--html", "run.html").code == 0
+    assert "eva@desk" not in (home / "run.html").read_text()
+
+
+def test_colleagues_read_a_command_without_this_machines_folders(home: Path) -> None:
+    given = ["-c", "cluster.yaml", "-v", "--restore", str(home / "backups/last.zip"), "--keep", "prod-master1"]
+    with create.make_context("create", given):
+        assert command_for_others() == "create --keep prod-master1 --restore last.zip"
+
+
+def _run(run: str, began: float, path: Path | None = None) -> Run:
+    return Run(id=run, path=path, began=began)
+
+
+@given(
+    own=st.lists(st.tuples(st.sampled_from("abcdef"), st.floats(0, 9)), unique_by=lambda one: one[0]),
+    others=st.lists(st.tuples(st.sampled_from("abcdef"), st.floats(0, 9)), unique_by=lambda one: one[0]),
+)
+def test_all_runs_stand_there_once_and_the_newest_first(
+    own: list[tuple[str, float]], others: list[tuple[str, float]]
+) -> None:
+    here = [_run(name, began, Path(name)) for name, began in own]
+    told = [PastRun(run=name, who="eva", began=began, command="c", code=0, seconds=1.0) for name, began in others]
+    merged = with_colleagues(here, "prod", told, simulated=False)
+    assert sorted(run.id for run in merged) == sorted({name for name, _ in own + others})
+    assert [run.began for run in merged] == sorted((run.began for run in merged), reverse=True)
+    assert [run for run in merged if run.path] == sorted(here, key=lambda run: run.began, reverse=True)

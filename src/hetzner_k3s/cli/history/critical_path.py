@@ -66,7 +66,9 @@ def phase_of(step: StepRun) -> Phase:
 
 
 def critical_path(run: Run) -> tuple[Segment, ...]:
-    """Return the chain from the run's beginning to its end, without a gap."""
+    """Return the chain from the run's beginning to its end, without a gap; none where its steps are not known."""
+    if run.path is None:
+        return ()
     segments = list(_backwards(run))
     return tuple(segment for segment in reversed(segments) if segment.seconds > 0)
 

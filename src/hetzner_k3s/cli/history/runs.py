@@ -10,19 +10,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from hetzner_k3s.adapters.system.transcripts import run_of
-from hetzner_k3s.model.errors import ExitCode
+from hetzner_k3s.model.kubernetes.run_history import outcome_of
 
 CALLS: Final = {"api": "Hetzner API", "ssh": "SSH", "kube": "Kubernetes API", "s3": "S3"}
 UNFINISHED: Final = "unfinished"
-_ENDS: Final[Mapping[int | None, str]] = {
-    None: "no end: it runs, or was killed",
-    ExitCode.CONVERGED: "done",
-    ExitCode.PENDING: "done, changes left",
-    ExitCode.REFUSED: "refused",
-    ExitCode.CLOUD_REFUSED: "Hetzner refused",
-    ExitCode.INTERRUPTED: "interrupted",
-    ExitCode.BUG: "a bug",
-}
+_NO_END: Final = "no end: it runs, or was killed"
 
 Pair = tuple[str, str]
 """A step by its name and target."""
@@ -76,10 +68,13 @@ class Moment:
 
 @dataclass(slots=True, kw_only=True)
 class Run:
-    """A run as its transcript tells it; `began` in UNIX seconds, `code` None where no end was written."""
+    """A run as its transcript tells it; `began` in UNIX seconds, `code` None where no end was written.
+
+    One without a `path` was recorded on another machine: how it ended is known, and none of its steps.
+    """
 
     id: str
-    path: Path
+    path: Path | None
     cluster: str = ""
     command: str = ""
     who: str = ""
@@ -96,7 +91,7 @@ class Run:
     @property
     def outcome(self) -> str:
         """Return how it ended, in words."""
-        return _ENDS.get(self.code, "failed")
+        return _NO_END if self.code is None else outcome_of(self.code)
 
     @property
     def refused(self) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ def run_list(runs: Sequence[Run]) -> Iterator[str]:
     for number, run in enumerate(runs, start=1):
         cluster = f"{run.cluster} (simulation)" if run.simulated else run.cluster
         yield f"{number:>{width}}  {when(run)}  {run.command} of {cluster}: {run.outcome}, {lasting(run.seconds)}"
-        yield f"{'':{width}}  {run.id} by {run.who}: {_phases(run)}"
+        yield f"{'':{width}}  " + ": ".join(filter(None, (f"{run.id} by {run.who}", _phases(run))))
 
 
 def _phases(run: Run) -> str:
@@ -49,7 +49,7 @@ def run_lines(run: Run) -> Iterator[str]:
         yield "* the run waited for it"
     yield ""
     yield from call_lines(run)
-    yield f"transcript: {run.path}"
+    yield f"transcript: {run.path or f'on the machine of {run.who}, with all its steps'}"
 
 
 def _step_row(step: StepRun, critical: bool) -> tuple[str, ...]:
@@ -107,7 +107,7 @@ def _summary(run: Run) -> dict[str, object]:
         "phases": {phase.value: round(seconds, 3) for phase, seconds in spread.items()},
         "refused": list(run.refused),
         "error": run.error,
-        "transcript": str(run.path),
+        "transcript": run.path and str(run.path),
     }
 
 
