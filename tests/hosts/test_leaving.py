@@ -27,7 +27,10 @@ gateway() {
             [ -z "$FAKE_REMOVES" ] || [ ! -e "$FAKE_DONE" ] || answer=$FAKE_AFTER ;;
         maintenance/status) leader=$FAKE_LEADER; [ ! -e "$FAKE_DONE" ] || leader=$FAKE_NEXT_LEADER
             answer="{\\"header\\":{\\"member_id\\":\\"$FAKE_OWN\\"},\\"leader\\":\\"$leader\\"}" ;;
-        *) answer='{}'; : >"$FAKE_DONE" ;;
+        *) answer='{}'
+            if [ "$(grep -c remove "$FAKE_ASKED")" -gt "$FAKE_UNSETTLED" ]; then : >"$FAKE_DONE"; else
+                status=503 answer='{"code":14, "message":"etcdserver: unhealthy cluster"}'
+            fi ;;
     esac
 }
 curl() { printf '%s\\n' "$FAKE_METRICS"; }
@@ -46,6 +49,8 @@ class Etcd:
     next_leader: str = GOING
     connected: tuple[str, ...] = (GOING, THIRD)
     removes: bool = True
+    unsettled: int = -1
+    """How often it says that the others have not been connected for long enough."""
 
     def listed(self, members: tuple[str, ...]) -> str:
         rows = [{"ID": m, "name": f"m-{m}", **({"isLearner": True} if m in self.learners else {})} for m in members]
@@ -66,6 +71,7 @@ def run(etcd: Etcd, folder: Path, name: str, *arguments: str) -> tuple[dict[str,
         "FAKE_MEMBERS": etcd.listed(etcd.members),
         "FAKE_AFTER": etcd.listed(tuple(m for m in etcd.members if m != GOING)),
         "FAKE_REMOVES": "yes" if etcd.removes else "",
+        "FAKE_UNSETTLED": str(etcd.unsettled),
         "FAKE_LEADER": etcd.leader,
         "FAKE_NEXT_LEADER": etcd.next_leader,
         "FAKE_METRICS": "\n".join(lines),
@@ -85,6 +91,11 @@ def retire(etcd: Etcd, folder: Path) -> tuple[dict[str, Any], list[str]]:
 
 def test_a_living_member_is_let_go(tmp_path: Path) -> None:
     assert retire(Etcd(), tmp_path) == ({"result": {}}, ['cluster/member/remove {"ID":"11"}'])
+
+
+def test_one_that_joined_just_now_is_waited_for(tmp_path: Path) -> None:
+    """etcd refuses while not all that stay have been connected for 5 s; three failures in a second ended the run."""
+    assert retire(replace(Etcd(), unsettled=2), tmp_path) == ({"result": {}}, ['cluster/member/remove {"ID":"11"}'] * 3)
 
 
 NOT_TO_BE_RETIRED = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hetzner_k3s.lab.k3s.etcd.model import ModelEtcd
+from hetzner_k3s.lab.k3s.etcd.model_data import UNHEALTHY
 from hetzner_k3s.lab.k3s.etcd.port import EtcdError, Member
 from hetzner_k3s.lab.simulated.hosts.host import Host
 from hetzner_k3s.lab.simulated.hosts.refusal import failed, precondition_changed
@@ -10,6 +11,7 @@ from hetzner_k3s.lab.simulated.operations import host_facts
 from hetzner_k3s.model.operations.members import MembersPrecondition
 
 _NOT_FOUND = 5
+_AGAIN = 0.5
 
 
 def etcd_of(host: Host) -> ModelEtcd:
@@ -53,14 +55,26 @@ async def members_as_decided(host: Host, precondition: MembersPrecondition, vict
     return members
 
 
-async def remove(etcd: ModelEtcd, victim: int) -> None:
+async def remove(host: Host, victim: int, *, within: float = 0.0) -> None:
     """Remove a member; one that is not there is removed already.
+
+    Args:
+        host: whose etcd is asked.
+        victim: the member's id.
+        within: seconds for which it is asked again while others have not been connected for long enough.
 
     Raises:
         OperationRefused: etcd does not.
     """
-    try:
-        await etcd.remove(victim)
-    except EtcdError as problem:
-        if problem.code != _NOT_FOUND:
-            raise failed(f"etcd did not remove member {victim}: {problem.message}") from problem
+    ends = host.site.now() + within
+    while True:
+        try:
+            await etcd_of(host).remove(victim)
+        except EtcdError as problem:
+            if problem.code == _NOT_FOUND:
+                return
+            if problem.message != UNHEALTHY or host.site.now() >= ends:
+                raise failed(f"etcd did not remove member {victim}: {problem.message}") from problem
+        else:
+            return
+        await host.changed(_AGAIN)

@@ -195,7 +195,7 @@ async def _remove_member(host: Host, operation: RemoveMember, _: HostKeyKind) ->
         raise precondition_changed("etcd has no leader")
     if leader == victim or victim in etcd.active_peers():
         raise precondition_changed(f"member {victim} is alive, so it is not dead")
-    await remove(etcd, victim)
+    await remove(host, victim)
     return Done()
 
 

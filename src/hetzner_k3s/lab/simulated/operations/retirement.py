@@ -15,6 +15,7 @@ from hetzner_k3s.model.operations.operation import Done, K3sRole, Operation
 from hetzner_k3s.model.operations.service import StopK3s
 
 _END = 15.0
+_SETTLED_WITHIN = 15.0
 
 
 async def _retire_member(host: Host, operation: RetireMember, _: HostKeyKind) -> Done:
@@ -33,7 +34,7 @@ async def _retire_member(host: Host, operation: RetireMember, _: HostKeyKind) ->
     others = {member.id for member in members} - {victim, status.member_id}
     if not others <= set(etcd.active_peers()):
         raise precondition_changed("not all other voters are connected")
-    await remove(etcd, victim)
+    await remove(host, victim, within=_SETTLED_WITHIN)
     return Done()
 
 
