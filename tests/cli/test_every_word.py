@@ -20,10 +20,11 @@ from .conftest import CLUSTER, Invoke
 
 _RECORDED = Path(__file__).parent / "recorded_outputs"
 _VARYING = re.compile(
-    r"^ +[\d.]+s(?= )|(?<=[a-z] )[\d.]+ (min \d+ )?s\b|(?<![\d.])\d+\.\d{3,}(?![\d.])|(?<=transcripts/)\S+",
+    r"^ +[\d.]+s(?= )|(?<=[a-z] )[\d.]+ (min \d+ )?s\b|(?<![\d.])\d+\.\d{3,}(?![\d.])|(?<=transcripts/)\S+"
+    r"|\b[\d.]+ kB\b|(?<=\"size\": )\d+",
     re.MULTILINE,
 )
-"""Moments and durations: what they are is decided by how often Hetzner is asked."""
+"""Moments and durations follow from how often Hetzner is asked; in what has a size stands who asks."""
 _POOL = "worker_node_pools:\n- {name: w, instance_type: cpx22, instance_count: 1, location: fsn1}\n"
 
 

@@ -36,7 +36,7 @@ def simulate(config: Path, seed: int, latency: str) -> None:
     """
     from hetzner_k3s.cli import wiring
 
-    os.environ.setdefault("HCLOUD_TOKEN", "simulated")
+    os.environ.setdefault("HCLOUD_TOKEN", "token-of-the-simulation")
     with wiring.simulation(seed, latency) as place:
         for line in _lines():
             words = shlex.split(line, comments=True)
