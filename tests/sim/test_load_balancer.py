@@ -199,6 +199,22 @@ def status_of(story: Story, server_id: int) -> str:
     return str(status["status"])
 
 
+def test_a_server_that_somebody_added_stays_and_is_no_target_for_the_masters() -> None:
+    async def happens(story: Story) -> None:
+        server = story.world.server(MASTER2)
+        assert server is not None
+        await by_hand(story, "add_target", {"type": "server", "server": {"id": server.id}, "use_private_ip": True})
+        await by_hand(story, "remove_target", selected(SELECTOR))
+        run = await story.create()
+        assert run.told.steps == [("EnsureLoadBalancer", BALANCER)], run.story()
+        balancer = shown(story)
+        assert balancer is not None
+        assert {target["type"] for target in balancer["targets"]} == {"server", "label_selector"}
+        await story.is_converged()
+
+    play(happens)
+
+
 def test_a_selector_of_2x_is_left_alone() -> None:
     async def happens(story: Story) -> None:
         await by_hand(story, "remove_target", selected(SELECTOR))

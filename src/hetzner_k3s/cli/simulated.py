@@ -12,6 +12,7 @@ from hetzner_k3s.cli.recording import Recorder
 from hetzner_k3s.cli.recording.opening import note_exchange
 from hetzner_k3s.cli.recording.wrapped import RecordedHosts, recorded
 from hetzner_k3s.lab.simulated.wires.hetzner_transport import ENDPOINT
+from hetzner_k3s.lab.simulated.wires.obstacles import Obstructed
 from hetzner_k3s.lab.simulated.world import Session
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.ports import Hosts, Ports
@@ -32,7 +33,7 @@ def _ports(session: Session, hosts: Hosts, heard: Heard) -> Ports:
             clock=session.clock,
             rng=session.rng.fork("hetzner"),
             endpoint=ENDPOINT,
-            transport=session.hetzner,
+            transport=Obstructed(session.hetzner, session.obstacles),
             heard=heard,
         ),
         hosts=hosts,
@@ -40,7 +41,7 @@ def _ports(session: Session, hosts: Hosts, heard: Heard) -> Ports:
             hosts=hosts,
             forwarder=session.hosts,
             clock=session.clock,
-            transport=lambda admin: session.kube.trusting(base64.b64decode(admin.ca)),
+            transport=lambda admin: Obstructed(session.kube.trusting(base64.b64decode(admin.ca)), session.obstacles),
         ),
         local=session.local,
         host_keys=session.host_keys,

@@ -21,6 +21,7 @@ from hetzner_k3s.lab.simulated.virtual_time import LoopClock
 from hetzner_k3s.lab.simulated.wires.hetzner_transport import HetznerTransport
 from hetzner_k3s.lab.simulated.wires.kube_transport import KubeNetwork
 from hetzner_k3s.lab.simulated.wires.objects import SimulatedObjects
+from hetzner_k3s.lab.simulated.wires.obstacles import Obstacle
 from hetzner_k3s.lab.simulated.wires.ssh_transport import SimulatedHosts
 
 TOKEN = "simulated-token"
@@ -39,6 +40,7 @@ class Session:
     hosts: SimulatedHosts
     kube: KubeNetwork
     objects: SimulatedObjects
+    obstacles: list[Obstacle]
     machine: OperatorMachine
     local: SimulatedLocal
     host_keys: SimulatedHostKeys
@@ -65,6 +67,8 @@ class World:
     machines: SimulatedMachines
     site: Site[Host]
     laptop: OperatorMachine = field(default_factory=OperatorMachine)
+    obstacles: list[Obstacle] = field(default_factory=list)
+    """What stands on the ways to the APIs."""
     runs: int = 0
 
     @property
@@ -114,6 +118,7 @@ class World:
             hosts=hosts,
             kube=KubeNetwork(hosts, moments, chance.fork("kube")),
             objects=SimulatedObjects(self.site.bucket, moments, chance.fork("s3")),
+            obstacles=self.obstacles,
             machine=machine,
             local=SimulatedLocal(machine, cluster, run, moments),
             host_keys=SimulatedHostKeys(chance.fork("keys")),
