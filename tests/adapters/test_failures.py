@@ -21,7 +21,7 @@ def told(code: str, *, effect: bool) -> CloudError:
     ("kind", "fate", "codes"),
     [
         (CloudConflict, NO, ("uniqueness_error", "conflict", "locked", "resource_in_use")),
-        (CloudUnavailable, NO, ("rate_limit_exceeded", "resource_unavailable", "placement_error")),
+        (CloudUnavailable, NO, ("rate_limit_exceeded", "429", "resource_unavailable", "placement_error")),
         (CloudUnavailable, MAY, ("server_error", "unavailable", "maintenance", "service_error")),
         (CloudUnavailable, MAY, ("bad_gateway", "timeout", "500", "502", "503", "504")),
         (CloudRefused, NO, ("unauthorized", "forbidden", "token_readonly", "resource_limit_exceeded")),
@@ -60,8 +60,8 @@ def test_what_a_user_can_do_is_said_where_there_is_something() -> None:
 @pytest.mark.parametrize(
     ("failure", "for_now", "lost"),
     [
-        *((Refused(code, "", ""), True, False) for code in ("conflict", "rate_limit_exceeded")),
-        *((Refused(code, "", ""), False, True) for code in ("bad_gateway", "timeout", "502", "504")),
+        *((Refused(code, "", ""), True, False) for code in ("conflict", "rate_limit_exceeded", "429")),
+        *((Refused(code, "", ""), False, True) for code in ("bad_gateway", "timeout", "502", "503", "504")),
         *((Refused(code, "", ""), False, False) for code in ("uniqueness_error", "server_error", "500", "locked")),
         *((kind("x"), True, False) for kind in (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError)),
         *((kind("x"), False, True) for kind in (httpx2.ReadTimeout, httpx2.ReadError, Unreadable, OSError)),

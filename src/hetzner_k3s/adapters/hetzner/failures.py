@@ -25,14 +25,19 @@ FAILURES: Final = (Refused, Unreadable, Unaskable, httpx2.HTTPError, OSError)
 _NEVER_CONNECTED: Final = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError)
 """The connection was not even made: nothing was sent."""
 
-_REFUSED_SINCE_BUSY: Final = frozenset({"conflict", "rate_limit_exceeded"})
-"""Refused because of something that passes: nothing happened, so any call may be repeated (hcloud-go's table)."""
+_REFUSED_SINCE_BUSY: Final = frozenset({"conflict", "rate_limit_exceeded", "429"})
+"""Refused because of something that passes: nothing happened, so any call may be repeated (hcloud-go's table).
 
-_LOST_BEHIND_THE_GATEWAY: Final = frozenset({"bad_gateway", "timeout", "502", "504"})
-"""The answer is lost, the effect may not be (hcloud-go's table)."""
+429 is the page of a gateway, which knows no code: see docs/facts/hetzner-api.md#errors.
+"""
+
+_LOST_BEHIND_THE_GATEWAY: Final = frozenset({"bad_gateway", "timeout", "502", "503", "504"})
+"""The answer is lost, the effect may not be (hcloud-go's table; a status is a gateway's page)."""
 
 _TAKEN: Final = frozenset({"uniqueness_error", "conflict", "locked", "resource_in_use"})
-_SERVER_SIDE: Final = frozenset({"server_error", "unavailable", "maintenance", "service_error", "rate_limit_exceeded"})
+_SERVER_SIDE: Final = frozenset(
+    {"server_error", "unavailable", "maintenance", "service_error", "rate_limit_exceeded", "429"}
+)
 
 _WORDS: Final = 500
 """Characters of what a library says of a failure."""
@@ -106,7 +111,7 @@ def understood(what: str, *, effect: bool = False) -> Iterator[None]:
 def _refusal(failure: Refused, what: str, *, effect: bool) -> CloudError:
     code = failure.code
     server_side = code in _SERVER_SIDE | _LOST_BEHIND_THE_GATEWAY or (code.isdecimal() and int(code[:3]) >= 500)
-    failed = server_side and code != "rate_limit_exceeded"
+    failed = server_side and code not in _REFUSED_SINCE_BUSY
     kind, verb = _kind(code, server_side=server_side), "failed at" if failed else "refused"
     return kind(
         f"Hetzner {verb} {what}: {failure.message}{_limits(failure.limits)} ({code})",
