@@ -177,6 +177,19 @@ def test_an_action_that_failed_at_once_is_named_and_begun_again() -> None:
     virtual_time.run(tell())
 
 
+def test_an_order_that_failed_at_once_is_not_waited_for() -> None:
+    """Seen: fifteen minutes of waiting for a server whose making had failed with the very answer to its order."""
+
+    async def tale(place: World, _session: Session, cloud: Cloud) -> None:
+        place.machines.broken = True
+        place.obstacles.append(Obstacle(with_fields(_failed), method="POST", path="/servers"))
+        with pytest.raises(CloudUnavailable, match="create_server failed: no space"):
+            await cloud.create_server(await ordered(cloud))
+        assert place.clock.monotonic() < 10
+
+    told_to(tale)
+
+
 def test_a_server_that_never_runs_is_waited_for_a_quarter_of_an_hour() -> None:
     async def tale(place: World, _session: Session, cloud: Cloud) -> None:
         off = with_fields(lambda told: [server.update(status="starting") for server in told["servers"]])

@@ -48,12 +48,8 @@ class Actions:
         Raises:
             CloudUnavailable: one failed (its code is the action's), they took too long, or cannot be read.
         """
-        begun = [action for action in actions if action is not None]
         with understood("what began", effect=True):
-            for reason in map(_failure, begun):
-                if reason is not None:
-                    raise reason
-            running = [action.whole("id") for action in begun if action.text("status") == "running"]
+            running = still_running(action for action in actions if action is not None)
         if not running:
             return
         try:
@@ -138,6 +134,18 @@ def _chunks(ids: Iterable[int]) -> list[list[int]]:
     """Part ids into as few requests as they fit into."""
     wanted = sorted(ids)
     return [wanted[at : at + pacing.AT_ONCE] for at in range(0, len(wanted), pacing.AT_ONCE)]
+
+
+def still_running(begun: Iterable[Document]) -> list[int]:
+    """Return the ids of those actions that still run, as the answer that began them brought them.
+
+    Raises:
+        CloudUnavailable: one has failed already (its code is the action's).
+    """
+    actions = tuple(begun)
+    for reason in filter(None, map(_failure, actions)):
+        raise reason
+    return [action.whole("id") for action in actions if action.text("status") == "running"]
 
 
 def _failure(action: Document) -> CloudUnavailable | None:

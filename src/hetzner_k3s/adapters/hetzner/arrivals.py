@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from hetzner_k3s.adapters.hetzner import pacing, translate
-from hetzner_k3s.adapters.hetzner.actions import Actions, settle, unfinished
+from hetzner_k3s.adapters.hetzner.actions import Actions, settle, still_running, unfinished
 from hetzner_k3s.adapters.hetzner.api import Api
 from hetzner_k3s.adapters.hetzner.failures import understood
 from hetzner_k3s.adapters.hetzner.listing import list_pages
@@ -73,7 +73,7 @@ class Arrivals:
             CloudUnavailable: an action failed (its code is the action's), it took too long, or the server is gone.
         """
         with understood("POST /servers", effect=True):
-            running = tuple(action.whole("id") for action in actions if action.text("status") == "running")
+            running = tuple(still_running(actions))
             server_id = made.whole("id")
         future: asyncio.Future[Server] = asyncio.get_running_loop().create_future()
         watched = order.watched and bool(running)
