@@ -178,6 +178,14 @@ def test_a_node_that_is_not_being_deleted_keeps_its_finalizers() -> None:
     played(tell)
 
 
+def test_a_pod_without_a_name_keeps_its_server() -> None:
+    nameless = with_fields(lambda told: [pod["metadata"].update(name="..") for pod in told["items"]])
+    without_worker(
+        Obstacle(nameless, path="/api/v1/pods", times=None),
+        then=stays("evict default/..: the answer of its API cannot be read: an object has no name"),
+    )
+
+
 @pytest.mark.parametrize("data", [{"token": "%%%", "network": "cHJvZA=="}, {"token": "bm9uZQ=="}])
 def test_a_broken_secret_of_the_cloud_controller_is_written_again(data: dict[str, str]) -> None:
     async def happens(story: Story) -> None:

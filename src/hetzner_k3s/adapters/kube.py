@@ -183,7 +183,6 @@ class K3sApi:
 
     async def evict(self, master: HostTarget, pod: model.Pod) -> bool:
         """Ask a pod to end; an API that is too busy counts as a budget that says no: it is asked again."""
-        path = path_of("pods", pod.name, namespace=pod.namespace) + "/eviction"
         body = {
             "apiVersion": "policy/v1",
             "kind": "Eviction",
@@ -192,6 +191,7 @@ class K3sApi:
         }
 
         async def ask(session: Session) -> bool:
+            path = path_of("pods", pod.name, namespace=pod.namespace) + "/eviction"
             try:
                 await session.send("POST", path, body)
             except httpx2.HTTPStatusError as refused:
