@@ -118,7 +118,7 @@ def test_a_catalogue_without_an_end_is_not_compared() -> None:
     is_born(run)
     assert run.notes == (
         "server types, images and locations were not compared with Hetzner's catalogue: "
-        "Hetzner answered assortment with what cannot be read: it has more than 200 pages",
+        "Hetzner answered GET /server_types with what cannot be read: it has more than 200 pages",
     )
 
 

@@ -17,7 +17,7 @@ from hetzner_k3s.adapters.hetzner.connection import Connection, Heard
 from hetzner_k3s.adapters.hetzner.creation import carries, create_or_adopt, find
 from hetzner_k3s.adapters.hetzner.deletion import begin_deletion, delete, delete_firewall, delete_unused_firewall
 from hetzner_k3s.adapters.hetzner.departures import Departures
-from hetzner_k3s.adapters.hetzner.failures import answering
+from hetzner_k3s.adapters.hetzner.failures import answering, understood
 from hetzner_k3s.adapters.hetzner.labels import Labels
 from hetzner_k3s.adapters.hetzner.listing import PAGES_MOST, list_all, pagination
 from hetzner_k3s.model import lookup, naming
@@ -148,12 +148,13 @@ class HetznerCloud:
     async def _small(self, kind: str, **narrowed: Any) -> list[Document]:
         """List a part of the catalogue, page by page: of server types Hetzner documents no order to ask for."""
         found: list[Document] = []
-        for page in range(1, PAGES_MOST + 1):
-            answer = await self._api.get(f"/{kind}", {**narrowed, "per_page": CATALOGUE_PAGE, "page": page})
-            found += answer.children(kind)
-            if "next_page" not in pagination(answer):
-                return found
-        raise Malformed(f"it has more than {PAGES_MOST} pages")
+        with understood(f"GET /{kind}"):
+            for page in range(1, PAGES_MOST + 1):
+                answer = await self._api.get(f"/{kind}", {**narrowed, "per_page": CATALOGUE_PAGE, "page": page})
+                found += answer.children(kind)
+                if "next_page" not in pagination(answer):
+                    return found
+            raise Malformed(f"it has more than {PAGES_MOST} pages")
 
     @answering(effect=False)
     async def server_exists(self, server_id: int) -> bool:
