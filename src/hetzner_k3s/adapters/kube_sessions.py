@@ -101,8 +101,7 @@ class Sessions:
     def _leave(self, master: HostTarget, session: Session) -> None:
         """Use a session no more; others are in the middle of calls with it, so it is closed at the end."""
         self._left.append(session)
-        if self._open.get(master.server_id) is session:
-            del self._open[master.server_id]
+        self._open.pop(master.server_id, None)
 
 
 def _is_of_another_cluster(failure: httpx2.HTTPError) -> bool:

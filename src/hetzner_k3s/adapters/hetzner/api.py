@@ -90,7 +90,8 @@ class Api:
         repeatable: bool,
         patient: bool = False,
     ) -> Document:
-        for attempt in range(_RETRIES + 1):
+        attempt = 0
+        while True:
             try:
                 async with self._allowance.turn(patient=patient):
                     note = self._allowance.note
@@ -100,7 +101,7 @@ class Api:
                 if not transient or attempt == _RETRIES:
                     raise cloud_error(failure, what=f"{method} {path}", effect=method != "GET") from failure
             await self.pause(attempt)
-        raise AssertionError("unreachable")
+            attempt += 1
 
     async def wait(self, seconds: float) -> None:
         """Wait for what takes so long at Hetzner."""

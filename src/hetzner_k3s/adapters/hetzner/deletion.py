@@ -33,7 +33,8 @@ async def delete(api: Api, actions: Actions, path: str) -> None:
 
 async def begin_deletion(api: Api, path: str) -> Document | None:
     """Ask for the deletion of the resource at a path, and return the answer; None where there is no such resource."""
-    for attempt in range(_IN_USE_ATTEMPTS):
+    attempt = 0
+    while True:
         try:
             return await api.delete(path)
         except CloudConflict:
@@ -44,7 +45,7 @@ async def begin_deletion(api: Api, path: str) -> Document | None:
                 raise
             return None
         await api.pause(attempt)
-    raise AssertionError("unreachable")
+        attempt += 1
 
 
 async def delete_firewall(api: Api, actions: Actions, firewall_id: int) -> None:
