@@ -32,6 +32,9 @@ NAMED = (
     "SSL_CERT_FILE",
 )
 
+_HASHED = "aabdaf6b.0"
+"""What `openssl rehash` names the certificate of `Certificates.authority`: after its subject."""
+
 
 @pytest.fixture(autouse=True)
 def bare(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,6 +126,19 @@ def test_the_environment_names_the_authorities(tmp_path: Path, monkeypatch: pyte
             ask(f"https://127.0.0.1:{api.port}/v1")
         assert failed.value.fate is Fate.DID_NOT_HAPPEN
         monkeypatch.setenv(name, str(certificates.authority))
+        ask(f"https://127.0.0.1:{api.port}/v1")
+        assert len(api.asked) == 1
+
+
+def test_a_folder_of_authorities_is_as_good_as_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    certificates = Certificates.made(tmp_path)
+    folder = tmp_path / "authorities"
+    folder.mkdir()
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(folder))
+    with answering(lambda _method, _path: EMPTY, tls=certificates.served()) as api:
+        with pytest.raises(CloudUnavailable, match=r"(?i)certificate"):
+            ask(f"https://127.0.0.1:{api.port}/v1")
+        certificates.authority.rename(folder / _HASHED)
         ask(f"https://127.0.0.1:{api.port}/v1")
         assert len(api.asked) == 1
 
