@@ -9,6 +9,9 @@ from typing import Any
 
 import httpx2
 
+from hetzner_k3s.lab.simulated.chance import Chance
+from hetzner_k3s.lab.simulated.wires.obstacles import Obstacle
+
 Arrives = Callable[[httpx2.Response], httpx2.Response]
 
 
@@ -58,6 +61,24 @@ def page(status: int) -> Arrives:
 def saying_no(status: int, message: str) -> Arrives:
     """Answer as the Kubernetes API does where it, or a webhook of somebody's, says no."""
     return lambda _answer: httpx2.Response(status, json={"kind": "Status", "code": status, "message": message})
+
+
+class _AtRandom(Obstacle):
+    """An obstacle that hits a share of all requests."""
+
+    def __init__(self, chance: Chance, share: float, arrives: Arrives, *, asks: bool) -> None:
+        super().__init__(arrives, asks=asks)
+        self._chance, self._share = chance, share
+
+    def hits(self, request: httpx2.Request) -> bool:  # noqa: ARG002
+        return self._chance.happens(self._share)
+
+
+def at_random(chance: Chance, share: float) -> list[Obstacle]:
+    """Spoil a share of all answers in every way that there is, whether or not the API was asked."""
+    pages = [(page(status), asks) for status in (403, 404, 429, 500, 502, 503, 504) for asks in (True, False)]
+    kinds = [*pages, (cut, True), (silent, True), (silent, False)]
+    return [_AtRandom(chance, share / len(kinds), arrives, asks=asks) for arrives, asks in kinds]
 
 
 def with_fields(change: Callable[[dict[str, Any]], object]) -> Arrives:

@@ -27,7 +27,7 @@ from hetzner_k3s.model.consents import Adopt, Consents, Prune
 from hetzner_k3s.model.errors import ExitCode
 from hetzner_k3s.model.spec import ClusterSpec
 
-from . import clusters_of_2x, expectation, invariants, mischief, owner, strikes, tool
+from . import clusters_of_2x, expectation, invariants, mischief, owner, spoiling, strikes, tool
 from .expectation import Expectation
 from .owner import Answer
 from .story import write_user_objects
@@ -79,8 +79,8 @@ class Storm:
         return Consents.of(Prune()) if self.weather.prunes else Consents()
 
 
-async def storm(seed: int) -> Storm:
-    """Let one storm pass."""
+async def storm(seed: int, *, spoiled: float = 0.0) -> Storm:
+    """Let one storm pass; `spoiled` is the share of answers, from either API, that come otherwise while it lasts."""
     chance = Chance(seed, "storm")
     told = Storm(seed, weather(chance), chance)
     async with world(seed) as place:
@@ -90,7 +90,9 @@ async def storm(seed: int) -> Storm:
             await _strike_one(place, fault, told)
         storm_over = asyncio.ensure_future(_strike(place, told))
         user = asyncio.ensure_future(_write(place, told))
+        place.obstacles += spoiling.at_random(chance.fork("spoiled"), spoiled)
         await _runs(place, told)
+        place.obstacles.clear()
         await storm_over
         await _heal(place, told)
         await asyncio.sleep(_REST)
