@@ -153,7 +153,7 @@ def test_a_node_that_is_not_even_being_deleted_keeps_its_server() -> None:
     async def then(story: Story, run: Run) -> None:
         assert run.code is ExitCode.FAILED, run.story()
         assert str(run.error) == (
-            f"Node {WORKER2} is still there, kept by its finalizers, after 90 s, as {MASTER1} sees it"
+            f"Node {WORKER2}, kept by finalizers, is still there after 90 s, as {MASTER1} sees it"
         )
         assert story.world.server(WORKER2) is not None
 
@@ -171,7 +171,7 @@ def test_a_node_that_is_not_being_deleted_keeps_its_finalizers() -> None:
         story.world.obstacles.append(
             Obstacle(saying_no(409, "no"), method="DELETE", path=f"{NODES}/{MASTER3}", asks=False, times=None)
         )
-        with pytest.raises(DeadlineExceeded, match="is still there, kept by its finalizers"):
+        with pytest.raises(DeadlineExceeded, match="kept by finalizers, is still there"):
             await kube.delete_node(master, MASTER3, before["metadata"]["uid"], release=True)
         assert (await mischief.node(story.world, MASTER3))["metadata"]["finalizers"] == before["metadata"]["finalizers"]
 

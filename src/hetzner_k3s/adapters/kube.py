@@ -91,9 +91,7 @@ class K3sApi:
         await self._persist(master, _deleting(name, uid), f"delete Node {name}")
         if release:
             await self._release(master, name, uid)
-        await self._until(
-            master, _gone(name, uid), f"Node {name} is still there, kept by its finalizers,", _GONE_WITHIN
-        )
+        await self._until(master, _gone(name, uid), f"Node {name}, kept by finalizers, is still there", _GONE_WITHIN)
 
     async def drop_node(self, master: HostTarget, name: str, uid: str) -> None:
         """Delete a Node if it still has this UID, then its finalizers: one that is being deleted gets no new ones."""
