@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,6 +38,30 @@ def versions(cluster: Cluster) -> dict[str, str]:
     return {name: node["status"]["nodeInfo"]["kubeletVersion"] for name, node in cluster.nodes(MASTERS[0]).items()}
 
 
+def guard_a_pod(cluster: Cluster, node: str) -> None:
+    """Let a pod run on a node, with a disruption budget that lets it go at no time."""
+    labels = {"app": "guarded"}
+    owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "guarded", "uid": "1", "controller": True}
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": "guarded",
+            "labels": labels,
+            "ownerReferences": [owner],
+        },
+        "spec": {"nodeName": node, "containers": [{"name": "guarded", "image": "guarded"}]},
+    }
+    budget = {
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": {"name": "guarded"},
+        "spec": {"minAvailable": 1, "selector": {"matchLabels": labels}},
+    }
+    for item in (pod, budget):
+        cluster.sh(MASTERS[0], f"printf %s '{json.dumps(item)}' | k3s kubectl apply -n default -f - >/dev/null")
+
+
 def test_every_host_gets_the_new_release_and_nothing_is_lost(cluster: Cluster) -> None:
     identity, objects = cluster.identity(MASTERS[0]), cluster.objects(MASTERS[0])
     assert set(versions(cluster).values()) == {OLD}
@@ -48,8 +73,13 @@ def test_every_host_gets_the_new_release_and_nothing_is_lost(cluster: Cluster) -
     with probing(cluster, list(MASTERS)):
         for moment in ("fetching k3s", "starting its k3s anew", "evicting its pods"):
             killed_after(cluster, moment, *command)
-        done = cluster.run(*command)
-    assert done.returncode == 0, done.stderr
+        guard_a_pod(cluster, WORKERS[1])
+        upgrade = cluster.start(*command)
+        assert upgrade.stderr is not None
+        assert any("still runs default/guarded" in line for line in upgrade.stderr), "its drain waits for the budget"
+        cluster.kubectl(MASTERS[1], "delete poddisruptionbudget guarded")
+        said = upgrade.stderr.read()
+        assert upgrade.wait() == 0, said
     assert versions(cluster) == dict.fromkeys([*MASTERS, *WORKERS], NEW)
     assert f"k3s_version: {NEW}  # for now\n" in cluster.config.read_text()
     for name in MASTERS:
