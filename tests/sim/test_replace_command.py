@@ -70,3 +70,29 @@ def test_none_is_given_up_while_another_one_cannot_be_had() -> None:
         assert done.code is ExitCode.CONVERGED, done.story()
 
     played(a_spec(3, 2), happens)
+
+
+def test_beside_a_master_that_only_we_cannot_see_none_is_replaced() -> None:
+    async def happens(story: Story) -> None:
+        await story.happens(faults.SshSilent(MASTER1))
+        refused = await story.refuses("consent.unfit", consents=anew(WORKER1))
+        assert f"{MASTER1} does not answer, and nothing is replaced beside it" in refused.story()
+        done = await story.create(consents=anew(MASTER1))
+        assert done.code is ExitCode.CONVERGED, done.story()
+
+    played(a_spec(3, 2), happens)
+
+
+def test_one_that_has_not_joined_yet_is_not_replaced_again() -> None:
+    """The same command after a Ctrl-C deleted the server that it had ordered."""
+
+    async def happens(story: Story) -> None:
+        await story.create(kill_at="after POST /servers", consents=anew(WORKER1))
+        ordered = ids(story)[WORKER1]
+        refused = await story.create(consents=anew(WORKER1))
+        assert refused.code is ExitCode.REFUSED, refused.story()
+        assert f"{WORKER1} has not joined yet" in refused.story()
+        assert (await story.create()).code is ExitCode.CONVERGED
+        assert ids(story)[WORKER1] == ordered
+
+    played(a_spec(3, 2), happens)

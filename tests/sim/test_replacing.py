@@ -135,3 +135,16 @@ def test_no_server_is_given_up_for_one_that_cannot_be_had(image: str, fault: Api
         assert ids(story) == before
 
     played(a_spec(3, 2), happens)
+
+
+@pytest.mark.parametrize("kind", ["cpx9999", "cx11"])
+def test_no_server_is_shut_down_for_a_type_that_cannot_be_had(kind: str) -> None:
+    """Each run cordoned, drained and shut down a healthy master before Hetzner was asked for the type."""
+
+    async def happens(story: Story) -> None:
+        story.wish(both(story.spec, {"type": kind}))
+        done = await story.create(consents=ALL)
+        assert (done.code, done.told.steps) == (ExitCode.PENDING, []), done.story()
+        assert types(story) == {"cpx22"}
+
+    played(a_spec(3, 2), happens)

@@ -199,3 +199,25 @@ def killed(wish: Callable[[ClusterSpec], ClusterSpec], consents: Consents, *, ev
             return first.session.moments.passed, broken
 
     killed_at_every_moment(story_of, 5, every=every)
+
+
+def test_beside_a_master_that_only_we_cannot_see_nothing_is_rolled_out_and_that_is_said() -> None:
+    """It said "is up to date" of a worker that was asked for, and whose turn never came."""
+
+    async def happens(story: Story) -> None:
+        before = starts(story)
+        silent = faults.SshSilent(MASTER1)
+        await story.happens(silent)
+        story.wish(asking(story.spec, KUBELET))
+        left = await story.create(consents=Consents.of(Rollout(WORKER1)))
+        assert left.code is ExitCode.PENDING, left.story()
+        assert left.told.forecast is not None
+        assert f"{MASTER1} does not answer, and nothing is rolled out beside it" in "".join(
+            left.told.forecast.left_alone
+        )
+        assert not started(story, before)
+        await story.heals(silent)
+        done = await story.create(consents=ALL)
+        assert done.code is ExitCode.CONVERGED, done.story()
+
+    played(a_spec(3, 2), happens)

@@ -8,10 +8,11 @@ import pytest
 
 from hetzner_k3s.lab.simulated import faults
 from hetzner_k3s.lab.simulated.virtual_time import run
+from hetzner_k3s.lab.simulated.world import world
 from hetzner_k3s.model.consents import Consents, Rollout, Upgrade
 from hetzner_k3s.model.errors import ExitCode
 
-from . import workloads
+from . import tool, workloads
 from .clusters import MASTER1, MASTER2, MASTER3, VERSION, WORKER1, WORKER2, a_spec
 from .story import Story, healthy, with_version
 from .test_rollout import MASTERS, killed, most_at_once, played, rolled, started, starts
@@ -110,3 +111,15 @@ def test_a_master_lost_on_the_way_comes_back_with_what_the_others_run() -> None:
 
     for lost in (MASTER1, MASTER3):
         run(story_of(lost))
+
+
+def test_what_does_not_exist_is_not_upgraded() -> None:
+    """It bought a cluster that nobody had asked for."""
+
+    async def play() -> None:
+        async with world(3, "instant") as place:
+            ran = await tool.create(place, a_spec(3, 2), consents=UPGRADE)
+            assert (ran.code, ran.refused) == (ExitCode.REFUSED, ("consent.unfit",)), ran.story()
+            assert not place.project.servers
+
+    run(play())

@@ -24,6 +24,7 @@ from hetzner_k3s.model.consents import (
     ResetQuorumFrom,
     Restore,
     Rollout,
+    Upgrade,
 )
 from hetzner_k3s.model.plan import Refusal
 
@@ -44,13 +45,17 @@ class Fits(Generic[_Kind]):
 
 RESTORING: Gate = Fits(Restore, restore.restoring_fits)
 GIVING_UP: Gate = Fits(NewClusterOver, abandon.giving_up_fits)
+ROLLING_OUT: tuple[Gate, ...] = (
+    Fits(Rollout, rollout.rollout_fits),
+    Fits(Upgrade, rollout.upgrade_fits),
+    Fits(MakeAnew, rollout.make_anew_fits),
+)
 CHECKS: tuple[Gate, ...] = (
     Fits(ResetQuorumFrom, quorum_reset.reset_fits),
     Fits(Keep, split_brain.keeping_fits),
     Fits(Replace, replace.replacement_fits),
     Fits(AcceptCa, ca_rotation.acceptance_fits),
-    Fits(Rollout, rollout.rollout_fits),
-    Fits(MakeAnew, rollout.make_anew_fits),
+    *ROLLING_OUT,
     Fits(Adopt, adoption.adoption_fits),
 )
 
@@ -59,8 +64,7 @@ ON_DATABASE_CHECKS: tuple[Gate, ...] = (
     external_database.consents_fit_a_database,
     Fits(Replace, replace.replacement_fits),
     Fits(AcceptCa, ca_rotation.acceptance_fits),
-    Fits(Rollout, rollout.rollout_fits),
-    Fits(MakeAnew, rollout.make_anew_fits),
+    *ROLLING_OUT,
     Fits(Adopt, adoption.adoption_fits),
 )
 """The same where the cluster's data lies outside its masters."""

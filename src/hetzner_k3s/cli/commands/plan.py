@@ -38,7 +38,7 @@ def plan(config: Path, as_json: bool, check: bool, consents: Consents) -> ExitCo
 
 def show(spec: ClusterSpec, consents: Consents, *, as_json: bool, check: bool) -> ExitCode:
     """Print what a run with these consents would do; see `plan` for the exit code."""
-    forecast, clusters = wiring.run(_look_ahead(spec, consents))
+    forecast, clusters = wiring.run(look(spec, consents))
     if as_json:
         tell_document(forecast_rows(forecast))
     else:
@@ -52,7 +52,7 @@ def show(spec: ClusterSpec, consents: Consents, *, as_json: bool, check: bool) -
     return ExitCode.PENDING if check and pending else ExitCode.CONVERGED
 
 
-async def _look_ahead(spec: ClusterSpec, consents: Consents) -> tuple[Forecast, Forecast]:
+async def look(spec: ClusterSpec, consents: Consents) -> tuple[Forecast, Forecast]:
     """Look as `create` does, with the same patience; return its way, and the cluster's part of that."""
     async with wiring.open_session(spec, consents.get(Restore)) as session:
         reporter = ConsoleReporter(spec.name, quiet=False, now=session.ports.clock.monotonic, write=wiring.to_stderr)

@@ -16,6 +16,7 @@ from hetzner_k3s.cli.commands.options import (
     quiet_option,
     verbose_option,
 )
+from hetzner_k3s.cli.output import say
 from hetzner_k3s.model.consents import Consents, DeleteLocalData, MakeAnew, Replace
 from hetzner_k3s.model.errors import ExitCode
 from hetzner_k3s.model.spec import ClusterSpec
@@ -43,7 +44,12 @@ def replace(
     consents = _consents(spec, name, local_data=local_data)
     if dry_run:
         return plan.show(spec, consents, as_json=as_json, check=False)
-    return create.bring_about(spec, consents, drain_within=drain_within, quiet=quiet, as_json=as_json)
+    try:
+        return create.bring_about(spec, consents, drain_within=drain_within, quiet=quiet, as_json=as_json)
+    except KeyboardInterrupt:
+        # The same command again would replace the one that has come meanwhile.
+        say("interrupted; run `create`: it brings the cluster back to what the file says")
+        return ExitCode.INTERRUPTED
 
 
 def _consents(spec: ClusterSpec, name: str, *, local_data: bool) -> Consents:

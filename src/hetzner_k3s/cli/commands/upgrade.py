@@ -21,7 +21,9 @@ from hetzner_k3s.cli.commands.options import (
 from hetzner_k3s.cli.output import say
 from hetzner_k3s.config.rewriting import NotRewritten, write_release
 from hetzner_k3s.model.consents import Consents, Upgrade
+from hetzner_k3s.model.difference import Remedy
 from hetzner_k3s.model.errors import ExitCode
+from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.version import K3sVersion
 
 _CONSENTS = Consents.of(Upgrade())
@@ -71,9 +73,18 @@ def upgrade(
     if dry_run:
         return plan.show(spec, _CONSENTS, as_json=as_json, check=False)
     code = create.bring_about(spec, _CONSENTS, drain_within=drain_within, quiet=quiet, as_json=as_json)
-    if code in {ExitCode.CONVERGED, ExitCode.PENDING}:
+    if code is ExitCode.CONVERGED or (code is ExitCode.PENDING and not _is_left_behind(spec)):
         _write_down(config, release)
     return code
+
+
+def _is_left_behind(spec: ClusterSpec) -> bool:
+    """Look whether a server still runs another release: then the file must not say that all have this one."""
+    forecast, _ = wiring.run(plan.look(spec, _CONSENTS))
+    behind = any(one.remedy is Remedy.UPGRADE for one in forecast.differences)
+    if behind:
+        say(f"the file keeps its k3s_version: not every server runs {spec.k3s_version} yet; run the same command again")
+    return behind
 
 
 def _write_down(config: Path, release: K3sVersion) -> None:

@@ -10,6 +10,9 @@ from hetzner_k3s.decide.differences import differences
 from hetzner_k3s.decide.preflight.orders import unfillable
 from hetzner_k3s.decide.view.consent_mismatch import unfit
 from hetzner_k3s.decide.view.context import DecisionContext
+from hetzner_k3s.decide.view.servers.membership import membership_of_worker
+from hetzner_k3s.decide.view.voters import witnesses
+from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.consents import ROLLOUT_MASTERS, Consent, MakeAnew, Rollout, Upgrade
 from hetzner_k3s.model.difference import Difference, Remedy
 from hetzner_k3s.model.identity import Phase
@@ -22,11 +25,13 @@ BY_ROLLOUT: Final = frozenset({Remedy.RESTART, Remedy.UPGRADE, Remedy.RESIZE, Re
 BY_UPGRADE: Final = frozenset({Remedy.UPGRADE})
 """Which remedies are carried out; whoever is restarted for one gets all of the file's configuration with that."""
 
+_UNBORN: Final = "No cluster is recorded as initialized here."
+
 
 def rollout_fits(context: DecisionContext, consent: Rollout) -> tuple[Refusal, ...]:
     """Refuse a rollout of what the file does not have, and of a cluster that does not exist yet."""
     if context.control_plane.record.phase is not Phase.BORN:
-        return (unfit(consent, "No cluster is recorded as initialized here.", "Run `create` without that flag."),)
+        return (unfit(consent, _UNBORN, "Run `create` without that flag."),)
     if any(_covers(consent, spec) for spec in context.spec.servers()):
         return ()
     pools = ", ".join(dict.fromkeys(worker.pool for worker in context.spec.workers()))
@@ -38,6 +43,13 @@ def rollout_fits(context: DecisionContext, consent: Rollout) -> tuple[Refusal, .
             "meant.",
         ),
     )
+
+
+def upgrade_fits(context: DecisionContext, consent: Upgrade) -> tuple[Refusal, ...]:
+    """Refuse the upgrade of a cluster that does not exist yet: nobody asked to buy one."""
+    if context.control_plane.record.phase is Phase.BORN:
+        return ()
+    return (unfit(consent, _UNBORN, f"Write `k3s_version: {context.spec.k3s_version}` into the file, run `create`."),)
 
 
 def _covers(consent: Rollout, spec: MasterSpec | WorkerSpec) -> bool:
@@ -100,9 +112,27 @@ def _misfit(context: DecisionContext, name: str) -> tuple[str, str] | None:
         return f"{name} is protected against deletion at Hetzner.", "Lift the protection, then run the command again."
     if context.spec.master_names == (name,):
         return f"{name} is the only master, and the data would go with it.", "Ask for three masters in the file first."
+    if not _has_joined(context, server):
+        return f"{name} has not joined yet: an earlier run was cut off.", "Run `create`: it goes on with that."
+    if (silent := _unseen_master(context)) not in {None, name}:
+        return f"{silent} does not answer, and nothing is replaced beside it.", f"Bring it back, or replace {silent}."
     if (why := unfillable(context, name)) is not None:
         return f"Another server like {name} cannot be had: {why}.", "Correct the file, or wait until Hetzner sells it."
     return None
+
+
+def _has_joined(context: DecisionContext, server: Server) -> bool:
+    """Check whether anything says that a server joined; where no API tells, none is taken for new."""
+    if context.control_plane.kube is None:
+        return True
+    master = context.control_plane.master(server.name)
+    recorded = membership_of_worker(server, context.node(server.name)) if master is None else master.membership
+    return recorded.joined
+
+
+def _unseen_master(context: DecisionContext) -> str | None:
+    """Name a master that its peers say is well, and that only we cannot look at: this run brings it no nearer."""
+    return next((m.name for m in context.control_plane.masters if witnesses(context, m)), None)
 
 
 def planned(context: DecisionContext, step: Step, because: str, scope: Scope) -> PlannedStep:
@@ -124,16 +154,20 @@ def waiting(context: DecisionContext) -> Mapping[str, frozenset[Remedy]]:
 
 
 def _obstacle(context: DecisionContext, one: Difference) -> str | None:
-    """Return why a difference is left although its remedy is permitted: a server that must not be deleted."""
+    """Return why a difference is left although its remedy is permitted."""
+    if (silent := _unseen_master(context)) is not None:
+        return f"{silent} does not answer, and nothing is rolled out beside it"
     server = context.server(one.subject)
-    if one.remedy is not Remedy.REPLACE or server is None:
+    if server is None or one.remedy not in {Remedy.REPLACE, Remedy.RESIZE}:
         return None
-    if server.protected:
-        return "it takes another server, and this one is protected against deletion at Hetzner"
-    if context.spec.master_names == (one.subject,):
-        return "it takes another server, and the data of the only master would go with this one"
     why = unfillable(context, one.subject)
-    return f"it takes another server, and {why}" if why is not None else None
+    if one.remedy is Remedy.RESIZE:
+        return why
+    if server.protected:
+        why = "this one is protected against deletion at Hetzner"
+    elif context.spec.master_names == (one.subject,):
+        why = "the data of the only master would go with this one"
+    return None if why is None else f"it takes another server, and {why}"
 
 
 def told(context: DecisionContext) -> tuple[Difference, ...]:
