@@ -209,7 +209,7 @@ def test_beside_a_master_that_only_we_cannot_see_nothing_is_rolled_out_and_that_
         silent = faults.SshSilent(MASTER1)
         await story.happens(silent)
         story.wish(asking(story.spec, KUBELET))
-        left = await story.create(consents=Consents.of(Rollout(WORKER1)))
+        left = await story.create(consents=Consents.of(Rollout(WORKER1.removeprefix(f"{story.spec.name}-"))))
         assert left.code is ExitCode.PENDING, left.story()
         assert left.told.forecast is not None
         assert f"{MASTER1} does not answer, and nothing is rolled out beside it" in "".join(

@@ -34,10 +34,13 @@ def purchase_lines(purchase: Purchase) -> Iterator[str]:
     """Render how many servers come and go, and what that makes of the bill; nothing where none do."""
     if not (purchase.created or purchase.replaced or purchase.deleted):
         return
-    unknown = purchase.monthly is None
-    bill = "not known" if unknown else f"{purchase.monthly:+.2f} (net, as Hetzner lists it)"
     counts = f"{purchase.created} to create, {purchase.replaced} to replace, {purchase.deleted} to delete"
-    yield f"servers: {counts}; price of a month {bill}"
+    if purchase.monthly is not None:
+        yield f"servers: {counts}; price of a month {purchase.monthly:+.2f} (net, as Hetzner lists it)"
+    elif purchase.created or purchase.replaced:
+        yield f"servers: {counts}; price of a month not known"
+    else:
+        yield f"servers: {counts}"
 
 
 def time_lines(forecast: Forecast) -> Iterator[str]:

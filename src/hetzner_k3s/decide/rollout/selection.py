@@ -32,7 +32,7 @@ def rollout_fits(context: DecisionContext, consent: Rollout) -> tuple[Refusal, .
     """Refuse a rollout of what the file does not have, and of a cluster that does not exist yet."""
     if context.control_plane.record.phase is not Phase.BORN:
         return (unfit(consent, _UNBORN, "Run `create` without that flag."),)
-    if any(_covers(consent, spec) for spec in context.spec.servers()):
+    if any(_covers(context, consent, spec) for spec in context.spec.servers()):
         return ()
     pools = ", ".join(dict.fromkeys(worker.pool for worker in context.spec.workers()))
     return (
@@ -52,8 +52,8 @@ def upgrade_fits(context: DecisionContext, consent: Upgrade) -> tuple[Refusal, .
     return (unfit(consent, _UNBORN, f"Write `k3s_version: {context.spec.k3s_version}` into the file, run `create`."),)
 
 
-def _covers(consent: Rollout, spec: MasterSpec | WorkerSpec) -> bool:
-    if consent.named in {Rollout.otherwise, spec.name}:
+def _covers(context: DecisionContext, consent: Rollout, spec: MasterSpec | WorkerSpec) -> bool:
+    if consent.named in {Rollout.otherwise, spec.name, spec.name.removeprefix(f"{context.spec.name}-")}:
         return True
     if isinstance(spec, MasterSpec):
         return consent.named == ROLLOUT_MASTERS
@@ -64,7 +64,7 @@ def covered(context: DecisionContext) -> Mapping[str, frozenset[Remedy]]:
     """Return what the user permitted: the names of servers, and which remedies may be carried out there."""
     rollout = context.consents.get(Rollout)
     if rollout is not None:
-        return {s.name: BY_ROLLOUT for s in context.spec.servers() if _covers(rollout, s)}
+        return {s.name: BY_ROLLOUT for s in context.spec.servers() if _covers(context, rollout, s)}
     if Upgrade() in context.consents:
         return {s.name: BY_UPGRADE for s in context.spec.servers()}
     return {}
