@@ -291,6 +291,25 @@ DELETION = {
         spec=ONE,
         intent=DELETE,
     ),
+    "a deletion that was begun with its volumes, but one of these is protected": case(
+        with_listing(
+            recorded(healthy(), replace(born_record(), phase=Phase.DELETING)),
+            belongings=Belongings(volumes=(replace(CLAIMED_VOLUME, protected=True),)),
+        ),
+        "delete.protected",
+        intent=replace(DELETE, consents=Consents.of(WithVolumes())),
+    ),
+    "a deletion that was begun, but the firewall is on somebody else's server": case(
+        with_server(
+            with_listing(
+                recorded(healthy(), replace(born_record(), phase=Phase.DELETING)),
+                firewalls=tuple(replace(f, servers=frozenset({101, _STRANGER.id})) for f in healthy().view.firewalls),
+            ),
+            _STRANGER,
+        ),
+        "delete.in-use",
+        intent=DELETE,
+    ),
     "a deletion, but the firewall is on somebody else's server": case(
         with_server(
             with_listing(

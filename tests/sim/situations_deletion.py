@@ -98,7 +98,9 @@ async def _(story: Story) -> Run:
     killed = await story.delete(kill_at=_HALFWAY)
     assert killed.code is None, killed.story()
     await _protect(story, "servers", MASTER1, protected=True)
-    said(await _refused(story, "delete.protected"), "delete.protected", "lift the protection")
+    refused = said(await _refused(story, "delete.protected"), "delete.protected", "Lift the protection")
+    assert "nothing more is deleted" in refused.why
+    assert "deleted nothing" not in refused.why
     await story.refuses("cluster.deleting")
     await _protect(story, "servers", MASTER1, protected=False)
     return await _all_goes(story)

@@ -12,6 +12,7 @@ from hetzner_k3s.decide.lifecycle.deletion.belongings import Going, going
 from hetzner_k3s.decide.view.context import DecisionContext
 from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import LoadBalancer
+from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.plan import Refusal
 
 
@@ -24,12 +25,30 @@ def nothing_protected(context: DecisionContext) -> tuple[Refusal, ...]:
         Refusal(
             code="delete.protected",
             saw=f"Protected against deletion at Hetzner: {', '.join(found)}.",
-            why="Somebody said that it must not be deleted, and --force does not lift that. This run deleted nothing, "
-            "since half a cluster is of no use to anybody.",
-            you_can="Keep the cluster; or lift the protection in the Hetzner console (or with "
-            f"`{_disable_protection(found[0])}`) and run `delete` again.{_without_flags(context)}",
+            why="Somebody said that it must not be deleted, and --force does not lift that. "
+            + (_NOTHING_MORE if _has_begun(context) else _NOTHING_YET),
+            you_can=_lift(context, found[0]) + _without_flags(context),
         ),
     )
+
+
+_NOTHING_YET = "This run deleted nothing, since half a cluster is of no use to anybody."
+_NOTHING_MORE = "The deletion has begun and parts may be gone already; nothing more is deleted until that is settled."
+
+
+def _has_begun(context: DecisionContext) -> bool:
+    """Check whether a deletion was recorded, by this run or an earlier one: then there is no whole cluster to keep."""
+    return context.control_plane.record.phase is Phase.DELETING
+
+
+def _lift(context: DecisionContext, found: str) -> str:
+    lift = "Lift" if _has_begun(context) else "Keep the cluster; or lift"
+    command = _disable_protection(found)
+    return f"{lift} the protection in the Hetzner console (or with `{command}`) and {_again(context)}."
+
+
+def _again(context: DecisionContext) -> str:
+    return "run `delete` again" + (", with the same flags" if _has_begun(context) else "")
 
 
 def _protected(context: DecisionContext) -> Iterator[str]:
@@ -72,9 +91,10 @@ def nothing_used_by_others(context: DecisionContext) -> tuple[Refusal, ...]:
             saw=f"Servers without the label {naming.LABEL_CLUSTER}={context.spec.name}, which therefore stay, use what "
             f"would be deleted: {'; '.join(found)}.",
             why="Hetzner deletes no firewall or placement group that is in use, and to take a firewall off somebody's "
-            "server would open that server to the internet. This run deleted nothing; --force does not change that.",
+            "server would open that server to the internet. "
+            f"{_NOTHING_MORE if _has_begun(context) else 'This run deleted nothing;'} --force does not change that.",
             you_can="Give such a server a firewall of its own, take it off what is named above (for a placement group "
-            "it has to be off), and run `delete` again.",
+            f"it has to be off), and {_again(context)}.",
         ),
     )
 
