@@ -101,7 +101,7 @@ async def _(story: Story) -> Run:
     refused = said(await _refused(story, "delete.protected"), "delete.protected", "Lift the protection")
     assert "nothing more is deleted" in refused.why
     assert "deleted nothing" not in refused.why
-    await story.refuses("cluster.deleting")
+    said(await story.refuses("cluster.deleting"), "cluster.deleting", "with the same flags")
     await _protect(story, "servers", MASTER1, protected=False)
     return await _all_goes(story)
 

@@ -73,7 +73,8 @@ def not_deleting(context: DecisionContext) -> tuple[Refusal, ...]:
             code="cluster.deleting",
             saw=f"A deletion of {context.spec.name} has begun (label {naming.LABEL_PHASE}=deleting).",
             why="Parts of it may be gone already; what is left is not a cluster to repair.",
-            you_can="Finish it with `hetzner-k3s delete --config …`, then create anew.",
+            you_can="Finish it with `hetzner-k3s delete --config …`, with the same flags as before: without them "
+            "volumes and load balancers that Kubernetes made stay. Then create anew.",
         ),
     )
 
