@@ -12,6 +12,7 @@ from typing import Any
 
 import jsonschema
 import pytest
+from tests.sim import used_by_servers
 
 from hetzner_k3s.cli import wiring
 from hetzner_k3s.cli.render.json_events import JsonReporter
@@ -133,9 +134,10 @@ def test_a_deletion_is_told_and_nobody_is_asked(invoke: Invoke, place: Place) ->
     unasked = invoke("delete", "-c", "cluster.yaml", "--json")
     assert (unasked.code, unasked.out) == (2, "")
     assert "--force" in unasked.err
+    place.run(used_by_servers.make_volume(place.world, at="prod-master1"))
     rows = rows_of(invoke("delete", "-c", "cluster.yaml", "--json", "--force"))
     assert (rows[0]["verb"], rows[-1]["servers"]["deleted"]) == ("delete", 3)
-    assert rows[-1]["summary"].startswith("nothing of it is left: 3 deleted in")
+    assert rows[-1]["summary"].startswith("is gone, but for what is named above: 3 deleted in")
 
 
 @pytest.mark.usefixtures("place")

@@ -359,6 +359,21 @@ def test_the_end_says_what_was_done_and_what_comes_next() -> None:
     )
 
 
+def test_the_end_of_a_deletion_does_not_hide_what_it_left() -> None:
+    screen = Screen()
+    reporter = screen.reporter()
+    for notes in (("volume pvc-1 stays",), ()):
+        reporter.shown(Forecast(waves=(), waits=(), refusals=(), notes=notes))
+    assert _ended(Verb.DELETE, ExitCode.CONVERGED, reporter.tally) == ("is gone, but for what is named above", "")
+    reporter.finished(planned(DELETED[0], "it carries the cluster's label", Reason.DELETE), 1.0)
+    reporter.ended(Ending(verb=Verb.DELETE, code=ExitCode.CONVERGED, tally=reporter.tally, seconds=3.0))
+    assert screen.text == snapshot("""\
+note: volume pvc-1 stays
+    0.0s prod                 is gone, but for what is named above: 1 deleted in 3 s\
+""")
+    assert _ended(Verb.CREATE, ExitCode.CONVERGED, reporter.tally)[0].startswith("is up to date: ")
+
+
 def test_the_end_claims_nothing_that_was_not_done() -> None:
     assert _ended(Verb.CREATE, ExitCode.CONVERGED, Tally()) == ("is up to date; total time 2 min 31 s", "")
     assert _ended(Verb.DELETE, ExitCode.CONVERGED, Tally()) == ("nothing of it is left", "")

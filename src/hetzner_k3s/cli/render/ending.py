@@ -9,18 +9,26 @@ from dataclasses import dataclass, field
 
 from hetzner_k3s.cli.render.tables import duration
 from hetzner_k3s.model.errors import ExitCode
-from hetzner_k3s.model.plan import PlannedStep, Reason, Verb
+from hetzner_k3s.model.plan import Forecast, PlannedStep, Reason, Verb
 from hetzner_k3s.model.steps import CreateServer, DeleteServer
 
 
 @dataclass(slots=True)
 class Tally:
-    """What a run carried out: its steps, and the servers among them that it `created`, `replaced` or `deleted`."""
+    """What a run carried out: its steps, and the servers among them that it `created`, `replaced` or `deleted`.
+
+    `named` is whether it named something beside its steps: of a deletion what that leaves.
+    """
 
     steps: int = 0
     servers: Counter[str] = field(default_factory=Counter)
+    named: bool = False
     _given_up: set[str] = field(default_factory=set)
     """Names of servers that were deleted and are not there again."""
+
+    def shown(self, forecast: Forecast) -> None:
+        """Remember that something was named; what is told later does not take it back."""
+        self.named = self.named or bool(forecast.notes)
 
     def finished(self, planned: PlannedStep) -> None:
         """Count a step that was carried out; a server that an earlier run asked for was not created by this one."""
@@ -69,7 +77,8 @@ class Ending:
         """Return the sentence about the cluster, empty where a refusal has said it all."""
         done = f"{self.tally} in {duration(self.seconds)}"
         if self.verb is Verb.DELETE and self.code is ExitCode.CONVERGED:
-            return f"nothing of it is left: {done}" if self.tally.steps else "nothing of it is left"
+            gone = "is gone, but for what is named above" if self.tally.named else "nothing of it is left"
+            return f"{gone}: {done}" if self.tally.steps else gone
         if self.verb is Verb.CREATE and self.code in {ExitCode.CONVERGED, ExitCode.PENDING}:
             but = "" if self.code is ExitCode.CONVERGED else ", but for what was left alone"
             if not self.tally.steps:

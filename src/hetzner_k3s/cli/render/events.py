@@ -40,6 +40,7 @@ class ConsoleReporter:
 
     def shown(self, forecast: Forecast) -> None:
         """Show notes, the way in waves, and refusals."""
+        self.tally.shown(forecast)
         if not self._quiet:
             for line in (*(f"note: {note}" for note in forecast.notes), *left_alone_lines(forecast)):
                 self._write_once(line)

@@ -54,6 +54,7 @@ class JsonReporter:
 
     def shown(self, forecast: Forecast) -> None:
         """Tell the whole way, as `plan --json` does."""
+        self.tally.shown(forecast)
         self._tell("shown", plan=forecast_rows(forecast))
         if forecast.refusals:
             self.refused(forecast.refusals)
