@@ -341,6 +341,22 @@ def test_a_picture_is_drawn_without_asking(place: Place, invoke: Invoke, home: P
     assert "eva@desk" not in (home / "run.html").read_text()
 
 
+def test_the_run_that_is_drawn_is_the_one_of_the_list(place: Place, invoke: Invoke, home: Path) -> None:
+    noted(place, evas1=EVAS)
+    assert invoke(*ASKED, "2", "--html", "run.html").code == 0
+    own = json.loads(invoke(*ASKED, "2", "--json").out)["run"]
+    assert own in (home / "run.html").read_text()
+
+
+@pytest.mark.parametrize("asked", ["1", "evas"])
+def test_no_page_is_drawn_of_a_run_on_another_machine(place: Place, invoke: Invoke, home: Path, asked: str) -> None:
+    noted(place, evas1=EVAS)
+    told = invoke(*ASKED, asked, "--html", "run.html", "--json")
+    assert (told.code, told.out) == (2, "")
+    assert "run evas1 was recorded on another machine: no page can be drawn of it" in told.err
+    assert not (home / "run.html").exists()
+
+
 def test_colleagues_read_a_command_without_this_machines_folders(home: Path) -> None:
     given = ["-c", "cluster.yaml", "-v", "--restore", str(home / "backups/last.zip"), "--keep", "prod-master1"]
     with create.make_context("create", given):

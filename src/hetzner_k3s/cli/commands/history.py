@@ -25,7 +25,8 @@ from hetzner_k3s.model.kubernetes.run_history import CONFIG_MAP
 def history(run: str | None, config: Path | None, simulated: bool, as_json: bool, html: Path | None) -> ExitCode:
     """Show the runs that were made from this machine, the newest first, or one RUN step by step.
 
-    RUN is an id, its beginning, or the number in the list: 1 is the newest. With --html and no RUN the newest is drawn.
+    RUN is an id, its beginning, or the number in the list: 1 is the newest. With --html and no RUN the newest of this
+    machine is drawn.
     Only transcripts on this machine are read, and nothing is asked of Hetzner or a host; with --config the cluster is
     asked too, for its last 50 runs that changed it, whoever made them. The exit code is 3 when it could not be asked.
     """
@@ -34,7 +35,7 @@ def history(run: str | None, config: Path | None, simulated: bool, as_json: bool
     found.sort(key=lambda path: path.name, reverse=True)
     known: Sequence[Path | Run] = found
     code = ExitCode.CONVERGED
-    if config is not None and cluster is not None and html is None:
+    if config is not None and cluster is not None and (run is not None or html is None):
         known, code = _with_colleagues(found, config, cluster, simulated=simulated)
     if run is None and html is None:
         _show_all([_read(one) for one in known], as_json=as_json)
@@ -78,7 +79,14 @@ def _show_all(runs: Sequence[Run], *, as_json: bool) -> None:
 
 
 def _show_one(run: Run, *, as_json: bool, html: Path | None) -> None:
+    """Show a run, and draw it into a file where one is named.
+
+    Raises:
+        click.UsageError: it is to be drawn and was recorded on another machine, where its steps are.
+    """
     if html is not None:
+        if run.path is None:
+            raise click.UsageError(f"run {run.id} was recorded on another machine: no page can be drawn of it")
         from hetzner_k3s.cli.pages.run_page import run_page
 
         html.write_text(run_page(run), encoding="utf-8")
