@@ -253,7 +253,7 @@ class Kube(Protocol):
         """
 
     async def mark_leaving(self, master: HostTarget, name: str, stage: Leaving | None) -> None:
-        """Cordon a Node and note that it leaves and how far that has come; None: uncordon it and take the note away."""
+        """Cordon a Node and note that it leaves and how far that has come; None: undo what of that was ours."""
 
     async def load_of(self, master: HostTarget, node: str) -> NodeLoad:
         """Read what a Node carries."""

@@ -7,6 +7,7 @@ import base64
 import datetime
 import ssl
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -34,6 +35,7 @@ from hetzner_k3s.model.errors import DeadlineExceeded, KubeError
 from hetzner_k3s.model.hosts.contact import HostTarget
 from hetzner_k3s.model.kube import UNINITIALIZED, BeforeStart, Credentials, Leaving, Pod
 from hetzner_k3s.model.kubernetes.node_labels import NodeChange, NodeKeys
+from hetzner_k3s.model.naming import ANNOTATION_CORDONED_BEFORE, ANNOTATION_LEAVING
 from hetzner_k3s.model.operations.operation import Operation
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.ports import Clock
@@ -162,6 +164,36 @@ def test_a_node_is_cordoned_with_a_note_and_taken_back(tmp_path: Path) -> None:
             node = (await api.view(MASTER)).node(NODE)
             assert node is not None
             assert node.leaving is stage
+        assert "unschedulable" not in (await store.get(NODES, NODE))["spec"]
+
+    with_api(tmp_path, test)
+
+
+def _with_spec(fields: Obj, node: Obj) -> Obj:
+    return node | {"spec": node["spec"] | fields}
+
+
+def test_a_node_that_its_owner_cordoned_stays_cordoned(tmp_path: Path) -> None:
+    async def test(api: K3sApi, store: Store) -> None:
+        await store.change(NODES, NODE, "", partial(_with_spec, {"unschedulable": True}))
+        for _ in range(2):
+            for stage in (Leaving.CORDONED, Leaving.CORDONED, Leaving.DRAINED, None, None):
+                await api.mark_leaving(MASTER, NODE, stage)
+                assert (await store.get(NODES, NODE))["spec"]["unschedulable"] is True
+            annotations = (await store.get(NODES, NODE))["metadata"].get("annotations", {})
+            assert not {ANNOTATION_LEAVING, ANNOTATION_CORDONED_BEFORE} & annotations.keys()
+
+    with_api(tmp_path, test)
+
+
+def test_a_node_that_its_owner_uncordoned_meanwhile_is_marked_anew(tmp_path: Path) -> None:
+    """The note of the first time says nothing of the second."""
+
+    async def test(api: K3sApi, store: Store) -> None:
+        for theirs in ({"unschedulable": True}, {"unschedulable": False}):
+            await store.change(NODES, NODE, "", partial(_with_spec, theirs))
+            await api.mark_leaving(MASTER, NODE, Leaving.CORDONED)
+        await api.mark_leaving(MASTER, NODE, None)
         assert "unschedulable" not in (await store.get(NODES, NODE))["spec"]
 
     with_api(tmp_path, test)

@@ -6,13 +6,14 @@ from typing import Final
 
 import pytest
 
+from hetzner_k3s.lab.k3s.api.resources import NODES
 from hetzner_k3s.lab.simulated import faults
 from hetzner_k3s.lab.simulated.virtual_time import run
 from hetzner_k3s.lab.simulated.world import world
 from hetzner_k3s.model.consents import Consents, Rollout, Upgrade
 from hetzner_k3s.model.errors import ExitCode
 
-from . import tool, workloads
+from . import mischief, tool, workloads
 from .clusters import MASTER1, MASTER2, MASTER3, VERSION, WORKER1, WORKER2, a_spec
 from .story import Story, healthy, with_version
 from .test_rollout import MASTERS, killed, most_at_once, played, rolled, started, starts
@@ -49,6 +50,23 @@ def test_every_host_gets_it_masters_first_and_each_is_restarted_once() -> None:
         assert (again.code, again.told.steps) == (ExitCode.CONVERGED, []), again.story()
 
     played(a_spec(3, 2, load_balancer=True), happens)
+
+
+def test_a_node_that_its_owner_cordoned_stays_so() -> None:
+    async def happens(story: Story) -> None:
+        store = mischief.store(story.world)
+        await store.change(NODES, WORKER1, "", lambda o: o | {"spec": o["spec"] | {"unschedulable": True}})
+        story.wish(with_version(story.spec, NEXT))
+        done = await story.create(consents=UPGRADE)
+        assert done.code is ExitCode.CONVERGED, done.story()
+        cordoned = [
+            name for name in (WORKER1, WORKER2) if (await mischief.node(story.world, name))["spec"].get("unschedulable")
+        ]
+        assert cordoned == [WORKER1]
+        again = await story.create()
+        assert (again.code, again.told.steps) == (ExitCode.CONVERGED, []), again.story()
+
+    played(a_spec(1, 2), happens)
 
 
 def test_the_version_in_the_file_comes_with_a_rollout_too() -> None:

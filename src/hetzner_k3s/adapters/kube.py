@@ -12,11 +12,10 @@ from typing import Any, Final, TypeVar, cast
 
 import httpx2
 
-from hetzner_k3s.adapters import kube_charts, kube_history, kube_load, kube_objects, kube_volumes
+from hetzner_k3s.adapters import kube_charts, kube_history, kube_leaving, kube_load, kube_objects, kube_volumes
 from hetzner_k3s.adapters.kube_session import APPLY, MERGE, Session, Transport, over_tls, path_of
 from hetzner_k3s.adapters.kube_sessions import Forwarder, Sessions
 from hetzner_k3s.model import kube as model
-from hetzner_k3s.model import naming
 from hetzner_k3s.model.errors import DeadlineExceeded, Fate, HostError, KubeError
 from hetzner_k3s.model.hosts.contact import HostTarget
 from hetzner_k3s.model.kube import BeforeStart, KubeView, Leaving, NamedVolumes, NodeLoad
@@ -159,12 +158,10 @@ class K3sApi:
         await self._until(master, ready, f"Node {name} is not Ready", deadline)
 
     async def mark_leaving(self, master: HostTarget, name: str, stage: Leaving | None) -> None:
-        """Cordon a Node with our note on it, or take both away."""
-        note = {naming.ANNOTATION_LEAVING: stage.value if stage else None}
-        patch = {"metadata": {"annotations": note}, "spec": {"unschedulable": True if stage else None}}
+        """Read the Node and mark that very version of it; where somebody else was faster, read it again."""
 
         async def mark(session: Session) -> None:
-            await _patch_node(session, name, patch)
+            await kube_leaving.mark(session, name, stage)
 
         await self._persist(master, mark, f"{'cordon' if stage else 'uncordon'} Node {name}")
 

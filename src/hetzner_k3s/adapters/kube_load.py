@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hetzner_k3s.adapters.kube_objects import name_of, pod
+from hetzner_k3s.adapters.kube_objects import is_cordoned, name_of, pod
 from hetzner_k3s.model.kube import NodeLoad
 from hetzner_k3s.model.kubernetes.volumes import Labels, Requirement, Volume, labels_of, only_here
 from hetzner_k3s.model.text.documents import Document
@@ -13,7 +13,7 @@ from hetzner_k3s.model.text.documents import Document
 def load(pods: Sequence[Document], volumes: Sequence[Document], nodes: Sequence[Document], name: str) -> NodeLoad:
     """Return what a Node carries: its own pods, and the claims whose volumes no other Node can mount."""
     own = next((node for node in nodes if name_of(node) == name), None)
-    others = [node for node in nodes if name_of(node) != name and not _is_cordoned(node)]
+    others = [node for node in nodes if name_of(node) != name and not is_cordoned(node)]
     return NodeLoad(
         pods=tuple(map(pod, pods)),
         local_claims=only_here(
@@ -22,16 +22,12 @@ def load(pods: Sequence[Document], volumes: Sequence[Document], nodes: Sequence[
             map(_labels, others),
             frozenset(claim for document in pods for claim in _claims(document)),
         ),
-        takes_pods=own is not None and not _is_cordoned(own),
+        takes_pods=own is not None and not is_cordoned(own),
     )
 
 
 def _labels(node: Document) -> Labels:
     return labels_of(name_of(node), node.child("metadata").text_map("labels"))
-
-
-def _is_cordoned(node: Document) -> bool:
-    return node.child_or_empty("spec").flag_or("unschedulable")
 
 
 def _claims(document: Document) -> list[str]:

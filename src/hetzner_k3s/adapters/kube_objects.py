@@ -37,7 +37,7 @@ def node(document: Document) -> KubeNode:
         internal_ip=addresses.get("InternalIP"),
         voter=conditions.get("EtcdIsVoter"),
         deleting="deletionTimestamp" in metadata,
-        leaving=leaving_of(annotations.get(naming.ANNOTATION_LEAVING), unschedulable=spec.flag_or("unschedulable")),
+        leaving=leaving_of(annotations.get(naming.ANNOTATION_LEAVING), unschedulable=is_cordoned(document)),
         created=_second(metadata.text("creationTimestamp")) if "creationTimestamp" in metadata else None,
         uninitialized=any(taint.text("key") == UNINITIALIZED for taint in spec.children_or_none("taints")),
         encryption=annotations.get(naming.ANNOTATION_ENCRYPTION),
@@ -45,6 +45,11 @@ def node(document: Document) -> KubeNode:
         taints={taint_key(taint): taint.text_or("value") for taint in spec.children_or_none("taints")},
         applied=read_note(metadata.text("name"), annotations, labels),
     )
+
+
+def is_cordoned(node: Document) -> bool:
+    """Check whether nothing new is scheduled on a Node, whoever asked for that."""
+    return node.child_or_empty("spec").flag_or("unschedulable")
 
 
 def taint_key(taint: Document) -> str:

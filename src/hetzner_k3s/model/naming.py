@@ -75,6 +75,9 @@ ANNOTATION_APPLIED_BY: Final = "hetzner-k3s/applied-by"
 ANNOTATION_LEAVING: Final = "hetzner-k3s/leaving"
 """Node annotation: we cordoned it because it goes; the value says how far that has come."""
 
+ANNOTATION_CORDONED_BEFORE: Final = "hetzner-k3s/cordoned-before"
+"""Node annotation: somebody else had cordoned it when we did, so it stays cordoned when we take our mark back."""
+
 ANNOTATION_APPLIED: Final = "hetzner-k3s/applied"
 """Node annotation: the keys of labels and taints that we set, as JSON."""
 

@@ -57,7 +57,7 @@ class DrainNode:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UncordonNode:
-    """Let pods be scheduled again on the Node `target`, which was leaving and is wanted again."""
+    """Take our mark off the Node `target`, which is wanted again: pods are scheduled there if they were before."""
 
     target: str
     via: int
