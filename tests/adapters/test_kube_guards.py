@@ -71,7 +71,7 @@ def test_a_deletion_is_tried_again_while_the_api_does_not_answer(tmp_path: Path)
 def test_a_node_that_does_not_go_is_no_success(tmp_path: Path) -> None:
     async def test(api: K3sApi, store: Store) -> None:
         await _with_finalizers(store, THEIRS)
-        with pytest.raises(DeadlineExceeded, match="its finalizers"):
+        with pytest.raises(DeadlineExceeded, match="kept by finalizers"):
             await api.delete_node(MASTER, NODE, await _uid(store))
 
     with_api(tmp_path, test)
@@ -89,7 +89,7 @@ def test_a_node_is_released_where_k3s_does_not_let_it_go(tmp_path: Path) -> None
 def test_only_k3s_own_finalizers_are_taken_off(tmp_path: Path) -> None:
     async def test(api: K3sApi, store: Store) -> None:
         await _with_finalizers(store, OURS, THEIRS)
-        with pytest.raises(DeadlineExceeded, match="its finalizers"):
+        with pytest.raises(DeadlineExceeded, match="kept by finalizers"):
             await api.delete_node(MASTER, NODE, await _uid(store), release=True)
         assert await _finalizers(store) == [THEIRS]
 
@@ -101,7 +101,7 @@ def test_a_node_keeps_its_finalizers_where_it_is_not_released(tmp_path: Path) ->
 
     async def test(api: K3sApi, store: Store) -> None:
         await _with_finalizers(store, OURS)
-        with pytest.raises(DeadlineExceeded, match="its finalizers"):
+        with pytest.raises(DeadlineExceeded, match="kept by finalizers"):
             await api.delete_node(MASTER, NODE, await _uid(store))
         assert await _finalizers(store) == [OURS]
 
@@ -113,7 +113,7 @@ def test_a_node_that_is_not_being_deleted_keeps_its_finalizers(tmp_path: Path) -
 
     async def test(api: K3sApi, store: Store) -> None:
         await _with_finalizers(store, OURS)
-        with pytest.raises(DeadlineExceeded, match="its finalizers"):
+        with pytest.raises(DeadlineExceeded, match="kept by finalizers"):
             await api.delete_node(MASTER, NODE, await _uid(store), release=True)
         assert await _finalizers(store) == [OURS]
 
