@@ -20,6 +20,7 @@ from .test_rollout import MASTERS, killed, most_at_once, played, rolled, started
 
 UPGRADE: Final = Consents.of(Upgrade())
 NEXT: Final = "v1.36.4+k3s1"
+AFTER: Final = "v1.37.0+k3s1"
 
 
 def releases(story: Story) -> dict[str, str | None]:
@@ -67,6 +68,18 @@ def test_a_node_that_its_owner_cordoned_stays_so() -> None:
         assert (again.code, again.told.steps) == (ExitCode.CONVERGED, []), again.story()
 
     played(a_spec(1, 2), happens)
+
+
+def test_each_upgrade_saves_its_own_snapshot_however_soon_it_follows() -> None:
+    async def happens(story: Story) -> None:
+        for version in (NEXT, AFTER):
+            story.wish(with_version(story.spec, version))
+            done = await story.create(consents=UPGRADE)
+            assert done.code is ExitCode.CONVERGED, done.story()
+            saved = [target for verb, target in done.told.steps if verb == "SaveSnapshot"]
+            assert saved == [f"pre-rollout-{version.replace('+', '-')}"]
+
+    played(a_spec(3, 0), happens)
 
 
 def test_the_version_in_the_file_comes_with_a_rollout_too() -> None:

@@ -15,12 +15,17 @@ _UNUSUAL = re.compile(r"[^A-Za-z0-9._-]+")
 _MADE = re.compile(r"-(\d{9,11})(?:\.zip)?\Z")
 
 
+def plain_name(text: str) -> str:
+    """Return a text with dashes for what neither a file of k3s nor a Kubernetes object has in its name."""
+    return _UNUSUAL.sub("-", text)
+
+
 def name_on_host(name: str, sha256: str) -> str:
     """Return the name under which a file is laid on a host: its own, unless it has what k3s or a Node name has not.
 
     Then those characters go and digits of its checksum tell it from others; what says how it is packed stays last.
     """
-    plain = _UNUSUAL.sub("-", name).lstrip(".-")
+    plain = plain_name(name).lstrip(".-")
     if plain == name:
         return name
     stem, dot, packed = plain.rpartition(".zip") if plain.endswith(".zip") else (plain, "", "")

@@ -25,6 +25,7 @@ from hetzner_k3s.model.difference import Remedy
 from hetzner_k3s.model.host import STEADY_AFTER, DiskFacts, EtcdFacts, HostFacts, UnitFacts
 from hetzner_k3s.model.hosts.s3_settings import settings, settings_hash
 from hetzner_k3s.model.plan import PlannedStep, Scope, Wait
+from hetzner_k3s.model.snapshots import plain_name
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import ReconfigureMaster, SaveSnapshot, Step, UnmarkMember
@@ -132,23 +133,32 @@ def _objection(context: ServingContext, turn: _Turn, unwell: list[str]) -> str |
 def _next(context: ServingContext, turn: _Turn, remedies: frozenset[Remedy]) -> PlannedStep | None:
     if Remedy.REPLACE in remedies and turn.view.serves:
         return replacing.of_master(context, turn.view, turn.server)
-    if turn.view.serves and not (context.control_plane.on_database or _saved(context)):
-        saving = SaveSnapshot(target=replacing.SNAPSHOT, via=saver(context).id)
+    release = staging.release_of(context, remedies)
+    snapshot = _snapshot_before(release)
+    if turn.view.serves and not (context.control_plane.on_database or _saved(context, snapshot)):
+        saving = SaveSnapshot(target=snapshot, via=saver(context).id)
         return _planned(context, saving, "the masters are restarted one by one")
     if turn.view.serves and labelled_member(turn.server) and lookup.load_balancer(context.spec, context.view):
         because = "its API is away while k3s starts anew"
         return _planned(context, UnmarkMember(target=turn.view.name, server_id=turn.server.id), because)
     if Remedy.RESIZE in remedies and turn.view.serves:
         return replacing.resizing(context, turn.view, turn.server, Scope.CONTROL_PLANE)
-    release = staging.release_of(context, remedies)
     return _planned(context, _reconfigure(context, turn, release), _because(context, turn, release))
 
 
-def _saved(context: ServingContext) -> bool:
-    """Check whether a living master has a snapshot, not empty, that was saved for this rollout."""
-    facts = [m.facts for m in context.control_plane.all_masters if m.facts is not None]
+def _snapshot_before(release: str | None) -> str:
+    """Name the snapshot of a rollout after the release that it brings: it is the only way back from that."""
+    return replacing.SNAPSHOT if release is None else f"{replacing.SNAPSHOT}-{plain_name(release)}"
+
+
+def _saved(context: ServingContext, name: str) -> bool:
+    """Check whether a living master has a snapshot, not empty, that was saved under this name for this rollout.
+
+    K3s puts the Node's name behind it, which parts it from one whose name goes on.
+    """
     since = context.state.cluster_time - _SAVED_WITHIN
-    found = (s for f in facts for s in f.snapshots if s.name.startswith(f"{replacing.SNAPSHOT}-"))
+    masters = ((f"{name}-{m.name}-", m.facts) for m in context.control_plane.all_masters if m.facts is not None)
+    found = (s for beginning, facts in masters for s in facts.snapshots if s.name.startswith(beginning))
     return any(s.size > 0 and s.created >= since for s in found)
 
 

@@ -270,7 +270,8 @@ def without_member(state: ClusterState, member_id: str) -> ClusterState:
 
 def with_snapshot(state: ClusterState, server_id: int, name: str) -> ClusterState:
     """Lay a snapshot on a master's disk."""
-    snapshot = Snapshot(name=f"{name}-predicted", size=1, created=state.cluster_time)
+    node = _server(state, server_id).name
+    snapshot = Snapshot(name=f"{name}-{node}-predicted", size=1, created=state.cluster_time)
     return with_facts(state, server_id, lambda f: replace(f, snapshots=(*f.snapshots, snapshot)))
 
 
