@@ -48,6 +48,20 @@ def test_one_that_is_not_well_is_replaced_too(name: str) -> None:
     played(a_spec(3, 2), happens)
 
 
+@pytest.mark.parametrize("fault", [faults.DatabaseDeleted(MASTER2), faults.Rebuilt(MASTER2)])
+def test_a_master_whose_data_is_gone_is_replaced_in_one_run(fault: faults.Fault) -> None:
+    async def happens(story: Story) -> None:
+        before = ids(story)
+        await story.happens(fault)
+        await asyncio.sleep(120)
+        done = await story.create(consents=anew(MASTER2))
+        assert done.code is ExitCode.CONVERGED, done.story()
+        assert ids(story)[MASTER2] != before[MASTER2]
+        assert not story.broken(MASTER2), story.broken(MASTER2)
+
+    played(a_spec(3, 1), happens)
+
+
 def test_the_only_master_stays() -> None:
     async def happens(story: Story) -> None:
         refused = await story.refuses("consent.unfit", consents=Consents.of(MakeAnew(MASTER1)))

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Final
 
 import pytest
 
-from hetzner_k3s.lab.simulated.faults import ApiFault
+from hetzner_k3s.lab.simulated.faults import ApiFault, DatabaseDeleted
 from hetzner_k3s.model.consents import Consents, DeleteLocalData, Rollout
 from hetzner_k3s.model.errors import DrainRefused, ExitCode
 from hetzner_k3s.model.spec import ClusterSpec
 
 from . import workloads
-from .clusters import WORKER1, WORKER2, a_spec
+from .clusters import MASTER2, WORKER1, WORKER2, a_spec
 from .story import Story
 from .test_differences import masters, workers
 from .test_rollout import ALL, MASTERS, killed, played
@@ -66,6 +67,19 @@ def test_another_image_takes_other_servers_and_keeps_the_cluster() -> None:
         assert not story.broken(*SERVERS), story.broken(*SERVERS)
 
     played(a_spec(3, 2, load_balancer=True), happens)
+
+
+def test_a_master_whose_data_is_gone_comes_back_before_it_is_another_server() -> None:
+    async def happens(story: Story) -> None:
+        before = ids(story)
+        await story.happens(DatabaseDeleted(MASTER2))
+        await asyncio.sleep(120)
+        story.wish(masters(image="ubuntu-24.04")(story.spec))
+        done = await story.create(consents=Consents.of(Rollout("masters")))
+        assert done.code is ExitCode.CONVERGED, done.story()
+        assert not set(ids(story).values()) & {before[name] for name in MASTERS}
+
+    played(a_spec(3, 0), happens)
 
 
 def test_the_only_master_is_kept_and_said() -> None:

@@ -1,4 +1,7 @@
-"""The snapshot that is saved before a member is removed; it is named after why, and after the member that goes."""
+"""The snapshot that is saved before a member is removed; it is named after why, and after what goes.
+
+That is the member, or its server where that goes with it: what id a master gets that joins anew first, only etcd knows.
+"""
 
 from __future__ import annotations
 
@@ -26,21 +29,23 @@ REPAIR: Final = Occasion("pre-repair", Reason.LOST)
 PRUNE: Final = Occasion("pre-prune", Reason.SHRINK, consent=Prune())
 
 
-def saved_before(context: DecisionContext, member: Member, occasion: Occasion = REPAIR, *, leaving: str = "") -> bool:
+def saved_before(
+    context: DecisionContext, going: Member | Server, occasion: Occasion = REPAIR, *, leaving: str = ""
+) -> bool:
     """Check whether any living master, wanted or not, has a snapshot, not empty, that was saved for this removal.
 
     One on the master that is `leaving` would go with it.
     """
     facts = [m.facts for m in context.control_plane.all_masters if m.facts is not None and m.name != leaving]
-    return any(s.name.startswith(f"{_name(member, occasion)}-") and s.size > 0 for f in facts for s in f.snapshots)
+    return any(s.name.startswith(f"{_name(going, occasion)}-") and s.size > 0 for f in facts for s in f.snapshots)
 
 
 def saving(
-    context: ServingContext, member: Member, master: str, occasion: Occasion = REPAIR, *, leaving: str = ""
+    context: ServingContext, going: Member | Server, master: str, occasion: Occasion = REPAIR, *, leaving: str = ""
 ) -> PlannedStep:
     """Plan to save it, on another master than the one that is `leaving`."""
     return PlannedStep(
-        step=SaveSnapshot(target=_name(member, occasion), via=saver(context, leaving).id),
+        step=SaveSnapshot(target=_name(going, occasion), via=saver(context, leaving).id),
         scope=Scope.CONTROL_PLANE,
         reason=occasion.reason,
         because=f"the member of {master} will be removed",
@@ -59,5 +64,5 @@ def saver(context: ServingContext, leaving: str = "") -> Server:
     return next(able, staying[0][0] if staying else context.gateway.server)
 
 
-def _name(member: Member, occasion: Occasion) -> str:
-    return f"{occasion.prefix}-{member.id}"
+def _name(going: Member | Server, occasion: Occasion) -> str:
+    return f"{occasion.prefix}-{going.id}"

@@ -90,8 +90,8 @@ def resizing(context: ServingContext, view: ServerView, server: Server, scope: S
 def _retirement(context: ServingContext, server: Server, member: Member) -> PlannedStep | None:
     via = _another(context, server.name)
     occasion = Occasion(SNAPSHOT, Reason.DIFFERS, consent=selection.consent_of(context))
-    if via is not None and not saved_before(context, member, occasion, leaving=server.name):
-        return saving(context, member, server.name, occasion, leaving=server.name)
+    if via is not None and not saved_before(context, server, occasion, leaving=server.name):
+        return saving(context, server, server.name, occasion, leaving=server.name)
     verdict = quorum.can_retire(context.control_plane.members, healthy_ids(context), member.id)
     heir = next((m.id for m in context.control_plane.members if m.id != member.id), None)
     if not verdict.ok or heir is None or via is None:
