@@ -112,6 +112,23 @@ def test_what_was_not_shown_is_not_begun_for_as_long_as_it_is_wanted() -> None:
     assert run.error() is None
 
 
+def test_what_was_not_shown_is_said_once_with_all_its_steps() -> None:
+    run = Setbacks()
+    assert run.startable((BUY_A, BUY_B, WIPE)) == ()
+    because = "because the file asks for it"
+    assert str(run.error()).endswith(
+        f"more has to be done than was shown: CreateServer of a, b, {because}; WipeJoiner of d, {because}"
+    )
+    assert str(run.error()).count("the cluster changed") == 1
+
+
+def test_what_was_not_shown_is_told_behind_what_failed() -> None:
+    run = Setbacks(approved=frozenset({BUY_A.key}))
+    run.fail(BUY_A, CloudRefused("refused", code="resource_limit_exceeded", fate=_NO))
+    run.startable((BUY_B, WIPE))
+    assert str(run.error()).startswith("refused; the cluster changed")
+
+
 WIPE = _planned(WipeJoiner(target="d", server_id=4, server_url="https://10.0.0.2:6443", address="10.0.0.3"))
 
 

@@ -10,12 +10,17 @@ from tests.decide.world import (
     MASTER1,
     MASTER2,
     MASTER3,
+    ROLLOUT,
     SPEC,
+    UPGRADE,
+    VERSION,
     WORKER1,
     WORKER2,
     a_spec,
     codes,
+    configured_otherwise,
     disconnected,
+    edit_node,
     edit_server,
     forecast,
     healthy,
@@ -25,6 +30,7 @@ from tests.decide.world import (
     plan,
     ready,
     replacement_of,
+    running_release,
     server_id_of,
     verbs,
     waves,
@@ -39,11 +45,22 @@ from hetzner_k3s.decide.repair.power import CHANGE_DEADLINE
 from hetzner_k3s.model.cloud import ServerStatus
 from hetzner_k3s.model.errors import SshStage
 from hetzner_k3s.model.host import Unreachable
+from hetzner_k3s.model.kube import KubeNode
 from hetzner_k3s.model.plan import StepKey
 from hetzner_k3s.model.state import ClusterState
-from hetzner_k3s.model.steps import CreateServer, JoinControlPlane, JoinWorker, MarkMember, PowerOn, RemoveMember
+from hetzner_k3s.model.steps import (
+    CreateServer,
+    JoinControlPlane,
+    JoinWorker,
+    MarkMember,
+    PowerOn,
+    ReconfigureWorker,
+    RemoveMember,
+    StageK3s,
+)
 
 ONE, FIVE = a_spec(1, 0), a_spec(5, 0)
+OLDER = "v1.36.2+k3s1"
 
 
 def changing(state: ClusterState, name: str, status: ServerStatus) -> ClusterState:
@@ -101,6 +118,34 @@ def test_a_worker_that_is_off_gets_power_beside_everything_else() -> None:
 
 def test_what_is_done_beside_a_worker_that_gets_power_is_shown_to_its_end() -> None:
     assert StepKey(JoinWorker, WORKER1) in in_order(off(lose(healthy(), WORKER1), WORKER2))
+
+
+@pytest.mark.parametrize("name", [MASTER2, WORKER1])
+def test_the_upgrade_of_a_server_that_gets_power_is_shown_to_its_end(name: str) -> None:
+    state = healthy()
+    for server in SPEC.servers():
+        state = running_release(state, server.name, OLDER)
+    shown = [key.verb for key in in_order(off(state, name), intent=UPGRADE) if key.target == name]
+    assert shown[:2] == ["PowerOn", "StageK3s"]
+    assert {"ReconfigureMaster", "ReconfigureWorker"} & {*shown}
+
+
+@pytest.mark.parametrize("name", [MASTER2, WORKER1])
+def test_its_node_tells_which_release_it_is_of(name: str) -> None:
+    state = off(edit_node(healthy(), name, lambda node: replace(node, version=OLDER)), name)
+    assert StepKey(StageK3s, name) in in_order(state, intent=UPGRADE)
+    last = off(edit_node(running_release(healthy(), MASTER1, OLDER), name, with_its_version), name)
+    assert StepKey(StageK3s, name) not in in_order(last, intent=UPGRADE)
+
+
+def with_its_version(node: KubeNode) -> KubeNode:
+    return replace(node, version=VERSION)
+
+
+def test_the_restart_of_a_worker_that_gets_power_is_shown_where_those_of_its_pool_wait_for_one() -> None:
+    state = off(configured_otherwise(healthy(), WORKER1, WORKER2), WORKER1)
+    assert StepKey(ReconfigureWorker, WORKER1) in in_order(state, intent=ROLLOUT)
+    assert waves(off(healthy(), WORKER1), intent=ROLLOUT) == [[f"PowerOn {WORKER1}"]]
 
 
 def test_a_server_that_never_joined_and_is_off_gets_power_and_goes_on() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Final
 
 import pytest
@@ -104,6 +105,19 @@ def test_what_cannot_go_well_is_refused_before_anything(version: str, code: str)
         await story.refuses(code, consents=UPGRADE)
 
     played(a_spec(3, 1), happens)
+
+
+@pytest.mark.parametrize("name", [MASTER2, WORKER1])
+def test_a_server_that_is_off_is_upgraded_in_the_same_run(name: str) -> None:
+    async def happens(story: Story) -> None:
+        await story.happens(faults.PoweredOff(name))
+        await asyncio.sleep(60)
+        story.wish(with_version(story.spec, NEXT))
+        done = await story.create(consents=UPGRADE)
+        assert done.code is ExitCode.CONVERGED, done.story()
+        assert set(releases(story).values()) == {NEXT}
+
+    played(a_spec(3, 2), happens)
 
 
 def test_a_budget_holds_the_drain_and_then_the_worker_goes_on() -> None:

@@ -7,7 +7,7 @@ because every step is planned from what is there. Only what is true of all steps
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from hetzner_k3s.model.errors import (
@@ -71,11 +71,7 @@ class Setbacks:
         key = planned.key
         if planned.key not in self.approved:
             self.unapproved.add(key)
-            return ProductError(
-                f"the cluster changed while this run was under way, and more has to be done than was shown: "
-                f"{key.verb} of {key.target}, because {planned.because}",
-                hint="Run the command again to see the new plan.",
-            )
+            return _NotShown([planned])
         most = 1 if TRAITS[key.kind].once else REPETITIONS
         if self._begun[key] < most:
             return None
@@ -122,8 +118,32 @@ class Setbacks:
         """Return what the run ends with: its one failure, or all of them in one; None when nothing failed."""
         if self.ended is not None:
             return self.ended
-        errors = list({str(error): error for error in self.stopped.values()}.values())
+        errors = _told_once(self.stopped.values())
         return errors[0] if len(errors) == 1 else _Several(errors) if errors else None
+
+
+class _NotShown(ProductError):
+    """Steps are wanted that the shown plan does not name."""
+
+    def __init__(self, steps: Sequence[PlannedStep]) -> None:
+        targets: dict[tuple[str, str], list[str]] = {}
+        for planned in steps:
+            targets.setdefault((planned.key.verb, planned.because), []).append(planned.key.target)
+        told = (f"{verb} of {', '.join(names)}, because {why}" for (verb, why), names in targets.items())
+        super().__init__(
+            "the cluster changed while this run was under way, and more has to be done than was shown: "
+            + "; ".join(told),
+            hint="Run the command again to see the new plan.",
+        )
+        self.steps = tuple(steps)
+
+
+def _told_once(stopped: Iterable[ProductError]) -> list[ProductError]:
+    """Return the errors without those that say the same; all that was not shown is one."""
+    errors = list({str(error): error for error in stopped}.values())
+    unseen = [planned for error in errors if isinstance(error, _NotShown) for planned in error.steps]
+    others = [error for error in errors if not isinstance(error, _NotShown)]
+    return [*others, _NotShown(unseen)] if unseen else others
 
 
 class _Several(ProductError):

@@ -100,16 +100,16 @@ def rest(server: Server) -> Wait:
     )
 
 
-def predict(_spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
+def predict(spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
     """Return what the world looks like when a server has power: it is what it was before."""
     match step:
         case PowerOn():
             state = map_servers(
                 state, lambda s: replace(s, status=ServerStatus.RUNNING) if s.id == step.server_id else s
             )
-            return _back(state, step) if step.joined else state
+            return _back(spec, state, step) if step.joined else state
         case StartMaster():
-            return _back(with_facts(state, step.server_id, _running), step)
+            return _back(spec, with_facts(state, step.server_id, _running), step)
         case _:
             return state
 
@@ -118,21 +118,53 @@ def _is_worker(state: ClusterState, server_id: int) -> bool:
     return any(s.id == server_id and s.labels.get(naming.LABEL_ROLE) == naming.ROLE_WORKER for s in state.view.servers)
 
 
-def _agent_running(facts: HostFacts) -> HostFacts:
-    return replace(facts, boot_finished=True, agent_unit=UnitFacts(active="active"))
-
-
 def _running(facts: HostFacts) -> HostFacts:
     return replace(facts, server_unit=UnitFacts(active="active"))
 
 
-def _back(state: ClusterState, step: PowerOn | StartMaster) -> ClusterState:
+def _back(spec: ClusterSpec, state: ClusterState, step: PowerOn | StartMaster) -> ClusterState:
     ready = map_kube(state, lambda kube: with_ready_node(kube, step.target))
     if _is_worker(state, step.server_id):
-        return with_facts(ready, step.server_id, _agent_running)
+        return _agent_again(spec, ready, step)
     model = next((f.value for f in state.hosts.values() if isinstance(f, Known) and f.value.voter), None)
     own = _member_of(step.target, model)
-    return ready if model is None or own is None else _voting_again(ready, step.server_id, model, own)
+    return ready if model is None or own is None else _voting_again(ready, step, model, own)
+
+
+def _agent_again(spec: ClusterSpec, state: ClusterState, step: PowerOn | StartMaster) -> ClusterState:
+    """Let a worker tell what its Node does of its release, and of its disk what another worker tells of its own."""
+    other = _likest_worker(spec, state, step.target)
+    release = _release_of_node(state, step.target) or (other.k3s_version if other else None)
+
+    def change(facts: HostFacts) -> HostFacts:
+        return replace(
+            facts,
+            boot_finished=True,
+            k3s_version=facts.k3s_version or release,
+            agent_unit=UnitFacts(active="active"),
+            disk=other.disk if other and not facts.disk.configured else facts.disk,
+        )
+
+    return with_facts(state, step.server_id, change)
+
+
+def _release_of_node(state: ClusterState, name: str) -> str | None:
+    """Return the release of k3s that the Node of this name was last of, as far as an API tells."""
+    views = (view.value for view in state.kube.values() if isinstance(view, Known))
+    return next((node.version for view in views if (node := view.node(name)) and node.version), None)
+
+
+def _likest_worker(spec: ClusterSpec, state: ClusterState, name: str) -> HostFacts | None:
+    """Return what a worker that runs tells, one of the same pool first; what its kubelet is told is not the others'."""
+    pools = {worker.name: worker.pool for worker in spec.workers()}
+    running = (
+        (pools[s.name] == pools.get(name), facts)
+        for s in state.view.servers
+        if s.name in pools and s.name != name and (facts := state.facts(s.id)) is not None and facts.agent_unit.runs
+    )
+    of_pool, likest = max(running, key=lambda found: found[0], default=(False, None))
+    alike = of_pool and spec.network.private  # without a private network each kubelet is told its own server's id
+    return likest if likest is None or alike else replace(likest, disk=replace(likest.disk, config=None))
 
 
 def _member_of(name: str, model: HostFacts | None) -> Member | None:
@@ -140,7 +172,7 @@ def _member_of(name: str, model: HostFacts | None) -> Member | None:
     return next((m for m in members if m.node == name), None)
 
 
-def _voting_again(state: ClusterState, server_id: int, model: HostFacts, own: Member) -> ClusterState:
+def _voting_again(state: ClusterState, step: PowerOn | StartMaster, model: HostFacts, own: Member) -> ClusterState:
     """Let a host tell that it is the member it was; what its `config.yaml` points to is guessed to be alive."""
     other = next((m for m in model.etcd.members or () if m.id != own.id), own)
 
@@ -148,13 +180,13 @@ def _voting_again(state: ClusterState, server_id: int, model: HostFacts, own: Me
         return replace(
             facts,
             boot_finished=True,
-            k3s_version=model.k3s_version,
+            k3s_version=_release_of_node(state, step.target) or model.k3s_version,
             server_unit=UnitFacts(active="active"),
             disk=replace(model.disk, config_server=f"https://{other.address}:6443"),
             etcd=_as_member(model.etcd, own),
         )
 
-    return with_facts(state, server_id, change)
+    return with_facts(state, step.server_id, change)
 
 
 def _as_member(etcd: EtcdFacts, own: Member) -> EtcdFacts:
