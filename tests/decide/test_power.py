@@ -130,6 +130,14 @@ def test_the_upgrade_of_a_server_that_gets_power_is_shown_to_its_end(name: str) 
     assert {"ReconfigureMaster", "ReconfigureWorker"} & {*shown}
 
 
+def test_it_is_said_that_a_rollout_is_not_foreseen_where_no_master_serves() -> None:
+    state = without_quorum(off(off(healthy(), MASTER1), MASTER2))
+    (note,) = plan(state, intent=UPGRADE).notes
+    assert f"only seen when {MASTER1}, {MASTER2} are back" in note
+    assert plan(state).notes == ()
+    assert plan(off(healthy(), MASTER1), intent=UPGRADE).notes == ()
+
+
 @pytest.mark.parametrize("name", [MASTER2, WORKER1])
 def test_its_node_tells_which_release_it_is_of(name: str) -> None:
     state = off(edit_node(healthy(), name, lambda node: replace(node, version=OLDER)), name)

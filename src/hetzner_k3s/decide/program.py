@@ -85,6 +85,7 @@ NOTES: tuple[Note, ...] = (
     lambda context: context.spec.not_yet,
     orders.orders_notes,
     permission.notes,
+    power.notes,
     load_balancer.notes,
     clocks.clock_notes,
     clocks.own_clock_note,

@@ -82,6 +82,17 @@ def powering(server: Server, scope: Scope, via: Server | None, *, joined: bool) 
     )
 
 
+def notes(context: DecisionContext) -> tuple[str, ...]:
+    """Tell that a rollout cannot be foreseen yet: whether a quorum comes back with its masters is not known."""
+    if context.control_plane.gateway is not None or not context.intent.may_exchange or not awaited(context):
+        return ()
+    names = ", ".join(sorted(awaited(context)))
+    return (
+        f"no master serves, so what is to be rolled out is only seen when {names} are back: this run brings them back, "
+        "and the same command shows and does the rest then",
+    )
+
+
 def _starting(server: Server) -> PlannedStep:
     return PlannedStep(
         step=StartMaster(target=server.name, server_id=server.id),
