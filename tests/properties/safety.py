@@ -211,7 +211,8 @@ def _retirement(spec: ClusterSpec, state: ClusterState, step: RetireMember) -> I
     server = state.server(step.target)
     if server is None or server.id != step.server_id or server.labels.get("hetzner-k3s/state") == "member":
         yield "the API load balancer still sends clients there"
-    if not any(step.member_id in s.name and s.size for f in _hosts(state) for s in f.snapshots):
+    called = (f"pre-prune-{step.member_id}-", f"pre-rollout-{step.server_id}-")
+    if not any(s.name.startswith(called) and s.size for f in _hosts(state) for s in f.snapshots):
         yield "no snapshot was saved"
 
 

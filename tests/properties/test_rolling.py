@@ -22,7 +22,7 @@ from hetzner_k3s.model.difference import Difference, Remedy
 from hetzner_k3s.model.plan import Intent
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
-from hetzner_k3s.model.steps import ReconfigureMaster, ReconfigureWorker, StageK3s, UnmarkMember
+from hetzner_k3s.model.steps import ReconfigureMaster, ReconfigureWorker, StageK3s, UncordonNode, UnmarkMember
 
 OLDER = "v1.36.2+k3s1"
 WALKS = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -132,3 +132,14 @@ def test_without_the_flag_nothing_is_restarted(world: Rolling) -> None:
     plan = decide.plan(world.spec, world.state, w.CREATE)
     restarts = (ReconfigureMaster, ReconfigureWorker, UnmarkMember, StageK3s)
     assert not [p.key for p in plan.steps if isinstance(p.step, restarts)]
+
+
+def test_the_node_of_the_server_before_is_not_taken_back() -> None:
+    """A successor that was up before the old Node was gone had that Node uncordoned, which no plan had shown."""
+    spec = w.a_spec(1, 3)
+    worker = spec.workers()[0].name
+    state = w.made_from(w.healthy(spec), "another", worker)
+    intent = replace(w.CREATE, consents=Consents.of(Rollout(worker)))
+    for seed in range(40):
+        steps = {step.key.kind for _, plan in run(spec, state, random.Random(seed), intent) for step in plan.steps}
+        assert UncordonNode not in steps

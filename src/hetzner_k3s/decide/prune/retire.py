@@ -189,9 +189,10 @@ def _next_of_worker(context: ServingContext, server: Server) -> PlannedStep | No
 def take_back(context: ServingContext) -> Proposal | None:
     """Uncordon Nodes that the file wants and that were cordoned for a `Prune` that stopped, or a restart that ended."""
     rolling = selection.waiting(context)
-    there = (s.name for s in context.spec.servers() if s.name not in rolling and context.server(s.name) is not None)
-    wanted = map(context.node, there)
-    marked = [node for node in wanted if node is not None and node.leaving is not None]
+    wanted = (s.name for s in context.spec.servers() if s.name not in rolling)
+    there = ((server, context.node(server.name)) for server in map(context.server, wanted) if server is not None)
+    # The Node of the server before it goes with that: it is only not gone yet.
+    marked = [n for server, n in there if n is not None and n.leaving is not None and n.machine in {None, server.id}]
     return Proposal(tuple(_taken_back(context, node) for node in marked))
 
 
