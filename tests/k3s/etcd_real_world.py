@@ -200,6 +200,8 @@ class RealWorld:
         values = [base64.b64decode(row["value"]).decode() for row in stored.get("kvs", ())]
         keys = {"k": values[0]} if values else {}
         connected, revision = await self._connected(slot), int(stored["header"].get("revision", 0))
+        if members:  # etcd's metric may go on to count one that was removed in the middle of a connection
+            connected &= members.keys()
         # A leader that was killed is spoken of until the election: only one that can be talked to leads.
         learner = status.get("isLearner", False)
         led = not learner and self._slots.get(int(status.get("leader", "0"))) in {slot, *connected}
