@@ -9,7 +9,7 @@ next.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -77,19 +77,21 @@ def orders_notes(context: DecisionContext) -> tuple[str, ...]:
     return (*unread, *told, *_all_out_of_stock(context))
 
 
-def unfillable(context: DecisionContext, name: str) -> str | None:
-    """Return why Hetzner would not sell another server of this name now, as far as it was asked; else None.
+def unfillable(context: DecisionContext, names: Collection[str]) -> Mapping[str, str]:
+    """Return of which of these servers Hetzner would not sell another one now, and why, as far as it was asked.
 
     Whoever gives up a server that works has to know that another one can be had.
     """
-    pool, server = next((pool, server) for pool, server in _pooled(context.spec) if server.name == name)
     if isinstance(reading := context.state.assortment, Unknown):
-        return f"what Hetzner sells now could not be read ({reading.why})"
+        return dict.fromkeys(names, f"what Hetzner sells now could not be read ({reading.why})")
     if reading is None:
-        return None
-    order = _order_of(context.spec, server, pool)
-    lasting = (why for _, why in _problems(context, reading.value, order))
-    return next(lasting, None) or _out_of_stock(context, reading.value, order)
+        return {}
+    found: dict[str, str] = {}
+    for order, servers in _orders_of(context.spec, names).items():
+        lasting = (why for _, why in _problems(context, reading.value, order))
+        if (why := next(lasting, None) or _out_of_stock(context, reading.value, order)) is not None:
+            found |= dict.fromkeys(servers, why)
+    return found
 
 
 def _impossible(context: DecisionContext) -> dict[Diagnostic, list[str]]:
@@ -112,10 +114,16 @@ def _something_exists(context: DecisionContext) -> bool:
 
 def _orders(context: DecisionContext) -> dict[_Order, list[str]]:
     """Return the servers that have to be bought, by what is ordered."""
+    missing = {server.name for server in context.spec.servers() if context.server(server.name) is None}
+    return _orders_of(context.spec, missing)
+
+
+def _orders_of(spec: ClusterSpec, names: Collection[str]) -> dict[_Order, list[str]]:
+    """Return these servers of the file by what is ordered for them."""
     orders: dict[_Order, list[str]] = {}
-    for pool, server in _pooled(context.spec):
-        if context.server(server.name) is None:
-            orders.setdefault(_order_of(context.spec, server, pool), []).append(server.name)
+    for pool, server in _pooled(spec):
+        if server.name in names:
+            orders.setdefault(_order_of(spec, server, pool), []).append(server.name)
     return orders
 
 

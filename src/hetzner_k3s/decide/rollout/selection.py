@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from hetzner_k3s.decide.differences import differences
@@ -25,6 +25,8 @@ BY_ROLLOUT: Final = frozenset({Remedy.RESTART, Remedy.UPGRADE, Remedy.RESIZE, Re
 BY_UPGRADE: Final = frozenset({Remedy.UPGRADE})
 """Which remedies are carried out; whoever is restarted for one gets all of the file's configuration with that."""
 
+_ORDERING: Final = frozenset({Remedy.REPLACE, Remedy.RESIZE})
+"""Which remedies Hetzner has to sell something for."""
 _UNBORN: Final = "No cluster is recorded as initialized here."
 
 
@@ -116,7 +118,7 @@ def _misfit(context: DecisionContext, name: str) -> tuple[str, str] | None:
         return f"{name} has not joined yet: an earlier run was cut off.", "Run `create`: it goes on with that."
     if (silent := _unseen_master(context)) not in {None, name}:
         return f"{silent} does not answer, and nothing is replaced beside it.", f"Bring it back, or replace {silent}."
-    if (why := unfillable(context, name)) is not None:
+    if (why := unfillable(context, {name}).get(name)) is not None:
         return f"Another server like {name} cannot be had: {why}.", "Correct the file, or wait until Hetzner sells it."
     return None
 
@@ -143,24 +145,30 @@ def planned(context: DecisionContext, step: Step, because: str, scope: Scope) ->
 
 def waiting(context: DecisionContext) -> Mapping[str, frozenset[Remedy]]:
     """Return what a rollout has yet to do: the name of each server, and which remedies it waits for."""
-    permitted = covered(context)
     found: dict[str, set[Remedy]] = {}
-    for one in differences(context) if permitted else ():
-        if one.remedy in permitted.get(one.subject, ()) and _obstacle(context, one) is None:
+    for one, obstacle in _obstacles(context, differences(context) if covered(context) else ()).items():
+        if obstacle is None:
             found.setdefault(one.subject, set()).add(one.remedy)
     if (name := made_anew(context)) is not None:
         found.setdefault(name, set()).add(Remedy.REPLACE)
     return {name: frozenset(remedies) for name, remedies in found.items()}
 
 
-def _obstacle(context: DecisionContext, one: Difference) -> str | None:
-    """Return why a difference is left although its remedy is permitted."""
+def _obstacles(context: DecisionContext, found: Iterable[Difference]) -> Mapping[Difference, str | None]:
+    """Return the differences whose remedy is permitted, each with why it is left all the same, None where it is not."""
+    permitted = covered(context)
+    rolled = [one for one in found if one.remedy in permitted.get(one.subject, ())]
     if (silent := _unseen_master(context)) is not None:
-        return f"{silent} does not answer, and nothing is rolled out beside it"
+        return dict.fromkeys(rolled, f"{silent} does not answer, and nothing is rolled out beside it")
+    unsold = unfillable(context, {one.subject for one in rolled if one.remedy in _ORDERING})
+    return {one: _obstacle(context, one, unsold) for one in rolled}
+
+
+def _obstacle(context: DecisionContext, one: Difference, unsold: Mapping[str, str]) -> str | None:
     server = context.server(one.subject)
-    if server is None or one.remedy not in {Remedy.REPLACE, Remedy.RESIZE}:
+    if server is None or one.remedy not in _ORDERING:
         return None
-    why = unfillable(context, one.subject)
+    why = unsold.get(one.subject)
     if one.remedy is Remedy.RESIZE:
         return why
     if server.protected:
@@ -172,12 +180,10 @@ def _obstacle(context: DecisionContext, one: Difference) -> str | None:
 
 def told(context: DecisionContext) -> tuple[Difference, ...]:
     """Return all differences; those that this run carries out are not left as they are."""
-    permitted = covered(context)
-    return tuple(_told(context, one, one.remedy in permitted.get(one.subject, ())) for one in differences(context))
+    found = differences(context)
+    obstacles = _obstacles(context, found)
+    return tuple(_told(one, obstacles[one]) if one in obstacles else one for one in found)
 
 
-def _told(context: DecisionContext, one: Difference, permitted: bool) -> Difference:
-    if not permitted:
-        return one
-    obstacle = _obstacle(context, one)
+def _told(one: Difference, obstacle: str | None) -> Difference:
     return dataclasses.replace(one, because=obstacle or one.because, rolled_out=obstacle is None)
