@@ -256,7 +256,7 @@ HETZNER: Final = (
         law=6,
         what="no server is ever protected",
         file="adapters/hetzner/translate.py",
-        old="        protected=_protected(raw),\n        created=",
+        old="        protected=protected(raw),\n        created=",
         new="        protected=False,\n        created=",
         tests=_HETZNER,
     ),

@@ -103,10 +103,6 @@ class Api:
             await self.pause(attempt)
             attempt += 1
 
-    async def wait(self, seconds: float) -> None:
-        """Wait for what takes so long at Hetzner."""
-        await self._clock.sleep(seconds)
-
     async def pause(self, attempt: int) -> None:
         """Wait before a repetition: exponential with full jitter."""
         longest = min(_BACKOFF_CAP, _BACKOFF_BASE * 2**attempt)

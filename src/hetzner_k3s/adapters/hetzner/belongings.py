@@ -6,6 +6,7 @@ import asyncio
 
 from hetzner_k3s.adapters.hetzner.api import Api
 from hetzner_k3s.adapters.hetzner.listing import list_all
+from hetzner_k3s.adapters.hetzner.translate import protected
 from hetzner_k3s.model.hetzner.belongings import Address, Belongings, Volume
 from hetzner_k3s.model.text.documents import Document
 
@@ -28,32 +29,29 @@ def volume(raw: Document) -> Volume:
         size=raw.whole("size"),
         server=_server(raw, "server"),
         labels=raw.text_map("labels"),
-        protected=raw.child_or_empty("protection").flag_or("delete"),
+        protected=protected(raw),
     )
 
 
 def floating_ip(raw: Document) -> Address:
     """Read a floating IP, which outlives any server."""
-    return Address(
-        kind="floating_ip",
-        id=raw.whole("id"),
-        name=raw.text("name"),
-        ip=raw.text("ip"),
-        server=_server(raw, "server"),
-        labels=raw.text_map("labels"),
-    )
+    return _address(raw, "floating_ip", _server(raw, "server"))
 
 
 def primary_ip(raw: Document) -> Address:
     """Read a primary IP."""
+    return _address(raw, "primary_ip", _server(raw, "assignee_id"), goes_with_server=raw.flag("auto_delete"))
+
+
+def _address(raw: Document, kind: str, server: int | None, *, goes_with_server: bool = False) -> Address:
     return Address(
-        kind="primary_ip",
+        kind=kind,
         id=raw.whole("id"),
         name=raw.text("name"),
         ip=raw.text("ip"),
-        server=_server(raw, "assignee_id"),
+        server=server,
         labels=raw.text_map("labels"),
-        goes_with_server=raw.flag("auto_delete"),
+        goes_with_server=goes_with_server,
     )
 
 

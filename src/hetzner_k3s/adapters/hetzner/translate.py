@@ -44,7 +44,7 @@ def server(raw: Document) -> Server:
         public=_public(raw),
         private_ips=_private_ips(raw),
         placement_group=_group(raw),
-        protected=_protected(raw),
+        protected=protected(raw),
         created=_moment(raw.text_or("created")),
     )
 
@@ -89,7 +89,7 @@ def network(raw: Document) -> Network:
         ip_range=raw.text("ip_range"),
         subnets=subnets,
         labels=raw.text_map("labels"),
-        protected=_protected(raw),
+        protected=protected(raw),
     )
 
 
@@ -136,7 +136,7 @@ def load_balancer(raw: Document) -> LoadBalancer:
         targets=tuple(map(_target, raw.children("targets"))),
         labels=raw.text_map("labels"),
         servers=covered(raw.children("targets")),
-        protected=_protected(raw),
+        protected=protected(raw),
     )
 
 
@@ -205,7 +205,8 @@ def _group(raw: Document) -> int | None:
     return raw.child("placement_group").whole("id") if "placement_group" in raw else None
 
 
-def _protected(raw: Document) -> bool:
+def protected(raw: Document) -> bool:
+    """Check whether a resource of any kind is protected against deletion."""
     return raw.child_or_empty("protection").flag_or("delete")
 
 
