@@ -19,7 +19,7 @@ from .scenarios_restore import MASTERS, lose_all, snapshot_now
 from .story import Story, healthy
 from .tool import Run
 
-_VARYING = re.compile(r"\d{10,}|\d+\.\d MB|(?<=lineage )\w+")
+_VARYING = re.compile(r"\d{10,}|\d+\.\d [kM]B|(?<=lineage )\w+")
 """Moments, sizes and random digits."""
 
 

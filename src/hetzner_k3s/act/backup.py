@@ -21,6 +21,7 @@ from hetzner_k3s.model.identity import token_ca
 from hetzner_k3s.model.operations.looks import ReadSecret, SecretKind
 from hetzner_k3s.model.operations.snapshots import SaveSnapshot, SendSnapshot
 from hetzner_k3s.model.secrets import Secret
+from hetzner_k3s.model.text import wording
 from hetzner_k3s.model.tokens import ClusterTokens
 
 SNAPSHOT = "backup"
@@ -64,7 +65,7 @@ async def _snapshot(context: Context, target: HostTarget, bundle: Bundle) -> str
     size = await bundle.add_stream(saved.name, context.ports.hosts.stream(target, SendSnapshot(name=saved.name)))
     if size != saved.size:
         raise _torn(target.name, saved.name, size, saved.size)
-    context.say(target.name, f"copied {saved.name} ({size / 1e6:.1f} MB)")
+    context.say(target.name, f"copied {saved.name} ({wording.size(size)})")
     return saved.name
 
 

@@ -34,6 +34,7 @@ from hetzner_k3s.model.steps import (
     SaveSnapshot,
     WipeJoiner,
 )
+from hetzner_k3s.model.text import wording
 from hetzner_k3s.model.tokens import ClusterTokens
 
 _BIRTH_WITHIN = 300.0
@@ -222,7 +223,7 @@ async def save_snapshot(step: SaveSnapshot, context: Context) -> Outcome:
     target = context.target(step.via)
     context.say(target.name, f"saving the snapshot {step.target}")
     snapshot = await context.ports.hosts.perform(target, snapshots.SaveSnapshot(name=step.target, fence=context.fence))
-    context.say(target.name, f"saved {snapshot.size / 1e6:.1f} MB")
+    context.say(target.name, f"saved {wording.size(snapshot.size)}")
     return Outcome()
 
 

@@ -27,6 +27,7 @@ from hetzner_k3s.model.steps import (
     StartRestored,
     UploadSnapshot,
 )
+from hetzner_k3s.model.text import wording
 from hetzner_k3s.model.tokens import ClusterTokens
 
 _LINEAGE_BYTES = 8
@@ -63,7 +64,7 @@ async def upload_snapshot(step: UploadSnapshot, context: Context) -> Outcome:
     here = context.ports.local.evidence().snapshot
     if here is None or here.sha256 != step.sha256:
         raise WrongCluster("the snapshot file is not the one that was looked at", hint="Run it again.")
-    context.say(step.target, f"copying {here.name} there ({here.size / 1e6:.1f} MB)")
+    context.say(step.target, f"copying {here.name} there ({wording.size(here.size)})")
     receive = ReceiveSnapshot(name=step.name, size=step.size, sha256=step.sha256)
     await context.ports.hosts.send(context.target(step.server_id), receive, context.ports.local.snapshot())
     return Outcome()

@@ -9,8 +9,9 @@ from typing import Final
 from hetzner_k3s.cli.pages.page import render
 from hetzner_k3s.cli.render.plan import forecast_lines
 from hetzner_k3s.cli.render.status import identity_line, remarks
-from hetzner_k3s.cli.render.tables import age, size
+from hetzner_k3s.cli.render.tables import age
 from hetzner_k3s.model.report import Health, MemberReport, MemberState, Report, ServerReport
+from hetzner_k3s.model.text.wording import size
 
 _TONES: Final = {Health.HEALTHY: "good", Health.DEGRADED: "warn"}
 _WELL: Final = frozenset({MemberState.LEADER, MemberState.VOTER})

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
-from hetzner_k3s.cli.render.tables import age, size, table
+from hetzner_k3s.cli.render.tables import age, table
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.facts import Known, Unknown
 from hetzner_k3s.model.identity import BirthRecord
 from hetzner_k3s.model.snapshots import SnapshotFile, StoredSnapshot
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
+from hetzner_k3s.model.text.wording import size
 
 _HEADINGS = ("SNAPSHOT", "WHERE", "AGE", "SIZE", "OF")
 _SPARE = ("SIZE",)

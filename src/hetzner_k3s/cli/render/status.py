@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from dataclasses import asdict
 
 from hetzner_k3s.cli.render.plan import forecast_rows
-from hetzner_k3s.cli.render.tables import age, size, table
+from hetzner_k3s.cli.render.tables import age, table
 from hetzner_k3s.model.difference import left_as_it_is
 from hetzner_k3s.model.identity import BirthRecord
 from hetzner_k3s.model.report import CLUSTER_OF_2X, Health, MemberReport, Report, ServerReport
+from hetzner_k3s.model.text.wording import size
 
 SCHEMA = 1
 """Raised when a key of the JSON document changes its meaning or goes; new keys may come at any time."""

@@ -46,8 +46,3 @@ def duration(seconds: float) -> str:
     if whole < _HOUR:
         return f"{whole // _MINUTE} min" + (f" {whole % _MINUTE} s" if whole % _MINUTE else "")
     return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE:02} min"
-
-
-def size(count: int) -> str:
-    """Write a number of bytes as people say it."""
-    return f"{count / 1e6:.1f} MB" if count >= 100_000 else f"{count / 1e3:.1f} kB"
