@@ -9,16 +9,18 @@ from __future__ import annotations
 import os
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import wraps
+from functools import partial, wraps
+from itertools import count, islice
 from typing import Any, Final
 
 from tests.decide.refused import CASES
 
 from hetzner_k3s.decide import program
+from hetzner_k3s.lab.simulated.chance import Chance
 from hetzner_k3s.lab.simulated.virtual_time import run
 from hetzner_k3s.model import steps
 
@@ -26,6 +28,7 @@ from .situations import SITUATIONS
 from .storms import storm
 from .story import healthy
 from .test_scenarios import ALL
+from .weather import weather
 
 SCENARIOS: Final = [*ALL, *SITUATIONS]
 
@@ -117,17 +120,17 @@ def _noted(passed: Passed, work: Callable[[Passed], None]) -> Passed:
     return passed
 
 
-def let_pass(seed: int) -> Passed:
+def let_pass(seed: int, *, adopted: bool = False) -> Passed:
     """Let the storm of a seed pass."""
 
     def work(passed: Passed) -> None:
-        told = run(storm(seed))
+        told = run(storm(seed, adopted=adopted))
         for one in told.runs:
             passed.steps.update(verb.partition(" ")[0] for verb, _target in one.told.steps)
             passed.refusals.update(one.refused)
         passed.faults.update(type(fault).__name__ for fault in told.struck)
         passed.answers.update(answer.flag for answer in told.answered)
-        passed.kind = told.weather.kind
+        passed.kind = told.weather.kind + (" of 2.x" if told.weather.from_2x else "")
         passed.end = told.stands or "as the file says"
         passed.broken = "; ".join(told.broken)
 
@@ -152,9 +155,13 @@ def play(number: int) -> Passed:
     return _noted(Passed(f"scenario {scenario.id}"), work)
 
 
-def storms(first: int, seeds: int, processes: int | None = None) -> Iterator[Passed]:
-    """Let many storms pass, on every processor."""
-    yield from _spread(let_pass, range(first, first + seeds), processes)
+def storms(first: int, seeds: int, processes: int | None = None, *, adopted: bool = False) -> Iterator[Passed]:
+    """Let many storms pass, on every processor; with `adopted`, those of the next seeds that can be of 2.x."""
+    if adopted:
+        fit = (seed for seed in count(first) if weather(Chance(seed, "storm"), adopted=1.0).from_2x)
+        yield from _spread(partial(let_pass, adopted=True), list(islice(fit, seeds)), processes)
+    else:
+        yield from _spread(let_pass, range(first, first + seeds), processes)
 
 
 def scenarios(processes: int | None = None) -> Iterator[Passed]:
@@ -162,7 +169,7 @@ def scenarios(processes: int | None = None) -> Iterator[Passed]:
     yield from _spread(play, range(len(SCENARIOS)), processes)
 
 
-def _spread(work: Callable[[int], Passed], numbers: range, processes: int | None) -> Iterator[Passed]:
+def _spread(work: Callable[[int], Passed], numbers: Sequence[int], processes: int | None) -> Iterator[Passed]:
     with ProcessPoolExecutor(processes or os.cpu_count()) as pool:
         yield from pool.map(work, numbers, chunksize=4)
 

@@ -79,10 +79,13 @@ class Storm:
         return Consents.of(Prune()) if self.weather.prunes else Consents()
 
 
-async def storm(seed: int, *, spoiled: float = 0.0) -> Storm:
-    """Let one storm pass; `spoiled` is the share of answers, from either API, that come otherwise while it lasts."""
+async def storm(seed: int, *, spoiled: float = 0.0, adopted: bool = False) -> Storm:
+    """Let one storm pass; `spoiled` is the share of answers, from either API, that come otherwise while it lasts.
+
+    `adopted`: over a cluster of 2.x, if it can be.
+    """
     chance = Chance(seed, "storm")
-    told = Storm(seed, weather(chance), chance)
+    told = Storm(seed, weather(chance, adopted=1.0) if adopted else weather(chance), chance)
     async with world(seed) as place:
         if told.weather.was is not None:
             await _born(place, told)

@@ -61,8 +61,11 @@ class Weather:
         return f"{self.kind}{made}: {old} -> {new}, {s3}{', --prune' if self.prunes else ''}; first {self.first}"
 
 
-def weather(chance: Chance) -> Weather:
-    """Draw a storm: over a birth, a living cluster, one that grows or shrinks, one that loses a quorum, or by hands."""
+def weather(chance: Chance, *, adopted: float = 0.1) -> Weather:
+    """Draw a storm: over a birth, a living cluster, one that grows or shrinks, one that loses a quorum, or by hands.
+
+    `adopted` is the share, of the storms that can pass over a cluster of 2.x, of those that do.
+    """
     drawn = chance.uniform(0, 1)
     kind = next(name for name, ends in _KINDS if drawn <= ends)
     was, wish = _files(kind, chance)
@@ -79,7 +82,7 @@ def weather(chance: Chance) -> Weather:
         patient=chance.choice((0.2, 0.6, 1.0)),
         # Drawn last: what else a seed brings stays. A unit of 2.x that finds no database begins another cluster by
         # itself (`test_adoption.py`), a rebuilt server of 2.x has no boot key that proves it, and hands know our files.
-        from_2x=chance.happens(0.1) and was is not None and kind != "hands" and not of_ours_alone,
+        from_2x=chance.happens(adopted) and was is not None and kind != "hands" and not of_ours_alone,
     )
 
 
