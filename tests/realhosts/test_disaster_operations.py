@@ -91,7 +91,7 @@ def test_a_master_is_held_copied_and_becomes_the_only_member(bench: Workbench, t
     ca, uid = facts.disk.server_ca or "", facts.etcd.uid
     reset = ResetCluster(ca=ca, lineage="2222", parent=None, fence=1)
     hold = HoldK3s(precondition=DataPrecondition(ca=ca, leader=facts.etcd.leader), fence=1)
-    refuses(bench, host, "not held", ReadLog(3), ReadStoredUid(), reset, FenceMember(ca=ca, fence=1))
+    refuses(bench, host, "not stopped and masked", ReadLog(3), ReadStoredUid(), reset, FenceMember(ca=ca, fence=1))
     refuses(bench, host, "its disk holds CA", replace(hold, precondition=replace(hold.precondition, ca="ab" * 32)))
     refuses(
         bench, host, "leader that its etcd follows", replace(hold, precondition=replace(hold.precondition, leader=None))
