@@ -117,7 +117,7 @@ def test_what_was_not_shown_is_said_once_with_all_its_steps() -> None:
     assert run.startable((BUY_A, BUY_B, WIPE)) == ()
     because = "because the file asks for it"
     assert str(run.error()).endswith(
-        f"more has to be done than was shown: CreateServer of a, b, {because}; WipeJoiner of d, {because}"
+        f"more has to be done than was shown: create server a, b, {because}; put the old data aside on d, {because}"
     )
     assert str(run.error()).count("the cluster changed") == 1
 

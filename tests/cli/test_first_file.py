@@ -95,7 +95,10 @@ def test_schema_is_data(invoke: Invoke) -> None:
     assert json.loads(ended.out) == document()
 
 
-def test_a_first_file_by_flags_is_valid_and_has_its_schema(invoke: Invoke, nowhere: Path) -> None:
+def test_a_first_file_by_flags_is_valid_and_has_its_schema(
+    invoke: Invoke, nowhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(nowhere))  # without it this user's own home counts, where a key may lie
     flags = ["--name", "shop", "--masters", "1", "--workers", "0", "--location", "hel1", "--instance-type", "cax11"]
     made = invoke("init", *flags, "--allow", "192.0.2.0/24", "--allow", "2001:db8::/32")
     assert (made.code, made.out) == (0, "cluster.yaml\n"), made.err

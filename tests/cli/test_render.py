@@ -14,7 +14,6 @@ from hetzner_k3s.cli.render.events import ConsoleReporter
 from hetzner_k3s.cli.render.plan import forecast_lines, forecast_rows, plan_lines
 from hetzner_k3s.cli.render.status import status_lines
 from hetzner_k3s.cli.render.tables import age, duration
-from hetzner_k3s.cli.render.words import VERBS
 from hetzner_k3s.model import naming, steps
 from hetzner_k3s.model.cloud import CloudView, PlacementGroup, Server, ServerStatus
 from hetzner_k3s.model.errors import ExitCode, ProductError, SshStage
@@ -37,6 +36,7 @@ from hetzner_k3s.model.spec import ClusterSpec, MasterSpec, SshSpec
 from hetzner_k3s.model.state import ClusterState, unseen
 from hetzner_k3s.model.steps import Step
 from hetzner_k3s.model.steps.traits import TRAITS
+from hetzner_k3s.model.steps.words import VERBS
 from hetzner_k3s.model.text.wording import size
 from hetzner_k3s.model.version import K3sVersion
 

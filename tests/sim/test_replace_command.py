@@ -110,3 +110,31 @@ def test_one_that_has_not_joined_yet_is_not_replaced_again() -> None:
         assert ids(story)[WORKER1] == ordered
 
     played(a_spec(3, 2), happens)
+
+
+def test_the_only_master_that_is_off_is_refused_once_and_by_the_command_that_was_typed() -> None:
+    async def happens(story: Story) -> None:
+        await story.happens(faults.PoweredOff(MASTER1))
+        refused = await story.create(consents=anew(MASTER1))
+        assert refused.code is ExitCode.REFUSED, refused.story()
+        assert set(refused.refused) == {"masters.none-healthy", "consent.unfit"}, refused.story()
+        assert list(refused.refused).count("consent.unfit") == 1, refused.story()
+        assert f"replace {MASTER1} was given" in refused.story()
+        assert f"--replace {MASTER1}" not in refused.story()
+
+    played(a_spec(1, 1), happens)
+
+
+def test_what_can_be_seen_only_once_a_master_is_back_is_left_to_the_same_command() -> None:
+    async def happens(story: Story) -> None:
+        before = ids(story)
+        await story.happens(faults.PoweredOff(MASTER1))
+        first = await story.create(consents=anew(WORKER1))
+        assert first.code is ExitCode.PENDING, first.story()
+        assert "what was asked for can be seen only now: cordon" in str(first.error)
+        assert ids(story) == before
+        done = await story.create(consents=anew(WORKER1))
+        assert done.code is ExitCode.CONVERGED, done.story()
+        assert {name for name, number in ids(story).items() if before[name] != number} == {WORKER1}
+
+    played(a_spec(1, 1), happens)

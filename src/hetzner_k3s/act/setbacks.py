@@ -25,6 +25,7 @@ from hetzner_k3s.model.errors import (
 from hetzner_k3s.model.plan import Intent, PlannedStep, StepKey
 from hetzner_k3s.model.steps import CreateServer, RestoreSnapshot, StartRestored
 from hetzner_k3s.model.steps.traits import TRAITS
+from hetzner_k3s.model.steps.words import verb
 
 ATTEMPTS = 3
 """How often a step may fail before the run gives up on it."""
@@ -32,6 +33,7 @@ ATTEMPTS = 3
 REPETITIONS = 8
 """How often a step may be begun in a run: one that is still wanted then has no effect, and would go on for ever."""
 
+_MORE = "the cluster changed while this run was under way, and more has to be done than was shown"
 _NOBODY_MAY = frozenset({"unauthorized", "forbidden", "token_readonly", "invalid_endpoint"})
 """Hetzner's codes for a token that may not do this, whatever is asked for."""
 
@@ -76,7 +78,7 @@ class Setbacks:
         if self._begun[key] < most:
             return None
         return ProductError(
-            f"{key.verb} of {key.target} was carried out {most} times and is still wanted: {planned.because}",
+            f"to {verb(planned.step)} {key.target} was done {most} times and is still wanted: {planned.because}",
             hint="Something undoes it. Look at it, then run the command again.",
         )
 
@@ -123,19 +125,25 @@ class Setbacks:
 
 
 class _NotShown(ProductError):
-    """Steps are wanted that the shown plan does not name."""
+    """Steps are wanted that the shown plan does not name.
+
+    Where the user asked for all of them, nothing went wrong: they could only be seen once a master answered.
+    """
 
     def __init__(self, steps: Sequence[PlannedStep]) -> None:
-        targets: dict[tuple[str, str], list[str]] = {}
-        for planned in steps:
-            targets.setdefault((planned.key.verb, planned.because), []).append(planned.key.target)
-        told = (f"{verb} of {', '.join(names)}, because {why}" for (verb, why), names in targets.items())
-        super().__init__(
-            "the cluster changed while this run was under way, and more has to be done than was shown: "
-            + "; ".join(told),
-            hint="Run the command again to see the new plan.",
-        )
+        asked_for = all(planned.consent is not None for planned in steps)
+        what = "what was asked for can be seen only now" if asked_for else _MORE
+        super().__init__(f"{what}: {_told(steps)}", hint="Run the command again to see the new plan.")
+        self.exit_code = ExitCode.PENDING if asked_for else ExitCode.FAILED
         self.steps = tuple(steps)
+
+
+def _told(steps: Sequence[PlannedStep]) -> str:
+    """Name steps, those of one kind and reason together."""
+    targets: dict[tuple[str, str], list[str]] = {}
+    for planned in steps:
+        targets.setdefault((verb(planned.step), planned.because), []).append(planned.key.target)
+    return "; ".join(f"{what} {', '.join(names)}, because {why}" for (what, why), names in targets.items())
 
 
 def _told_once(stopped: Iterable[ProductError]) -> list[ProductError]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from hetzner_k3s.cli.history.critical_path import Phase, Segment, seconds_by_phase
 from hetzner_k3s.cli.history.runs import Run, StepRun
-from hetzner_k3s.cli.render.words import verb_of
+from hetzner_k3s.model.steps.words import verb_of
 from hetzner_k3s.model.text.wording import listed
 
 _LARGEST = 3

@@ -12,8 +12,9 @@ from hetzner_k3s.cli.history.runs import CALLS, Call, Run, StepRun
 from hetzner_k3s.cli.history.story import counted, lasting, segment_words, step_words, where_the_time_went
 from hetzner_k3s.cli.pages.page import render
 from hetzner_k3s.cli.render.history import when
-from hetzner_k3s.cli.render.words import short, verb_of
+from hetzner_k3s.cli.render.names import short
 from hetzner_k3s.model.errors import ExitCode
+from hetzner_k3s.model.steps.words import verb_of
 
 _ROW_REM: Final = 1.8
 _OPEN_LANES: Final = 30

@@ -73,13 +73,18 @@ class Ending:
     error: BaseException | None = None
 
     @property
+    def _is_up_to_date(self) -> bool:
+        """Check whether a cluster was made or kept, and the run went to its end."""
+        return self.verb is Verb.CREATE and self.code in {ExitCode.CONVERGED, ExitCode.PENDING} and self.error is None
+
+    @property
     def summary(self) -> str:
         """Return the sentence about the cluster, empty where a refusal has said it all."""
         done = f"{self.tally} in {duration(self.seconds)}"
         if self.verb is Verb.DELETE and self.code is ExitCode.CONVERGED:
             gone = "is gone, but for what is named above" if self.tally.named else "nothing of it is left"
             return f"{gone}: {done}" if self.tally.steps else gone
-        if self.verb is Verb.CREATE and self.code in {ExitCode.CONVERGED, ExitCode.PENDING}:
+        if self._is_up_to_date:
             but = "" if self.code is ExitCode.CONVERGED else ", but for what was left alone"
             if not self.tally.steps:
                 return f"is up to date{but}; total time {duration(self.seconds)}"
@@ -89,9 +94,7 @@ class Ending:
     @property
     def next(self) -> str:
         """Return the command that a user who made a cluster gives next, empty where there is none."""
-        if self.verb is not Verb.CREATE or not self.api or not self.tally.steps:
-            return ""
-        if self.code not in {ExitCode.CONVERGED, ExitCode.PENDING}:
+        if not (self._is_up_to_date and self.api and self.tally.steps):
             return ""
         if self.exported == self.kubeconfig:
             return "kubectl get nodes"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from hetzner_k3s.cli.render.ending import Ending, Tally, next_lines
+from hetzner_k3s.cli.render.names import short
 from hetzner_k3s.cli.render.plan import (
     first_aid_lines,
     left_alone_lines,
@@ -16,9 +17,9 @@ from hetzner_k3s.cli.render.plan import (
     wait_lines,
 )
 from hetzner_k3s.cli.render.progress import Progress
-from hetzner_k3s.cli.render.words import short, verb
 from hetzner_k3s.model.errors import ProductError
 from hetzner_k3s.model.plan import Forecast, PlannedStep, Refusal, Wait
+from hetzner_k3s.model.steps.words import verb
 
 
 class ConsoleReporter:

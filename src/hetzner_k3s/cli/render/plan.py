@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 
+from hetzner_k3s.cli.render.names import short
 from hetzner_k3s.cli.render.tables import duration
-from hetzner_k3s.cli.render.words import short, verb
 from hetzner_k3s.model.difference import left_as_it_is
 from hetzner_k3s.model.plan import Forecast, PlannedStep, Purchase, Refusal, Wait
 from hetzner_k3s.model.steps import CreateServer, Step
+from hetzner_k3s.model.steps.words import verb
 from hetzner_k3s.model.text.wording import listed
 
 _NAMED = 5

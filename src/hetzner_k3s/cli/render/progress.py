@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hetzner_k3s.cli.render.words import short
+from hetzner_k3s.cli.render.names import short
 
 _NAME_WIDTH = 20
 

@@ -88,8 +88,8 @@ def notes(context: DecisionContext) -> tuple[str, ...]:
         return ()
     names = ", ".join(sorted(awaited(context)))
     return (
-        f"no master serves, so what is to be rolled out is only seen when {names} are back: this run brings them back, "
-        "and the same command shows and does the rest then",
+        f"no master serves, so what was asked for can be seen only when this run has brought back {names}: the same "
+        "command then shows and does the rest",
     )
 
 

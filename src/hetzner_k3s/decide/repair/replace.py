@@ -15,7 +15,7 @@ from hetzner_k3s.decide.view.consent_mismatch import unfit
 from hetzner_k3s.decide.view.context import DecisionContext, Proposal, ServingContext, context_of
 from hetzner_k3s.decide.view.control_plane import MasterView
 from hetzner_k3s.decide.view.voters import discarded, healthy_names, member_of, others_serve
-from hetzner_k3s.model.consents import Replace
+from hetzner_k3s.model.consents import MakeAnew, Replace
 from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.plan import Intent, PlannedStep, Reason, Refusal, Scope
@@ -26,8 +26,11 @@ from hetzner_k3s.model.steps import DeleteServer, Step
 
 def replacement_fits(context: DecisionContext, consent: Replace) -> tuple[Refusal, ...]:
     """Refuse to discard what is no master, what is well, and what quorum needs; one that is gone needs no consent."""
+    anew = context.consents.get(MakeAnew)
+    if anew is not None and selection.make_anew_fits(context, anew):
+        return ()  # the command `replace` gives both consents, and one refusal says what is the matter
     misfit = _misfit(context, consent.named)
-    return () if misfit is None else (unfit(consent, *misfit),)
+    return () if misfit is None else (unfit(anew or consent, *misfit),)
 
 
 def _misfit(context: DecisionContext, name: str) -> tuple[str, str] | None:

@@ -8,10 +8,11 @@ from typing import Final
 
 from hetzner_k3s.cli.render.live.phases import AGAIN, FAILED, PLANNED, after, during
 from hetzner_k3s.cli.render.live.todo import CLUSTER, Estimate, Todo, estimate
-from hetzner_k3s.cli.render.words import short, verb
+from hetzner_k3s.cli.render.names import short
 from hetzner_k3s.model.plan import Forecast, PlannedStep, StepKey
 from hetzner_k3s.model.steps import CreateServer, Step
 from hetzner_k3s.model.steps.traits import TRAITS, Occupies
+from hetzner_k3s.model.steps.words import verb
 
 WORKING: Final = "working"
 WAITING: Final = "waiting"

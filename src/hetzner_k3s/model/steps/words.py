@@ -84,8 +84,3 @@ def verb_of(name: str) -> str:
     """Return what a step does to its target by the step's name, as the journal and transcripts hold it."""
     kind, _, resource = name.partition(" ")
     return f"delete {resource.replace('_', ' ')}" if kind == "DeleteResource" else _BY_NAME.get(kind, name)
-
-
-def short(name: str, cluster: str) -> str:
-    """Drop the cluster's name from the front of a resource's: `prod-master1` is `master1` to whoever runs `prod`."""
-    return name.removeprefix(f"{cluster}-") or name
