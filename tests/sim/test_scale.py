@@ -9,7 +9,7 @@ from dataclasses import replace
 from hetzner_k3s.lab.simulated.faults import PoweredOff, ServerDeleted
 from hetzner_k3s.lab.simulated.virtual_time import run
 from hetzner_k3s.model import naming
-from hetzner_k3s.model.consents import Consents, Prune
+from hetzner_k3s.model.consents import Consents, DeleteLocalData, Prune
 from hetzner_k3s.model.errors import DrainRefused, ExitCode
 from hetzner_k3s.model.spec import ClusterSpec
 
@@ -118,6 +118,18 @@ def test_the_only_copy_of_a_volume_is_not_thrown_away() -> None:
         assert story.world.server(WORKER2) is not None
         await workloads.without_volume(story.world)
         await story.create(consents=_PRUNE)
+        await story.is_pruned(WORKER2)
+
+    _play(happens)
+
+
+def test_a_volume_that_is_given_up_goes_with_its_worker() -> None:
+    """Its Node was drained, and then refused to go: the second look did not ask for the flag."""
+
+    async def happens(story: Story) -> None:
+        await workloads.local_volume(story.world, WORKER2)
+        story.wish(a_spec(workers=1))
+        await story.create(consents=_PRUNE.adding(DeleteLocalData()))
         await story.is_pruned(WORKER2)
 
     _play(happens)

@@ -39,7 +39,7 @@ async def drained(
         DrainRefused: something on it would be lost, or did not go in time.
     """
     load = await context.ports.kube.load_of(via, node)
-    _refuse_losses(node, replace(load, local_claims=()) if volumes_may_go else load)
+    _refuse_losses(node, _without_volumes(load) if volumes_may_go else load)
     ends = context.ports.clock.monotonic() + within
     told: list[str] = []
     while left := await _evict(context, via, node, answers=answers):
@@ -54,7 +54,7 @@ async def drained(
         await context.ports.clock.sleep(_AGAIN)
 
 
-async def still_empty(context: Context, via: HostTarget, node: str) -> None:
+async def still_empty(context: Context, via: HostTarget, node: str, *, volumes_may_go: bool = False) -> None:
     """Look again right before a drained Node is deleted: whoever uncordoned it may have put something there.
 
     Raises:
@@ -62,7 +62,7 @@ async def still_empty(context: Context, via: HostTarget, node: str) -> None:
         PreconditionChanged: it takes pods again, or runs some.
     """
     load = await context.ports.kube.load_of(via, node)
-    _refuse_losses(node, load)
+    _refuse_losses(node, _without_volumes(load) if volumes_may_go else load)
     running = [_name(pod) for pod in load.pods if not (pod.stays or pod.ending)]
     if load.takes_pods or running:
         now = f"runs {listed(running, _NAMED)}" if running else "was uncordoned"
@@ -76,6 +76,10 @@ async def no_volume_left(context: Context, via: HostTarget, node: str) -> None:
         DrainRefused: a volume lies on its disk and nowhere else.
     """
     _refuse_lost_volumes(node, await context.ports.kube.load_of(via, node), "Its server stays as it is.")
+
+
+def _without_volumes(load: NodeLoad) -> NodeLoad:
+    return replace(load, local_claims=())
 
 
 def _refuse_losses(node: str, load: NodeLoad) -> None:

@@ -29,7 +29,7 @@ async def delete_node(step: DeleteNode, context: Context) -> Outcome:
     """
     via = context.target(step.via)
     if step.emptied:
-        await still_empty(context, via, step.target)
+        await still_empty(context, via, step.target, volumes_may_go=step.volumes_may_go)
     context.say(step.target, "deleting its Node")
     if step.uid is not None:
         await context.ports.kube.delete_node(via, step.target, step.uid, release=step.release)

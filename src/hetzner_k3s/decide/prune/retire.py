@@ -25,7 +25,7 @@ from hetzner_k3s.decide.view.servers.membership import labelled_member
 from hetzner_k3s.decide.view.voters import healthy_ids, members_precondition
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import Server, ServerStatus
-from hetzner_k3s.model.consents import Prune
+from hetzner_k3s.model.consents import DeleteLocalData, Prune
 from hetzner_k3s.model.host import EtcdFacts, Member
 from hetzner_k3s.model.kube import KubeNode, Leaving
 from hetzner_k3s.model.plan import PlannedStep, Reason, Scope, Wait
@@ -138,17 +138,19 @@ def _remains(
     """
     if anothers_node(context, server) is not None:
         return None
+    via, given_up = context.gateway.server.id, DeleteLocalData() in context.consents
     known = context.control_plane.kube.node_passwords if context.control_plane.kube else ()
     if not joins_again and (node is not None or server.name in known):
         emptied = node is not None and node.leaving is Leaving.DRAINED
         step: Step = DeleteNode(
             target=server.name,
             uid=node.uid if node else None,
-            via=context.gateway.server.id,
+            via=via,
             emptied=emptied,
+            volumes_may_go=given_up,
         )
     else:
-        step = DeleteServer(target=server.name, server_id=server.id, via=context.gateway.server.id)
+        step = DeleteServer(target=server.name, server_id=server.id, via=None if given_up else via)
     return _planned(step, f"{_BEYOND}, and its k3s would join again" if joins_again else _BEYOND, scope)
 
 

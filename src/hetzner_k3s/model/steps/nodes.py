@@ -13,7 +13,8 @@ class DeleteNode:
 
     `uid` is None when only the secret is left. `release` takes k3s' finalizers off where k3s does not let it go at
     once: its etcd member is gone, and the secret goes with this step (docs/facts/k3s.md#finalizers). `emptied` tells
-    that it was drained: whether it still is, is looked at again in the same moment.
+    that it was drained: whether it still is, is looked at again in the same moment, the volumes on its disk too unless
+    they may go (`volumes_may_go`).
     """
 
     target: str
@@ -21,6 +22,7 @@ class DeleteNode:
     via: int
     release: bool = False
     emptied: bool = False
+    volumes_may_go: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
