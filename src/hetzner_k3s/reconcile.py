@@ -268,14 +268,15 @@ class _Run:
             state = await observe_again(self.ports, self.request.spec, state, focus)
 
     async def _start(self, plan: Plan, state: ClusterState) -> None:
+        spec = decide.wanted(self.request.spec, state, self.request.intent, frozenset(self.in_flight))
         for planned in plan.steps:
             await self.held.check()
-            self._launch(planned, state)
+            self._launch(planned, state, spec)
 
-    def _launch(self, planned: PlannedStep, state: ClusterState) -> None:
+    def _launch(self, planned: PlannedStep, state: ClusterState, spec: ClusterSpec) -> None:
         context = Context(
             ports=self.ports,
-            spec=self.request.spec,
+            spec=spec,
             state=state,
             fence=self.held.fence,
             key_ring=self.key_ring,

@@ -26,6 +26,7 @@ from hetzner_k3s.model.consents import (
     Prune,
     Replace,
     Restore,
+    Surge,
 )
 
 ROOT = Path(__file__).parents[2]
@@ -41,7 +42,7 @@ every_flag = pytest.mark.parametrize("kind", [*KINDS, *OF_DELETION], ids=lambda 
 
 
 def _an_example(kind: type[Consent]) -> Consent:
-    return kind.typed("3f2a91bc") if issubclass(kind, NamingConsent) else kind()
+    return kind.typed("7" if kind is Surge else "3f2a91bc") if issubclass(kind, NamingConsent) else kind()
 
 
 def test_every_consent_is_listed() -> None:
@@ -121,3 +122,13 @@ def test_a_consent_that_is_added_takes_the_place_of_its_kind() -> None:
     assert given.without(Replace("m1"), Prune()) == Consents.of(Keep("0a0a0a0a"))
     assert Keep("0a0a0a0a") in given
     assert Keep("1b1b1b1b") not in given
+
+
+@pytest.mark.parametrize("typed", ["0", "100", "-1", "01", "1.5", "two", "", " 1", "1\n", "١"])
+def test_a_number_of_surge_servers_is_one_from_1_to_99(typed: str) -> None:
+    with pytest.raises(ValueError, match="is not a number from 1 to 99"):
+        Surge.typed(typed)
+
+
+def test_a_number_of_surge_servers_is_read() -> None:
+    assert [Surge.typed(typed).number for typed in ("1", "10", "99")] == [1, 10, 99]

@@ -33,6 +33,14 @@ def test_eight_digits_in_any_case_are_taken(invoke: Invoke) -> None:
     assert "first eight digits" not in ended.err
 
 
+@pytest.mark.parametrize("command", [["create"], ["plan"], ["replace", "worker1"]], ids=" ".join)
+@pytest.mark.parametrize("number", ["0", "100", "1.5", "many"])
+def test_a_number_of_surge_servers_is_a_number(invoke: Invoke, command: list[str], number: str) -> None:
+    ended = invoke(*command, "-c", "cluster.yaml", "--surge", number)
+    assert ended.code == 2
+    assert "is not a number from 1 to 99" in ended.err
+
+
 _ALL = ("--replace", "m1", "--replace", "m2", "--accept-ca", "3F2A91BC", "--prune", "--reset-quorum-from", "m3")
 _MORE = ("--keep", "0a0a0a0a", "--restore", "latest", "--new-cluster-over", "1b1b1b1b", "--skip-current-ip-validation")
 

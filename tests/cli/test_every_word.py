@@ -80,6 +80,24 @@ def test_what_the_commands_say_of_a_cluster_that_lost_servers(invoke: Invoke, ho
     held(_RECORDED / "session.txt", _VARYING.sub("*", "\n".join(said).replace(str(home), "~")))
 
 
+def test_what_the_commands_say_of_surge_servers(invoke: Invoke, home: Path, place: Place) -> None:
+    said = []
+
+    def run(*arguments: str) -> None:
+        ended = invoke(*arguments, "-c", "cluster.yaml")
+        said.append(f"$ hetzner-k3s {' '.join(arguments)}\n{ended.out}--\n{ended.err}exit {ended.code}\n")
+
+    invoke("create", "-q", "-c", "cluster.yaml")
+    run("replace", "pool-w-worker1", "--surge", "1", "--dry-run")
+    run("replace", "master2", "--surge", "1", "--dry-run")
+    run("create", "--surge", "1")
+    (home / "cluster.yaml").write_text((home / "cluster.yaml").read_text() + "image: debian-13\n")
+    run("plan", "--rollout", "w", "--surge", "1")
+    run("create", "--rollout", "w", "--surge", "1", "-q")
+    run("plan", "--rollout", "w", "--surge", "1")
+    held(_RECORDED / "surge.txt", _VARYING.sub("*", "\n".join(said).replace(str(home), "~")))
+
+
 class _Typed(io.StringIO):
     """What somebody types at a terminal."""
 

@@ -23,7 +23,7 @@ from hetzner_k3s.model.cloud import (
     ServerStatus,
     SshKey,
 )
-from hetzner_k3s.model.consents import Consents, Prune, Rollout, Upgrade
+from hetzner_k3s.model.consents import Consents, Prune, Rollout, Surge, Upgrade
 from hetzner_k3s.model.facts import Known, Reading
 from hetzner_k3s.model.hetzner.load_balancing import API_SERVICE
 from hetzner_k3s.model.host import DiskFacts, EtcdFacts, HostFacts, HostKeyKind, HostReading, Member, UnitFacts
@@ -49,6 +49,7 @@ PUBLIC_KEY: Final = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDeUdLJrxLYw0tZ1xkV8fJ3
 ADDONS: Final = {"hcloud-ccm": "digest-1"}
 CREATE: Final = Intent(verb=Verb.CREATE, addons=ADDONS)
 ROLLOUT: Final = Intent(verb=Verb.CREATE, addons=ADDONS, consents=Consents.of(Rollout("all")))
+SURGING: Final = Intent(verb=Verb.CREATE, addons=ADDONS, consents=Consents.of(Rollout("all"), Surge("1")))
 UPGRADE: Final = Intent(verb=Verb.CREATE, addons=ADDONS, consents=Consents.of(Upgrade()))
 PRUNE: Final = Intent(verb=Verb.CREATE, addons=ADDONS, consents=Consents.of(Prune()))
 DELETE: Final = Intent(verb=Verb.DELETE)

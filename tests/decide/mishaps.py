@@ -352,3 +352,11 @@ def made_from(state: ClusterState, image: str, *names: str) -> ClusterState:
     for name in names:
         state = edit_server(state, name, lambda server: replace(server, image=(image,)))
     return state
+
+
+def ordered_as_surge(state: ClusterState, *names: str) -> ClusterState:
+    """Let servers have been ordered for the time of a rollout."""
+    mark = {naming.LABEL_SURGE: naming.SURGE}
+    for name in names:
+        state = edit_server(state, name, lambda server: replace(server, labels={**server.labels, **mark}))
+    return state

@@ -28,8 +28,10 @@ from tests.decide.world import (
     OTHER_CA,
     OTHER_UID,
     SPEC,
+    SURGING,
     UPGRADE,
     WORKER1,
+    a_spec,
     born_record,
     disconnected,
     edit_etcd,
@@ -38,6 +40,7 @@ from tests.decide.world import (
     healthy,
     joining,
     lose,
+    made_from,
     nothing,
     off,
     recorded,
@@ -47,7 +50,7 @@ from tests.decide.world import (
     without_quorum,
 )
 
-from hetzner_k3s.model.consents import Consents, Rollout
+from hetzner_k3s.model.consents import Consents, Rollout, Surge
 from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.version import K3sVersion
 
@@ -125,6 +128,15 @@ CONSENTS = {
     ),
     "a cluster that was not begun is to be rolled out": case(
         nothing(), "consent.unfit", intent=replace(CREATE, consents=Consents.of(Rollout("all")))
+    ),
+    "surge servers are asked for, and no rollout": case(
+        healthy(), "consent.unfit", intent=replace(CREATE, consents=Consents.of(Surge("1")))
+    ),
+    "surge servers are asked for while masters alone are rolled out": case(
+        healthy(), "consent.unfit", intent=replace(CREATE, consents=Consents.of(Rollout("masters"), Surge("1")))
+    ),
+    "a surge server would have the name of a worker beyond the file": case(
+        made_from(healthy(a_spec(3, 3)), "debian-11", WORKER1), "consent.unfit", intent=SURGING
     ),
     "a healthy master is to be discarded": case(healthy(), "consent.unfit", intent=replacing(MASTER2)),
     "a master that the file does not have is to be discarded": case(

@@ -36,6 +36,7 @@ from tests.decide.world import (
     PRUNE,
     ROLLOUT,
     SPEC,
+    SURGING,
     UPGRADE,
     WORKER1,
     WORKER2,
@@ -52,6 +53,7 @@ from tests.decide.world import (
     made_from,
     nothing,
     off,
+    ordered_as_surge,
     plan,
     running_release,
     stopped,
@@ -59,6 +61,7 @@ from tests.decide.world import (
     with_listing,
 )
 
+from hetzner_k3s import decide
 from hetzner_k3s.decide.forecast import WAVE_LIMIT, predict
 from hetzner_k3s.model.consents import Consents, NewClusterOver, WithVolumes
 from hetzner_k3s.model.facts import Unknown
@@ -135,6 +138,8 @@ WAYS: dict[str, tuple[ClusterState, ClusterSpec, Intent]] = {
     "an adoption": (introduced_by_2x(), SPEC, adopting()),
     "another server type": (bought_as(healthy(), "cpx11", MASTER1, WORKER1), SPEC, ROLLOUT),
     "another image": (made_from(healthy(), "debian-11", MASTER1, WORKER1), SPEC, ROLLOUT),
+    "another image with a surge server": (made_from(healthy(), "debian-11", WORKER1, WORKER2), SPEC, SURGING),
+    "a surge server that the file wants by now": (ordered_as_surge(healthy(), WORKER2), SPEC, CREATE),
     "a deletion": (healthy(), SPEC, DELETE),
     "a deletion with all that Kubernetes made": (
         with_listing(healthy(), belongings=Belongings(volumes=(CLAIMED_VOLUME,))),
@@ -166,7 +171,7 @@ def test_every_step_is_predicted_and_the_way_ends_settled(way: str) -> None:
     state, spec, intent = WAYS[way]
     for wave in forecast(state, spec, intent).waves:
         for planned in wave:
-            after = predict(spec, state, planned.step)
+            after = predict(decide.wanted(spec, state, intent), state, planned.step)
             assert after != state, planned.key
             state = after
     assert plan(state, spec, intent).settled
@@ -177,7 +182,7 @@ def test_a_step_that_is_done_is_not_planned_again(way: str) -> None:
     state, spec, intent = WAYS[way]
     for wave in forecast(state, spec, intent).waves:
         for planned in wave:
-            state = predict(spec, state, planned.step)
+            state = predict(decide.wanted(spec, state, intent), state, planned.step)
             assert {p.key for p in plan(state, spec, intent).steps}.isdisjoint({planned.key} - REPEATED)
 
 

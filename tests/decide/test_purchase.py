@@ -5,7 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.decide.world import CREATE, MASTER1, NOW, PRUNE, SPEC, edit_server, forecast, healthy, lose, nothing
+from tests.decide.world import (
+    CREATE,
+    MASTER1,
+    NOW,
+    PRUNE,
+    SPEC,
+    SURGING,
+    edit_server,
+    forecast,
+    healthy,
+    lose,
+    made_from,
+    nothing,
+)
 
 from hetzner_k3s.model.consents import Consents, MakeAnew
 from hetzner_k3s.model.facts import Known
@@ -52,6 +65,13 @@ def test_a_server_that_is_made_anew_is_replaced_and_costs_the_same() -> None:
     state = edit_server(priced(healthy()), name, lambda server: replace(server, server_type=kind, location=place))
     way = forecast(state, SPEC, replace(CREATE, consents=Consents.of(MakeAnew(name))))
     assert way.purchase == Purchase(replaced=1, monthly=0.0)
+
+
+def test_a_surge_server_is_told_and_is_on_no_bill_of_a_month() -> None:
+    kind, place = WORKER.instance_type, WORKER.location
+    state = priced(made_from(healthy(), "debian-11", WORKER.name))
+    state = edit_server(state, WORKER.name, lambda server: replace(server, server_type=kind, location=place))
+    assert forecast(state, SPEC, SURGING).purchase == Purchase(created=1, replaced=1, deleted=1, surge=1, monthly=0.0)
 
 
 def test_what_was_shown_is_what_is_asked_for() -> None:

@@ -32,6 +32,7 @@ from tests.decide.world import (
     lose,
     member_id_of,
     nothing,
+    ordered_as_surge,
     other_identity,
     plan,
     rebuilt,
@@ -45,6 +46,7 @@ from tests.decide.world import (
 )
 
 from hetzner_k3s import decide
+from hetzner_k3s.cli.render.status import remarks
 from hetzner_k3s.decide.status.report import NEWEST, SPLIT_CODES
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.errors import SshStage
@@ -199,6 +201,14 @@ def test_what_is_beyond_the_file_is_named_and_no_harm() -> None:
     assert told.beyond_file == (WORKER2,)
     (surplus,) = [server for server in told.servers if not server.in_file]
     assert (surplus.name, surplus.role, surplus.stage) == (WORKER2, "worker", "member")
+
+
+def test_a_surge_server_that_is_left_is_told_as_such_and_no_harm() -> None:
+    told = report(ordered_as_surge(healthy(a_spec(3, 2)), WORKER2), a_spec(3, 1))
+    assert (told.health, told.beyond_file) == (Health.HEALTHY, (WORKER2,))
+    (sentence,) = told.surge
+    assert sentence.startswith(f"{WORKER2} is a surge server of a rollout that was not ended")
+    assert sentence in "".join(remarks(told))
 
 
 def test_a_silent_server_beyond_the_file_is_told_as_such() -> None:

@@ -33,7 +33,9 @@ ON_HOST: Final = named("""
     ResizeMaster ResizeWorker RestoreSnapshot SecureHost
     StageK3s StartMaster StartOnDatabase StartRestored StartWorker UploadSnapshot WipeJoiner
 """)
-DEPARTING: Final = named("CordonNode DeleteNode DeleteServer DrainNode RetireMember UncordonNode UnmarkMember")
+DEPARTING: Final = named(
+    "CordonNode DeleteNode DeleteServer DrainNode RetireMember UncordonNode UnmarkMember UnmarkSurge"
+)
 JOINING: Final = named("JoinControlPlane JoinWorker StartOnDatabase")
 CLEARING: Final = named("DeleteNode RemoveMember")
 DISRUPTIVE: Final = named("""

@@ -9,7 +9,7 @@ from tests.properties import database_safety, disaster_safety, restore_safety
 
 from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import Server
-from hetzner_k3s.model.consents import NewClusterOver, Prune, Replace, Restore, Rollout, Upgrade
+from hetzner_k3s.model.consents import NewClusterOver, Prune, Replace, Restore, Rollout, Surge, Upgrade
 from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.host import HostFacts, HostKeyKind
 from hetzner_k3s.model.identity import BirthRecord, Phase
@@ -89,13 +89,13 @@ def dangers(plan: Plan) -> frozenset[StepKey]:
 def violations(spec: ClusterSpec, state: ClusterState, plan: Plan) -> list[str]:
     """Say what is wrong with a plan, made on a state."""
     found = [f"{p.key}: {why}" for p in plan.steps for why in _of_step(spec, state, p)]
-    unasked = (p for p in plan.steps if _is_unasked(spec, p) or disaster_safety.is_unasked(p))
+    unasked = (p for p in plan.steps if _is_unasked(spec, state, p) or disaster_safety.is_unasked(p))
     found += [f"{p.key}: it was not consented to" for p in unasked]
     disruptive = [p.key for p in plan.steps if isinstance(p.step, _ALONE)]
     return found + ([f"at once: {disruptive}"] if len(disruptive) > 1 else [])
 
 
-def _is_unasked(spec: ClusterSpec, planned: PlannedStep) -> bool:
+def _is_unasked(spec: ClusterSpec, state: ClusterState, planned: PlannedStep) -> bool:
     """Tell whether a step lets go what is beyond the file without the flag."""
     step = planned.step
     nobody = isinstance(step, RemoveMember) and step.target.startswith("nobody at ")
@@ -106,7 +106,15 @@ def _is_unasked(spec: ClusterSpec, planned: PlannedStep) -> bool:
         way_out and planned.reason is Reason.DIFFERS
     ):
         return not isinstance(planned.consent, Rollout | Upgrade)
-    return (beyond or way_out or shrinks) and planned.consent != Prune()
+    return (beyond or way_out or shrinks) and planned.consent != Prune() and not _is_surge(spec, state, planned)
+
+
+def _is_surge(spec: ClusterSpec, state: ClusterState, planned: PlannedStep) -> bool:
+    """Tell whether a step lets go what was ordered for the time of a rollout, and is beyond the file."""
+    server = state.server(planned.step.target)
+    ordered = server is not None and server.labels.get(naming.LABEL_SURGE) == naming.SURGE
+    beyond = planned.step.target not in {s.name for s in spec.servers()}
+    return isinstance(planned.consent, Surge) and ordered and beyond
 
 
 def _of_step(spec: ClusterSpec, state: ClusterState, planned: PlannedStep) -> Iterator[str]:

@@ -33,7 +33,7 @@ def run(
             in_flight[started.key] = started
         elif in_flight:
             ended = in_flight.pop(chance.choice(sorted(in_flight, key=str)))
-            state = predict(spec, state, ended.step)
+            state = predict(decide.wanted(spec, state, intent), state, ended.step)
         elif plan.waits and (after := come_true(spec, state)) != state:
             state = after
         else:

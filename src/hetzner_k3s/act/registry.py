@@ -60,6 +60,7 @@ HANDLERS: Final[Mapping[type, Handler]] = {
     steps.JoinWorker: nodes.join_worker,
     steps.LabelNode: node_labels.label_node,
     steps.UnmarkMember: prune.unmark_member,
+    steps.UnmarkSurge: prune.unmark_surge,
     steps.RetireMember: prune.retire_member,
     steps.CordonNode: prune.cordon_node,
     steps.DrainNode: prune.drain_node,

@@ -12,6 +12,7 @@ from hetzner_k3s.decide.identity import ca_rotation
 from hetzner_k3s.decide.lifecycle import external_database
 from hetzner_k3s.decide.repair import replace
 from hetzner_k3s.decide.rollout import selection as rollout
+from hetzner_k3s.decide.rollout import surge
 from hetzner_k3s.decide.view.context import DecisionContext, Gate
 from hetzner_k3s.model.consents import (
     AcceptCa,
@@ -24,6 +25,7 @@ from hetzner_k3s.model.consents import (
     ResetQuorumFrom,
     Restore,
     Rollout,
+    Surge,
     Upgrade,
 )
 from hetzner_k3s.model.plan import Refusal
@@ -49,6 +51,7 @@ ROLLING_OUT: tuple[Gate, ...] = (
     Fits(Rollout, rollout.rollout_fits),
     Fits(Upgrade, rollout.upgrade_fits),
     Fits(MakeAnew, rollout.make_anew_fits),
+    Fits(Surge, surge.surge_fits),
 )
 CHECKS: tuple[Gate, ...] = (
     Fits(ResetQuorumFrom, quorum_reset.reset_fits),

@@ -30,7 +30,7 @@ from hetzner_k3s.decide.prune import retire
 from hetzner_k3s.decide.purchase import purchase
 from hetzner_k3s.decide.repair import power, reconnect, remediate, removed_member, replace, stopped_workers
 from hetzner_k3s.decide.rollout import masters as rollout_of_masters
-from hetzner_k3s.decide.rollout import replacing, staging
+from hetzner_k3s.decide.rollout import replacing, staging, surge
 from hetzner_k3s.decide.rollout import workers as rollout_of_workers
 from hetzner_k3s.model.plan import Forecast, Intent, Plan, PlannedStep
 from hetzner_k3s.model.spec import ClusterSpec
@@ -113,7 +113,7 @@ def forecast(spec: ClusterSpec, state: ClusterState, intent: Intent) -> Forecast
     current = first
     while len(waves) < WAVE_LIMIT:
         waves += [current.steps] if current.steps else []  # also of steps that predict no change: a run must show them
-        if (after := _next(spec, state, current)) == state:
+        if (after := _next(surge.wanted(spec, state, intent), state, current)) == state:
             break
         state, intent = after, replace.spent(intent, current.steps)
         current = next_steps(spec, state, intent)

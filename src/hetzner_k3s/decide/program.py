@@ -44,7 +44,7 @@ from hetzner_k3s.decide.repair import (
     unhealthy_masters,
 )
 from hetzner_k3s.decide.rollout import masters as rollout_of_masters
-from hetzner_k3s.decide.rollout import staging
+from hetzner_k3s.decide.rollout import staging, surge
 from hetzner_k3s.decide.rollout import workers as rollout_of_workers
 from hetzner_k3s.decide.situation import situation_of
 from hetzner_k3s.decide.view.context import (
@@ -56,7 +56,6 @@ from hetzner_k3s.decide.view.context import (
     Note,
     ServingContext,
     UnservedContext,
-    context_of,
 )
 from hetzner_k3s.decide.view.situations import (
     Adopted,
@@ -129,6 +128,7 @@ BESIDE_A_GATEWAY: tuple[MoveOf[ServingContext], ...] = (
     rollout_of_workers.roll_workers,
     retire.remove_workers,
     retire.take_back,
+    surge.keep_what_the_file_wants,
     node_labels.label_nodes,
     addons.apply_addons,
     addons_off.remove_addons,
@@ -276,7 +276,7 @@ WISHES: Mapping[Verb, Wish] = {
 
 def plan(spec: ClusterSpec, state: ClusterState, intent: Intent, in_flight: frozenset[StepKey] = frozenset()) -> Plan:
     """Decide what may be started now, beside the steps in flight, and say what is said beside them."""
-    context = context_of(spec, state, intent, in_flight)
+    context = surge.seen(spec, state, intent, in_flight)
     decided = _next(context)
     invariants.check(context, decided)
     told = WISHES[intent.verb].told(context)
@@ -285,7 +285,7 @@ def plan(spec: ClusterSpec, state: ClusterState, intent: Intent, in_flight: froz
 
 def next_steps(spec: ClusterSpec, state: ClusterState, intent: Intent) -> Plan:
     """Decide likewise for a predicted state, of which nobody is told anything."""
-    return _next(context_of(spec, state, intent, frozenset()))
+    return _next(surge.seen(spec, state, intent))
 
 
 def _next(context: DecisionContext) -> Plan:

@@ -167,6 +167,33 @@ class Rollout(NamingConsent):
         return self.flag if self.named == self.otherwise else f"{self.flag} {self.named}"
 
 
+_UP_TO_99: Final = re.compile(r"[1-9][0-9]?")
+
+
+@dataclass(frozen=True, slots=True)
+class Surge(NamingConsent):
+    """How many servers more than the file's a pool may have while workers of it are made anew."""
+
+    flag = "--surge"
+    metavar = "N"
+    help = (
+        "Where a rollout makes workers anew, order N more of their pool first, and let those go at the end: so that "
+        "pods have room meanwhile. Masters have none."
+    )
+
+    @classmethod
+    def typed(cls, text: str) -> Self:
+        """Take a number from 1 to 99: a network has no room for more."""
+        if not _UP_TO_99.fullmatch(text):
+            raise ValueError(f"{text!r} is not a number from 1 to 99")
+        return cls(text)
+
+    @property
+    def number(self) -> int:
+        """Return how many a pool may have."""
+        return int(self.named)
+
+
 @dataclass(frozen=True, slots=True)
 class Upgrade(Consent):
     """All servers may be restarted with another k3s: what the command `upgrade` asks for, and no flag of its own."""
@@ -225,6 +252,7 @@ KINDS: Final[tuple[type[Consent], ...]] = (
     Adopt,
     Prune,
     Rollout,
+    Surge,
     DeleteLocalData,
     ResetQuorumFrom,
     Keep,

@@ -37,11 +37,13 @@ LABEL_BOOT_KEY: Final = "hetzner-k3s/boot-key"
 LABEL_HOST_KEY: Final = "hetzner-k3s/host-key"
 LABEL_HOST_KEY_NEXT: Final = "hetzner-k3s/host-key-next"
 LABEL_FIRST_BOOT: Final = "hetzner-k3s/first-boot"
+LABEL_SURGE: Final = "hetzner-k3s/surge"
 LABEL_LOCK_HOLDER: Final = "hetzner-k3s/holder"
 LABEL_LOCK_RUN: Final = "hetzner-k3s/run"
 LABEL_LOCK_EXPIRES: Final = "hetzner-k3s/expires"
 LABEL_LOCK_LEASE: Final = "hetzner-k3s/lease"
 
+SURGE: Final = "yes"
 PHASE_BOOTSTRAPPING: Final = "bootstrapping"
 PHASE_BORN: Final = "born"
 PHASE_DELETING: Final = "deleting"
@@ -161,9 +163,12 @@ def operator_lock(cluster: str) -> str:
     return f"{cluster}-operator-lock"
 
 
-def server_labels(cluster: str, role: str) -> dict[str, str]:
-    """Return the labels 2.6 puts on a server; `role` is ROLE_MASTER or ROLE_WORKER."""
-    return {LABEL_CLUSTER: cluster, LABEL_ROLE: role}
+def server_labels(cluster: str, role: str, *, surge: bool = False) -> dict[str, str]:
+    """Return the labels 2.6 puts on a server, and ours on one for the time of a rollout.
+
+    `role` is ROLE_MASTER or ROLE_WORKER.
+    """
+    return {LABEL_CLUSTER: cluster, LABEL_ROLE: role} | ({LABEL_SURGE: SURGE} if surge else {})
 
 
 def placement_group_labels(cluster: str, pool: str | None = None) -> dict[str, str]:

@@ -226,12 +226,14 @@ class Plan:
 class Purchase:
     """What a way does to the number of servers, and to the bill of a month.
 
+    Of those that are created and deleted `surge` are the same ones, there for the time of a rollout.
     `monthly` is the net price of what is bought less that of what is deleted, None where a price was not told.
     """
 
     created: int = 0
     replaced: int = 0
     deleted: int = 0
+    surge: int = 0
     monthly: float | None = 0.0
 
 

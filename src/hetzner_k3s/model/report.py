@@ -150,3 +150,5 @@ class Report:
     """What its owner should know of the tokens: where the servers' one lies, and who holds it that need not."""
     on_database: bool = False
     """Whether the data lies in an external database: then there are no members, by design."""
+    surge: tuple[str, ...] = ()
+    """Which of `beyond_file` a rollout left that was not ended, and how they go, a sentence each."""

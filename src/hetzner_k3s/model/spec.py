@@ -68,7 +68,8 @@ class ServerSpec:
 
     `index` counts from 1 in its pool; `image` is a name or a snapshot id as text; `placement_group` is the name of
     its spread group, None when the project has no room for one more; `kubelet_args` are its pool's own, None where
-    those of the cluster count.
+    those of the cluster count; `surge` says that the file does not ask for it, and that it is a worker for the time in
+    which others of its pool are made anew.
     """
 
     name: str
@@ -81,6 +82,7 @@ class ServerSpec:
     taints: tuple[Taint, ...] = ()
     boot: BootSpec = BootSpec()
     kubelet_args: tuple[str, ...] | None = None
+    surge: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -350,6 +352,10 @@ class ClusterSpec:
     def workers(self) -> tuple[WorkerSpec, ...]:
         """Return the static workers of all pools, in the file's order."""
         return tuple(worker for pool in self.pools for worker in pool.workers)
+
+    def surge_workers(self) -> tuple[WorkerSpec, ...]:
+        """Return the workers that are beside those of the file while others are made anew."""
+        return tuple(worker for worker in self.workers() if worker.surge)
 
     def servers(self) -> tuple[MasterSpec | WorkerSpec, ...]:
         """Return every server the file wants, masters first."""

@@ -14,13 +14,18 @@ from hetzner_k3s.model.operations import members
 from hetzner_k3s.model.operations.members import MoveLeader
 from hetzner_k3s.model.operations.operation import K3sRole
 from hetzner_k3s.model.operations.service import StopK3s
-from hetzner_k3s.model.steps import CordonNode, DrainNode, RetireMember, UncordonNode, UnmarkMember
+from hetzner_k3s.model.steps import CordonNode, DrainNode, RetireMember, UncordonNode, UnmarkMember, UnmarkSurge
 
 
 async def unmark_member(step: UnmarkMember, context: Context) -> Outcome:
     """Take the API load balancer's label off a server, before its apiserver goes."""
     context.say(step.target, "taking it off the API load balancer's targets")
     return Outcome(labels=(await take_off(context, step.server_id, (naming.LABEL_STATE,)),))
+
+
+async def unmark_surge(step: UnmarkSurge, context: Context) -> Outcome:
+    """Take the label off a server by which it would go after a rollout."""
+    return Outcome(labels=(await take_off(context, step.server_id, (naming.LABEL_SURGE,)),))
 
 
 async def retire_member(step: RetireMember, context: Context) -> Outcome:

@@ -53,7 +53,11 @@ def _order(step: CreateServer, context: Context, boot: HostKeyPair, final: HostK
         server_type=step.server_type,
         image=step.image,
         location=step.location,
-        labels={**naming.server_labels(spec.name, wanted.role), **keys, naming.LABEL_FIRST_BOOT: digits(wanted.boot)},
+        labels={
+            **naming.server_labels(spec.name, wanted.role, surge=wanted.surge),
+            **keys,
+            naming.LABEL_FIRST_BOOT: digits(wanted.boot),
+        },
         ssh_key=key.id,
         network=network,
         placement_group=group.id if group else None,

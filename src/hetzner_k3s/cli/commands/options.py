@@ -123,17 +123,17 @@ def _with_consents(kinds: Sequence[type[Consent]], command: _Command) -> _Comman
         return command(consents=Consents.of(*consents), **given)
 
     for kind in reversed(kinds):
-        gathered = _option(kind)(gathered)
+        gathered = consent_option(kind, kind.__name__)(gathered)
     return cast(_Command, gathered)
 
 
-def _option(kind: type[Consent]) -> Callable[[_Command], _Command]:
-    """Return the option of a kind of consent; the command finds what was typed under the name of its class."""
+def consent_option(kind: type[Consent], name: str) -> Callable[[_Command], _Command]:
+    """Return the option of a kind of consent; the command finds what was typed under this name."""
     if not issubclass(kind, NamingConsent):
-        return click.option(kind.flag, kind.__name__, is_flag=True, help=kind.help)
+        return click.option(kind.flag, name, is_flag=True, help=kind.help)
     return click.option(
         kind.flag,
-        kind.__name__,
+        name,
         type=_Named(kind),
         multiple=kind.repeatable,
         metavar=kind.metavar,

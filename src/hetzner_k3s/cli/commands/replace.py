@@ -10,6 +10,7 @@ from hetzner_k3s.cli.commands import create, plan
 from hetzner_k3s.cli.commands.options import (
     color_option,
     config_option,
+    consent_option,
     drain_option,
     events_option,
     load_spec,
@@ -17,7 +18,7 @@ from hetzner_k3s.cli.commands.options import (
     verbose_option,
 )
 from hetzner_k3s.cli.output import say
-from hetzner_k3s.model.consents import Consents, DeleteLocalData, MakeAnew, Replace
+from hetzner_k3s.model.consents import Consents, DeleteLocalData, MakeAnew, Replace, Surge
 from hetzner_k3s.model.errors import ExitCode
 from hetzner_k3s.model.spec import ClusterSpec
 
@@ -26,6 +27,7 @@ from hetzner_k3s.model.spec import ClusterSpec
 @click.argument("name", metavar="NAME")
 @config_option
 @click.option(DeleteLocalData.flag, "local_data", is_flag=True, help=DeleteLocalData.help)
+@consent_option(Surge, "surge")
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and change nothing.")
 @drain_option
 @verbose_option
@@ -33,15 +35,25 @@ from hetzner_k3s.model.spec import ClusterSpec
 @events_option
 @color_option
 def replace(
-    name: str, config: Path, *, local_data: bool, dry_run: bool, drain_within: float, quiet: bool, as_json: bool
+    name: str,
+    config: Path,
+    *,
+    local_data: bool,
+    surge: str | None,
+    dry_run: bool,
+    drain_within: float,
+    quiet: bool,
+    as_json: bool,
 ) -> ExitCode:
     """Replace a master or worker by a new server of its name, drained first where it lives.
 
     A master's etcd member is retired after a snapshot, and only while the others keep the quorum; one that is not
-    well is discarded. Cut off, `create` brings the cluster back to what the file says.
+    well is discarded. Cut off, `create` brings the cluster back to what the file says, and names a surge server that
+    is left.
     """
     spec = load_spec(config)
     consents = _consents(spec, name, local_data=local_data)
+    consents = consents if surge is None else consents.adding(Surge(surge))
     if dry_run:
         return plan.show(spec, consents, as_json=as_json, check=False)
     try:

@@ -36,6 +36,8 @@ def purchase_lines(purchase: Purchase) -> Iterator[str]:
     if not (purchase.created or purchase.replaced or purchase.deleted):
         return
     counts = f"{purchase.created} to create, {purchase.replaced} to replace, {purchase.deleted} to delete"
+    if purchase.surge:
+        counts += f" ({purchase.surge} of both for the time of the rollout alone)"
     if purchase.monthly is not None:
         yield f"servers: {counts}; price of a month {purchase.monthly:+.2f} (net, as Hetzner lists it)"
     elif purchase.created or purchase.replaced:

@@ -83,6 +83,7 @@ def remarks(report: Report) -> tuple[str, ...]:
         *(f"differs: {what}" for what in left_as_it_is(report.forecast.differences)),
         *(f"another cluster's: {one.server}: {one.saw}" for one in report.strangers),
         *(f"beyond the file: {name}" for name in report.beyond_file),
+        *(f"surge: {what}" for what in report.surge),
         *(f"tokens: {what}" for what in report.tokens),
         *(f"not looked at: {what}" for what in report.not_seen),
         *(f"this machine: {what}" for what in report.this_machine),
@@ -122,6 +123,7 @@ def status_document(report: Report) -> dict[str, object]:
         "tokens": list(report.tokens),
         "this_machine": list(report.this_machine),
         "beyond_file": list(report.beyond_file),
+        "surge": list(report.surge),
         "drift": [asdict(one) for one in report.drift],
         "pending": forecast_rows(report.forecast),
     }

@@ -26,6 +26,7 @@ def cluster_lives(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse to call a cluster up to date that was not born, or whose masters and workers have not all joined.
 
     What is told as degraded is left out: a voter that only we cannot look at, workers of a cluster that was given up.
+    So is a surge server that could not be had: the file does not ask for it, and the run ends with that failure.
     """
     initialized = context.control_plane.record.phase is Phase.BORN
     unborn = [] if initialized else ["no initialization of this cluster is recorded as done"]
@@ -41,7 +42,8 @@ def _masters(context: DecisionContext) -> Iterator[MasterView]:
 
 
 def _workers(context: DecisionContext) -> Iterator[WorkerView]:
-    workers = (view_worker(context, spec) for spec in context.spec.workers())
+    wanted = (spec for spec in context.spec.workers() if not (spec.surge and spec.name in context.intent.unsold))
+    workers = (view_worker(context, spec) for spec in wanted)
     return (worker for worker in workers if not given_up.left_over(context, worker.facts))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hetzner_k3s.decide.identity import ca_pins
 from hetzner_k3s.decide.lifecycle.join import api_url
@@ -22,6 +22,7 @@ from hetzner_k3s.decide.view.servers.k3s import K3s, k3s_of_worker
 from hetzner_k3s.decide.view.servers.membership import Membership, membership_of_worker
 from hetzner_k3s.decide.view.servers.server_view import ServerView, Trouble
 from hetzner_k3s.model.cloud import Server
+from hetzner_k3s.model.consents import Surge
 from hetzner_k3s.model.host import HostFacts
 from hetzner_k3s.model.hosts.contact import private_ip
 from hetzner_k3s.model.kube import KubeNode
@@ -37,6 +38,12 @@ class WorkerView(ServerView):
 
     spec: WorkerSpec
     node: KubeNode | None
+
+    @property
+    def takes_pods(self) -> bool:
+        """Check whether pods are put there, as far as we have a hand in it: a cordon of the user's is not looked at."""
+        node = self.node
+        return self.is_member and node is not None and node.leaving is None and not node.uninitialized
 
 
 def view_worker(context: DecisionContext, spec: WorkerSpec) -> WorkerView:
@@ -189,6 +196,9 @@ def _prepared(context: DecisionContext, worker: WorkerView) -> tuple[PlannedStep
         return (powering(worker.server, Scope.WORKER, via, joined=True),)
     if worker.server is None and context.replacing:
         return ()  # it must not take the address that the dead member's successor will get
+    if worker.spec.surge:
+        steps = prepare(context, worker, f"pods need room while workers of pool {worker.spec.pool} are made anew")
+        return tuple(replace(step, consent=context.consents.get(Surge)) for step in steps)
     because = "the file asks for it" if worker.node is None else "its server is gone: no listing and no id shows it"
     return prepare(context, worker, because)
 

@@ -226,22 +226,29 @@ def _out_of_stock(context: DecisionContext, sold: Assortment, order: _Order) -> 
 
 def _no_room(context: DecisionContext) -> Iterator[_Problem]:
     """Return the documented limits that the orders would exceed."""
+    pools: KeyPath = ("worker_node_pools" if context.spec.pools else "masters_pool",)
+    if (full := network_is_full(context)) is not None:
+        yield pools, full, ()
+    missing = [g for g in context.spec.placement_groups() if lookup.placement_group(g.name, context.view) is None]
+    groups = len(context.view.placement_groups) + len(missing)
+    if missing and groups > PROJECT_TAKES_GROUPS:
+        limit = f"and it may have {PROJECT_TAKES_GROUPS}"
+        yield pools, f"the project would have {groups} placement groups, {limit}", ()
+
+
+def network_is_full(context: DecisionContext) -> str | None:
+    """Return why the network cannot take all that has to be bought."""
     network = lookup.network(context.spec, context.view)
     number = network.id if network is not None else None
     attached = sum(number in s.private_ips for s in context.view.servers)
     attached += sum(number in b.private_ips for b in context.view.load_balancers)
     balancer = context.spec.api_load_balancer and lookup.load_balancer(context.spec, context.view) is None
     wanted = sum(map(len, _orders(context).values()))
-    pools: KeyPath = ("worker_node_pools" if context.spec.pools else "masters_pool",)
     total = attached + wanted + balancer
-    if context.spec.network.private and wanted and total > NETWORK_TAKES:
-        limit = f"and one network takes {NETWORK_TAKES}"
-        yield pools, f"network {context.spec.network_name} would have {total} servers and load balancers, {limit}", ()
-    missing = [g for g in context.spec.placement_groups() if lookup.placement_group(g.name, context.view) is None]
-    groups = len(context.view.placement_groups) + len(missing)
-    if missing and groups > PROJECT_TAKES_GROUPS:
-        limit = f"and it may have {PROJECT_TAKES_GROUPS}"
-        yield pools, f"the project would have {groups} placement groups, {limit}", ()
+    if not context.spec.network.private or not wanted or total <= NETWORK_TAKES:
+        return None
+    limit = f"and one network takes {NETWORK_TAKES}"
+    return f"network {context.spec.network_name} would have {total} servers and load balancers, {limit}"
 
 
 def _no_such_release(context: DecisionContext) -> Iterator[_Problem]:

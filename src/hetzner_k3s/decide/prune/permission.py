@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from hetzner_k3s.decide.rollout import surge
 from hetzner_k3s.decide.view import extra_servers
 from hetzner_k3s.decide.view.context import DecisionContext, ServingContext
 from hetzner_k3s.decide.view.control_plane import MasterView
@@ -11,7 +12,7 @@ from hetzner_k3s.decide.view.node_machine import NamedServer, doubt, whereabouts
 from hetzner_k3s.decide.view.servers.membership import labelled_member
 from hetzner_k3s.decide.view.voters import healthy_ids, member_of
 from hetzner_k3s.model.cloud import Server, ServerStatus
-from hetzner_k3s.model.consents import Prune
+from hetzner_k3s.model.consents import Consent, Prune, Surge
 from hetzner_k3s.model.host import Member
 from hetzner_k3s.model.hosts.contact import private_ip
 from hetzner_k3s.model.plan import Refusal, Way
@@ -24,6 +25,14 @@ def notes(context: DecisionContext) -> tuple[str, ...]:
     return (*_master_notes(context), *_worker_notes(context))
 
 
+def let_go(context: DecisionContext) -> tuple[tuple[Server, Consent], ...]:
+    """Return the workers beyond the file that a consent lets go, each with that: surge servers go without `Prune`."""
+    if Prune() in context.consents:
+        return tuple((server, Prune()) for server in extra_servers.surplus_workers(context.spec, context.view))
+    consent = context.consents.get(Surge)
+    return tuple((server, consent) for server in surge.spare(context)) if consent is not None else ()
+
+
 def _master_notes(context: DecisionContext) -> Iterator[str]:
     for master in context.control_plane.surplus:
         found = _found(context, master)
@@ -31,8 +40,14 @@ def _master_notes(context: DecisionContext) -> Iterator[str]:
 
 
 def _worker_notes(context: DecisionContext) -> Iterator[str]:
+    going = {server.id for server, _ in let_go(context)}
     for server in extra_servers.surplus_workers(context.spec, context.view):
-        yield f"{server.name} is beyond the file and is left as it is{_half_gone(context, server)}"
+        if server.id in going:
+            yield from _kept_for_its_node(context, server)
+        elif surge.is_surge(server):
+            yield surge.note(context, server)
+        else:
+            yield f"{server.name} is beyond the file and is left as it is{_half_gone(context, server)}"
 
 
 def _kept_back(context: DecisionContext) -> Iterator[str]:
@@ -43,13 +58,17 @@ def _kept_back(context: DecisionContext) -> Iterator[str]:
             yield f"{master.name} is beyond the file and stays until every master of the file is a member: {first}"
     servers = [m.server for m in context.control_plane.surplus if m.server is not None]
     for server in (*servers, *extra_servers.surplus_workers(context.spec, context.view)):
-        if (why := anothers_node(context, server)) is not None:
-            yield f"{server.name} is beyond the file and stays all the same: its Node is of another machine, and {why}"
+        yield from _kept_for_its_node(context, server)
     for master in context.control_plane.surplus:
         node = context.node(master.name)
         if master.server is None and node is not None:
             why = doubt(node, master, context.state, context.control_plane.network_id)
             yield from (f"the Node {master.name} is beyond the file and stays all the same: {why}",) if why else ()
+
+
+def _kept_for_its_node(context: DecisionContext, server: Server) -> Iterator[str]:
+    if (why := anothers_node(context, server)) is not None:
+        yield f"{server.name} is beyond the file and stays all the same: its Node is of another machine, and {why}"
 
 
 def anothers_node(context: DecisionContext, server: Server) -> str | None:
@@ -128,8 +147,8 @@ def surplus_may_go(context: ServingContext) -> tuple[Refusal, ...]:
     Masters of the file that are no members yet come first: what is done about them must not be stopped by this.
     """
     if Prune() not in context.consents:
-        return ()
-    return _protected(context) + (() if not_yet_members(context) else tuple(_all_unwell(context)))
+        return _protected(tuple(server for server, _ in let_go(context)), Surge.flag)
+    return _protected_beyond(context) + (() if not_yet_members(context) else tuple(_all_unwell(context)))
 
 
 def in_the_way_of_joining(context: DecisionContext) -> Refusal | None:
@@ -149,17 +168,21 @@ def not_yet_members(context: DecisionContext) -> tuple[MasterView, ...]:
     return tuple(master for master in context.control_plane.masters if not master.is_member)
 
 
-def _protected(context: DecisionContext) -> tuple[Refusal, ...]:
-    """Refuse what Hetzner would refuse at the end of the way, when the member is gone and the Node empty."""
+def _protected_beyond(context: DecisionContext) -> tuple[Refusal, ...]:
     masters = [m.server for m in context.control_plane.surplus if m.server is not None]
-    servers = [s for s in (*masters, *extra_servers.surplus_workers(context.spec, context.view)) if s.protected]
+    return _protected((*masters, *extra_servers.surplus_workers(context.spec, context.view)), str(Prune()))
+
+
+def _protected(going: tuple[Server, ...], flag: str) -> tuple[Refusal, ...]:
+    """Refuse what Hetzner would refuse at the end of the way, when the member is gone and the Node empty."""
+    servers = [server for server in going if server.protected]
     if not servers:
         return ()
     names = ", ".join(f"{s.name} (id {s.id})" for s in servers)
     return (
         Refusal(
             code="surplus.protected",
-            saw=f"{Prune()} was given. Beyond the file, and protected against deletion at Hetzner: {names}.",
+            saw=f"{flag} was given. Beyond the file, and protected against deletion at Hetzner: {names}.",
             why="Somebody said that it must not be deleted, and half of the way there helps nobody.",
             you_can="Lift the protection in the Hetzner console and run the command again, or leave the flag away.",
         ),

@@ -14,9 +14,9 @@ from dataclasses import replace
 from hetzner_k3s.decide.lifecycle.emptying import Why, emptying
 from hetzner_k3s.decide.lifecycle.join import SETTLE_DEADLINE
 from hetzner_k3s.decide.lifecycle.workers import view_worker
-from hetzner_k3s.decide.prune.permission import anothers_node, member_beyond, not_yet_members
+from hetzner_k3s.decide.prune.permission import anothers_node, let_go, member_beyond, not_yet_members
 from hetzner_k3s.decide.repair.pre_repair_snapshot import PRUNE, saved_before, saving
-from hetzner_k3s.decide.rollout import selection
+from hetzner_k3s.decide.rollout import selection, surge
 from hetzner_k3s.decide.view import extra_servers, predictions, quorum
 from hetzner_k3s.decide.view.context import Proposal, ServingContext
 from hetzner_k3s.decide.view.control_plane import MasterView
@@ -25,7 +25,7 @@ from hetzner_k3s.decide.view.servers.membership import labelled_member
 from hetzner_k3s.decide.view.voters import healthy_ids, members_precondition
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import Server, ServerStatus
-from hetzner_k3s.model.consents import DeleteLocalData, Prune
+from hetzner_k3s.model.consents import Consent, DeleteLocalData, Prune
 from hetzner_k3s.model.host import EtcdFacts, Member
 from hetzner_k3s.model.kube import KubeNode, Leaving
 from hetzner_k3s.model.plan import PlannedStep, Reason, Scope, Wait
@@ -41,9 +41,11 @@ from hetzner_k3s.model.steps import (
     Step,
     UncordonNode,
     UnmarkMember,
+    UnmarkSurge,
 )
 
 _BEYOND = "it is beyond the file"
+_SURGED = "it was there for the rollout alone, and no worker of its pool is left to be made anew"
 AWAY = Why(
     cordon=_BEYOND, drain="its pods must run elsewhere before its server goes", reason=Reason.SHRINK, consent=Prune()
 )
@@ -130,7 +132,13 @@ def _retirement(context: ServingContext, server: Server, member: Member) -> Plan
 
 
 def _remains(
-    context: ServingContext, server: Server, node: KubeNode | None, scope: Scope, *, joins_again: bool = False
+    context: ServingContext,
+    server: Server,
+    node: KubeNode | None,
+    scope: Scope,
+    why: Why = AWAY,
+    *,
+    joins_again: bool = False,
 ) -> PlannedStep | None:
     """Plan the deletion of a Node with its secret, and at last of the server; None while its Node may be another's.
 
@@ -151,7 +159,8 @@ def _remains(
         )
     else:
         step = DeleteServer(target=server.name, server_id=server.id, via=None if given_up else via)
-    return _planned(step, f"{_BEYOND}, and its k3s would join again" if joins_again else _BEYOND, scope)
+    because = f"{why.cordon}, and its k3s would join again" if joins_again else why.cordon
+    return _planned(step, because, scope, why.consent)
 
 
 def node_of_nobody(context: ServingContext, node: KubeNode) -> PlannedStep | None:
@@ -164,28 +173,40 @@ def node_of_nobody(context: ServingContext, node: KubeNode) -> PlannedStep | Non
     return _planned(step, f"{_BEYOND}, and its server is gone", scope)
 
 
-def _planned(step: Step, because: str, scope: Scope = Scope.CONTROL_PLANE) -> PlannedStep:
-    return PlannedStep(step=step, scope=scope, reason=Reason.SHRINK, because=because, consent=Prune())
+def _planned(
+    step: Step, because: str, scope: Scope = Scope.CONTROL_PLANE, consent: Consent | None = AWAY.consent
+) -> PlannedStep:
+    return PlannedStep(step=step, scope=scope, reason=Reason.SHRINK, because=because, consent=consent)
 
 
 def remove_workers(context: ServingContext) -> Proposal | None:
     """Let the workers beyond the file go, each by itself, when those of the file are there to take their pods over."""
-    if Prune() not in context.consents or context.control_plane.kube is None:
+    if context.control_plane.kube is None:
         return None
-    leaving = tuple(extra_servers.surplus_workers(context.spec, context.view))
-    left_over = tuple(extra_servers.nodes_of_gone_workers(context.spec, context.view, context.control_plane.kube))
+    leaving = let_go(context)
+    nodes = extra_servers.nodes_of_gone_workers(context.spec, context.view, context.control_plane.kube)
+    left_over = tuple(nodes) if Prune() in context.consents else ()
     if not (leaving or left_over) or not all(view_worker(context, w).is_member for w in context.spec.workers()):
         return None
-    steps = [*(_next_of_worker(context, s) for s in leaving), *(node_of_nobody(context, n) for n in left_over)]
+    steps = [*(_next_of_worker(context, *going) for going in leaving), *(node_of_nobody(context, n) for n in left_over)]
     return Proposal(tuple(step for step in steps if step is not None))
 
 
-def _next_of_worker(context: ServingContext, server: Server) -> PlannedStep | None:
+def _next_of_worker(context: ServingContext, server: Server, consent: Consent) -> PlannedStep | None:
+    if consent != Prune() and not _pool_takes_pods(context, server):
+        return None
     node = context.node(server.name)
+    why = AWAY if consent == Prune() else replace(AWAY, cordon=_SURGED, consent=consent)
     own = node is not None and node.machine in {None, server.id}  # else it says nothing of this machine's pods
-    return (emptying(context, node, Scope.WORKER, AWAY) if own else None) or _remains(
-        context, server, node, Scope.WORKER
+    return (emptying(context, node, Scope.WORKER, why) if own else None) or _remains(
+        context, server, node, Scope.WORKER, why
     )
+
+
+def _pool_takes_pods(context: ServingContext, server: Server) -> bool:
+    """Check whether all workers of a surge server's pool take pods, so that those it has may go there."""
+    pool = surge.pool_of(context, server)
+    return all(view_worker(context, worker).takes_pods for worker in context.spec.workers() if worker.pool == pool)
 
 
 def take_back(context: ServingContext) -> Proposal | None:
@@ -217,7 +238,9 @@ def predict(_spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState
     """Return what the world looks like after a step on the way out."""
     match step:
         case UnmarkMember():
-            return predictions.map_servers(state, lambda s: _unmarked(s) if s.id == step.server_id else s)
+            return _without_label(state, step.server_id, naming.LABEL_STATE)
+        case UnmarkSurge():
+            return _without_label(state, step.server_id, naming.LABEL_SURGE)
         case CordonNode():
             return _with_node(state, step.target, Leaving.CORDONED)
         case DrainNode():
@@ -230,8 +253,12 @@ def predict(_spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState
             return state
 
 
-def _unmarked(server: Server) -> Server:
-    return replace(server, labels={k: v for k, v in server.labels.items() if k != naming.LABEL_STATE})
+def _without_label(state: ClusterState, server_id: int, label: str) -> ClusterState:
+    def change(server: Server) -> Server:
+        left = {key: value for key, value in server.labels.items() if key != label}
+        return replace(server, labels=left) if server.id == server_id else server
+
+    return predictions.map_servers(state, change)
 
 
 def _with_node(state: ClusterState, name: str, leaving: Leaving | None) -> ClusterState:

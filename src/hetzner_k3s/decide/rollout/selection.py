@@ -65,11 +65,30 @@ def _covers(context: DecisionContext, consent: Rollout, spec: MasterSpec | Worke
 def covered(context: DecisionContext) -> Mapping[str, frozenset[Remedy]]:
     """Return what the user permitted: the names of servers, and which remedies may be carried out there."""
     rollout = context.consents.get(Rollout)
+    own = (s for s in context.spec.servers() if not s.surge)  # a surge server goes before it would be another one
     if rollout is not None:
-        return {s.name: BY_ROLLOUT for s in context.spec.servers() if _covers(context, rollout, s)}
+        return {s.name: BY_ROLLOUT for s in own if _covers(context, rollout, s)}
     if Upgrade() in context.consents:
-        return {s.name: BY_UPGRADE for s in context.spec.servers()}
+        return {s.name: BY_UPGRADE for s in own}
     return {}
+
+
+def of_masters_alone(context: DecisionContext) -> bool:
+    """Check whether masters were named, and no worker, to be rolled out or made anew."""
+    names, rollout = _rolled(context), context.consents.get(Rollout)
+    whole = rollout is not None and rollout.named == rollout.otherwise
+    return bool(names) and not whole and names <= {*context.spec.master_names}
+
+
+def rolled_pools(context: DecisionContext) -> frozenset[str]:
+    """Return the pools of which a worker is rolled out, or made anew."""
+    names = _rolled(context)
+    return frozenset(worker.pool for worker in context.spec.workers() if worker.name in names)
+
+
+def _rolled(context: DecisionContext) -> frozenset[str]:
+    anew = context.consents.get(MakeAnew)
+    return frozenset(covered(context)) | ({anew.named} if anew is not None else set())
 
 
 def consent_of(context: DecisionContext) -> Consent | None:
@@ -154,6 +173,20 @@ def waiting(context: DecisionContext) -> Mapping[str, frozenset[Remedy]]:
     return {name: frozenset(remedies) for name, remedies in found.items()}
 
 
+def made_anew_next(context: DecisionContext) -> frozenset[str]:
+    """Return the servers that wait to be made anew."""
+    return frozenset(name for name, remedies in waiting(context).items() if Remedy.REPLACE in remedies)
+
+
+def left_to_make_anew(context: DecisionContext) -> frozenset[str]:
+    """Return the same, and those that are left for now: only what is protected is left for good."""
+    permitted = covered(context)
+    found = {one.subject for one in differences(context) if one.remedy is Remedy.REPLACE and one.subject in permitted}
+    names = found | ({anew} if (anew := made_anew(context)) is not None else set())
+    servers = ((name, context.server(name)) for name in names)
+    return frozenset(name for name, server in servers if server is not None and not server.protected)
+
+
 def _obstacles(context: DecisionContext, found: Iterable[Difference]) -> Mapping[Difference, str | None]:
     """Return the differences whose remedy is permitted, each with why it is left all the same, None where it is not."""
     permitted = covered(context)
@@ -180,7 +213,8 @@ def _obstacle(context: DecisionContext, one: Difference, unsold: Mapping[str, st
 
 def told(context: DecisionContext) -> tuple[Difference, ...]:
     """Return all differences; those that this run carries out are not left as they are."""
-    found = differences(context)
+    surge = {worker.name for worker in context.spec.surge_workers()}
+    found = [one for one in differences(context) if one.subject not in surge]
     obstacles = _obstacles(context, found)
     return tuple(_told(one, obstacles[one]) if one in obstacles else one for one in found)
 

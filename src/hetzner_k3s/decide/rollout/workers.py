@@ -6,7 +6,9 @@ kubelet: its Node is cordoned and drained before, and takes pods again when it i
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import replace
+from typing import Final
 
 from hetzner_k3s.decide.lifecycle.emptying import Why, emptying
 from hetzner_k3s.decide.lifecycle.join import api_url
@@ -18,10 +20,13 @@ from hetzner_k3s.decide.view.context import Proposal, ServingContext
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.difference import Remedy
 from hetzner_k3s.model.host import HostFacts, UnitFacts
-from hetzner_k3s.model.plan import PlannedStep, Reason, Scope
+from hetzner_k3s.model.plan import PlannedStep, Reason, Scope, Wait
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import ReconfigureWorker, Step
+
+TAKES_PODS_WITHIN: Final = 300.0
+"""Seconds given to a worker that has joined to take pods: until a cloud controller has seen it."""
 
 
 def roll_workers(context: ServingContext) -> Proposal | None:
@@ -32,13 +37,37 @@ def roll_workers(context: ServingContext) -> Proposal | None:
         return None
     views = [view_worker(context, spec) for spec in context.spec.workers()]
     anew = selection.made_anew(context)
-    ready = [v for v in views if v.name in todo and (v.is_member or v.name == anew) and v.name not in context.worked_on]
+    late = _late(views, todo)
+    held = {view.spec.pool for view in late}
+    free = [v for v in views if v.name not in context.worked_on and not _is_held(v, todo, held)]
+    ready = [v for v in free if v.name in todo and (v.is_member or v.name == anew)]
     begun, fresh = [v for v in ready if _is_begun(v)], [v for v in ready if not _is_begun(v)]
-    away = sum(v.name in context.worked_on or not (v.is_member or v.name == anew) for v in views)
+    own = [v for v in views if not v.spec.surge]
+    away = sum(v.name in context.worked_on or not (v.is_member or v.name == anew) for v in own)
     room = max(context.spec.k3s_upgrade_concurrency - len(begun) - away, 0)
     chosen = fresh if context.intent.foreseen else fresh[:room]
     steps = (step for view in (*begun, *chosen) if (step := _next(context, view, todo[view.name])) is not None)
-    return Proposal(tuple(steps))
+    return Proposal(tuple(steps), tuple(_to_take_pods(view) for view in late if view.is_member))
+
+
+def _late(views: list[WorkerView], todo: Collection[str]) -> list[WorkerView]:
+    """Return what has to take pods before the next one is drained: surge servers, and beside those what is new.
+
+    A new worker is Ready a while before a cloud controller has seen it, and until then no pod is put there.
+    """
+    pools = {view.spec.pool for view in views if view.spec.surge}
+    beside = [view for view in views if view.spec.pool in pools and view.name not in todo]
+    return [v for v in beside if not v.takes_pods and (v.spec.surge or (v.node is not None and v.node.uninitialized))]
+
+
+def _is_held(view: WorkerView, todo: Mapping[str, frozenset[Remedy]], pools: Collection[str]) -> bool:
+    """Check whether a worker that is made anew has to stay until the others of its pool take pods."""
+    return Remedy.REPLACE in todo.get(view.name, ()) and view.spec.pool in pools
+
+
+def _to_take_pods(view: WorkerView) -> Wait:
+    because = f"no worker of pool {view.spec.pool} is drained before"
+    return Wait(what=f"{view.name} to take pods", because=because, deadline=TAKES_PODS_WITHIN)
 
 
 def _is_begun(view: WorkerView) -> bool:

@@ -9,6 +9,7 @@ from hetzner_k3s.decide.lifecycle import token_copy
 from hetzner_k3s.decide.lifecycle.workers import view_worker
 from hetzner_k3s.decide.preflight import steadiness
 from hetzner_k3s.decide.prune import load_balancer
+from hetzner_k3s.decide.rollout import surge
 from hetzner_k3s.decide.status import drift as drifting
 from hetzner_k3s.decide.status import observer
 from hetzner_k3s.decide.status.drift import drifted, told
@@ -78,6 +79,7 @@ def report(spec: ClusterSpec, state: ClusterState, intent: Intent, ahead: Foreca
         forecast=ahead,
         tokens=token_copy.remarks(context),
         on_database=context.control_plane.on_database,
+        surge=tuple(surge.note(context, server) for server in surge.left_over(context)),
     )
 
 

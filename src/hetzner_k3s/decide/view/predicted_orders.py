@@ -51,7 +51,10 @@ def _ordered(
         image=(wanted.image,),
         location=wanted.location,
         placement_group=group.id if group is not None else None,
-        labels={**naming.server_labels(spec.name, wanted.role), naming.LABEL_BOOT_KEY: "(made at boot)"},
+        labels={
+            **naming.server_labels(spec.name, wanted.role, surge=wanted.surge),
+            naming.LABEL_BOOT_KEY: "(made at boot)",
+        },
         public_ipv4=PREDICTED_ADDRESS,
         private_ips=private,
     )

@@ -47,6 +47,7 @@ from hetzner_k3s.model.steps.scale import (
     RetireMember,
     UncordonNode,
     UnmarkMember,
+    UnmarkSurge,
 )
 from hetzner_k3s.model.steps.servers import CreateServer, InstallK3s, SecureHost
 from hetzner_k3s.model.steps.teardown import CloseBirth, DeleteResource, DeleteServer, MarkDeleting, MarkForDeletion
@@ -84,6 +85,7 @@ Step = (
     | JoinWorker
     | LabelNode
     | UnmarkMember
+    | UnmarkSurge
     | RetireMember
     | CordonNode
     | DrainNode
@@ -166,6 +168,7 @@ __all__ = [
     "Step",
     "UncordonNode",
     "UnmarkMember",
+    "UnmarkSurge",
     "UploadSnapshot",
     "WipeJoiner",
     "WriteKubeconfig",

@@ -16,6 +16,14 @@ class UnmarkMember:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UnmarkSurge:
+    """Take the label off the server of the worker `target` that lets it go after a rollout: the file wants it."""
+
+    target: str
+    server_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RetireMember:
     """Remove the living etcd member of the master `target` through the healthy master `via`, and stop its k3s.
 

@@ -96,6 +96,7 @@ TRAITS: Final[Mapping[type[Step], Traits]] = {
     steps.JoinWorker: Traits(occupies=_HOST, joins=True, look=Look.HOST | Look.KUBE, seconds=5),
     steps.LabelNode: Traits(look=Look.KUBE, apart=True),
     steps.UnmarkMember: Traits(occupies=_DEPARTURE),
+    steps.UnmarkSurge: Traits(occupies=_DEPARTURE),
     steps.RetireMember: Traits(occupies=_DEPARTURE, disruptive=True, seconds=5),
     steps.CordonNode: Traits(occupies=_DEPARTURE),
     steps.DrainNode: Traits(occupies=_DEPARTURE, seconds=20),

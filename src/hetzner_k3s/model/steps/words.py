@@ -38,6 +38,7 @@ VERBS: Final[Mapping[type, str]] = {
     steps.DeleteNode: "delete Node of",
     steps.JoinWorker: "join worker",
     steps.UnmarkMember: "take off the load balancer",
+    steps.UnmarkSurge: "keep the surge server",
     steps.RetireMember: "remove living etcd member of",
     steps.CordonNode: "cordon",
     steps.DrainNode: "drain",

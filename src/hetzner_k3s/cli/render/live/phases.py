@@ -36,6 +36,7 @@ PHASES: Final[Mapping[type, tuple[str, str]]] = {
     steps.JoinWorker: ("joining", "ready"),
     steps.LabelNode: ("labelling", "ready"),
     steps.UnmarkMember: ("leaving", "leaving"),
+    steps.UnmarkSurge: ("recording", "ready"),
     steps.RetireMember: ("leaving", "left"),
     steps.CordonNode: ("cordoning", "cordoned"),
     steps.DrainNode: ("draining", "drained"),
