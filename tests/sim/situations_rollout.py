@@ -7,14 +7,14 @@ from dataclasses import replace
 
 from hetzner_k3s import addons
 from hetzner_k3s.cli import simulated
-from hetzner_k3s.model.consents import Consents, Rollout, Upgrade
+from hetzner_k3s.model.consents import Consents, Rollout, Surge, Upgrade
 from hetzner_k3s.model.errors import ExitCode
 from hetzner_k3s.model.plan import Intent, Verb
 from hetzner_k3s.model.spec import ComponentArgs
 from hetzner_k3s.model.version import K3sVersion
 
 from . import tool
-from .clusters import MASTER1, MASTER2, MASTER3, WORKER1, a_spec
+from .clusters import MASTER1, MASTER2, MASTER3, WORKER1, WORKER2, a_spec
 from .scenario import converges, recovers
 from .situation import Situations
 from .story import Story, with_version
@@ -25,6 +25,7 @@ ROLLOUT = Situations("rollout")
 _tell = ROLLOUT.tell
 
 _ALL = Consents.of(Rollout("all"))
+_SURGING = Consents.of(Rollout("all"), Surge("1"))
 _UPGRADE = Consents.of(Upgrade())
 _SERVERS = (MASTER1, MASTER2, MASTER3, WORKER1)
 _SPEC = a_spec(3, 1, load_balancer=True)
@@ -84,3 +85,21 @@ async def _(story: Story) -> Run:
 async def _(story: Story) -> Run:
     story.wish(workers(image="ubuntu-24.04")(masters(image="ubuntu-24.04")(story.spec)))
     return await story.create(consents=_ALL)
+
+
+@_tell("another-image-is-rolled-out-with-a-surge-server", converges(WORKER1), spec=_SPEC)
+async def _(story: Story) -> Run:
+    """It is there before the worker goes, and no more at the end."""
+    story.wish(workers(image="ubuntu-24.04")(story.spec))
+    return await story.create(consents=_SURGING)
+
+
+@_tell("a-surge-server-that-a-killed-run-left-and-the-file-wants", converges(WORKER1), spec=_SPEC)
+async def _(story: Story) -> Run:
+    """A run without the flag names it and leaves it; a file that asks for one more keeps it."""
+    story.wish(workers(image="ubuntu-24.04")(story.spec))
+    await story.create(kill_at=f"after DELETE /api/v1/nodes/{WORKER1}", consents=_SURGING)
+    left = await story.create()
+    assert any(note.startswith(f"{WORKER2} is a surge server of a rollout") for note in left.notes), left.story()
+    story.wish(workers(image="ubuntu-24.04")(a_spec(3, 2, load_balancer=True)))
+    return await story.create()
