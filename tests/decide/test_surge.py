@@ -233,6 +233,13 @@ def test_one_is_named_with_the_commands_that_let_it_go() -> None:
     assert departing(with_surge(healthy()), SPEC, intent(Prune())) == [WORKER3]
 
 
+def test_one_that_is_protected_is_not_emptied_in_vain() -> None:
+    state = protected(with_surge(healthy()), WORKER3)
+    (refusal,) = plan(state, SPEC, SURGING).refusals
+    assert (refusal.code, refusal.saw.startswith("--surge was given.")) == ("surplus.protected", True)
+    assert codes(protected(with_surge(OTHERS), WORKER3), SPEC, SURGING) == []
+
+
 def test_one_that_differs_itself_is_not_made_anew() -> None:
     state = made_from(with_surge(OTHERS), "debian-10", WORKER3)
     assert departing(state) == [WORKER1]

@@ -11,7 +11,7 @@ from typing import Any, Final
 import pytest
 
 from hetzner_k3s.lab.k3s.api.resources import NODES
-from hetzner_k3s.lab.simulated.faults import ApiFault
+from hetzner_k3s.lab.simulated.faults import ApiFault, ServerDeleted
 from hetzner_k3s.lab.simulated.world import World
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.consents import Consents, DeleteLocalData, MakeAnew, Prune, Rollout, Surge
@@ -271,6 +271,26 @@ def test_one_that_the_file_wants_by_now_stays_for_good() -> None:
         left = await story.create(consents=ALL)
         assert (left.code, left.told.steps) == (ExitCode.CONVERGED, []), left.story()
         assert ids(story)[WORKER3] == kept
+
+    played(a_spec(1, 2), happens)
+
+
+@pytest.mark.parametrize("after", [40, 120])
+@pytest.mark.parametrize("name", [WORKER1, WORKER2, WORKER3])
+def test_whatever_is_lost_meanwhile_the_same_command_ends_with_the_files_servers(name: str, after: int) -> None:
+    async def happens(story: Story) -> None:
+        before = ids(story)
+        story.wish(ANOTHER_IMAGE(story.spec))
+        under_way = asyncio.ensure_future(story.create(consents=ALL))
+        await asyncio.sleep(after)
+        lost = ServerDeleted(name)
+        if lost.possible(story.world):  # else it is just being made anew, or not there yet
+            await lost.strike(story.world)
+        await under_way
+        done = await story.create(consents=ALL)
+        assert done.code is ExitCode.CONVERGED, done.story()
+        assert ids(story).keys() == before.keys()
+        assert not story.broken(WORKER1, WORKER2), story.broken(WORKER1, WORKER2)
 
     played(a_spec(1, 2), happens)
 

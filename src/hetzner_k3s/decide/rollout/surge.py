@@ -55,10 +55,13 @@ def _joined_by(pool: PoolSpec, more: list[WorkerSpec]) -> PoolSpec:
 
 def _asked_for(context: DecisionContext) -> Iterator[WorkerSpec]:
     """Return the surge servers of every pool of which a worker waits to be made anew, whoever has their names."""
-    consent, waiting = context.consents.get(Surge), selection.made_anew_next(context)
-    for pool in context.spec.pools if consent is not None else ():
+    consent = context.consents.get(Surge)
+    if consent is None:
+        return
+    waiting = selection.made_anew_next(context)
+    for pool in context.spec.pools:
         if any(worker.name in waiting for worker in pool.workers):
-            yield from _beyond(context.spec, pool, consent.number if consent is not None else 0)
+            yield from _beyond(context.spec, pool, consent.number)
 
 
 def _beyond(spec: ClusterSpec, pool: PoolSpec, number: int) -> Iterator[WorkerSpec]:
