@@ -133,7 +133,7 @@ def test_the_upgrade_of_a_server_that_gets_power_is_shown_to_its_end(name: str) 
 def test_it_is_said_that_a_rollout_is_not_foreseen_where_no_master_serves() -> None:
     state = without_quorum(off(off(healthy(), MASTER1), MASTER2))
     (note,) = plan(state, intent=UPGRADE).notes
-    assert f"only seen when {MASTER1}, {MASTER2} are back" in note
+    assert f"seen only when this run has brought back {MASTER1}, {MASTER2}" in note
     assert plan(state).notes == ()
     assert plan(off(healthy(), MASTER1), intent=UPGRADE).notes == ()
 
