@@ -150,9 +150,12 @@ def hostile_tars(folder: Path) -> dict[str, str]:
     return sends | {"what never ends": f"{whole}; exec cat /dev/zero"}
 
 
+_OF_RUNS = frozenset({"runs", "transcripts"})
+
+
 def everything(folder: Path) -> dict[str, bytes]:
-    """Read all files below a folder but the journals of runs."""
-    files = [path for path in folder.rglob("*") if path.is_file() and "runs" not in path.parts]
+    """Read all files below a folder but what runs write of themselves: their journals and transcripts."""
+    files = [path for path in folder.rglob("*") if path.is_file() and not _OF_RUNS & {*path.parts}]
     return {str(path): path.read_bytes() for path in files}
 
 
