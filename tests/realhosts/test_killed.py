@@ -170,9 +170,8 @@ def while_a_worker_joins(cluster: Cluster) -> None:
 
 def while_masters_join(cluster: Cluster) -> None:
     def joining(talk: str) -> bool:
-        return any(said(talk, master, "joining") and starts(cluster, master) for master in others)
+        return any(said(talk, master, "joining") and starts(cluster, master) for master in cluster.masters())
 
-    others = [master for master in cluster.masters() if master != begun_on(cluster)]
     kill_once(cluster, joining, "create")
 
 
