@@ -8,11 +8,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final, TypeVar, cast
+from typing import Final, TypeVar, cast
 
 import httpx2
 
-from hetzner_k3s.adapters import kube_charts, kube_history, kube_leaving, kube_load, kube_objects, kube_volumes
+from hetzner_k3s.adapters import (
+    kube_charts,
+    kube_history,
+    kube_leaving,
+    kube_load,
+    kube_nodes,
+    kube_objects,
+    kube_volumes,
+)
 from hetzner_k3s.adapters.kube_session import APPLY, MERGE, Session, Transport, over_tls, path_of
 from hetzner_k3s.adapters.kube_sessions import Forwarder, Sessions
 from hetzner_k3s.model import kube as model
@@ -21,13 +29,12 @@ from hetzner_k3s.model.hosts.contact import HostTarget
 from hetzner_k3s.model.kube import BeforeStart, KubeView, Leaving, NamedVolumes, NodeLoad
 from hetzner_k3s.model.kubernetes.node_labels import NodeChange
 from hetzner_k3s.model.kubernetes.run_history import PastRun, RunHistory
-from hetzner_k3s.model.text.documents import Document, Malformed
+from hetzner_k3s.model.text.documents import Malformed
 from hetzner_k3s.ports import Clock, Hosts
 
 T = TypeVar("T")
 
 _NAMESPACE: Final = "kube-system"
-_NODE_LEASES: Final = "kube-node-lease"
 _OURS: Final = "hetzner-k3s"
 """The field manager, and the name of the ConfigMap with the lineage."""
 _CREDENTIALS: Final = "hcloud"
@@ -87,22 +94,24 @@ class K3sApi:
 
     async def delete_node(self, master: HostTarget, name: str, uid: str, *, release: bool = False) -> None:
         """Delete a Node if it still has this UID, and wait until it is gone."""
-        await self._persist(master, _deleting(name, uid), f"delete Node {name}")
+        await self._persist(master, kube_nodes.deleting(name, uid), f"delete Node {name}")
         if release:
             await self._release(master, name, uid)
-        await self._until(master, _gone(name, uid), f"Node {name}, kept by finalizers, is still there", _GONE_WITHIN)
+        await self._until(
+            master, kube_nodes.gone(name, uid), f"Node {name}, kept by finalizers, is still there", _GONE_WITHIN
+        )
 
     async def drop_node(self, master: HostTarget, name: str, uid: str) -> None:
         """Delete a Node if it still has this UID, then its finalizers: one that is being deleted gets no new ones."""
 
         async def release(session: Session) -> None:
-            if not await _gone(name, uid)(session):
+            if not await kube_nodes.gone(name, uid)(session):
                 patch = {"metadata": {"uid": uid, "finalizers": None}}
-                await _none_if_404(_patch_node(session, name, patch))
+                await _none_if_404(kube_nodes.patch(session, name, patch))
 
-        await self._persist(master, _deleting(name, uid), f"delete Node {name}")
+        await self._persist(master, kube_nodes.deleting(name, uid), f"delete Node {name}")
         await self._persist(master, release, f"take the finalizers off Node {name}")
-        await self._until(master, _gone(name, uid), f"Node {name} is still there", _GOES_WITHIN)
+        await self._until(master, kube_nodes.gone(name, uid), f"Node {name} is still there", _GOES_WITHIN)
 
     async def delete_node_password(self, master: HostTarget, name: str) -> None:
         """Delete the Secret that ties a node's name to its password."""
@@ -120,7 +129,7 @@ class K3sApi:
         patch = {"metadata": {"annotations": dict(annotations), "labels": dict(labels)}}
 
         async def annotate(session: Session) -> None:
-            await _patch_node(session, name, patch)
+            await kube_nodes.patch(session, name, patch)
 
         await self._persist(master, annotate, f"annotate Node {name}")
 
@@ -138,7 +147,9 @@ class K3sApi:
 
     async def last_heartbeat(self, master: HostTarget, name: str) -> str | None:
         """Read when a Node's lease was last renewed."""
-        return await self._again(master, _heartbeat_of(name), f"read the lease of {name}", _is_transient, _PERSIST)
+        return await self._again(
+            master, kube_nodes.heartbeat_of(name), f"read the lease of {name}", _is_transient, _PERSIST
+        )
 
     async def wait_node_ready(
         self, master: HostTarget, name: str, deadline: float, before: BeforeStart | None = None
@@ -152,7 +163,7 @@ class K3sApi:
                 return False
             return before is None or (
                 before.address in {None, node.internal_ip}
-                and await _heartbeat_of(name)(session) not in {None, before.heartbeat}
+                and await kube_nodes.heartbeat_of(name)(session) not in {None, before.heartbeat}
             )
 
         await self._until(master, ready, f"Node {name} is not Ready", deadline)
@@ -258,10 +269,10 @@ class K3sApi:
             kept = [finalizer for finalizer in metadata.texts("finalizers") if finalizer not in _K3S_FINALIZERS]
             version = metadata.text("resourceVersion")
             patch = {"metadata": {"uid": uid, "resourceVersion": version, "finalizers": kept}}
-            await _patch_node(session, name, patch)
+            await kube_nodes.patch(session, name, patch)
 
         try:
-            await self._until(master, _gone(name, uid), f"Node {name} is still there", _K3S_RELEASES_WITHIN)
+            await self._until(master, kube_nodes.gone(name, uid), f"Node {name} is still there", _K3S_RELEASES_WITHIN)
         except DeadlineExceeded:
             await self._persist(master, release, f"take k3s' finalizers off Node {name}")
 
@@ -334,44 +345,6 @@ class K3sApi:
         except (Malformed, ValueError) as problem:  # ValueError: certificates that are none
             message = f"{master.name}: cannot {what}: the answer of its API cannot be read: {problem}"
             raise KubeError(message, server=master.name, fate=fate) from None
-
-
-def _heartbeat_of(name: str) -> Callable[[Session], Awaitable[str | None]]:
-    """Make the look at the lease that a Node's kubelet renews every ten seconds."""
-
-    async def read(session: Session) -> str | None:
-        lease = await session.find(path_of("leases", name, namespace=_NODE_LEASES, group="coordination.k8s.io/v1"))
-        return lease.child_or_empty("spec").optional_text("renewTime") if lease else None
-
-    return read
-
-
-def _deleting(name: str, uid: str) -> Callable[[Session], Awaitable[None]]:
-    """Make the request that deletes a Node, unless it is gone or another Node has its name by now."""
-
-    async def delete(session: Session) -> None:
-        body = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": uid}}
-        try:
-            await session.send("DELETE", path_of("nodes", name), body)
-        except httpx2.HTTPStatusError as refused:
-            if refused.response.status_code not in (404, 409):
-                raise
-
-    return delete
-
-
-def _gone(name: str, uid: str) -> Callable[[Session], Awaitable[bool]]:
-    """Make the look whether this very Node is there no more."""
-
-    async def gone(session: Session) -> bool:
-        node = await session.find(path_of("nodes", name))
-        return node is None or kube_objects.node(node).uid != uid
-
-    return gone
-
-
-async def _patch_node(session: Session, name: str, patch: Mapping[str, Any]) -> Document:
-    return await session.send("PATCH", path_of("nodes", name), patch, MERGE)
 
 
 async def _none_if_404(read: Awaitable[T]) -> T | None:
