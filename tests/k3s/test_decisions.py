@@ -255,14 +255,12 @@ def test_a_server_that_does_not_answer_loses_its_turn(tmp_path: Path) -> None:
     assert again.addresses == ["10.0.0.2:6443", "10.0.0.3:6443"]
 
 
-def test_cloud_controller_needs_chart_or_deployment_and_secret() -> None:
-    chart = {"metadata": {"name": "hcloud-cloud-controller-manager"}}
+def test_cloud_controller_needs_deployment_and_secret() -> None:
     secret = {"data": {"token": "", "network": ""}}
-    assert cloud.is_installed([chart], None, secret)
-    assert cloud.is_installed([], {"kind": "Deployment"}, secret)
-    assert not cloud.is_installed([], None, secret)
-    assert not cloud.is_installed([chart], None, None)
-    assert not cloud.is_installed([], {"kind": "Deployment"}, {"data": {"token": ""}})
+    assert cloud.is_installed({"kind": "Deployment"}, secret)
+    assert not cloud.is_installed(None, secret)
+    assert not cloud.is_installed({"kind": "Deployment"}, None)
+    assert not cloud.is_installed({"kind": "Deployment"}, {"data": {"token": ""}})
 
 
 def test_typical_etcd_has_the_recorded_raft_clock(recordings: Path) -> None:

@@ -9,16 +9,16 @@ import asyncio
 import hashlib
 from collections.abc import Iterator, Mapping
 
-from hetzner_k3s.lab.k3s.api.resources import CONFIGMAPS, DEPLOYMENTS, NODES, Obj
-from hetzner_k3s.lab.k3s.control.cloud import HCLOUD_CONTROLLER, HELM_CHARTS
+from hetzner_k3s.lab.k3s.api.resources import CONFIGMAPS, NODES, Obj
 from hetzner_k3s.lab.k3s.trust import tokens
 from hetzner_k3s.lab.simulated.hosts import config_file
 from hetzner_k3s.lab.simulated.hosts.host import Host
 from hetzner_k3s.lab.simulated.world import World
 from hetzner_k3s.model.hosts.contact import host_key_label
 from hetzner_k3s.model.naming import LABEL_PREFIX
+from hetzner_k3s.model.spec import KubernetesNetworkSpec
 
-from . import invariants, mischief
+from . import invariants, manifests_of_2x, mischief
 from .clusters import CLUSTER
 from .story import Story
 from .tokens_at_hand import born_without_agent_token
@@ -112,13 +112,9 @@ def _labels(world: World) -> None:
 
 
 async def _addons_by_kubectl(world: World) -> None:
-    """Have the cloud controller be what its manifest makes, as 2.x applies it, and nothing in the cluster be ours."""
+    """Have the add-ons be what their manifests make, as 2.x applies them, and nothing in the cluster be ours."""
     store = mischief.store(world)
-    body = {"metadata": {"name": HCLOUD_CONTROLLER}, "spec": {"replicas": 1}}
-    await store.create(DEPLOYMENTS, body, "kube-system")
-    charts, _ = await store.list(HELM_CHARTS)
-    for chart in charts:
-        await store.delete(HELM_CHARTS, chart["metadata"]["name"], chart["metadata"]["namespace"])
+    await manifests_of_2x.apply_instead_of_charts(store, KubernetesNetworkSpec().cluster_cidr)
     for name in ("hetzner-k3s", "hetzner-k3s-history"):
         await store.delete(CONFIGMAPS, name, "kube-system")
     nodes, _ = await store.list(NODES)

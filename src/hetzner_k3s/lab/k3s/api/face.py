@@ -17,6 +17,8 @@ from hetzner_k3s.lab.k3s.api.store import Store
 from hetzner_k3s.lab.k3s.etcd.port import EtcdError
 
 JSON: Final = "application/json"
+_WITH_PODS: Final = ("Deployment", "DaemonSet")
+"""Whose dependents end in this lab: a deletion in the foreground waits for them."""
 _NOWHERE: Final = "the server could not find the requested resource"
 
 
@@ -242,7 +244,12 @@ class Face:
         if options.get("dryRun") or "dryRun" in request.query:
             return json_answer(await self._store.get(resource, target.name, target.namespace))
         obj = await self._store.delete(
-            resource, target.name, target.namespace, conditions.get("uid", ""), conditions.get("resourceVersion", "")
+            resource,
+            target.name,
+            target.namespace,
+            conditions.get("uid", ""),
+            conditions.get("resourceVersion", ""),
+            foreground=options.get("propagationPolicy") == "Foreground" and resource.kind in _WITH_PODS,
         )
         if "deletionTimestamp" in obj["metadata"]:
             return json_answer(obj)

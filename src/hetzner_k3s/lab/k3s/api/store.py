@@ -159,8 +159,19 @@ class Store:
         new["metadata"]["resourceVersion"] = str(revision)
         return new
 
-    async def delete(self, resource: Resource, name: str, namespace: str = "", uid: str = "", version: str = "") -> Obj:
+    async def delete(
+        self,
+        resource: Resource,
+        name: str,
+        namespace: str = "",
+        uid: str = "",
+        version: str = "",
+        *,
+        foreground: bool = False,
+    ) -> Obj:
         """Remove an object, or mark it when finalizers hold it; give it as it is then.
+
+        In the `foreground` it stays until its dependents have gone.
 
         Raises:
             ApiError: 404, 409 when the preconditions `uid` or `version` do not hold.
@@ -170,6 +181,8 @@ class Store:
             old = _load(entry.value, entry.mod_revision)
             if (uid and uid != old["metadata"]["uid"]) or (version and version != str(entry.mod_revision)):
                 raise status.conflict(resource, name)
+            if foreground and "deletionTimestamp" not in old["metadata"]:
+                old = strategy.held_for_dependents(old)
             if strategy.finalizers(old):
                 if "deletionTimestamp" in old["metadata"]:
                     return old

@@ -16,6 +16,18 @@ _LOOSE_NAMES = frozenset(("clusterroles", "clusterrolebindings", "roles", "roleb
 _WITHOUT_GENERATION = frozenset(
     ("nodes", "leases", "services", "namespaces", "persistentvolumes", "persistentvolumeclaims")
 )
+_IMMUTABLE = {
+    "deployments": (("spec", "selector"),),
+    "daemonsets": (("spec", "selector"),),
+    "clusterrolebindings": (("roleRef",),),
+    "storageclasses": (("provisioner",), ("parameters",), ("reclaimPolicy",), ("volumeBindingMode",)),
+    "csidrivers": (("spec", "attachRequired"), ("spec", "volumeLifecycleModes")),
+}
+"""What an update must leave as it is, by resource (docs/facts/addons.md#what-cannot-change)."""
+
+FOREGROUND = "foregroundDeletion"
+"""The finalizer of an object that goes after its dependents."""
+
 _SERVER_OWNED = ("uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds")
 
 
@@ -160,10 +172,19 @@ def _check_immutable(resource: Resource, old: Obj, new: Obj) -> None:
                 name,
                 'spec.providerID: Forbidden: node updates may not change providerID except from "" to valid',
             )
+    for path in _IMMUTABLE.get(resource.plural, ()):
+        if _at(old, path) != _at(new, path):
+            raise invalid(resource, name, f"{'.'.join(path)}: Invalid value: field is immutable")
     if old.get("immutable") and any(old.get(key) != new.get(key) for key in ("data", "binaryData", "immutable")):
         raise invalid(resource, name, "data: Forbidden: field is immutable when `immutable` is set")
     if resource.plural == "secrets" and new.get("type", old.get("type")) != old.get("type"):
         raise invalid(resource, name, "type: Invalid value: field is immutable")
+
+
+def _at(obj: Any, path: tuple[str, ...]) -> Any:
+    for key in path:
+        obj = (obj or {}).get(key)
+    return obj
 
 
 def same(old: Obj, new: Obj) -> bool:
@@ -186,6 +207,12 @@ def marked_for_deletion(obj: Obj, now: datetime.datetime) -> Obj:
     if obj["kind"] == "Namespace":
         obj["status"] = {"phase": "Terminating"}
     return obj
+
+
+def held_for_dependents(obj: Obj) -> Obj:
+    """Return the object with the finalizer that keeps it until its dependents have gone."""
+    held = list(obj["metadata"].get("finalizers") or [])
+    return obj | {"metadata": obj["metadata"] | {"finalizers": [*held, *([] if FOREGROUND in held else [FOREGROUND])]}}
 
 
 def finalizers(obj: Obj) -> list[Any]:

@@ -1,6 +1,6 @@
 """The cloud controller as far as Nodes show it: Hetzner's where it is installed, else k3s' own.
 
-Hetzner's is installed as a HelmChart, or as the Deployment that its manifest holds.
+Hetzner's runs where its Deployment is, whether its chart brought that or `kubectl apply` of its manifest.
 """
 
 from __future__ import annotations
@@ -24,18 +24,16 @@ HCLOUD_CONTROLLER = "hcloud-cloud-controller-manager"
 _LOOK_EVERY = 1.0
 
 
-def is_installed(charts: list[Obj], deployment: Obj | None, secret: Obj | None) -> bool:
-    """Check whether Hetzner's cloud controller runs: its chart or Deployment is there, and what it logs in with."""
+def is_installed(deployment: Obj | None, secret: Obj | None) -> bool:
+    """Check whether Hetzner's cloud controller runs: its Deployment is there, and what it logs in with."""
     keys = (secret or {}).get("data") or {}
-    there = deployment is not None or any(chart["metadata"]["name"] == HCLOUD_CONTROLLER for chart in charts)
-    return there and {"token", "network"} <= set(keys)
+    return deployment is not None and {"token", "network"} <= set(keys)
 
 
 async def hetzner_runs(store: Store) -> bool:
     """Look whether Hetzner's cloud controller runs in a cluster."""
-    charts, _ = await store.list(HELM_CHARTS)
     deployment = await store.find(DEPLOYMENTS, HCLOUD_CONTROLLER, "kube-system")
-    return is_installed(charts, deployment, await store.find(SECRETS, "hcloud", "kube-system"))
+    return is_installed(deployment, await store.find(SECRETS, "hcloud", "kube-system"))
 
 
 def initialized(node: Obj, provider_id: str) -> Obj:

@@ -16,6 +16,7 @@ from hetzner_k3s.lab.k3s.api.store import Store
 from hetzner_k3s.lab.k3s.api.strategy import timestamp
 from hetzner_k3s.lab.k3s.control.cloud import CloudController
 from hetzner_k3s.lab.k3s.control.election import Election
+from hetzner_k3s.lab.k3s.control.helm import HelmController
 from hetzner_k3s.lab.k3s.control.learners import LearnerTicks
 from hetzner_k3s.lab.k3s.control.namespaces import NamespaceController
 from hetzner_k3s.lab.k3s.control.nodes import MemberFinalizer, PasswordFinalizer, SilenceWatch, announce_member
@@ -201,6 +202,7 @@ class Server:
         manager = (
             NamespaceController(self._store, ca).run,
             SilenceWatch(self._store, timing.node_grace).run,
+            HelmController(self._store).run,
             CloudController(self._store, not self._flags.on("disable-cloud-controller")).run,
         )
         self._lead("kube-controller-manager", f"{name}_{uuid.uuid4()}", timing.controller_lease, *manager)

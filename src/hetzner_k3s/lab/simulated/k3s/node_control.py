@@ -1,4 +1,4 @@
-"""Controllers about Nodes: those that fell silent, and what the cloud controller does to them."""
+"""Controllers about Nodes: those that fell silent, and what the cloud controller does to them; and charts."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from hetzner_k3s.lab.k3s.api.resources import NODES, Obj
 from hetzner_k3s.lab.k3s.api.status import ApiError
 from hetzner_k3s.lab.k3s.api.store import Store
 from hetzner_k3s.lab.k3s.api.strategy import timestamp
+from hetzner_k3s.lab.k3s.control import helm
 from hetzner_k3s.lab.k3s.control.cloud import hetzner_runs, initialized, is_waiting
 from hetzner_k3s.lab.k3s.control.nodes import Heartbeats, declared_unknown
 from hetzner_k3s.lab.k3s.etcd.port import EtcdError
@@ -46,6 +47,7 @@ class CloudControllers:
         renewed = await renewals(self._store)
         for found in nodes:
             await self._watch_silence(found, renewed.get(found["metadata"]["name"], ""))
+        await helm.look(self._store)
         hetzner = self._built_in or await hetzner_runs(self._store)
         for found in nodes if hetzner else ():
             await self._initialize(found)
