@@ -28,6 +28,7 @@ from hetzner_k3s.model.errors import DeadlineExceeded, KubeError, OperationFaile
 from hetzner_k3s.model.hosts.contact import HostTarget
 from hetzner_k3s.model.kube import KubeNode, KubeView, Leaving, NodeLoad, Pod
 from hetzner_k3s.model.kubernetes.addons import CSI_DRIVER
+from hetzner_k3s.model.kubernetes.addons_of_2x import ObjectName
 from hetzner_k3s.model.kubernetes.node_labels import NodeChange, NodeKeys
 from hetzner_k3s.model.kubernetes.run_history import PastRun, RunHistory
 from hetzner_k3s.model.operations.operation import Operation
@@ -87,6 +88,8 @@ CALLS: dict[str, Callable[[K3sApi], Coroutine[Any, Any, Any]]] = {
     "named_volumes": lambda k: k.named_volumes(MASTER),
     "dependents": lambda k: k.dependents(MASTER, CSI_DRIVER),
     "remove_chart": lambda k: k.remove_chart(MASTER, CSI_DRIVER, "1"),
+    "addon_of_2x": lambda k: k.addon_of_2x(MASTER, CSI_DRIVER),
+    "clear_way": lambda k: k.clear_way(MASTER, CSI_DRIVER, {ObjectName("Deployment", "a"): "1"}),
     "past_runs": lambda k: k.past_runs(MASTER),
     "note_run": lambda k: k.note_run(MASTER, RUN),
     "apply": lambda k: k.apply(MASTER, [{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}}]),
@@ -94,7 +97,14 @@ CALLS: dict[str, Callable[[K3sApi], Coroutine[Any, Any, Any]]] = {
 
 
 def outcome(api: Answering, name: str, answer: Callable[[str, str], Answer], monkeypatch: pytest.MonkeyPatch) -> Any:
-    for wait in ("_PERSIST", "_GONE_WITHIN", "_GOES_WITHIN", "_K3S_RELEASES_WITHIN", "_UNINSTALLED_WITHIN"):
+    for wait in (
+        "_PERSIST",
+        "_GONE_WITHIN",
+        "_GOES_WITHIN",
+        "_K3S_RELEASES_WITHIN",
+        "_UNINSTALLED_WITHIN",
+        "_ENDED_WITHIN",
+    ):
         monkeypatch.setattr(kube, wait, 0.0)
     api.answer = answer
 

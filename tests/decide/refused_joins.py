@@ -126,6 +126,12 @@ CONSENTS = {
     "a pool that the file does not have is to be rolled out": case(
         healthy(), "consent.unfit", intent=replace(CREATE, consents=Consents.of(Rollout("large")))
     ),
+    "a pool of the name that add-ons have is to be rolled out": case(
+        healthy(),
+        "consent.unfit",
+        intent=replace(CREATE, consents=Consents.of(Rollout("addons"))),
+        spec=replace(SPEC, pools=(replace(SPEC.pools[0], workers=(replace(SPEC.workers()[0], pool="addons"),)),)),
+    ),
     "a cluster that was not begun is to be rolled out": case(
         nothing(), "consent.unfit", intent=replace(CREATE, consents=Consents.of(Rollout("all")))
     ),

@@ -7,6 +7,7 @@ from typing import get_args
 
 import pytest
 from tests.decide import on_database
+from tests.decide import test_addons_of_2x as addons_of_2x
 from tests.decide import test_addons_off as addons_off
 from tests.decide.disasters import FIVE, disaster, resetting
 from tests.decide.lost import (
@@ -115,6 +116,7 @@ WAYS: dict[str, tuple[ClusterState, ClusterSpec, Intent]] = {
         addons_off.WITHOUT_CSI,
         addons_off.asked(PRUNE, addons_off.WITHOUT_CSI),
     ),
+    "add-ons that 2.x applied": (addons_of_2x.adopted(), SPEC, addons_of_2x.ASKED),
     "a prune taken back": (half_gone(), SPEC, CREATE),
     "a reset of a lost quorum": (disaster(FIVE), FIVE, resetting("prod-master5")),
     "a master that is off": (off(healthy(), MASTER1), SPEC, CREATE),

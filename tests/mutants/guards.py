@@ -263,6 +263,8 @@ HETZNER: Final = (
 )
 
 _KUBE: Final = ("tests/adapters/test_kube_guards.py",)
+_OF_2X: Final = ("tests/adapters/test_kube_of_2x.py",)
+_MAKES_ROOM: Final = ("tests/decide/test_addons_of_2x.py",)
 
 KUBERNETES: Final = (
     Mutation(
@@ -301,9 +303,49 @@ KUBERNETES: Final = (
         law=6,
         what="the finalizers of a Node of another UID are dropped",
         file="adapters/kube.py",
-        old='            if not await kube_nodes.gone(name, uid)(session):\n                patch = {"metadata": {"uid": uid, ',
-        new='            if True:\n                patch = {"metadata": {',
+        old='if not await kube_nodes.gone(name, uid)(session):\n                patch = {"metadata": {"uid": uid, ',
+        new='if True:\n                patch = {"metadata": {',
         tests=_KUBE,
+    ),
+    Mutation(
+        law=6,
+        what="a workload of 2.x is deleted whatever its UID",
+        file="adapters/kube_of_2x.py",
+        old='"propagationPolicy": how, "preconditions": {"uid": uid}}',
+        new='"propagationPolicy": how}',
+        tests=_OF_2X,
+    ),
+    Mutation(
+        law=6,
+        what="a workload of 2.x is gone before its pods are",
+        file="adapters/kube_of_2x.py",
+        old='await _delete(session, name, uid, "Foreground")',
+        new='await _delete(session, name, uid, "Background")',
+        tests=_OF_2X,
+    ),
+    Mutation(
+        law=6,
+        what="the rights of another's Helm release are deleted",
+        file="adapters/kube_of_2x.py",
+        old="_release(document) is None:\n            await _delete",
+        new="True:\n            await _delete",
+        tests=_OF_2X,
+    ),
+    Mutation(
+        law=10,
+        what="the add-ons of 2.x are replaced unasked",
+        file="decide/rollout/addons.py",
+        old="(found.is_gone or CONSENT in context.consents)",
+        new="True",
+        tests=_MAKES_ROOM,
+    ),
+    Mutation(
+        law=2,
+        what="the chart comes whatever its StorageClass is like",
+        file="decide/desired/addons_of_2x.py",
+        old="        if seen != wanted:\n",
+        new="        if False:\n",
+        tests=_MAKES_ROOM,
     ),
     Mutation(
         law=6,

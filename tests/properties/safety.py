@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from tests.properties import database_safety, disaster_safety, restore_safety
+from tests.properties import addons_safety, database_safety, disaster_safety, restore_safety
 
 from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import Server
@@ -91,6 +91,7 @@ def violations(spec: ClusterSpec, state: ClusterState, plan: Plan) -> list[str]:
     found = [f"{p.key}: {why}" for p in plan.steps for why in _of_step(spec, state, p)]
     unasked = (p for p in plan.steps if _is_unasked(spec, state, p) or disaster_safety.is_unasked(p))
     found += [f"{p.key}: it was not consented to" for p in unasked]
+    found += addons_safety.violations(state, plan)
     disruptive = [p.key for p in plan.steps if isinstance(p.step, _ALONE)]
     return found + ([f"at once: {disruptive}"] if len(disruptive) > 1 else [])
 

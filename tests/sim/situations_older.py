@@ -6,7 +6,7 @@ See docs/facts/k3s.md#made-by-2x.
 from __future__ import annotations
 
 from hetzner_k3s.lab.simulated.faults import SshSilent
-from hetzner_k3s.model.consents import Adopt, Consents
+from hetzner_k3s.model.consents import ROLLOUT_ADDONS, Adopt, Consents, Rollout
 from hetzner_k3s.model.operations.operation import K3sRole
 
 from . import clusters_of_2x, mischief
@@ -44,3 +44,15 @@ async def _(story: Story) -> Run:
     assert rest.told.steps == [("AdoptCluster", story.spec.name)], rest.story()
     assert clusters_of_2x.disks(story.world) == before
     return await story.create()
+
+
+@_tell("the-add-ons-of-hetzner-k3s-2-make-room-for-charts", converges())
+async def _(story: Story) -> Run:
+    """One after the other, asked for; the second run has nothing to do."""
+    await clusters_of_2x.as_2x_made_it(story)
+    for consents in (Consents.of(Adopt(clusters_of_2x.ca8(story.world))), Consents()):
+        await story.create(consents=consents)
+    asked = Consents.of(Rollout(ROLLOUT_ADDONS))
+    run = await story.create(consents=asked)
+    assert [verb for verb, _ in run.told.steps] == ["TakeOverAddon"] * 2, run.story()
+    return await story.create(consents=asked)

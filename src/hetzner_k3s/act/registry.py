@@ -79,6 +79,7 @@ HANDLERS: Final[Mapping[type, Handler]] = {
     steps.PointWorker: nodes.point_worker,
     steps.ApplyAddons: addons.apply_addons,
     steps.RemoveAddon: addons.remove_addon,
+    steps.TakeOverAddon: addons.take_over_addon,
     steps.WriteKubeconfig: kubeconfig.write_kubeconfig,
     steps.KeepTokens: kubeconfig.keep_tokens,
     steps.MarkDeleting: teardown.mark_deleting,

@@ -19,6 +19,7 @@ from hetzner_k3s.adapters import (
     kube_load,
     kube_nodes,
     kube_objects,
+    kube_of_2x,
     kube_volumes,
 )
 from hetzner_k3s.adapters.kube_session import APPLY, MERGE, Session, Transport, over_tls, path_of
@@ -27,6 +28,7 @@ from hetzner_k3s.model import kube as model
 from hetzner_k3s.model.errors import DeadlineExceeded, Fate, HostError, KubeError
 from hetzner_k3s.model.hosts.contact import HostTarget
 from hetzner_k3s.model.kube import BeforeStart, KubeView, Leaving, NamedVolumes, NodeLoad
+from hetzner_k3s.model.kubernetes.addons_of_2x import AddonFound, ObjectName
 from hetzner_k3s.model.kubernetes.node_labels import NodeChange
 from hetzner_k3s.model.kubernetes.run_history import PastRun, RunHistory
 from hetzner_k3s.model.text.documents import Malformed
@@ -50,6 +52,8 @@ _K3S_RELEASES_WITHIN: Final = 3.0
 _K3S_FINALIZERS: Final = ("wrangler.cattle.io/managed-etcd-controller", "wrangler.cattle.io/node")
 _UNINSTALLED_WITHIN: Final = 180.0
 """A pod of k3s' helm controller does it, and its image may have to be pulled."""
+_ENDED_WITHIN: Final = 120.0
+"""A pod is given 30 s to end, a host that swaps some more."""
 _POLL: Final = 0.5
 _SECRETS: Final = path_of("secrets", namespace=_NAMESPACE)
 _LINEAGE: Final = path_of("configmaps", _OURS, namespace=_NAMESPACE)
@@ -239,6 +243,23 @@ class K3sApi:
             lambda session: kube_charts.is_gone(session, name, digest),
             f"k3s has not uninstalled HelmChart {name}",
             _UNINSTALLED_WITHIN,
+        )
+
+    async def addon_of_2x(self, master: HostTarget, chart: str) -> AddonFound:
+        """Read what there is under the names of an add-on that 2.x applies."""
+        return await self._call(
+            master, lambda session: kube_of_2x.found(session, chart), f"read {chart}", fate=Fate.DID_NOT_HAPPEN
+        )
+
+    async def clear_way(self, master: HostTarget, chart: str, workloads: Mapping[ObjectName, str]) -> None:
+        """Delete what a chart could not change, each when nothing uses it any more; hand over what must stay."""
+        await self._persist(master, lambda session: kube_of_2x.hand_over(session, chart), f"hand what stays to {chart}")
+        for name, uid in workloads.items():
+            await self._persist(master, kube_of_2x.deleting(name, uid), f"delete {name}")
+        for name, uid in workloads.items():
+            await self._until(master, kube_of_2x.gone(name, uid), f"{name}: its pods have not ended", _ENDED_WITHIN)
+        await self._persist(
+            master, lambda session: kube_of_2x.delete_beside(session, chart), f"delete the rights of the old {chart}"
         )
 
     async def past_runs(self, master: HostTarget) -> RunHistory:

@@ -59,7 +59,7 @@ def _digest(content: Mapping[str, object]) -> str:
 def _wanted(spec: ClusterSpec) -> dict[str, dict[str, object]]:
     charts = {
         addons.CLOUD_CONTROLLER: _cloud_controller(spec),
-        addons.CSI_DRIVER: _chart(addons.CSI_DRIVER, "2.21.2", values={}),
+        addons.CSI_DRIVER: _chart(addons.CSI_DRIVER, values={}),
         addons.CERT_MANAGER: _cert_manager(),
     }
     return {name: content for name, content in charts.items() if addons.wanted(spec)[name]}
@@ -73,18 +73,17 @@ def _chart_object(name: str, content: Mapping[str, object]) -> Manifest:
 def _cloud_controller(spec: ClusterSpec) -> dict[str, object]:
     networking = {"enabled": spec.network.private, "clusterCIDR": spec.kubernetes_network.cluster_cidr}
     # `bootstrap`: its job tolerates the taint that only the cloud controller removes, and needs neither CNI nor DNS.
-    return _chart(addons.CLOUD_CONTROLLER, "1.33.0", values={"networking": networking}, bootstrap=True)
+    return _chart(addons.CLOUD_CONTROLLER, values={"networking": networking}, bootstrap=True)
 
 
 def _cert_manager() -> dict[str, object]:
     # Its check of itself is a hook that fails the whole release where images or a first worker take over a minute.
     values = {"crds": {"enabled": True}, "startupapicheck": {"enabled": False}}
-    return _chart(addons.CERT_MANAGER, "v1.21.2", values=values, repo=_JETSTACK, namespace="cert-manager")
+    return _chart(addons.CERT_MANAGER, values=values, repo=_JETSTACK, namespace="cert-manager")
 
 
 def _chart(
     chart: str,
-    version: str,
     *,
     values: Mapping[str, object],
     repo: str = _HETZNER,
@@ -96,7 +95,7 @@ def _chart(
         "spec": {
             "repo": repo,
             "chart": chart,
-            "version": version,
+            "version": addons.VERSIONS[chart],
             "targetNamespace": namespace,
             **own,
             "bootstrap": bootstrap,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from hetzner_k3s.decide.desired.addons_of_2x import installed
 from hetzner_k3s.decide.lifecycle.bootstrap import found_servers
 from hetzner_k3s.decide.preflight.steadiness import stayed_up
 from hetzner_k3s.decide.view import extra_servers, stale_lineage
@@ -28,7 +29,7 @@ from hetzner_k3s.model.state import ClusterState
 
 def come_true(spec: ClusterSpec, state: ClusterState) -> ClusterState:
     """Return what the world looks like when everything that comes by itself has come."""
-    state = _commands_ended(state)
+    state = _charts_installed(_commands_ended(state))
     seen = _nodes_initialized(_balancer_addressed(spec, _fresh_hosts_seen(spec, _servers_rested(state))))
     up = stayed_up(_serving_after_reset(spec, seen))
     return _api_read(spec, _learners_promoted(_peers_given_up(spec, up)))
@@ -87,6 +88,16 @@ def _commands_ended(state: ClusterState) -> ClusterState:
 def _nodes_initialized(state: ClusterState) -> ClusterState:
     """Let a cloud controller see every Node."""
     return map_kube(state, lambda kube: replace(kube, nodes=tuple(map(_initialized, kube.nodes))))
+
+
+def _charts_installed(state: ClusterState) -> ClusterState:
+    """Let k3s install the charts that took the place of what 2.x applied."""
+
+    def come(kube: KubeView) -> KubeView:
+        of_2x = {chart: installed(chart) if chart in kube.addons else found for chart, found in kube.of_2x.items()}
+        return replace(kube, of_2x=of_2x) if of_2x != kube.of_2x else kube
+
+    return map_kube(state, come)
 
 
 def _initialized(node: KubeNode) -> KubeNode:

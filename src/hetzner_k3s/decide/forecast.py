@@ -29,6 +29,7 @@ from hetzner_k3s.decide.prune import addons as addons_off
 from hetzner_k3s.decide.prune import retire
 from hetzner_k3s.decide.purchase import purchase
 from hetzner_k3s.decide.repair import power, reconnect, remediate, removed_member, replace, stopped_workers
+from hetzner_k3s.decide.rollout import addons as rollout_of_addons
 from hetzner_k3s.decide.rollout import masters as rollout_of_masters
 from hetzner_k3s.decide.rollout import replacing, staging, surge
 from hetzner_k3s.decide.rollout import workers as rollout_of_workers
@@ -68,6 +69,7 @@ PREDICTORS: tuple[Callable[[ClusterSpec, ClusterState, Step], ClusterState], ...
     rollout_of_workers.predict,
     node_labels.predict,
     addons.predict,
+    rollout_of_addons.predict,
     addons_off.predict,
     kubeconfig.predict,
     token_copy.predict,

@@ -43,6 +43,7 @@ from hetzner_k3s.decide.repair import (
     stopped_workers,
     unhealthy_masters,
 )
+from hetzner_k3s.decide.rollout import addons as rollout_of_addons
 from hetzner_k3s.decide.rollout import masters as rollout_of_masters
 from hetzner_k3s.decide.rollout import staging, surge
 from hetzner_k3s.decide.rollout import workers as rollout_of_workers
@@ -95,7 +96,7 @@ NOTES: tuple[Note, ...] = (
     adoption.notes,
     uninitialized_nodes.notes,
     addons.credential_notes,
-    addons.left_to_2x,
+    rollout_of_addons.notes,
 )
 DEGRADED: tuple[Note, ...] = (
     unhealthy_masters.left_alone,
@@ -103,6 +104,7 @@ DEGRADED: tuple[Note, ...] = (
     uninitialized_nodes.left_tainted,
     user_commands.failed,
     adoption.left_to_do,
+    rollout_of_addons.left_undone,
 )
 """What is not well and is left as it is: a run that has nothing else to do ends with exit code 3."""
 
@@ -131,6 +133,7 @@ BESIDE_A_GATEWAY: tuple[MoveOf[ServingContext], ...] = (
     surge.keep_what_the_file_wants,
     node_labels.label_nodes,
     addons.apply_addons,
+    rollout_of_addons.take_over,
     addons_off.remove_addons,
     uninitialized_nodes.await_controller,
     user_commands.await_commands,

@@ -156,12 +156,18 @@ class SkipAddressCheck(Consent):
 
 @dataclass(frozen=True, slots=True)
 class Rollout(NamingConsent):
-    """Which servers may be restarted for what the file says now: all, the masters, a pool, or one by its name."""
+    """Which servers may be restarted for what the file says now: all, the masters, a pool, or one by its name.
+
+    `addons` names no server: charts of ours may take the place of the add-ons that hetzner-k3s 2.x applied.
+    """
 
     flag = "--rollout"
     metavar = "[masters|POOL|NAME]"
     otherwise = "all"
-    help = "Carry out changes that restart k3s: on all servers, on the masters, on a pool or on one server."
+    help = (
+        "Carry out changes that restart k3s: on all servers, on the masters, on a pool or on one server. `addons`: "
+        "replace the add-ons that hetzner-k3s 2.x applied."
+    )
 
     def __str__(self) -> str:
         return self.flag if self.named == self.otherwise else f"{self.flag} {self.named}"
@@ -244,6 +250,9 @@ class WithLoadBalancers(Consent):
 
 ROLLOUT_MASTERS: Final = "masters"
 """What `Rollout` calls the masters; a pool of that name is never meant."""
+
+ROLLOUT_ADDONS: Final = "addons"
+"""What `Rollout` calls the add-ons that 2.x applied; neither a pool of that name is meant, nor are they by `all`."""
 
 
 KINDS: Final[tuple[type[Consent], ...]] = (

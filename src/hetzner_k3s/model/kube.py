@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
+from hetzner_k3s.model.kubernetes.addons_of_2x import AddonFound
 from hetzner_k3s.model.kubernetes.node_labels import NodeKeys
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.text.documents import server_number
@@ -133,6 +134,8 @@ class KubeView:
     `addons` maps the name of a chart that we applied to the digest it was applied with; `lineage` comes from the
     ConfigMap `kube-system/hetzner-k3s`; `credentials` are None where their Secret is missing or not whole.
     `dependents` names what needs a chart that the file asks for no more; one that is not in it was not asked about.
+    `of_2x` tells of a cluster that was adopted what there is under the names of each add-on that 2.x applies, by the
+    name of its chart; one that is not in it could not be read.
     """
 
     uid: str
@@ -142,6 +145,7 @@ class KubeView:
     addons: Mapping[str, str] = field(default_factory=dict)
     dependents: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     credentials: Credentials | None = None
+    of_2x: Mapping[str, AddonFound] = field(default_factory=dict)
 
     def node(self, name: str) -> KubeNode | None:
         """Find a Node by name."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Final
 
-from hetzner_k3s.model.consents import Consent, Consents, MakeAnew, Rollout, Upgrade
+from hetzner_k3s.model.consents import ROLLOUT_ADDONS, Consent, Consents, MakeAnew, Rollout, Upgrade
 from hetzner_k3s.model.difference import Difference, left_as_it_is
 from hetzner_k3s.model.steps import DeleteResource, MarkForDeletion, Step
 from hetzner_k3s.model.steps.traits import TRAITS
@@ -47,7 +47,8 @@ class Intent:
     @property
     def may_exchange(self) -> bool:
         """Check whether servers that are there, or their k3s, may become others."""
-        return any(self.consents.get(kind) is not None for kind in (Upgrade, Rollout, MakeAnew))
+        given = (self.consents.get(kind) for kind in (Upgrade, Rollout, MakeAnew))
+        return any(consent is not None and consent != Rollout(ROLLOUT_ADDONS) for consent in given)
 
 
 class Reason(Enum):

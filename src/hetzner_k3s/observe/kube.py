@@ -12,8 +12,10 @@ from hetzner_k3s.model.facts import Known, Reading, Unknown
 from hetzner_k3s.model.hosts.contact import HostTarget, host_target
 from hetzner_k3s.model.kube import KubeView
 from hetzner_k3s.model.kubernetes import addons
+from hetzner_k3s.model.kubernetes.addons_of_2x import OF_2X, AddonFound
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
+from hetzner_k3s.observe.origins import is_adopted
 from hetzner_k3s.ports import Ports
 
 
@@ -44,7 +46,19 @@ async def _view(ports: Ports, spec: ClusterSpec, state: ClusterState, server: Se
         view = await ports.kube.view(target)
     except (KubeError, HostError) as error:
         return Unknown(str(error), ports.clock.now())
-    return Known(replace(view, dependents=await _dependents(ports, spec, target, view)))
+    dependents = await _dependents(ports, spec, target, view)
+    of_2x = await _of_2x(ports, spec, target) if is_adopted(spec, state) else {}
+    return Known(replace(view, dependents=dependents, of_2x=of_2x))
+
+
+async def _of_2x(ports: Ports, spec: ClusterSpec, target: HostTarget) -> dict[str, AddonFound]:
+    """Read what there is of the add-ons that 2.x applies and the file asks for; what cannot be read is left out."""
+    found: dict[str, AddonFound] = {}
+    for chart in OF_2X:
+        if addons.wanted(spec)[chart]:
+            with suppress(KubeError, HostError):
+                found[chart] = await ports.kube.addon_of_2x(target, chart)
+    return found
 
 
 async def _dependents(

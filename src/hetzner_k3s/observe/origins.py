@@ -38,14 +38,15 @@ async def introduce(ports: Ports, spec: ClusterSpec, state: ClusterState) -> dic
 
     That is so where a master was made by 2.x, or where the cluster was adopted and this host was silent then.
     """
-    if not (_is_adopted(spec, state) or any(isinstance(o, Known) and o.value.by_2x for o in state.origins.values())):
+    if not (is_adopted(spec, state) or any(isinstance(o, Known) and o.value.by_2x for o in state.origins.values())):
         return {}
     wanted = _strangers(spec, state)
     readings = await asyncio.gather(*(_meet(ports, spec, state, server) for server in wanted))
     return {server.id: reading for server, reading in zip(wanted, readings, strict=True)}
 
 
-def _is_adopted(spec: ClusterSpec, state: ClusterState) -> bool:
+def is_adopted(spec: ClusterSpec, state: ClusterState) -> bool:
+    """Check whether the cluster was made by hetzner-k3s 2.x and adopted."""
     record = lookup.birth_record(spec, state.view)
     return isinstance(record, BirthRecord) and record.phase is Phase.BORN and record.adopted is not None
 
@@ -61,7 +62,7 @@ def _strangers(spec: ClusterSpec, state: ClusterState) -> list[Server]:
 
     An adoption that was cut off left keys behind before anything else said whose they are.
     """
-    begun = not _is_adopted(spec, state)
+    begun = not is_adopted(spec, state)
     return [s for s in reachable(spec, state.view) if _is_stranger(s) or (begun and naming.LABEL_ADOPTED in s.labels)]
 
 

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from hetzner_k3s.model.hosts.contact import HostTarget
 from hetzner_k3s.model.kube import BeforeStart, KubeView, Leaving, NamedVolumes, NodeLoad, Pod
+from hetzner_k3s.model.kubernetes.addons_of_2x import AddonFound, ObjectName
 from hetzner_k3s.model.kubernetes.node_labels import NodeChange
 from hetzner_k3s.model.kubernetes.run_history import PastRun, RunHistory
 
@@ -75,6 +76,18 @@ class Kube(Protocol):
 
         Raises:
             DeadlineExceeded: it did not come to that.
+        """
+
+    async def addon_of_2x(self, master: HostTarget, chart: str) -> AddonFound:
+        """Read what there is under the names of an add-on that hetzner-k3s 2.x applies, by its chart's name."""
+
+    async def clear_way(self, master: HostTarget, chart: str, workloads: Mapping[ObjectName, str]) -> None:
+        """Make room for a chart: delete these workloads (by UID) with their pods, then what only those pods used.
+
+        What volumes rely on is marked before as the chart's.
+
+        Raises:
+            DeadlineExceeded: pods did not end.
         """
 
     async def past_runs(self, master: HostTarget) -> RunHistory:

@@ -7,7 +7,7 @@ from typing import Final
 from hetzner_k3s import addons
 from hetzner_k3s.act.context import Context, Outcome
 from hetzner_k3s.model.errors import PreconditionChanged
-from hetzner_k3s.model.steps import ApplyAddons, RemoveAddon
+from hetzner_k3s.model.steps import ApplyAddons, RemoveAddon, TakeOverAddon
 from hetzner_k3s.model.text.wording import listed
 
 _NAMED: Final = 3
@@ -33,4 +33,15 @@ async def remove_addon(step: RemoveAddon, context: Context) -> Outcome:
         raise PreconditionChanged(f"{step.target} is needed by now: {listed(needed, _NAMED)}", server=via.name)
     context.say(step.target, "uninstalling it")
     await context.ports.kube.remove_chart(via, step.target, step.digest)
+    return Outcome()
+
+
+async def take_over_addon(step: TakeOverAddon, context: Context) -> Outcome:
+    """Delete what hetzner-k3s 2.x applied and a chart could not change, and apply the chart at once."""
+    via = context.target(step.via)
+    if step.workloads:
+        context.say(step.target, f"ending {listed([str(name) for name in step.workloads], _NAMED)}")
+    await context.ports.kube.clear_way(via, step.target, step.workloads)
+    context.say(step.target, "applying the chart")
+    await context.ports.kube.apply(via, addons.manifests(context.spec, (step.target,)))
     return Outcome()

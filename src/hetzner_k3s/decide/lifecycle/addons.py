@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from hetzner_k3s.decide.desired.addons_of_2x import of_2x
 from hetzner_k3s.decide.preflight import critical_config
 from hetzner_k3s.decide.view import predictions
 from hetzner_k3s.decide.view.context import DecisionContext, Proposal, ServingContext
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.facts import Known, Reading, Unknown
 from hetzner_k3s.model.kube import Credentials, KubeView, TokenGrant
-from hetzner_k3s.model.kubernetes.addons import BY_2X, CLOUD_CONTROLLER
+from hetzner_k3s.model.kubernetes.addons import CLOUD_CONTROLLER
 from hetzner_k3s.model.plan import PlannedStep, Reason, Scope
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
@@ -41,23 +42,6 @@ def apply_addons(context: ServingContext) -> Proposal | None:
     )
     reason, because = _reason(control_plane.kube, stale, secret)
     return Proposal((PlannedStep(step=step, scope=Scope.ADDONS, reason=reason, because=because),))
-
-
-def of_2x(context: DecisionContext, kube: KubeView) -> frozenset[str]:
-    """Name the add-ons of an adopted cluster that 2.x applied by itself, and that are left as they are.
-
-    Charts of ours beside them would be two controllers at one work.
-    """
-    if context.control_plane.record.adopted is None:
-        return frozenset()
-    return frozenset(name for name in context.intent.addons if name in BY_2X and name not in kube.addons)
-
-
-def left_to_2x(context: DecisionContext) -> tuple[str, ...]:
-    """Tell which add-ons of an adopted cluster are those that 2.x applied."""
-    kube = context.control_plane.kube
-    theirs = sorted(of_2x(context, kube)) if kube is not None else []
-    return (f"{', '.join(theirs)} stay as hetzner-k3s 2.x applied them",) if theirs else ()
 
 
 def _reason(kube: KubeView, stale: set[str], secret: str | None) -> tuple[Reason, str]:

@@ -13,7 +13,7 @@ from hetzner_k3s.decide.view.context import DecisionContext
 from hetzner_k3s.decide.view.servers.membership import membership_of_worker
 from hetzner_k3s.decide.view.voters import witnesses
 from hetzner_k3s.model.cloud import Server
-from hetzner_k3s.model.consents import ROLLOUT_MASTERS, Consent, MakeAnew, Rollout, Upgrade
+from hetzner_k3s.model.consents import ROLLOUT_ADDONS, ROLLOUT_MASTERS, Consent, MakeAnew, Rollout, Upgrade
 from hetzner_k3s.model.difference import Difference, Remedy
 from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.plan import Intent, PlannedStep, Reason, Refusal, Scope
@@ -34,6 +34,8 @@ def rollout_fits(context: DecisionContext, consent: Rollout) -> tuple[Refusal, .
     """Refuse a rollout of what the file does not have, and of a cluster that does not exist yet."""
     if context.control_plane.record.phase is not Phase.BORN:
         return (unfit(consent, _UNBORN, "Run `create` without that flag."),)
+    if consent.named == ROLLOUT_ADDONS:
+        return _no_pool_is_meant(context, consent)
     if any(_covers(context, consent, spec) for spec in context.spec.servers()):
         return ()
     pools = ", ".join(dict.fromkeys(worker.pool for worker in context.spec.workers()))
@@ -41,10 +43,19 @@ def rollout_fits(context: DecisionContext, consent: Rollout) -> tuple[Refusal, .
         unfit(
             consent,
             f"The file has no pool and no server of the name {consent.named!r}.",
-            f"Name `{ROLLOUT_MASTERS}`, a pool{f' ({pools})' if pools else ''}, or a server; without a name all are "
-            "meant.",
+            f"Name `{ROLLOUT_MASTERS}`, a pool{f' ({pools})' if pools else ''}, a server, or "
+            f"`{ROLLOUT_ADDONS}`; without a name all servers are meant.",
         ),
     )
+
+
+def _no_pool_is_meant(context: DecisionContext, consent: Rollout) -> tuple[Refusal, ...]:
+    """Refuse what was meant for a pool of that name, where it cannot be meant for add-ons."""
+    adopted = context.control_plane.record.adopted is not None
+    if adopted or all(worker.pool != consent.named for worker in context.spec.workers()):
+        return ()
+    saw = "That means the add-ons that hetzner-k3s 2.x applied, never a pool, and 2.x did not make this cluster."
+    return (unfit(consent, saw, f"For the pool {consent.named!r} name its servers, one a run."),)
 
 
 def upgrade_fits(context: DecisionContext, consent: Upgrade) -> tuple[Refusal, ...]:
@@ -55,6 +66,8 @@ def upgrade_fits(context: DecisionContext, consent: Upgrade) -> tuple[Refusal, .
 
 
 def _covers(context: DecisionContext, consent: Rollout, spec: MasterSpec | WorkerSpec) -> bool:
+    if consent.named == ROLLOUT_ADDONS:
+        return False
     if consent.named in {Rollout.otherwise, spec.name, spec.name.removeprefix(f"{context.spec.name}-")}:
         return True
     if isinstance(spec, MasterSpec):

@@ -11,8 +11,8 @@ CLOUD_CONTROLLER: Final = "hcloud-cloud-controller-manager"
 CSI_DRIVER: Final = "hcloud-csi"
 CERT_MANAGER: Final = "cert-manager"
 
-BY_2X: Final = frozenset({CLOUD_CONTROLLER, CSI_DRIVER})
-"""What hetzner-k3s 2.x applies by itself, by kubectl: there it is no chart of ours."""
+VERSIONS: Final[Mapping[str, str]] = {CLOUD_CONTROLLER: "1.33.0", CSI_DRIVER: "2.21.2", CERT_MANAGER: "v1.21.2"}
+"""The version of each chart, which is that of what it installs."""
 
 KEYS: Final[Mapping[str, str]] = {
     CLOUD_CONTROLLER: "addons.cloud_controller_manager.enabled",

@@ -3,7 +3,7 @@
 (type, target) is a step's idempotency key: running it twice does nothing the second time.
 """
 
-from hetzner_k3s.model.steps.addons import ApplyAddons, RemoveAddon
+from hetzner_k3s.model.steps.addons import ApplyAddons, RemoveAddon, TakeOverAddon
 from hetzner_k3s.model.steps.adoption import AdoptCluster
 from hetzner_k3s.model.steps.control_plane import (
     InitControlPlane,
@@ -104,6 +104,7 @@ Step = (
     | ReconnectWorker
     | ApplyAddons
     | RemoveAddon
+    | TakeOverAddon
     | WriteKubeconfig
     | KeepTokens
     | MarkDeleting
@@ -166,6 +167,7 @@ __all__ = [
     "StartRestored",
     "StartWorker",
     "Step",
+    "TakeOverAddon",
     "UncordonNode",
     "UnmarkMember",
     "UnmarkSurge",

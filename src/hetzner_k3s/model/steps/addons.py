@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from hetzner_k3s.model.kubernetes.addons_of_2x import ObjectName
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApplyAddons:
@@ -26,4 +28,17 @@ class RemoveAddon:
 
     target: str
     digest: str
+    via: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakeOverAddon:
+    """Put the chart `target`, of this digest, in the place of what hetzner-k3s 2.x applied, through the master `via`.
+
+    `workloads` are what is deleted for it, each with its UID: what else has the name by then is left.
+    """
+
+    target: str
+    digest: str
+    workloads: Mapping[ObjectName, str]
     via: int

@@ -117,6 +117,7 @@ TRAITS: Final[Mapping[type[Step], Traits]] = {
     steps.PointWorker: Traits(occupies=_HOST, look=Look.HOST | Look.KUBE),
     steps.ApplyAddons: Traits(apart=True),
     steps.RemoveAddon: Traits(seconds=20),
+    steps.TakeOverAddon: Traits(seconds=35),
     steps.WriteKubeconfig: Traits(apart=True),
     steps.KeepTokens: Traits(apart=True),
     steps.MarkDeleting: Traits(),

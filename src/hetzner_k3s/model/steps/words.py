@@ -58,6 +58,7 @@ VERBS: Final[Mapping[type, str]] = {
     steps.PointWorker: "name a living master to worker",
     steps.ApplyAddons: "apply",
     steps.RemoveAddon: "uninstall",
+    steps.TakeOverAddon: "replace what 2.x applied by the chart",
     steps.WriteKubeconfig: "write kubeconfig",
     steps.KeepTokens: "keep on this machine the tokens of",
     steps.MarkDeleting: "record the deletion of",
