@@ -13,12 +13,13 @@ from typing import Any
 
 from tests.realhosts.cluster import NAME, Cluster
 from tests.realhosts.standing import until
+from tests.sim.manifests_of_2x import cloud_controller, csi_driver, whole
 
 from hetzner_k3s.model.naming import LABEL_PREFIX
+from hetzner_k3s.model.spec import KubernetesNetworkSpec
 from hetzner_k3s.model.text.plain_yaml import read
 
 BARE_TOKEN = "thirty-two-characters-of-2x-give"
-CONTROLLER = "hcloud-cloud-controller-manager"
 SERVER_UNIT, AGENT_UNIT = "k3s", "k3s-agent"
 _OURS = "/var/lib/rancher /etc/rancher /var/lib/hetzner-k3s /run/hetzner-k3s /usr/local/lib/hetzner-k3s"
 _NOT_OF_2X = {"token", "server", "agent-token", "cluster-init"}
@@ -81,7 +82,7 @@ def make_of_2x(cluster: Cluster) -> None:
         cluster.sh(name, f"systemctl start {SERVER_UNIT}")
     for name in workers:
         cluster.sh(name, f"systemctl start --no-block {AGENT_UNIT}")
-    _cloud_controller(cluster, first)
+    _apply_addons(cluster, first)
     _forget(cluster)
     until(lambda: _all_ready(cluster, first), "all Nodes are Ready", within=120)
 
@@ -116,27 +117,18 @@ def _flags(settings: Mapping[str, object]) -> Iterator[str]:
             yield f"--{name}={str(one).lower() if isinstance(one, bool) else one}"
 
 
-def _cloud_controller(cluster: Cluster, master: str) -> None:
-    """Have the cloud controller be what its manifest makes, as 2.x applies it."""
+def _apply_addons(cluster: Cluster, master: str) -> None:
+    """Have the cloud controller and the CSI driver be what their manifests make, as 2.x applies them."""
     network = cluster.lab.resources("networks")[0]["name"]
     secret = {
-        **_object("v1", "Secret", "hcloud"),
+        "kind": "Secret",
+        "metadata": {"name": "hcloud"},
         "stringData": {"network": network, "token": cluster.lab.token},
     }
-    labels = {"app": CONTROLLER}
-    container = {"name": CONTROLLER, "image": f"hetznercloud/{CONTROLLER}:v1.33.0"}
-    template = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
-    deployment = {
-        **_object("apps/v1", "Deployment", CONTROLLER),
-        "spec": {"replicas": 1, "selector": {"matchLabels": labels}, "template": template},
-    }
-    for item in (secret, deployment):
-        text = json.dumps(item).replace("'", "'\\''")
+    manifests = (*cloud_controller(KubernetesNetworkSpec().cluster_cidr), *csi_driver())
+    for manifest in (secret, *manifests):
+        text = json.dumps(whole(manifest)).replace("'", "'\\''")
         cluster.sh(master, f"printf %s '{text}' | k3s kubectl apply -f - >/dev/null")
-
-
-def _object(version: str, kind: str, name: str) -> dict[str, Any]:
-    return {"apiVersion": version, "kind": kind, "metadata": {"name": name, "namespace": "kube-system"}}
 
 
 def _forget(cluster: Cluster) -> None:

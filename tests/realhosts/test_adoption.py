@@ -91,6 +91,23 @@ def test_it_is_adopted_repaired_grown_and_upgraded(cluster: Cluster) -> None:
     status = cluster.run("status")
     tell("status", status.stdout)
     assert status.returncode == 0
+    _addons_are_taken_over(cluster)
+
+
+def _addons_are_taken_over(cluster: Cluster) -> None:
+    """Have charts of ours in the place of what 2.x applied; what volumes need stays the very same."""
+    kept = "get storageclass/hcloud-volumes csidriver/csi.hetzner.cloud -o jsonpath={.items[*].metadata.uid}"
+    before = cluster.kubectl(MASTERS[0], kept)
+    rolled = cluster.run("create", "--rollout", "addons")
+    tell("create --rollout addons", rolled.stderr)
+    assert rolled.returncode == 0, rolled.stderr
+    assert "is up to date" in rolled.stderr
+    charts = cluster.kubectl(MASTERS[0], "get helmcharts.helm.cattle.io -n kube-system -o name").split()
+    assert sorted(name.rpartition("/")[2] for name in charts) == ["hcloud-cloud-controller-manager", "hcloud-csi"]
+    assert cluster.kubectl(MASTERS[0], kept) == before
+    again = cluster.run("create", "--rollout", "addons")
+    assert again.returncode == 0, again.stderr
+    assert "up to date; total time" in again.stderr
 
 
 def test_one_whose_first_master_is_lost_is_adopted_and_brought_back(cluster: Cluster) -> None:

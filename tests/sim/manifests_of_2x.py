@@ -87,6 +87,13 @@ def csi_driver() -> list[Obj]:
     ]
 
 
+def whole(manifest: Obj) -> Obj:
+    """Return an object of a manifest with its version and its namespace, as a file of it says them."""
+    resource = _RESOURCES[manifest["kind"]]
+    namespace = {"namespace": KUBE_SYSTEM} if resource.namespaced else {}
+    return {**manifest, "apiVersion": resource.api_version, "metadata": {**manifest["metadata"], **namespace}}
+
+
 async def apply_instead_of_charts(store: Store, cluster_cidr: str) -> None:
     """Have the add-ons be what 2.x applied, and have never been anything else."""
     for applied in (await store.list(HELM_CHARTS))[0]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from dataclasses import replace
 
@@ -53,12 +54,15 @@ async def _view(ports: Ports, spec: ClusterSpec, state: ClusterState, server: Se
 
 async def _of_2x(ports: Ports, spec: ClusterSpec, target: HostTarget) -> dict[str, AddonFound]:
     """Read what there is of the add-ons that 2.x applies and the file asks for; what cannot be read is left out."""
-    found: dict[str, AddonFound] = {}
-    for chart in OF_2X:
-        if addons.wanted(spec)[chart]:
-            with suppress(KubeError, HostError):
-                found[chart] = await ports.kube.addon_of_2x(target, chart)
-    return found
+    wanted = [chart for chart in OF_2X if addons.wanted(spec)[chart]]
+    readings = await asyncio.gather(*(_addon_of_2x(ports, target, chart) for chart in wanted))
+    return {chart: found for chart, found in zip(wanted, readings, strict=True) if found is not None}
+
+
+async def _addon_of_2x(ports: Ports, target: HostTarget, chart: str) -> AddonFound | None:
+    with suppress(KubeError, HostError):
+        return await ports.kube.addon_of_2x(target, chart)
+    return None
 
 
 async def _dependents(
