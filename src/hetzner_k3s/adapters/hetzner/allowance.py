@@ -17,6 +17,9 @@ _RESERVE_SHARE: Final = 0.1
 RESERVE_MOST: Final = 50
 """Requests that are left to repairs: no more than a tenth of the bucket; a repair takes twenty."""
 
+_LEAST_PAUSE: Final = 0.001
+"""Seconds: rounding leaves waits so short that a clock shows the same time after them."""
+
 
 class Allowance:
     """The requests of a project that are left, as its last answer told, less what was asked since."""
@@ -37,7 +40,7 @@ class Allowance:
             patient: leaves the reserve to others.
         """
         while (pause := self._pause(patient=patient)) > 0:
-            await self._clock.sleep(pause)
+            await self._clock.sleep(max(pause, _LEAST_PAUSE))
         self._left -= 1
         self._under_way += 1
         try:
