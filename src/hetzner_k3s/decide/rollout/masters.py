@@ -164,13 +164,13 @@ def _saved(context: ServingContext, name: str) -> bool:
 
 def _reconfigure(context: ServingContext, turn: _Turn, release: str | None) -> ReconfigureMaster:
     others = [m.server for m in context.control_plane.masters if m.server and m.serves and m.name != turn.view.name]
-    voting = turn.facts.etcd.healthy is not None and not context.control_plane.on_database
-    named = turn.facts.disk.config_server
+    named, members = turn.facts.disk.config_server, context.control_plane.members
     return ReconfigureMaster(
         target=turn.view.name,
         server_id=turn.server.id,
         via=others[0].id if others else turn.server.id,
-        members=tuple(sorted(m.id for m in context.control_plane.members)) if voting else (),
+        # Also where its etcd was silent: one that ends at each start is well for seconds in between.
+        members=() if context.control_plane.on_database else tuple(sorted(m.id for m in members)),
         version=release,
         server_url=named if named or not others or context.control_plane.on_database else api_url(context, others[0]),
     )

@@ -5,15 +5,25 @@ unit=$1 version=$2
 shift 2
 decided=$(printf '%s\n' "$@" | sort)
 
-# A server whose etcd is well takes a vote away with it: the others must all be there, and nobody half joined.
+# A server whose etcd is well takes a vote away with it: the others must all be there, and nobody half joined. One that
+# ends at each start has just begun to connect to them.
 may_go() {
-    case $(curl -s -m 1 http://127.0.0.1:2381/health) in *'"health":"true"'*) ;; *) return 0 ;; esac
-    read_members
-    demand_members "$answer" "$decided"
-    demand_no_learner "$answer"
-    connected=$(active_peers | sort -u | wc -l)
     others=$(($(printf '%s\n' "$decided" | grep -c .) - 1))
-    [ "$connected" -ge "$others" ] || precondition_changed "only $connected of the $others other voters are connected"
+    ends=$(($(date +%s) + 10))
+    while votes; do
+        read_members
+        demand_members "$answer" "$decided"
+        demand_no_learner "$answer"
+        connected=$(active_peers | sort -u | wc -l)
+        [ "$connected" -lt "$others" ] || return 0
+        [ "$(date +%s)" -lt "$ends" ] ||
+            precondition_changed "only $connected of the $others other voters are connected"
+        sleep 0.5
+    done
+}
+
+votes() {
+    case $(curl -s -m 1 http://127.0.0.1:2381/health) in *'"health":"true"'*) return 0 ;; *) return 1 ;; esac
 }
 
 is_held && precondition_changed 'k3s is stopped and masked on this host by a quorum reset that has not ended'

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from hetzner_k3s.lab.simulated.hosts.host import Host
 from hetzner_k3s.lab.simulated.hosts.refusal import failed, precondition_changed
 from hetzner_k3s.lab.simulated.operations.etcd_gateway import etcd_of, members_of
@@ -10,6 +12,7 @@ from hetzner_k3s.model.operations.configuration import Reconfigure, StageK3s, Ti
 from hetzner_k3s.model.operations.operation import Done, K3sRole
 
 _DOWNLOAD, _QUICK = (2.0, 7.0), (0.05, 0.2)
+_CONNECTS_WITHIN = 10.0
 STEADY_AFTER = 15.0
 """Seconds for which k3s has to stay up after a change."""
 
@@ -49,17 +52,21 @@ async def tidy_k3s(host: Host, _: TidyK3s, __: HostKeyKind) -> Done:
 
 
 async def _may_go(host: Host, decided: tuple[str, ...]) -> None:
-    """Hold back a server whose etcd is well, unless its peers are those that were decided on and all there."""
-    if host.server is None or host.server.etcd is None or not host.server.etcd.healthy:
-        return
-    etcd = etcd_of(host)
-    members = await members_of(etcd)
-    if {str(member.id) for member in members} != set(decided):
-        raise precondition_changed("etcd has other members than decided on")
-    if any(member.learner for member in members):
-        raise precondition_changed("a learner is in the cluster")
-    if len(etcd.active_peers()) < len(members) - 1:
-        raise precondition_changed("not all other voters are connected")
+    """Hold back a server whose etcd is well, unless its peers are those that were decided on and all there soon."""
+    loop = asyncio.get_running_loop()
+    ends = loop.time() + _CONNECTS_WITHIN
+    while host.server is not None and host.server.etcd is not None and host.server.etcd.healthy:
+        etcd = etcd_of(host)
+        members = await members_of(etcd)
+        if {str(member.id) for member in members} != set(decided):
+            raise precondition_changed("etcd has other members than decided on")
+        if any(member.learner for member in members):
+            raise precondition_changed("a learner is in the cluster")
+        if len(etcd.active_peers()) >= len(members) - 1:
+            return
+        if loop.time() >= ends:
+            raise precondition_changed("not all other voters are connected")
+        await asyncio.sleep(0.5)
 
 
 def is_steady(host: Host, role: K3sRole) -> bool:
