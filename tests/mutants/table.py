@@ -99,9 +99,9 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         law=3,
         what="a record that says `born` does not forbid a birth",
-        file="decide/lifecycle/bootstrap.py",
-        old="return context.control_plane.record.phase in {None, Phase.BOOTSTRAPPING} and not contradictory",
-        new="return not contradictory",
+        file="decide/situation.py",
+        old="            return _of_initialized(context)\n",
+        new="            return situations.Uninitialized()\n",
         tests=(_BIRTH, _REPAIR),
     ),
     Mutation(

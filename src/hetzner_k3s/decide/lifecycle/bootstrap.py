@@ -35,8 +35,8 @@ BOOT = 180.0
 
 def bootstrap_permitted(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse a birth beside anything that could be, or could have been, this cluster."""
-    if not _unborn(context):
-        return ()
+    if isinstance(lookup.birth_record(context.spec, context.view), RecordConflict):
+        return ()  # it says nothing, and that is refused by itself
     refusals = [_holds_data(server, why) for server, why in _not_empty(context)]
     refusals += [_seed_unproven(context, seed, why) for seed, why in _seeds_missing(context)]
     local = context.state.local
@@ -46,12 +46,6 @@ def bootstrap_permitted(context: DecisionContext) -> tuple[Refusal, ...]:
     if local.open_birth and context.control_plane.record.phase is None and not given_up.in_effect(context):
         refusals.append(_journal_remembers(context))
     return tuple(refusals)
-
-
-def _unborn(context: DecisionContext) -> bool:
-    """Check whether the record says that no cluster was initialized; a record that contradicts itself says nothing."""
-    contradictory = isinstance(lookup.birth_record(context.spec, context.view), RecordConflict)
-    return context.control_plane.record.phase in {None, Phase.BOOTSTRAPPING} and not contradictory
 
 
 def _not_empty(context: DecisionContext) -> list[tuple[Server, str]]:
