@@ -97,6 +97,26 @@ def test_another_image_takes_other_servers(cluster: Cluster) -> None:
     assert {server["image"]["name"] for server in cluster.lab.servers().values()} == {"debian-13"}
 
 
+def test_a_surge_server_takes_pods_before_a_worker_is_made_anew(cluster: Cluster) -> None:
+    before, text = ids(cluster), cluster.config.read_text()
+    old, new = ("debian-13", "debian-12") if "debian-13" in text else ("debian-12", "debian-13")
+    cluster.config.write_text(text.replace(old, new))
+    done = cluster.create("--rollout", "small", "--surge", "1", expect=3)  # masters are left as they are
+    told = [" ".join(line.split()[1:]) for line in done.stderr.splitlines()]
+    moments = (
+        "pool-small-worker2 is Ready",
+        "pool-small-worker1 deleting the server",
+        "pool-small-worker1 is Ready",
+        "pool-small-worker2 deleting the server",
+    )
+    assert sorted(moments, key=told.index) == [*moments], done.stderr
+    after = ids(cluster)
+    assert {name for name, number in after.items() if before[name] != number} == {WORKER}
+    cluster.config.write_text(text)
+    cluster.create("--rollout", "small")
+    assert_whole(cluster)
+
+
 def roll_out(cluster: Cluster, old: str, new: str, *, killed: tuple[str, ...]) -> None:
     """Change a word of the file and roll that out, killed at these moments first; nothing is lost, the API answers."""
     identity, objects = cluster.identity(MASTERS[0]), cluster.objects(MASTERS[0])
