@@ -27,8 +27,14 @@ _CONFIG = "/etc/rancher/k3s/config.yaml"
 
 @pytest.fixture(scope="module")
 def cluster(lab: LabHandle, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """Give the cluster that all tests of this file share."""
-    with standing(lab, tmp_path_factory.mktemp("refusals")) as made:
+    """Give the cluster that all tests of this file share.
+
+    It begins on master1. Whichever is ready first begins one of three, and had it been master3, the second cluster that
+    this one begins later would have the same member id: the first one's leader then speaks to it, and its etcd ends.
+    """
+    with standing(lab, tmp_path_factory.mktemp("refusals"), masters=1) as made:
+        made.write_config()
+        made.create()
         yield made
 
 
