@@ -10,7 +10,7 @@ from hetzner_k3s.lab.simulated.virtual_time import run
 from . import soaking
 from .storms import storm
 
-SEEDS = 250
+SEEDS = 200
 SPOILED_SEEDS = 5
 
 
