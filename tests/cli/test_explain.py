@@ -40,8 +40,9 @@ def test_every_meaning_of_a_code_is_told_once() -> None:
 def test_of_many_situations_the_first_are_shown(invoke: Invoke) -> None:
     short, whole = invoke("explain", "consent.unfit").out, invoke("explain", "consent.unfit", "--all").out
     assert short.count("when:") == 3
-    assert "37 more of this code: hetzner-k3s explain consent.unfit --all" in short
-    assert whole.count("when:") == 40
+    more = whole.count("when:") - 3
+    assert more > 3
+    assert f"{more} more of this code: hetzner-k3s explain consent.unfit --all" in short
 
 
 def test_a_misspelt_code_is_answered_with_the_nearest(invoke: Invoke) -> None:

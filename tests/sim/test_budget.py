@@ -42,7 +42,7 @@ def test_a_node_that_comes_back_again_and_again_ends_the_run() -> None:
             intent = Intent(verb=Verb.CREATE, addons=addons.digests(cluster.spec))
             ended = await tool.run(cluster.world, cluster.spec, intent, session, stubborn)
             assert ended.code is ExitCode.FAILED, ended.story()
-            assert f"DeleteNode of {WORKER1} was carried out {REPETITIONS} times" in str(ended.error)
+            assert f"delete Node of {WORKER1}: done {REPETITIONS} times" in str(ended.error)
             assert ended.told.steps.count(("DeleteNode", WORKER1)) == REPETITIONS
 
     run(tell())

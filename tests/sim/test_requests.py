@@ -78,7 +78,7 @@ def test_a_server_that_comes_while_the_others_go_ends_the_deletion_before_its_su
             ask(place, "POST", "/servers", json.dumps({**late, "labels": {"cluster": spec.name}}).encode())
             gone = await deletion
             assert gone.code is ExitCode.FAILED, gone.story()
-            assert "DeleteServer of prod-late" in str(gone.error)
+            assert "delete server prod-late" in str(gone.error)
             assert place.project.firewalls
             assert (await tool.delete(place, spec)).code is ExitCode.CONVERGED
             assert not place.project.servers

@@ -78,7 +78,7 @@ class Setbacks:
         if self._begun[key] < most:
             return None
         return ProductError(
-            f"to {verb(planned.step)} {key.target} was done {most} times and is still wanted: {planned.because}",
+            f"{verb(planned.step)} {key.target}: done {most} times, and still wanted: {planned.because}",
             hint="Something undoes it. Look at it, then run the command again.",
         )
 
