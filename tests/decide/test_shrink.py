@@ -348,9 +348,9 @@ def test_what_is_wanted_again_is_taken_back() -> None:
 
 
 def test_names_beyond_the_file_are_of_the_files_own_kind() -> None:
-    assert extra_servers.surplus_master(SPEC, "prod-master7") is not None
+    assert SPEC.master_beyond("prod-master7") is not None
     for name in (MASTER1, "prod-master07", "prod-masterx", "prod-cpx22-master4", "other-master4"):
-        assert extra_servers.surplus_master(SPEC, name) is None
+        assert SPEC.master_beyond(name) is None
     labels = naming.server_labels("prod", naming.ROLE_WORKER)
     auto = Server(
         id=7, name="prod-pool-x-worker1", status=ServerStatus.RUNNING, labels={**labels, "hcloud/node-group": "x"}

@@ -10,7 +10,7 @@ import pytest
 from hetzner_k3s.lab.simulated.faults import DatabaseDeleted, PoweredOff, Rebooted, ServerDeleted, SshSilent
 from hetzner_k3s.lab.simulated.virtual_time import run
 from hetzner_k3s.model import naming
-from hetzner_k3s.model.consents import ROLLOUT_MASTERS, Adopt, Consents, Keep, ResetQuorumFrom, Rollout, Upgrade
+from hetzner_k3s.model.consents import ROLLOUT_MASTERS, Adopt, Consents, Keep, Prune, ResetQuorumFrom, Rollout, Upgrade
 from hetzner_k3s.model.errors import ExitCode
 from hetzner_k3s.model.operations.operation import K3sRole
 from hetzner_k3s.model.spec import ClusterSpec
@@ -243,6 +243,25 @@ def test_a_lost_quorum_is_reset_to_a_host_by_flags(name: str) -> None:
         assert ended.code is ExitCode.CONVERGED, ended.story()
         assert story.world.host(name).disk.unit_arguments == ()
         assert not story.broken(MASTER1, MASTER2, MASTER3)
+        assert not (await story.create()).writes
+
+    told(happens)
+
+
+def test_a_lost_quorum_is_reset_to_a_host_by_flags_that_is_beyond_the_file() -> None:
+    """Seen in storms: the file asked for one master by then, the only one left was another, and that was a crash."""
+
+    async def happens(story: Story) -> None:
+        await adopted(story)
+        await story.create()
+        story.spec = a_spec(1, 1)
+        await story.happens(ServerDeleted(MASTER1), ServerDeleted(MASTER2))
+        ended = await story.create(consents=Consents.of(ResetQuorumFrom(MASTER3)))
+        assert ended.code is ExitCode.CONVERGED, ended.story()
+        assert story.world.host(MASTER3).disk.unit_arguments == ()
+        pruned = await story.create(consents=Consents.of(Prune()))
+        assert pruned.code is ExitCode.CONVERGED, pruned.story()
+        assert {server.name for server in story.world.project.servers.values()} == {MASTER1, WORKER1}
         assert not (await story.create()).writes
 
     told(happens)

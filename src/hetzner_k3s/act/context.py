@@ -51,8 +51,9 @@ class Context:
         return next(s for s in self.state.view.servers if s.id == server_id)
 
     def wanted(self, name: str) -> MasterSpec | WorkerSpec:
-        """Return what the file wants of the server of that name."""
-        return next(s for s in self.spec.servers() if s.name == name)
+        """Return what the file wants of the server of that name; of a master beyond it, what it would want."""
+        beyond = self.spec.master_beyond(name)
+        return next(s for s in (*self.spec.servers(), *filter(None, [beyond])) if s.name == name)
 
     def target(self, server_id: int) -> HostTarget:
         """Return how a server is reached."""

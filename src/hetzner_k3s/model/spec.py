@@ -7,12 +7,13 @@ Made by `config.compile` only. All values are facts of the file: nothing here wa
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.identity import database_digits
 from hetzner_k3s.model.secrets import Secret
+from hetzner_k3s.model.text.documents import server_number
 from hetzner_k3s.model.text.settings import SettingPlaces
 from hetzner_k3s.model.version import K3sVersion
 
@@ -360,6 +361,15 @@ class ClusterSpec:
     def servers(self) -> tuple[MasterSpec | WorkerSpec, ...]:
         """Return every server the file wants, masters first."""
         return (*self.masters, *self.workers())
+
+    def master_beyond(self, name: str) -> MasterSpec | None:
+        """Return what the file would say of a master of this name if it had more; None for any other name."""
+        for master in self.masters if name not in self.master_names else ():
+            prefix = master.name.removesuffix(str(master.index))
+            number = name.removeprefix(prefix)
+            if name.startswith(prefix) and server_number(number) and not number.startswith("0"):
+                return replace(self.masters[-1], name=name, index=int(number), placement_group=None)
+        return None
 
     def placement_groups(self) -> tuple[PlacementGroupSpec, ...]:
         """Return the placement groups of all servers, masters' first, without duplicates."""

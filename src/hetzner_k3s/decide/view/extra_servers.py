@@ -7,7 +7,6 @@ in names) are never taken for surplus ones. What the cluster autoscaler makes is
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from typing import Final
 
 from hetzner_k3s.model import lookup, naming
@@ -15,27 +14,14 @@ from hetzner_k3s.model.cloud import CloudView, Server
 from hetzner_k3s.model.host import Member
 from hetzner_k3s.model.kube import KubeNode, KubeView
 from hetzner_k3s.model.spec import ClusterSpec, MasterSpec
-from hetzner_k3s.model.text.documents import server_number
 
 _LABEL_NODE_GROUP: Final = "hcloud/node-group"
 """What the cluster autoscaler labels its servers with (docs/facts/compatibility.md#resources)."""
 
 
-def surplus_master(spec: ClusterSpec, name: str) -> MasterSpec | None:
-    """Return what the file would say of a master of this name if it had more; None for any other name."""
-    if name in spec.master_names:
-        return None
-    for master in spec.masters:
-        prefix = master.name.removesuffix(str(master.index))
-        number = name.removeprefix(prefix)
-        if name.startswith(prefix) and server_number(number) and not number.startswith("0"):
-            return replace(spec.masters[-1], name=name, index=int(number), placement_group=None)
-    return None
-
-
 def surplus_masters(spec: ClusterSpec, view: CloudView) -> tuple[MasterSpec, ...]:
     """Name the servers of ours that are masters beyond the file, by number."""
-    return _in_order(surplus_master(spec, server.name) for server in lookup.owned_masters(spec.name, view))
+    return _in_order(spec.master_beyond(server.name) for server in lookup.owned_masters(spec.name, view))
 
 
 def gone_masters(
@@ -44,7 +30,7 @@ def gone_masters(
     """Name the masters beyond the file that have a member or a Node and no server any more, by number."""
     nodes = (node.name for node in kube.nodes if node.control_plane) if kube else ()
     names = {*(member.node for member in members), *nodes} - {s.name for s in view.servers}
-    return _in_order(surplus_master(spec, name) for name in names)
+    return _in_order(spec.master_beyond(name) for name in names)
 
 
 def _in_order(found: Iterable[MasterSpec | None]) -> tuple[MasterSpec, ...]:
