@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
-import httpx2
-
 from hetzner_k3s.adapters import kube_objects
 from hetzner_k3s.adapters.kube_session import MERGE, Session, path_of
 from hetzner_k3s.model.text.documents import Document
@@ -28,12 +26,7 @@ def deleting(name: str, uid: str) -> Callable[[Session], Awaitable[None]]:
     """Make the request that deletes a Node, unless it is gone or another Node has its name by now."""
 
     async def delete(session: Session) -> None:
-        body = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": uid}}
-        try:
-            await session.send("DELETE", path_of("nodes", name), body)
-        except httpx2.HTTPStatusError as refused:
-            if refused.response.status_code not in (404, 409):
-                raise
+        await session.delete(path_of("nodes", name), uid)
 
     return delete
 

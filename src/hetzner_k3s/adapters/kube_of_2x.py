@@ -9,8 +9,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Final
 
-import httpx2
-
 from hetzner_k3s.adapters.kube_session import MERGE, Session, path_of
 from hetzner_k3s.model.kubernetes.addons_of_2x import OF_2X, AddonFound, KeptObject, ObjectName, Workload, release_of
 from hetzner_k3s.model.text.documents import Document, Malformed
@@ -72,7 +70,7 @@ def deleting(name: ObjectName, uid: str) -> Callable[[Session], Awaitable[None]]
     """
 
     async def delete(session: Session) -> None:
-        await _delete(session, name, uid, "Foreground")
+        await session.delete(_path(name), uid, propagationPolicy="Foreground")
 
     return delete
 
@@ -92,16 +90,7 @@ async def delete_beside(session: Session, chart: str) -> None:
     for name in OF_2X[chart].beside:
         document = await session.find(_path(name))
         if document is not None and _release(document) is None:
-            await _delete(session, name, document.child("metadata").text("uid"), "Background")
-
-
-async def _delete(session: Session, name: ObjectName, uid: str, how: str) -> None:
-    body = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": how, "preconditions": {"uid": uid}}
-    try:
-        await session.send("DELETE", _path(name), body)
-    except httpx2.HTTPStatusError as refused:
-        if refused.response.status_code not in (httpx2.codes.NOT_FOUND, httpx2.codes.CONFLICT):
-            raise
+            await session.delete(_path(name), document.child("metadata").text("uid"), propagationPolicy="Background")
 
 
 def _path(name: ObjectName) -> str:

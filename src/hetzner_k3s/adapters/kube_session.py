@@ -57,6 +57,15 @@ class Session:
                 return None
             raise
 
+    async def delete(self, path: str, uid: str, **options: str) -> None:
+        """Delete one object, unless it is gone or another one has its name by now."""
+        body = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": uid}, **options}
+        try:
+            await self.send("DELETE", path, body)
+        except httpx2.HTTPStatusError as refused:
+            if refused.response.status_code not in (404, 409):
+                raise
+
     async def listed(self, path: str, **params: str) -> list[Document]:
         """Read a list, to its last page."""
         found: list[Document] = []
