@@ -8,11 +8,6 @@ fatal='duplicate node name found|: not authorized|token CA hash does not match|c
 fatal="$fatal|encrypted with different token|newer than datastore|hetzner-k3s start guard"
 fatal="$fatal|failed to read consistent index|no bootstrap data found in datastore"
 
-etcd_is_healthy() {
-    case $(curl -s -m 1 http://127.0.0.1:2381/health) in *'"health":"true"'*) return 0 ;; esac
-    return 1
-}
-
 # With an external datastore there is no etcd here; the API tells whose data it reads.
 answers_by_database() {
     read_config

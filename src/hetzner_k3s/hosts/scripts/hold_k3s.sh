@@ -5,7 +5,7 @@ expected_ca=$1 expected_leader=$2 watched=$3
 # Reads the leader that etcd follows into `leader`; only an etcd that says it is unhealthy, or none, follows nobody.
 read_leader() {
     leader=-
-    case $(curl -s -m 1 http://127.0.0.1:2381/health) in *'"health":"true"'*) ;; *) return 0 ;; esac
+    etcd_is_healthy || return 0
     gateway maintenance/status '{}'
     [ "$status" = 200 ] || fail "etcd did not give its status (HTTP $status): $answer"
     leader=$(printf %s "$answer" | sed -n 's/.*"leader": *"\([0-9]*\)".*/\1/p')

@@ -197,6 +197,11 @@ write_server() {
 # A held host: k3s was stopped on it and must not start, neither at boot nor by hand (see start_guard.sh).
 is_held() { [ -e "$held_mark" ]; }
 
+etcd_is_healthy() {
+    case $(curl -s -m 1 http://127.0.0.1:2381/health) in *'"health":"true"'*) return 0 ;; esac
+    return 1
+}
+
 k3s_is_down() {
     case $(systemctl show -p ActiveState --value k3s.service) in inactive | failed) return 0 ;; esac
     return 1

@@ -10,7 +10,7 @@ decided=$(printf '%s\n' "$@" | sort)
 may_go() {
     others=$(($(printf '%s\n' "$decided" | grep -c .) - 1))
     ends=$(($(date +%s) + 10))
-    while votes; do
+    while etcd_is_healthy; do
         read_members
         demand_members "$answer" "$decided"
         demand_no_learner "$answer"
@@ -20,10 +20,6 @@ may_go() {
             precondition_changed "only $connected of the $others other voters are connected"
         sleep 0.5
     done
-}
-
-votes() {
-    case $(curl -s -m 1 http://127.0.0.1:2381/health) in *'"health":"true"'*) return 0 ;; *) return 1 ;; esac
 }
 
 is_held && precondition_changed 'k3s is stopped and masked on this host by a quorum reset that has not ended'

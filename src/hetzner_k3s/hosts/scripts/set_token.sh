@@ -8,9 +8,7 @@ IFS= read -r token
 if [ "$revive" = yes ]; then
     [ ! -e "$our_state/held" ] || precondition_changed 'k3s is stopped and masked on this host'
     systemctl -q is-active k3s.service && precondition_changed 'k3s runs here, so it is not restarted'
-    case $(curl -s -m 1 http://127.0.0.1:2381/health) in
-        *'"health":"true"'*) precondition_changed 'etcd is healthy here, so k3s is not restarted' ;;
-    esac
+    etcd_is_healthy && precondition_changed 'etcd is healthy here, so k3s is not restarted'
 fi
 {
     printf 'token: "%s"\n' "$(printf %s "$token" | sed 's/[\\"]/\\&/g')"

@@ -20,7 +20,7 @@ ask_cluster() {
     [ "$http" = 200 ]
 }
 
-case $(curl -s -m 1 http://127.0.0.1:2381/health) in *'"health":"true"'*) precondition_changed 'its etcd is healthy' ;; esac
+etcd_is_healthy && precondition_changed 'its etcd is healthy'
 ask_cluster || fail "the cluster at $url did not give its members (HTTP ${http:-000})"
 case $listed in
     *'"peerURLs":["https://'*) ;;
