@@ -6,8 +6,6 @@ this Node's disk and nowhere else, stop it before anything is evicted: whether t
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from hetzner_k3s.act.context import Context
 from hetzner_k3s.model.consents import DeleteLocalData
 from hetzner_k3s.model.errors import DrainRefused, PreconditionChanged
@@ -39,7 +37,7 @@ async def drained(
         DrainRefused: something on it would be lost, or did not go in time.
     """
     load = await context.ports.kube.load_of(via, node)
-    _refuse_losses(node, _without_volumes(load) if volumes_may_go else load)
+    _refuse_losses(node, load, volumes_may_go=volumes_may_go)
     ends = context.ports.clock.monotonic() + within
     told: list[str] = []
     while left := await _evict(context, via, node, answers=answers):
@@ -62,7 +60,7 @@ async def still_empty(context: Context, via: HostTarget, node: str, *, volumes_m
         PreconditionChanged: it takes pods again, or runs some.
     """
     load = await context.ports.kube.load_of(via, node)
-    _refuse_losses(node, _without_volumes(load) if volumes_may_go else load)
+    _refuse_losses(node, load, volumes_may_go=volumes_may_go)
     running = [_name(pod) for pod in load.pods if not (pod.stays or pod.ending)]
     if load.takes_pods or running:
         now = f"runs {listed(running, _NAMED)}" if running else "was uncordoned"
@@ -78,18 +76,15 @@ async def no_volume_left(context: Context, via: HostTarget, node: str) -> None:
     _refuse_lost_volumes(node, await context.ports.kube.load_of(via, node), "Its server stays as it is.")
 
 
-def _without_volumes(load: NodeLoad) -> NodeLoad:
-    return replace(load, local_claims=())
-
-
-def _refuse_losses(node: str, load: NodeLoad) -> None:
+def _refuse_losses(node: str, load: NodeLoad, *, volumes_may_go: bool) -> None:
     lonely = [_name(pod) for pod in load.pods if pod.controller is None and not (pod.stays or pod.ending)]
     if lonely:
         raise DrainRefused(
             f"{node} runs pods that nothing would start elsewhere: {listed(lonely, _NAMED)}",
             hint="Delete them or give them a controller, then run the command again. Its Node stays cordoned.",
         )
-    _refuse_lost_volumes(node, load, "Its Node stays cordoned." if not load.takes_pods else "Its Node takes pods.")
+    if not volumes_may_go:
+        _refuse_lost_volumes(node, load, "Its Node stays cordoned." if not load.takes_pods else "Its Node takes pods.")
 
 
 def _refuse_lost_volumes(node: str, load: NodeLoad, meanwhile: str) -> None:

@@ -52,8 +52,7 @@ def replace(
     is left.
     """
     spec = load_spec(config)
-    consents = _consents(spec, name, local_data=local_data)
-    consents = consents if surge is None else consents.adding(Surge(surge))
+    consents = _consents(spec, name, local_data=local_data, surge=surge)
     if dry_run:
         return plan.show(spec, consents, as_json=as_json, check=False)
     try:
@@ -64,9 +63,10 @@ def replace(
         return ExitCode.INTERRUPTED
 
 
-def _consents(spec: ClusterSpec, name: str, *, local_data: bool) -> Consents:
+def _consents(spec: ClusterSpec, name: str, *, local_data: bool, surge: str | None) -> Consents:
     """Return what is permitted: whether a master is well, and which of both it takes, is seen later."""
     whole = next((s.name for s in spec.servers() if name in {s.name, s.name.removeprefix(f"{spec.name}-")}), name)
     discard = (Replace(whole),) if whole in spec.master_names else ()
     data = (DeleteLocalData(),) if local_data else ()
-    return Consents.of(MakeAnew(whole), *discard, *data)
+    more = (Surge(surge),) if surge is not None else ()
+    return Consents.of(MakeAnew(whole), *discard, *data, *more)

@@ -56,8 +56,7 @@ def _kept_back(context: DecisionContext) -> Iterator[str]:
         first = ", ".join(f"{master.name} is {master.condition}" for master in missing)
         for master in context.control_plane.surplus:
             yield f"{master.name} is beyond the file and stays until every master of the file is a member: {first}"
-    servers = [m.server for m in context.control_plane.surplus if m.server is not None]
-    for server in (*servers, *extra_servers.surplus_workers(context.spec, context.view)):
+    for server in _beyond(context):
         yield from _kept_for_its_node(context, server)
     for master in context.control_plane.surplus:
         node = context.node(master.name)
@@ -148,7 +147,9 @@ def surplus_may_go(context: ServingContext) -> tuple[Refusal, ...]:
     """
     if Prune() not in context.consents:
         return _protected(tuple(server for server, _ in let_go(context)), Surge.flag)
-    return _protected_beyond(context) + (() if not_yet_members(context) else tuple(_all_unwell(context)))
+    return _protected(_beyond(context), str(Prune())) + (
+        () if not_yet_members(context) else tuple(_all_unwell(context))
+    )
 
 
 def in_the_way_of_joining(context: DecisionContext) -> Refusal | None:
@@ -168,9 +169,10 @@ def not_yet_members(context: DecisionContext) -> tuple[MasterView, ...]:
     return tuple(master for master in context.control_plane.masters if not master.is_member)
 
 
-def _protected_beyond(context: DecisionContext) -> tuple[Refusal, ...]:
-    masters = [m.server for m in context.control_plane.surplus if m.server is not None]
-    return _protected((*masters, *extra_servers.surplus_workers(context.spec, context.view)), str(Prune()))
+def _beyond(context: DecisionContext) -> tuple[Server, ...]:
+    """Return the servers beyond the file, masters first."""
+    masters = (m.server for m in context.control_plane.surplus if m.server is not None)
+    return (*masters, *extra_servers.surplus_workers(context.spec, context.view))
 
 
 def _protected(going: tuple[Server, ...], flag: str) -> tuple[Refusal, ...]:

@@ -18,7 +18,7 @@ from hetzner_k3s.decide.view.control_plane import MasterView
 from hetzner_k3s.decide.view.servers.contact import Reached
 from hetzner_k3s.decide.view.servers.k3s import K3s
 from hetzner_k3s.decide.view.servers.membership import labelled_member
-from hetzner_k3s.decide.view.voters import healthy_ids, member_of
+from hetzner_k3s.decide.view.voters import healthy_ids, member_of, members_precondition
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.difference import Remedy
@@ -164,13 +164,13 @@ def _saved(context: ServingContext, name: str) -> bool:
 
 def _reconfigure(context: ServingContext, turn: _Turn, release: str | None) -> ReconfigureMaster:
     others = [m.server for m in context.control_plane.masters if m.server and m.serves and m.name != turn.view.name]
-    named, members = turn.facts.disk.config_server, context.control_plane.members
+    named = turn.facts.disk.config_server
     return ReconfigureMaster(
         target=turn.view.name,
         server_id=turn.server.id,
         via=others[0].id if others else turn.server.id,
         # Also where its etcd was silent: one that ends at each start is well for seconds in between.
-        members=() if context.control_plane.on_database else tuple(sorted(m.id for m in members)),
+        members=() if context.control_plane.on_database else members_precondition(context).ids,
         version=release,
         server_url=named if named or not others or context.control_plane.on_database else api_url(context, others[0]),
     )
