@@ -66,9 +66,10 @@ class SimulatedMachines:
             self.site.network_changed()
 
     async def firewall(self, server_id: int, rules: tuple[FirewallRule, ...] | None) -> None:
-        """Put rules on the public interface: they decide who reaches its SSH, and nothing else here."""
+        """Put rules on the public interface."""
         if server_id in self.site.hosts:
             self.site.hosts[server_id].rules = rules
+            self.site.network_changed()
 
     async def balance(self, spec: BalancerSpec) -> None:
         """Run a load balancer."""

@@ -6,7 +6,7 @@ import asyncio
 import datetime
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 from hetzner_k3s.lab.cloud.effects.machines import BalancerSpec
 from hetzner_k3s.lab.k3s.etcd.model_peers import Peers
@@ -35,8 +35,14 @@ class Standing(Protocol):
         """Check whether it runs and is not frozen."""
         ...
 
+    def lets_in(self, address: str, port: int, source: str | None) -> bool:
+        """Check whether a connection to one of its addresses gets through its firewalls."""
+        ...
+
 
 H = TypeVar("H", bound=Standing)
+
+_ETCD_PORT: Final = 2380
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +106,9 @@ class Site(Generic[H]):
         return next((host for host in self.hosts.values() if address in host.addresses), None)
 
     def reaches(self, one: str, other: str) -> bool:
-        """Check whether packets pass from one address to another."""
+        """Check whether etcd at one address reaches etcd at another."""
         a, b = self.host_at(one), self.host_at(other)
-        return a is not None and b is not None and self.connected(a, b)
+        return a is not None and b is not None and self.connected(a, b) and b.lets_in(other, _ETCD_PORT, one)
 
     def connected(self, one: Standing, other: Standing) -> bool:
         """Check whether two hosts reach each other now."""

@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 from hetzner_k3s.lab.cloud.effects.machines import FirewallRule, MachineSpec, PrivateNic
 from hetzner_k3s.lab.k3s.logfmt import Fatal, ShutdownRequested
 from hetzner_k3s.lab.k3s.setup.flags import Flags
-from hetzner_k3s.lab.simulated.hosts import config_file
+from hetzner_k3s.lab.simulated.hosts import config_file, packet_filter
 from hetzner_k3s.lab.simulated.hosts.disk import Disk
 from hetzner_k3s.lab.simulated.hosts.refusal import OperationRefused
 from hetzner_k3s.lab.simulated.hosts.server import Server
@@ -125,6 +125,15 @@ class Host:
         disk = Disk(machine_id=self.chance.token_hex(16), host_key="made by the image")
         disk.host_key = _boot_key(self.spec.user_data) or disk.host_key
         return disk
+
+    def lets_in(self, address: str, port: int, source: str | None) -> bool:
+        """Check whether a TCP connection to one of its addresses gets through its firewalls; none is without a source.
+
+        See docs/facts/hetzner-api.md#firewalls.
+        """
+        if self.rules is None or address != self.spec.public_ipv4:
+            return True
+        return source is not None and packet_filter.lets_in(self.rules, port, source)
 
     # --- power
 

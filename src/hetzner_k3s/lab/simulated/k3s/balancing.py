@@ -12,9 +12,15 @@ _API_PORT = 6443
 
 def health(site: Site[Host], spec: BalancerSpec) -> dict[tuple[int, int], bool]:
     """Return by server id and listening port whether a target passes the check of the service there."""
+    own = next(iter(spec.addresses), None)
+    reached = {
+        target.server_id: host
+        for target in spec.targets
+        if (host := site.hosts.get(target.server_id)) is not None and host.lets_in(target.address, _API_PORT, own)
+    }
     pairs = ((target.server_id, service) for target in spec.targets for service in spec.services)
     return {
-        (number, service.listen_port): passes(site.hosts.get(number), service.health_check) for number, service in pairs
+        (number, service.listen_port): passes(reached.get(number), service.health_check) for number, service in pairs
     }
 
 

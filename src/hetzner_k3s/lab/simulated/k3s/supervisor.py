@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from hetzner_k3s.lab.cloud.effects.machines import BalancerSpec
@@ -17,6 +17,8 @@ from hetzner_k3s.lab.simulated.hosts.host import Host
 from hetzner_k3s.lab.simulated.hosts.server import Server
 from hetzner_k3s.lab.simulated.k3s import balancing
 from hetzner_k3s.lab.simulated.site import Site
+
+_API_PORT: Final = 6443
 
 _LIST_SECONDS = 2.0
 
@@ -38,12 +40,16 @@ async def dial(site: Site[Host], caller: Host, url: str, timeout: float) -> Serv
     address = urlsplit(url).hostname or ""
     balanced = next((spec for spec in site.balancers.values() if address in spec.addresses), None)
     host = _healthy(site, balanced) if balanced else site.host_at(address)
-    if balanced is None and (host is None or not site.connected(caller, host)):
+    if balanced is None and (host is None or not _reaches(site, caller, host, address)):
         await asyncio.sleep(timeout)
         raise SupervisorError(f'Get "{url}": context deadline exceeded')
     if host is None or host.server is None or not host.server.listening:
         raise SupervisorError(f'Get "{url}": connect: connection refused')
     return host.server
+
+
+def _reaches(site: Site[Host], caller: Host, host: Host, address: str) -> bool:
+    return site.connected(caller, host) and host.lets_in(address, _API_PORT, caller.spec.public_ipv4)
 
 
 def _healthy(site: Site[Host], balanced: BalancerSpec) -> Host | None:

@@ -15,7 +15,6 @@ from hetzner_k3s.lab.simulated.hosts.ssh import Ssh
 from hetzner_k3s.lab.simulated.moments import Moments
 from hetzner_k3s.lab.simulated.operations import host_operations, snapshots, user_commands
 from hetzner_k3s.lab.simulated.site import Site
-from hetzner_k3s.lab.simulated.wires import firewall
 from hetzner_k3s.lab.simulated.wires.forwards import Forwards
 from hetzner_k3s.model.errors import (
     Fate,
@@ -144,11 +143,14 @@ class SimulatedHosts:
     async def close(self) -> None:
         """Drop all connections."""
 
+    def _passes(self, host: Host, target: HostTarget) -> bool:
+        return host.lets_in(target.address, target.port, self._address)
+
     async def _connect(self, target: HostTarget, operation: Operation[Any]) -> tuple[Host, HostKeyKind]:
         await asyncio.sleep(self._chance.uniform(*_TRIP))
         self._moments.check()
         host = self._site.host_at(target.address)
-        if host is None or not host.awake or host.ssh.silent or not firewall.passes(host, target, self._address):
+        if host is None or not host.awake or host.ssh.silent or not self._passes(host, target):
             await asyncio.sleep(_CONNECT_SECONDS)
             raise _unreachable(target, SshStage.TCP, "no answer: timed out")
         if not host.ssh_up or target.port != host.ssh_port:
