@@ -147,7 +147,7 @@ def _taint(text: str) -> Obj:
 def new(registration: Registration) -> Obj:
     """Make the Node a kubelet registers for the first time."""
     taints = [_taint(text) for text in registration.taints]
-    if registration.external_cloud and not registration.provider_id:
+    if registration.external_cloud:
         taints.append({"key": UNINITIALIZED, "value": "true", "effect": "NoSchedule"})
     spec: Obj = {"taints": taints} if taints else {}
     spec |= {"providerID": registration.provider_id} if registration.provider_id else {}
