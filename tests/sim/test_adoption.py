@@ -71,6 +71,21 @@ def test_it_is_told_what_it_is_what_would_be_recorded_and_how() -> None:
     told(happens)
 
 
+def test_what_the_next_run_will_change_is_named_by_the_run_that_adopts() -> None:
+    """It ends with 3: nothing of it was brought right, so the cluster is not up to date."""
+
+    async def happens(story: Story) -> None:
+        story.wish(replace(story.spec, firewall=replace(story.spec.firewall, api_networks=("192.0.2.0/24",))))
+        ended = await adopt(story)
+        assert ended.code is ExitCode.PENDING, ended.story()
+        assert "not as the file wants them: prod (firewall rules)" in ended.story()
+        assert not _beyond_adoption(ended.writes), ended.writes
+        await story.create()
+        await story.is_converged()
+
+    told(happens)
+
+
 def test_what_differs_from_the_file_is_told_before_it_is_adopted() -> None:
     async def happens(story: Story) -> None:
         args = replace(story.spec.args, kube_apiserver=("v=2",))

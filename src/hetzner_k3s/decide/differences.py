@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from hetzner_k3s.decide.desired import addons, balancer, host_config, network, nodes, servers
+from hetzner_k3s.decide.desired import addons, balancer, firewall, host_config, network, nodes, servers
 from hetzner_k3s.decide.preflight import critical_config
 from hetzner_k3s.decide.view.context import DecisionContext
 from hetzner_k3s.model.difference import Difference
@@ -23,6 +23,7 @@ KINDS: Final[tuple[Callable[[DecisionContext], Iterator[Difference]], ...]] = (
     nodes.labelled_otherwise,
     critical_config.cannot_change,
     network.of_another_range,
+    firewall.filtered_otherwise,
     balancer.balanced_otherwise,
     addons.installed_otherwise,
 )

@@ -19,7 +19,7 @@ from hetzner_k3s.decide.view.node_machine import whereabouts
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.consents import Adopt
-from hetzner_k3s.model.difference import Difference
+from hetzner_k3s.model.difference import Difference, Remedy
 from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.hosts.contact import fingerprint_of
 from hetzner_k3s.model.hosts.origin import Introduction
@@ -211,6 +211,7 @@ def left_to_do(context: DecisionContext) -> tuple[str, ...]:
         return ()
     views = [*context.control_plane.masters, *(view_worker(context, spec) for spec in context.spec.workers())]
     lacking = [f"{view.name} ({view.condition})" for view in views if not view.serves]
+    lacking += [f"{d.subject} ({d.field})" for d in differences(context) if d.remedy is Remedy.APPLY]
     return (f"not as the file wants them: {listed(lacking, _NAMED)}",) if lacking else ()
 
 
