@@ -26,7 +26,6 @@ OUTCOMES = {
     "large": snapshot(
         [
             "large.yaml:14:25: networking.public_network.use_local_firewall: is not supported yet by hetzner-k3s-py: Hetzner's firewall is used",
-            "large.yaml:16:14: networking.private_network.enabled: is not supported yet by hetzner-k3s-py: servers are connected through a private network",
             "large.yaml:20:11: networking.cni.mode: is not supported yet by hetzner-k3s-py: use flannel",
             "large.yaml:21:1: warning: cluster_cidr: is ignored, as in 2.6: set networking.cluster_cidr instead",
             "large.yaml:22:1: warning: service_cidr: is ignored, as in 2.6: set networking.service_cidr instead",
@@ -36,7 +35,6 @@ OUTCOMES = {
     ),
     "external-pool": snapshot(
         [
-            "external-pool.yaml:6:30: networking.private_network.enabled: is not supported yet by hetzner-k3s-py: servers are connected through a private network",
             "external-pool.yaml:7:40: networking.public_network.use_local_firewall: is not supported yet by hetzner-k3s-py: Hetzner's firewall is used",
             "external-pool.yaml:11:18: worker_node_pools[0].instance_type: is not supported yet by hetzner-k3s-py: workers are Hetzner Cloud servers",
             "external-pool.yaml:14:5: worker_node_pools[0].external: is not supported yet by hetzner-k3s-py: workers are Hetzner Cloud servers",

@@ -130,7 +130,7 @@ KEYS: Final[dict[str, tuple[Any, str]]] = {
     "networking.cni.cilium": ({}, OK),
     **{f"networking.cni.cilium.{key}": (value, IDLE) for key, value in CILIUM.items()},
     "networking.private_network": ({}, OK),
-    "networking.private_network.enabled": (False, NOT_YET),
+    "networking.private_network.enabled": (False, OK),
     "networking.private_network.subnet": ("10.1.0.0/16", OK),
     "networking.private_network.existing_network_name": ("mine", OK),
     "networking.public_network": ({}, OK),

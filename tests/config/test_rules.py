@@ -29,8 +29,23 @@ def rule(**settings: object) -> dict[str, Any]:
     return networking(allowed_networks={"custom_firewall_rules": [{"source_ips": ["0.0.0.0/0"], **settings}]})
 
 
+IN_THE_INTERNET = {"private_network": {"enabled": False}, "cni": {"encryption": True}, "cluster_cidr": "10.240.0.0/14"}
+
+
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"config_format_version": 2}, 'config_format_version: must be "1"'),
+    (
+        networking(**IN_THE_INTERNET, ssh={"use_private_ip": True}),
+        "networking.ssh.use_private_ip: there is no private address",
+    ),
+    (
+        networking(**IN_THE_INTERNET, allowed_networks={"api": ["192.0.2.0/24"]}) | workers({"instance_count": 300}),
+        "networking.allowed_networks.api: must hold 0.0.0.0/0: 303 nodes reach the API",
+    ),
+    (
+        networking(**{**IN_THE_INTERNET, "cluster_cidr": "10.244.0.0/16"}) | workers({"instance_count": 300}),
+        "networking.cluster_cidr: 10.244.0.0/16 has room for 256 nodes, a /24 for each; there are 303",
+    ),
     ({"cluster_name": "-a"}, "cluster_name: takes lower-case letters"),
     ({"cluster_name": "1a"}, "cluster_name: takes lower-case letters"),
     ({"cluster_name": "a-"}, "cluster_name: takes lower-case letters"),

@@ -363,6 +363,7 @@ def test_everything_of_a_cluster_is_made_and_deleted(lab: Lab) -> None:
         for server in servers:
             await cloud.delete("server", server.id)
         assert not await cloud.server_exists(servers[0].id)
+        assert order.network is not None
         for kind, key in [("load_balancer", balancer.id), ("firewall", firewall.id), ("network", order.network)]:
             await cloud.delete(kind, key)
             await cloud.delete(kind, key)

@@ -27,6 +27,7 @@ def selected(selector: str) -> dict[str, Any]:
 
 async def made(cloud: HetznerCloud) -> tuple[LoadBalancer, int]:
     network = (await order_of(cloud)).network
+    assert network is not None
     return await cloud.create_load_balancer("demo-api", "fsn1", network, SELECTOR, {"cluster": "demo"}), network
 
 

@@ -15,10 +15,10 @@ from .test_hetzner_adapter import HastyClock, cloud_of, run
 def test_what_another_token_opens_is_asked_of_hetzner(lab: Lab) -> None:
     async def story() -> None:
         cloud = cloud_of(lab)
-        network = await cloud.create_network("demo", "10.0.0.0/16", "eu-central", {})
+        firewall = await cloud.create_firewall("demo", (), "cluster=demo", {})
         lab.cloud.grant("a-colleagues", "main")
         grants = {
-            token: await cloud.grant_of(Secret(token), network.id) for token in ("a-colleagues", OTHER_TOKEN, "w" * 64)
+            token: await cloud.grant_of(Secret(token), firewall.id) for token in ("a-colleagues", OTHER_TOKEN, "w" * 64)
         }
         assert grants == {
             "a-colleagues": TokenGrant.CLUSTERS_PROJECT,

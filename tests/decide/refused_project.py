@@ -151,6 +151,9 @@ LISTING = {
         "network.gone",
         "masters.none-healthy",
     ),
+    "the file wants no private network, and the cluster has one": case(
+        healthy(), "network.made-otherwise", spec=replace(SPEC, network=NetworkSpec(private=False))
+    ),
     "our key's name is taken by another key": case(
         with_listing(NO_BIRTH, ssh_keys=(replace(NO_BIRTH.view.ssh_keys[0], fingerprint="00:11"),)), "ssh-key.other"
     ),

@@ -11,7 +11,7 @@ from tests.decide.world import MASTER1, NOW, SPEC, WORKER1, healthy, lose, nothi
 from hetzner_k3s.model.cloud import LoadBalancer, PlacementGroup
 from hetzner_k3s.model.facts import Known, Reading, Unknown
 from hetzner_k3s.model.hetzner.assortment import Assortment, Offer, ServerType
-from hetzner_k3s.model.spec import ClusterSpec
+from hetzner_k3s.model.spec import ClusterSpec, NetworkSpec
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.text.settings import KeyPath, Position, SettingPlaces
 from hetzner_k3s.model.version import K3sVersion
@@ -167,7 +167,16 @@ def test_a_network_takes_a_hundred_servers(workers: int, fits: bool) -> None:
     assert [r.code for r in refusals] == ([] if fits else ["order.impossible"])
     assert fits or str(refusals[0].settings[0]) == (
         f"worker_node_pools: network {SPEC.network_name} would have 101 servers and load balancers, and one network "
-        "takes 100"
+        "takes 100; a new cluster can do without (networking.private_network.enabled: false)"
+    )
+
+
+@pytest.mark.parametrize(("workers", "fits"), [(98, True), (997, True), (998, False)])
+def test_without_a_network_there_are_a_thousand(workers: int, fits: bool) -> None:
+    refusals = plan(nothing(), replace(_many(workers), network=NetworkSpec(private=False))).refusals
+    assert [r.code for r in refusals] == ([] if fits else ["order.impossible"])
+    assert fits or str(refusals[0].settings[0]) == (
+        "worker_node_pools: the cluster would have 1,001 nodes, and more than 1,000 were never tried"
     )
 
 

@@ -34,7 +34,7 @@ from hetzner_k3s.model.tokens import ClusterTokens
 from hetzner_k3s.model.version import K3sVersion
 
 TOKENS = ClusterTokens(Secret("K10abc::server:pw"), Secret("K10abc::node:agents"))
-HOST = HostAddresses(private_ip="10.0.0.2", public_ip="198.51.100.2", private_interface="enp7s0", server_id=42)
+HOST = HostAddresses(internal_ip="10.0.0.2", public_ip="198.51.100.2", interface="enp7s0", server_id=42)
 SERVER = "https://10.0.0.3:6443"
 MASTER = MasterSpec(name="c-master1", index=1, location="fsn1", instance_type="cpx22", image="debian-12")
 WORKER = WorkerSpec(
@@ -278,7 +278,7 @@ def test_etcd_snapshots() -> None:
 
 def test_without_a_private_network_the_public_address_is_the_nodes() -> None:
     spec = replace(SPEC, network=NetworkSpec(private=False))
-    host = HostAddresses(private_ip=None, public_ip="198.51.100.2", private_interface=None, server_id=42)
+    host = HostAddresses(internal_ip=None, public_ip="198.51.100.2", interface=None, server_id=42)
     config = server(spec, addresses=host)
     assert (config["node-ip"], config["advertise-address"]) == ("198.51.100.2", "198.51.100.2")
     assert "flannel-iface" not in config
@@ -294,9 +294,9 @@ def test_a_private_host_without_a_public_address() -> None:
 
 def test_pods_never_cross_the_internet_for_want_of_an_interface() -> None:
     with pytest.raises(ValueError, match=r"c-master1: no interface holds the private address 10\.0\.0\.2"):
-        server(addresses=replace(HOST, private_interface=None))
+        server(addresses=replace(HOST, interface=None))
     with pytest.raises(ValueError, match="without an address"):
-        server(addresses=replace(HOST, private_ip=None, public_ip=None))
+        server(addresses=replace(HOST, internal_ip=None, public_ip=None))
 
 
 def test_texts_that_look_like_other_things_stay_texts() -> None:

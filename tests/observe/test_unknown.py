@@ -11,7 +11,7 @@ import pytest
 from tests.act.test_host_keys import SPEC
 
 from hetzner_k3s.model import naming
-from hetzner_k3s.model.cloud import CloudView, Network, PlacementGroup, Server, ServerStatus
+from hetzner_k3s.model.cloud import CloudView, Firewall, Network, PlacementGroup, Server, ServerStatus
 from hetzner_k3s.model.errors import (
     CloudRefused,
     CloudUnavailable,
@@ -64,7 +64,8 @@ MASTER = Server(
     labels={**naming.server_labels("c", naming.ROLE_MASTER), naming.LABEL_HOST_KEY: "k"},
     public_ipv4="192.0.2.7",
 )
-VIEW = CloudView(servers=(MASTER,), networks=(Network(id=1, name="c", ip_range="10.0.0.0/16"),))
+_NETWORK = Network(id=1, name="c", ip_range="10.0.0.0/16")
+VIEW = CloudView(servers=(MASTER,), networks=(_NETWORK,), firewalls=(Firewall(id=9, name="c"),))
 
 
 @dataclass
@@ -170,7 +171,7 @@ def test_only_anothers_token_is_asked_what_it_opens_and_once() -> None:
     kept = state(kube=seen, grants={_OTHERS: Known(grant)})
     assert run(cloud.grants(world.ports(), SPEC, kept)) == {_OTHERS: Known(grant)}
     own = {7: Known(_holding(SPEC.hetzner_token))}
-    nowhere = replace(VIEW, networks=())
+    nowhere = replace(VIEW, firewalls=())
     for nothing in (state(), state(kube=own), state(nowhere, kube=seen)):
         assert run(cloud.grants(world.ports(), SPEC, nothing)) == {}
     assert world.asked == ["grant_of"] * 2

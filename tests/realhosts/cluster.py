@@ -29,7 +29,7 @@ networking:
   ssh:
     private_key_path: {folder}/key
     public_key_path: {folder}/key.pub
-masters_pool:
+{networking}masters_pool:
   instance_type: cpx22
   instance_count: {masters}
   locations: [{locations}]
@@ -41,6 +41,13 @@ worker_node_pools:
 protect_against_deletion: false
 schedule_workloads_on_masters: {schedule}
 {more}"""
+
+IN_THE_INTERNET = """\
+  private_network: {enabled: false}
+  cni: {encryption: true}
+  allowed_networks: {api: [192.0.2.0/24]}
+"""
+"""Keys for a cluster without a private network, whose API is for nobody in the lab but its own nodes."""
 
 # A call of etcd's JSON gateway on a master, as a shell script.
 GATEWAY = (
@@ -62,8 +69,18 @@ class Member:
 class Cluster:
     """One cluster of the lab: its file, the commands that are run on it, and what its hosts say."""
 
-    def __init__(self, lab: LabHandle, folder: Path, *, masters: int = 3, workers: int = 1, more: str = "") -> None:
+    def __init__(
+        self,
+        lab: LabHandle,
+        folder: Path,
+        *,
+        masters: int = 3,
+        workers: int = 1,
+        more: str = "",
+        networking: str = "",
+    ) -> None:
         self.lab = lab
+        self.networking = networking
         self.folder = folder
         self.config = folder / "cluster.yaml"
         key = asyncssh.generate_private_key("ssh-ed25519")
@@ -86,6 +103,7 @@ class Cluster:
             locations=", ".join(["fsn1", "hel1", "nbg1", "fsn1", "hel1"][:masters]),
             workers=workers,
             schedule=str(workers == 0).lower(),
+            networking=self.networking,
             more=more,
         )
         if workers == 0:
@@ -203,7 +221,7 @@ def assert_whole(cluster: Cluster, masters: int = 3) -> None:
     """Assert that the control plane is what the file says on every master: voters, nodes, no leftovers."""
     names = cluster.masters()
     assert len(names) == masters
-    live = {s["name"]: s["private_net"][0]["ip"] for s in cluster.lab.servers().values()}
+    live = {s["name"]: _internal_ip(s) for s in cluster.lab.servers().values()}
     for server in names:
         members = cluster.members(server)
         assert {m.name.rpartition("-")[0]: m.address for m in members} == {n: live[n] for n in names}
@@ -217,6 +235,11 @@ def assert_whole(cluster: Cluster, masters: int = 3) -> None:
     passwords = {s.split("/")[1].removesuffix(".node-password.k3s") for s in secrets if "node-password" in s}
     assert passwords == set(nodes)
     assert not [g for g in cluster.lab.resources("placement_groups") if g["name"].endswith("operator-lock")]
+
+
+def _internal_ip(server: dict[str, Any]) -> str:
+    places: list[dict[str, str]] = server["private_net"] or [server["public_net"]["ipv4"]]
+    return places[0]["ip"]
 
 
 def assert_at_rest(cluster: Cluster) -> None:

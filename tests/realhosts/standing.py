@@ -29,10 +29,12 @@ _HEALS_WITHIN = 60.0
 
 
 @contextmanager
-def standing(lab: LabHandle, folder: Path, *, masters: int = 3, workers: int = 1, more: str = "") -> Iterator[Cluster]:
+def standing(
+    lab: LabHandle, folder: Path, *, masters: int = 3, workers: int = 1, more: str = "", networking: str = ""
+) -> Iterator[Cluster]:
     """Make a cluster in an empty project, and empty the project afterwards."""
     lab.reset()
-    cluster = Cluster(lab, folder, masters=masters, workers=workers, more=more)
+    cluster = Cluster(lab, folder, masters=masters, workers=workers, more=more, networking=networking)
     try:
         cluster.create()
         yield cluster

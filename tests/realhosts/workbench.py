@@ -95,9 +95,9 @@ class Workbench:
         address = self.private(bench)
         interfaces = self.perform(bench, Probe()).interfaces
         addresses = HostAddresses(
-            private_ip=address,
+            internal_ip=address,
             public_ip=bench.server.public_ipv4,
-            private_interface=interfaces[address],
+            interface=interfaces[address],
             server_id=bench.server.id,
         )
         tokens = ClusterTokens(server=token)

@@ -6,12 +6,23 @@ from dataclasses import replace
 
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.secrets import Secret
-from hetzner_k3s.model.spec import ClusterSpec, DatabaseSpec, MasterSpec, PoolSpec, S3Spec, SshSpec, WorkerSpec
+from hetzner_k3s.model.spec import (
+    ClusterSpec,
+    DatabaseSpec,
+    KubernetesNetworkSpec,
+    MasterSpec,
+    NetworkSpec,
+    PoolSpec,
+    S3Spec,
+    SshSpec,
+    WorkerSpec,
+)
 from hetzner_k3s.model.version import K3sVersion
 
 CLUSTER = "prod"
 VERSION = "v1.36.3+k3s1"
 PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDeUdLJrxLYw0tZ1xkV8fJ3Q1y0x3bJfGmZkR2w9kq3S someone"
+_GROUPS = naming.MAX_PLACEMENT_GROUPS - 1
 _TYPE, _IMAGE, _LOCATION = "cpx22", "debian-13", "fsn1"
 
 MASTER1, MASTER2, MASTER3 = (naming.master_name(CLUSTER, index) for index in (1, 2, 3))
@@ -49,6 +60,12 @@ def with_s3(spec: ClusterSpec | None = None) -> ClusterSpec:
     return replace(spec, etcd=replace(spec.etcd, s3=S3))
 
 
+def in_the_internet(spec: ClusterSpec | None = None) -> ClusterSpec:
+    """Have a cluster's nodes meet at their public addresses."""
+    encrypted = KubernetesNetworkSpec(encryption=True)
+    return replace(spec or a_spec(), network=NetworkSpec(private=False), kubernetes_network=encrypted)
+
+
 ENDPOINT = "postgres://k3s:a-password-of-a-database@10.250.0.5:5432/kine?sslmode=require"
 
 
@@ -80,12 +97,13 @@ def _pool(workers: int) -> PoolSpec:
 
 
 def _worker(index: int) -> WorkerSpec:
+    group = naming.placement_group_index(index)
     return WorkerSpec(
         name=naming.worker_name(CLUSTER, "small", index),
         index=index,
         location=_LOCATION,
         instance_type=_TYPE,
         image=_IMAGE,
-        placement_group=naming.workers_placement_group(CLUSTER, "small", naming.placement_group_index(index)),
+        placement_group=naming.workers_placement_group(CLUSTER, "small", group) if group <= _GROUPS else None,
         pool="small",
     )

@@ -9,7 +9,7 @@ from hetzner_k3s.lab.simulated import faults
 from hetzner_k3s.lab.simulated.faults import ServerDeleted
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.errors import ExitCode
-from hetzner_k3s.model.spec import ClusterSpec
+from hetzner_k3s.model.spec import ClusterSpec, NetworkSpec
 
 from . import mischief
 from .clusters import CLUSTER, MASTER3, WORKER1, a_spec
@@ -29,6 +29,13 @@ async def _(story: Story) -> None:
     rename(story, "networks", CLUSTER, "ours")
     said(await story.refuses("network.gone", "masters.none-healthy"), "network.gone", "Check whether it was renamed")
     rename(story, "networks", "ours", CLUSTER)
+
+
+@_tell("the-file-wants-no-private-network-any-more", recovers())
+async def _(story: Story) -> None:
+    story.wish(replace(a_spec(), network=NetworkSpec(private=False)))
+    said(await story.refuses("network.made-otherwise"), "network.made-otherwise", "Write `enabled: true`")
+    story.wish(a_spec())
 
 
 def _in_network(name: str) -> ClusterSpec:

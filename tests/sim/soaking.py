@@ -130,7 +130,7 @@ def let_pass(seed: int, *, adopted: bool = False) -> Passed:
             passed.refusals.update(one.refused)
         passed.faults.update(type(fault).__name__ for fault in told.struck)
         passed.answers.update(answer.flag for answer in told.answered)
-        passed.kind = told.weather.kind + (" of 2.x" if told.weather.from_2x else "")
+        passed.kind = told.weather.about
         passed.end = told.stands or "as the file says"
         passed.broken = "; ".join(told.broken)
 

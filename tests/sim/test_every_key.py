@@ -80,6 +80,7 @@ REFUSED: Final = {
     "datastore.external_datastore_endpoint",
     "datastore.mode",
     "include_instance_type_in_instance_name",
+    "networking.private_network.enabled",
     "networking.private_network.existing_network_name",
     "networking.ssh.public_key_path",
 }

@@ -91,6 +91,7 @@ def test_a_server_and_what_it_needs() -> None:
         await cloud.delete("server", server.id)
         await cloud.delete("placement_group", group.id)
         await cloud.delete("ssh_key", order.ssh_key)
+        assert order.network is not None
         await cloud.delete("network", order.network)
 
     held(_RECORDED / "server.txt", _asked_of_hetzner(tale))

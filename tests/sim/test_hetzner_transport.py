@@ -216,9 +216,9 @@ def test_a_server_that_cannot_be_asked_for_is_not_absent(code: str) -> None:
 
 def test_what_another_token_opens() -> None:
     async def tale(_place: World, session: Session, cloud: Cloud) -> None:
-        network = await cloud.create_network("demo", "10.0.0.0/16", "eu-central", LABELS)
+        firewall = await cloud.create_firewall("demo", (), "cluster=demo", LABELS)
         tokens = (session.token, OTHER_TOKEN, "unknown", "a line\nbreak")
-        assert [await cloud.grant_of(Secret(token), network.id) for token in tokens] == [
+        assert [await cloud.grant_of(Secret(token), firewall.id) for token in tokens] == [
             TokenGrant.CLUSTERS_PROJECT,
             TokenGrant.OTHER_PROJECT,
             TokenGrant.NOTHING,

@@ -76,7 +76,7 @@ async def _remove(story: Story, precondition: MembersPrecondition, victim: str) 
     ports = simulated.ports(story.world.session(story.spec.name))
     view = await ports.cloud.survey()
     via = next(s for s in view.servers if s.name == MASTER2)
-    target = host_target(story.spec, via, lookup.network_id(story.spec, view))
+    target = host_target(story.spec, via, lookup.internal_ips(story.spec, view))
     assert target is not None
     await ports.hosts.perform(target, RemoveMember(member_id=victim, precondition=precondition, fence=2**40))
 

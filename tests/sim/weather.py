@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from hetzner_k3s.lab.simulated.chance import Chance
@@ -10,7 +10,7 @@ from hetzner_k3s.lab.simulated.faults import DatabaseDeleted, Fault, Rebuilt, Se
 from hetzner_k3s.model.spec import ClusterSpec
 
 from . import strikes
-from .clusters import a_spec, with_s3
+from .clusters import a_spec, in_the_internet, with_s3
 
 _WISHES: Final = (
     ((5, 2), (3, 1)),
@@ -26,6 +26,9 @@ _WISHES: Final = (
 _SIZES: Final = ((3, 1), (3, 1), (3, 1), (3, 1), (3, 0), (3, 2), (1, 1), (1, 1), (5, 1))
 
 
+_IN_THE_INTERNET: Final = 0.15
+
+
 @dataclass(frozen=True)
 class Weather:
     """One seed's storm.
@@ -39,6 +42,7 @@ class Weather:
         prunes: whether `--prune` is given from the first run on, or only once all else is up to date.
         gives_up: whether the owner would have a new cluster rather than none.
         from_2x: whether hetzner-k3s 2.x made the cluster, and it was adopted before the storm.
+        in_the_internet: whether the nodes meet at their public addresses.
         patient: how likely the owner undoes what can be undone, rather than answer a refusal.
     """
 
@@ -51,14 +55,19 @@ class Weather:
     gives_up: bool
     patient: float
     from_2x: bool = False
+    in_the_internet: bool = False
+
+    @property
+    def about(self) -> str:
+        """Tell what it is about, and over which sort of cluster."""
+        return self.kind + (" of 2.x" if self.from_2x else " in the internet" if self.in_the_internet else "")
 
     def told(self) -> str:
         """Tell it in a line."""
         old = f"{len(self.was.masters)}+{len(self.was.servers()) - len(self.was.masters)}" if self.was else "nothing"
         new = f"{len(self.wish.masters)}+{len(self.wish.servers()) - len(self.wish.masters)}"
         s3 = "with S3" if self.wish.etcd.s3 else "without S3"
-        made = " of 2.x" if self.from_2x else ""
-        return f"{self.kind}{made}: {old} -> {new}, {s3}{', --prune' if self.prunes else ''}; first {self.first}"
+        return f"{self.about}: {old} -> {new}, {s3}{', --prune' if self.prunes else ''}; first {self.first}"
 
 
 def weather(chance: Chance, *, adopted: float = 0.1) -> Weather:
@@ -66,12 +75,12 @@ def weather(chance: Chance, *, adopted: float = 0.1) -> Weather:
 
     `adopted` is the share, of the storms that can pass over a cluster of 2.x, of those that do.
     """
-    drawn = chance.uniform(0, 1)
-    kind = next(name for name, ends in _KINDS if drawn <= ends)
+    part = chance.uniform(0, 1)
+    kind = next(name for name, ends in _KINDS if part <= ends)
     was, wish = _files(kind, chance)
     first, later = _strikes(kind, was, wish, chance)
     of_ours_alone = any(isinstance(fault, DatabaseDeleted | Rebuilt) for fault in (*first, *later))
-    return Weather(
+    drawn = Weather(
         kind=kind,
         was=was,
         wish=wish,
@@ -84,6 +93,13 @@ def weather(chance: Chance, *, adopted: float = 0.1) -> Weather:
         # itself (`test_adoption.py`), a rebuilt server of 2.x has no boot key that proves it, and hands know our files.
         from_2x=chance.happens(adopted) and was is not None and kind != "hands" and not of_ours_alone,
     )
+    public = chance.fork("network").happens(_IN_THE_INTERNET) and not drawn.from_2x
+    return _moved(drawn) if public else drawn
+
+
+def _moved(weather: Weather) -> Weather:
+    was = in_the_internet(weather.was) if weather.was is not None else None
+    return replace(weather, was=was, wish=in_the_internet(weather.wish), in_the_internet=True)
 
 
 _KINDS: Final = (("birth", 0.15), ("life", 0.5), ("scaling", 0.68), ("loss", 0.9), ("hands", 1.0))

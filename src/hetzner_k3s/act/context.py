@@ -8,7 +8,7 @@ from typing import Any
 
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.cloud import CloudResource, Server
-from hetzner_k3s.model.hosts.contact import HostTarget, host_target
+from hetzner_k3s.model.hosts.contact import HostTarget, InternalIps, host_target
 from hetzner_k3s.model.snapshots import StoredSnapshot
 from hetzner_k3s.model.spec import ClusterSpec, MasterSpec, WorkerSpec
 from hetzner_k3s.model.state import ClusterState
@@ -42,9 +42,9 @@ class Context:
     holder: str = ""
     """In whose name the run works, as in the operator lock."""
 
-    def network_id(self) -> int | None:
+    def internal_ips(self) -> InternalIps:
         """Find the cluster's private network."""
-        return lookup.network_id(self.spec, self.state.view)
+        return lookup.internal_ips(self.spec, self.state.view)
 
     def server(self, server_id: int) -> Server:
         """Find a server that the plan named."""
@@ -64,7 +64,7 @@ class Context:
 
         One without an address is our bug: the plan waits for it.
         """
-        target = host_target(self.spec, server, self.network_id())
+        target = host_target(self.spec, server, self.internal_ips())
         if target is None:
             raise LookupError(f"{server.name} has no address")
         return target

@@ -10,7 +10,7 @@ from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.errors import Fate, KubeError, OperationFailed
 from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.host import HostFacts
-from hetzner_k3s.model.hosts.contact import HostTarget, private_ip
+from hetzner_k3s.model.hosts.contact import HostTarget
 from hetzner_k3s.model.hosts.critical_config import Arguments, carried
 from hetzner_k3s.model.hosts.host_config import HostAddresses
 from hetzner_k3s.model.kube import BeforeStart, KubeView
@@ -30,8 +30,8 @@ _READY_WITHIN = 120.0
 
 
 def peer_address(context: Context, server: Server) -> str:
-    """Return the address at which the other masters reach this one: private, or public without a private network."""
-    address = private_ip(server, context.network_id()) or server.public_ipv4
+    """Return the address at which the other masters reach this one."""
+    address = context.internal_ips().of(server) or server.public_ipv4
     if address is None:
         raise LookupError(f"{server.name} has no address")
     return address
@@ -97,11 +97,11 @@ def _render(
     context: Context, server: Server, facts: HostFacts, tokens: ClusterTokens, server_url: str | None
 ) -> Secret:
     wanted = context.wanted(server.name)
-    private = private_ip(server, context.network_id())
+    internal = context.internal_ips().of(server)
     addresses = HostAddresses(
-        private_ip=private,
+        internal_ip=internal,
         public_ip=server.public_ipv4,
-        private_interface=facts.interfaces.get(private) if private else None,
+        interface=facts.interfaces.get(internal) if internal else None,
         server_id=server.id,
     )
     if isinstance(wanted, MasterSpec):

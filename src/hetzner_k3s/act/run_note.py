@@ -91,7 +91,7 @@ class RunNote:
         if self.seen is None or (number := self.healthy_master(self.spec, self.seen)) is None:
             return None
         server = next(server for server in self.seen.view.servers if server.id == number)
-        return host_target(self.spec, server, lookup.network_id(self.spec, self.seen.view))
+        return host_target(self.spec, server, lookup.internal_ips(self.spec, self.seen.view))
 
     def _entry(self, code: ExitCode) -> PastRun:
         clock = self.ports.clock

@@ -90,7 +90,7 @@ def _order(server: Server) -> tuple[bool, list[tuple[int, str]]]:
 
 
 def _target(spec: ClusterSpec, state: ClusterState, server: Server) -> Target:
-    host = host_target(spec, server, lookup.network_id(spec, state.view))
+    host = host_target(spec, server, lookup.internal_ips(spec, state.view))
     return Target(server.name, frozenset(_names(spec, server)), host, _obstacle(state, server))
 
 

@@ -177,7 +177,7 @@ def _network(configuration: Configuration) -> NetworkSpec:
     return NetworkSpec(
         private=private.enabled,
         subnet=private.subnet,
-        existing_network_name=private.existing_network_name or None,
+        existing_network_name=(private.existing_network_name or None) if private.enabled else None,
         zone=network_zone(configuration.masters_pool.locations[0]),
         public_ipv4=public.ipv4,
         public_ipv6=public.ipv6,

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from hetzner_k3s.decide import consents
 from hetzner_k3s.decide.adopt import adoption
+from hetzner_k3s.decide.desired import firewall
 from hetzner_k3s.decide.disaster import split_brain
 from hetzner_k3s.decide.identity import ca_rotation, hosts, lineage, made_by_2x, project
 from hetzner_k3s.decide.lifecycle import access, infra, join, workers
@@ -71,7 +72,9 @@ def _renewed_record(context: DecisionContext) -> tuple[PlannedStep, ...]:
 def _surroundings(context: DecisionContext) -> tuple[PlannedStep, ...]:
     proposal = infra.ensure_infrastructure(context)
     steps = proposal.steps if proposal is not None else ()
-    return tuple(planned for planned in steps if isinstance(planned.step, EnsureFirewall | EnsureLoadBalancer))
+    waits = firewall.only_lets_in_who_is_gone(context)
+    helps = EnsureLoadBalancer if waits else EnsureFirewall | EnsureLoadBalancer
+    return tuple(planned for planned in steps if isinstance(planned.step, helps))
 
 
 def _held(context: DecisionContext, gates: tuple[Gate, ...]) -> bool:

@@ -122,18 +122,18 @@ def _node(spec: ClusterSpec, node: MasterSpec | WorkerSpec, addresses: HostAddre
     if addresses.public_ip:
         config["node-external-ip"] = addresses.public_ip
     if spec.network.private:
-        config["flannel-iface"] = _private_interface(node.name, addresses)
+        config["flannel-iface"] = _interface(node.name, addresses)
     if node.labels:
         config["node-label"] = [str(label) for label in node.labels]
     config["kubelet-arg"] = kubelet_args(spec, node, addresses)
     return config
 
 
-def _private_interface(name: str, addresses: HostAddresses) -> str:
+def _interface(name: str, addresses: HostAddresses) -> str:
     """Without it flannel takes the interface of the default route: pods' traffic would cross the internet."""
-    if not addresses.private_interface:
-        raise ValueError(f"{name}: no interface holds the private address {addresses.private_ip}")
-    return addresses.private_interface
+    if not addresses.interface:
+        raise ValueError(f"{name}: no interface holds the private address {addresses.internal_ip}")
+    return addresses.interface
 
 
 def _taints(spec: ClusterSpec, node: MasterSpec | WorkerSpec) -> dict[str, Value]:

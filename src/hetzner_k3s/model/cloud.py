@@ -219,12 +219,17 @@ class ServerOrder:
     location: str
     labels: Mapping[str, str]
     ssh_key: int
-    network: int
+    network: int | None
     placement_group: int | None
     user_data: str
     ipv4: bool
     ipv6: bool
     watched: bool = False
+
+    def is_filled_by(self, server: Server) -> bool:
+        """Check whether a server runs, with an address in the network that was ordered."""
+        plugged_in = self.network is None or self.network in server.private_ips
+        return server.status is ServerStatus.RUNNING and plugged_in
 
 
 CloudResource = Server | Network | PlacementGroup | Firewall | LoadBalancer | SshKey

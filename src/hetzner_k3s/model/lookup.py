@@ -9,19 +9,39 @@ from collections.abc import Mapping
 
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import CloudView, Firewall, LoadBalancer, Network, PlacementGroup, Server, SshKey
+from hetzner_k3s.model.hosts.contact import InternalIps, PrivateIps, PublicIps
 from hetzner_k3s.model.identity import BirthRecord, RecordConflict, merge_records, read_record
 from hetzner_k3s.model.spec import ClusterSpec
 
 
 def network(spec: ClusterSpec, view: CloudView) -> Network | None:
-    """Find the cluster's private network, its own or the existing one that the file names."""
-    return next((n for n in view.networks if n.name == spec.network_name), None)
+    """Find the cluster's private network, its own or the existing one that the file names, if it wants one."""
+    return _network_named(spec.network_name, view) if spec.network.private else None
 
 
 def network_id(spec: ClusterSpec, view: CloudView) -> int | None:
     """Return the id of the cluster's private network."""
     found = network(spec, view)
     return found.id if found else None
+
+
+def internal_ips(spec: ClusterSpec, view: CloudView) -> InternalIps:
+    """Return at which of its addresses a server of the cluster is a node to the others."""
+    return PrivateIps(network_id(spec, view)) if spec.network.private else PublicIps()
+
+
+def lacks_network(spec: ClusterSpec, view: CloudView) -> bool:
+    """Check whether the private network that the file wants is not there."""
+    return spec.network.private and network(spec, view) is None
+
+
+def network_of_our_name(spec: ClusterSpec, view: CloudView) -> Network | None:
+    """Find the network that carries our name, in a file that wants none too: what it tells of a birth counts."""
+    return None if spec.network.existing_network_name else _network_named(naming.network(spec.name), view)
+
+
+def _network_named(name: str, view: CloudView) -> Network | None:
+    return next((n for n in view.networks if n.name == name), None)
 
 
 def fingerprint(public_key: str) -> str | None:
@@ -77,14 +97,16 @@ def deletable_load_balancer(spec: ClusterSpec, view: CloudView) -> LoadBalancer 
 
 def own_network(spec: ClusterSpec, view: CloudView) -> Network | None:
     """Return the network that was made for the cluster."""
-    found = None if spec.network.existing_network_name else network(spec, view)
+    found = network_of_our_name(spec, view)
     return found if found and is_owned(spec.name, found.labels) else None
 
 
 def network_is_shared(spec: ClusterSpec, view: CloudView) -> bool:
     """Check whether servers of others are attached to the cluster's network."""
-    number = network_id(spec, view)
-    return any(number in s.private_ips and not is_owned(spec.name, s.labels) for s in view.servers)
+    ours = own_network(spec, view)
+    return ours is not None and any(
+        ours.id in s.private_ips and not is_owned(spec.name, s.labels) for s in view.servers
+    )
 
 
 def deletable_network(spec: ClusterSpec, view: CloudView) -> Network | None:
@@ -111,8 +133,8 @@ def owned_masters(cluster: str, view: CloudView) -> tuple[Server, ...]:
 def shared_carriers(spec: ClusterSpec, view: CloudView) -> tuple[PlacementGroup | Network | Firewall, ...]:
     """Return what carries the birth record beside the masters: their first group, our own network, the firewall."""
     group = placement_group(naming.birth_record_placement_group(spec.name), view)
-    own_network = None if spec.network.existing_network_name else network(spec, view)
-    return tuple(carrier for carrier in (group, own_network, firewall(spec, view)) if carrier is not None)
+    carriers = (group, network_of_our_name(spec, view), firewall(spec, view))
+    return tuple(carrier for carrier in carriers if carrier is not None)
 
 
 def outlived_labels(spec: ClusterSpec, view: CloudView, server: Server) -> tuple[str, ...]:

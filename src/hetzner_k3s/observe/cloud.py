@@ -83,18 +83,18 @@ async def look_up(
 
 async def grants(ports: Ports, spec: ClusterSpec, state: ClusterState) -> dict[Secret, Reading[TokenGrant]]:
     """Ask what the Hetzner token in the cluster opens where it is not this run's; an answer is kept for the run."""
-    network = lookup.network_id(spec, state.view)
+    firewall = lookup.firewall(spec, state.view)
     views = [reading.value for reading in state.kube.values() if isinstance(reading, Known)]
     token = next((view.credentials.token for view in views if view.credentials), spec.hetzner_token)
-    if token == spec.hetzner_token or network is None:
+    if token == spec.hetzner_token or firewall is None:
         return {}
     known = state.grants.get(token)
-    return {token: known if isinstance(known, Known) else await _grant(ports, token, network)}
+    return {token: known if isinstance(known, Known) else await _grant(ports, token, firewall.id)}
 
 
-async def _grant(ports: Ports, token: Secret, network: int) -> Reading[TokenGrant]:
+async def _grant(ports: Ports, token: Secret, firewall: int) -> Reading[TokenGrant]:
     try:
-        return Known(await ports.cloud.grant_of(token, network))
+        return Known(await ports.cloud.grant_of(token, firewall))
     except CloudError as error:
         return Unknown(str(error), ports.clock.now())
 

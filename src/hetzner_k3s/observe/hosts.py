@@ -11,7 +11,7 @@ from hetzner_k3s.model.cloud import CloudView, Server, ServerStatus
 from hetzner_k3s.model.errors import HostError, HostUnreachable, OperationFailed, SshStage, UnusableKey
 from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.host import HostFacts, HostReading, LogPosition, Unreachable
-from hetzner_k3s.model.hosts.contact import HostTarget, host_target
+from hetzner_k3s.model.hosts.contact import HostTarget, InternalIps, host_target
 from hetzner_k3s.model.operations.disaster import ReadLog, ReadStoredUid
 from hetzner_k3s.model.operations.looks import Probe
 from hetzner_k3s.model.spec import ClusterSpec
@@ -28,15 +28,15 @@ async def probe(
     ports: Ports, spec: ClusterSpec, state: ClusterState, servers: Sequence[Server]
 ) -> dict[int, HostReading]:
     """Look at hosts; one that cannot be looked at keeps the second of its first silence."""
-    network = lookup.network_id(spec, state.view)
-    readings = await asyncio.gather(*(_look(ports, spec, network, server, state) for server in servers))
+    internal_ips = lookup.internal_ips(spec, state.view)
+    readings = await asyncio.gather(*(_look(ports, spec, internal_ips, server, state) for server in servers))
     return {server.id: reading for server, reading in zip(servers, readings, strict=True)}
 
 
 async def _look(
-    ports: Ports, spec: ClusterSpec, network: int | None, server: Server, state: ClusterState
+    ports: Ports, spec: ClusterSpec, internal_ips: InternalIps, server: Server, state: ClusterState
 ) -> HostReading:
-    target = host_target(spec, server, network)
+    target = host_target(spec, server, internal_ips)
     if target is None:
         return Unreachable(SshStage.TCP, "it has no address yet", ports.clock.now())
     before = state.hosts.get(server.id)

@@ -40,7 +40,7 @@ def _candidates(spec: ClusterSpec, state: ClusterState) -> list[Server]:
 
 
 async def _view(ports: Ports, spec: ClusterSpec, state: ClusterState, server: Server) -> Reading[KubeView]:
-    target = host_target(spec, server, lookup.network_id(spec, state.view))
+    target = host_target(spec, server, lookup.internal_ips(spec, state.view))
     if target is None:
         return Unknown("it has no address", ports.clock.now())
     try:

@@ -74,7 +74,7 @@ async def _ask(ports: Ports, spec: ClusterSpec, state: ClusterState, server: Ser
     before = state.origins.get(server.id)
     if isinstance(before, Known):
         return before
-    target = host_target(spec, server, lookup.network_id(spec, state.view))
+    target = host_target(spec, server, lookup.internal_ips(spec, state.view))
     if target is None:
         return Unknown("it has no address yet", ports.clock.now())
     try:
@@ -84,7 +84,7 @@ async def _ask(ports: Ports, spec: ClusterSpec, state: ClusterState, server: Ser
 
 
 async def _meet(ports: Ports, spec: ClusterSpec, state: ClusterState, server: Server) -> Reading[Introduction]:
-    target = host_target(spec, server, lookup.network_id(spec, state.view))
+    target = host_target(spec, server, lookup.internal_ips(spec, state.view))
     if target is None:
         return Unknown("it has no address yet", ports.clock.now())
     try:

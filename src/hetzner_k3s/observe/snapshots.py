@@ -71,7 +71,7 @@ async def _tell(ports: Ports, spec: ClusterSpec, state: ClusterState, server: Se
     there = {(s.name, s.size) for s in facts.snapshots} if facts else set()
     if isinstance(before, Known) and {(s.name, s.size) for s in before.value} == there:
         return before
-    target = host_target(spec, server, lookup.network_id(spec, state.view))
+    target = host_target(spec, server, lookup.internal_ips(spec, state.view))
     if target is None or (facts is not None and facts.key is HostKeyKind.BOOT):
         return Unknown("it cannot be asked yet", ports.clock.now())
     try:

@@ -28,7 +28,7 @@ async def named(ports: Ports, spec: ClusterSpec, state: ClusterState) -> dict[in
 
 
 async def _named(ports: Ports, spec: ClusterSpec, state: ClusterState, server: Server) -> Reading[NamedVolumes]:
-    target = host_target(spec, server, lookup.network_id(spec, state.view))
+    target = host_target(spec, server, lookup.internal_ips(spec, state.view))
     if target is None:
         return Unknown("it has no address", ports.clock.now())
     try:

@@ -108,20 +108,23 @@ class Cloud(Protocol):
         """Apply a firewall to all servers with a label, those to come included; one that has it already keeps it."""
 
     async def create_load_balancer(
-        self, name: str, location: str, network_id: int, selector: str, labels: Mapping[str, str]
+        self, name: str, location: str, network_id: int | None, selector: str, labels: Mapping[str, str]
     ) -> LoadBalancer:
-        """Make an lb11 with TCP 6443 -> 6443 to the private addresses of the servers that match `selector`."""
+        """Make an lb11 with TCP 6443 -> 6443 to the servers that match `selector`.
 
-    async def correct_load_balancer(self, balancer_id: int, network_id: int, selector: str) -> LoadBalancer:
+        It sends to their addresses in a network, to their public ones where it is given none.
+        """
+
+    async def correct_load_balancer(self, balancer_id: int, network_id: int | None, selector: str) -> LoadBalancer:
         """Add what one lacks of that (`model.balancing`), as it is now; what is there already is left alone."""
 
     async def create_server(self, order: ServerOrder, made: Callable[[Server], None] | None = None) -> Server:
-        """Ask for a server and return it once it runs and has its private address.
+        """Ask for a server and return it once it runs and has its address in the network that was ordered.
 
         `made` is told of a new one as soon as Hetzner has taken the order; never of one that was there before.
         """
 
-    def arrived(self, server_id: int, private_ip: str) -> None:
+    def arrived(self, server_id: int, private_ip: str | None) -> None:
         """End the wait for a server that was ordered: it was spoken to, and holds this address in its network."""
 
     async def last_rebuild(self, server_id: int) -> float | None:
@@ -162,8 +165,8 @@ class Cloud(Protocol):
     async def balanced(self, balancer_id: int) -> frozenset[int]:
         """Return the ids of the servers that a load balancer sends to now, as it found them by its selectors."""
 
-    async def grant_of(self, token: Secret, network_id: int) -> TokenGrant:
-        """Return what another token opens: whether that project holds the cluster's network."""
+    async def grant_of(self, token: Secret, firewall_id: int) -> TokenGrant:
+        """Return what another token opens: whether that project holds the cluster's firewall."""
 
     async def delete_server(self, server_id: int) -> tuple[Server, ...]:
         """Delete a server, and return a complete listing in which it is not; nothing where it was gone before."""

@@ -53,7 +53,7 @@ async def ensure_firewall(step: EnsureFirewall, context: Context) -> Outcome:
 
 async def ensure_load_balancer(step: EnsureLoadBalancer, context: Context) -> Outcome:
     """Make the load balancer of the Kubernetes API, or give an existing one what it lacks."""
-    network = next(n.id for n in context.state.view.networks if n.name == step.network)
+    network = next((n.id for n in context.state.view.networks if n.name == step.network), None)
     if step.existing is not None:
         context.say(step.target, "correcting the API load balancer")
         cloud = context.ports.cloud

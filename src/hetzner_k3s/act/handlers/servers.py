@@ -11,7 +11,7 @@ from hetzner_k3s.act.waiting import until
 from hetzner_k3s.hosts import cloud_init
 from hetzner_k3s.hosts.k3s_config import render_registries
 from hetzner_k3s.model import lookup, naming
-from hetzner_k3s.model.cloud import Server, ServerOrder, ServerStatus
+from hetzner_k3s.model.cloud import Server, ServerOrder
 from hetzner_k3s.model.errors import CloudConflict, CloudRefused, CloudUnavailable, HostError, NameTaken, OrderRefused
 from hetzner_k3s.model.hosts.contact import HostTarget, host_target
 from hetzner_k3s.model.hosts.first_boot import digits
@@ -44,9 +44,9 @@ async def create_server(step: CreateServer, context: Context) -> Outcome:
 def _order(step: CreateServer, context: Context, boot: HostKeyPair, final: HostKeyPair) -> ServerOrder:
     view, spec, wanted = context.state.view, context.spec, context.wanted(step.target)
     keys = {naming.LABEL_BOOT_KEY: boot.label, naming.LABEL_HOST_KEY: final.label}
-    network, key = context.network_id(), lookup.ssh_key(spec, view)
+    network, key = lookup.network_id(spec, view), lookup.ssh_key(spec, view)
     group = lookup.placement_group(step.placement_group, view) if step.placement_group else None
-    if network is None or key is None:
+    if lookup.lacks_network(spec, view) or key is None:
         raise LookupError(f"{step.target} was planned before its network and its SSH key")
     return ServerOrder(
         name=step.target,
@@ -76,7 +76,7 @@ async def _watching(context: Context) -> AsyncIterator[Callable[[Server], None]]
     def made(new: Server) -> None:
         # What is true at once: it is ours, and its disk is the image's.
         context.learn(Outcome((new,), ordered=frozenset({new.id})))
-        if (target := host_target(context.spec, new, context.network_id())) is not None:
+        if (target := host_target(context.spec, new, context.internal_ips())) is not None:
             watch.append(asyncio.create_task(_tell_once_it_answers(context, target)))
 
     try:
@@ -90,9 +90,10 @@ async def _watching(context: Context) -> AsyncIterator[Callable[[Server], None]]
 async def _tell_once_it_answers(context: Context, target: HostTarget) -> None:
     """Look at a new host until it holds an address in the cluster's network, which Hetzner plugs in meanwhile."""
     network = lookup.network(context.spec, context.state.view)
-    while network is not None:
+    while network is not None or not context.spec.network.private:
         with suppress(HostError):
-            held = (await context.ports.hosts.perform(target, Probe())).addresses_in(network.ip_range)
+            facts = await context.ports.hosts.perform(target, Probe())
+            held = facts.addresses_in(network.ip_range) if network is not None else (None,)
             if len(held) == 1:
                 context.ports.cloud.arrived(target.server_id, held[0])
                 return
@@ -157,10 +158,10 @@ async def _adopt(order: ServerOrder, context: Context, taken: CloudConflict) -> 
 async def _running(order: ServerOrder, context: Context) -> Server:
     async def look() -> Server | None:
         server = await context.ports.cloud.find_server(order.name)
-        ready = server and server.status is ServerStatus.RUNNING and order.network in server.private_ips
-        return server if ready else None
+        return server if server and order.is_filled_by(server) else None
 
-    what = f"{order.name} does not run with an address in the private network"
+    where = "" if order.network is None else " with an address in the private network"
+    what = f"{order.name} does not run{where}"
     return await until(context.ports.clock, look, what=what, within=_RUNNING_WITHIN, every=_POLL)
 
 

@@ -53,15 +53,16 @@ class Arrivals:
         self._failed_listings = 0
         self._looked_at = self._came_at = float("-inf")
 
-    def arrived(self, server_id: int, private_ip: str) -> None:
-        """End the wait for a server that somebody spoke to: it runs, and holds this address in its network."""
+    def arrived(self, server_id: int, private_ip: str | None) -> None:
+        """End the wait for a server that somebody spoke to: it runs, and holds this address in its network, if any."""
         if (one := self._awaited.get(server_id)) is not None:
             self._came_at = self._clock.monotonic()
             seen = replace(translate.server(one.made), status=ServerStatus.RUNNING)
-            one.resolve(replace(seen, private_ips={one.order.network: private_ip}))
+            held = {} if one.order.network is None or private_ip is None else {one.order.network: private_ip}
+            one.resolve(replace(seen, private_ips=held))
 
     async def of(self, made: Document, order: ServerOrder, actions: tuple[Document, ...], *, within: float) -> Server:
-        """Wait until a server runs with an address in the network that it was ordered for.
+        """Wait until a server runs, with an address in the network that it was ordered for.
 
         Args:
             made: the server, as the answer to its order brought it.
@@ -157,7 +158,7 @@ class Arrivals:
             return
         server = translate.server(row)
         one.status = server.status.value
-        if server.status is ServerStatus.RUNNING and one.order.network in server.private_ips:
+        if one.order.is_filled_by(server):
             one.resolve(server)
 
     async def _by_id(self, server_id: int, one: _Awaited) -> Document | None:

@@ -44,21 +44,24 @@ _THERE_ALREADY: Final = frozenset(
 """What a repeated action is answered with (docs/facts/hetzner-api.md#errors-by-operation)."""
 
 
-def order(name: str, location: str, network_id: int, selector: str, labels: Mapping[str, str]) -> dict[str, object]:
+def order(
+    name: str, location: str, network_id: int | None, selector: str, labels: Mapping[str, str]
+) -> dict[str, object]:
     """Return what a load balancer is asked for with."""
+    network = {} if network_id is None else {"network": network_id}
     return {
+        **network,
         "name": name,
         "load_balancer_type": "lb11",
         "location": location,
-        "network": network_id,
         "algorithm": {"type": "round_robin"},
         "services": [_SERVICE],
-        "targets": [_target(selector)],
+        "targets": [_target(selector, network_id)],
         "labels": dict(labels),
     }
 
 
-async def correct(api: Api, actions: Actions, balancer_id: int, network_id: int, selector: str) -> LoadBalancer:
+async def correct(api: Api, actions: Actions, balancer_id: int, network_id: int | None, selector: str) -> LoadBalancer:
     """Look at a load balancer, add what it lacks one action after the other, and return it as it is then.
 
     Raises:
@@ -70,8 +73,8 @@ async def correct(api: Api, actions: Actions, balancer_id: int, network_id: int,
     return await _read(api, balancer_id)
 
 
-def _commands(correction: Correction, network_id: int, selector: str) -> tuple[tuple[str, Json], ...]:
-    add, named = ("add_target", _target(selector)), _selected(selector)
+def _commands(correction: Correction, network_id: int | None, selector: str) -> tuple[tuple[str, Json], ...]:
+    add, named = ("add_target", _target(selector, network_id)), _selected(selector)
     return {
         Correction.ATTACH: (("attach_to_network", {"network": network_id}),),
         Correction.ADD_TARGET: (add,),
@@ -102,5 +105,5 @@ def _selected(selector: str) -> Json:
     return {"type": "label_selector", "label_selector": {"selector": selector}}
 
 
-def _target(selector: str) -> Json:
-    return {**_selected(selector), "use_private_ip": True}
+def _target(selector: str, network_id: int | None) -> Json:
+    return {**_selected(selector), "use_private_ip": network_id is not None}

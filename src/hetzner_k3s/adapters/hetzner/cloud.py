@@ -241,7 +241,7 @@ class HetznerCloud:
 
     @answering(effect=True)
     async def create_load_balancer(
-        self, name: str, location: str, network_id: int, selector: str, labels: Mapping[str, str]
+        self, name: str, location: str, network_id: int | None, selector: str, labels: Mapping[str, str]
     ) -> LoadBalancer:
         """Make the API load balancer."""
         body = balancers.order(name, location, network_id, selector, labels)
@@ -251,7 +251,7 @@ class HetznerCloud:
         return translate.load_balancer(await self._addressed(balancer.whole("id")))
 
     @answering(effect=True)
-    async def correct_load_balancer(self, balancer_id: int, network_id: int, selector: str) -> LoadBalancer:
+    async def correct_load_balancer(self, balancer_id: int, network_id: int | None, selector: str) -> LoadBalancer:
         """Add what an existing one lacks: two requests where that is nothing."""
         return await balancers.correct(self._api, self._actions, balancer_id, network_id, selector)
 
@@ -268,7 +268,7 @@ class HetznerCloud:
             made(translate.server(server))
         return await self._arrivals.of(server, order, begun, within=_SERVER_WITHIN)
 
-    def arrived(self, server_id: int, private_ip: str) -> None:
+    def arrived(self, server_id: int, private_ip: str | None) -> None:
         """End the wait for a server: it was spoken to, which tells more than a listing."""
         self._arrivals.arrived(server_id, private_ip)
 
@@ -339,10 +339,10 @@ class HetznerCloud:
         return frozenset() if balancer is None else translate.balanced(balancer)
 
     @answering(effect=False)
-    async def grant_of(self, token: Secret, network_id: int) -> TokenGrant:
-        """Ask for the cluster's network with another token: ids are Hetzner's own, so no other project has it."""
+    async def grant_of(self, token: Secret, firewall_id: int) -> TokenGrant:
+        """Ask for the cluster's firewall with another token: ids are Hetzner's own, so no other project has it."""
         try:
-            await self._api.with_token(token).get(f"/networks/{network_id}")
+            await self._api.with_token(token).get(f"/firewalls/{firewall_id}")
         except CloudError as failure:
             grant = {"not_found": TokenGrant.OTHER_PROJECT, "unauthorized": TokenGrant.NOTHING}.get(failure.code)
             if grant is None:

@@ -72,7 +72,7 @@ def server_order(order: ServerOrder) -> dict[str, Any]:
         "location": order.location,
         "labels": dict(order.labels),
         "ssh_keys": [order.ssh_key],
-        "networks": [order.network],
+        "networks": [] if order.network is None else [order.network],
         "user_data": order.user_data,
         "public_net": {"enable_ipv4": order.ipv4, "enable_ipv6": order.ipv6},
         "start_after_create": True,

@@ -58,7 +58,7 @@ async def _ask(spec: ClusterSpec) -> RunHistory:
         state = await observe_masters(session.ports, spec)
         number = decide.healthy_master(spec, state)
         server = next((server for server in state.view.servers if server.id == number), None)
-        master = server and host_target(spec, server, lookup.network_id(spec, state.view))
+        master = server and host_target(spec, server, lookup.internal_ips(spec, state.view))
         if not master:
             raise no_healthy_master()
         return await session.ports.kube.past_runs(master)

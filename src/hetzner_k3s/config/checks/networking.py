@@ -17,11 +17,11 @@ from ruamel.yaml.error import YAMLError
 from hetzner_k3s.config.checks.findings import Check, Finding
 from hetzner_k3s.config.schema.file import Configuration
 from hetzner_k3s.config.schema.networking import FirewallRule
+from hetzner_k3s.model.hetzner.access import MAX_NETWORKS_A_RULE, NODES_LET_IN
 from hetzner_k3s.model.text.settings import KeyPath
 
 PORTS_OF_K3S: Final = frozenset({2379, 2380, 2381, 6443, 6444, 10248, 10249, 10250, 10256, 10257, 10258, 10259})
 MAX_FIREWALL_RULES: Final = 50
-MAX_NETWORKS_A_RULE: Final = 100
 MAX_SERVERS_A_NETWORK: Final = 100
 """No more nodes than these ever join (`decide.orders` refuses to buy them), whatever the pools say."""
 MAX_DESCRIPTION: Final = 255
@@ -43,6 +43,37 @@ def _encryption(configuration: Configuration) -> Iterator[Finding]:
             "must be true without a private network: pods' traffic would cross the internet in the clear",
             depends=(("networking", "private_network"),),
         )
+
+
+def _without_a_private_network(configuration: Configuration) -> Iterator[Finding]:
+    """What a cluster whose nodes meet in the internet cannot have; see `decide.desired.internet`."""
+    networking, nodes = configuration.networking, _nodes(configuration)
+    if networking.private_network.enabled:
+        return
+    depends: tuple[KeyPath, ...] = (("networking", "private_network"),)
+    if networking.ssh.use_private_ip:
+        yield Finding(("networking", "ssh", "use_private_ip"), "there is no private address", depends=depends)
+    if nodes <= NODES_LET_IN:
+        return
+    depends = (*depends, ("masters_pool",), ("worker_node_pools",))
+    if not any(network.prefixlen == 0 for text in networking.allowed_networks.api for network in _networks(text)):
+        yield Finding(
+            ("networking", "allowed_networks", "api"),
+            f"must hold 0.0.0.0/0: {nodes} nodes reach the API through the internet, and a firewall lets at most "
+            f"{NODES_LET_IN} of them in by their addresses",
+            depends=depends,
+        )
+    yield Finding(
+        ("networking", "private_network", "enabled"),
+        f"with more than {NODES_LET_IN} nodes the firewall lets masters alone reach the kubelets: what asks a kubelet "
+        "from a worker, as metrics-server does, gets no answer",
+        "warning",
+        depends=(("masters_pool",), ("worker_node_pools",)),
+    )
+
+
+def _nodes(configuration: Configuration) -> int:
+    return configuration.masters_pool.instance_count + sum(p.instance_count for p in configuration.worker_node_pools)
 
 
 def _ssh_port(configuration: Configuration) -> Iterator[Finding]:
@@ -101,7 +132,7 @@ def _pods_and_services(configuration: Configuration) -> Iterator[Finding]:
             depends=(("networking", "cluster_cidr"),),
         )
     for name, networks in (("cluster_cidr", pods), ("service_cidr", services)):
-        if _overlap(networks, _networks(networking.private_network.subnet)):
+        if networking.private_network.enabled and _overlap(networks, _networks(networking.private_network.subnet)):
             # A warning: a subnet such as 10.0.0.0/8 may be the user's whole network of which little is in use.
             yield Finding(
                 ("networking", name),
@@ -149,9 +180,9 @@ def _room_for_pods(configuration: Configuration) -> Iterator[Finding]:
     named = (argument.removeprefix("--") for argument in configuration.kube_controller_manager_args)
     if any(argument.startswith("node-cidr-mask-size") for argument in named):
         return
-    nodes = configuration.masters_pool.instance_count
-    nodes += sum(pool.instance_count for pool in configuration.worker_node_pools)
-    nodes = min(nodes, MAX_SERVERS_A_NETWORK)
+    nodes = _nodes(configuration)
+    if configuration.networking.private_network.enabled:
+        nodes = min(nodes, MAX_SERVERS_A_NETWORK)
     for network in _networks(configuration.networking.cluster_cidr):
         if network.version == 4 and not 8 <= network.prefixlen <= 24:
             yield Finding(("networking", "cluster_cidr"), f"{network} must be between /8 and /24: a node takes a /24")
@@ -208,6 +239,7 @@ def _registries(configuration: Configuration) -> Iterator[Finding]:
 
 NETWORKING_RULES: Final[tuple[Check, ...]] = (
     _encryption,
+    _without_a_private_network,
     _ssh_port,
     _allowed_networks,
     _custom_rules,

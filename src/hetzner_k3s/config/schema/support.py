@@ -60,7 +60,6 @@ NOT_YET: Final = (
     Limit("networking.cni.enabled", (False,), "flannel is always installed"),
     Limit("networking.cni.mode", ("cilium",), "use flannel"),
     Limit("networking.cni.cilium_egress_gateway", (True,), "use flannel"),
-    Limit("networking.private_network.enabled", (False,), "servers are connected through a private network"),
     Limit("networking.public_network.ipv4", (False,), "servers have a public IPv4 address"),
     Limit("networking.public_network.use_local_firewall", (True,), "Hetzner's firewall is used"),
     Limit("snapshot_os", ("microos",), "use an image or snapshot of Debian or Ubuntu"),
@@ -96,6 +95,14 @@ IDLE: Final = (
         "networking.cni.flannel.disable_kube_proxy",
         "with flannel 2.6 only drops kube-proxy's arguments; kube-proxy itself keeps running",
         lambda c: c.networking.cni.flannel.disable_kube_proxy,
+    ),
+    *(
+        Idle(
+            f"networking.private_network.{key}",
+            "private_network.enabled is false",
+            lambda c: not c.networking.private_network.enabled,
+        )
+        for key in ("subnet", "existing_network_name")
     ),
     Idle(
         "networking.public_network.hetzner_ips_query_server_url",

@@ -16,11 +16,13 @@ from hetzner_k3s.model.hetzner.load_balancing import API_CHECK, API_SERVICE, Cor
 def balanced_otherwise(context: DecisionContext) -> Iterator[Difference]:
     """Return what the load balancer that the file asks for lacks; one that is missing is made, so it is none here."""
     balancer, network = lookup.load_balancer(context.spec, context.view), lookup.network(context.spec, context.view)
-    if not context.spec.api_load_balancer or balancer is None or network is None:
+    awaits = lookup.lacks_network(context.spec, context.view)
+    if not context.spec.api_load_balancer or balancer is None or awaits:
         return
-    if load_balancing.is_elsewhere(balancer, network.id):
+    number = network.id if network is not None else None
+    if network is not None and load_balancing.is_elsewhere(balancer, network.id):
         yield _elsewhere(balancer, network)
-    for correction in load_balancing.corrections(balancer, network.id, naming.members_selector(context.spec.name)):
+    for correction in load_balancing.corrections(balancer, number, naming.members_selector(context.spec.name)):
         wanted, seen = _words(correction, context, balancer, network)
         yield Difference(subject=balancer.name, field=LOAD_BALANCER, wanted=wanted, seen=seen, remedy=Remedy.APPLY)
 
@@ -38,17 +40,18 @@ def _elsewhere(balancer: LoadBalancer, network: Network) -> Difference:
 
 
 def _words(
-    correction: Correction, context: DecisionContext, balancer: LoadBalancer, network: Network
+    correction: Correction, context: DecisionContext, balancer: LoadBalancer, network: Network | None
 ) -> tuple[str, str]:
     """Return what the file asks for and what is there, each as text."""
     selector, service = naming.members_selector(context.spec.name), load_balancing.api_service(balancer)
+    by, other = ("private", "public") if network is not None else ("public", "private")
     match correction:
         case Correction.ATTACH:
-            return f"network {network.name}", "no network"
+            return f"network {context.spec.network_name}", "no network"
         case Correction.ADD_TARGET:
-            return f"target {selector} by private addresses", "no target for the masters"
+            return f"target {selector} by {by} addresses", "no target for the masters"
         case Correction.REPLACE_TARGET:
-            return f"target {selector} by private addresses", "it by public ones"
+            return f"target {selector} by {by} addresses", f"it by {other} ones"
         case _:
             return _services(service)
 

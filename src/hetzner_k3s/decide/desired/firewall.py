@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
+from hetzner_k3s.decide.desired import internet
 from hetzner_k3s.decide.desired.network import of_another_range
 from hetzner_k3s.decide.view.context import DecisionContext
 from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import FirewallRule
 from hetzner_k3s.model.difference import Difference, Remedy
+from hetzner_k3s.model.hetzner import access
+from hetzner_k3s.model.hetzner.access import MAX_NETWORKS_A_RULE
 from hetzner_k3s.model.spec import API_PORT, ClusterSpec, FirewallRuleSpec
 from hetzner_k3s.model.text.wording import listed
 
 ANYWHERE: Final = ("0.0.0.0/0", "::/0")
+WIREGUARD_PORT: Final = "51820"
+"""On which flannel's backend `wireguard-native` listens (docs/facts/k3s.md#wireguard); it answers its peers alone."""
 RULES: Final = "firewall rules"
 APPLIED_TO: Final = "firewall targets"
 
@@ -35,18 +40,43 @@ def filtered_otherwise(context: DecisionContext) -> Iterator[Difference]:
         yield _differs(existing.name, APPLIED_TO, selector, ", ".join(existing.selectors) or "none")
 
 
+def only_lets_in_who_is_gone(context: DecisionContext) -> bool:
+    """Check whether an existing firewall differs in nothing but addresses of servers that are gone.
+
+    That is put right with the rest, and harms nobody while everything else is refused.
+    """
+    existing = lookup.firewall(context.spec, context.view)
+    if existing is None or any(d.field == APPLIED_TO for d in filtered_otherwise(context)):
+        return False
+    wanted, seen = (_by_peers(rules) for rules in (wanted_rules(context), existing.rules))
+    return wanted[0] == seen[0] and wanted[1] < seen[1]
+
+
+def _by_peers(rules: tuple[FirewallRule, ...]) -> tuple[frozenset[_Effect], frozenset[str]]:
+    """Return the rules that are not for the cluster's own, and the addresses for which the others are."""
+    theirs = tuple(rule for rule in rules if rule.description == access.BETWEEN_NODES)
+    others = _effects(tuple(rule for rule in rules if rule not in theirs))
+    return others, frozenset(address for rule in theirs for address in rule.networks)
+
+
 def wanted_rules(context: DecisionContext) -> tuple[FirewallRule, ...]:
     """Return the rules for the network that is there: servers stay in its range, whatever the file says by now."""
     spec, network = context.spec, lookup.network(context.spec, context.view)
+    if not spec.network.private:
+        return firewall_rules(spec, internet.peers(context))
     if network is None or not any(of_another_range(context)):
         return firewall_rules(spec)
     return firewall_rules(replace(spec, network=replace(spec.network, subnet=network.ip_range)))
 
 
-def firewall_rules(spec: ClusterSpec) -> tuple[FirewallRule, ...]:
-    """Return the rules as 2.6 writes them with a private network.
+def firewall_rules(spec: ClusterSpec, peers: Sequence[str] = ()) -> tuple[FirewallRule, ...]:
+    """Return the rules as 2.6 writes them with a private network, and without one those that `peers` need.
 
     See docs/facts/compatibility.md#firewall-rules.
+
+    Args:
+        spec: the file.
+        peers: the addresses (CIDR) from which a cluster without a private network is reached by its own.
     """
     allowed = spec.firewall
     rules = [
@@ -57,14 +87,17 @@ def firewall_rules(spec: ClusterSpec) -> tuple[FirewallRule, ...]:
         ports = str(allowed.node_ports)
         rules += [_inbound(p, ports, ANYWHERE, f"Allow NodePorts ({p})") for p in ("tcp", "udp")]
     rules.append(_inbound("tcp", str(API_PORT), allowed.api_networks, "Allow Kubernetes API"))
-    inside = (spec.network.subnet,)
-    rules += [_inbound(p, "any", inside, f"Allow {p} in the private network") for p in ("tcp", "udp")]
-    return (*rules, *map(_custom, allowed.custom_rules))
+    return (*rules, *_between_nodes(spec, peers), *map(_custom, allowed.custom_rules))
 
 
-def from_outside(spec: ClusterSpec, rules: tuple[FirewallRule, ...]) -> tuple[FirewallRule, ...]:
-    """Return the rules about packets from outside the private network."""
-    return tuple(rule for rule in rules if rule.networks != (spec.network.subnet,))
+def _between_nodes(spec: ClusterSpec, peers: Sequence[str]) -> list[FirewallRule]:
+    if spec.network.private:
+        inside = (spec.network.subnet,)
+        return [_inbound(p, "any", inside, f"Allow {p} in the private network") for p in ("tcp", "udp")]
+    tunnels = _inbound("udp", WIREGUARD_PORT, ANYWHERE, "Allow WireGuard")
+    starts = range(0, len(peers), MAX_NETWORKS_A_RULE)
+    lists = (tuple(peers[start : start + MAX_NETWORKS_A_RULE]) for start in starts)
+    return [tunnels, *(_inbound("tcp", "any", some, access.BETWEEN_NODES) for some in lists)]
 
 
 def _inbound(protocol: str, port: str | None, networks: tuple[str, ...], description: str) -> FirewallRule:
@@ -93,7 +126,7 @@ def _listed(effects: Iterable[_Effect]) -> str:
     """Return a few rules as text, "none" where there are none."""
     texts = sorted(
         f"{direction} {' '.join(filter(None, (protocol, port)))} {'from' if direction == 'in' else 'to'} "
-        f"{', '.join(sorted(networks))}"
+        f"{listed(sorted(networks), _NAMED)}"
         for direction, protocol, port, networks in effects
     )
     return listed(texts, _NAMED, "; ") if texts else "none"

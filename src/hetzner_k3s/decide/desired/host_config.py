@@ -10,7 +10,6 @@ from hetzner_k3s.model import lookup
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.difference import Difference, Remedy
 from hetzner_k3s.model.host import DiskFacts
-from hetzner_k3s.model.hosts.contact import private_ip
 from hetzner_k3s.model.hosts.critical_config import critical_config
 from hetzner_k3s.model.hosts.host_config import (
     HostAddresses,
@@ -68,9 +67,9 @@ def _of_host(
     context: DecisionContext, spec: MasterSpec | WorkerSpec, server: Server, config: Config
 ) -> Iterator[Difference]:
     addresses = HostAddresses(
-        private_ip=private_ip(server, context.control_plane.network_id),
+        internal_ip=context.control_plane.internal_ips.of(server),
         public_ip=server.public_ipv4,
-        private_interface=None,
+        interface=None,
         server_id=server.id,
     )
     kubelet = kubelet_args(context.spec, spec, addresses)

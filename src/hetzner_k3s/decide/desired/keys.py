@@ -86,6 +86,7 @@ def _rows_of_the_cluster() -> Iterator[tuple[Remedy | None, str, Iterable[str]]]
         ("addons.servicelb.enabled", "addons.embedded_registry_mirror.enabled"),
     )
     yield Remedy.FIXED, "the range of the network", ("networking.private_network.subnet",)
+    yield Remedy.FIXED, "at which addresses the nodes meet", ("networking.private_network.enabled",)
     yield Remedy.FIXED, "the project's networks", ("networking.private_network.existing_network_name",)
     yield Remedy.FIXED, "where the masters keep their data", _below("datastore", "mode", "external_datastore_endpoint")
     yield Remedy.FIXED, "the names of the masters", ("include_instance_type_in_instance_name",)
@@ -136,7 +137,6 @@ def _rows_without_effect() -> Iterator[tuple[Remedy | None, str, Iterable[str]]]
     sizes = ("k8s_service_host", "k8s_service_port", "operator_replicas", "operator_memory_request")
     yield None, _NOT_YET, _below("networking.cni.cilium", *chart, *sizes, "agent_memory_request")
     yield None, _NOT_YET, _below("networking.public_network", "hetzner_ips_query_server_url", "use_local_firewall")
-    yield None, _NOT_YET, ("networking.private_network.enabled",)
     yield None, _NOT_YET, _below("addons", "csi_driver.manifest_url", "cloud_controller_manager.manifest_url")
     upgrades = ("enabled", "deployment_manifest_url", "crd_manifest_url")
     yield None, _NOT_YET, _below("addons.system_upgrade_controller", *upgrades)

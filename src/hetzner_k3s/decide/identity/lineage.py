@@ -43,7 +43,7 @@ def masters_of_one_lineage(context: DecisionContext) -> tuple[Refusal, ...]:
         (m.name, m.server, stale_lineage.lineage_of(m.facts, m.server) or "")
         for m in context.control_plane.masters
         if m.server and m.facts and m.facts.disk.wal and not stale_lineage.belongs(m.facts, m.server, record)
-        if not stale_lineage.has_joined(m.facts, m.server, seen, context.control_plane.network_id)
+        if not stale_lineage.has_joined(m.facts, m.server, seen, context.control_plane.internal_ips)
     ]
     return tuple(
         Refusal(

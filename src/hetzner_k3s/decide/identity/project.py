@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hetzner_k3s.decide.identity import meeting_place
 from hetzner_k3s.decide.identity.server_labels import restore_labels
 from hetzner_k3s.decide.view import given_up
 from hetzner_k3s.decide.view.context import DecisionContext
@@ -184,7 +185,9 @@ def _foreign_resource(kind: str, name: str) -> Refusal:
 
 def network_exists(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse when the network is missing that the file says exists, or that a born cluster lives in."""
-    if lookup.network(context.spec, context.view):
+    if (meeting := meeting_place.elsewhere(context)) is not None:
+        return (_made_otherwise(context, meeting),)
+    if not lookup.lacks_network(context.spec, context.view):
         return ()
     name = context.spec.network.existing_network_name
     if name is None:
@@ -197,6 +200,18 @@ def network_exists(context: DecisionContext) -> tuple[Refusal, ...]:
             why="The file says that it exists already, so it is not ours to make.",
             you_can="Correct networking.private_network.existing_network_name, or create the network.",
         ),
+    )
+
+
+def _made_otherwise(context: DecisionContext, elsewhere: str) -> Refusal:
+    private = context.spec.network.private
+    return Refusal(
+        code="network.made-otherwise",
+        saw=f"The file says `private_network.enabled: {str(private).lower()}`, and {elsewhere}.",
+        why="The addresses at which the nodes meet are the masters' names for one another; a node that meets them "
+        "elsewhere would not be reached.",
+        you_can=f"Write `enabled: {str(not private).lower()}` below networking.private_network.",
+        forbids=frozenset({Replace, Prune, ResetQuorumFrom, Restore, Keep, AcceptCa}),
     )
 
 

@@ -36,7 +36,7 @@ def operator_stays_in(context: DecisionContext) -> tuple[Refusal, ...]:
     shut_out = [address for address in own if not access.admits(step.rules, port, address)]
     if own:
         return (_shut_out(context, f"this machine is seen as {', '.join(shut_out)}"),) if shut_out else ()
-    networks = access.sources(firewall.from_outside(context.spec, step.rules), port)
+    networks = access.sources(access.from_outside(context.spec, step.rules), port)
     if all(map(access.never_from_outside, networks)):
         return (_shut_out(context, "these are private addresses, and servers are reached at their public ones"),)
     return ()
@@ -45,7 +45,7 @@ def operator_stays_in(context: DecisionContext) -> tuple[Refusal, ...]:
 def _closes_the_port_in_use(context: DecisionContext, existing: Firewall) -> bool:
     """Check whether the port of the file is one that the firewall was never opened for, and on which nobody answers."""
     answers = any(isinstance(reading, Known) for reading in context.state.hosts.values())
-    opened = access.sources(firewall.from_outside(context.spec, existing.rules), context.spec.ssh.port)
+    opened = access.sources(access.from_outside(context.spec, existing.rules), context.spec.ssh.port)
     return bool(lookup.owned_servers(context.spec.name, context.view)) and not answers and not opened
 
 

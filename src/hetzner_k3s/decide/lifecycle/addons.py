@@ -32,7 +32,7 @@ def apply_addons(context: ServingContext) -> Proposal | None:
     wanted = {name: digest for name, digest in context.intent.addons.items() if name not in theirs}
     stale = {name for name, digest in wanted.items() if control_plane.kube.addons.get(name) != digest}
     secret = _why_credentials(context, control_plane.kube)
-    if not (stale or secret) or lookup.network(context.spec, context.view) is None:
+    if not (stale or secret) or lookup.lacks_network(context.spec, context.view):
         return None
     step = ApplyAddons(
         target=context.spec.name,

@@ -60,7 +60,7 @@ def found_servers(spec: ClusterSpec, view: CloudView) -> tuple[Server, ...]:
     An existing network of the user's may hold servers of others, so membership in it says nothing. Names alone cannot
     tell a cluster `a` from a cluster `a-b`, so a server that carries another cluster's label is not found by its name.
     """
-    own_network = lookup.network_id(spec, view) if not spec.network.existing_network_name else None
+    own_network = lookup.network_of_our_name(spec, view)
     groups = {g.id for g in view.placement_groups if g.labels.get(naming.LABEL_CLUSTER) == spec.name}
     names = {s.name for s in spec.servers()}
     patterns = (naming.master_name_pattern(spec.name), naming.worker_name_pattern(spec.name))
@@ -73,7 +73,7 @@ def found_servers(spec: ClusterSpec, view: CloudView) -> tuple[Server, ...]:
         return (
             server.labels.get(naming.LABEL_CLUSTER) == spec.name
             or named(server)
-            or (own_network is not None and own_network in server.private_ips)
+            or (own_network is not None and own_network.id in server.private_ips)
             or server.placement_group in groups
         )
 
@@ -379,7 +379,7 @@ def _with_first_master(spec: ClusterSpec, state: ClusterState, server_id: int) -
     if spec.database is not None:
         started = external_database_predictions.with_serving_master(spec, state, server_id)
     else:
-        started = predictions.with_first_voter(state, server_id)
+        started = predictions.with_first_voter(spec, state, server_id)
     after = predictions.with_facts(started, server_id, lambda facts: replace(facts, cut_off=None))
     if before is None or not before.server_unit.runs:
         return after

@@ -56,7 +56,7 @@ def _ssh_key(context: DecisionContext) -> tuple[PlannedStep, ...]:
 
 
 def _network(context: DecisionContext) -> tuple[PlannedStep, ...]:
-    if lookup.network(context.spec, context.view) or context.spec.network.existing_network_name:
+    if not lookup.lacks_network(context.spec, context.view) or context.spec.network.existing_network_name:
         return ()
     step = EnsureNetwork(
         target=context.spec.network_name,
@@ -82,7 +82,7 @@ def _placement_groups(context: DecisionContext) -> tuple[PlannedStep, ...]:
 
 def _firewall(context: DecisionContext) -> tuple[PlannedStep, ...]:
     existing, differs = lookup.firewall(context.spec, context.view), tuple(firewall.filtered_otherwise(context))
-    if existing and not differs:
+    if existing and (not differs or _can_wait(context)):
         return ()
     step = EnsureFirewall(
         target=naming.firewall(context.spec.name),
@@ -94,6 +94,12 @@ def _firewall(context: DecisionContext) -> tuple[PlannedStep, ...]:
     if existing:
         return (_planned(step, " and ".join(map(_of_firewall, differs)), Reason.DIFFERS),)
     return (_planned(step, "the project has no firewall of this name"),)
+
+
+def _can_wait(context: DecisionContext) -> bool:
+    """Check whether new servers' addresses will come in, and with them those go that are nobody's any more."""
+    coming = (server.name for server in context.spec.servers() if context.server(server.name) is None)
+    return firewall.only_lets_in_who_is_gone(context) and any(name not in context.intent.unsold for name in coming)
 
 
 def _of_firewall(differs: Difference) -> str:
@@ -110,12 +116,13 @@ def firewall_steps(context: DecisionContext) -> tuple[Step, ...]:
 def _load_balancer(context: DecisionContext) -> tuple[PlannedStep, ...]:
     network, existing = lookup.network(context.spec, context.view), lookup.load_balancer(context.spec, context.view)
     applied = tuple(d for d in balancer.balanced_otherwise(context) if d.remedy is Remedy.APPLY)
-    if not context.spec.api_load_balancer or network is None or (existing and not applied):
+    awaits = lookup.lacks_network(context.spec, context.view)
+    if not context.spec.api_load_balancer or awaits or (existing and not applied):
         return ()
     step = EnsureLoadBalancer(
         target=naming.api_load_balancer(context.spec.name),
         location=context.spec.masters[0].location,
-        network=network.name,
+        network=network.name if network else None,
         selector=naming.members_selector(context.spec.name),
         labels={naming.LABEL_CLUSTER: context.spec.name},
         existing=existing.id if existing else None,
@@ -158,7 +165,7 @@ def _with_balancer(view: CloudView, step: EnsureLoadBalancer) -> CloudView:
 def _complete(lacking: LoadBalancer, view: CloudView, step: EnsureLoadBalancer) -> LoadBalancer:
     """Return a load balancer with all that the step gives it; an address of before stays."""
     attached = {network.id: PREDICTED_ADDRESS for network in view.networks if network.name == step.network}
-    target = BalancerTarget(kind="label_selector", name=step.selector, private=True)
+    target = BalancerTarget(kind="label_selector", name=step.selector, private=step.network is not None)
     others = tuple(s for s in lacking.services if s.listen_port != API_SERVICE.listen_port)
     targets = tuple(dict.fromkeys((*(t for t in lacking.targets if t.name != step.selector), target)))
     private_ips = {**attached, **lacking.private_ips}

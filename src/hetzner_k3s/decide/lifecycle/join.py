@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from hetzner_k3s.decide.desired import internet
 from hetzner_k3s.decide.lifecycle.provision import prepare
 from hetzner_k3s.decide.preflight.versions import running_version
 from hetzner_k3s.decide.prune import permission
@@ -21,7 +22,6 @@ from hetzner_k3s.decide.view.voters import healthy_ids, witnessed_ids
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.host import DiskFacts
-from hetzner_k3s.model.hosts.contact import private_ip
 from hetzner_k3s.model.operations.operation import K3sRole
 from hetzner_k3s.model.plan import PlannedStep, Reason, Scope, Wait
 from hetzner_k3s.model.spec import API_PORT, ClusterSpec
@@ -63,7 +63,8 @@ def _wait(what: str, because: str) -> Wait:
 
 
 def _joins(context: ServingContext) -> tuple[tuple[PlannedStep, ...], tuple[Wait, ...]]:
-    joiners = [(m, m.server) for m in context.control_plane.masters if m.server and m.may_join_now]
+    ready = ((m, m.server) for m in context.control_plane.masters if m.server and m.may_join_now)
+    joiners = [(master, server) for master, server in ready if internet.is_let_in(context, server)]
     if not joiners:
         return (), ()
     if _control_plane_is_being_born(context):
@@ -71,7 +72,7 @@ def _joins(context: ServingContext) -> tuple[tuple[PlannedStep, ...], tuple[Wait
     if _another_join_ends(context, joiners):
         return (), ()
     first, server = min(joiners, key=lambda j: (j[0].k3s is not K3s.JOINING, j[0].spec.index))
-    own = private_ip(server, context.control_plane.network_id)
+    own = context.control_plane.internal_ips.of(server)
     others = tuple(m for m in context.control_plane.members if m.address != own)  # its own, unstarted one k3s adopts
     verdict = quorum.can_add(others, healthy_ids(context) | witnessed_ids(context))
     if first.k3s is not K3s.JOINING and not verdict.ok:
@@ -120,11 +121,11 @@ def _reinstall(context: ServingContext, master: MasterView, server: Server) -> P
 
 
 def api_url(context: DecisionContext, server: Server) -> str:
-    """Return the supervisor's URL on a master's private address.
+    """Return the supervisor's URL at the address by which a master's peers reach it.
 
     One without it is sick, and no rule asks for its URL.
     """
-    return f"https://{server.private_ips[context.control_plane.network_id or 0]}:{API_PORT}"
+    return f"https://{context.control_plane.internal_ips.of(server)}:{API_PORT}"
 
 
 def _mark(context: ServingContext, master: MasterView) -> PlannedStep | None:
@@ -184,7 +185,7 @@ def predict(spec: ClusterSpec, state: ClusterState, step: Step) -> ClusterState:
     match step:
         case JoinControlPlane():
             fresh = predictions.without_membership(spec, state, step.server_id)
-            return predictions.with_voter(fresh, step.server_id, step.server_url)
+            return predictions.with_voter(spec, fresh, step.server_id, step.server_url)
         case MarkMember():
             return predictions.with_mark(state, step.server_id, step.rewrite_server_url)
         case _:

@@ -10,7 +10,7 @@ from hetzner_k3s.decide.view import predictions
 from hetzner_k3s.decide.view.context import DecisionContext, Proposal, ServingContext, context_of
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.cloud import Server
-from hetzner_k3s.model.hosts.contact import private_ip
+from hetzner_k3s.model.hosts.contact import InternalIps
 from hetzner_k3s.model.plan import Intent, PlannedStep, Reason, Scope, Verb
 from hetzner_k3s.model.spec import API_PORT, ClusterSpec
 from hetzner_k3s.model.state import ClusterState
@@ -64,8 +64,9 @@ def _api_urls(context: DecisionContext) -> dict[str, str | None]:
     The load balancer has one as soon as no client is refused there because a master's certificate lacks its address.
     """
     private = context.spec.ssh.use_private_ip or not context.spec.network.public_ipv4
-    network = context.control_plane.network_id
-    urls = {master.name: _url(_address(master.server, network, private)) for master in context.control_plane.masters}
+    internal_ips = context.control_plane.internal_ips
+    masters = context.control_plane.masters
+    urls = {master.name: _url(_address(master.server, internal_ips, private)) for master in masters}
     if context.spec.api_load_balancer:
         balancer = lookup.load_balancer(context.spec, context.view)
         if balancer is None:
@@ -77,10 +78,10 @@ def _api_urls(context: DecisionContext) -> dict[str, str | None]:
     return urls
 
 
-def _address(server: Server | None, network_id: int | None, private: bool) -> str | None:
+def _address(server: Server | None, internal_ips: InternalIps, private: bool) -> str | None:
     if server is None:
         return None
-    return private_ip(server, network_id) if private else server.public_ipv4
+    return internal_ips.of(server) if private else server.public_ipv4
 
 
 def _url(address: str | None) -> str | None:

@@ -15,7 +15,7 @@ from hetzner_k3s.decide.view.servers.server_view import ServerView
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.cloud import Server, ServerStatus
 from hetzner_k3s.model.host import HostKeyKind
-from hetzner_k3s.model.hosts.contact import private_ip, ssh_address
+from hetzner_k3s.model.hosts.contact import ssh_address
 from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.operations.operation import K3sRole
 from hetzner_k3s.model.plan import PlannedStep, Reason, Scope
@@ -35,7 +35,7 @@ def api_address_known(context: DecisionContext) -> bool:
 def can_order(context: DecisionContext, spec: MasterSpec | WorkerSpec) -> bool:
     """Check whether everything that a server's order names is there: network, key, placement group, firewall."""
     return (
-        lookup.network(context.spec, context.view) is not None
+        not lookup.lacks_network(context.spec, context.view)
         and lookup.ssh_key(context.spec, context.view) is not None
         and (spec.placement_group is None or lookup.placement_group(spec.placement_group, context.view) is not None)
         and lookup.firewall(context.spec, context.view) is not None
@@ -96,8 +96,8 @@ def _understood(context: DecisionContext) -> bool:
 
 def _addressed(context: DecisionContext, server: Server) -> bool:
     """Check whether a server has the address we reach it by and the one its peers do."""
-    network = context.control_plane.network_id
-    return private_ip(server, network) is not None and ssh_address(context.spec, server, network) is not None
+    internal_ips = context.control_plane.internal_ips
+    return internal_ips.of(server) is not None and ssh_address(context.spec, server, internal_ips) is not None
 
 
 def _role(spec: MasterSpec | WorkerSpec) -> K3sRole:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from hetzner_k3s.decide.desired import internet
 from hetzner_k3s.decide.identity import ca_pins
 from hetzner_k3s.decide.lifecycle.join import api_url
 from hetzner_k3s.decide.lifecycle.provision import prepare
@@ -24,7 +25,6 @@ from hetzner_k3s.decide.view.servers.server_view import ServerView, Trouble
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.consents import Surge
 from hetzner_k3s.model.host import HostFacts
-from hetzner_k3s.model.hosts.contact import private_ip
 from hetzner_k3s.model.kube import KubeNode
 from hetzner_k3s.model.plan import PlannedStep, Reason, Refusal, Scope, Wait, Way
 from hetzner_k3s.model.spec import ClusterSpec, WorkerSpec
@@ -157,7 +157,7 @@ def _known(context: DecisionContext, worker: WorkerView, server: Server) -> tupl
     if worker.barrier is Barrier.SILENT:
         return cure_of_silence(context, server)
     address = worker.node.internal_ip if worker.node else None
-    if not worker.not_ready or not address or private_ip(server, context.control_plane.network_id) is not None:
+    if not worker.not_ready or not address or context.control_plane.internal_ips.of(server) is not None:
         return "", ""
     return f" It has no address in the cluster's network; its Node has {address}.", attaching(context, server, address)
 
@@ -211,7 +211,7 @@ def _led_in(context: ServingContext, worker: WorkerView) -> tuple[PlannedStep, .
     if stale is not None:
         return (stale,)
     lost = worker.facts is not None and reconnect.is_lost(context, worker.facts)
-    if worker.server is not None and worker.may_join_now and not lost:
+    if worker.server is not None and worker.may_join_now and not lost and internet.is_let_in(context, worker.server):
         return (_join(context, worker, worker.server),)
     return ()
 

@@ -24,6 +24,8 @@ from hetzner_k3s.model.text.settings import Diagnostic, KeyPath
 from hetzner_k3s.model.text.wording import listed
 
 NETWORK_TAKES: Final = 100
+NODES_TRIED: Final = 1000
+_WITHOUT: Final = "networking.private_network.enabled"
 """Servers and load balancers that one network takes (docs/facts/hetzner-api.md#networks)."""
 PROJECT_TAKES_GROUPS: Final = 50
 """Placement groups of one project; of its other limits the API tells nothing (docs/facts/hetzner-api.md#limits)."""
@@ -227,7 +229,7 @@ def _out_of_stock(context: DecisionContext, sold: Assortment, order: _Order) -> 
 def _no_room(context: DecisionContext) -> Iterator[_Problem]:
     """Return the documented limits that the orders would exceed."""
     pools: KeyPath = ("worker_node_pools" if context.spec.pools else "masters_pool",)
-    if (full := network_is_full(context)) is not None:
+    if (full := network_is_full(context) or _too_large(context)) is not None:
         yield pools, full, ()
     missing = [g for g in context.spec.placement_groups() if lookup.placement_group(g.name, context.view) is None]
     groups = len(context.view.placement_groups) + len(missing)
@@ -247,8 +249,16 @@ def network_is_full(context: DecisionContext) -> str | None:
     total = attached + wanted + balancer
     if not context.spec.network.private or not wanted or total <= NETWORK_TAKES:
         return None
-    limit = f"and one network takes {NETWORK_TAKES}"
+    limit = f"and one network takes {NETWORK_TAKES}; a new cluster can do without ({_WITHOUT}: false)"
     return f"network {context.spec.network_name} would have {total} servers and load balancers, {limit}"
+
+
+def _too_large(context: DecisionContext) -> str | None:
+    """Return why a cluster without a private network does not grow on: nobody has seen a larger one."""
+    nodes, wanted = len(context.spec.servers()), sum(map(len, _orders(context).values()))
+    if context.spec.network.private or not wanted or nodes <= NODES_TRIED:
+        return None
+    return f"the cluster would have {nodes:,} nodes, and more than {NODES_TRIED:,} were never tried"
 
 
 def _no_such_release(context: DecisionContext) -> Iterator[_Problem]:

@@ -14,7 +14,6 @@ from hetzner_k3s.decide.view.voters import healthy_ids, member_of
 from hetzner_k3s.model.cloud import Server, ServerStatus
 from hetzner_k3s.model.consents import Consent, Prune, Surge
 from hetzner_k3s.model.host import Member
-from hetzner_k3s.model.hosts.contact import private_ip
 from hetzner_k3s.model.plan import Refusal, Way
 
 
@@ -61,7 +60,7 @@ def _kept_back(context: DecisionContext) -> Iterator[str]:
     for master in context.control_plane.surplus:
         node = context.node(master.name)
         if master.server is None and node is not None:
-            why = doubt(node, master, context.state, context.control_plane.network_id)
+            why = doubt(node, master, context.state, context.control_plane.internal_ips)
             yield from (f"the Node {master.name} is beyond the file and stays all the same: {why}",) if why else ()
 
 
@@ -76,7 +75,7 @@ def anothers_node(context: DecisionContext, server: Server) -> str | None:
     if node is None or node.machine in {None, server.id}:
         return None
     named = NamedServer(name=server.name, server=server, facts=context.state.facts(server.id))
-    return doubt(node, named, context.state, context.control_plane.network_id)
+    return doubt(node, named, context.state, context.control_plane.internal_ips)
 
 
 def _half_gone(context: DecisionContext, server: Server | None) -> str:
@@ -96,7 +95,7 @@ def _is_taken_off(context: DecisionContext, server: Server) -> bool:
 
 def member_beyond(context: DecisionContext, master: MasterView) -> Member | None:
     """Find a master's member: its own, or the one at its address that has not started yet."""
-    address = private_ip(master.server, context.control_plane.network_id) if master.server else None
+    address = context.control_plane.internal_ips.of(master.server) if master.server else None
     unstarted = next((m for m in context.control_plane.members if not m.name and m.address == address), None)
     return member_of(context, master) or unstarted
 

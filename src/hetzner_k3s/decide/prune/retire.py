@@ -166,7 +166,7 @@ def _remains(
 def node_of_nobody(context: ServingContext, node: KubeNode) -> PlannedStep | None:
     """Plan to delete the Node of a machine beyond the file that is proven gone."""
     gone = NamedServer(name=node.name, server=None, facts=None)
-    if doubt(node, gone, context.state, context.control_plane.network_id) is not None:
+    if doubt(node, gone, context.state, context.control_plane.internal_ips) is not None:
         return None
     step = DeleteNode(target=node.name, uid=node.uid, via=context.gateway.server.id)
     scope = Scope.CONTROL_PLANE if node.control_plane else Scope.WORKER

@@ -11,7 +11,7 @@ from dataclasses import replace
 from hetzner_k3s.decide.prune.load_balancer import addresses_that_go
 from hetzner_k3s.decide.view import predictions
 from hetzner_k3s.decide.view.context import DecisionContext, Proposal, ServingContext
-from hetzner_k3s.decide.view.master_addresses import host_of, is_an_address, living_masters, private_addresses
+from hetzner_k3s.decide.view.master_addresses import host_of, internal_addresses, is_an_address, living_masters
 from hetzner_k3s.model.host import HostFacts, UnitFacts
 from hetzner_k3s.model.kube import KubeView
 from hetzner_k3s.model.plan import PlannedStep, Reason, Scope
@@ -28,7 +28,7 @@ def reconnect_workers(context: ServingContext) -> Proposal | None:
         server = context.server(spec.name)
         facts = context.state.facts(server.id) if server is not None else None
         if server is not None and facts is not None and is_lost(context, facts):
-            url = f"https://{private_addresses(context, context.control_plane.masters)[0]}:{API_PORT}"
+            url = f"https://{internal_addresses(context, context.control_plane.masters)[0]}:{API_PORT}"
             known = facts.disk.agent_servers
             step = ReconnectWorker(
                 target=spec.name,
@@ -96,7 +96,7 @@ def _corrected(context: ServingContext, name: str) -> PlannedStep | None:
     going = host_of(named) in addresses_that_go(context)
     if not joined or host_of(named) in living_masters(context) - addresses_that_go(context):
         return None
-    url = f"https://{private_addresses(context, context.control_plane.masters)[0]}:{API_PORT}"
+    url = f"https://{internal_addresses(context, context.control_plane.masters)[0]}:{API_PORT}"
     return PlannedStep(
         step=PointWorker(target=name, server_id=server.id, server_url=url),
         scope=Scope.WORKER,

@@ -16,7 +16,6 @@ from hetzner_k3s.decide.view.control_plane import MasterView
 from hetzner_k3s.decide.view.predictions import with_facts, without_membership
 from hetzner_k3s.decide.view.voters import healthy_ids, member_of
 from hetzner_k3s.model.host import EtcdFacts, HostFacts
-from hetzner_k3s.model.hosts.contact import private_ip
 from hetzner_k3s.model.plan import PlannedStep, Reason, Scope
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
@@ -28,7 +27,7 @@ def is_former(context: DecisionContext, master: MasterView) -> bool:
     facts, gateway = master.facts, context.control_plane.gateway
     if facts is None or gateway is None or master.server is None or not master.started_and_does_not_serve:
         return False
-    address = private_ip(master.server, context.control_plane.network_id)
+    address = context.control_plane.internal_ips.of(master.server)
     listed = member_of(context, master) is not None or any(m.address == address for m in context.control_plane.members)
     return facts.disk.wal and not facts.voter and facts.etcd.healthy is not True and not listed
 
@@ -70,7 +69,7 @@ def _wiping(context: ServingContext, master: MasterView) -> PlannedStep:
             target=master.name,
             server_id=server.id,
             server_url=api_url(context, context.gateway.server),
-            address=private_ip(server, context.control_plane.network_id) or "",
+            address=context.control_plane.internal_ips.of(server) or "",
         ),
         scope=Scope.CONTROL_PLANE,
         reason=Reason.UNFINISHED,

@@ -10,7 +10,6 @@ from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.errors import SshStage
 from hetzner_k3s.model.hetzner.access import silence_explained
 from hetzner_k3s.model.host import Unreachable
-from hetzner_k3s.model.hosts.contact import private_ip
 
 
 def known_of_silence(context: DecisionContext) -> tuple[str, str]:
@@ -47,20 +46,24 @@ def address_explained(context: DecisionContext, master: MasterView) -> tuple[str
     member = member_of(context, master)
     if master.server is None or member is None or not master.not_ready:
         return "", ""
-    own = private_ip(master.server, context.control_plane.network_id)
+    own = context.control_plane.internal_ips.of(master.server)
     if not member.address or own == member.address:
         return "", ""
-    seen = f" Its member is listed at {member.address}, and its server has {own or 'no address'} in the network."
+    where = " in the network" if context.spec.network.private else ""
+    seen = f" Its member is listed at {member.address}, and its server has {own or 'no address'}{where}."
     return seen, attaching(context, master.server, member.address)
 
 
 def attaching(context: DecisionContext, server: Server, address: str) -> str:
     """Return how a server gets an address in the cluster's network back: nothing on its disk is lost by that."""
-    network = next(
-        (n.name for n in context.view.networks if n.id == context.control_plane.network_id), context.spec.network_name
-    )
+    if not context.spec.network.private:
+        return (
+            f"Give it its public address back, which loses nothing: shut {server.name} down, assign the primary IP "
+            f"{address} to it, and run `create` again. "
+        )
+    network = context.spec.network_name
     attach = f"`hcloud server attach-to-network {server.name} --network {network} --ip {address}`"
-    if private_ip(server, context.control_plane.network_id) is None:
+    if context.control_plane.internal_ips.of(server) is None:
         return f"Give it its address back, which loses nothing: {attach}. "
     detach = f"`hcloud server detach-from-network {server.name} --network {network}`"
     return f"Give it its address back, which loses nothing: {detach}, then {attach}. "

@@ -18,7 +18,7 @@ def stale_node(context: ServingContext, named: NamedServer) -> PlannedStep | Non
     node = context.node(named.name)
     if node is None and not (named.name in kube.node_passwords and named.empty):
         return None
-    if node is not None and doubt(node, named, context.state, context.control_plane.network_id) is not None:
+    if node is not None and doubt(node, named, context.state, context.control_plane.internal_ips) is not None:
         return None
     return PlannedStep(
         step=DeleteNode(
@@ -36,7 +36,7 @@ def stale_node(context: ServingContext, named: NamedServer) -> PlannedStep | Non
 def false_claim_notes(context: DecisionContext) -> tuple[str, ...]:
     """Name the Nodes that claim to be of a server which they cannot be of; nothing is done about them."""
     view = node_claims.api_view(context.spec, context.state)
-    claims = node_claims.false_claims(view, context.state, context.control_plane.network_id) if view else ()
+    claims = node_claims.false_claims(view, context.state, context.control_plane.internal_ips) if view else ()
     return tuple(map(node_claims.told, claims))
 
 
@@ -55,7 +55,7 @@ def _elsewhere(context: DecisionContext, node: KubeNode) -> str | None:
     if server is not None and (node.machine is None or node.machine == server.id):
         return None
     named = NamedServer(name=node.name, server=server, facts=context.state.facts(server.id) if server else None)
-    return doubt(node, named, context.state, context.control_plane.network_id)
+    return doubt(node, named, context.state, context.control_plane.internal_ips)
 
 
 def _unexplained(node: KubeNode, why: str) -> Refusal:

@@ -29,7 +29,7 @@ INSTALLED_WITHIN: Final = 180.0
 
 def take_over(context: ServingContext) -> Proposal | None:
     """Plan the next chart; while one is being installed, wait for that: so at most one add-on is missing at a time."""
-    if any(critical_config.cannot_change(context)) or lookup.network(context.spec, context.view) is None:
+    if any(critical_config.cannot_change(context)) or lookup.lacks_network(context.spec, context.view):
         return None  # as for charts of any cluster: the cloud controller would be told of addresses that no node has
     if any(key.kind is TakeOverAddon for key in context.in_flight):
         return None

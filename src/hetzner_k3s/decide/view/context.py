@@ -11,7 +11,6 @@ from hetzner_k3s.decide.view.members import DeadMember, StrayMember, sort_member
 from hetzner_k3s.decide.view.servers.k3s import K3s
 from hetzner_k3s.model.cloud import CloudView, Server
 from hetzner_k3s.model.consents import AcceptCa, Consents
-from hetzner_k3s.model.hosts.contact import private_ip
 from hetzner_k3s.model.identity import Phase
 from hetzner_k3s.model.kube import KubeNode
 from hetzner_k3s.model.plan import Intent, PlannedStep, Refusal, StepKey, Wait
@@ -86,7 +85,7 @@ class DecisionContext:
     def address_is_taken(self, lost: DeadMember) -> bool:
         """Check whether another master, ready to join, has the address of a dead member."""
         return any(
-            private_ip(master.server, self.control_plane.network_id) == lost.member.address
+            self.control_plane.internal_ips.of(master.server) == lost.member.address
             for master in self.control_plane.masters
             if master.server is not None and master.name != lost.master and master.k3s is K3s.READY
         )

@@ -18,7 +18,7 @@ from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.consents import AcceptCa
 from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.host import HostFacts, Member
-from hetzner_k3s.model.hosts.contact import private_ip
+from hetzner_k3s.model.hosts.contact import InternalIps
 from hetzner_k3s.model.identity import BirthRecord, Identity, Phase, RecordConflict
 from hetzner_k3s.model.kube import KubeNode, KubeView
 from hetzner_k3s.model.spec import ClusterSpec, MasterSpec
@@ -74,7 +74,7 @@ class ControlPlane:
     gateway: Gateway | None
     store: Store
     kube: KubeView | None
-    network_id: int | None
+    internal_ips: InternalIps
 
     @property
     def members(self) -> tuple[Member, ...]:
@@ -109,18 +109,18 @@ def view_of(spec: ClusterSpec, state: ClusterState, accepted: AcceptCa | None = 
     record = reading.record
     if isinstance(record, RecordConflict):
         record = BirthRecord()  # its own gate refuses; nothing may be built on either side
-    network_id = lookup.network_id(spec, state.view)
+    internal_ips = lookup.internal_ips(spec, state.view)
     kube = _kube_view(spec, state)
     born = record.phase is Phase.BORN
     beyond_file = extra_servers.surplus_masters(spec, state.view) if born else ()
 
     def view(master: MasterSpec) -> MasterView:
-        return _view_master(master, state, record, kube, network_id)
+        return _view_master(master, state, record, kube, internal_ips)
 
     masters, surplus = tuple(map(view, spec.masters)), tuple(map(view, beyond_file))
     gateway = _choose_gateway(masters, record) or _choose_gateway(surplus, record)
     masters = tuple(_unless_locked_out(master, gateway) for master in masters)
-    masters = tuple(_unless_relabelled(master, gateway, record, network_id) for master in masters)
+    masters = tuple(_unless_relabelled(master, gateway, record, internal_ips) for master in masters)
     members = (gateway.facts.etcd.members if gateway else None) or ()
     gone = extra_servers.gone_masters(spec, state.view, members, kube) if born else ()
     return ControlPlane(
@@ -132,7 +132,7 @@ def view_of(spec: ClusterSpec, state: ClusterState, accepted: AcceptCa | None = 
         gateway=gateway,
         store=_store(spec, members),
         kube=kube,
-        network_id=network_id,
+        internal_ips=internal_ips,
     )
 
 
@@ -159,11 +159,11 @@ def identity_of(facts: HostFacts) -> Identity | None:
 def _kube_view(spec: ClusterSpec, state: ClusterState) -> KubeView | None:
     """Return what the API says, with Nodes that stand for the servers that Hetzner agrees they are of."""
     view = node_claims.api_view(spec, state)
-    return None if view is None else node_claims.settled(view, state, lookup.network_id(spec, state.view))
+    return None if view is None else node_claims.settled(view, state, lookup.internal_ips(spec, state.view))
 
 
 def _view_master(
-    spec: MasterSpec, state: ClusterState, record: BirthRecord, kube: KubeView | None, network_id: int | None
+    spec: MasterSpec, state: ClusterState, record: BirthRecord, kube: KubeView | None, internal_ips: InternalIps
 ) -> MasterView:
     server = state.server(spec.name)
     if server is None:
@@ -182,15 +182,15 @@ def _view_master(
         spec=spec,
         server=server,
         facts=state.facts(server.id),
-        contact=_contact(server, state, node, membership, network_id),
+        contact=_contact(server, state, node, membership, internal_ips),
         membership=membership,
     )
 
 
 def _contact(
-    server: Server, state: ClusterState, node: KubeNode | None, membership: Membership, network_id: int | None
+    server: Server, state: ClusterState, node: KubeNode | None, membership: Membership, internal_ips: InternalIps
 ) -> Contact:
-    if membership.joined and private_ip(server, network_id) is None:
+    if membership.joined and internal_ips.of(server) is None:
         return NotReached(Barrier.DETACHED, "it has no address in the cluster's network")
     found = reach(server, state, joined=membership.joined)
     if isinstance(found, HostFacts):
@@ -246,7 +246,7 @@ def _unless_locked_out(master: MasterView, gateway: Gateway | None) -> MasterVie
 
 
 def _unless_relabelled(
-    master: MasterView, gateway: Gateway | None, record: BirthRecord, network_id: int | None
+    master: MasterView, gateway: Gateway | None, record: BirthRecord, internal_ips: InternalIps
 ) -> MasterView:
     """Tell a voter apart whose server's label names an earlier lineage than that of the cluster it joined.
 
@@ -255,7 +255,7 @@ def _unless_relabelled(
     if not master.is_member or master.server is None or master.facts is None or gateway is None:
         return master
     if stale_lineage.belongs(master.facts, master.server, record) or not stale_lineage.has_joined(
-        master.facts, master.server, gateway.facts, network_id
+        master.facts, master.server, gateway.facts, internal_ips
     ):
         return master
     relabelled = Reached(K3s.SERVING, "its label names an earlier lineage")

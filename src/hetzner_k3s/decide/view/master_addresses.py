@@ -19,11 +19,12 @@ def is_an_address(url: str) -> bool:
     return host_of(url).replace(".", "").isdecimal()
 
 
-def private_addresses(context: DecisionContext, masters: Iterable[MasterView]) -> list[str]:
-    """Return the private addresses of masters, the gateway's first."""
-    network, gateway = context.control_plane.network_id or 0, context.control_plane.gateway
+def internal_addresses(context: DecisionContext, masters: Iterable[MasterView]) -> list[str]:
+    """Return the addresses at which masters' peers reach them, the gateway's first."""
+    internal_ips, gateway = context.control_plane.internal_ips, context.control_plane.gateway
     ordered = sorted(masters, key=lambda m: (gateway is None or m.name != gateway.name, m.spec.index))
-    return [m.server.private_ips[network] for m in ordered if m.server is not None and network in m.server.private_ips]
+    addresses = (internal_ips.of(m.server) for m in ordered if m.server is not None)
+    return [address for address in addresses if address is not None]
 
 
 def living_masters(context: DecisionContext) -> frozenset[str]:
@@ -39,4 +40,4 @@ def living_masters(context: DecisionContext) -> frozenset[str]:
     public = {m.server.public_ipv4 for m in masters if m.server and m.server.public_ipv4}
     before = {*balancer.private_ips.values(), *filter(None, [balancer.public_ipv4])} if balancer else set()
     own_name = filter(None, [context.spec.api_server_hostname])
-    return frozenset({*private_addresses(context, masters), *public, *before, *own_name})
+    return frozenset({*internal_addresses(context, masters), *public, *before, *own_name})

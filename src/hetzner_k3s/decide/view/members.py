@@ -11,7 +11,6 @@ from hetzner_k3s.decide.view.servers.k3s import holds_no_member
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.host import Member
-from hetzner_k3s.model.hosts.contact import private_ip
 from hetzner_k3s.model.kube import KubeNode
 from hetzner_k3s.model.state import ClusterState
 
@@ -61,7 +60,7 @@ def _is_one_of(member: Member, names: frozenset[str]) -> bool:
 def _judge(member: Member, control_plane: ControlPlane, state: ClusterState) -> Verdict:
     if any(m.facts and m.facts.etcd.member_id == member.id for m in control_plane.all_masters):
         return None  # its own host speaks for it
-    holder = next((s for s in state.view.servers if private_ip(s, control_plane.network_id) == member.address), None)
+    holder = next((s for s in state.view.servers if control_plane.internal_ips.of(s) == member.address), None)
     if not member.name:
         return _judge_unstarted(member, holder, control_plane)
     owner = next((m for m in control_plane.all_masters if _named_after(member, m.name)), None)
@@ -96,7 +95,9 @@ def _gone_by_id(owner: MasterView, control_plane: ControlPlane, state: ClusterSt
     Servers are told apart by their ids, never by addresses (docs/facts/recovery.md#servers-by-id).
     """
     node = control_plane.kube.node(owner.name) if control_plane.kube else None
-    return node is not None and node.machine is not None and doubt(node, owner, state, control_plane.network_id) is None
+    return (
+        node is not None and node.machine is not None and doubt(node, owner, state, control_plane.internal_ips) is None
+    )
 
 
 def _judge_holder(holder: Server, state: ClusterState) -> str | None:
@@ -128,7 +129,7 @@ def _may_be_replaced(owner: MasterView, control_plane: ControlPlane, state: Clus
     node = control_plane.kube.node(owner.name) if control_plane.kube else None
     if owner.barrier is not Barrier.BOOTING or node is None or node.machine is None:
         return False
-    return doubt(node, owner, state, control_plane.network_id) is None
+    return doubt(node, owner, state, control_plane.internal_ips) is None
 
 
 def _is_of(node: KubeNode, owner: MasterView) -> bool:
@@ -147,7 +148,7 @@ def _doubted(
         return None
     if owner.barrier is Barrier.UNSECURED and owner.server is not None and node.machine == owner.server.id:
         return StrayMember(member, f"{owner.name} was rebuilt, and has yet to get its host key", transient=True)
-    why = doubt(node, owner, state, control_plane.network_id)
+    why = doubt(node, owner, state, control_plane.internal_ips)
     return None if why is None else StrayMember(member, why)
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.host import HostFacts
-from hetzner_k3s.model.hosts.contact import private_ip
+from hetzner_k3s.model.hosts.contact import InternalIps
 from hetzner_k3s.model.kube import KubeNode, KubeView
 from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
@@ -36,12 +36,12 @@ def api_view(spec: ClusterSpec, state: ClusterState) -> KubeView | None:
     return next((view for view in views if view is not None), None)
 
 
-def settled(view: KubeView, state: ClusterState, network_id: int | None) -> KubeView:
+def settled(view: KubeView, state: ClusterState, internal_ips: InternalIps) -> KubeView:
     """Return a read of the API in which every Node stands for the server that Hetzner agrees it is of.
 
     A false claim is replaced by the server of the Node's name where that one runs it, and dropped elsewhere.
     """
-    false = {claim.node: claim.holder for claim in false_claims(view, state, network_id)}
+    false = {claim.node: claim.holder for claim in false_claims(view, state, internal_ips)}
     if not false:
         return view
     return replace(view, nodes=tuple(_corrected(n, false[n.name]) if n.name in false else n for n in view.nodes))
@@ -51,24 +51,24 @@ def _corrected(node: KubeNode, holder: Server | None) -> KubeNode:
     return replace(node, server_id=holder.id if holder else None, provider_id=None)
 
 
-def false_claims(view: KubeView, state: ClusterState, network_id: int | None) -> tuple[FalseClaim, ...]:
+def false_claims(view: KubeView, state: ClusterState, internal_ips: InternalIps) -> tuple[FalseClaim, ...]:
     """Return the Nodes whose claims Hetzner contradicts, by name."""
-    judged = (_judge(node, view, state, network_id) for node in sorted(view.nodes, key=lambda n: n.name))
+    judged = (_judge(node, view, state, internal_ips) for node in sorted(view.nodes, key=lambda n: n.name))
     return tuple(claim for claim in judged if claim is not None)
 
 
-def _judge(node: KubeNode, view: KubeView, state: ClusterState, network_id: int | None) -> FalseClaim | None:
+def _judge(node: KubeNode, view: KubeView, state: ClusterState, internal_ips: InternalIps) -> FalseClaim | None:
     claimed = node.machine
     own = next((s for s in state.view.servers if s.name == node.name), None)
     if claimed is None or (own is not None and own.id == claimed):
         return None
     target = next((s for s in state.view.servers if s.id == claimed), None)
-    at_home = own is not None and private_ip(own, network_id) == node.internal_ip
+    at_home = own is not None and internal_ips.of(own) == node.internal_ip
     if own is not None and (at_home or target is None) and _runs(own, node, state.facts(own.id), at_home=at_home):
         return FalseClaim(node.name, claimed, own, f"the server of its name (id {own.id}) runs it")
     if target is None:
         return None  # whether that one is gone is asked by its id
-    why = _disagrees(node, target, view.nodes, network_id)
+    why = _disagrees(node, target, view.nodes, internal_ips)
     return None if why is None else FalseClaim(node.name, claimed, None, why)
 
 
@@ -85,9 +85,9 @@ def _runs(own: Server, node: KubeNode, facts: HostFacts | None, *, at_home: bool
     return at_home and node.ready and active
 
 
-def _disagrees(node: KubeNode, target: Server, nodes: Iterable[KubeNode], network_id: int | None) -> str | None:
+def _disagrees(node: KubeNode, target: Server, nodes: Iterable[KubeNode], internal_ips: InternalIps) -> str | None:
     """Return what shows that a Node is not of a server of another name; one that was renamed keeps its address."""
-    address = private_ip(target, network_id)
+    address = internal_ips.of(target)
     if address is not None and node.internal_ip is not None and address != node.internal_ip:
         return f"that one is {target.name}, whose address is {address}, and not {node.internal_ip}"
     if any(other.name == target.name and other.internal_ip == address for other in nodes):

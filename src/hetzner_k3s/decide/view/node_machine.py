@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.facts import Absent, Fact, Known, Unknown
 from hetzner_k3s.model.host import HostFacts, HostKeyKind
-from hetzner_k3s.model.hosts.contact import private_ip
+from hetzner_k3s.model.hosts.contact import InternalIps
 from hetzner_k3s.model.kube import KubeNode
 from hetzner_k3s.model.state import ClusterState
 
@@ -40,7 +40,7 @@ def whereabouts(server: Server) -> str:
     return f"id {server.id}, {address}" if address else f"id {server.id}"
 
 
-def fate(node: KubeNode, named: NamedServer, state: ClusterState, network_id: int | None) -> Fact[str]:
+def fate(node: KubeNode, named: NamedServer, state: ClusterState, internal_ips: InternalIps) -> Fact[str]:
     """Return what became of a Node's machine.
 
     `Known` tells where it lives, `Absent` why it is gone for certain (docs/architecture.md#absence: the listing and the
@@ -48,7 +48,7 @@ def fate(node: KubeNode, named: NamedServer, state: ClusterState, network_id: in
     """
     machine = node.machine
     if machine is None:
-        return _fate_without_id(node, named, state, network_id)
+        return _fate_without_id(node, named, state, internal_ips)
     if named.server is not None and named.server.id == machine:
         return Absent("its disk is a new one") if named.wiped else Known("it is the server of that name")
     listed = next((s for s in state.view.servers if s.id == machine), None)
@@ -60,9 +60,9 @@ def fate(node: KubeNode, named: NamedServer, state: ClusterState, network_id: in
     return Known(f"server {machine} still exists although no listing shows it") if answer.value else Absent(_GONE)
 
 
-def doubt(node: KubeNode, named: NamedServer, state: ClusterState, network_id: int | None) -> str | None:
+def doubt(node: KubeNode, named: NamedServer, state: ClusterState, internal_ips: InternalIps) -> str | None:
     """Return what keeps a Node's machine from being proven gone; None when nothing does."""
-    match fate(node, named, state, network_id):
+    match fate(node, named, state, internal_ips):
         case Absent():
             return None
         case Known(where):
@@ -74,9 +74,9 @@ def doubt(node: KubeNode, named: NamedServer, state: ClusterState, network_id: i
 _GONE = "neither the listing nor its id shows its server"
 
 
-def _fate_without_id(node: KubeNode, named: NamedServer, state: ClusterState, network_id: int | None) -> Fact[str]:
+def _fate_without_id(node: KubeNode, named: NamedServer, state: ClusterState, internal_ips: InternalIps) -> Fact[str]:
     if node.internal_ip is not None:
-        holder = next((s for s in state.view.servers if private_ip(s, network_id) == node.internal_ip), None)
+        holder = next((s for s in state.view.servers if internal_ips.of(s) == node.internal_ip), None)
         if holder is not None and holder.name != named.name:
             return Known(f"its address {node.internal_ip} is that of server {holder.name}")
     if named.empty:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from hetzner_k3s.decide.view.predictions import PREDICTED_ADDRESS, PREDICTED_IDS
+from hetzner_k3s.decide.view.predictions import PREDICTED_IDS
 from hetzner_k3s.model import lookup, naming
 from hetzner_k3s.model.cloud import CloudView, Server, ServerStatus
 from hetzner_k3s.model.spec import ClusterSpec, MasterSpec, WorkerSpec
@@ -33,9 +33,13 @@ def _running(server: Server, private: Mapping[int, str]) -> Server:
     return replace(
         server,
         status=ServerStatus.RUNNING,
-        public_ipv4=server.public_ipv4 or PREDICTED_ADDRESS,
+        public_ipv4=server.public_ipv4 or _public_address(server.name),
         private_ips={**private, **server.private_ips},
     )
+
+
+def _public_address(name: str) -> str:
+    return f"(public address of {name})"
 
 
 def _ordered(
@@ -55,6 +59,6 @@ def _ordered(
             **naming.server_labels(spec.name, wanted.role, surge=wanted.surge),
             naming.LABEL_BOOT_KEY: "(made at boot)",
         },
-        public_ipv4=PREDICTED_ADDRESS,
+        public_ipv4=_public_address(wanted.name),
         private_ips=private,
     )

@@ -99,13 +99,13 @@ def _labelled(resource: _Labelled, labels: Mapping[str, str]) -> _Labelled:
     return replace(resource, labels={**resource.labels, **labels})
 
 
-def with_first_voter(state: ClusterState, server_id: int) -> ClusterState:
+def with_first_voter(spec: ClusterSpec, state: ClusterState, server_id: int) -> ClusterState:
     """Start the first master."""
     server = _server(state, server_id)
     facts = _voting(
         state,
         server_id,
-        (_member(server),),
+        (_member(spec, state, server),),
         Identity(PREDICTED_CA, PREDICTED_UID),
         server_url=None,
         tokens=(PREDICTED_TOKEN,),
@@ -129,7 +129,9 @@ def with_only_voter(
     identity = Identity(disk.server_ca or PREDICTED_CA, record.uid or PREDICTED_UID)
     tokens = (disk.token_hash or PREDICTED_TOKEN,)
     agent = disk.agent_token_hash
-    voting = _voting(state, server_id, (_member(server),), identity, server_url=None, tokens=tokens, agent=agent)
+    voting = _voting(
+        state, server_id, (_member(spec, state, server),), identity, server_url=None, tokens=tokens, agent=agent
+    )
     noted = with_facts(
         voting,
         server_id,
@@ -157,11 +159,11 @@ def _remembered(state: ClusterState, name: str, at: int) -> KubeNode:
     return replace(node_of(server), server_id=server.id)
 
 
-def with_voter(state: ClusterState, server_id: int, server_url: str) -> ClusterState:
+def with_voter(spec: ClusterSpec, state: ClusterState, server_id: int, server_url: str) -> ClusterState:
     """Have another master join the list that the others serve."""
     server = _server(state, server_id)
     model = next(f.value for f in state.hosts.values() if isinstance(f, Known) and f.value.etcd.members)
-    own = _member(server)
+    own = _member(spec, state, server)
     members = (*(m for m in model.etcd.members or () if not _of_one_host(m, own)), own)
     identity = Identity(model.disk.server_ca or PREDICTED_CA, model.etcd.uid or PREDICTED_UID)
     listed = map_members(state, lambda _: members)
@@ -218,8 +220,8 @@ def _server(state: ClusterState, server_id: int) -> Server:
     return next(s for s in state.view.servers if s.id == server_id)
 
 
-def _member(server: Server) -> Member:
-    address = next(iter(server.private_ips.values()), "")
+def _member(spec: ClusterSpec, state: ClusterState, server: Server) -> Member:
+    address = lookup.internal_ips(spec, state.view).of(server) or ""
     return Member(
         id=f"predicted-{server.id}",
         name=f"{server.name}-predicted",

@@ -11,7 +11,6 @@ from hetzner_k3s.decide.view.servers.membership import labelled_member
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.consents import Keep
 from hetzner_k3s.model.host import HostFacts
-from hetzner_k3s.model.hosts.contact import private_ip
 from hetzner_k3s.model.identity import BirthRecord
 from hetzner_k3s.model.plan import Way
 
@@ -130,7 +129,7 @@ def is_of_its_ca(side: Side, master: Survivor) -> bool:
 
 
 def _lists(side: Side, master: Survivor, context: DecisionContext) -> bool:
-    address = private_ip(master.server, context.control_plane.network_id)
+    address = context.control_plane.internal_ips.of(master.server)
     members = [m for voter in side.masters for m in voter.facts.etcd.members or ()]
     return any(m.address == address or m.node == master.name for m in members)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.host import HostFacts
-from hetzner_k3s.model.hosts.contact import private_ip
+from hetzner_k3s.model.hosts.contact import InternalIps
 from hetzner_k3s.model.identity import BirthRecord
 
 
@@ -31,13 +31,13 @@ def belongs(facts: HostFacts, server: Server, record: BirthRecord) -> bool:
     return lineage_of(facts, server) in {None, record.lineage}
 
 
-def has_joined(facts: HostFacts, server: Server, gateway: HostFacts | None, network_id: int | None) -> bool:
+def has_joined(facts: HostFacts, server: Server, gateway: HostFacts | None, internal_ips: InternalIps) -> bool:
     """Check whether a master that noted no lineage itself is in the gateway's member list, by its address.
 
     A reset leaves one member in that list, and only who joins is added: whatever its server's label says, its data is
     of the gateway's lineage.
     """
-    address, members = private_ip(server, network_id), (gateway.etcd.members if gateway is not None else None) or ()
+    address, members = internal_ips.of(server), (gateway.etcd.members if gateway is not None else None) or ()
     return facts.lineage is None and any(member.address == address for member in members)
 
 

@@ -14,6 +14,14 @@ _ANY_PORT = frozenset({None, "any"})
 _NEVER_A_SOURCE = tuple(map(ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")))
 """Ranges from which no packet reaches a public address."""
 
+BETWEEN_NODES = "Allow tcp between the nodes"
+"""By this description a rule for the cluster's own addresses is told from one for its owner's."""
+
+MAX_NETWORKS_A_RULE = 100
+NODES_LET_IN = 250
+"""So many nodes are let in by their addresses: a server takes 500 networks in all rules together, and some of them are
+the file's (docs/facts/hetzner-api.md#firewalls)."""
+
 
 def admits(rules: Iterable[FirewallRule], port: int, address: str) -> bool:
     """Check whether a TCP connection to a port from an address is let in."""
@@ -72,7 +80,7 @@ def silence_explained(spec: ClusterSpec, view: CloudView, own: str | None) -> st
     firewall = lookup.firewall(spec, view)
     if firewall is None or spec.ssh.use_private_ip:
         return None
-    networks = tuple(network for network in sources(firewall.rules, spec.ssh.port) if not _is_inside(spec, network))
+    networks = sources(from_outside(spec, firewall.rules), spec.ssh.port)
     if not networks:
         return f"the firewall {firewall.name} does not let SSH in on port {spec.ssh.port}"
     if any(network.prefixlen == 0 for network in networks) or (own and admits(firewall.rules, spec.ssh.port, own)):
@@ -81,6 +89,12 @@ def silence_explained(spec: ClusterSpec, view: CloudView, own: str | None) -> st
     return f"the firewall {firewall.name} lets SSH in only from {', '.join(map(str, networks))}{ours}"
 
 
-def _is_inside(spec: ClusterSpec, network: IPv4Network | IPv6Network) -> bool:
-    """Check whether a network is the cluster's own, which the private network's rule names."""
-    return str(network) == str(ip_network(spec.network.subnet, strict=False))
+def from_outside(spec: ClusterSpec, rules: Iterable[FirewallRule]) -> tuple[FirewallRule, ...]:
+    """Return the rules about packets that do not come from the cluster's own nodes."""
+    return tuple(rule for rule in rules if not _is_between_nodes(spec, rule))
+
+
+def _is_between_nodes(spec: ClusterSpec, rule: FirewallRule) -> bool:
+    if not spec.network.private:
+        return rule.description == BETWEEN_NODES
+    return [str(_network(text)) for text in rule.networks] == [str(ip_network(spec.network.subnet, strict=False))]

@@ -31,24 +31,25 @@ class Correction(Enum):
 
     ATTACH = "attach it to the network"
     ADD_TARGET = "add the target"
-    REPLACE_TARGET = "send to the target's private addresses"
+    REPLACE_TARGET = "send to the target's other addresses"
     ADD_SERVICE = "add the service"
     CHANGE_SERVICE = "change the service"
 
 
-def corrections(balancer: LoadBalancer, network_id: int, selector: str) -> tuple[Correction, ...]:
-    """Return what makes a load balancer send TCP 6443 to the private addresses of masters that serve, in order.
+def corrections(balancer: LoadBalancer, network_id: int | None, selector: str) -> tuple[Correction, ...]:
+    """Return what makes a load balancer send TCP 6443 to the masters that serve, in order.
 
     Args:
         balancer: as Hetzner lists it. One without any address is being made, and one in another network is somebody's
             doing (it has at most one): about neither is anything done.
-        network_id: the cluster's network; a target's private addresses need it.
+        network_id: the cluster's network, in which it sends; without one it sends to public addresses.
         selector: of the masters that joined. The one that 2.x uses, of all masters, is as good.
     """
     if is_being_made(balancer) or is_elsewhere(balancer, network_id):
         return ()
-    attach = () if network_id in balancer.private_ips else (Correction.ATTACH,)
-    return (*attach, *_of_targets(balancer, selector), *_of_services(balancer))
+    attach = () if network_id is None or network_id in balancer.private_ips else (Correction.ATTACH,)
+    targets = _of_targets(balancer, selector, private=network_id is not None)
+    return (*attach, *targets, *_of_services(balancer))
 
 
 def is_being_made(balancer: LoadBalancer) -> bool:
@@ -59,9 +60,9 @@ def is_being_made(balancer: LoadBalancer) -> bool:
     return balancer.public_ipv4 is None and not balancer.private_ips
 
 
-def is_elsewhere(balancer: LoadBalancer, network_id: int) -> bool:
-    """Check whether a load balancer is attached to another network."""
-    return bool(balancer.private_ips) and network_id not in balancer.private_ips
+def is_elsewhere(balancer: LoadBalancer, network_id: int | None) -> bool:
+    """Check whether a load balancer is attached to another network than the one that the cluster has."""
+    return network_id is not None and bool(balancer.private_ips) and network_id not in balancer.private_ips
 
 
 def api_service(balancer: LoadBalancer) -> BalancedService | None:
@@ -86,11 +87,11 @@ def _requirements(selector: str) -> frozenset[str]:
     return frozenset(part.replace("==", "=").replace(" ", "") for part in selector.split(","))
 
 
-def _of_targets(balancer: LoadBalancer, selector: str) -> tuple[Correction, ...]:
-    if any(target.private and covers_masters(target, selector) for target in balancer.targets):
+def _of_targets(balancer: LoadBalancer, selector: str, *, private: bool) -> tuple[Correction, ...]:
+    if any(target.private is private and covers_masters(target, selector) for target in balancer.targets):
         return ()
-    public = any(target.kind == "label_selector" and target.name == selector for target in balancer.targets)
-    return (Correction.REPLACE_TARGET if public else Correction.ADD_TARGET,)
+    otherwise = any(target.kind == "label_selector" and target.name == selector for target in balancer.targets)
+    return (Correction.REPLACE_TARGET if otherwise else Correction.ADD_TARGET,)
 
 
 def is_checked_well(service: BalancedService) -> bool:

@@ -60,19 +60,38 @@ class HostTarget:
     keys: Mapping[str, HostKeyKind]
 
 
-def private_ip(server: Server, network_id: int | None) -> str | None:
-    """Return a server's address in the cluster's network."""
-    return server.private_ips.get(network_id) if network_id is not None else None
+@dataclass(frozen=True, slots=True)
+class PrivateIps:
+    """The nodes reach each other in a private network: that of this id, None while it is not made."""
+
+    network: int | None
+
+    def of(self, server: Server) -> str | None:
+        """Return the InternalIP of a server's Node, None while Hetzner has not given it one."""
+        return server.private_ips.get(self.network) if self.network is not None else None
 
 
-def ssh_address(spec: ClusterSpec, server: Server, network_id: int | None) -> str | None:
+@dataclass(frozen=True, slots=True)
+class PublicIps:
+    """The nodes reach each other through the internet."""
+
+    def of(self, server: Server) -> str | None:
+        """Return the InternalIP of a server's Node, None while Hetzner has not given it one."""
+        return server.public_ipv4
+
+
+InternalIps = PrivateIps | PublicIps
+"""At which of its addresses a server is a node to the others."""
+
+
+def ssh_address(spec: ClusterSpec, server: Server, internal_ips: InternalIps) -> str | None:
     """Return the address at which a server's sshd is reached, or None while Hetzner has not given it one."""
-    return private_ip(server, network_id) if spec.ssh.use_private_ip else server.public_ipv4
+    return internal_ips.of(server) if spec.ssh.use_private_ip else server.public_ipv4
 
 
-def host_target(spec: ClusterSpec, server: Server, network_id: int | None) -> HostTarget | None:
+def host_target(spec: ClusterSpec, server: Server, internal_ips: InternalIps) -> HostTarget | None:
     """Return how a server is reached, or None while Hetzner has not given it an address."""
-    address = ssh_address(spec, server, network_id)
+    address = ssh_address(spec, server, internal_ips)
     if address is None:
         return None
     keys = {server.labels[label]: kind for label, kind in _KEY_LABELS if label in server.labels}

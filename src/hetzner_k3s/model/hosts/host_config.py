@@ -29,19 +29,19 @@ Value = str | bool | int | list[str]
 class HostAddresses:
     """Where a host is.
 
-    `private_interface` is the network interface that holds `private_ip`; `server_id` the Hetzner server id. Without a
+    `interface` is the network interface that holds `internal_ip`; `server_id` the Hetzner server id. Without a
     private network only `public_ip` is needed.
     """
 
-    private_ip: str | None
+    internal_ip: str | None
     public_ip: str | None
-    private_interface: str | None
+    interface: str | None
     server_id: int
 
     @property
     def node_ip(self) -> str:
         """Return the address by which the nodes reach this one."""
-        address = self.private_ip or self.public_ip
+        address = self.internal_ip or self.public_ip
         if address is None:
             raise ValueError("a host without an address cannot be a node")
         return address

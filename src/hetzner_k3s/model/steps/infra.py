@@ -49,12 +49,13 @@ class EnsureFirewall:
 class EnsureLoadBalancer:
     """Make the API load balancer `target` on `network` (a name), sending port 6443 to servers that match `selector`.
 
+    Without a network it sends to their public addresses.
     `existing` is the id of one to correct: what it lacks of that is added.
     """
 
     target: str
     location: str
-    network: str
+    network: str | None
     selector: str
     labels: Mapping[str, str]
     existing: int | None = None
