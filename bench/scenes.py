@@ -17,17 +17,21 @@ class Part(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A part of the life of a cluster of so many masters and workers; `on_hosts`: on real hosts of the lab, too."""
+    """A part of the life of a cluster of so many masters and workers.
+
+    `on_hosts`: on real hosts of the lab, too; `private`: its nodes meet in a private network, and not in the internet.
+    """
 
     part: Part
     masters: int
     workers: int
     on_hosts: bool = False
+    private: bool = True
 
     @property
     def name(self) -> str:
         """Name it, for tables and the command line."""
-        return f"{self.part.value} {self.masters}+{self.workers}"
+        return f"{self.part.value} {self.masters}+{self.workers}{'' if self.private else ' in the internet'}"
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -45,6 +49,9 @@ SCENES = (
     Scene(Part.CREATE, 3, 3),
     Scene(Part.CREATE, 3, 10, on_hosts=True),
     Scene(Part.CREATE, 3, 97),  # a private network takes a hundred servers
+    Scene(Part.CREATE, 3, 10, private=False),
+    Scene(Part.CREATE, 3, 97, private=False),
+    Scene(Part.CREATE, 3, 997, private=False),
     Scene(Part.RECOVERY, 3, 1, on_hosts=True),
     Scene(Part.RECOVERY, 3, 10, on_hosts=True),
     Scene(Part.NOTHING, 3, 1, on_hosts=True),

@@ -16,7 +16,7 @@ from bench.critical_path import boots, length, read_lines
 from bench.figures import Figure, load
 from bench.scenes import Part, Scene, chosen
 from tests.sim import tool
-from tests.sim.clusters import MASTER1, a_spec
+from tests.sim.clusters import MASTER1, a_spec, in_the_internet
 
 from hetzner_k3s.lab.simulated.faults import ServerDeleted
 from hetzner_k3s.lab.simulated.virtual_time import run
@@ -42,7 +42,7 @@ def measured(scene: Scene, seed: int) -> Figure:
 
 
 async def _story(scene: Scene, seed: int) -> Figure:
-    spec = a_spec(*scene.shape)
+    spec = a_spec(*scene.shape) if scene.private else in_the_internet(a_spec(*scene.shape))
     async with world(seed, "typical") as place:
         if scene.part is not Part.CREATE:
             await _ran(place, spec, Part.CREATE)
