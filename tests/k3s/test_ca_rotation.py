@@ -68,8 +68,11 @@ def rotate(host: Host) -> None:
 
 
 def restart(host: Host) -> None:
+    """Start a master anew and wait until it has put its CA down for the agent: it may be ready before that."""
     host.stop()
     host.start().wait_ready()
+    of_server, of_agent = map(host.path, FILES)
+    eventually(f"{host.name} its agent's CA", lambda: of_agent.read_bytes() == of_server.read_bytes(), 20, host.tail)
 
 
 def test_nothing_changes_before_each_master_is_restarted(new_rig: Callable[..., Rig], recordings: Path) -> None:
