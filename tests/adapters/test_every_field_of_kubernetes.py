@@ -42,6 +42,22 @@ _NODE: dict[str, Any] = {
 }
 
 
+@pytest.mark.parametrize(
+    ("addresses", "seen"),
+    [
+        ([("InternalIP", "10.0.0.2"), ("ExternalIP", "198.51.100.7")], "10.0.0.2"),
+        ([("ExternalIP", "198.51.100.7"), ("Hostname", "h")], "198.51.100.7"),
+        ([("Hostname", "h")], None),
+    ],
+)
+def test_a_node_is_at_its_internal_ip_or_where_no_network_is_known_at_its_external_one(
+    addresses: list[tuple[str, str]], seen: str | None
+) -> None:
+    rows = [{"type": kind, "address": address} for kind, address in addresses]
+    found = Document({**_NODE, "status": {"addresses": rows}})
+    assert kube_objects.node(found).internal_ip == seen
+
+
 def test_a_node() -> None:
     assert plain(kube_objects.node(Document(_NODE))) == snapshot(
         {

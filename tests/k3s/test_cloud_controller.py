@@ -19,7 +19,16 @@ from .memory_kv import MemoryKeyValues
 ADDRESSES = [{"address": "10.0.0.2", "type": "InternalIP"}, {"address": "n1", "type": "Hostname"}]
 
 
-async def initialized(with_secret: bool, installed: bool = True, posted: bool = True) -> Obj:
+EXTERNAL = {"address": "198.51.100.7", "type": "ExternalIP"}
+
+
+def deployment(network: bool) -> Obj:
+    """Return the controller as its manifest with a network, or the other one, has it."""
+    container = {"name": "controller", "env": [{"name": "HCLOUD_NETWORK"}] if network else []}
+    return {"metadata": {"name": HCLOUD_CONTROLLER}, "spec": {"template": {"spec": {"containers": [container]}}}}
+
+
+async def initialized(with_secret: bool, installed: bool = True, posted: bool = True, network: bool = True) -> Obj:
     """Let a controller look at a Node that waits for it."""
     store = Store(MemoryKeyValues())
     await store.create(NAMESPACES, {"metadata": {"name": "kube-system"}})
@@ -35,7 +44,7 @@ async def initialized(with_secret: bool, installed: bool = True, posted: bool = 
     if posted:
         await store.change(NODES, "n1", "", lambda old: old | {"status": {"addresses": ADDRESSES}}, "status")
     if installed:
-        await store.create(DEPLOYMENTS, {"metadata": {"name": HCLOUD_CONTROLLER}, "spec": {}}, "kube-system")
+        await store.create(DEPLOYMENTS, deployment(network), "kube-system")
     if with_secret:
         data = {"token": "t", "network": "n"}
         await store.create(SECRETS, {"metadata": {"name": "hcloud"}, "stringData": data}, "kube-system")
@@ -51,7 +60,13 @@ def test_installed_as_a_deployment_it_initializes_nodes(posted: bool) -> None:
     node = run(initialized(with_secret=True, posted=posted))
     assert node["spec"]["providerID"] == "hcloud://4711"
     assert not node["spec"]["taints"]
-    assert node["status"]["addresses"] == [*ADDRESSES, {"address": "198.51.100.7", "type": "ExternalIP"}]
+    assert node["status"]["addresses"] == [*ADDRESSES, EXTERNAL]
+
+
+def test_without_a_network_it_leaves_no_internal_ip() -> None:
+    node = run(initialized(with_secret=True, network=False))
+    assert node["status"]["addresses"] == [ADDRESSES[1], EXTERNAL]
+    assert node_object.internal_ip(node) == "198.51.100.7", "as kube-router reads it"
 
 
 @pytest.mark.parametrize(("with_secret", "installed"), [(False, True), (True, False)])

@@ -10,11 +10,12 @@ import pytest
 from hetzner_k3s.cli import simulated
 from hetzner_k3s.decide.desired.firewall import firewall_rules
 from hetzner_k3s.decide.desired.internet import lets_workers_in
+from hetzner_k3s.lab.k3s.api.resources import NODES
 from hetzner_k3s.lab.simulated.faults import ServerDeleted
 from hetzner_k3s.lab.simulated.virtual_time import run
 from hetzner_k3s.lab.simulated.world import World, world
 from hetzner_k3s.model.cloud import FirewallRule
-from hetzner_k3s.model.consents import Adopt, Consents
+from hetzner_k3s.model.consents import ROLLOUT_MASTERS, Adopt, Consents, Rollout
 from hetzner_k3s.model.errors import ExitCode
 from hetzner_k3s.model.hetzner.access import BETWEEN_NODES
 from hetzner_k3s.model.spec import ClusterSpec
@@ -23,6 +24,7 @@ from . import invariants, mischief, tool
 from .clusters import MASTER1, MASTER2, WORKER1, a_spec, in_the_internet
 from .clusters_of_2x import as_2x_made_it, ca8
 from .killing import killed_at_every_moment
+from .mischief import store
 from .scenario import Scenario
 from .scenarios_disaster import DISASTER
 from .scenarios_k3s import K3S
@@ -109,6 +111,23 @@ def test_a_lost_masters_address_goes_and_its_successors_comes_before_it_joins() 
             await tale.happens(ServerDeleted("somebodys-database"))
             await tale.create()
             await tale.is_converged(MASTER1)
+
+    run(story())
+
+
+def test_k3s_is_started_anew_on_nodes_that_show_no_internal_ip() -> None:
+    """Hetzner's cloud controller takes it away where it knows of no network."""
+
+    async def story() -> None:
+        async with healthy(_SEED, spec=SPEC) as tale:
+            (node, *_) = (await store(tale.world).list(NODES))[0]
+            assert {row["type"] for row in node["status"]["addresses"]} == {"ExternalIP", "Hostname"}
+            tale.wish(replace(SPEC, args=replace(SPEC.args, kubelet=("max-pods=50",))))
+            for named in (ROLLOUT_MASTERS, "small"):
+                ended = await tale.create(consents=Consents.of(Rollout(named)))
+                assert ended.code in {ExitCode.CONVERGED, ExitCode.PENDING}, ended.story()
+            again = await tale.create()
+            assert (again.code, again.told.steps, again.differences) == (ExitCode.CONVERGED, [], ()), again.story()
 
     run(story())
 

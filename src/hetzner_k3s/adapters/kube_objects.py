@@ -34,7 +34,8 @@ def node(document: Document) -> KubeNode:
         control_plane=_CONTROL_PLANE in labels,
         server_id=server_number(annotations.get(naming.ANNOTATION_SERVER_ID, "")),
         provider_id=spec.text_or("providerID") or None,
-        internal_ip=addresses.get("InternalIP"),
+        # The second: docs/facts/k3s.md#addresses-of-a-node.
+        internal_ip=addresses.get("InternalIP") or addresses.get("ExternalIP"),
         voter=conditions.get("EtcdIsVoter"),
         deleting="deletionTimestamp" in metadata,
         leaving=leaving_of(annotations.get(naming.ANNOTATION_LEAVING), unschedulable=is_cordoned(document)),

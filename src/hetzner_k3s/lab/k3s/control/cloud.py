@@ -21,6 +21,7 @@ from hetzner_k3s.lab.k3s.node.node_object import (
 
 HELM_CHARTS = Resource("helm.cattle.io", "v1", "helmcharts", "HelmChart", True, custom=True)
 HCLOUD_CONTROLLER = "hcloud-cloud-controller-manager"
+NETWORK = "HCLOUD_NETWORK"
 _LOOK_EVERY = 1.0
 
 
@@ -34,6 +35,13 @@ async def hetzner_runs(store: Store) -> bool:
     """Look whether Hetzner's cloud controller runs in a cluster."""
     deployment = await store.find(DEPLOYMENTS, HCLOUD_CONTROLLER, "kube-system")
     return is_installed(deployment, await store.find(SECRETS, "hcloud", "kube-system"))
+
+
+async def knows_network(store: Store) -> bool:
+    """Look whether Hetzner's cloud controller was told of a network."""
+    deployment = await store.find(DEPLOYMENTS, HCLOUD_CONTROLLER, "kube-system")
+    containers = ((deployment or {}).get("spec") or {}).get("template", {}).get("spec", {}).get("containers", ())
+    return any(setting["name"] == NETWORK for container in containers for setting in container.get("env", ()))
 
 
 def initialized(node: Obj, provider_id: str) -> Obj:
@@ -86,7 +94,10 @@ class CloudController:
 
     async def _show_address(self, name: str, address: str) -> None:
         if address:
-            await self._store.change(NODES, name, "", lambda old: with_external_ip(old, address), "status")
+            network = await knows_network(self._store)
+            await self._store.change(
+                NODES, name, "", lambda old: with_external_ip(old, address, network=network), "status"
+            )
 
     async def _initialize(self, name: str, provider_id: str) -> None:
         await self._store.change(NODES, name, "", lambda old: initialized(old, provider_id))

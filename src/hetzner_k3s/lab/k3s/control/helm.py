@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from hetzner_k3s.lab.k3s import logfmt
@@ -18,7 +18,7 @@ from hetzner_k3s.lab.k3s.api.resources import BUILT_IN, SECRETS, Obj, Resource
 from hetzner_k3s.lab.k3s.api.status import ApiError
 from hetzner_k3s.lab.k3s.api.store import Store
 from hetzner_k3s.lab.k3s.control import workloads
-from hetzner_k3s.lab.k3s.control.cloud import HCLOUD_CONTROLLER, HELM_CHARTS
+from hetzner_k3s.lab.k3s.control.cloud import HCLOUD_CONTROLLER, HELM_CHARTS, NETWORK
 from hetzner_k3s.lab.k3s.etcd.port import EtcdError
 
 CSI_CHART = "hcloud-csi"
@@ -37,8 +37,9 @@ def _labels(name: str, release: str, component: str = "") -> dict[str, str]:
     return {"app.kubernetes.io/name": name, "app.kubernetes.io/instance": release, **of}
 
 
-def _workload(kind: str, name: str, image: str, labels: dict[str, str]) -> Obj:
-    pod = {"containers": [{"name": name, "image": f"docker.io/hetznercloud/{image}"}]}
+def _workload(kind: str, name: str, image: str, labels: dict[str, str], env: Sequence[str] = ()) -> Obj:
+    settings = {"env": [{"name": setting} for setting in env]} if env else {}
+    pod = {"containers": [{"name": name, "image": f"docker.io/hetznercloud/{image}", **settings}]}
     spec = {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": pod}}
     return {"kind": kind, "metadata": {"name": name}, "spec": spec}
 
@@ -56,13 +57,13 @@ def _rights(account: str, role: str, binding: str) -> Iterator[Obj]:
     }
 
 
-def _cloud_controller() -> Iterator[Obj]:
-    name = HCLOUD_CONTROLLER
+def _cloud_controller(values: Mapping[str, Any]) -> Iterator[Obj]:
+    name, networking = HCLOUD_CONTROLLER, values.get("networking", {}).get("enabled", False)
     yield from _rights(name, f"system:{name}", f"system:{name}:restricted")
-    yield _workload("Deployment", name, f"{name}:v1.33.0", _labels(name, name))
+    yield _workload("Deployment", name, f"{name}:v1.33.0", _labels(name, name), [NETWORK] if networking else [])
 
 
-def _csi_driver() -> Iterator[Obj]:
+def _csi_driver(_values: Mapping[str, Any]) -> Iterator[Obj]:
     controller, image = "hcloud-csi-controller", "hcloud-csi-driver:v2.21.2"
     yield {
         "kind": "StorageClass",
@@ -125,7 +126,9 @@ async def _reconcile(store: Store, chart: str, *, wanted: bool) -> None:
 
 
 async def _install(store: Store, chart: str) -> None:
-    objects = [(_BY_KIND[one["kind"]], _of_release(chart, one)) for one in _CHARTS[chart]()]
+    asked = await store.find(HELM_CHARTS, chart, _NAMESPACE) or {}
+    values = json.loads(asked.get("spec", {}).get("valuesContent") or "{}")
+    objects = [(_BY_KIND[one["kind"]], _of_release(chart, one)) for one in _CHARTS[chart](values)]
     found = [await _find(store, resource, one) for resource, one in objects]
     for (resource, one), there in zip(objects, found, strict=True):
         if there is not None and not _is_of_release(chart, there):
@@ -161,7 +164,7 @@ def _conflict(there: Any, wanted: Any, at: str = "") -> str:
 
 
 async def _uninstall(store: Store, chart: str) -> None:
-    for one in _CHARTS[chart]():
+    for one in _CHARTS[chart]({}):
         resource = _BY_KIND[one["kind"]]
         if await _find(store, resource, one) is not None:
             await store.delete(resource, one["metadata"]["name"], _namespace(resource))

@@ -192,14 +192,17 @@ def status(registration: Registration, old: Obj, now: str) -> Obj:
     return (old.get("status") or {}) | posted | {"conditions": conditions}
 
 
-def with_external_ip(node: Obj, address: str) -> Obj:
+def with_external_ip(node: Obj, address: str, *, network: bool) -> Obj:
     """Return a Node with its public address, as a cloud controller adds it to those that the kubelet was given.
+
+    One that knows of no `network` shows that address alone (docs/facts/k3s.md#addresses-of-a-node).
 
     The kubelet may not have posted them yet, and then leaves what it finds (`Registration.leaves_addresses`).
     """
     posted = node.get("status") or {}
     found = posted.get("addresses") or _addresses(node["metadata"]["name"], _provided(node))
-    others = [row for row in found if row["type"] != "ExternalIP"]
+    known = {"InternalIP", "Hostname"} if network else {"Hostname"}
+    others = [row for row in found if row["type"] in known]
     return node | {"status": posted | {"addresses": [*others, {"address": address, "type": "ExternalIP"}]}}
 
 
@@ -214,9 +217,10 @@ def _addresses(name: str, internal: Sequence[str]) -> list[Obj]:
 
 
 def internal_ip(node: Obj) -> str:
-    """Return a Node's first InternalIP, or the empty string."""
+    """Return a Node's first InternalIP, else its ExternalIP, or the empty string."""
     rows = node.get("status", {}).get("addresses") or ()
-    return next((str(row["address"]) for row in rows if row["type"] == "InternalIP"), "")
+    found = {row["type"]: str(row["address"]) for row in reversed(rows)}
+    return found.get("InternalIP") or found.get("ExternalIP", "")
 
 
 def _node_info(registration: Registration) -> Obj:

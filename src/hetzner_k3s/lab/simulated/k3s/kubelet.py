@@ -88,6 +88,7 @@ class Kubelet:
                 machine_id=host.disk.machine_id,
                 boot_id="",
                 instance_id=str(host.server_id),
+                public_ipv4=host.spec.public_ipv4 or "",
             ),
             labels=flags.many("node-label"),
             taints=flags.many("node-taint"),

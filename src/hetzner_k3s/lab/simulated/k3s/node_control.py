@@ -10,7 +10,7 @@ from hetzner_k3s.lab.k3s.api.status import ApiError
 from hetzner_k3s.lab.k3s.api.store import Store
 from hetzner_k3s.lab.k3s.api.strategy import timestamp
 from hetzner_k3s.lab.k3s.control import helm
-from hetzner_k3s.lab.k3s.control.cloud import hetzner_runs, initialized, is_waiting
+from hetzner_k3s.lab.k3s.control.cloud import hetzner_runs, initialized, is_waiting, knows_network
 from hetzner_k3s.lab.k3s.control.nodes import Heartbeats, declared_unknown
 from hetzner_k3s.lab.k3s.etcd.port import EtcdError
 from hetzner_k3s.lab.k3s.node import node_object
@@ -64,7 +64,16 @@ class CloudControllers:
         number = (found["metadata"].get("annotations") or {}).get(node_object.INSTANCE_ANNOTATION)
         if is_waiting(found) and number and self._is_due(found):
             name = found["metadata"]["name"]
+            if not (self._built_in or await knows_network(self._store)):
+                await self._show_public_address(found)
             await self._store.change(NODES, name, "", lambda old: initialized(old, f"{_PROVIDER}{number}"))
+
+    async def _show_public_address(self, found: Obj) -> None:
+        name, notes = found["metadata"]["name"], found["metadata"]["annotations"]
+        address = str(notes.get(node_object.PUBLIC_ADDRESS_ANNOTATION, ""))
+        await self._store.change(
+            NODES, name, "", lambda old: node_object.with_external_ip(old, address, network=False), "status"
+        )
 
     def _is_due(self, found: Obj) -> bool:
         """Check whether Hetzner's controller, should it be that one, comes to a Node by now."""
