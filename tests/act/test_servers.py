@@ -27,6 +27,7 @@ from hetzner_k3s.model.errors import (
 from hetzner_k3s.model.facts import Known
 from hetzner_k3s.model.lookup import fingerprint
 from hetzner_k3s.model.plan import PlannedStep, Reason, Scope
+from hetzner_k3s.model.spec import ClusterSpec
 from hetzner_k3s.model.state import ClusterState
 from hetzner_k3s.model.steps import CreateServer
 
@@ -58,16 +59,16 @@ class Ordering(World):
         return self.found
 
 
-async def _context(world: World, view: CloudView = VIEW) -> Context:
-    context = await world.context(SPEC, LoopClock(), HostKeyRing())
+async def _context(world: World, view: CloudView = VIEW, spec: ClusterSpec = SPEC) -> Context:
+    context = await world.context(spec, LoopClock(), HostKeyRing())
     return dataclasses.replace(context, state=ClusterState(observed_at=0.0, cloud=Known(view)))
 
 
-def ordered(view: CloudView = VIEW, step: CreateServer = STEP) -> ServerOrder:
+def ordered(view: CloudView = VIEW, step: CreateServer = STEP, spec: ClusterSpec = SPEC) -> ServerOrder:
     world = World()
 
     async def story() -> ServerOrder:
-        return _order(step, await _context(world, view), world.generate(), world.generate())
+        return _order(step, await _context(world, view, spec), world.generate(), world.generate())
 
     return run(story())
 
@@ -96,6 +97,17 @@ def test_an_order_carries_all_that_was_shown() -> None:
             "watched": True,
         }
     )
+
+
+@pytest.mark.parametrize(
+    ("public", "by_private", "watched"),
+    [(True, False, True), (True, True, False), (False, False, False), (False, True, False)],
+)
+def test_who_is_reached_by_its_public_address_is_watched(public: bool, by_private: bool, watched: bool) -> None:
+    """Whoever is not is looked for in Hetzner's listing sooner: nobody else tells that it came."""
+    network = dataclasses.replace(SPEC.network, public_ipv4=public)
+    ssh = dataclasses.replace(SPEC.ssh, use_private_ip=by_private)
+    assert ordered(spec=dataclasses.replace(SPEC, network=network, ssh=ssh)).watched is watched
 
 
 def test_a_group_is_named_where_the_step_names_one_that_is_there() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
@@ -17,7 +16,7 @@ from hetzner_k3s.adapters.hetzner import HetznerCloud
 from hetzner_k3s.adapters.hetzner import connection as wire
 from hetzner_k3s.adapters.system import SystemClock, SystemRng
 from hetzner_k3s.model.cloud import CloudView, FirewallRule, ServerOrder
-from hetzner_k3s.model.errors import CloudError, CloudUnavailable, Fate
+from hetzner_k3s.model.errors import CloudError, CloudUnavailable
 from hetzner_k3s.model.hetzner.belongings import Belongings
 from hetzner_k3s.model.secrets import Secret
 
@@ -247,28 +246,6 @@ def test_an_answer_without_an_end_is_an_error(api: Answering, monkeypatch: pytes
 def test_an_answer_that_takes_too_long_is_an_error(api: Answering, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wire, "_WHOLE_SECONDS", -1.0)
     assert isinstance(outcome(api, CALLS["servers"], Answer(sent(RIGHT["servers"]))), CloudUnavailable)
-
-
-@pytest.mark.parametrize(
-    "cut",
-    [Answer(b'{"action":{"id":1,"st', 201), Answer(b'{"action"', 201, length=500), Answer(b"[]", 201)],
-    ids=["no JSON", "fewer bytes than announced", "another document"],
-)
-def test_a_success_that_was_cut_short_may_have_happened(api: Answering, cut: Answer) -> None:
-    """Seen: it was called `DID_NOT_HAPPEN`, an endpoint that cannot be asked."""
-    error = outcome(api, CALLS["power_on"], cut)
-    assert isinstance(error, CloudUnavailable)
-    assert error.fate is Fate.MAY_HAVE_HAPPENED
-
-
-@pytest.mark.parametrize("cut", [Answer(b'{"network":{"id":7', 201), Answer(b"{}", 201), Answer(b'{"network":5}', 201)])
-def test_what_was_made_before_its_answer_was_cut_short_is_adopted(api: Answering, cut: Answer) -> None:
-    listed = Answer(json.dumps(page("networks")).encode())
-    api.asked.clear()
-    api.answer = lambda method, _path: cut if method == "POST" else listed
-    network = asyncio.run(cloud_at(api).create_network("demo", "10.0.0.0/16", "eu-central", {"cluster": "demo"}))
-    assert network.id == 7
-    assert api.methods() == ["POST", "GET"]
 
 
 def test_what_hetzner_says_is_printable(api: Answering) -> None:

@@ -12,6 +12,7 @@ from typing import Final
 _CONTRACT: Final = ("adapter_guards", "hetzner_adapter", "load_balancer_correction", "own_place")
 _SIMULATION: Final = (
     "agents_of_2x",
+    "arrivals",
     "backup",
     "budget",
     "ca_rotation",

@@ -7,7 +7,6 @@ from __future__ import annotations
 from typing import Final
 
 REASONS: Final[dict[str, str]] = {
-    "adapters/hetzner/translate.py _moment: except (ValueError, OverflowError): -> except (ValueError,):": "what `datetime.timestamp` may raise by its documentation; CPython raises ValueError for every text that it parses",
     "adapters/s3.py S3Objects._download: for part in answer.stream(1 << 20): -> for part in answer.stream(1 << 21):": "how large the pieces are that a file is written in",
     'adapters/system/shell.py open_shell: with tempfile.TemporaryDirectory(prefix="hetzner-k3s-ssh-") as folder: -> with tempfile.TemporaryDirectory(prefix="") as folder:': "the name of a folder that is gone with the shell",
     'adapters/system/shell.py open_shell: known.write_text(f"{named} {host_key}\\n", encoding="utf-8") -> known.write_text(f"{named} {host_key}\\n", )': "an address and a host key are ASCII, in any encoding",

@@ -13,7 +13,7 @@ from hetzner_k3s.cli import simulated
 from hetzner_k3s.lab.simulated import virtual_time
 from hetzner_k3s.lab.simulated.world import Session, World, world
 from hetzner_k3s.model.cloud import Server
-from hetzner_k3s.model.errors import CloudUnavailable
+from hetzner_k3s.model.errors import CloudUnavailable, Fate
 from hetzner_k3s.ports import Cloud
 
 from .test_hetzner_transport import ordered
@@ -85,6 +85,22 @@ def _cut_power(place: World, made: dict[str, Server], names: frozenset[str]) -> 
         await power_on(server_id)
 
     place.machines.power_on = without_some  # type: ignore[method-assign]
+
+
+def test_a_server_that_never_runs_is_no_wait_for_ever() -> None:
+    async def tell() -> None:
+        async with world(1, "typical") as place:
+            cloud = simulated.ports(place.session("demo")).cloud
+
+            async def for_ever(server_id: int) -> None:
+                await asyncio.sleep(1_000_000)
+
+            place.machines.power_on = for_ever  # type: ignore[method-assign]
+            with pytest.raises(CloudUnavailable, match=r"demo-master1 is \w+, after 900 s not running") as failed:
+                await cloud.create_server(await ordered(cloud))
+            assert failed.value.fate is Fate.MAY_HAVE_HAPPENED
+
+    virtual_time.run(tell())
 
 
 def test_while_servers_come_one_after_another_hetzner_is_hardly_asked() -> None:

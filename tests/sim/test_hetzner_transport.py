@@ -14,22 +14,23 @@ from hetzner_k3s.lab.simulated import faults, virtual_time
 from hetzner_k3s.lab.simulated.faults import ApiFault
 from hetzner_k3s.lab.simulated.moments import Killed
 from hetzner_k3s.lab.simulated.world import OTHER_TOKEN, Session, World, world
-from hetzner_k3s.model.cloud import Server, ServerOrder
+from hetzner_k3s.model.cloud import FirewallRule, Server, ServerOrder
 from hetzner_k3s.model.errors import CloudConflict, CloudError, CloudUnavailable, Fate
 from hetzner_k3s.model.kube import TokenGrant
 from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.ports import Cloud
 
 NAME, LABELS = "demo-master1", {"cluster": "demo"}
+SSH_RULE = FirewallRule(direction="in", protocol="tcp", port="22", networks=("0.0.0.0/0",))
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0lPGkBu0Lk9nTnVsRfDxjKqD2tVbPXcE0e7XoBCGZz someone"
 Tale = Callable[[World, Session, Cloud], Awaitable[None]]
 
 
-def run(tale: Tale, **of: Any) -> None:
+def run(tale: Tale, latency: str = "instant", **of: Any) -> None:
     """Tell a tale in a world with one session."""
 
     async def tell() -> None:
-        async with world(1) as place:
+        async with world(1, latency) as place:
             session = place.session("demo", **of)
             await tale(place, session, simulated.ports(session).cloud)
 
@@ -149,6 +150,23 @@ def test_actions_and_listings_that_cannot_be_read_are_no_success() -> None:
         assert failed.value.code == "service_error"
 
     run(tale)
+
+
+def test_a_short_action_is_noticed_soon_also_after_a_long_one() -> None:
+    """The pauses between two looks grow with each action; the next action begins with a short one again."""
+
+    async def tale(place: World, _session: Session, cloud: Cloud) -> None:
+        server = await cloud.create_server(await ordered(cloud))
+        firewall = await cloud.create_firewall("demo", [], "cluster=other", LABELS)
+        await cloud.power_off(server.id)
+        began = place.clock.monotonic()
+        await cloud.change_type(server.id, "cpx32")
+        assert place.clock.monotonic() - began > 20
+        began = place.clock.monotonic()
+        await cloud.set_firewall_rules(firewall.id, [SSH_RULE])
+        assert place.clock.monotonic() - began < 3
+
+    run(tale, latency="typical")
 
 
 def test_a_taken_name_is_adopted_only_with_the_labels_asked_for() -> None:

@@ -113,7 +113,7 @@ def test_what_stays_in_use_is_not_deleted_and_what_is_forbidden_is_not_asked_aga
         await cloud.delete("placement_group", group.id)
         assert await cloud.placement_group(group.id) is None
         await cloud.delete("placement_group", group.id)
-        assert not await cloud.replace_labels("placement_group", group.id, {})
+        assert await cloud.replace_labels("placement_group", group.id, {}) is False
         assert session.hetzner.requests.count("DELETE /placement_groups/{id}") == 8 + 1 + 1 + 1
 
     run(tale)

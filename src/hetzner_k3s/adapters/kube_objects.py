@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Final
 
 from hetzner_k3s.model import naming
 from hetzner_k3s.model.kube import UNINITIALIZED, Credentials, KubeNode, Pod, leaving_of
 from hetzner_k3s.model.kubernetes.node_labels import NodeChange, note, read_note
 from hetzner_k3s.model.secrets import Secret
-from hetzner_k3s.model.text.documents import Document, Malformed, server_number
+from hetzner_k3s.model.text.documents import Document, server_number
 
 _ANNOTATION_DIGEST: Final = "hetzner-k3s/digest"
 _CONTROL_PLANE: Final = "node-role.kubernetes.io/control-plane"
@@ -39,7 +38,7 @@ def node(document: Document) -> KubeNode:
         voter=conditions.get("EtcdIsVoter"),
         deleting="deletionTimestamp" in metadata,
         leaving=leaving_of(annotations.get(naming.ANNOTATION_LEAVING), unschedulable=is_cordoned(document)),
-        created=_second(metadata.text("creationTimestamp")) if "creationTimestamp" in metadata else None,
+        created=metadata.moment("creationTimestamp") if "creationTimestamp" in metadata else None,
         uninitialized=any(taint.text("key") == UNINITIALIZED for taint in spec.children_or_none("taints")),
         encryption=annotations.get(naming.ANNOTATION_ENCRYPTION),
         labels=labels,
@@ -56,13 +55,6 @@ def is_cordoned(node: Document) -> bool:
 def taint_key(taint: Document) -> str:
     """Return what tells a taint from the others of its Node: `key:effect`."""
     return f"{taint.text('key')}:{taint.text_or('effect')}"
-
-
-def _second(moment: str) -> float:
-    try:
-        return datetime.fromisoformat(moment).timestamp()
-    except (ValueError, OverflowError):
-        raise Malformed("metadata.creationTimestamp is no moment") from None
 
 
 def pod(document: Document) -> Pod:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from typing import Any, Final
 
 import httpx2
@@ -277,8 +276,7 @@ class HetznerCloud:
         """Return when the newest rebuild ended: among the fifty newest actions, since a server is seldom touched."""
         newest = {"sort": "id:desc", "status": "success", "per_page": 50}
         actions = (await self._api.get(f"/servers/{server_id}/actions", newest)).children("actions")
-        ended = (a.text("finished") for a in actions if a.text("command") == "rebuild_server")
-        return next(map(_second, ended), None)
+        return next((a.moment("finished") for a in actions if a.text("command") == "rebuild_server"), None)
 
     @answering(effect=True)
     async def power_on(self, server_id: int) -> None:
@@ -389,10 +387,3 @@ class HetznerCloud:
                 break
             await self._clock.sleep(_ADOPTED_POLL)
         raise unfinished(f"load balancer {balancer_id} got no public address in {ACTION_WITHIN:.0f} s", "not_ready")
-
-
-def _second(moment: str) -> float:
-    try:
-        return datetime.fromisoformat(moment).timestamp()
-    except (ValueError, OverflowError):
-        raise Malformed("a moment is none") from None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 from hetzner_k3s.adapters.hetzner.api import Json
@@ -23,6 +22,7 @@ from hetzner_k3s.model.cloud import (
     SshKey,
 )
 from hetzner_k3s.model.hetzner.assortment import Assortment, Offer, ServerType
+from hetzner_k3s.model.text.dates import moment_of
 from hetzner_k3s.model.text.documents import Document
 
 _STATUSES = {status.value: status for status in ServerStatus}
@@ -45,7 +45,7 @@ def server(raw: Document) -> Server:
         private_ips=_private_ips(raw),
         placement_group=_group(raw),
         protected=protected(raw),
-        created=_moment(raw.text_or("created")),
+        created=moment_of(raw.text_or("created")),  # None where it is none: only a claim is held against it
     )
 
 
@@ -53,14 +53,6 @@ def _image(raw: Document) -> tuple[str, ...]:
     """Read by what an order may name an image: a snapshot has no name."""
     name, number = raw.optional_text("name"), raw.whole_or("id")
     return (*((name,) if name else ()), *((str(number),) if number else ()))
-
-
-def _moment(text: str) -> float | None:
-    """Read a moment as UNIX seconds, None where it is none: only a claim is held against it."""
-    try:
-        return datetime.fromisoformat(text).timestamp()
-    except (ValueError, OverflowError):
-        return None
 
 
 def server_order(order: ServerOrder) -> dict[str, Any]:

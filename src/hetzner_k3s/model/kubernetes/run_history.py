@@ -107,23 +107,16 @@ def _entry(run: str, value: object) -> PastRun:
     code, seconds = entry.whole("exit_code"), entry.number("seconds")
     if code > _HIGHEST_CODE or not 0 <= seconds <= _LONGEST_RUN:
         raise Malformed("a number is out of range")
+    if not _MOMENT.fullmatch(entry.text("when")):
+        raise Malformed("when is not written as we write it")
     return PastRun(
         run=run,
         who=excerpt(entry.text("who"), _LONGEST_NAME),
-        began=_moment(entry.text("when")),
+        began=entry.moment("when"),
         command=excerpt(entry.text("command"), _LONGEST_COMMAND),
         code=code,
         seconds=seconds,
     )
-
-
-def _moment(text: str) -> float:
-    if not _MOMENT.fullmatch(text):
-        raise Malformed("when is no moment")
-    try:
-        return datetime.fromisoformat(text).timestamp()
-    except (ValueError, OverflowError):
-        raise Malformed("when is no moment") from None
 
 
 def _written(run: PastRun) -> str:

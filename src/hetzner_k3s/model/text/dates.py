@@ -1,4 +1,4 @@
-"""Times that may be no dates: a clock or a file from outside can hold any number of seconds."""
+"""Times that may be no dates: what comes from outside can hold any number of seconds, and any text."""
 
 from __future__ import annotations
 
@@ -12,3 +12,11 @@ _DATES: Final = 6e10
 def date_of(seconds: float) -> datetime | None:
     """Return UNIX seconds as a date of UTC; None where they are too many, or no number."""
     return datetime.fromtimestamp(seconds, UTC) if abs(seconds) < _DATES else None
+
+
+def moment_of(text: str) -> float | None:
+    """Return the UNIX seconds of a moment that is written as RFC 3339 has it; None where it is none."""
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except (ValueError, OverflowError):
+        return None

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from hetzner_k3s.model.text.dates import moment_of
 from hetzner_k3s.model.text.printable import excerpt, printable
 
 _WHOLE_MOST: Final = 2**63 - 1
@@ -127,6 +128,13 @@ class Document:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise _other(self._at(name), value, "a number")
         return _finite(self._at(name), value)
+
+    def moment(self, name: str) -> float:
+        """Return a moment, written as a text, as UNIX seconds."""
+        read = moment_of(self.text(name))
+        if read is None:
+            raise Malformed(f"{_name(self._at(name))} is no moment")
+        return read
 
     def flag(self, name: str) -> bool:
         """Return true or false."""
