@@ -12,8 +12,7 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import Any, Final, TypeVar
 
-import anyio.to_thread
-
+from hetzner_k3s.adapters.threads import in_thread
 from hetzner_k3s.model.errors import Fate, StorageError
 from hetzner_k3s.model.snapshots import StoredSnapshot
 from hetzner_k3s.model.spec import S3Spec
@@ -40,7 +39,7 @@ class S3Objects:
     def __init__(self, s3: S3Spec) -> None:
         self._s3 = s3
         self._client: Any = None
-        self._threads = anyio.CapacityLimiter(_THREADS)
+        self._threads = asyncio.Semaphore(_THREADS)
 
     async def snapshots(self, folder: str) -> tuple[StoredSnapshot, ...]:
         """List the objects that lie directly in a folder, with what k3s wrote beside them."""
@@ -106,7 +105,8 @@ class S3Objects:
                 self._client._http.begin()
                 return work(self._client)
 
-        return await anyio.to_thread.run_sync(run, limiter=self._threads, abandon_on_cancel=True)
+        async with self._threads:
+            return await in_thread(run)
 
 
 def _open(s3: S3Spec) -> Any:

@@ -7,8 +7,7 @@ import urllib.request
 from http.client import HTTPException
 from typing import Final
 
-import anyio.to_thread
-
+from hetzner_k3s.adapters.threads import in_thread
 from hetzner_k3s.model.errors import ProductError
 from hetzner_k3s.model.text.documents import Document, Malformed
 from hetzner_k3s.model.text.printable import excerpt
@@ -34,7 +33,7 @@ class K3sChannels:
     async def channels(self) -> dict[str, K3sVersion]:
         """Return the newest release of each channel: of each line, and of `stable`, `latest` and the like."""
         try:
-            answer = await anyio.to_thread.run_sync(self._read, abandon_on_cancel=True)
+            answer = await in_thread(self._read)
             told = dict(map(_channel, Document.parsed(answer).children("data")))
             return {name: K3sVersion.parse(newest) for name, newest in told.items() if newest or _LINE.fullmatch(name)}
         except (OSError, HTTPException, Malformed, ValueError) as failure:
