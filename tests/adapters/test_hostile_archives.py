@@ -43,6 +43,11 @@ def archive(*entries: tuple[tarfile.TarInfo, bytes], form: int = tarfile.GNU_FOR
     return out.getvalue()
 
 
+def checksum_of(content: bytes) -> bytes:
+    """Return the field of the first header that says its checksum."""
+    return b"%06o\0 " % (sum(content[:148]) + 8 * ord(" ") + sum(content[156:512]))
+
+
 async def pieces(content: bytes) -> AsyncIterator[bytes]:
     yield content
 
@@ -82,6 +87,12 @@ HOSTILE: dict[str, bytes] = {
     "a file without a checksum": archive(entry("tls/x", b"unlisted")),
     "a header with a wrong digit": gzip.compress(
         (raw := gzip.decompress(archive(entry("tls/x", b"x"))))[:150] + b"9" + raw[151:]
+    ),
+    "a header with another checksum": gzip.compress(
+        (right := gzip.decompress(archive()))[:148] + b"000001" + right[154:]
+    ),
+    "a header of another form": gzip.compress(
+        (other := right[:257] + b"other" + right[262:])[:148] + checksum_of(other) + other[156:]
     ),
     "something behind it": archive(entry("tls/x", b"x")) + b"more",
     "something packed behind it": gzip.compress(gzip.decompress(archive(entry("tls/x", b"x"))) + b"more"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -12,6 +13,7 @@ from typing import Any
 import asyncssh
 import pytest
 from tests.adapters.test_ssh import HOST_KEY, LABEL, Server, with_server
+from tests.hosts.test_operations import LOOK
 
 from hetzner_k3s.adapters.ssh import SshHosts
 from hetzner_k3s.hosts import operations
@@ -143,6 +145,26 @@ def test_a_host_that_says_nothing_more_ends_an_operation_in_time(
             await _ways(ssh, target)[how]()
         assert late.value.stage is SshStage.SESSION
         server.hold.set()
+
+    with_server(tmp_path, story)
+
+
+@pytest.mark.parametrize("named", [{}, {LABEL: HostKeyKind.FINAL}], ids=["anybody", "by its key"])
+def test_a_host_introduces_itself_by_the_key_that_answered(tmp_path: Path, named: dict[str, HostKeyKind]) -> None:
+    async def story(server: Server, target: HostTarget, ssh: SshHosts) -> None:
+        server.answer = json.dumps({"result": LOOK})
+        met = await ssh.introduce(replace(target, keys=named))
+        assert (met.key, met.facts.key) == (LABEL, HostKeyKind.BOOT)
+
+    with_server(tmp_path, story)
+
+
+def test_who_answers_by_another_key_than_the_named_one_is_not_introduced(tmp_path: Path) -> None:
+    async def story(server: Server, target: HostTarget, ssh: SshHosts) -> None:
+        with pytest.raises(HostUnreachable) as refused:
+            await ssh.introduce(replace(target, keys={host_key_label(NEXT_KEY.public_data): HostKeyKind.FINAL}))
+        assert refused.value.stage is SshStage.HOST_KEY
+        assert server.commands == []
 
     with_server(tmp_path, story)
 

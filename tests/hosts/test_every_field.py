@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import shlex
 from dataclasses import replace
 from functools import cache
@@ -20,15 +21,16 @@ from tests.hosts.test_operations import ALL, DISK, ETCD, LOOK, SUPERVISOR, read
 from hetzner_k3s import hosts
 from hetzner_k3s.hosts import operations
 from hetzner_k3s.hosts.cloud_init import USER_DATA_LIMIT, UserDataTooLong, user_data
-from hetzner_k3s.hosts.units import install_files
+from hetzner_k3s.hosts.units import configuration_files, install_files
 from hetzner_k3s.model.errors import OperationFailed
 from hetzner_k3s.model.hosts.origin import ReadOrigin
-from hetzner_k3s.model.operations.configuration import Install
+from hetzner_k3s.model.operations.configuration import Install, Reconfigure, WriteCaPin
 from hetzner_k3s.model.operations.disaster import ReadStoredUid, ResetCluster
 from hetzner_k3s.model.operations.looks import Probe, ReadJournal, ReadSecret, SecretKind
 from hetzner_k3s.model.operations.operation import K3sRole
 from hetzner_k3s.model.operations.service import AwaitK3s, Milestone
 from hetzner_k3s.model.operations.snapshots import RestoreSnapshot, SaveSnapshot, TellSnapshots
+from hetzner_k3s.model.secrets import Secret
 from hetzner_k3s.model.spec import BootSpec
 
 
@@ -44,10 +46,18 @@ def _short(text: str) -> str:
     return next(ends, text)
 
 
+def _words(command: str) -> list[str]:
+    """Part a command whose words `shlex.quote` wrote: `shlex.split` takes a second for scripts as long as ours."""
+    return [
+        "".join(map("".join, re.findall(r"""'([^']*)'|"([^"]*)"|([^\s'"]+)""", word)))
+        for word in re.findall(r"""(?:'[^']*'|"[^"]*"|[^\s'"])+""", command)
+    ]
+
+
 def _sent(operation: Any) -> str:
     """Return a host operation's script, what follows it, and how it is run."""
     sent = operations.invocation(operation, "0123")
-    script, *words = shlex.split(sent.command)[4:]
+    script, *words = _words(sent.command)[4:]
     if operation.mutating:
         assert words[3] == str(len(sent.stdin.reveal().encode()))
         script = f"{_short(words[5])} {' '.join(words[:3])} {_short(words[4])}"
@@ -130,6 +140,7 @@ _FULL = {
     "boot_finished": False,
     "seen_from": "2001:db8:0::9",
     "held": True,
+    "staged": "v1.36.4+k3s1",
     "restoring": True,
     "failed_commands": "one failed ;; two failed ;; ",
     "commands_wait": True,
@@ -170,7 +181,7 @@ def test_every_field_of_a_look_is_read() -> None:
             "boot_finished": False,
             "interfaces": {"198.51.100.2": "eth0", "10.0.0.2": "enp7s0"},
             "k3s_version": "v1.36.3+k3s1",
-            "staged": None,
+            "staged": "v1.36.4+k3s1",
             "server_unit": {"active": "active", "sub": "running", "restarts": 2, "main_pid": 361, "running_for": 30.5},
             "agent_unit": {"active": "absent", "sub": "", "restarts": 0, "main_pid": 0, "running_for": None},
             "disk": {
@@ -327,6 +338,35 @@ def test_user_data_is_as_long_as_hetzner_takes() -> None:
     assert len(user_data(SPEC, replace(MASTER, boot=BootSpec(packages=("x" * room,))), KEY).encode()) == 32_768
     with pytest.raises(UserDataTooLong):
         user_data(SPEC, replace(MASTER, boot=BootSpec(packages=("x" * (room + 1),))), KEY)
+
+
+def test_the_words_of_a_command_are_those_of_a_shell() -> None:
+    command = operations.invocation(WriteCaPin(before="a'b", ca='c "d"', restart=True, fence=7), "0123").command
+    assert _words(command) == shlex.split(command)
+
+
+def test_all_that_another_configuration_writes() -> None:
+    """What may hold a password is for root alone, and the unit comes before the configuration."""
+    listed = [
+        f"{file.mode} {file.path} {_short(file.content).splitlines()[0]}"
+        for role in K3sRole
+        for file in configuration_files(
+            Reconfigure(
+                role=role, version=None, config=Secret("token: x"), registries=Secret("mirrors"), members=(), fence=7
+            )
+        )
+    ]
+    assert listed == snapshot(
+        [
+            "0755 /usr/local/lib/hetzner-k3s/start-guard start_guard.sh",
+            "0644 /etc/systemd/system/k3s.service [Unit]",
+            "0600 /etc/rancher/k3s/registries.yaml mirrors",
+            "0600 /etc/rancher/k3s/config.yaml token: x",
+            "0644 /etc/systemd/system/k3s-agent.service [Unit]",
+            "0600 /etc/rancher/k3s/registries.yaml mirrors",
+            "0600 /etc/rancher/k3s/config.yaml token: x",
+        ]
+    )
 
 
 def test_all_that_an_installation_writes() -> None:

@@ -130,6 +130,11 @@ def test_a_field_that_etcd_does_not_write_is_no_log() -> None:
         last_position([segment([(2, fixed64), *entries((1, 2))])])
 
 
+def test_a_number_without_an_end_is_no_log() -> None:
+    with pytest.raises(UnreadableLog, match="a number that does not end"):
+        last_position([segment([(2, b"\x08\x80"), *entries((1, 2))])])
+
+
 def test_more_segments_than_were_asked_for_are_no_answer() -> None:
     packed = base64.b64encode(gzip.compress(segment(entries((1, 1))))).decode()
     assert log_position({"segments": [packed] * 2}) == LogPosition(1, 1)

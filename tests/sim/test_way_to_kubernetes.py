@@ -78,7 +78,7 @@ UNREADABLE = (
     (silent, "Server disconnected without sending a response"),
     (
         with_fields(lambda told: [node["metadata"].update(creationTimestamp="yesterday") for node in told["items"]]),
-        "the answer of its API cannot be read: metadata.creationTimestamp is no moment",
+        "the answer of its API cannot be read: items[0].metadata.creationTimestamp is no moment",
     ),
 )
 

@@ -48,7 +48,7 @@ def host_facts(answer: object, key: HostKeyKind) -> HostFacts:
         interfaces=_interfaces(document.text("interfaces")),
         seen_from=_address(document.optional_text("seen_from")),
         k3s_version=document.optional_text("k3s_version"),
-        staged=document.optional_text("staged") if "staged" in document else None,
+        staged=document.optional_text("staged"),
         server_unit=units.get("k3s.service", UnitFacts()),
         agent_unit=units.get("k3s-agent.service", UnitFacts()),
         disk=disk_facts(document.child("disk")),
