@@ -20,6 +20,7 @@ from hetzner_k3s.adapters.system.births import Project, project_key
 from hetzner_k3s.model.errors import LocalTrouble
 from hetzner_k3s.model.hosts.contact import host_key_label
 from hetzner_k3s.model.secrets import Secret
+from hetzner_k3s.model.tokens import ClusterTokens
 
 CA = b"-----BEGIN CERTIFICATE-----\nabc\n-----END CERTIFICATE-----\n"
 CA_HASH = hashlib.sha256(CA).hexdigest()
@@ -51,7 +52,11 @@ def kubeconfig(*contexts: str, ca: bytes = CA) -> str:
         {"name": c, "cluster": {"server": f"https://{c}:6443", "certificate-authority-data": data}} for c in contexts
     ]
     return json.dumps(
-        {"clusters": clusters, "contexts": [{"name": c, "context": {"cluster": c, "user": "u"}} for c in contexts]}
+        {
+            "clusters": clusters,
+            "contexts": [{"name": c, "context": {"cluster": c, "user": "u"}} for c in contexts],
+            "users": [{"name": "u", "user": {"token": f"of {contexts[0]}"}}],
+        }
     )
 
 
@@ -167,6 +172,46 @@ def test_a_deletion_takes_our_contexts_out_and_leaves_the_others(tmp_path: Path)
     assert kept == str(tmp_path / "kubeconfig.before-demo-2")
     assert Path(kept).read_text() == merged
     assert contexts_of(path) == {"other": "https://other:6443"}
+
+
+def entries_of(path: Path) -> dict[str, list[str]]:
+    """Read what a kubeconfig holds, by name."""
+    document = YAML(typ="safe").load(path.read_text())
+    return {key: [entry["name"] for entry in document[key]] for key in ("clusters", "contexts", "users")}
+
+
+def test_what_only_our_contexts_name_goes_with_them(tmp_path: Path) -> None:
+    """Else the admin's key of a cluster that is gone would stay, and each run would leave another one."""
+    path = tmp_path / "kubeconfig"
+    path.write_text(kubeconfig("other"))
+    for _ in range(2):
+        machine(tmp_path).write_kubeconfig(Secret(kubeconfig("demo-master1", "demo-master2")))
+    names = ["other", "demo-master1", "demo-master2"]
+    assert entries_of(path) == {"clusters": names, "contexts": names, "users": ["u", "u@hetzner-k3s-demo"]}
+    machine(tmp_path).remove_kubeconfig()
+    assert entries_of(path) == {"clusters": ["other"], "contexts": ["other"], "users": ["u"]}
+
+
+def test_what_another_context_names_as_well_stays(tmp_path: Path) -> None:
+    path = tmp_path / "kubeconfig"
+    document = json.loads(kubeconfig("demo-master1", "demo-master2"))
+    document["contexts"].append({"name": "mine", "context": {"cluster": "demo-master2", "user": "u"}})
+    path.write_text(json.dumps(document))
+    machine(tmp_path).remove_kubeconfig()
+    assert entries_of(path) == {"clusters": ["demo-master2"], "contexts": ["mine"], "users": ["u"]}
+
+
+def test_tokens_lie_where_the_guide_says_and_later_runs_find_them(tmp_path: Path, state: Path) -> None:
+    tokens = ClusterTokens(Secret(f"K10{CA_HASH}::server:pw"), Secret(f"K10{CA_HASH}::node:agents"))
+    kept = Path(machine(tmp_path).keep_tokens(tokens))
+    assert kept == state / "tokens" / tokens.held.server
+    guide = Path(__file__).parents[2] / "docs/guides/restore.md"
+    assert "in `~/.local/state/hetzner-k3s/<cluster>/tokens/`" in guide.read_text()
+    machine(tmp_path).record("started", {})
+    later = machine(tmp_path, "run2")
+    assert later.evidence().kept == (tokens.held,)
+    assert later.token(tokens.held.server) == tokens.server
+    assert later.agent_token(tokens.held.agent or "") == tokens.agent
 
 
 LAB, NEXT_LAB = "lab-1", "lab-2"

@@ -18,6 +18,7 @@ from tests.decide.world import CREATE, MASTER1, MASTER2, SPEC, healthy, lose, pl
 from hetzner_k3s.adapters.hetzner import HetznerCloud
 from hetzner_k3s.adapters.hetzner.connection import Exchange
 from hetzner_k3s.adapters.system import SystemClock, SystemRng
+from hetzner_k3s.adapters.system import transcripts as files
 from hetzner_k3s.adapters.system.transcripts import RUNS_KEPT, TranscriptFile, transcripts
 from hetzner_k3s.cli import wiring
 from hetzner_k3s.cli.recording import Recorder
@@ -347,6 +348,13 @@ def _homeless(_cls: type[Path]) -> Path:
     raise RuntimeError("Could not determine home directory.")
 
 
+def test_the_guide_says_how_much_is_kept() -> None:
+    guide = " ".join((Path(__file__).parents[2] / "docs/guides/looking-back.md").read_text().split())
+    assert f"{RUNS_KEPT} runs that may change the cluster are kept, and {RUNS_KEPT} others" in guide
+    assert f"One that reaches {files._MOST_BYTES >> 20} MiB takes no more lines but the last" in guide
+    assert files._MOST_BYTES % (1 << 20) == 0
+
+
 def test_twenty_runs_that_change_and_twenty_that_look_are_kept(tmp_path: Path) -> None:
     for number in range(RUNS_KEPT + 5):
         for command in ("create", "status"):
@@ -400,11 +408,12 @@ def test_a_decision_is_noted_once_however_often_it_is_made(tmp_path: Path) -> No
     assert [step for step, *_ in second["planned"]] == ["SaveSnapshot", "CreateServer"]
 
 
-def test_one_that_is_full_still_says_how_the_run_ended(tmp_path: Path) -> None:
+def test_one_that_is_full_still_says_how_the_run_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "_MOST_BYTES", 100_000)
     recorder = a_recorder(tmp_path)
-    for number in range(20_000):
+    for number in range(2000):
         recorder.note("ssh", server="prod-master1", call="Probe", message=f"{number} {'x' * 990}")
     recorder.end(3)
     (path,) = transcripts(tmp_path)
-    assert path.stat().st_size < 17 << 20
+    assert 100_000 < path.stat().st_size < 500_000
     assert json.loads(path.read_text().splitlines()[-1])["code"] == 3
