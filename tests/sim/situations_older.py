@@ -33,15 +33,19 @@ async def _(story: Story) -> Run:
 
 @_tell("a-cluster-of-hetzner-k3s-2-is-adopted", converges())
 async def _(story: Story) -> Run:
-    """A worker that was off is recorded by the same flag later; then the cluster is one like any other."""
+    """A worker that was off is recorded by the same flag later; then the cluster is one like any other.
+
+    Each time at the first try: a step that fails is begun once more, and what it learned before may hide the failure.
+    """
     await clusters_of_2x.as_2x_made_it(story)
     adopting = Consents.of(Adopt(clusters_of_2x.ca8(story.world)))
     before = clusters_of_2x.disks(story.world)
     await story.happens(SshSilent(WORKER1))
-    await story.create(consents=adopting)
+    first = await story.create(consents=adopting)
     await story.heals(SshSilent(WORKER1))
     rest = await story.create(consents=adopting)
-    assert rest.told.steps == [("AdoptCluster", story.spec.name)], rest.story()
+    for run in (first, rest):
+        assert run.told.steps == [("AdoptCluster", story.spec.name)], run.story()
     assert clusters_of_2x.disks(story.world) == before
     return await story.create()
 
