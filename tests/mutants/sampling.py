@@ -117,9 +117,12 @@ def _mentions(node: ast.AST, names: set[str]) -> Iterator[ast.expr]:
 
 
 def _made_of(tree: ast.Module, names: set[str]) -> Iterator[str]:
-    """Give the names that the top of a file binds to something with these names."""
+    """Give the names that the top of a file binds to something with these names, or decorates with it."""
     for statement in tree.body:
-        if isinstance(statement, (ast.Assign, ast.AnnAssign)) and statement.value is not None:
+        if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            mentioned = [part for decorator in statement.decorator_list for part in _mentions(decorator, names)]
+            yield from (statement.name for _ in mentioned[:1])
+        elif isinstance(statement, (ast.Assign, ast.AnnAssign)) and statement.value is not None:
             targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
             if any(_mentions(statement.value, names)):
                 yield from (target.id for target in targets if isinstance(target, ast.Name))

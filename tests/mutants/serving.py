@@ -9,7 +9,6 @@ Collecting costs seconds a mutant and most die in a few milliseconds. What runs 
 from __future__ import annotations
 
 import contextlib
-import functools
 import gc
 import importlib
 import os
@@ -28,6 +27,7 @@ from typing import Final
 
 import pytest
 from _pytest.runner import runtestprotocol
+from tests.mutants.remembered import forget
 
 import hetzner_k3s
 
@@ -99,9 +99,7 @@ class Serving:
     def _try(self, request: Request, items: list[pytest.Item]) -> str:
         if not self._change(request):
             return NOT_HERE
-        for thing in gc.get_objects():
-            if isinstance(thing, functools._lru_cache_wrapper) and str(thing.__module__).startswith("hetzner_k3s"):
-                thing.cache_clear()
+        forget()
         for item, following in zip(items, [*items[1:], None], strict=True):
             reports = runtestprotocol(item, log=False, nextitem=following)
             if any(report.failed for report in reports):

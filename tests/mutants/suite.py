@@ -37,7 +37,11 @@ _SIMULATION: Final = (
     "status",
 )
 
-STATIC: Final = ("tests/architecture/test_hints.py", "tests/act/test_waits.py")
+STATIC: Final = (
+    "tests/architecture/test_hints.py",
+    "tests/architecture/test_encodings.py",
+    "tests/act/test_waits.py",
+)
 """Tests that read the source, or a table made of it: they try every mutant, last."""
 
 SUITE: Final = (

@@ -9,7 +9,6 @@ from typing import Final
 REASONS: Final[dict[str, str]] = {
     "adapters/s3.py S3Objects._download: for part in answer.stream(1 << 20): -> for part in answer.stream(1 << 21):": "how large the pieces are that a file is written in",
     'adapters/system/shell.py open_shell: with tempfile.TemporaryDirectory(prefix="hetzner-k3s-ssh-") as folder: -> with tempfile.TemporaryDirectory(prefix="") as folder:': "the name of a folder that is gone with the shell",
-    'adapters/system/shell.py open_shell: known.write_text(f"{named} {host_key}\\n", encoding="utf-8") -> known.write_text(f"{named} {host_key}\\n", )': "an address and a host key are ASCII, in any encoding",
     "adapters/system/transcripts.py TranscriptFile.__init__: self._handle = -1 -> self._handle = -2": "any negative number is no file",
     "adapters/system/arriving.py Arriving.read_by: reading.exception() # it ended because of us -> pass # it ended because of us": "asyncio would log an error that nobody looked at, and its log is shown to nobody",
     "observe/origins.py look: return {server.id: reading for server, reading in zip(wanted, readings, strict=True)} -> return {server.id: reading for server, reading in zip(wanted, readings, strict=False)}": "`gather` gives an answer for each that was asked",

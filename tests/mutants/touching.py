@@ -16,6 +16,7 @@ from typing import Final
 
 import pytest
 from coverage import Coverage
+from tests.mutants.remembered import forget
 
 _MEMORY: Final = 6 * 2**30
 """A loop that a mutant made endless may grow as well."""
@@ -44,6 +45,7 @@ class Noting:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Iterator[None]:
         """What the test runs itself."""
+        forget()
         self._coverage.switch_context(item.nodeid)
         return (yield)
 

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 from tests.mutants.operators import Mutant, mutants_of
+from tests.mutants.remembered import forget
 from tests.mutants.sampling import SOURCE, Noted, all_of, sample, texts_of, within_limit
 from tests.mutants.survivors import REASONS
+
+from hetzner_k3s.hosts import shell
 
 _ROOT = Path(__file__).parents[2]
 _TEXTS = texts_of(_ROOT)
@@ -111,6 +114,27 @@ def test_a_constant_is_tried_by_the_tests_of_what_mentions_it(tmp_path: Path) ->
     noted.lines["y.py"][2] = {"asks"}
     constant = next(iter(mutants_of("x.py", (place / "x.py").read_text())))
     assert noted.tests_of(constant, tmp_path) == ["asks"]
+
+
+def test_a_table_is_tried_by_the_tests_of_what_it_decorates(tmp_path: Path) -> None:
+    """Seen: a command that cannot be loaded survived, for the group that has the table is what tests run."""
+    place = tmp_path / SOURCE
+    place.mkdir(parents=True)
+    (place / "x.py").write_text("A = {'b': 'c'}\n@group(A)\ndef cli(): pass\n")
+    (place / "y.py").write_text("def f():\n    return run(cli)\n")
+    noted = Noted(seconds={"imports": 0, "asks": 1})
+    noted.lines["x.py"][1] = {"imports"}
+    noted.lines["y.py"][2] = {"asks"}
+    table = next(iter(mutants_of("x.py", (place / "x.py").read_text())))
+    assert noted.tests_of(table, tmp_path) == ["asks"]
+
+
+def test_what_a_function_remembers_is_forgotten_before_a_test() -> None:
+    """Seen: lines of a cached function were noted for the first test alone that called it, and it was a poor one."""
+    before = shell.script("unit")
+    forget()
+    assert shell.script.cache_info().currsize == 0
+    assert shell.script("unit") == before
 
 
 def test_what_only_an_import_runs_is_tried_by_the_tests_of_its_file() -> None:
