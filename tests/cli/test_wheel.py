@@ -32,7 +32,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 
 def run(program: list[str], folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run the installed program far from the repository, as a user without home and token."""
+    """Run the installed program far from the repository, as a user without home, token and PYTHONPATH."""
     environment = {"PATH": os.environ["PATH"], "PYTHONUTF8": "1"}
     return subprocess.run(
         [*program, *words], cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=60
@@ -40,8 +40,7 @@ def run(program: list[str], folder: Path, *words: str) -> subprocess.CompletedPr
 
 
 def test_it_is_the_wheel_that_runs(program: list[str], tmp_path: Path) -> None:
-    where = [program[0], "-c", "import hetzner_k3s; print(hetzner_k3s.__file__)"]
-    told = subprocess.run(where, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60)
+    told = run(program[:1], tmp_path, "-c", "import hetzner_k3s; print(hetzner_k3s.__file__)")
     assert Path(told.stdout.strip()).is_relative_to(Path(program[0]).parents[1])
 
 
