@@ -138,7 +138,7 @@ async def _converge(request: RunRequest, ports: Ports, events: Events, setbacks:
         if request.confirm is not None and not await request.confirm(forecast):
             return ExitCode.INTERRUPTED
         request = replace(request, intent=bound(request.spec, state, request.intent))
-        setbacks.approved = forecast.keys
+        setbacks.approve(forecast)
         async with lock.held(ports, request.lock_request, events.say) as held:
             if not held.was_free_since(listed_at, state.view):
                 state = await observe_under_lock(ports, request.spec, request.intent.verb, state, listed_at)
@@ -238,10 +238,8 @@ class _Run:
     in_flight: dict[StepKey, tuple[PlannedStep, asyncio.Task[Outcome]]] = field(default_factory=dict)
     news: News = field(default_factory=News)
     quiet_since: float | None = None
-    unsold_before: frozenset[str] = frozenset()
 
     async def go(self, state: ClusterState) -> ExitCode | _Again:
-        self.unsold_before = self.request.intent.unsold
         try:
             return await self._loop(state)
         finally:
@@ -347,15 +345,11 @@ class _Run:
             raise self.setbacks.ended
         if plan.steps:
             return None
-        if self.setbacks.unapproved and self._way_is_another():
+        if self.setbacks.way_is_another:
             return _Again.LOOK
         if plan.settled:
             return self._done(plan)
         return self._patience_ends(plan)
-
-    def _way_is_another(self) -> bool:
-        """Check whether what was shown could not be all: first aid, or the way with a server that is not sold."""
-        return bool(self.shown.refusals) or self.request.intent.unsold != self.unsold_before
 
     def _unless_failed(self, code: ExitCode) -> ExitCode:
         if (error := self.setbacks.error()) is not None:

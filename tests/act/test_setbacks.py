@@ -22,7 +22,7 @@ from hetzner_k3s.model.errors import (
     WrongCluster,
 )
 from hetzner_k3s.model.operations.operation import K3sRole
-from hetzner_k3s.model.plan import PlannedStep, Reason, Scope
+from hetzner_k3s.model.plan import Forecast, PlannedStep, Reason, Refusal, Scope
 from hetzner_k3s.model.steps import CreateServer, InstallK3s, StartRestored, Step, WipeJoiner
 from hetzner_k3s.model.steps.traits import TRAITS
 
@@ -127,6 +127,39 @@ def test_what_was_not_shown_is_told_behind_what_failed() -> None:
     run.fail(BUY_A, CloudRefused("refused", code="resource_limit_exceeded", fate=_NO))
     run.startable((BUY_B, WIPE))
     assert str(run.error()).startswith("refused; the cluster changed")
+
+
+SOLD_OUT = CloudUnavailable("sold out", code="resource_unavailable", fate=_NO)
+REFUSAL = Refusal(code="x", saw="s", why="w", you_can="y")
+
+
+def _shown(*steps: PlannedStep, refusals: tuple[Refusal, ...] = ()) -> Forecast:
+    return Forecast(waves=(steps,), waits=(), refusals=refusals, notes=())
+
+
+def test_the_way_is_shown_anew_where_what_was_shown_could_not_be_all() -> None:
+    """What only turned up on the way ends the run instead: its user has not seen it coming."""
+    run = Setbacks()
+    run.approve(_shown(BUY_A))
+    run.startable(ALL)
+    assert not run.way_is_another, "nothing was missing from what was shown"
+    run.fail(BUY_A, SOLD_OUT)
+    run.startable((BUY_B,))
+    assert run.way_is_another, "the way with a server less is another one"
+    run.approve(_shown(BUY_B))
+    run.startable((BUY_B,))
+    assert not run.way_is_another, "nothing is wanted that was not shown"
+    run.startable((BUY_B, INSTALL))
+    assert not run.way_is_another, "that the server is not sold was known when the way was shown"
+
+
+def test_behind_first_aid_the_way_is_shown_anew() -> None:
+    run = Setbacks()
+    run.approve(_shown(BUY_A, refusals=(REFUSAL,)))
+    run.startable((BUY_A,))
+    assert not run.way_is_another
+    run.startable(ALL)
+    assert run.way_is_another
 
 
 WIPE = _planned(WipeJoiner(target="d", server_id=4, server_url="https://10.0.0.2:6443", address="10.0.0.3"))

@@ -22,7 +22,7 @@ from hetzner_k3s.model.errors import (
     ProductError,
     WrongCluster,
 )
-from hetzner_k3s.model.plan import Intent, PlannedStep, StepKey
+from hetzner_k3s.model.plan import Forecast, Intent, PlannedStep, StepKey
 from hetzner_k3s.model.steps import CreateServer, RestoreSnapshot, StartRestored
 from hetzner_k3s.model.steps.traits import TRAITS
 from hetzner_k3s.model.steps.words import verb
@@ -53,8 +53,19 @@ class Setbacks:
     stopped: dict[StepKey, ProductError] = field(default_factory=dict)
     unapproved: set[StepKey] = field(default_factory=set)
     restored: bool = False
+    _shown_unsold: frozenset[str] | None = None
     _failures: Counter[StepKey] = field(default_factory=Counter)
     _begun: Counter[StepKey] = field(default_factory=Counter)
+
+    def approve(self, shown: Forecast) -> None:
+        """Take note of what was shown, and which servers were not sold by then; behind first aid it was not all."""
+        self.approved = shown.keys
+        self._shown_unsold = None if shown.refusals else self.unsold
+
+    @property
+    def way_is_another(self) -> bool:
+        """Check whether more is wanted than was shown, where what was shown could not be all."""
+        return bool(self.unapproved) and self.unsold != self._shown_unsold
 
     def startable(self, steps: Sequence[PlannedStep]) -> tuple[PlannedStep, ...]:
         """Return the steps that may begin; the others are stopped, each for its reason.
