@@ -13,6 +13,7 @@ import pytest
 from hetzner_k3s.adapters.system.operator import state_directory
 from hetzner_k3s.cli import wiring
 from hetzner_k3s.cli.commands.options import load_spec
+from hetzner_k3s.lab.realhosts.state import StateFolder, default_folder
 
 from .conftest import CLUSTER, Invoke
 from .hetzner import TOKEN, Hetzner, running
@@ -256,6 +257,20 @@ def test_a_birth_is_remembered_with_the_project_that_it_is_of(
 
 
 @pytest.mark.usefixtures("hetzner")
+def test_where_this_machine_is_in_the_internet_is_known_at_hetzner_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The firewall of a lab sees another address, and would be blamed for what it does not do."""
+    monkeypatch.setattr(wiring, "public_address", lambda: "198.51.100.9")
+
+    async def own_address() -> str | None:
+        async with wiring.open_session(load_spec(Path("cluster.yaml"))) as session:
+            return session.ports.local.evidence().public_address
+
+    assert asyncio.run(own_address()) is None
+    monkeypatch.delenv("HCLOUD_ENDPOINT")
+    assert asyncio.run(own_address()) == "198.51.100.9"
+
+
+@pytest.mark.usefixtures("hetzner")
 def test_a_bucket_is_opened_where_the_file_names_one(home: Path) -> None:
     place = "s3_endpoint: s3.example, s3_region: r, s3_bucket: snaps"
     s3 = f"{{s3_enabled: true, {place}, s3_access_key: k, s3_secret_key: s}}"
@@ -267,6 +282,19 @@ def test_a_bucket_is_opened_where_the_file_names_one(home: Path) -> None:
     assert not asyncio.run(has_a_bucket())
     (home / "cluster.yaml").write_text(f"{CLUSTER}datastore:\n  mode: etcd\n  etcd: {s3}\n")
     assert asyncio.run(has_a_bucket())
+
+
+def test_a_lab_that_another_command_is_at_work_on_is_left_alone(
+    invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder is the usual one as well: whatever is wrong with `up`, no lab is begun here."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    state = StateFolder(default_folder())
+    with state.locked(wait=True):
+        ended = invoke("lab", "up", "--state", str(state.folder))
+    assert (ended.code, ended.out) in {(1, ""), (2, "")}, ended.err
+    assert "is at work on" in ended.err or "real hosts cannot run here" in ended.err
+    assert state.read_record() is None
 
 
 def test_without_a_lab_its_commands_say_so(invoke: Invoke, tmp_path: Path) -> None:

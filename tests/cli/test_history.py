@@ -178,6 +178,13 @@ def test_a_line_that_is_none_is_no_trouble(line: str, tmp_path: Path) -> None:
     assert list(run_lines(read_run(path)))
 
 
+def test_a_transcript_without_its_beginning_names_nobody(tmp_path: Path) -> None:
+    """A disk that was full at its first line took others later."""
+    run = read(tmp_path, a_run()[1:])
+    assert (run.cluster, run.command, run.who, run.began, run.simulated) == ("", "", "", 0.0, False)
+    assert (run.code, len(run.steps)) == (0, 4)
+
+
 def test_what_is_not_printable_reaches_no_terminal(kept: Path, invoke: Invoke) -> None:
     events = a_hostile_run()
     events[0]["command"] = "create\x1b[2J"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.cli.test_status_page import a_report
 from tests.cli.test_transcript import events, written
 
 from hetzner_k3s.cli import wiring
@@ -118,6 +120,29 @@ def test_only_what_is_another_is_a_change(place: Place) -> None:
         *(f"prod: no longer: {why}" for why in report.because),
         "prod: now: x",
     ]
+
+
+def test_what_has_come_was_nothing_and_what_has_gone_is_nothing() -> None:
+    whole = a_report()
+    server = whole.servers[0]
+    less = replace(whole, servers=whole.servers[1:])
+    came = [one for one in changes(less, whole) if one.subject == server.name]
+    went = [one for one in changes(whole, less) if one.subject == server.name]
+    assert {one.before for one in came} == {one.after for one in went} == {""}
+    assert [(one.what, one.after) for one in came] == [(one.what, one.before) for one in went]
+    assert ("Hetzner", server.hetzner) in {(one.what, one.after) for one in came}
+
+
+def test_the_latest_changes_stand_below_what_is_drawn(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.delenv("TERM", raising=False)
+    board, report = Board(as_json=False), a_report()
+    for number in range(10):
+        board.show(report, [Change(float(number), "prod", "health", str(number), str(number + 1))])
+    drawn = capsys.readouterr().out.rsplit("MEMBER  ", 1)[1]
+    assert re.findall(r"health (\d+) -> (\d+)$", drawn, re.MULTILINE) == [(str(n), str(n + 1)) for n in range(2, 10)]
 
 
 def test_each_change_is_a_line_where_there_is_no_terminal(

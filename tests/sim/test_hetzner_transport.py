@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from hetzner_k3s.adapters.hetzner import HetznerCloud
 from hetzner_k3s.cli import simulated
 from hetzner_k3s.lab.simulated import faults, virtual_time
 from hetzner_k3s.lab.simulated.faults import ApiFault
@@ -64,6 +65,18 @@ def test_a_lost_answer_costs_its_timeout_and_leads_to_adoption(lost: ApiFault) -
         assert 30 <= place.clock.monotonic() < 40
         assert session.writes == ["POST /placement_groups"]
         assert session.hetzner.requests == ["POST /placement_groups", "GET /placement_groups"]
+
+    run(tale)
+
+
+def test_a_wire_leads_to_the_simulated_api_alone() -> None:
+    """A session that was opened with the address of the real one would buy, were its wire ever left out."""
+
+    async def tale(place: World, session: Session, _cloud: Cloud) -> None:
+        real = HetznerCloud(Secret(session.token), clock=place.clock, rng=session.rng, transport=session.hetzner)
+        with pytest.raises(CloudUnavailable, match="leads to the simulated API alone"):
+            await real.survey()
+        assert session.hetzner.requests == []
 
     run(tale)
 

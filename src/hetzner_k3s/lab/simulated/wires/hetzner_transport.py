@@ -34,6 +34,8 @@ class HetznerTransport(httpx2.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Carry a request there and its answer back."""
+        if not str(request.url).startswith(ENDPOINT):
+            raise httpx2.ConnectError("this wire leads to the simulated API alone", request=request)
         incoming = _incoming(request)
         patience = request.extensions["timeout"]["read"]
         delivery = self._handled(incoming)
