@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.cli.runs import a_hostile_run, a_run, decided, step, write
 from tests.sim import mischief
@@ -374,6 +374,7 @@ def _run(run: str, began: float, path: Path | None = None) -> Run:
     return Run(id=run, path=path, began=began)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # two cores are shared
 @given(
     own=st.lists(st.tuples(st.sampled_from("abcdef"), st.floats(0, 9)), unique_by=lambda one: one[0]),
     others=st.lists(st.tuples(st.sampled_from("abcdef"), st.floats(0, 9)), unique_by=lambda one: one[0]),
