@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import replace
 
 import pytest
@@ -11,6 +12,7 @@ from hetzner_k3s.cli import simulated
 from hetzner_k3s.decide.desired.firewall import firewall_rules
 from hetzner_k3s.decide.desired.internet import lets_workers_in
 from hetzner_k3s.lab.k3s.api.resources import NODES
+from hetzner_k3s.lab.simulated import faults
 from hetzner_k3s.lab.simulated.faults import ServerDeleted
 from hetzner_k3s.lab.simulated.virtual_time import run
 from hetzner_k3s.lab.simulated.world import World, world
@@ -21,7 +23,7 @@ from hetzner_k3s.model.hetzner.access import BETWEEN_NODES
 from hetzner_k3s.model.spec import ClusterSpec
 
 from . import invariants, mischief, tool
-from .clusters import MASTER1, MASTER2, WORKER1, a_spec, in_the_internet
+from .clusters import CLUSTER, MASTER1, MASTER2, WORKER1, a_spec, in_the_internet
 from .clusters_of_2x import as_2x_made_it, ca8
 from .killing import killed_at_every_moment
 from .mischief import store
@@ -200,6 +202,22 @@ def test_a_file_that_has_the_nodes_meet_elsewhere_is_refused(born: ClusterSpec) 
             await tale.is_converged()
 
     run(story())
+
+
+def test_a_network_of_others_that_has_its_name_is_nothing_to_it() -> None:
+    async def story() -> None:
+        async with world(_SEED) as place:
+            body = {"name": CLUSTER, "ip_range": "10.9.0.0/16", "subnets": [_SUBNET]}
+            assert "error" not in faults.ask(place, "POST", "/networks", json.dumps(body).encode())
+            mischief.make_server(place, "somebodys-database", {})
+            ended = await tool.create(place, SPEC)
+            assert ended.code is ExitCode.CONVERGED, ended.story()
+            assert not (await tool.create(place, SPEC)).told.steps
+
+    run(story())
+
+
+_SUBNET = {"type": "cloud", "network_zone": "eu-central", "ip_range": "10.9.0.0/16"}
 
 
 def test_many_nodes_are_let_in_a_hundred_a_rule_and_too_many_not_at_all() -> None:

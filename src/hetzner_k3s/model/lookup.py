@@ -36,8 +36,9 @@ def lacks_network(spec: ClusterSpec, view: CloudView) -> bool:
 
 
 def network_of_our_name(spec: ClusterSpec, view: CloudView) -> Network | None:
-    """Find the network that carries our name, in a file that wants none too: what it tells of a birth counts."""
-    return None if spec.network.existing_network_name else _network_named(naming.network(spec.name), view)
+    """Find the network that carries our name; where the file wants none, one without our label is somebody else's."""
+    found = None if spec.network.existing_network_name else _network_named(naming.network(spec.name), view)
+    return found if found and (spec.network.private or is_owned(spec.name, found.labels)) else None
 
 
 def _network_named(name: str, view: CloudView) -> Network | None:
@@ -133,8 +134,8 @@ def owned_masters(cluster: str, view: CloudView) -> tuple[Server, ...]:
 def shared_carriers(spec: ClusterSpec, view: CloudView) -> tuple[PlacementGroup | Network | Firewall, ...]:
     """Return what carries the birth record beside the masters: their first group, our own network, the firewall."""
     group = placement_group(naming.birth_record_placement_group(spec.name), view)
-    carriers = (group, network_of_our_name(spec, view), firewall(spec, view))
-    return tuple(carrier for carrier in carriers if carrier is not None)
+    own_network = network_of_our_name(spec, view) if spec.network.private else None
+    return tuple(carrier for carrier in (group, own_network, firewall(spec, view)) if carrier is not None)
 
 
 def outlived_labels(spec: ClusterSpec, view: CloudView, server: Server) -> tuple[str, ...]:
@@ -159,6 +160,10 @@ def recorded_seeds(spec: ClusterSpec, view: CloudView) -> frozenset[int]:
 
 
 def _told_records(spec: ClusterSpec, view: CloudView) -> tuple[BirthRecord, ...]:
-    """Read what each carrier tells; what is written first comes first."""
-    carriers = (*shared_carriers(spec, view), *owned_masters(spec.name, view))
-    return tuple(read_record(carrier.labels) for carrier in carriers)
+    """Read what each carrier tells; what is written first comes first.
+
+    A network that was made for the cluster tells of its birth also to a file that wants none.
+    """
+    left = () if spec.network.private else (network_of_our_name(spec, view),)
+    carriers = (*shared_carriers(spec, view), *left, *owned_masters(spec.name, view))
+    return tuple(read_record(carrier.labels) for carrier in carriers if carrier is not None)

@@ -13,24 +13,32 @@ from hetzner_k3s.model.facts import Known
 def elsewhere(context: DecisionContext) -> str | None:
     """Return what shows that the nodes meet otherwise than the file says; None where nothing does.
 
-    The network that carries our name, with servers of the cluster in it, says so too where no node can be asked.
+    A worker is not asked: its kubelet may write anything into its Node.
     """
+    other = "public" if context.spec.network.private else "private"
+    masters = lookup.owned_masters(context.spec.name, context.view)
+    told = [(server, address) for server in masters for address in _told(context, server)]
+    wrong = (
+        f"{server.name} is known to the others at its {other} address {address}"
+        for server, address in told
+        if _kind(server, address) == other
+    )
+    return next(wrong, None if told else _by_network(context))
+
+
+def _kind(server: Server, address: str) -> str | None:
+    if address == server.public_ipv4:
+        return "public"
+    return "private" if address in server.private_ips.values() else None
+
+
+def _by_network(context: DecisionContext) -> str | None:
+    """Return that a network was made for the servers, in a file that wants none, where no master can be asked."""
     spec, view = context.spec, context.view
     made = None if spec.network.private else lookup.network_of_our_name(spec, view)
-    if made is not None and any(made.id in server.private_ips for server in lookup.owned_servers(spec.name, view)):
-        return f"the servers are in the private network {made.name}, which was made for this cluster"
-    masters = lookup.owned_masters(spec.name, view)  # a worker's kubelet may write anything into its Node
-    wrong = (told for server in masters for told in _wrong(context, server, _told(context, server)))
-    return next(wrong, None)
-
-
-def _wrong(context: DecisionContext, server: Server, told: Iterator[str]) -> Iterator[str]:
-    private = context.spec.network.private
-    for address in told:
-        if private and address == server.public_ipv4:
-            yield f"{server.name} is known to the others at its public address {address}"
-        if not private and address in server.private_ips.values():
-            yield f"{server.name} is known to the others at its private address {address}"
+    if made is None or not any(made.id in server.private_ips for server in lookup.owned_servers(spec.name, view)):
+        return None
+    return f"the servers are in the private network {made.name}, which was made for this cluster"
 
 
 def _told(context: DecisionContext, server: Server) -> Iterator[str]:
