@@ -62,6 +62,7 @@ SCENES = (
 
 
 def chosen(words: str, *, on_hosts: bool = False) -> tuple[Scene, ...]:
-    """Return the scenes that have all these words in their name; of those for real hosts only, where that is asked."""
+    """Return the scene of this name, else those with all these words in it; of those for real hosts, where asked."""
     wanted = set(words.split())
-    return tuple(s for s in SCENES if wanted <= set(s.name.split()) and (s.on_hosts or not on_hosts))
+    found = tuple(s for s in SCENES if wanted <= set(s.name.split()) and (s.on_hosts or not on_hosts))
+    return tuple(s for s in found if s.name == words) or found
