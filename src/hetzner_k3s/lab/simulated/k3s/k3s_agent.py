@@ -54,11 +54,13 @@ class K3sAgent:
         self._host.disk.agent_ca = await self._trust(token)
         await self._certificates(token)
         await self._refresh()
+        # Also while the Node is registered: a master may be started anew just then, as a restore does.
+        self._tasks.append(self._host.spawn(self._keep_refreshing()))
         kubelet = Kubelet(self._host, self._flags, "agent", self._store)
         await asyncio.sleep(self._host.site.timing.node)
         await kubelet.register()
         alive = self._host.spawn(kubelet.keep_alive())
-        self._tasks += [alive, self._host.spawn(self._keep_refreshing())]
+        self._tasks.append(alive)
         await self._network_policy()
         ready()
         self._host.tell_changed()
