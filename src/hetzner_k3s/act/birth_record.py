@@ -30,7 +30,7 @@ def carriers(spec: ClusterSpec, view: CloudView) -> tuple[Carrier, ...]:
     """Return what carries the record: the masters' first group, our own network and firewall, and every master."""
     shared: tuple[tuple[str, Network | PlacementGroup | Firewall | None], ...] = (
         ("placement_group", lookup.placement_group(naming.birth_record_placement_group(spec.name), view)),
-        ("network", None if spec.network.existing_network_name else lookup.network(spec, view)),
+        ("network", lookup.made_network(spec, view)),
         ("firewall", lookup.firewall(spec, view)),
     )
     return (

@@ -96,6 +96,11 @@ def deletable_load_balancer(spec: ClusterSpec, view: CloudView) -> LoadBalancer 
     return found if found and is_owned(spec.name, found.labels) else None
 
 
+def made_network(spec: ClusterSpec, view: CloudView) -> Network | None:
+    """Return the network that the file has made for the cluster: none where it wants none, or one that exists."""
+    return None if spec.network.existing_network_name else network(spec, view)
+
+
 def own_network(spec: ClusterSpec, view: CloudView) -> Network | None:
     """Return the network that was made for the cluster."""
     found = network_of_our_name(spec, view)
@@ -134,8 +139,8 @@ def owned_masters(cluster: str, view: CloudView) -> tuple[Server, ...]:
 def shared_carriers(spec: ClusterSpec, view: CloudView) -> tuple[PlacementGroup | Network | Firewall, ...]:
     """Return what carries the birth record beside the masters: their first group, our own network, the firewall."""
     group = placement_group(naming.birth_record_placement_group(spec.name), view)
-    own_network = network_of_our_name(spec, view) if spec.network.private else None
-    return tuple(carrier for carrier in (group, own_network, firewall(spec, view)) if carrier is not None)
+    carriers = (group, made_network(spec, view), firewall(spec, view))
+    return tuple(carrier for carrier in carriers if carrier is not None)
 
 
 def outlived_labels(spec: ClusterSpec, view: CloudView, server: Server) -> tuple[str, ...]:

@@ -89,7 +89,7 @@ async def _label_surroundings(context: Context) -> tuple[LabelChange, ...]:
     """Give network, firewall and load balancer the cluster's label where 2.x left it out."""
     spec, view = context.spec, context.state.view
     found = (
-        ("network", None if spec.network.existing_network_name else lookup.network(spec, view)),
+        ("network", lookup.made_network(spec, view)),
         ("firewall", lookup.firewall(spec, view)),
         ("load_balancer", lookup.load_balancer(spec, view)),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from hetzner_k3s.decide.identity import meeting_place
 from hetzner_k3s.decide.identity.server_labels import restore_labels
 from hetzner_k3s.decide.view import given_up
@@ -160,7 +162,7 @@ def _old_names(context: DecisionContext, servers: tuple[Server, ...]) -> str:
 def resources_are_ours(context: DecisionContext) -> tuple[Refusal, ...]:
     """Refuse when a network, firewall, balancer or placement group of others has a name of ours."""
     named = {
-        "network": None if context.spec.network.existing_network_name else lookup.network(context.spec, context.view),
+        "network": lookup.made_network(context.spec, context.view),
         "firewall": lookup.firewall(context.spec, context.view),
         "load balancer": lookup.load_balancer(context.spec, context.view),
     }
@@ -181,6 +183,10 @@ def _foreign_resource(kind: str, name: str) -> Refusal:
         you_can="Rename it or choose another cluster_name; a network that is meant to be used goes into "
         "networking.private_network.existing_network_name.",
     )
+
+
+_WHAT_NEEDS_THE_NETWORK: Final = frozenset({Replace, Prune, ResetQuorumFrom, Restore, Keep, AcceptCa})
+"""Consents to steps that would go by the nodes' addresses."""
 
 
 def network_exists(context: DecisionContext) -> tuple[Refusal, ...]:
@@ -211,7 +217,7 @@ def _made_otherwise(context: DecisionContext, elsewhere: str) -> Refusal:
         why="The addresses at which the nodes meet are the masters' names for one another; a node that meets them "
         "elsewhere would not be reached.",
         you_can=f"Write `enabled: {str(not private).lower()}` below networking.private_network.",
-        forbids=frozenset({Replace, Prune, ResetQuorumFrom, Restore, Keep, AcceptCa}),
+        forbids=_WHAT_NEEDS_THE_NETWORK,
     )
 
 
@@ -221,7 +227,7 @@ def _network_gone(context: DecisionContext) -> Refusal:
         saw=f"The private network {context.spec.network_name} of a cluster that was initialized is not in the project.",
         why="The masters' addresses in it were their names for one another; a new network does not bring them back.",
         you_can="Check whether it was renamed. If it was deleted, nothing here can repair that yet.",
-        forbids=frozenset({Replace, Prune, ResetQuorumFrom, Restore, Keep, AcceptCa}),
+        forbids=_WHAT_NEEDS_THE_NETWORK,
     )
 
 

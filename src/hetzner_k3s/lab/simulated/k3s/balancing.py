@@ -7,7 +7,7 @@ from hetzner_k3s.lab.simulated.hosts.host import Host
 from hetzner_k3s.lab.simulated.hosts.server import Server
 from hetzner_k3s.lab.simulated.site import Site
 
-_API_PORT = 6443
+API_PORT = 6443
 
 
 def health(site: Site[Host], spec: BalancerSpec) -> dict[tuple[int, int], bool]:
@@ -16,7 +16,7 @@ def health(site: Site[Host], spec: BalancerSpec) -> dict[tuple[int, int], bool]:
     reached = {
         target.server_id: host
         for target in spec.targets
-        if (host := site.hosts.get(target.server_id)) is not None and host.lets_in(target.address, _API_PORT, own)
+        if (host := site.hosts.get(target.server_id)) is not None and host.lets_in(target.address, API_PORT, own)
     }
     pairs = ((target.server_id, service) for target in spec.targets for service in spec.services)
     return {
@@ -27,7 +27,7 @@ def health(site: Site[Host], spec: BalancerSpec) -> dict[tuple[int, int], bool]:
 def passes(host: Host | None, check: HealthCheck) -> bool:
     """Check whether a host passes: nothing but k3s listens here, and it speaks TLS only."""
     server = host.server if host is not None and host.awake else None
-    if server is None or not server.listening or check.port != _API_PORT:
+    if server is None or not server.listening or check.port != API_PORT:
         return False
     if check.http is None:
         return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 from urllib.parse import urlsplit
 
 from hetzner_k3s.lab.cloud.effects.machines import BalancerSpec
@@ -17,8 +17,6 @@ from hetzner_k3s.lab.simulated.hosts.host import Host
 from hetzner_k3s.lab.simulated.hosts.server import Server
 from hetzner_k3s.lab.simulated.k3s import balancing
 from hetzner_k3s.lab.simulated.site import Site
-
-_API_PORT: Final = 6443
 
 _LIST_SECONDS = 2.0
 
@@ -49,7 +47,7 @@ async def dial(site: Site[Host], caller: Host, url: str, timeout: float) -> Serv
 
 
 def _reaches(site: Site[Host], caller: Host, host: Host, address: str) -> bool:
-    return site.connected(caller, host) and host.lets_in(address, _API_PORT, caller.spec.public_ipv4)
+    return site.connected(caller, host) and host.lets_in(address, balancing.API_PORT, caller.spec.public_ipv4)
 
 
 def _healthy(site: Site[Host], balanced: BalancerSpec) -> Host | None:
