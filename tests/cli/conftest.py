@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from hetzner_k3s.cli import wiring
 from hetzner_k3s.cli.app import cli
 from hetzner_k3s.cli.exits import run
+from hetzner_k3s.lab.simulated.place import Place
+from hetzner_k3s.lab.simulated.world import TOKEN
 from hetzner_k3s.model import secrets
 
 CLUSTER = """\
@@ -54,6 +58,16 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("HCLOUD_TOKEN", "the-token")
     return tmp_path
+
+
+@contextmanager
+def simulated_cluster(home: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch, text: str) -> Iterator[Place]:
+    """Let commands work in a simulated world that has the cluster of a file of this text."""
+    monkeypatch.setenv("HCLOUD_TOKEN", TOKEN)
+    (home / "cluster.yaml").write_text(text)
+    with wiring.simulation(7, "instant") as opened:
+        assert invoke("create", "-q", "-c", "cluster.yaml").code == 0
+        yield opened
 
 
 @pytest.fixture(autouse=True)

@@ -14,13 +14,12 @@ import pytest
 from inline_snapshot import snapshot
 from tests.decide import world
 
-from hetzner_k3s.cli import wiring
 from hetzner_k3s.cli.targets import targets
 from hetzner_k3s.lab.simulated import faults
 from hetzner_k3s.lab.simulated.place import Place
 from hetzner_k3s.lab.simulated.world import TOKEN
 
-from .conftest import CLUSTER, Ended, Invoke
+from .conftest import CLUSTER, Ended, Invoke, simulated_cluster
 
 ROOT = Path(__file__).parents[2]
 ROW = json.loads((ROOT / "docs/reference/run.schema.json").read_text())
@@ -37,10 +36,7 @@ MASTERS = ["prod-master1", "prod-master2", "prod-master3"]
 @pytest.fixture
 def place(home: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     """Let the commands of a test work in a simulated world that has a cluster."""
-    monkeypatch.setenv("HCLOUD_TOKEN", TOKEN)
-    (home / "cluster.yaml").write_text(CLUSTER + POOLS)
-    with wiring.simulation(7, "instant") as opened:
-        assert invoke("create", "-q", "-c", "cluster.yaml").code == 0
+    with simulated_cluster(home, invoke, monkeypatch, CLUSTER + POOLS) as opened:
         yield opened
 
 

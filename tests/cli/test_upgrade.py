@@ -7,11 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from hetzner_k3s.cli import wiring
 from hetzner_k3s.lab.simulated.place import Place
-from hetzner_k3s.lab.simulated.world import TOKEN
 
-from .conftest import CLUSTER, Invoke
+from .conftest import CLUSTER, Invoke, simulated_cluster
 
 _POOL = "worker_node_pools: [{name: small, instance_type: cpx22, instance_count: 1, location: fsn1}]\n"
 _NEXT = "v1.36.4+k3s1"
@@ -20,10 +18,7 @@ _NEXT = "v1.36.4+k3s1"
 @pytest.fixture
 def place(home: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     """Let the commands of a test work in a simulated world that has a cluster."""
-    monkeypatch.setenv("HCLOUD_TOKEN", TOKEN)
-    (home / "cluster.yaml").write_text(CLUSTER + _POOL)
-    with wiring.simulation(7, "instant") as opened:
-        assert invoke("create", "-q", "-c", "cluster.yaml").code == 0
+    with simulated_cluster(home, invoke, monkeypatch, CLUSTER + _POOL) as opened:
         yield opened
 
 

@@ -104,29 +104,26 @@ def test_the_tests_of_a_line_are_the_cheapest_first_without_those_that_fail_anyw
     assert noted.tests_of(mutant, _ROOT) == ["quick", "slow"]
 
 
-def test_a_constant_is_tried_by_the_tests_of_what_mentions_it(tmp_path: Path) -> None:
-    place = tmp_path / SOURCE
+def _that_try_the_first_of(root: Path, module: str, user: str) -> list[str]:
+    """Give the tests of the first mutant of a module that one test imports, and whose user's second line one runs."""
+    place = root / SOURCE
     place.mkdir(parents=True)
-    (place / "x.py").write_text("A = 5\nB = A\n")
-    (place / "y.py").write_text("def f():\n    return x.B\n")
+    (place / "x.py").write_text(module)
+    (place / "y.py").write_text(user)
     noted = Noted(seconds={"imports": 0, "asks": 1})
     noted.lines["x.py"][1] = {"imports"}
     noted.lines["y.py"][2] = {"asks"}
-    constant = next(iter(mutants_of("x.py", (place / "x.py").read_text())))
-    assert noted.tests_of(constant, tmp_path) == ["asks"]
+    return noted.tests_of(next(iter(mutants_of("x.py", module))), root)
+
+
+def test_a_constant_is_tried_by_the_tests_of_what_mentions_it(tmp_path: Path) -> None:
+    assert _that_try_the_first_of(tmp_path, "A = 5\nB = A\n", "def f():\n    return x.B\n") == ["asks"]
 
 
 def test_a_table_is_tried_by_the_tests_of_what_it_decorates(tmp_path: Path) -> None:
     """Seen: a command that cannot be loaded survived, for the group that has the table is what tests run."""
-    place = tmp_path / SOURCE
-    place.mkdir(parents=True)
-    (place / "x.py").write_text("A = {'b': 'c'}\n@group(A)\ndef cli(): pass\n")
-    (place / "y.py").write_text("def f():\n    return run(cli)\n")
-    noted = Noted(seconds={"imports": 0, "asks": 1})
-    noted.lines["x.py"][1] = {"imports"}
-    noted.lines["y.py"][2] = {"asks"}
-    table = next(iter(mutants_of("x.py", (place / "x.py").read_text())))
-    assert noted.tests_of(table, tmp_path) == ["asks"]
+    table = "A = {'b': 'c'}\n@group(A)\ndef cli(): pass\n"
+    assert _that_try_the_first_of(tmp_path, table, "def f():\n    return run(cli)\n") == ["asks"]
 
 
 def test_what_a_function_remembers_is_forgotten_before_a_test() -> None:
