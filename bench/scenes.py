@@ -50,7 +50,7 @@ SCENES = (
     Scene(Part.CREATE, 3, 10, on_hosts=True),
     Scene(Part.CREATE, 3, 97),  # a private network takes a hundred servers
     Scene(Part.CREATE, 3, 10, private=False),
-    Scene(Part.CREATE, 3, 97, private=False),
+    Scene(Part.CREATE, 3, 100, private=False),
     Scene(Part.CREATE, 3, 997, private=False),
     Scene(Part.RECOVERY, 3, 1, on_hosts=True),
     Scene(Part.RECOVERY, 3, 10, on_hosts=True),

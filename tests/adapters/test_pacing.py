@@ -26,11 +26,11 @@ def order(cluster: str | None) -> ServerOrder:
 
 
 def test_a_pause_grows_and_ends_growing() -> None:
-    pauses = [pacing.FIRST_PAUSE]
+    pauses = [pacing.first_pause(0.0)]
     while (following := pacing.longer(pauses[-1])) != pauses[-1]:
         pauses.append(following)
     assert pauses == sorted(pauses)
-    assert pauses[-1] == 3.0
+    assert pauses[-1] == 5.0
 
 
 @pytest.mark.parametrize(

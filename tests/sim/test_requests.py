@@ -15,9 +15,9 @@ from hetzner_k3s.lab.simulated.world import world
 from hetzner_k3s.model.errors import ExitCode
 
 from . import tool
-from .clusters import MASTER1, a_spec
+from .clusters import MASTER1, a_spec, in_the_internet
 
-_IDLE, _RECOVERY, _DELETION = 7, 20, 33
+_IDLE, _RECOVERY, _DELETION = 7, 20, 32
 
 
 def _requests(ran: tool.Run) -> Counter[str]:
@@ -62,6 +62,16 @@ def test_a_cluster_of_a_hundred_takes_a_request_and_two_fifths_a_node() -> None:
             made = await tool.create(place, a_spec(3, 97))
             assert made.code is ExitCode.CONVERGED, made.story()
             assert _requests(made).total() <= 140, _requests(made)
+
+    run(story())
+
+
+def test_so_does_one_that_is_a_little_larger_than_a_private_network_allows() -> None:
+    async def story() -> None:
+        async with world(1, "typical") as place:
+            made = await tool.create(place, in_the_internet(a_spec(3, 100)))
+            assert made.code is ExitCode.CONVERGED, made.story()
+            assert _requests(made).total() <= 1.4 * 103, _requests(made)
 
     run(story())
 

@@ -298,7 +298,7 @@ def test_of_a_side_that_is_not_kept() -> None:
             "prod-master2 copying its datastore, keys and token to this machine",
             "prod-master2 deleting its Node",
             "prod-master2 is a voter",
-            "prod-master2 joining through prod-master3",
+            "prod-master2 joining through prod-master1",
             "prod-master2 moving its data aside; it stays on its disk",
             "prod-master2 recording it as a member",
             "prod-master2 stopping k3s; nothing in its data is changed",

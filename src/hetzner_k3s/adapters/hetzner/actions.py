@@ -34,7 +34,7 @@ class Actions:
         self._clock = clock
         self._waited: dict[int, asyncio.Future[None]] = {}
         self._unseen: dict[int, int] = {}
-        self._interval = pacing.FIRST_PAUSE
+        self._interval = pacing.first_pause(0.0)
         self._poller: asyncio.Task[None] | None = None
 
     async def finish(self, *actions: Document | None, within: float, expected: float = 0.0) -> None:
@@ -55,13 +55,13 @@ class Actions:
         try:
             async with asyncio.timeout(within):
                 await self._clock.sleep(expected)
-                await asyncio.gather(*(self._wait(action_id) for action_id in running))
+                self._interval = pacing.first_pause(expected)
+                await asyncio.gather(*map(self._wait, running))
         except TimeoutError:
             raise unfinished(f"Hetzner did not finish action {running} in {within:.0f} s", "action_timeout") from None
 
     async def _wait(self, action_id: int) -> None:
         future = self._waited.setdefault(action_id, asyncio.get_running_loop().create_future())
-        self._interval = pacing.FIRST_PAUSE
         if self._poller is None or self._poller.done():
             self._poller = asyncio.create_task(self._poll())
         try:

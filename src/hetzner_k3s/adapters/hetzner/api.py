@@ -106,4 +106,8 @@ class Api:
     async def pause(self, attempt: int) -> None:
         """Wait before a repetition: exponential with full jitter."""
         longest = min(_BACKOFF_CAP, _BACKOFF_BASE * 2**attempt)
-        await self._clock.sleep(self._rng.uniform(_BACKOFF_BASE / 2, longest))
+        await self.sleep(self._rng.uniform(_BACKOFF_BASE / 2, longest))
+
+    async def sleep(self, seconds: float) -> None:
+        """Let time go by, as the clock of this connection counts it."""
+        await self._clock.sleep(seconds)

@@ -224,7 +224,8 @@ class HetznerCloud:
         """Replace all rules of a firewall."""
         body = {"rules": [translate.firewall_rule(rule) for rule in rules]}
         answer = await self._api.repeatable_post(f"/firewalls/{firewall_id}/actions/set_rules", body)
-        await self._actions.finish(*answer.children("actions"), within=ACTION_WITHIN)
+        begun = answer.children("actions")
+        await self._actions.finish(*begun, within=ACTION_WITHIN, expected=pacing.in_force_after(len(begun)))
 
     @answering(effect=True)
     async def apply_firewall(self, firewall_id: int, selector: str) -> None:

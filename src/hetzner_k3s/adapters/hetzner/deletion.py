@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from hetzner_k3s.adapters.hetzner import translate
-from hetzner_k3s.adapters.hetzner.actions import Actions
+from hetzner_k3s.adapters.hetzner.actions import Actions, still_running
 from hetzner_k3s.adapters.hetzner.api import Api, Json
 from hetzner_k3s.adapters.hetzner.failures import understood
 from hetzner_k3s.model.errors import CloudConflict, CloudError, Fate
@@ -14,7 +14,7 @@ from hetzner_k3s.model.text.documents import Document
 
 _WITHIN: Final = 180.0
 _TAKEN_OFF_AFTER: Final = 5.0
-"""Seconds that a firewall needs to come off a selector; nobody asks before."""
+"""Seconds that a firewall needs to come off a selector; it is deleted then, and again where Hetzner says: in use."""
 _IN_USE_ATTEMPTS: Final = 8
 """Label selectors and memberships follow a deletion by seconds.
 
@@ -84,8 +84,8 @@ async def _without(api: Api, actions: Actions, path: str, selectors: list[Json])
         if selectors:
             answer = await api.repeatable_post(f"{path}/actions/remove_from_resources", {"remove_from": selectors})
             with understood(f"POST {path}/actions/remove_from_resources", effect=True):
-                begun = answer.children("actions")
-            await actions.finish(*begun, within=_WITHIN, expected=_TAKEN_OFF_AFTER)
+                running = still_running(answer.children("actions"))
+            await api.sleep(_TAKEN_OFF_AFTER if running else 0.0)
     except CloudError as failure:
         if failure.code not in {"not_found", "firewall_already_removed"}:
             raise

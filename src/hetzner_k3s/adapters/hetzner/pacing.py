@@ -5,6 +5,7 @@ See docs/facts/hetzner-api.md#requests.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Final
 
@@ -17,8 +18,13 @@ AT_ONCE: Final = 50
 SELECTED_AFTER: Final = 12.0
 """Seconds in which a firewall is applied to a selector (docs/facts/hetzner-api.md#latencies); nobody waits for that."""
 
-FIRST_PAUSE: Final = 0.5
-"""Seconds until actions are asked for the first time."""
+_IN_FORCE_EACH: Final = 2.0
+_IN_FORCE_MOST: Final = 20.0
+"""Seconds that a server needs to have new rules; the last of many needs longer, by the root of how many they are."""
+
+_FIRST_PAUSE: Final = 0.5
+_OF_EXPECTED: Final = 0.25
+"""Seconds until actions are asked for once more, and at least this much of what they were given before."""
 
 _FIRST_LOOK: Final = 2.0
 """Seconds until a listing is asked for a server that was just ordered."""
@@ -32,7 +38,7 @@ LOOKS_AT_ACTIONS: Final = frozenset({4, 8, 16, 32, 64})
 MISSED_LOOKS: Final = 3
 """How often a server may be missing from the listing, or the listing fail, before that is looked into."""
 
-_LONGEST_PAUSE: Final = 3.0
+_LONGEST_PAUSE: Final = 5.0
 _SLOWER: Final = 1.25
 _SHORTEST: Final = 1.0
 _LONGEST: Final = 3.0
@@ -46,6 +52,16 @@ _MOST_BETWEEN: Final = 5.0
 _BETWEEN_WATCHED: Final = 60.0
 _LATER_EACH_WATCHED: Final = 1.0
 """For servers that are watched: Hetzner only tells of those that fail, or do not answer. Many wait for one another."""
+
+
+def in_force_after(actions: int) -> float:
+    """Return the seconds after which a firewall's rules are asked for; one action is its own, each other a server's."""
+    return min(_IN_FORCE_MOST, _IN_FORCE_EACH * math.sqrt(max(0, actions - 1)))
+
+
+def first_pause(expected: float) -> float:
+    """Return the pause (seconds) before the first look at actions that were given the expected time already."""
+    return max(_FIRST_PAUSE, _OF_EXPECTED * expected)
 
 
 def longer(pause: float) -> float:

@@ -123,9 +123,13 @@ def _reinstall(context: ServingContext, master: MasterView, server: Server) -> P
 def api_url(context: DecisionContext, server: Server) -> str:
     """Return the supervisor's URL at the address by which a master's peers reach it.
 
-    One without it is sick, and no rule asks for its URL.
+    Raises:
+        LookupError: it has none; such a master is sick, and no rule asks for its URL.
     """
-    return f"https://{context.control_plane.internal_ips.of(server)}:{API_PORT}"
+    address = context.control_plane.internal_ips.of(server)
+    if address is None:
+        raise LookupError(f"{server.name} has no address at which its peers reach it")
+    return f"https://{address}:{API_PORT}"
 
 
 def _mark(context: ServingContext, master: MasterView) -> PlannedStep | None:
