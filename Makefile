@@ -1,8 +1,9 @@
 # The two commands a stranger needs: `make demo` and `make test`. Both set up what they need themselves.
 LATENCY ?= instant
 SIMULATED ?=
-# Tests that share hosts run one after another, in a worker of their own (tests/conftest.py).
-WORKERS ?= --numprocesses 2 --dist loadscope --inline-snapshot=disable
+# Tests that share hosts run one after another (tests/conftest.py). Three workers on two cores: of these, one waits for
+# hosts most of the time.
+WORKERS ?= --numprocesses 3 --dist loadscope --inline-snapshot=disable
 
 .PHONY: demo test test-all check bench bench-hosts setup
 

@@ -30,15 +30,15 @@ A world that nobody has seen before is worth a report, and no reason why a chang
 """
 
 _TOGETHER = (
-    ("tests/realhosts/test_lab_",),
+    tuple(f"tests/realhosts/test_{letter}" for letter in "abcdefghijk"),
     ("tests/realhosts/",),
     ("tests/k3s/",),
     ("tests/sim/test_scenarios.py", "tests/sim/test_situations.py"),
 )
 """What one worker runs: tests that share hosts, and stories that are played once a process (`sim/seen.py`).
 
-Those of the lab itself have a lab of their own, so that both workers have hosts to wait for. Of all other tests those
-of a file stay together, for their fixtures' sake.
+Each group has a lab of its own. Those on real hosts wait most of the time, so there are two groups of them. Of all
+other tests those of a file stay together, for their fixtures' sake.
 """
 
 _LONGEST_FIRST = ("tests/realhosts/", "tests/k3s/", "tests/sim/")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from tests.conftest import Tell
 
 from hetzner_k3s.lab.simulated.virtual_time import run
 
 from . import soaking
+from .killing import ALL
 from .storms import storm
 
-SEEDS = 200
+SEEDS = 200 if os.environ.get(ALL) else 100
 SPOILED_SEEDS = 5
 
 
