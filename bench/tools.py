@@ -53,7 +53,7 @@ OURS = Tool("hetzner-k3s", tuple(PROGRAM), ours=True)
 
 def tools(peer: Path | None) -> tuple[Tool, ...]:
     """Return ours, and the other one where there is one."""
-    return (OURS,) if peer is None else (OURS, Tool(peer.name, (str(peer.resolve()),), ours=False))
+    return (OURS,) if peer is None else (OURS, Tool(f"{peer.name}, the peer", (str(peer.resolve()),), ours=False))
 
 
 def transcript(config: Path) -> Path:

@@ -63,4 +63,4 @@ class SimulatedObjects:
             with open(path, "xb") as file:
                 file.write(snapshot_files.encode(found.backend))
 
-        await asyncio.to_thread(write)
+        write()  # at once: virtual time would go on beside a thread, by as much as the machine is busy
