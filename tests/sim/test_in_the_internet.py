@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -152,11 +153,52 @@ def test_a_firewall_that_keeps_a_master_from_its_peers_is_put_right_whatever_els
 
 async def _only_from(tale: Story, address: str) -> None:
     """Let nobody but an address in between the nodes, as somebody at Hetzner's console can."""
+    await _edited(tale, lambda rule: replace(rule, networks=(address,)))
+
+
+_EDITS = {
+    "only the API's port is left": lambda rule: replace(rule, port="6443"),
+    "everybody is let in": lambda rule: replace(rule, networks=(*rule.networks, "0.0.0.0/0")),
+    "it is for udp": lambda rule: replace(rule, protocol="udp"),
+}
+"""What somebody does by hand to the rule between the nodes."""
+
+
+@pytest.mark.parametrize("lost", [MASTER1, WORKER1])
+@pytest.mark.parametrize("edit", _EDITS.values(), ids=_EDITS)
+def test_a_rule_between_nodes_that_was_edited_is_put_right_beside_a_loss(
+    edit: Callable[[FirewallRule], FirewallRule], lost: str
+) -> None:
+    """Seen: the lost node's address hid the edit, the nodes stayed apart, and a reset of a whole quorum was advised."""
+
+    async def story() -> None:
+        async with healthy(_SEED, spec=SPEC) as tale:
+            await _edited(tale, edit)
+            await tale.happens(ServerDeleted(lost))
+            await asyncio.sleep(60)
+            await tale.create()
+            await tale.is_converged(lost)
+            assert _between_nodes(tale.world) == _addresses(tale.world)
+
+    run(story())
+
+
+def test_what_is_open_to_everybody_is_closed_whatever_is_refused() -> None:
+    async def story() -> None:
+        async with healthy(_SEED, spec=SPEC) as tale:
+            await _edited(tale, _EDITS["everybody is let in"])
+            tale.world.site.alarms[MASTER1] = ("CORRUPT",)
+            told = await tale.create()
+            assert told.code is ExitCode.REFUSED, told.story()
+            assert _between_nodes(tale.world) == _addresses(tale.world)
+
+    run(story())
+
+
+async def _edited(tale: Story, edit: Callable[[FirewallRule], FirewallRule]) -> None:
     ports = simulated.ports(tale.world.session(tale.spec.name))
     (firewall,) = (await ports.cloud.survey()).firewalls
-    rules = (
-        replace(rule, networks=(address,)) if rule.description == BETWEEN_NODES else rule for rule in firewall.rules
-    )
+    rules = (edit(rule) if rule.description == BETWEEN_NODES else rule for rule in firewall.rules)
     await ports.cloud.set_firewall_rules(firewall.id, tuple(rules))
 
 

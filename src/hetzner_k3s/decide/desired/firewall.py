@@ -43,18 +43,20 @@ def filtered_otherwise(context: DecisionContext) -> Iterator[Difference]:
 def only_lets_in_who_is_gone(context: DecisionContext) -> bool:
     """Check whether an existing firewall differs in nothing but addresses of servers that are gone.
 
-    That is put right with the rest, and harms nobody while everything else is refused.
+    That is put right with the rest. Whatever else differs is not: somebody's hand may keep the nodes apart, or let
+    everybody in, and that ends whatever is refused.
     """
     existing = lookup.firewall(context.spec, context.view)
     if existing is None or any(d.field == APPLIED_TO for d in filtered_otherwise(context)):
         return False
     wanted, seen = (_by_peers(rules) for rules in (wanted_rules(context), existing.rules))
-    return wanted[0] == seen[0] and wanted[1] < seen[1]
+    too_many = seen[1] - wanted[1]
+    return wanted[0] == seen[0] and wanted[1] < seen[1] and all(map(access.is_one_address, too_many))
 
 
 def _by_peers(rules: tuple[FirewallRule, ...]) -> tuple[frozenset[_Effect], frozenset[str]]:
     """Return the rules that are not for the cluster's own, and the addresses for which the others are."""
-    theirs = tuple(rule for rule in rules if rule.description == access.BETWEEN_NODES)
+    theirs = tuple(rule for rule in rules if access.is_between_nodes(rule))
     others = _effects(tuple(rule for rule in rules if rule not in theirs))
     return others, frozenset(address for rule in theirs for address in rule.networks)
 

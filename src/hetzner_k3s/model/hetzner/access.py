@@ -40,6 +40,18 @@ def is_address(text: str) -> bool:
     return True
 
 
+def is_between_nodes(rule: FirewallRule) -> bool:
+    """Check whether a rule is one of ours that lets the cluster's nodes in by their addresses."""
+    kind = (rule.direction, rule.protocol, rule.port)
+    return rule.description == BETWEEN_NODES and kind == ("in", "tcp", "any")
+
+
+def is_one_address(text: str) -> bool:
+    """Check whether a network in a rule is a single address."""
+    network = _network(text)
+    return network is not None and network.num_addresses == 1
+
+
 def sources(rules: Iterable[FirewallRule], port: int) -> tuple[IPv4Network | IPv6Network, ...]:
     """Return the networks from which rules let TCP connections to a port in; what is no network lets nobody in."""
     inbound = (rule for rule in rules if rule.direction == "in" and rule.protocol == "tcp" and _holds(rule.port, port))
