@@ -43,17 +43,24 @@ def operator_stays_in(context: DecisionContext) -> tuple[Refusal, ...]:
 
 
 def _closes_the_port_in_use(context: DecisionContext, existing: Firewall) -> bool:
-    """Check whether the port of the file is one that the firewall was never opened for, and on which nobody answers."""
+    """Check whether the firewall is open for another port than the file's, and nobody answers on that one.
+
+    One that is open for none was changed by hand: the port that it lacks is the file's.
+    """
     answers = any(isinstance(reading, Known) for reading in context.state.hosts.values())
     opened = access.sources(access.from_outside(context.spec, existing.rules), context.spec.ssh.port)
-    return bool(lookup.owned_servers(context.spec.name, context.view)) and not answers and not opened
+    owned = bool(lookup.owned_servers(context.spec.name, context.view))
+    return owned and not answers and not opened and bool(_other_ports(context, existing))
+
+
+def _other_ports(context: DecisionContext, existing: Firewall) -> list[str]:
+    """Return the TCP ports that the firewall is open for and the file does not name."""
+    named = {rule.port for rule in firewall.firewall_rules(context.spec)} | {None, "any"}
+    return sorted({r.port for r in existing.rules if r.protocol == "tcp" and r.port and r.port not in named})
 
 
 def _port_changed(context: DecisionContext, existing: Firewall) -> Refusal:
-    wanted = {rule.port for rule in firewall.firewall_rules(context.spec)}
-    before = sorted({r.port for r in existing.rules if r.protocol == "tcp" and r.port and r.port not in wanted})
-    port = context.spec.ssh.port
-    old = f"port {', '.join(before)}" if before else "another port"
+    port, old = context.spec.ssh.port, f"port {', '.join(_other_ports(context, existing))}"
     return Refusal(
         code="ssh.port-changed",
         saw=f"The file says that SSH listens on port {port}. The firewall {existing.name} was made for {old}, and no "
