@@ -31,12 +31,34 @@ def rule(**settings: object) -> dict[str, Any]:
 
 IN_THE_INTERNET = {"private_network": {"enabled": False}, "cni": {"encryption": True}, "cluster_cidr": "10.240.0.0/14"}
 
+OUTWARD = {"direction": "out", "destination_ips": ["0.0.0.0/0"], "port": "443"}
+EVERYWHERE = [{"direction": "out", "destination_ips": ["0.0.0.0/0"], "protocol": p} for p in ("tcp", "udp")]
+HUNDRED = {"source_ips": ["10.0.0.0/8"] * 100}
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"config_format_version": 2}, 'config_format_version: must be "1"'),
     (
         networking(**IN_THE_INTERNET, ssh={"use_private_ip": True}),
         "networking.ssh.use_private_ip: there is no private address",
+    ),
+    (
+        networking(**IN_THE_INTERNET, allowed_networks={"custom_firewall_rules": [OUTWARD]}),
+        "custom_firewall_rules[0].direction: a rule of direction out closes every other way out",
+    ),
+    (
+        networking(**IN_THE_INTERNET, allowed_networks={"api": ["::/0"]}) | workers({"instance_count": 300}),
+        "networking.allowed_networks.api: must hold 0.0.0.0/0",
+    ),
+    (
+        networking(allowed_networks={"custom_firewall_rules": [{"source_ips": ["10.0.0.0/8"] * 100}] * 5}),
+        "networking.allowed_networks: all firewall rules together hold 511 networks",
+    ),
+    (
+        networking(
+            **IN_THE_INTERNET, allowed_networks={"ssh": ["10.0.0.0/8"] * 99, "custom_firewall_rules": [HUNDRED] * 2}
+        )
+        | workers({"instance_count": 245}),
+        "networking.allowed_networks: all firewall rules together hold",
     ),
     (
         networking(**IN_THE_INTERNET, allowed_networks={"api": ["192.0.2.0/24"]}) | workers({"instance_count": 300}),
@@ -183,6 +205,8 @@ ACCEPTED: list[dict[str, Any]] = [
     networking(cluster_cidr="10.244.0.0/16,fd00:1::/56", service_cidr="10.43.0.0/16,fd00:2::/112"),
     rule(port="any"),
     rule(port="1-65535", protocol="udp"),
+    networking(**IN_THE_INTERNET, allowed_networks={"custom_firewall_rules": [OUTWARD, *EVERYWHERE]}),
+    networking(allowed_networks={"custom_firewall_rules": [OUTWARD]}),
     networking(allowed_networks={"custom_firewall_rules": [{"source_ips": ["10.0.0.0/8"]}] * 40}),
 ]
 

@@ -24,6 +24,10 @@ PORTS_OF_K3S: Final = frozenset({2379, 2380, 2381, 6443, 6444, 10248, 10249, 102
 MAX_FIREWALL_RULES: Final = 50
 MAX_SERVERS_A_NETWORK: Final = 100
 """No more nodes than these ever join (`decide.orders` refuses to buy them), whatever the pools say."""
+MAX_NETWORKS_A_SERVER: Final = 500
+"""Of all rules together (docs/facts/hetzner-api.md#firewalls)."""
+_OF_OWN_RULES: Final = 9
+"""ICMP and NodePorts from anywhere, in both families, and the private network, or the tunnels and the load balancer."""
 MAX_DESCRIPTION: Final = 255
 OWN_FIREWALL_RULES: Final = 10
 """What 2.6 keeps free for its own rules."""
@@ -53,10 +57,11 @@ def _without_a_private_network(configuration: Configuration) -> Iterator[Finding
     depends: tuple[KeyPath, ...] = (("networking", "private_network"),)
     if networking.ssh.use_private_ip:
         yield Finding(("networking", "ssh", "use_private_ip"), "there is no private address", depends=depends)
+    yield from _outward_rules(configuration)
     if nodes <= NODES_LET_IN:
         return
     depends = (*depends, ("masters_pool",), ("worker_node_pools",))
-    if not any(network.prefixlen == 0 for text in networking.allowed_networks.api for network in _networks(text)):
+    if not any(str(network) == "0.0.0.0/0" for text in networking.allowed_networks.api for network in _networks(text)):
         yield Finding(
             ("networking", "allowed_networks", "api"),
             f"must hold 0.0.0.0/0: {nodes} nodes reach the API through the internet, and a firewall lets at most "
@@ -70,6 +75,38 @@ def _without_a_private_network(configuration: Configuration) -> Iterator[Finding
         "warning",
         depends=(("masters_pool",), ("worker_node_pools",)),
     )
+
+
+def _outward_rules(configuration: Configuration) -> Iterator[Finding]:
+    """One `out` rule closes every other way out, on public interfaces: there the nodes reach one another."""
+    rules = configuration.networking.allowed_networks.custom_firewall_rules
+    outward = [(index, rule) for index, rule in enumerate(rules) if rule.direction == "out"]
+    let_out = {r.protocol for _, r in outward if r.port == "any" and "0.0.0.0/0" in map(str, r.destination_ips)}
+    if outward and not {"tcp", "udp"} <= let_out:
+        yield Finding(
+            ("networking", "allowed_networks", "custom_firewall_rules", outward[0][0], "direction"),
+            "a rule of direction out closes every other way out, and without a private network the nodes reach one "
+            "another there: let tcp and udp out to 0.0.0.0/0 on any port, too, or have no such rule",
+            depends=(("networking", "private_network"),),
+        )
+
+
+def _all_networks(configuration: Configuration) -> Iterator[Finding]:
+    """All rules of a server's firewall hold so many networks at most, ours among them."""
+    networking, allowed = configuration.networking, configuration.networking.allowed_networks
+    nodes = (
+        _nodes(configuration) if _nodes(configuration) <= NODES_LET_IN else configuration.masters_pool.instance_count
+    )
+    between = _OF_OWN_RULES if networking.private_network.enabled else _OF_OWN_RULES + nodes
+    custom = sum(len(rule.source_ips) + len(rule.destination_ips) for rule in allowed.custom_firewall_rules)
+    total = between + len(allowed.ssh) + len(allowed.api) + custom
+    if total > MAX_NETWORKS_A_SERVER:
+        yield Finding(
+            ("networking", "allowed_networks"),
+            f"all firewall rules together hold {total} networks, {between} of them the cluster's own; Hetzner takes "
+            f"{MAX_NETWORKS_A_SERVER}",
+            depends=(("networking", "private_network"), ("masters_pool",), ("worker_node_pools",)),
+        )
 
 
 def _nodes(configuration: Configuration) -> int:
@@ -243,6 +280,7 @@ NETWORKING_RULES: Final[tuple[Check, ...]] = (
     _ssh_port,
     _allowed_networks,
     _custom_rules,
+    _all_networks,
     _private_subnet,
     _pods_and_services,
     _families,
