@@ -18,13 +18,13 @@ from hetzner_k3s.lab.simulated.faults import ServerDeleted
 from hetzner_k3s.lab.simulated.virtual_time import run
 from hetzner_k3s.lab.simulated.world import World, world
 from hetzner_k3s.model.cloud import FirewallRule
-from hetzner_k3s.model.consents import ROLLOUT_MASTERS, Adopt, Consents, Rollout
+from hetzner_k3s.model.consents import LATEST, ROLLOUT_MASTERS, Adopt, Consents, Rollout
 from hetzner_k3s.model.errors import ExitCode
 from hetzner_k3s.model.hetzner.access import BETWEEN_NODES
-from hetzner_k3s.model.spec import ClusterSpec
+from hetzner_k3s.model.spec import ClusterSpec, NetworkSpec
 
 from . import invariants, mischief, tool
-from .clusters import CLUSTER, MASTER1, MASTER2, WORKER1, a_spec, in_the_internet
+from .clusters import CLUSTER, MASTER1, MASTER2, WORKER1, a_spec, in_the_internet, with_s3
 from .clusters_of_2x import as_2x_made_it, ca8
 from .killing import killed_at_every_moment
 from .mischief import store
@@ -32,7 +32,7 @@ from .scenario import Scenario
 from .scenarios_disaster import DISASTER
 from .scenarios_k3s import K3S
 from .scenarios_loss import LOSS
-from .scenarios_restore import RESTORE
+from .scenarios_restore import RESTORE, lose_all, snapshot_now
 from .story import Story, healthy
 
 _SEED = 1
@@ -244,6 +244,63 @@ def test_a_file_that_has_the_nodes_meet_elsewhere_is_refused(born: ClusterSpec) 
             assert "network.made-otherwise" in refused.refused
             assert not refused.writes, refused.story()
             tale.wish(born)
+            await tale.create()
+            await tale.is_converged()
+
+    run(story())
+
+
+@pytest.mark.parametrize("born", [SPEC, a_spec(load_balancer=True)], ids=["made without", "made with"])
+def test_such_a_file_is_refused_although_no_master_is_left_to_be_asked(born: ClusterSpec) -> None:
+    """Seen: a restore put the masters where the workers do not reach them, and neither file could go on with that."""
+
+    async def story() -> None:
+        others = NetworkSpec(existing_network_name="corp", private=born is SPEC)
+        async with healthy(_SEED, spec=with_s3(born)) as tale:
+            _make_network(tale.world, "corp")
+            snapshot_now(tale)
+            await lose_all(tale)
+            tale.wish(replace(tale.spec, network=others))
+            refused = await tale.create(consents=Consents.of(LATEST))
+            assert refused.refused == ("network.made-otherwise",), refused.story()
+            assert not refused.writes, refused.story()
+
+    run(story())
+
+
+@pytest.mark.parametrize("moment", [30, 40])
+def test_a_birth_that_was_killed_is_not_gone_on_with_elsewhere(moment: int) -> None:
+    async def story() -> None:
+        async with world(_SEED) as place:
+            spec, other = in_the_internet(a_spec()), a_spec()
+            await tool.create(place, spec, kill_at=moment)
+            refused = await tool.create(place, replace(other, kubernetes_network=spec.kubernetes_network))
+            assert "network.made-otherwise" in refused.refused, refused.story()
+            assert not refused.writes, refused.story()
+            assert (await tool.create(place, spec)).code is ExitCode.CONVERGED
+
+    run(story())
+
+
+def _make_network(place: World, name: str) -> None:
+    ranges = {"ip_range": "10.0.0.0/16", "subnets": [{"type": "cloud", "network_zone": "eu-central"}]}
+    faults.ask(place, "POST", "/networks", json.dumps({"name": name, **ranges}).encode())
+
+
+@pytest.mark.parametrize("kept", [(), ("icmp",), ("icmp", "udp")], ids=["none", "ICMP", "no TCP"])
+@pytest.mark.parametrize("spec", [SPEC, a_spec()], ids=["without", "with a network"])
+def test_rules_that_were_deleted_are_set_again_although_nobody_answers(
+    spec: ClusterSpec, kept: tuple[str, ...]
+) -> None:
+    """Seen: 'the firewall was made for another port', and no advice that fitted, for ever."""
+
+    async def story() -> None:
+        async with healthy(_SEED, spec=spec) as tale:
+            ports = simulated.ports(tale.world.session(tale.spec.name))
+            (firewall,) = (await ports.cloud.survey()).firewalls
+            left = tuple(rule for rule in firewall.rules if rule.protocol in kept)
+            await ports.cloud.set_firewall_rules(firewall.id, left)
+            await asyncio.sleep(30)
             await tale.create()
             await tale.is_converged()
 

@@ -95,7 +95,7 @@ def firewall_rules(spec: ClusterSpec, peers: Sequence[str] = ()) -> tuple[Firewa
 def _between_nodes(spec: ClusterSpec, peers: Sequence[str]) -> list[FirewallRule]:
     if spec.network.private:
         inside = (spec.network.subnet,)
-        return [_inbound(p, "any", inside, f"Allow {p} in the private network") for p in ("tcp", "udp")]
+        return [_inbound(p, "any", inside, access.within_network(p)) for p in ("tcp", "udp")]
     tunnels = _inbound("udp", WIREGUARD_PORT, ANYWHERE, "Allow WireGuard")
     starts = range(0, len(peers), MAX_NETWORKS_A_RULE)
     lists = (tuple(peers[start : start + MAX_NETWORKS_A_RULE]) for start in starts)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Final
 
 from hetzner_k3s.decide.disaster import restore_predictions, restore_refusals, restore_sources
 from hetzner_k3s.decide.disaster.restore_sources import Place, Source
@@ -148,14 +149,19 @@ def _no_token(context: DecisionContext, found: tuple[Source, ...]) -> Refusal:
     )
 
 
+_RUN: Final = (
+    f"Run `create {LATEST}`, or `create {Restore('NAME')}` with the name of one, or `create {Restore('PATH')}` with a "
+    "backup."
+)
+
+
 def _offer(context: DecisionContext, found: tuple[Source, ...]) -> Refusal:
     return Refusal(
         code="restore.consent",
         saw=f"{restore_refusals.all_are_lost(context)} {_told(context, found)} {_whose_token(context, found)}",
         why="A restore goes back to that moment: what was written later is lost, so it is your choice.",
-        you_can=f"Run `create {LATEST}`, or `create {Restore('NAME')}` with a name that `hetzner-k3s snapshots` "
-        f"shows, or `create {Restore('PATH')}` with a backup.",
-        ways=(Way(consent=LATEST),),
+        you_can="`hetzner-k3s snapshots` shows them.",
+        ways=(Way(consent=LATEST, text=_RUN),),
     )
 
 

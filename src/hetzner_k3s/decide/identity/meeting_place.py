@@ -8,6 +8,7 @@ from hetzner_k3s.decide.view.context import DecisionContext
 from hetzner_k3s.model import lookup
 from hetzner_k3s.model.cloud import Server
 from hetzner_k3s.model.facts import Known
+from hetzner_k3s.model.hetzner import access
 
 
 def elsewhere(context: DecisionContext) -> str | None:
@@ -23,7 +24,7 @@ def elsewhere(context: DecisionContext) -> str | None:
         for server, address in told
         if _kind(server, address) == other
     )
-    return next(wrong, None if told else _by_network(context))
+    return next(wrong, None if told else _by_network(context) or _by_firewall(context))
 
 
 def _kind(server: Server, address: str) -> str | None:
@@ -39,6 +40,19 @@ def _by_network(context: DecisionContext) -> str | None:
     if made is None or not any(made.id in server.private_ips for server in lookup.owned_servers(spec.name, view)):
         return None
     return f"the servers are in the private network {made.name}, which was made for this cluster"
+
+
+def _by_firewall(context: DecisionContext) -> str | None:
+    """Return that the servers' firewall was made for nodes that meet otherwise, where no master can be asked."""
+    spec, view = context.spec, context.view
+    firewall = lookup.firewall(spec, view)
+    if firewall is None or not lookup.owned_servers(spec.name, view):
+        return None
+    if spec.network.private and any(map(access.is_between_nodes, firewall.rules)):
+        return f"the firewall {firewall.name} lets the nodes in by their public addresses"
+    if not spec.network.private and any(map(access.is_within_network, firewall.rules)):
+        return f"the firewall {firewall.name} lets the nodes in by a private network"
+    return None
 
 
 def _told(context: DecisionContext, server: Server) -> Iterator[str]:

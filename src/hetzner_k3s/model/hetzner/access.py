@@ -46,6 +46,16 @@ def is_between_nodes(rule: FirewallRule) -> bool:
     return rule.description == BETWEEN_NODES and kind == ("in", "tcp", "any")
 
 
+def is_within_network(rule: FirewallRule) -> bool:
+    """Check whether a rule is one of ours that lets a private network in."""
+    return rule.direction == "in" and rule.description == within_network(rule.protocol)
+
+
+def within_network(protocol: str) -> str:
+    """Return the description of the rule for a private network, as 2.6 writes it."""
+    return f"Allow {protocol} in the private network"
+
+
 def is_one_address(text: str) -> bool:
     """Check whether a network in a rule is a single address."""
     network = _network(text)
