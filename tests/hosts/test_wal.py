@@ -6,10 +6,12 @@ import base64
 import gzip
 import json
 import shutil
+import socket
 import subprocess
 import time
 import urllib.request
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import google_crc32c
@@ -169,7 +171,7 @@ def _etcd() -> str | None:
 
 @pytest.mark.skipif(_etcd() is None, reason="no etcd on this machine")
 def test_a_running_etcd_and_its_log_agree(tmp_path: Path) -> None:
-    client, peer = "http://127.0.0.1:28379", "http://127.0.0.1:28380"
+    client, peer = (f"http://127.0.0.1:{port}" for port in _free_ports(2))
     command = [str(_etcd()), "--data-dir", str(tmp_path / "d"), "--log-level", "error"]
     command += ["--listen-client-urls", client, "--advertise-client-urls", client, "--listen-peer-urls", peer]
     command += ["--initial-advertise-peer-urls", peer, "--initial-cluster", f"default={peer}"]
@@ -185,6 +187,15 @@ def test_a_running_etcd_and_its_log_agree(tmp_path: Path) -> None:
     assert last_position([log.read_bytes() for log in logs]) == LogPosition(
         int(told["raftTerm"]), int(told["raftIndex"])
     )
+
+
+def _free_ports(count: int) -> list[int]:
+    """Return ports that nobody listens on: the same test may run beside this one, on another Python."""
+    with ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
 
 
 def _ask(client: str, path: str, body: dict[str, str]) -> dict[str, str]:
