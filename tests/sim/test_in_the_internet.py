@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 import pytest
@@ -152,7 +152,7 @@ def test_a_firewall_that_keeps_a_master_from_its_peers_is_put_right_whatever_els
 
 
 async def _only_from(tale: Story, address: str) -> None:
-    """Let nobody but an address in between the nodes, as somebody at Hetzner's console can."""
+    """Let nobody but an address in between the nodes."""
     await _edited(tale, lambda rule: replace(rule, networks=(address,)))
 
 
@@ -196,10 +196,14 @@ def test_what_is_open_to_everybody_is_closed_whatever_is_refused() -> None:
 
 
 async def _edited(tale: Story, edit: Callable[[FirewallRule], FirewallRule]) -> None:
+    await _changed(tale, lambda rules: [edit(rule) if rule.description == BETWEEN_NODES else rule for rule in rules])
+
+
+async def _changed(tale: Story, change: Callable[[Sequence[FirewallRule]], Iterable[FirewallRule]]) -> None:
+    """Set other rules of the cluster's firewall, as somebody at Hetzner's console can."""
     ports = simulated.ports(tale.world.session(tale.spec.name))
     (firewall,) = (await ports.cloud.survey()).firewalls
-    rules = (edit(rule) if rule.description == BETWEEN_NODES else rule for rule in firewall.rules)
-    await ports.cloud.set_firewall_rules(firewall.id, tuple(rules))
+    await ports.cloud.set_firewall_rules(firewall.id, tuple(change(firewall.rules)))
 
 
 def test_one_that_2x_made_is_adopted_with_its_firewall_as_it_is_and_then_repaired() -> None:
@@ -220,16 +224,13 @@ def test_one_that_2x_made_is_adopted_with_its_firewall_as_it_is_and_then_repaire
 
 async def _as_2x_lets_in(tale: Story) -> list[tuple[str, str | None, frozenset[str]]]:
     """Open 6443 to everybody, WireGuard's port by TCP, and etcd's to masters (docs/facts/compatibility.md)."""
-    ports = simulated.ports(tale.world.session(tale.spec.name))
-    (firewall,) = (await ports.cloud.survey()).firewalls
     masters = tuple(f"{tale.world.host(name).spec.public_ipv4}/32" for name in tale.spec.master_names)
     opened = [("6443", ("0.0.0.0/0",)), ("51820", ("0.0.0.0/0",)), ("2379", masters), ("2380", masters)]
-    theirs = (
+    theirs = [
         FirewallRule(direction="in", protocol="tcp", port=port, networks=networks, description="of 2.x")
         for port, networks in opened
-    )
-    kept = (rule for rule in firewall.rules if rule.port in {"22", None, "30000-32767"})
-    await ports.cloud.set_firewall_rules(firewall.id, (*kept, *theirs))
+    ]
+    await _changed(tale, lambda rules: [r for r in rules if r.port in {"22", None, "30000-32767"}] + theirs)
     return _rules(tale.world)
 
 
@@ -257,7 +258,7 @@ def test_such_a_file_is_refused_although_no_master_is_left_to_be_asked(born: Clu
     async def story() -> None:
         others = NetworkSpec(existing_network_name="corp", private=born is SPEC)
         async with healthy(_SEED, spec=with_s3(born)) as tale:
-            _make_network(tale.world, "corp")
+            _make_network(tale.world, "corp", "10.0.0.0/16")
             snapshot_now(tale)
             await lose_all(tale)
             tale.wish(replace(tale.spec, network=others))
@@ -282,9 +283,10 @@ def test_a_birth_that_was_killed_is_not_gone_on_with_elsewhere(moment: int) -> N
     run(story())
 
 
-def _make_network(place: World, name: str) -> None:
-    ranges = {"ip_range": "10.0.0.0/16", "subnets": [{"type": "cloud", "network_zone": "eu-central"}]}
-    faults.ask(place, "POST", "/networks", json.dumps({"name": name, **ranges}).encode())
+def _make_network(place: World, name: str, range_: str) -> None:
+    subnet = {"type": "cloud", "network_zone": "eu-central", "ip_range": range_}
+    body = {"name": name, "ip_range": range_, "subnets": [subnet]}
+    assert "error" not in faults.ask(place, "POST", "/networks", json.dumps(body).encode())
 
 
 @pytest.mark.parametrize("kept", [(), ("icmp",), ("icmp", "udp")], ids=["none", "ICMP", "no TCP"])
@@ -296,10 +298,7 @@ def test_rules_that_were_deleted_are_set_again_although_nobody_answers(
 
     async def story() -> None:
         async with healthy(_SEED, spec=spec) as tale:
-            ports = simulated.ports(tale.world.session(tale.spec.name))
-            (firewall,) = (await ports.cloud.survey()).firewalls
-            left = tuple(rule for rule in firewall.rules if rule.protocol in kept)
-            await ports.cloud.set_firewall_rules(firewall.id, left)
+            await _changed(tale, lambda rules: [rule for rule in rules if rule.protocol in kept])
             await asyncio.sleep(30)
             await tale.create()
             await tale.is_converged()
@@ -310,17 +309,13 @@ def test_rules_that_were_deleted_are_set_again_although_nobody_answers(
 def test_a_network_of_others_that_has_its_name_is_nothing_to_it() -> None:
     async def story() -> None:
         async with world(_SEED) as place:
-            body = {"name": CLUSTER, "ip_range": "10.9.0.0/16", "subnets": [_SUBNET]}
-            assert "error" not in faults.ask(place, "POST", "/networks", json.dumps(body).encode())
+            _make_network(place, CLUSTER, "10.9.0.0/16")
             mischief.make_server(place, "somebodys-database", {})
             ended = await tool.create(place, SPEC)
             assert ended.code is ExitCode.CONVERGED, ended.story()
             assert not (await tool.create(place, SPEC)).told.steps
 
     run(story())
-
-
-_SUBNET = {"type": "cloud", "network_zone": "eu-central", "ip_range": "10.9.0.0/16"}
 
 
 def test_many_nodes_are_let_in_a_hundred_a_rule_and_too_many_not_at_all() -> None:

@@ -61,7 +61,7 @@ def _without_a_private_network(configuration: Configuration) -> Iterator[Finding
     if nodes <= NODES_LET_IN:
         return
     depends = (*depends, ("masters_pool",), ("worker_node_pools",))
-    if not any(str(network) == "0.0.0.0/0" for text in networking.allowed_networks.api for network in _networks(text)):
+    if not _hold_all_of_ipv4(networking.allowed_networks.api):
         yield Finding(
             ("networking", "allowed_networks", "api"),
             f"must hold 0.0.0.0/0: {nodes} nodes reach the API through the internet, and a firewall lets at most "
@@ -81,7 +81,7 @@ def _outward_rules(configuration: Configuration) -> Iterator[Finding]:
     """One `out` rule closes every other way out, on public interfaces: there the nodes reach one another."""
     rules = configuration.networking.allowed_networks.custom_firewall_rules
     outward = [(index, rule) for index, rule in enumerate(rules) if rule.direction == "out"]
-    let_out = {r.protocol for _, r in outward if r.port == "any" and "0.0.0.0/0" in map(str, r.destination_ips)}
+    let_out = {r.protocol for _, r in outward if r.port == "any" and _hold_all_of_ipv4(r.destination_ips)}
     if outward and not {"tcp", "udp"} <= let_out:
         yield Finding(
             ("networking", "allowed_networks", "custom_firewall_rules", outward[0][0], "direction"),
@@ -249,6 +249,10 @@ def _private_subnet(configuration: Configuration) -> Iterator[Finding]:
 
 def _networks(text: str) -> _Networks:
     return [ipaddress.ip_network(part) for part in text.split(",")]
+
+
+def _hold_all_of_ipv4(texts: list[str]) -> bool:
+    return any(str(network) == "0.0.0.0/0" for text in texts for network in _networks(text))
 
 
 def _overlap(some: _Networks, others: _Networks) -> bool:
