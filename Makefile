@@ -1,8 +1,8 @@
 # The two commands a stranger needs: `make demo` and `make test`. Both set up what they need themselves.
 LATENCY ?= instant
 SIMULATED ?=
-# Tests that share hosts run one after another (tests/conftest.py). Three workers on two cores: of these, one waits for
-# hosts most of the time.
+# Tests that share hosts run one after another (tests/conftest.py). Three workers on two cores: in the first half of a run
+# two of them have hosts, and wait for them half of the time. A fourth did not make it shorter.
 WORKERS ?= --numprocesses 3 --dist loadscope --inline-snapshot=disable
 
 .PHONY: demo test test-all check bench bench-hosts setup
