@@ -22,7 +22,7 @@ def killed_at_every_moment(story: Killed, seed: int, *, every: int = 1) -> None:
     Args:
         story: tells it.
         seed: of the story, for the message.
-        every: more than 1 where trying all takes longer than half a minute.
+        every: more than 1 where trying all takes longer than ten seconds.
     """
     every = 1 if os.environ.get(ALL) else every
     moments, broken = run(story(None))

@@ -172,7 +172,7 @@ def test_killed_at_any_moment_the_next_run_brings_the_cloud_controller_back(agai
     async def story(kill_at: int | None) -> tuple[list[str], list[str]]:
         return await _killed(kill_at, again=again)
 
-    killed_at_every_moment(story, _SEED, every=3)
+    killed_at_every_moment(story, _SEED, every=7)
 
 
 def test_a_cloud_controller_that_somebody_deleted_comes_back_unasked() -> None:

@@ -122,4 +122,4 @@ async def _reconnected(kill_at: int | None) -> tuple[list[str], list[str]]:
 
 def test_a_worker_whose_masters_are_gone_is_reconnected_wherever_the_run_is_killed() -> None:
     """Between its new configuration and its start nobody knew any more that it had to be started (O17)."""
-    killed_at_every_moment(_reconnected, seed=1, every=9)
+    killed_at_every_moment(_reconnected, seed=1, every=17)

@@ -65,19 +65,19 @@ async def _recovery_killed(kill_at: int | None, *, leading: bool = False) -> tup
 @_ANY_FIRST
 def test_a_birth_killed_at_any_moment_is_finished_by_the_next_run(first: str) -> None:
     seed = _seed_of(first)
-    killed_at_every_moment(partial(_birth_killed, seed), seed, every=11)
+    killed_at_every_moment(partial(_birth_killed, seed), seed, every=17)
 
 
 def test_a_recovery_of_master1_killed_at_any_moment_is_finished_by_the_next_run() -> None:
-    killed_at_every_moment(_recovery_killed, _SEED, every=2)
+    killed_at_every_moment(_recovery_killed, _SEED, every=4)
 
 
 def test_a_recovery_whose_node_we_release_killed_at_any_moment_is_finished_by_the_next_run() -> None:
     """The master is lost that held the lease of k3s' controller for Nodes."""
-    killed_at_every_moment(partial(_recovery_killed, leading=True), _SEED, every=3)
+    killed_at_every_moment(partial(_recovery_killed, leading=True), _SEED, every=7)
 
 
-_EVERY = 10
+_EVERY = 17
 """Of the moments at which the seed is lost besides, every so-manieth: the others differ little."""
 
 
@@ -138,7 +138,7 @@ async def _deletion_killed(kill_at: int | None) -> tuple[list[str], list[str]]:
 
 
 def test_a_deletion_killed_at_any_moment_is_finished_by_the_next_run() -> None:
-    killed_at_every_moment(_deletion_killed, _SEED, every=3)
+    killed_at_every_moment(_deletion_killed, _SEED, every=5)
 
 
 async def _whole_deletion_killed(kill_at: int | None) -> tuple[list[str], list[str]]:
@@ -156,4 +156,4 @@ async def _whole_deletion_killed(kill_at: int | None) -> tuple[list[str], list[s
 
 def test_a_deletion_with_volumes_killed_at_any_moment_is_finished_by_the_next_run() -> None:
     """Whatever is gone already, what Kubernetes made is still told from what somebody made by hand."""
-    killed_at_every_moment(_whole_deletion_killed, _SEED, every=3)
+    killed_at_every_moment(_whole_deletion_killed, _SEED, every=5)

@@ -29,7 +29,7 @@ from .story import Story, healthy
 Loss = Callable[[Story], Awaitable[None]]
 
 _SEED = 1
-_EVERY = 7
+_EVERY = 11
 """Of the moments of a restore every so-manieth is tried: all of them take minutes (`scripts/soak` has the time)."""
 
 

@@ -64,12 +64,12 @@ async def _prune_given_up(kill_at: int | None) -> tuple[list[str], list[str]]:
 
 
 def test_growing_from_one_to_three_killed_at_any_moment_is_finished_by_the_next_run() -> None:
-    killed_at_every_moment(_growth_killed, _SEED, every=2)
+    killed_at_every_moment(_growth_killed, _SEED, every=5)
 
 
 def test_a_prune_killed_at_any_moment_is_finished_by_the_next_run() -> None:
-    killed_at_every_moment(_prune_killed, _SEED, every=4)
+    killed_at_every_moment(_prune_killed, _SEED, every=9)
 
 
 def test_a_prune_killed_at_any_moment_can_be_taken_back() -> None:
-    killed_at_every_moment(_prune_given_up, _SEED, every=4)
+    killed_at_every_moment(_prune_given_up, _SEED, every=9)
