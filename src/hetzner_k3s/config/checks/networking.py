@@ -28,6 +28,8 @@ MAX_NETWORKS_A_SERVER: Final = 500
 """Of all rules together (docs/facts/hetzner-api.md#firewalls)."""
 _OF_OWN_RULES: Final = 9
 """ICMP and NodePorts from anywhere, in both families, and the private network, or the tunnels and the load balancer."""
+_LISTS: Final = {"in": ("source_ips", "destination_ips"), "out": ("destination_ips", "source_ips")}
+"""Of a custom rule's two lists the one that has an effect, and the other, by direction."""
 MAX_DESCRIPTION: Final = 255
 OWN_FIREWALL_RULES: Final = 10
 """What 2.6 keeps free for its own rules."""
@@ -94,11 +96,10 @@ def _outward_rules(configuration: Configuration) -> Iterator[Finding]:
 def _all_networks(configuration: Configuration) -> Iterator[Finding]:
     """All rules of a server's firewall hold so many networks at most, ours among them."""
     networking, allowed = configuration.networking, configuration.networking.allowed_networks
-    nodes = (
-        _nodes(configuration) if _nodes(configuration) <= NODES_LET_IN else configuration.masters_pool.instance_count
-    )
-    between = _OF_OWN_RULES if networking.private_network.enabled else _OF_OWN_RULES + nodes
-    custom = sum(len(rule.source_ips) + len(rule.destination_ips) for rule in allowed.custom_firewall_rules)
+    nodes = _nodes(configuration)
+    let_in = nodes if nodes <= NODES_LET_IN else configuration.masters_pool.instance_count
+    between = _OF_OWN_RULES if networking.private_network.enabled else _OF_OWN_RULES + let_in
+    custom = sum(len(getattr(rule, _LISTS[rule.direction][0])) for rule in allowed.custom_firewall_rules)
     total = between + len(allowed.ssh) + len(allowed.api) + custom
     if total > MAX_NETWORKS_A_SERVER:
         yield Finding(
@@ -145,7 +146,7 @@ def _custom_rules(configuration: Configuration) -> Iterator[Finding]:
 
 
 def _custom_rule(key: KeyPath, rule: FirewallRule) -> Iterator[Finding]:
-    own, other = ("source_ips", "destination_ips") if rule.direction == "in" else ("destination_ips", "source_ips")
+    own, other = _LISTS[rule.direction]
     networks = getattr(rule, own)
     if len(rule.description or "") > MAX_DESCRIPTION:
         yield Finding((*key, "description"), f"has at most {MAX_DESCRIPTION} characters at Hetzner")
