@@ -218,7 +218,7 @@ def _firewall_rule(rule: FirewallRule) -> FirewallRuleSpec:
         protocol=rule.protocol,
         direction=rule.direction,
         port=rule.port if rule.protocol in ("tcp", "udp") else None,
-        addresses=tuple(rule.source_ips if rule.direction == "in" else rule.destination_ips),
+        addresses=tuple(rule.networks),
     )
 
 

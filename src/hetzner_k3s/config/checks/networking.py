@@ -28,8 +28,6 @@ MAX_NETWORKS_A_SERVER: Final = 500
 """Of all rules together (docs/facts/hetzner-api.md#firewalls)."""
 _OF_OWN_RULES: Final = 9
 """ICMP and NodePorts from anywhere, in both families, and the private network, or the tunnels and the load balancer."""
-_LISTS: Final = {"in": ("source_ips", "destination_ips"), "out": ("destination_ips", "source_ips")}
-"""Of a custom rule's two lists the one that has an effect, and the other, by direction."""
 MAX_DESCRIPTION: Final = 255
 OWN_FIREWALL_RULES: Final = 10
 """What 2.6 keeps free for its own rules."""
@@ -83,7 +81,7 @@ def _outward_rules(configuration: Configuration) -> Iterator[Finding]:
     """One `out` rule closes every other way out, on public interfaces: there the nodes reach one another."""
     rules = configuration.networking.allowed_networks.custom_firewall_rules
     outward = [(index, rule) for index, rule in enumerate(rules) if rule.direction == "out"]
-    let_out = {r.protocol for _, r in outward if r.port == "any" and _hold_all_of_ipv4(r.destination_ips)}
+    let_out = {r.protocol for _, r in outward if r.port == "any" and _hold_all_of_ipv4(r.networks)}
     if outward and not {"tcp", "udp"} <= let_out:
         yield Finding(
             ("networking", "allowed_networks", "custom_firewall_rules", outward[0][0], "direction"),
@@ -99,7 +97,7 @@ def _all_networks(configuration: Configuration) -> Iterator[Finding]:
     nodes = _nodes(configuration)
     let_in = nodes if nodes <= NODES_LET_IN else configuration.masters_pool.instance_count
     between = _OF_OWN_RULES if networking.private_network.enabled else _OF_OWN_RULES + let_in
-    custom = sum(len(getattr(rule, _LISTS[rule.direction][0])) for rule in allowed.custom_firewall_rules)
+    custom = sum(len(rule.networks) for rule in allowed.custom_firewall_rules)
     total = between + len(allowed.ssh) + len(allowed.api) + custom
     if total > MAX_NETWORKS_A_SERVER:
         yield Finding(
@@ -146,13 +144,12 @@ def _custom_rules(configuration: Configuration) -> Iterator[Finding]:
 
 
 def _custom_rule(key: KeyPath, rule: FirewallRule) -> Iterator[Finding]:
-    own, other = _LISTS[rule.direction]
-    networks = getattr(rule, own)
+    own, other = ("source_ips", "destination_ips") if rule.direction == "in" else ("destination_ips", "source_ips")
     if len(rule.description or "") > MAX_DESCRIPTION:
         yield Finding((*key, "description"), f"has at most {MAX_DESCRIPTION} characters at Hetzner")
-    if not 1 <= len(networks) <= MAX_NETWORKS_A_RULE:
+    if not 1 <= len(rule.networks) <= MAX_NETWORKS_A_RULE:
         yield Finding(
-            (*key, own), f"direction {rule.direction} needs 1 to 100 networks, got {len(networks)}", of_key=True
+            (*key, own), f"direction {rule.direction} needs 1 to 100 networks, got {len(rule.networks)}", of_key=True
         )
     if getattr(rule, other):
         yield Finding((*key, other), f"has no effect with direction {rule.direction}", "warning", of_key=True)

@@ -96,6 +96,11 @@ class FirewallRule(Section):
     source_ips: list[Network] = setting([], "Of direction `in`: 1 to 100 networks.")
     destination_ips: list[Network] = setting([], "Of direction `out`: 1 to 100 networks.")
 
+    @property
+    def networks(self) -> list[str]:
+        """Return the list that has an effect with this direction; the other is never sent."""
+        return self.source_ips if self.direction == "in" else self.destination_ips
+
 
 class AllowedNetworks(Section):
     """`networking.allowed_networks`."""
